@@ -1,0 +1,85 @@
+//! What an errno means at the place where it arose.
+
+use crate::error::{Error, ErrorKind, Operation};
+use rustix::io::Errno;
+use std::fmt::Display;
+
+/// The error for a refused system call on `subject`.
+pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno) -> Error {
+    let (kind, meaning, advice) = meaning(operation, errno);
+    Error::new(kind, operation, subject, meaning)
+        .with_code(errno.raw_os_error())
+        .with_advice(advice)
+}
+
+fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'static str) {
+    match errno {
+        Errno::NOENT => not_found(operation),
+        Errno::ACCESS | Errno::PERM => (
+            ErrorKind::AccessDenied,
+            "its owner does not let this account in",
+            "run as the owner, or have the owner grant access",
+        ),
+        Errno::EXIST => (
+            ErrorKind::AlreadyExists,
+            "the name is taken",
+            "use another name, or open what is there",
+        ),
+        Errno::NOSPC | Errno::DQUOT => (
+            ErrorKind::NoSpace,
+            "the file system that holds it is full",
+            "free space there (df -h /dev/shm; in a container, --shm-size), or ask for less",
+        ),
+        Errno::NOMEM => (
+            ErrorKind::NoSpace,
+            "memory or address space is exhausted",
+            "ask for less, or map a part",
+        ),
+        Errno::FBIG | Errno::OVERFLOW | Errno::INVAL => (
+            ErrorKind::InvalidArgument,
+            "the system does not accept this size or range",
+            "ask for less",
+        ),
+        Errno::LOOP => (
+            ErrorKind::WrongKind,
+            "a symbolic link stands at its place, and is not followed",
+            "find out who put it there, and remove it",
+        ),
+        Errno::NXIO | Errno::ISDIR | Errno::NODEV => (
+            ErrorKind::WrongKind,
+            "what stands at its place is no shared memory",
+            "find out who put it there, and remove it",
+        ),
+        Errno::MFILE | Errno::NFILE => (
+            ErrorKind::System,
+            "too many descriptors are open",
+            "close sections, or raise the limit (ulimit -n)",
+        ),
+        Errno::OPNOTSUPP | Errno::NOSYS => (
+            ErrorKind::Unsupported,
+            "this kernel or file system cannot do it",
+            "use Linux 5.16 or later, with a tmpfs at /dev/shm",
+        ),
+        Errno::ROFS => (
+            ErrorKind::AccessDenied,
+            "the file system is mounted read-only",
+            "mount /dev/shm so that it can be written",
+        ),
+        _ => (ErrorKind::System, "the system refused", ""),
+    }
+}
+
+fn not_found(operation: Operation) -> (ErrorKind, &'static str, &'static str) {
+    match operation {
+        Operation::Create => (
+            ErrorKind::Unsupported,
+            "the folder that is to hold it, or /proc, is missing",
+            "mount a tmpfs at /dev/shm and proc at /proc",
+        ),
+        _ => (
+            ErrorKind::NotFound,
+            "nobody holds a section of this name",
+            "start the server first; check spelling, case, and Local\\ against Global\\",
+        ),
+    }
+}

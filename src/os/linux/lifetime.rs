@@ -1,0 +1,211 @@
+//! The Windows lifetime on files: an object lives while somebody holds it.
+//!
+//! Each holder keeps a shared `flock` on its own open description of the file.
+//! Locks vanish with their process, so "nobody holds it" is what an exclusive
+//! try-lock says, and it is never a guess:
+//!
+//! - The creator takes its lock before the file has a name ([`publish`]).
+//! - Whoever gets the exclusive lock has proof that all holders are dead. It
+//!   checks that the name still points at this very file and unlinks it
+//!   ([`bury`]). Nobody unlinks without that lock.
+//! - An opener that does not get it takes the shared one, and then checks that
+//!   the name still points at its file: if not, it was buried meanwhile.
+//! - A clean close drops its lock and then acts like an opener, so the last one
+//!   out removes the name ([`retire`]). It opens afresh, because a descriptor
+//!   that was forked or inherited shares its lock with another process.
+//!
+//! No lock is ever waited for.
+
+use super::errno::explain;
+use super::naming::{FOLDER, PREFIX, Place, PlaceKind};
+use super::owner;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, linkat, open, statat,
+    unlink,
+};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Nothing that stands at a name may make us wait (a FIFO) or lead us elsewhere
+/// (a symbolic link).
+pub(super) const CAREFULLY: OFlags = OFlags::CLOEXEC
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// How often a name in transit is looked at again: some yields, then naps of
+/// [`NAP`]; in all about half a second.
+const LOOKS: u32 = 120;
+const YIELDS: u32 = 20;
+const NAP: Duration = Duration::from_millis(5);
+
+/// A process sweeps at most this often, so that a burst of creates does not read
+/// the folder each time.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What was found at a name of ours.
+pub(super) enum Found {
+    /// Somebody holds it, and now so do we.
+    Live(OwnedFd, Stat),
+    /// Nothing, or a dead file that is now gone.
+    Nobody,
+    /// A dead file of this user, whom alone the system lets remove it.
+    DeadOf(u32),
+}
+
+/// Gives a finished, locked file its name. `EXIST` where the name is taken.
+pub(super) fn publish(file: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<()> {
+    let anonymous = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // AT_EMPTY_PATH would spare /proc, but needs a capability before Linux 6.10.
+    linkat(CWD, anonymous, CWD, place.path(), AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Marks an open description as a holder.
+pub(super) fn hold(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    flock(file, FlockOperation::NonBlockingLockShared)
+}
+
+/// Opens a name of ours and becomes a holder, or learns that it has none.
+pub(super) fn attach(
+    place: &Place,
+    access: OFlags,
+    operation: Operation,
+    name: &Name,
+) -> Result<Found> {
+    for look in 0..LOOKS {
+        let file = match open(place.path(), access | CAREFULLY, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(Found::Nobody),
+            Err(errno) => return Err(refused(place, operation, name, errno)),
+        };
+        let stat = fstat(&file).map_err(|e| explain(operation, name, e))?;
+        check(&stat, place, operation, name)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(match bury(&stat, place) {
+                Err(Errno::PERM | Errno::ACCESS) => Found::DeadOf(stat.st_uid),
+                _ => Found::Nobody,
+            });
+        }
+        if hold(file.as_fd()).is_ok() && is_named(&stat, place) {
+            return Ok(Found::Live(file, stat));
+        }
+        // Somebody holds the exclusive lock: it is being buried, and soon gone.
+        drop(file);
+        if look < YIELDS {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(NAP);
+        }
+    }
+    let meaning = "another process keeps it locked and does not finish";
+    Err(Error::new(ErrorKind::Busy, operation, name, meaning)
+        .with_advice(format!("see who holds {} (lslocks)", place.path())))
+}
+
+/// Removes the name of a dead file, on which the caller holds the exclusive lock.
+/// Whoever gets that lock must bury: a last holder that closes meanwhile sees the
+/// lock taken and leaves the name to its taker.
+fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
+    if is_named(stat, place) {
+        unlink(place.path())?;
+    }
+    Ok(())
+}
+
+/// Removes the name if nobody holds it, as after a clean close; says whether
+/// somebody does. What may not be opened is taken for alive.
+pub(super) fn retire(place: &Place) -> bool {
+    let file = match open(place.path(), OFlags::RDONLY | CAREFULLY, Mode::empty()) {
+        Ok(file) => file,
+        Err(errno) => return errno != Errno::NOENT,
+    };
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return true;
+    }
+    // Where the name stays, another user's dead file does, and is known for dead.
+    if let Ok(stat) = fstat(&file) {
+        let _ = bury(&stat, place);
+    }
+    false
+}
+
+/// Removes this user's dead files, which killed holders left.
+pub(super) fn sweep() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    {
+        let mut last = LAST.lock().unwrap_or_else(|broken| broken.into_inner());
+        if last.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
+            return;
+        }
+        *last = Some(Instant::now());
+    }
+    let Ok(folder) = std::fs::read_dir(FOLDER) else {
+        return;
+    };
+    let me = owner::me();
+    for entry in folder.flatten() {
+        let Ok(file) = entry.file_name().into_string() else {
+            continue;
+        };
+        if !file.starts_with(PREFIX) {
+            continue;
+        }
+        let place = Place {
+            file,
+            kind: PlaceKind::Global,
+        };
+        let mine = statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|s| s.st_uid == me && is_regular(&s));
+        if mine {
+            retire(&place);
+        }
+    }
+}
+
+fn is_named(stat: &Stat, place: &Place) -> bool {
+    statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
+}
+
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// Refuses what is no file, and a session's name that another user squats.
+pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Name) -> Result<()> {
+    if !is_regular(stat) {
+        return Err(explain(operation, name, Errno::NODEV));
+    }
+    if place.kind == PlaceKind::Local && stat.st_uid != owner::me() {
+        let who = owner::describe(stat.st_uid);
+        let meaning = format!("{who} squats this session's name");
+        let advice = format!("remove {} as {who} or root", place.path());
+        return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
+    }
+    Ok(())
+}
+
+/// A refused open, with the owner named where the system tells.
+pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: Errno) -> Error {
+    let error = explain(operation, name, errno);
+    if error.kind() != ErrorKind::AccessDenied {
+        return error;
+    }
+    match statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => {
+            let meaning = format!(
+                "it belongs to {} with mode {:04o}, which does not let this account in",
+                owner::describe(stat.st_uid),
+                stat.st_mode & 0o7777,
+            );
+            Error::new(ErrorKind::AccessDenied, operation, name, meaning)
+                .with_code(errno.raw_os_error())
+                .with_advice("run as that user, or have the owner grant access")
+        }
+        Err(_) => error,
+    }
+}

@@ -1,0 +1,206 @@
+//! From a name to a file in `/dev/shm`, and back.
+//!
+//! | name | file |
+//! |---|---|
+//! | `Global\X` | `shmkit.global.X.section` |
+//! | `Local\X`, `X` | `shmkit.local.UID.X.section`, UID that of the caller |
+//! | `/X` | `X`, a POSIX object that somebody else made |
+//!
+//! In `X`, `/` is written `%2F` and `%` is written `%25`, nothing else, so two
+//! names never meet in one file. The kind of the object is the last part.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::{Name, Scope};
+
+pub(super) const FOLDER: &str = "/dev/shm";
+pub(super) const PREFIX: &str = "shmkit.";
+const GLOBAL: &str = "shmkit.global.";
+const LOCAL: &str = "shmkit.local.";
+const SECTION: &str = ".section";
+
+/// The longest file name of tmpfs, in bytes.
+const NAME_MAX: usize = 255;
+/// Kept free behind a section's name, for the objects that stand beside it.
+const COMPANION_ROOM: usize = 32;
+
+/// The file that a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its name inside [`FOLDER`].
+    pub file: String,
+    pub kind: PlaceKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlaceKind {
+    /// Ours, found by this user only.
+    Local,
+    /// Ours, found by everybody.
+    Global,
+    /// Somebody else's, under its POSIX name; never locked, judged or unlinked.
+    Posix,
+}
+
+impl Place {
+    pub(super) fn path(&self) -> String {
+        format!("{FOLDER}/{}", self.file)
+    }
+}
+
+/// Finds the file for a name, as the user `uid` sees it.
+pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place> {
+    if name.is_bare()
+        && let Some(posix) = name.base().strip_prefix('/')
+    {
+        return posix_place(name, posix, operation);
+    }
+    let encoded = name.base().replace('%', "%25").replace('/', "%2F");
+    let (kind, head) = match name.scope() {
+        Scope::Global => (PlaceKind::Global, GLOBAL.to_string()),
+        Scope::Session => (PlaceKind::Local, format!("{LOCAL}{uid}.")),
+    };
+    let room = NAME_MAX - COMPANION_ROOM - head.len();
+    if encoded.len() > room {
+        let meaning = format!(
+            "it has {} bytes as a file name, and {room} is the limit",
+            encoded.len()
+        );
+        return Err(refuse(name, operation, meaning, "use a shorter name"));
+    }
+    Ok(Place {
+        file: format!("{head}{encoded}{SECTION}"),
+        kind,
+    })
+}
+
+fn posix_place(name: &Name, file: &str, operation: Operation) -> Result<Place> {
+    let meaning = if matches!(file, "" | "." | "..") {
+        "no file can have this name".to_string()
+    } else if file.contains('/') {
+        "a POSIX name has one slash, at its beginning".to_string()
+    } else if file.len() > NAME_MAX {
+        format!("it has {} bytes, and {NAME_MAX} is the limit", file.len())
+    } else {
+        return Ok(Place {
+            file: file.to_string(),
+            kind: PlaceKind::Posix,
+        });
+    };
+    let advice = "write /X for a POSIX object, Local\\/X for a section with a slash in its name";
+    Err(refuse(name, operation, meaning, advice))
+}
+
+fn refuse(name: &Name, operation: Operation, meaning: String, advice: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidName, operation, name, meaning).with_advice(advice)
+}
+
+/// The name under which the user `uid` can open a file of [`FOLDER`].
+pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
+    let ours = || {
+        let middle = file.strip_suffix(SECTION)?;
+        if let Some(encoded) = middle.strip_prefix(GLOBAL) {
+            return Name::new(&format!("Global\\{}", decode(encoded)?)).ok();
+        }
+        let (owner, encoded) = middle.strip_prefix(LOCAL)?.split_once('.')?;
+        if owner != uid.to_string() {
+            return None;
+        }
+        Name::new(&format!("Local\\{}", decode(encoded)?)).ok()
+    };
+    ours().or_else(|| Name::new(&format!("/{file}")).ok())
+}
+
+/// Undoes exactly what [`place`] does; anything else was not made by it.
+fn decode(encoded: &str) -> Option<String> {
+    let base = encoded.replace("%2F", "/").replace("%25", "%");
+    let again = base.replace('%', "%25").replace('/', "%2F");
+    (again == encoded).then_some(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Place {
+        place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap()
+    }
+
+    #[test]
+    fn names_become_files() {
+        for (text, name, kind) in [
+            ("Global\\X", "shmkit.global.X.section", PlaceKind::Global),
+            ("Local\\X", "shmkit.local.1000.X.section", PlaceKind::Local),
+            ("X", "shmkit.local.1000.X.section", PlaceKind::Local),
+            (
+                "Local\\/a%b",
+                "shmkit.local.1000.%2Fa%25b.section",
+                PlaceKind::Local,
+            ),
+            ("/MumbleLink.1000", "MumbleLink.1000", PlaceKind::Posix),
+        ] {
+            let want = Place {
+                file: name.into(),
+                kind,
+            };
+            assert_eq!(file(text), want);
+        }
+    }
+
+    #[test]
+    fn no_two_names_meet_in_one_file() {
+        let odd = [
+            "a/b",
+            "a%2Fb",
+            "a%b",
+            "a%25b",
+            "%",
+            "%2",
+            "%252F",
+            "%/",
+            "/%",
+            "global.X",
+            "X.section",
+            "1000.X",
+            ".",
+            "..",
+            "a.b",
+        ];
+        let names = odd
+            .iter()
+            .flat_map(|n| [format!("Local\\{n}"), format!("Global\\{n}")]);
+        let mut files: Vec<String> = names.map(|n| file(&n).file).collect();
+        files.sort();
+        let all = files.len();
+        files.dedup();
+        assert_eq!(files.len(), all);
+        assert!(files.iter().all(|f| !f.contains('/')));
+    }
+
+    #[test]
+    fn files_become_names_again() {
+        for text in ["Global\\a/b%c", "Local\\X.section", "/MumbleLink.1000"] {
+            assert_eq!(name_of(&file(text).file, 1000).unwrap().as_str(), text);
+        }
+        // What `place` cannot have written is a POSIX object like any other.
+        for foreign in [
+            "shmkit.global.%2f.section",
+            "shmkit.local.7.X.section",
+            "shmkit.global.X.event",
+            "shmkit.global..section",
+        ] {
+            let name = name_of(foreign, 1000).unwrap();
+            assert_eq!(name.as_str(), format!("/{foreign}"));
+        }
+    }
+
+    #[test]
+    fn wrong_posix_names_and_long_names_are_refused() {
+        for text in ["/", "/.", "/..", "/a/b", "//"] {
+            let error = place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");
+        }
+        let long = Name::new(&"é".repeat(110)).unwrap();
+        let error = place(&long, 1000, Operation::Open).unwrap_err();
+        assert!(error.to_string().contains("220 bytes"), "{error}");
+    }
+}

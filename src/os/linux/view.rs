@@ -1,0 +1,103 @@
+//! Mapped memory.
+
+use super::errno::explain;
+use crate::error::{Operation, Result};
+use crate::os::{Protection, ViewBackend};
+use rustix::mm::{Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, msync, munmap};
+use std::os::fd::BorrowedFd;
+
+/// A view of any range: the mapping behind it starts at a page boundary.
+#[derive(Debug)]
+pub(crate) struct View {
+    base: *mut u8,
+    mapped: usize,
+    lead: usize,
+    protection: Protection,
+    subject: String,
+}
+
+// SAFETY: a view is an address range that belongs to this value alone; its bytes
+// are shared with other processes anyway and are only touched through `sync`.
+unsafe impl Send for View {}
+// SAFETY: as above; no method changes the view itself.
+unsafe impl Sync for View {}
+
+impl View {
+    pub(super) fn new(
+        file: BorrowedFd<'_>,
+        protection: Protection,
+        offset: u64,
+        len: usize,
+        subject: String,
+    ) -> Result<View> {
+        let (prot, flags) = match protection {
+            Protection::ReadOnly => (ProtFlags::READ, MapFlags::SHARED),
+            Protection::ReadWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
+            Protection::CopyOnWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
+        };
+        let page = rustix::param::page_size() as u64;
+        let lead = (offset % page) as usize;
+        let fail = |errno| explain(Operation::Map, &subject, errno);
+        let mapped = len
+            .checked_add(lead)
+            .ok_or(fail(rustix::io::Errno::NOMEM))?;
+        // SAFETY: the kernel chooses the address, so nothing that exists is replaced.
+        let base = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                mapped,
+                prot,
+                flags,
+                file,
+                offset - lead as u64,
+            )
+        };
+        let base = base.map_err(fail)?.cast();
+        Ok(View {
+            base,
+            mapped,
+            lead,
+            protection,
+            subject,
+        })
+    }
+}
+
+impl ViewBackend for View {
+    fn as_ptr(&self) -> *mut u8 {
+        self.base.wrapping_add(self.lead)
+    }
+
+    fn len(&self) -> usize {
+        self.mapped - self.lead
+    }
+
+    fn is_committed(&self, _offset: usize, _len: usize) -> bool {
+        // tmpfs gives a reserved page when it is touched.
+        true
+    }
+
+    fn prefault(&self) -> Result<()> {
+        let advice = match self.protection {
+            Protection::ReadWrite => Advice::LinuxPopulateWrite,
+            Protection::ReadOnly | Protection::CopyOnWrite => Advice::LinuxPopulateRead,
+        };
+        // SAFETY: populating faults pages in and changes no byte.
+        let done = unsafe { madvise(self.base.cast(), self.mapped, advice) };
+        done.map_err(|e| explain(Operation::Prefault, &self.subject, e))
+    }
+
+    fn flush(&self) -> Result<()> {
+        // SAFETY: the range is ours; msync changes no byte.
+        let done = unsafe { msync(self.base.cast(), self.mapped, MsyncFlags::SYNC) };
+        done.map_err(|e| explain(Operation::Flush, &self.subject, e))
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this base and length, and unmapped once.
+        let done = unsafe { munmap(self.base.cast(), self.mapped) };
+        debug_assert!(done.is_ok(), "munmap of our own range: {done:?}");
+    }
+}

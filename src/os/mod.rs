@@ -1,0 +1,138 @@
+//! What a backend owes. Each one is a folder with the same types; nothing above
+//! this module knows which system it runs on.
+//!
+//! - A [`SectionBackend`] is one handle of one section. Creating is exclusive:
+//!   what exists already, with living holders, is `AlreadyExists`, never handed
+//!   out. Opening never creates.
+//! - The object lives as long as anybody holds a handle, in any process, and is
+//!   gone with the last, however that ended. A new section is all zero and
+//!   appears under its name whole, or not at all.
+//! - Handles do not reach child processes unless that was asked for.
+//! - A [`ViewBackend`] is mapped memory: any offset, any length, unmapped when
+//!   dropped. Ranges are checked by the caller against
+//!   [`kernel_len`](SectionBackend::kernel_len), so a refusal by the system is
+//!   about access.
+//! - Errors carry the system's code, taken on the line of the call, and say what
+//!   it means at that place.
+//! - [`list`] names what can be opened here.
+
+use crate::error::Result;
+use crate::name::Name;
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as backend;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as backend;
+
+#[cfg(not(any(windows, target_os = "linux")))]
+mod unsupported;
+#[cfg(not(any(windows, target_os = "linux")))]
+use unsupported as backend;
+
+pub use backend::RawObject;
+pub(crate) use backend::{Section, View, list};
+
+/// How a section is created.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HowToCreate {
+    /// Reserve addresses only; memory is committed later, by range.
+    pub reserve: bool,
+    /// Children of this process inherit the handle.
+    pub inheritable: bool,
+}
+
+/// How a section is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HowToOpen {
+    /// Ask for the right to write as well.
+    pub write: bool,
+    /// Children of this process inherit the handle.
+    pub inheritable: bool,
+}
+
+/// What a view may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    ReadOnly,
+    ReadWrite,
+    CopyOnWrite,
+}
+
+/// Where the bytes of a section live.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// Memory (the paging file, `/dev/shm`); gone with the last holder.
+    Memory,
+    /// A file that stays.
+    File,
+    /// An executable image; Windows only, never made by this crate.
+    Image,
+    /// A POSIX object that somebody else made; it stays until it is unlinked.
+    Posix,
+}
+
+/// What the system tells about a section; `None` where it refused to tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub owner: Option<String>,
+    pub access: Option<String>,
+    pub backing: Option<Backing>,
+    pub path: Option<String>,
+}
+
+/// A section that [`list`] found.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub name: String,
+    pub len: Option<u64>,
+    pub owner: Option<String>,
+}
+
+pub(crate) trait SectionBackend: Sized {
+    fn create(name: &Name, len: u64, how: HowToCreate) -> Result<Self>;
+    fn open(name: &Name, how: HowToOpen) -> Result<Self>;
+    /// Makes the file, which must not exist, with `len` zero bytes.
+    fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Self>;
+    /// Opens a file that exists, with its present length.
+    fn open_file(path: &Path, how: HowToOpen) -> Result<Self>;
+    /// Takes over a handle, with the name under which it can be found, if any.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is an open handle of a section, and nobody else closes it.
+    unsafe fn from_raw(raw: RawObject) -> Result<(Self, Option<Name>)>;
+    fn raw(&self) -> RawObject;
+    /// The bytes that can be mapped: never less than asked for, and on Windows
+    /// rounded up to pages.
+    fn kernel_len(&self) -> Result<u64>;
+    fn writable(&self) -> bool;
+    fn is_reserved(&self) -> bool;
+    fn commit(&self, offset: u64, len: u64) -> Result<()>;
+    /// `len` is not zero, and the range lies within `kernel_len`.
+    fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View>;
+    /// Copies bytes without a lasting view; uncommitted memory reads as zero.
+    fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()>;
+    fn facts(&self) -> Facts;
+}
+
+pub(crate) trait ViewBackend {
+    fn as_ptr(&self) -> *mut u8;
+    fn len(&self) -> usize;
+    /// Whether all of the range may be touched.
+    fn is_committed(&self, offset: usize, len: usize) -> bool;
+    fn prefault(&self) -> Result<()>;
+    fn flush(&self) -> Result<()>;
+}
+
+/// Fails to compile where a backend lacks a part.
+const _: fn() = || {
+    fn complete<S: SectionBackend, V: ViewBackend>(_list: fn() -> Result<Vec<Listed>>) {}
+    complete::<Section, View>(list);
+};

@@ -1,0 +1,159 @@
+//! What a Win32 error code means at the place where it arose.
+
+use crate::error::{Error, ErrorKind, Operation};
+use crate::name::Scope;
+use std::fmt::Display;
+use windows_sys::Win32::Foundation::*;
+
+/// The code of the call that has just failed; to be taken on its very line.
+pub(super) fn last() -> u32 {
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .map_or(0, i32::cast_unsigned)
+}
+
+/// The error for a refused system call on `subject`.
+pub(super) fn explain(operation: Operation, subject: &dyn Display, code: u32) -> Error {
+    let (kind, meaning, advice) = meaning(operation, code);
+    Error::new(kind, operation, subject, meaning)
+        .with_code(code.cast_signed())
+        .with_advice(advice)
+}
+
+type Meaning = (ErrorKind, &'static str, &'static str);
+
+fn meaning(operation: Operation, code: u32) -> Meaning {
+    match code {
+        ERROR_FILE_NOT_FOUND => (
+            ErrorKind::NotFound,
+            "nobody in reach holds a section of this name",
+            "start the server first; check spelling, case, and Local\\ against Global\\ \
+             (a service and a desktop program meet only in Global\\)",
+        ),
+        ERROR_PATH_NOT_FOUND | ERROR_INVALID_NAME | ERROR_BAD_PATHNAME => (
+            ErrorKind::InvalidName,
+            "the system has no place of this name",
+            "write Local\\X, Global\\X or X; for a file, check its folder",
+        ),
+        ERROR_FILENAME_EXCED_RANGE => (
+            ErrorKind::InvalidName,
+            "the name is too long",
+            "use a shorter name",
+        ),
+        ERROR_ALREADY_EXISTS | ERROR_FILE_EXISTS => (
+            ErrorKind::AlreadyExists,
+            "the name is taken by a living section or a file",
+            "stop the program that holds it, use another name, or open what is there",
+        ),
+        // "If the function fails because an existing object of another type has
+        // this name, GetLastError returns ERROR_INVALID_HANDLE" (CreateFileMappingW).
+        ERROR_INVALID_HANDLE => (
+            ErrorKind::WrongKind,
+            "the name is held by an event, mutex, semaphore, timer or job",
+            "all kinds share one namespace: use another name",
+        ),
+        ERROR_ACCESS_DENIED => denied(operation),
+        ERROR_INVALID_PARAMETER => (
+            ErrorKind::InvalidArgument,
+            "the system does not accept this size, range or protection",
+            "ask for less, or for reading only",
+        ),
+        ERROR_NOT_ENOUGH_MEMORY | ERROR_OUTOFMEMORY | ERROR_NO_SYSTEM_RESOURCES => (
+            ErrorKind::NoSpace,
+            "memory or address space is exhausted, or the section is too big",
+            "ask for less, or map a part",
+        ),
+        ERROR_COMMITMENT_LIMIT => (
+            ErrorKind::NoSpace,
+            "the commit limit of the system is reached",
+            "reserve the section and commit parts of it, or enlarge the paging file",
+        ),
+        ERROR_DISK_FULL => (ErrorKind::NoSpace, "the disk is full", "free space there"),
+        ERROR_FILE_INVALID => (
+            ErrorKind::OutOfBounds,
+            "the file is empty",
+            "a section has at least one byte",
+        ),
+        ERROR_SHARING_VIOLATION | ERROR_USER_MAPPED_FILE => (
+            ErrorKind::Busy,
+            "another program has the file open and does not share it",
+            "close it there",
+        ),
+        _ => (ErrorKind::System, "the system refused", ""),
+    }
+}
+
+/// Access is denied for five reasons (ERROR_ACCESS_DENIED). Two of them, a view
+/// that asks for more than the handle has, or is longer than the section, are
+/// refused before the system is asked; a third, an executable view, is not on
+/// offer. [`denied_create`] tells the two that remain apart.
+fn denied(operation: Operation) -> Meaning {
+    match operation {
+        Operation::Map => (
+            ErrorKind::AccessDenied,
+            "the section's own protection does not allow this view",
+            "map it read-only",
+        ),
+        _ => (
+            ErrorKind::AccessDenied,
+            "it exists, and its access list or integrity level does not let this account in",
+            "run as the same user and at the same elevation as its owner, or have the owner \
+             grant access; for reading, do not ask to write",
+        ),
+    }
+}
+
+/// Why CreateFileMapping was denied. "Creating a file-mapping object in the global
+/// namespace, from a session other than session zero, requires the
+/// SeCreateGlobalPrivilege privilege" (CreateFileMappingW).
+pub(super) fn denied_create(exists: bool, scope: Scope, may_create_global: bool) -> Meaning {
+    if exists {
+        (
+            ErrorKind::AlreadyExists,
+            "the name is taken by a section that does not let this account in",
+            "use another name, or stop the program that holds it",
+        )
+    } else if scope == Scope::Global && !may_create_global {
+        (
+            ErrorKind::PrivilegeMissing,
+            "creating a section in Global\\ needs the privilege SeCreateGlobalPrivilege, \
+             which this process lacks",
+            "run elevated or as a service, or use Local\\ (opening a Global\\ section needs \
+             no privilege)",
+        )
+    } else {
+        (
+            ErrorKind::AccessDenied,
+            "this account may not create objects in that namespace",
+            "use Local\\, or leave the sandbox (AppContainer) this program runs in",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_meanings_of_access_denied() {
+        let kind = |m: Meaning| m.0;
+        assert_eq!(
+            kind(denied_create(true, Scope::Global, false)),
+            ErrorKind::AlreadyExists
+        );
+        assert_eq!(
+            kind(denied_create(false, Scope::Global, false)),
+            ErrorKind::PrivilegeMissing
+        );
+        assert_eq!(
+            kind(denied_create(false, Scope::Global, true)),
+            ErrorKind::AccessDenied
+        );
+        assert_eq!(
+            kind(denied_create(false, Scope::Session, false)),
+            ErrorKind::AccessDenied
+        );
+        assert_eq!(kind(denied(Operation::Open)), ErrorKind::AccessDenied);
+        assert_ne!(denied(Operation::Map).1, denied(Operation::Open).1);
+    }
+}

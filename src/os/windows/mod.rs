@@ -1,0 +1,16 @@
+//! Windows: sections are what the kernel calls sections. Needs Windows 10, and
+//! runs under Wine 8 as far as that goes.
+
+mod code;
+mod list;
+mod nt;
+mod section;
+mod security;
+mod view;
+
+pub(crate) use list::list;
+pub(crate) use section::Section;
+pub(crate) use view::View;
+
+/// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.
+pub type RawObject = std::os::windows::io::RawHandle;

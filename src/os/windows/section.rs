@@ -1,0 +1,321 @@
+//! One handle of one section.
+
+use super::code::{denied_create, explain, last};
+use super::nt::{self, wide};
+use super::view::View;
+use super::{RawObject, list, security};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBackend};
+use std::fs::{File, OpenOptions};
+use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
+use std::path::Path;
+use std::ptr::null;
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE,
+    SetHandleInformation,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
+use windows_sys::Win32::System::Memory::{
+    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, OpenFileMappingW, PAGE_READONLY,
+    PAGE_READWRITE, SEC_COMMIT, SEC_IMAGE, SEC_RESERVE, SECTION_QUERY,
+};
+
+/// The section is backed by a file (phnt; NtQuerySection reports it).
+const SEC_FILE: u32 = 0x0080_0000;
+
+/// At most this much is mapped at a time to copy bytes without a lasting view.
+const WINDOW: usize = 16 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Section {
+    handle: OwnedHandle,
+    /// The file behind it, where there is one of ours.
+    file: Option<File>,
+    /// As the caller knows it, for messages.
+    subject: String,
+    writable: bool,
+    /// What NtQuerySection said; neither ever changes.
+    size: u64,
+    attributes: Option<u32>,
+}
+
+impl Section {
+    fn new(
+        handle: OwnedHandle,
+        file: Option<File>,
+        subject: String,
+        how: HowToOpen,
+    ) -> Result<Section> {
+        if how.inheritable {
+            set_inheritable(&handle, true, &subject)?;
+        }
+        let basics = nt::section_basics(handle.as_raw_handle());
+        let size = match basics {
+            Some(basics) => basics.size.cast_unsigned(),
+            None => View::extent(handle.as_handle(), &subject)?,
+        };
+        Ok(Section {
+            handle,
+            file,
+            subject,
+            writable: how.write,
+            size,
+            attributes: basics.map(|b| b.attributes),
+        })
+    }
+
+    fn map_file(file: File, len: u64, how: HowToOpen, subject: String) -> Result<Section> {
+        let protection = if how.write {
+            PAGE_READWRITE
+        } else {
+            PAGE_READONLY
+        };
+        let handle = create_mapping(file.as_raw_handle(), None, protection, len, None)
+            .map_err(|code| explain(Operation::Open, &subject, code))?;
+        Section::new(handle.0, Some(file), subject, how)
+    }
+}
+
+impl SectionBackend for Section {
+    fn create(name: &Name, len: u64, how: HowToCreate) -> Result<Section> {
+        let Some(attributes) = security::same_user() else {
+            let meaning = "the system does not tell who this user is, so access cannot be limited";
+            let kind = ErrorKind::AccessDenied;
+            return Err(Error::new(kind, Operation::Create, name, meaning));
+        };
+        let kind = if how.reserve { SEC_RESERVE } else { SEC_COMMIT };
+        let protection = PAGE_READWRITE | kind;
+        let made = create_mapping(
+            INVALID_HANDLE_VALUE,
+            Some(&attributes),
+            protection,
+            len,
+            Some(name),
+        );
+        let (handle, existed) = made.map_err(|code| refused_create(name, code))?;
+        // "If the object exists before the function call, the function returns a
+        // handle to the existing object (with its current size, not the specified
+        // size), and GetLastError returns ERROR_ALREADY_EXISTS" (CreateFileMappingW).
+        if existed {
+            let error = explain(Operation::Create, name, ERROR_ALREADY_EXISTS);
+            return Err(error);
+        }
+        let access = HowToOpen {
+            write: true,
+            inheritable: how.inheritable,
+        };
+        Section::new(handle, None, name.to_string(), access)
+    }
+
+    fn open(name: &Name, how: HowToOpen) -> Result<Section> {
+        let map = if how.write {
+            FILE_MAP_READ | FILE_MAP_WRITE
+        } else {
+            FILE_MAP_READ
+        };
+        // Foreign access lists may grant no more than the bare right to map.
+        let mut code = 0;
+        for access in [map | SECTION_QUERY | READ_CONTROL, map | SECTION_QUERY, map] {
+            match open_mapping(name, access) {
+                Ok(handle) => return Section::new(handle, None, name.to_string(), how),
+                Err(refusal) => code = refusal,
+            }
+            if code != ERROR_ACCESS_DENIED {
+                break;
+            }
+        }
+        Err(refused_open(name, code, how.write))
+    }
+
+    fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Section> {
+        let subject = path.display().to_string();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|e| io(Operation::Create, &subject, &e))?;
+        let access = HowToOpen {
+            write: true,
+            inheritable: how.inheritable,
+        };
+        // The mapping extends the file to its size, and so allocates it.
+        Section::map_file(file, len, access, subject).inspect_err(|_| {
+            // Made by us a moment ago, and useless.
+            let _ = std::fs::remove_file(path);
+        })
+    }
+
+    fn open_file(path: &Path, how: HowToOpen) -> Result<Section> {
+        let subject = path.display().to_string();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(how.write)
+            .open(path)
+            .map_err(|e| io(Operation::Open, &subject, &e))?;
+        Section::map_file(file, 0, how, subject)
+    }
+
+    unsafe fn from_raw(raw: RawObject) -> Result<(Section, Option<Name>)> {
+        // SAFETY: the caller promises an open handle that is ours alone.
+        let handle = unsafe { OwnedHandle::from_raw_handle(raw) };
+        let subject = format!("handle {:#x}", raw as usize);
+        // It was inheritable to get here; it need not travel further.
+        set_inheritable(&handle, false, &subject)?;
+        let granted = nt::granted_access(raw).unwrap_or(FILE_MAP_READ);
+        let name = nt::object_path(raw).and_then(|path| list::name_of(&path));
+        let how = HowToOpen {
+            write: granted & FILE_MAP_WRITE != 0,
+            inheritable: false,
+        };
+        Ok((Section::new(handle, None, subject, how)?, name))
+    }
+
+    fn raw(&self) -> RawObject {
+        self.handle.as_raw_handle()
+    }
+
+    fn kernel_len(&self) -> Result<u64> {
+        Ok(self.size)
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn is_reserved(&self) -> bool {
+        self.attributes.is_some_and(|a| a & SEC_RESERVE != 0)
+    }
+
+    fn commit(&self, offset: u64, len: u64) -> Result<()> {
+        let mut done = 0;
+        // In steps, so that a 32-bit process can commit more than it can map.
+        while done < len {
+            let step = (len - done).min(WINDOW as u64 * 16);
+            self.map(Protection::ReadWrite, offset + done, step as usize)?
+                .commit()?;
+            done += step;
+        }
+        Ok(())
+    }
+
+    fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {
+        let file = self.file.as_ref().and_then(|f| f.try_clone().ok());
+        View::new(
+            self.handle.as_handle(),
+            protection,
+            offset,
+            len,
+            self.subject.clone(),
+            file,
+        )
+    }
+
+    fn read_at(&self, mut offset: u64, to: &mut [u8]) -> Result<()> {
+        for part in to.chunks_mut(WINDOW) {
+            self.map(Protection::ReadOnly, offset, part.len())?
+                .copy_out(part);
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        let (owner, access) = security::describe(self.raw());
+        Facts {
+            owner,
+            access,
+            backing: self.attributes.map(|a| match a {
+                a if a & SEC_IMAGE == SEC_IMAGE => Backing::Image,
+                a if a & SEC_FILE != 0 => Backing::File,
+                _ => Backing::Memory,
+            }),
+            path: nt::object_path(self.raw()),
+        }
+    }
+}
+
+/// CreateFileMappingW; also says whether the object existed before.
+fn create_mapping(
+    file: HANDLE,
+    attributes: Option<&SECURITY_ATTRIBUTES>,
+    protection: u32,
+    len: u64,
+    name: Option<&Name>,
+) -> std::result::Result<(OwnedHandle, bool), u32> {
+    let name = name.map(|n| wide(n.as_str()));
+    // SAFETY: a file handle or none, attributes and a NUL-terminated name that
+    // outlive the call.
+    let handle = unsafe {
+        CreateFileMappingW(
+            file,
+            attributes.map_or(null(), std::ptr::from_ref),
+            protection,
+            (len >> 32) as u32,
+            len as u32,
+            name.as_ref().map_or(null(), |n| n.as_ptr()),
+        )
+    };
+    let code = last();
+    if handle.is_null() {
+        return Err(code);
+    }
+    // SAFETY: just made, ours alone.
+    let handle = unsafe { OwnedHandle::from_raw_handle(handle) };
+    Ok((handle, code == ERROR_ALREADY_EXISTS))
+}
+
+fn open_mapping(name: &Name, access: u32) -> std::result::Result<OwnedHandle, u32> {
+    let name = wide(name.as_str());
+    // SAFETY: a NUL-terminated name.
+    let handle = unsafe { OpenFileMappingW(access, 0, name.as_ptr()) };
+    if handle.is_null() {
+        return Err(last());
+    }
+    // SAFETY: just opened, ours alone.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+fn refused_create(name: &Name, code: u32) -> Error {
+    if code != ERROR_ACCESS_DENIED {
+        return explain(Operation::Create, name, code);
+    }
+    let exists = match open_mapping(name, SECTION_QUERY) {
+        Ok(_) => true,
+        Err(code) => code == ERROR_ACCESS_DENIED,
+    };
+    let (kind, meaning, advice) =
+        denied_create(exists, name.scope(), security::may_create_global());
+    Error::new(kind, Operation::Create, name, meaning)
+        .with_code(code.cast_signed())
+        .with_advice(advice)
+}
+
+fn refused_open(name: &Name, code: u32, write: bool) -> Error {
+    let readable =
+        write && code == ERROR_ACCESS_DENIED && open_mapping(name, FILE_MAP_READ).is_ok();
+    if !readable {
+        return explain(Operation::Open, name, code);
+    }
+    let meaning = "its owner lets this account read, and not write";
+    Error::new(ErrorKind::AccessDenied, Operation::Open, name, meaning)
+        .with_code(code.cast_signed())
+        .with_advice("open it read-only, or have the owner grant more")
+}
+
+fn set_inheritable(handle: &OwnedHandle, on: bool, subject: &str) -> Result<()> {
+    let flags = if on { HANDLE_FLAG_INHERIT } else { 0 };
+    // SAFETY: a live handle of ours.
+    let done = unsafe { SetHandleInformation(handle.as_raw_handle(), HANDLE_FLAG_INHERIT, flags) };
+    if done == 0 {
+        return Err(explain(Operation::Open, &subject, last()));
+    }
+    Ok(())
+}
+
+fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
+    let code = error.raw_os_error().unwrap_or(0).cast_unsigned();
+    explain(operation, &subject, code)
+}

@@ -1,0 +1,217 @@
+//! Mapped memory.
+
+use super::code::{explain, last};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::os::{Protection, ViewBackend};
+use crate::sync;
+use std::fs::File;
+use std::os::windows::io::{AsRawHandle, BorrowedHandle};
+use std::sync::OnceLock;
+use windows_sys::Win32::System::Memory::{
+    FILE_MAP_COPY, FILE_MAP_READ, FILE_MAP_WRITE, FlushViewOfFile, MEM_COMMIT,
+    MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, PAGE_READWRITE,
+    UnmapViewOfFile, VirtualAlloc, VirtualQuery,
+};
+use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
+
+/// A view of any range: the one behind it starts at a multiple of 64 KiB. "The
+/// combination of the high and low offsets must specify an offset ... that is a
+/// multiple of the allocation granularity" (MapViewOfFile).
+#[derive(Debug)]
+pub(crate) struct View {
+    base: *mut u8,
+    lead: usize,
+    len: usize,
+    subject: String,
+    /// The file to flush behind a file-backed section.
+    file: Option<File>,
+}
+
+// SAFETY: a view is an address range that belongs to this value alone; its bytes
+// are shared with other processes anyway and are only touched through `sync`.
+unsafe impl Send for View {}
+// SAFETY: as above; no method changes the view itself.
+unsafe impl Sync for View {}
+
+impl View {
+    pub(super) fn new(
+        section: BorrowedHandle<'_>,
+        protection: Protection,
+        offset: u64,
+        len: usize,
+        subject: String,
+        file: Option<File>,
+    ) -> Result<View> {
+        let access = match protection {
+            Protection::ReadOnly => FILE_MAP_READ,
+            Protection::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
+            Protection::CopyOnWrite => FILE_MAP_COPY,
+        };
+        let lead = (offset % granularity().1) as usize;
+        let start = offset - lead as u64;
+        let Some(mapped) = len.checked_add(lead) else {
+            let meaning = "the address space of this process is too small";
+            return Err(Error::new(
+                ErrorKind::NoSpace,
+                Operation::Map,
+                &subject,
+                meaning,
+            ));
+        };
+        let (high, low) = ((start >> 32) as u32, start as u32);
+        // SAFETY: the system chooses the address, so nothing that exists is replaced.
+        let view = unsafe { MapViewOfFile(section.as_raw_handle(), access, high, low, mapped) };
+        if view.Value.is_null() {
+            return Err(explain(Operation::Map, &subject, last()));
+        }
+        Ok(View {
+            base: view.Value.cast(),
+            lead,
+            len,
+            subject,
+            file,
+        })
+    }
+
+    /// Commits the pages of the whole view in the section, for every process.
+    pub(super) fn commit(&self) -> Result<()> {
+        let at = self.as_ptr().cast_const().cast();
+        // SAFETY: the range is ours; committing what is committed changes nothing.
+        let done = unsafe { VirtualAlloc(at, self.len, MEM_COMMIT, PAGE_READWRITE) };
+        if done.is_null() {
+            return Err(explain(Operation::Commit, &self.subject, last()));
+        }
+        Ok(())
+    }
+
+    /// How many bytes from `offset` on are alike, and whether they are committed.
+    pub(super) fn run(&self, offset: usize) -> (usize, bool) {
+        let at = self.as_ptr().wrapping_add(offset);
+        let mut info = MEMORY_BASIC_INFORMATION::default();
+        let size = size_of::<MEMORY_BASIC_INFORMATION>();
+        // SAFETY: an address of ours and a buffer of the size that is passed along.
+        let got = unsafe { VirtualQuery(at.cast_const().cast(), &raw mut info, size) };
+        assert_eq!(got, size, "VirtualQuery inside our own view");
+        let end = info.BaseAddress as usize + info.RegionSize;
+        let len = (end - at as usize).min(self.len - offset);
+        (len, info.State == MEM_COMMIT)
+    }
+
+    /// All bytes from the start of a view that was mapped "to the end of the
+    /// section", whose length nobody told us: that of its runs.
+    pub(super) fn extent(section: BorrowedHandle<'_>, subject: &str) -> Result<u64> {
+        // SAFETY: as in `new`; length 0 maps to the end of the section.
+        let view = unsafe { MapViewOfFile(section.as_raw_handle(), FILE_MAP_READ, 0, 0, 0) };
+        if view.Value.is_null() {
+            return Err(explain(Operation::Inspect, &subject, last()));
+        }
+        let mut info = MEMORY_BASIC_INFORMATION::default();
+        let size = size_of::<MEMORY_BASIC_INFORMATION>();
+        let mut extent = 0;
+        loop {
+            let at = view.Value.wrapping_byte_add(extent);
+            // SAFETY: any address may be asked about.
+            let got = unsafe { VirtualQuery(at.cast_const(), &raw mut info, size) };
+            if got != size || info.AllocationBase != view.Value {
+                break;
+            }
+            extent += info.RegionSize;
+        }
+        // SAFETY: mapped above, and unmapped once.
+        unsafe { UnmapViewOfFile(view) };
+        Ok(extent as u64)
+    }
+
+    /// Copies bytes out of the view; uncommitted memory reads as zero.
+    pub(super) fn copy_out(&self, to: &mut [u8]) {
+        let mut done = 0;
+        while done < to.len() {
+            let (len, committed) = self.run(done);
+            let part = &mut to[done..][..len.min(self.len - done)];
+            if committed {
+                // SAFETY: `run` says that these bytes of ours may be touched.
+                unsafe { sync::copy_out(self.as_ptr().wrapping_add(done), part) };
+            } else {
+                part.fill(0);
+            }
+            done += part.len();
+        }
+    }
+}
+
+impl ViewBackend for View {
+    fn as_ptr(&self) -> *mut u8 {
+        self.base.wrapping_add(self.lead)
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn is_committed(&self, offset: usize, len: usize) -> bool {
+        let mut done = 0;
+        while done < len {
+            let (run, committed) = self.run(offset + done);
+            if !committed {
+                return false;
+            }
+            done += run;
+        }
+        true
+    }
+
+    fn prefault(&self) -> Result<()> {
+        let page = granularity().0;
+        let mut done = 0;
+        while done < self.len {
+            let (len, committed) = self.run(done);
+            for at in (done..done + len).step_by(page).filter(|_| committed) {
+                // SAFETY: `run` says that this byte of ours may be touched.
+                unsafe { sync::copy_out(self.as_ptr().wrapping_add(at), &mut [0]) };
+            }
+            done += len;
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        // SAFETY: the whole view, which is ours.
+        if unsafe { FlushViewOfFile(self.base.cast_const().cast(), 0) } == 0 {
+            return Err(explain(Operation::Flush, &self.subject, last()));
+        }
+        // "The FlushViewOfFile function does not flush the file metadata, and it
+        // does not wait to return until the changes are flushed ... to disk".
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        file.sync_all().map_err(|e| {
+            let code = e.raw_os_error().unwrap_or(0).cast_unsigned();
+            explain(Operation::Flush, &self.subject, code)
+        })
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        let view = MEMORY_MAPPED_VIEW_ADDRESS {
+            Value: self.base.cast(),
+        };
+        // SAFETY: mapped in `new` at this base, and unmapped once.
+        let done = unsafe { UnmapViewOfFile(view) };
+        debug_assert_ne!(done, 0, "UnmapViewOfFile of our own view");
+    }
+}
+
+/// The page size, and the allocation granularity.
+fn granularity() -> (usize, u64) {
+    static SYSTEM: OnceLock<(usize, u64)> = OnceLock::new();
+    *SYSTEM.get_or_init(|| {
+        let mut info = SYSTEM_INFO::default();
+        // SAFETY: a place for the answer.
+        unsafe { GetSystemInfo(&raw mut info) };
+        (
+            info.dwPageSize as usize,
+            u64::from(info.dwAllocationGranularity),
+        )
+    })
+}
