@@ -1,0 +1,302 @@
+//! A view of a section: bounds-checked copies in and out, and atomic cells.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::os::{self, Protection, ViewBackend};
+use crate::sync::{self, ReadCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// What a [`Mapping`] may do: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].
+pub trait Access: sealed::Sealed {}
+
+/// An [`Access`] that takes writes.
+pub trait Writable: Access {}
+
+/// Loads only; the processor refuses stores.
+#[derive(Clone, Copy, Debug)]
+pub enum ReadOnly {}
+
+/// Loads and stores that every process with the section sees.
+#[derive(Clone, Copy, Debug)]
+pub enum ReadWrite {}
+
+/// Loads, and stores that only this view sees: the first store to a page gives
+/// this view a copy of its own. Pages without one still show what others write.
+#[derive(Clone, Copy, Debug)]
+pub enum CopyOnWrite {}
+
+mod sealed {
+    use crate::os::Protection;
+
+    pub trait Sealed {
+        #[doc(hidden)]
+        const PROTECTION: Protection;
+    }
+
+    impl Sealed for super::ReadOnly {
+        const PROTECTION: Protection = Protection::ReadOnly;
+    }
+
+    impl Sealed for super::ReadWrite {
+        const PROTECTION: Protection = Protection::ReadWrite;
+    }
+
+    impl Sealed for super::CopyOnWrite {
+        const PROTECTION: Protection = Protection::CopyOnWrite;
+    }
+}
+
+impl Access for ReadOnly {}
+impl Access for ReadWrite {}
+impl Access for CopyOnWrite {}
+impl Writable for ReadWrite {}
+impl Writable for CopyOnWrite {}
+
+/// A view of a section, or of a range of it, in this process.
+///
+/// Other processes may write the same bytes at any moment, so they are copied in
+/// and out, or used through atomic cells; there is no slice of them. Offsets count
+/// bytes from the start of the view. A view holds its section: as long as it
+/// lives, the section's name can be opened.
+///
+/// A view is `Send` and `Sync`. Copies are not snapshots: each aligned machine
+/// word in them is whole, the words together are not. A rule between writer and
+/// reader (a sequence word, see [`cell_u32`](Mapping::cell_u32)) makes them so.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-mapping-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::Section;
+///
+/// let section = Section::create_new(name, 4096)?;
+/// let view = section.map_rw(..)?;
+/// view.write_value(8, &1.5f64)?;
+/// assert_eq!(view.read_value::<f64>(8)?, 1.5);
+/// assert!(view.read_value::<f64>(4089).is_err());
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+pub struct Mapping<A: Access = ReadOnly> {
+    // Declared before the section, and so unmapped before it is closed.
+    view: os::View,
+    /// Keeps the name alive; "a file mapping object does not close until all
+    /// references to it are released" (CreateFileMappingW), but its name goes
+    /// with the last handle.
+    _section: Arc<os::Section>,
+    subject: Arc<str>,
+    /// Parts may be uncommitted, and must be asked about before they are touched.
+    reserved: bool,
+    access: PhantomData<A>,
+}
+
+impl<A: Access> Mapping<A> {
+    pub(crate) const PROTECTION: Protection = A::PROTECTION;
+
+    pub(crate) fn new(
+        view: os::View,
+        section: Arc<os::Section>,
+        subject: Arc<str>,
+        reserved: bool,
+    ) -> Mapping<A> {
+        Mapping {
+            view,
+            _section: section,
+            subject,
+            reserved,
+            access: PhantomData,
+        }
+    }
+
+    /// The length of the view in bytes; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a view is never empty")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.view.len()
+    }
+
+    /// The address of the first byte, valid as long as this view lives.
+    ///
+    /// # Platform notes
+    ///
+    /// Whatever is done with it races with other processes, and a shrunken file
+    /// (Linux) or uncommitted memory (Windows) faults.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const u8 {
+        self.view.as_ptr().cast_const()
+    }
+
+    /// Copies `to.len()` bytes out, from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfBounds`]; [`ErrorKind::NotCommitted`] in the reserved
+    /// part of a section (Windows). Nothing is copied then.
+    pub fn read(&self, offset: usize, to: &mut [u8]) -> Result<()> {
+        let from = self.at(Operation::Read, offset, to.len())?;
+        // SAFETY: `at` checked that the range lies in the view and may be touched.
+        unsafe { sync::copy_out(from, to) };
+        Ok(())
+    }
+
+    /// Copies a value of plain data out, from `offset` on, which need not be
+    /// aligned.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Mapping::read).
+    pub fn read_value<T: FromBytes>(&self, offset: usize) -> Result<T> {
+        let mut value = MaybeUninit::<T>::zeroed();
+        // SAFETY: all its bytes, padding too, were just set to zero, and it is
+        // borrowed for this slice alone.
+        let bytes = unsafe {
+            std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>())
+        };
+        self.read(offset, bytes)?;
+        // SAFETY: all bytes are initialised, and any bytes make a `FromBytes`.
+        Ok(unsafe { value.assume_init() })
+    }
+
+    /// The `u32` at `offset`, for polling a word that its owner stores.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Mapping::read), and [`ErrorKind::InvalidArgument`] where the
+    /// word is not aligned to 4.
+    pub fn cell_u32(&self, offset: usize) -> Result<ReadCell<'_, u32>> {
+        let at = self.aligned(Operation::Read, offset, 4)?;
+        // SAFETY: in the view, which outlives the cell, touchable and aligned.
+        Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
+    }
+
+    /// The `u64` at `offset`, for polling a word that its owner stores.
+    ///
+    /// # Errors
+    ///
+    /// As [`cell_u32`](Mapping::cell_u32), aligned to 8.
+    pub fn cell_u64(&self, offset: usize) -> Result<ReadCell<'_, u64>> {
+        let at = self.aligned(Operation::Read, offset, 8)?;
+        // SAFETY: in the view, which outlives the cell, touchable and aligned.
+        Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
+    }
+
+    /// Faults all committed pages of the view in, so that later accesses do not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSpace`] where there is not enough memory.
+    pub fn prefault(&self) -> Result<()> {
+        self.view.prefault()
+    }
+
+    /// The address of a range that may be touched.
+    fn at(&self, operation: Operation, offset: usize, len: usize) -> Result<*mut u8> {
+        let size = self.view.len();
+        if offset > size || len > size - offset {
+            let meaning = format!("{len} bytes at {offset} reach beyond a view of {size} bytes");
+            return Err(self.error(ErrorKind::OutOfBounds, operation, meaning));
+        }
+        if self.reserved && !self.view.is_committed(offset, len) {
+            let meaning = format!("the {len} bytes at {offset} are reserved, and not committed");
+            let error = self.error(ErrorKind::NotCommitted, operation, meaning);
+            return Err(error.with_advice("commit them first (Section::commit)"));
+        }
+        Ok(self.view.as_ptr().wrapping_add(offset))
+    }
+
+    fn aligned(&self, operation: Operation, offset: usize, len: usize) -> Result<*mut u8> {
+        let at = self.at(operation, offset, len)?;
+        if !(at as usize).is_multiple_of(len) {
+            let meaning = format!("a cell of {len} bytes at {offset} is not aligned");
+            let error = self.error(ErrorKind::InvalidArgument, operation, meaning);
+            return Err(error.with_advice("copy the bytes instead, or start the view elsewhere"));
+        }
+        Ok(at)
+    }
+
+    fn error(&self, kind: ErrorKind, operation: Operation, meaning: String) -> Error {
+        Error::new(kind, operation, &self.subject, meaning)
+    }
+}
+
+impl<A: Writable> Mapping<A> {
+    /// Copies bytes in, from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Mapping::read); nothing is written then.
+    pub fn write(&self, offset: usize, from: &[u8]) -> Result<()> {
+        let to = self.at(Operation::Write, offset, from.len())?;
+        // SAFETY: `at` checked that the range lies in the view and may be touched,
+        // and the view takes stores.
+        unsafe { sync::copy_in(from, to) };
+        Ok(())
+    }
+
+    /// Copies a value of plain data in, from `offset` on, which need not be
+    /// aligned.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Mapping::write).
+    pub fn write_value<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<()> {
+        self.write(offset, value.as_bytes())
+    }
+
+    /// The address of the first byte, for stores; see [`as_ptr`](Mapping::as_ptr).
+    #[must_use]
+    pub fn as_mut_ptr(&self) -> *mut u8 {
+        self.view.as_ptr()
+    }
+}
+
+impl Mapping<ReadWrite> {
+    /// The `u32` at `offset`, as an atomic that every process with the section
+    /// shares.
+    ///
+    /// # Errors
+    ///
+    /// As [`cell_u32`](Mapping::cell_u32).
+    pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32> {
+        let at = self.aligned(Operation::Write, offset, 4)?;
+        // SAFETY: in the view, which outlives the reference, touchable, aligned,
+        // and it takes stores.
+        Ok(unsafe { sync::atomic_u32(at.cast()) })
+    }
+
+    /// The `u64` at `offset`, as an atomic that every process with the section
+    /// shares.
+    ///
+    /// # Errors
+    ///
+    /// As [`cell_u64`](Mapping::cell_u64).
+    pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64> {
+        let at = self.aligned(Operation::Write, offset, 8)?;
+        // SAFETY: in the view, which outlives the reference, touchable, aligned,
+        // and it takes stores.
+        Ok(unsafe { sync::atomic_u64(at.cast()) })
+    }
+
+    /// Writes changes to the file behind a file-backed section, and returns when
+    /// they are there. Other processes see every store without it; for a section
+    /// in memory it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSpace`], or whatever else the disk says.
+    pub fn flush(&self) -> Result<()> {
+        self.view.flush()
+    }
+}
+
+impl<A: Access> fmt::Debug for Mapping<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("section", &self.subject)
+            .field("access", &A::PROTECTION)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,573 @@
+//! A named section: create, open, size, map.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::mapping::{Access, CopyOnWrite, Mapping, ReadOnly, ReadWrite};
+use crate::name::Name;
+use crate::os::{self, Backing, HowToCreate, HowToOpen, Protection, RawObject, SectionBackend};
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How often [`Section::open_or_create`] tries while others create and close the
+/// same name under it.
+const TRIES: u32 = 100;
+
+/// A handle of a named section: memory that every process which opens the name
+/// shares.
+///
+/// The section, and its name, live until the last [`Section`] and [`Mapping`] of
+/// it is dropped or its process ends, however it ends.
+///
+/// Names are given as `&str` or [`Name`].
+///
+/// # Platform notes
+///
+/// On Windows this is a section object of the kernel, backed by the paging file
+/// ("file mapping object"). On Linux it is a file in `/dev/shm` (for its name
+/// see [`Name`]), whose holders keep a shared `flock` on it; a POSIX object that
+/// another program made with `shm_open("/X")` is opened as `/X`, stays
+/// untouched, and keeps its own lifetime.
+pub struct Section {
+    os: Arc<os::Section>,
+    name: Option<Name>,
+    subject: Arc<str>,
+    requested: Option<u64>,
+}
+
+/// Which of the two [`Section::open_or_create`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The section is new and all zero.
+    Created,
+    /// It existed, with its content.
+    Opened,
+}
+
+/// What is known about a section; `None` where the system refuses to tell.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct SectionInfo {
+    /// The bytes that were asked for; known to the creator only.
+    pub requested_len: Option<u64>,
+    /// The bytes that the kernel holds for it.
+    pub kernel_len: u64,
+    /// Whether parts of it may be uncommitted.
+    pub reserved: bool,
+    /// Where its bytes live.
+    pub backing: Option<Backing>,
+    /// Who owns it: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
+    pub owner: Option<String>,
+    /// Who may do what: SDDL on Windows, the mode on Linux.
+    pub access: Option<String>,
+    /// Its path: in the kernel's namespace on Windows, in the file system on
+    /// Linux.
+    pub path: Option<String>,
+}
+
+impl Section {
+    /// Creates a section of `len` bytes, all zero, for this user alone, and
+    /// commits its memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] where anybody holds a section of this name,
+    /// whatever its size (never `Ok` as in Win32);
+    /// [`ErrorKind::WrongKind`] where the name belongs to another kind of object;
+    /// [`ErrorKind::PrivilegeMissing`] for `Global\` names (Windows);
+    /// [`ErrorKind::NoSpace`]; [`ErrorKind::WrongOwner`] where another user's
+    /// dead file is in the way (Linux); [`ErrorKind::InvalidName`];
+    /// [`ErrorKind::InvalidArgument`] for a length of 0.
+    pub fn create_new<N>(name: N, len: u64) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().create_new(name, len)
+    }
+
+    /// Opens a section for reading. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where nobody holds a section of this name;
+    /// [`ErrorKind::AccessDenied`]; [`ErrorKind::WrongKind`];
+    /// [`ErrorKind::WrongOwner`] where another user squats a session's name
+    /// (Linux); [`ErrorKind::Busy`]; [`ErrorKind::InvalidName`].
+    pub fn open<N>(name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().open(name)
+    }
+
+    /// Opens a section for reading and writing. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Section::open).
+    pub fn open_rw<N>(name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().write(true).open(name)
+    }
+
+    /// Opens a section for reading and writing, or creates it with `len` bytes,
+    /// and says which it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Section::open) and [`create_new`](Section::create_new), and
+    /// [`ErrorKind::OutOfBounds`] where it exists with fewer than `len` bytes.
+    pub fn open_or_create<N>(name: N, len: u64) -> Result<(Section, Origin)>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().open_or_create(name, len)
+    }
+
+    /// Other ways to create and open.
+    #[must_use]
+    pub fn options() -> SectionOptions {
+        SectionOptions::new()
+    }
+
+    /// Takes over a handle (Windows) or descriptor (Linux), such as one that this
+    /// process inherited; see [`SectionOptions::inheritable`].
+    ///
+    /// # Safety
+    ///
+    /// `raw` is an open handle of a section, and nothing else uses or closes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKind`] where it is no section; `raw` is closed then.
+    pub unsafe fn from_raw(raw: RawObject) -> Result<Section> {
+        // SAFETY: the caller's promise is the same.
+        let (section, name) = unsafe { os::Section::from_raw(raw) }?;
+        let subject = match &name {
+            Some(name) => name.as_str().into(),
+            None => "an inherited section".into(),
+        };
+        Ok(Section {
+            os: Arc::new(section),
+            name,
+            subject,
+            requested: None,
+        })
+    }
+
+    /// The handle (Windows) or descriptor (Linux), still owned by this section.
+    #[must_use]
+    pub fn as_raw(&self) -> RawObject {
+        self.os.raw()
+    }
+
+    /// The name it was created or opened by; none for a file.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// The bytes that can be used: what was asked for if this is the creator's
+    /// handle, otherwise what the kernel holds.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says when it is asked about a file or POSIX object,
+    /// whose length may change.
+    ///
+    /// # Platform notes
+    ///
+    /// Windows rounds a section up to pages and forgets what was asked for: a
+    /// section of 256 bytes has 256 for its creator, and 4096 for everybody else.
+    /// On Linux it has 256 for all.
+    #[expect(clippy::len_without_is_empty, reason = "a section is never empty")]
+    pub fn len(&self) -> Result<u64> {
+        match self.requested {
+            Some(len) => Ok(len),
+            None => self.os.kernel_len(),
+        }
+    }
+
+    /// All that is known about it.
+    ///
+    /// # Errors
+    ///
+    /// As [`len`](Section::len).
+    pub fn info(&self) -> Result<SectionInfo> {
+        let facts = self.os.facts();
+        Ok(SectionInfo {
+            requested_len: self.requested,
+            kernel_len: self.os.kernel_len()?,
+            reserved: self.os.is_reserved(),
+            backing: facts.backing,
+            owner: facts.owner,
+            access: facts.access,
+            path: facts.path,
+        })
+    }
+
+    /// Whether it was opened for writing.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.os.writable()
+    }
+
+    /// Maps a range for reading, at any offset and of any length: `map(..)`,
+    /// `map(4096..8192)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfBounds`] where the range reaches beyond
+    /// [`len`](Section::len), or beyond the addresses of a 32-bit process;
+    /// [`ErrorKind::InvalidArgument`] where it is empty; [`ErrorKind::NoSpace`].
+    pub fn map(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadOnly>> {
+        self.map_as(&range)
+    }
+
+    /// Maps a range for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Section::map), and [`ErrorKind::ReadOnly`] where the section was
+    /// opened for reading.
+    pub fn map_rw(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadWrite>> {
+        self.map_as(&range)
+    }
+
+    /// Maps a range for reading, and for writes that only this view sees.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Section::map).
+    pub fn map_copy_on_write(&self, range: impl RangeBounds<u64>) -> Result<Mapping<CopyOnWrite>> {
+        self.map_as(&range)
+    }
+
+    /// Commits a range of a reserved section, for every process, for good. What is
+    /// committed already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSpace`] where there is not that much memory: it is allocated
+    /// now, not when it is touched. [`ErrorKind::OutOfBounds`],
+    /// [`ErrorKind::ReadOnly`].
+    pub fn commit(&self, range: impl RangeBounds<u64>) -> Result<()> {
+        let (offset, len) = self.resolve(Operation::Commit, &range)?;
+        self.check_writable(Operation::Commit)?;
+        self.os.commit(offset, len)
+    }
+
+    /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. The
+    /// way to look into a section once: uncommitted memory reads as zero and stays
+    /// uncommitted, and a section that its owner shrinks is an error, not a fault.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfBounds`], or what [`map`](Section::map) says.
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        let end = offset.saturating_add(to.len() as u64);
+        self.resolve(Operation::Read, &(offset..end))?;
+        self.os.read_at(offset, to)
+    }
+
+    fn map_as<A: Access>(&self, range: &impl RangeBounds<u64>) -> Result<Mapping<A>> {
+        let protection = Mapping::<A>::PROTECTION;
+        let (offset, len) = self.resolve(Operation::Map, range)?;
+        if protection == Protection::ReadWrite {
+            self.check_writable(Operation::Map)?;
+        }
+        let Some(len) = usize::try_from(len)
+            .ok()
+            .filter(|len| isize::try_from(*len).is_ok())
+        else {
+            let meaning = format!("{len} bytes do not fit into the addresses of this process");
+            let error = self.error(ErrorKind::OutOfBounds, Operation::Map, meaning);
+            return Err(error.with_advice("map a part"));
+        };
+        let view = self.os.map(protection, offset, len)?;
+        Ok(Mapping::new(
+            view,
+            Arc::clone(&self.os),
+            Arc::clone(&self.subject),
+            self.os.is_reserved(),
+        ))
+    }
+
+    /// Offset and length of a range that lies in the section and is not empty.
+    fn resolve(&self, operation: Operation, range: &impl RangeBounds<u64>) -> Result<(u64, u64)> {
+        let size = self.len()?;
+        let start = match range.start_bound() {
+            Bound::Included(at) => Some(*at),
+            Bound::Excluded(at) => at.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let end = match range.end_bound() {
+            Bound::Included(at) => at.checked_add(1),
+            Bound::Excluded(at) => Some(*at),
+            Bound::Unbounded => Some(size),
+        };
+        let (Some(start), Some(end)) = (start, end) else {
+            let meaning = "the range reaches beyond the last 64-bit offset".to_string();
+            return Err(self.error(ErrorKind::OutOfBounds, operation, meaning));
+        };
+        if start > size || end > size {
+            let meaning = format!("bytes {start} to {end} reach beyond a section of {size} bytes");
+            let error = self.error(ErrorKind::OutOfBounds, operation, meaning);
+            return Err(error.with_advice("ask for a range inside it; .. is all of it"));
+        }
+        if start >= end {
+            let meaning = match size {
+                0 => "it has no bytes yet".to_string(),
+                _ => format!("the range from {start} to {end} is empty"),
+            };
+            return Err(self.error(ErrorKind::InvalidArgument, operation, meaning));
+        }
+        Ok((start, end - start))
+    }
+
+    fn check_writable(&self, operation: Operation) -> Result<()> {
+        if self.os.writable() {
+            return Ok(());
+        }
+        let meaning = "it was opened for reading only".to_string();
+        let error = self.error(ErrorKind::ReadOnly, operation, meaning);
+        Err(error.with_advice("open it with open_rw"))
+    }
+
+    fn error(&self, kind: ErrorKind, operation: Operation, meaning: String) -> Error {
+        Error::new(kind, operation, &self.subject, meaning)
+    }
+}
+
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section")
+            .field("name", &self.subject)
+            .field("len", &self.len().ok())
+            .field("writable", &self.is_writable())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How to create or open a section, where the plain calls of [`Section`] do not
+/// say it.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-options-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::Section;
+///
+/// // 64 GiB of addresses, 1 MiB of memory.
+/// let section = Section::options().reserve(true).create_new(name, 64 << 30)?;
+/// section.commit(0..1 << 20)?;
+/// section.map_rw(0..1 << 20)?.write(0, b"hello")?;
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SectionOptions {
+    write: bool,
+    reserve: bool,
+    inheritable: bool,
+}
+
+impl SectionOptions {
+    /// Open for reading, commit on creation, not inheritable.
+    #[must_use]
+    pub fn new() -> SectionOptions {
+        SectionOptions::default()
+    }
+
+    /// Open for writing too. What was created can always be written.
+    #[must_use]
+    pub fn write(mut self, on: bool) -> SectionOptions {
+        self.write = on;
+        self
+    }
+
+    /// Reserve the size only; [`Section::commit`] then gets memory for parts of
+    /// it. Committed memory cannot be given back.
+    ///
+    /// # Platform notes
+    ///
+    /// Reading or writing what is not committed is an error on Windows
+    /// ([`ErrorKind::NotCommitted`]). Linux gives memory when it is touched, and
+    /// ends the process (SIGBUS) where none is left: commit first.
+    #[must_use]
+    pub fn reserve(mut self, on: bool) -> SectionOptions {
+        self.reserve = on;
+        self
+    }
+
+    /// Let child processes inherit the handle or descriptor. A child gets its
+    /// number ([`Section::as_raw`]) on its command line, say, and takes it over by
+    /// [`Section::from_raw`]. A child that inherits it keeps the section alive.
+    #[must_use]
+    pub fn inheritable(mut self, on: bool) -> SectionOptions {
+        self.inheritable = on;
+        self
+    }
+
+    /// Creates a section; see [`Section::create_new`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_new<N>(self, name: N, len: u64) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.create(name.try_into()?, len)
+    }
+
+    /// Opens a section; see [`Section::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open<N>(self, name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.open_checked(name.try_into()?)
+    }
+
+    /// Opens a section for reading and writing, or creates it; see
+    /// [`Section::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open_or_create<N>(self, name: N, len: u64) -> Result<(Section, Origin)>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        check_len(&name, len)?;
+        for _ in 0..TRIES {
+            match self.write(true).open_checked(name.clone()) {
+                Ok(section) => return section.at_least(len).map(|s| (s, Origin::Opened)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            match self.create(name.clone(), len) {
+                Ok(section) => return Ok((section, Origin::Created)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let meaning = "other processes create and close it all the time";
+        Err(Error::new(ErrorKind::Busy, Operation::Open, &name, meaning))
+    }
+
+    /// Creates a file of `len` zero bytes, which must not exist, and makes it a
+    /// section without a name: it is shared by all who open the same file, and
+    /// stays when they are gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] (the folder),
+    /// [`ErrorKind::AccessDenied`], [`ErrorKind::NoSpace`],
+    /// [`ErrorKind::InvalidArgument`].
+    pub fn create_new_file(self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
+        let path = path.as_ref();
+        check_len(&path.display(), len)?;
+        let os = os::Section::create_file(path, len, self.how_to_create())?;
+        Ok(Section::unnamed(os, path, Some(len)))
+    }
+
+    /// Makes a file that exists a section, with the file's length.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AccessDenied`],
+    /// [`ErrorKind::WrongKind`], [`ErrorKind::OutOfBounds`] where it is empty.
+    pub fn open_file(self, path: impl AsRef<Path>) -> Result<Section> {
+        let path = path.as_ref();
+        let os = os::Section::open_file(path, self.how_to_open())?;
+        Ok(Section::unnamed(os, path, None))
+    }
+
+    fn open_checked(self, name: Name) -> Result<Section> {
+        let os = os::Section::open(&name, self.how_to_open())?;
+        Ok(Section::named(os, name, None))
+    }
+
+    fn create(self, name: Name, len: u64) -> Result<Section> {
+        check_len(&name, len)?;
+        let os = os::Section::create(&name, len, self.how_to_create())?;
+        Ok(Section::named(os, name, Some(len)))
+    }
+
+    fn how_to_create(self) -> HowToCreate {
+        HowToCreate {
+            reserve: self.reserve,
+            inheritable: self.inheritable,
+        }
+    }
+
+    fn how_to_open(self) -> HowToOpen {
+        HowToOpen {
+            write: self.write,
+            inheritable: self.inheritable,
+        }
+    }
+}
+
+impl Section {
+    fn named(os: os::Section, name: Name, requested: Option<u64>) -> Section {
+        Section {
+            os: Arc::new(os),
+            subject: name.as_str().into(),
+            name: Some(name),
+            requested,
+        }
+    }
+
+    fn unnamed(os: os::Section, path: &Path, requested: Option<u64>) -> Section {
+        Section {
+            os: Arc::new(os),
+            name: None,
+            subject: path.display().to_string().into(),
+            requested,
+        }
+    }
+
+    fn at_least(self, len: u64) -> Result<Section> {
+        let size = self.os.kernel_len()?;
+        if size >= len {
+            return Ok(self);
+        }
+        let meaning = format!("it exists with {size} bytes, fewer than the {len} asked for");
+        let error = self.error(ErrorKind::OutOfBounds, Operation::Open, meaning);
+        Err(error.with_advice("stop the program that holds it, or use another name"))
+    }
+}
+
+/// "An attempt to map a file with a length of 0 (zero) fails" (CreateFileMappingW);
+/// both systems count in signed 64 bits.
+fn check_len(subject: &dyn fmt::Display, len: u64) -> Result<()> {
+    let meaning = match len {
+        0 => "a section has at least one byte",
+        _ if i64::try_from(len).is_err() => "a section has fewer than 2^63 bytes",
+        _ => return Ok(()),
+    };
+    let error = Error::new(
+        ErrorKind::InvalidArgument,
+        Operation::Create,
+        subject,
+        meaning,
+    );
+    Err(error.with_advice("choose another size"))
+}

@@ -1,0 +1,185 @@
+//! What every test file shares: unique names, a watchdog, and children that
+//! are re-runs of the test executable itself.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long anything in a test may take before the whole test program gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const ROLE: &str = "SHMKIT_TEST_ROLE";
+const ARGS: &str = "SHMKIT_TEST_ARGS";
+
+/// A name that no other test, and no other run, uses.
+pub fn unique(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("shmkit-test-{stem}-{}-{n}", std::process::id())
+}
+
+/// Ends the whole program if it is not dropped within [`PATIENCE`].
+#[must_use]
+pub fn watchdog() -> Watchdog {
+    let done = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&done);
+    let thread = std::thread::spawn(move || {
+        let start = Instant::now();
+        while !seen.load(Ordering::Acquire) {
+            if start.elapsed() > PATIENCE {
+                eprintln!("watchdog: no end after {PATIENCE:?}");
+                std::process::abort();
+            }
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
+    });
+    Watchdog {
+        done,
+        thread: Some(thread),
+    }
+}
+
+pub struct Watchdog {
+    done: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits until `condition` holds, and fails the test when it never does.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A child process that plays a role of this test file.
+///
+/// It is this very executable, run again with only the test `child_entry`,
+/// which the test file defines as `common::child_entry(|role, args| ...)`.
+/// Parent and child talk in lines: [`TestChild::expect`] and [`say`] one way,
+/// [`TestChild::tell`] and [`hear`] the other. A child that is dropped is killed.
+pub struct TestChild {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl TestChild {
+    pub fn spawn(role: &str, args: &[&str]) -> TestChild {
+        Self::spawn_with(role, args, |_| {})
+    }
+
+    pub fn spawn_with(role: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> TestChild {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role)
+            .env(ARGS, args.join("\u{1f}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        more(&mut command);
+        let mut child = command.spawn().unwrap();
+        TestChild {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line that the child said; fails the test if it ended first.
+    pub fn hear(&mut self) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let n = self.output.read_line(&mut line).unwrap();
+            assert_ne!(n, 0, "the child ended without a word");
+            if let Some(at) = line.find("@@ ") {
+                return line[at + 3..].trim_end().to_string();
+            }
+        }
+    }
+
+    /// Waits for exactly this line from the child.
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.hear(), line);
+    }
+
+    /// Sends a line to the child.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+        input.flush().unwrap();
+    }
+
+    /// Kills the child outright (SIGKILL, TerminateProcess) and reaps it.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Closes the child's input and waits until it has ended by itself.
+    pub fn finish(mut self) -> std::process::ExitStatus {
+        drop(self.input.take());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for TestChild {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of a test file's `child_entry`: does nothing in an ordinary run,
+/// and plays the role in a child.
+pub fn child_entry(play: impl FnOnce(&str, &[&str])) {
+    let Ok(role) = std::env::var(ROLE) else {
+        return;
+    };
+    let _watchdog = watchdog();
+    let args = std::env::var(ARGS).unwrap_or_default();
+    let args: Vec<&str> = args.split('\u{1f}').collect();
+    play(&role, &args);
+}
+
+/// In a child: says a line to the parent.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    write!(out, "\n@@ {line}\n").unwrap();
+    out.flush().unwrap();
+}
+
+/// In a child: waits for the parent's next line, `None` when it closed our input.
+pub fn hear() -> Option<String> {
+    let mut line = String::new();
+    let n = std::io::stdin().lock().read_line(&mut line).ok()?;
+    (n > 0).then(|| line.trim_end().to_string())
+}
+
+/// Serialises the tests of one file that watch something process-wide.
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static LOCK: OnceLock<std::sync::Mutex<()>> = OnceLock::new();
+    LOCK.get_or_init(Default::default)
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
