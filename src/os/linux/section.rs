@@ -216,7 +216,7 @@ impl SectionBackend for Section {
         matches!(self.origin, Origin::Named { .. })
             && self
                 .stat(Operation::Inspect)
-                .is_ok_and(|s| s.st_blocks.saturating_mul(512) < s.st_size)
+                .is_ok_and(|s| i128::from(s.st_blocks) * 512 < i128::from(s.st_size))
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
