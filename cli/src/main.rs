@@ -1,2 +1,89 @@
-//! x
-fn main() {}
+//! The program `shmkit`: message servers, consumers and tools for named shared
+//! memory.
+//!
+//! Exit codes: 0 done, 1 what was asked for is not there or did not come in time,
+//! 2 anything else.
+
+mod args;
+mod consume;
+mod demo;
+mod dump;
+mod hold;
+mod list;
+mod output;
+mod platform;
+mod serve;
+mod show;
+mod text;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Failure {
+    /// It is not there, or did not come in time.
+    Absent(String),
+    /// Anything else.
+    Other(String),
+    /// Whoever read our output went away; that is their right.
+    ClosedPipe,
+}
+
+type Outcome = Result<(), Failure>;
+
+impl Failure {
+    fn other(what: impl Display) -> Failure {
+        Failure::Other(what.to_string())
+    }
+}
+
+impl From<shmkit::Error> for Failure {
+    fn from(error: shmkit::Error) -> Failure {
+        let line = error.to_string();
+        // What to do goes on a line of its own.
+        let text = match line.strip_suffix(&format!("; {}", error.advice())) {
+            Some(what) if !error.advice().is_empty() => format!("{what}\n  {}", error.advice()),
+            _ => line,
+        };
+        match error.kind() {
+            shmkit::ErrorKind::NotFound => Failure::Absent(text),
+            _ => Failure::Other(text),
+        }
+    }
+}
+
+/// Only what is written to standard output fails this way.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => Failure::Other(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Consume(args) => consume::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Demo => demo::run(),
+        Command::DemoConsumer { board, replies } => demo::consumer(&board, &replies),
+    };
+    match outcome {
+        Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Absent(why)) => {
+            output::remark(&why);
+            ExitCode::from(1)
+        }
+        Err(Failure::Other(why)) => {
+            output::remark(&why);
+            ExitCode::from(2)
+        }
+    }
+}

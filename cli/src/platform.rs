@@ -1,0 +1,110 @@
+//! The few things that only one system has.
+
+use encoding_rs::Encoding;
+use std::sync::mpsc::Sender;
+
+/// The code page of ANSI programs.
+#[cfg(windows)]
+pub fn ansi() -> &'static Encoding {
+    // SAFETY: takes nothing, returns a number.
+    let page = unsafe { windows_sys::Win32::Globalization::GetACP() };
+    u16::try_from(page)
+        .ok()
+        .and_then(codepage::to_encoding)
+        .unwrap_or(encoding_rs::WINDOWS_1252)
+}
+
+/// The code page of ANSI programs: that of Western Windows, for want of one here.
+#[cfg(not(windows))]
+pub fn ansi() -> &'static Encoding {
+    encoding_rs::WINDOWS_1252
+}
+
+/// Shows a text until the user closes it.
+#[cfg(windows)]
+pub fn message_box(title: &str, text: &str) -> Result<(), String> {
+    use windows_sys::Win32::UI::WindowsAndMessaging::{MB_ICONINFORMATION, MB_OK, MessageBoxW};
+    let wide = |text: &str| text.encode_utf16().chain([0]).collect::<Vec<u16>>();
+    let (text, title) = (wide(text), wide(title));
+    // SAFETY: two NUL-terminated texts, and no owner window.
+    let answer = unsafe {
+        MessageBoxW(
+            std::ptr::null_mut(),
+            text.as_ptr(),
+            title.as_ptr(),
+            MB_OK | MB_ICONINFORMATION,
+        )
+    };
+    let error = std::io::Error::last_os_error();
+    match answer {
+        0 => Err(format!(
+            "cannot show a message box: {error}; is there a desktop?"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Shows a text until the user closes it.
+#[cfg(not(windows))]
+pub fn message_box(_title: &str, _text: &str) -> Result<(), String> {
+    Err("message boxes are a thing of Windows; leave --message-box out".to_string())
+}
+
+/// Sends the name of each signal that asks this program to end. A signal that was
+/// ignored when it started (nohup) stays ignored.
+#[cfg(unix)]
+pub fn on_end(tell: Sender<&'static str>) -> Result<(), String> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let ignored = ignored_signals();
+    let wanted = [SIGHUP, SIGINT, SIGTERM]
+        .into_iter()
+        .filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let mut signals = signal_hook::iterator::Signals::new(wanted)
+        .map_err(|e| format!("cannot watch signals: {e}"))?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let name = match signal {
+                SIGHUP => "SIGHUP",
+                SIGINT => "Ctrl-C",
+                _ => "SIGTERM",
+            };
+            if tell.send(name).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// One bit for each signal; none where the system does not tell.
+#[cfg(unix)]
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Sends a word for each event that asks this program to end.
+#[cfg(windows)]
+pub fn on_end(tell: Sender<&'static str>) -> Result<(), String> {
+    ctrlc::set_handler(move || {
+        let _ = tell.send("Ctrl-C");
+    })
+    .map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
+}
+
+/// Whether keys come to us: a job in the background that reads them is stopped.
+#[cfg(unix)]
+pub fn in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(std::io::stdin())
+        .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Whether keys come to us.
+#[cfg(windows)]
+pub fn in_foreground() -> bool {
+    true
+}

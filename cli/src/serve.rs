@@ -1,0 +1,101 @@
+//! `serve --raw`: the classic message server.
+
+use crate::args::Serve;
+use crate::hold::Ends;
+use crate::{Failure, Outcome, output, text};
+use serde_json::json;
+use shmkit::Section;
+
+/// What the classic recipe calls BUF_SIZE.
+const CLASSIC_SIZE: u64 = 256;
+
+pub fn run(args: &Serve) -> Outcome {
+    debug_assert!(args.raw, "the only kind so far, and required");
+    let content = content(args)?;
+    let size = args.size.unwrap_or(match &args.file {
+        Some(_) => content.len() as u64,
+        None => CLASSIC_SIZE,
+    });
+    if content.len() as u64 > size {
+        let what = match &args.file {
+            Some(_) => "the file has",
+            None => "the text needs, with its NUL,",
+        };
+        let len = content.len();
+        return Err(Failure::Other(format!(
+            "{what} {len} bytes, and the section {size}; use --size {len} or more"
+        )));
+    }
+    // Before the section exists, so that no signal finds it without a caretaker.
+    let ends = Ends::watch().map_err(Failure::Other)?;
+    let section = Section::create_new(&args.name, size)?;
+    if !content.is_empty() {
+        section.map_rw(..content.len() as u64)?.write(0, &content)?;
+    }
+    announce(args, &section, &ends)?;
+    let reason = ends.wait(args.duration);
+    drop(section);
+    output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
+    Ok(())
+}
+
+fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
+    if let Some(file) = &args.file {
+        let read = std::fs::read(file);
+        return match read {
+            Ok(content) if content.is_empty() && args.size.is_none() => {
+                Err(Failure::Other(format!(
+                    "{} is empty; say how large the section is to be (--size)",
+                    file.display()
+                )))
+            }
+            Ok(content) => Ok(content),
+            Err(error) => {
+                let why = format!("cannot read {}: {error}", file.display());
+                Err(match error.kind() {
+                    std::io::ErrorKind::NotFound => Failure::Absent(why),
+                    _ => Failure::Other(why),
+                })
+            }
+        };
+    }
+    let Some(text) = &args.text else {
+        return Ok(Vec::new());
+    };
+    text::encode(text, args.encoding).ok_or_else(|| {
+        Failure::other(
+            "the ANSI code page lacks a character of the text; use --encoding utf16 or utf8",
+        )
+    })
+}
+
+fn announce(args: &Serve, section: &Section, ends: &Ends) -> Outcome {
+    let info = section.info()?;
+    let printed = if args.json {
+        output::json(&json!({
+            "name": args.name,
+            "requested_len": info.requested_len,
+            "kernel_len": info.kernel_len,
+            "pid": std::process::id(),
+        }))
+    } else {
+        let how_to_end = match (args.duration, ends.takes_keys()) {
+            (Some(time), true) => {
+                format!("for {} s, or until a key is pressed", time.as_secs_f64())
+            }
+            (Some(time), false) => format!("for {} s", time.as_secs_f64()),
+            (None, true) => "until a key is pressed".to_string(),
+            (None, false) => "until Ctrl-C or SIGTERM".to_string(),
+        };
+        output::line(&format!(
+            "serving {}, {}, {how_to_end}",
+            output::name(&args.name),
+            output::bytes(section.len()?),
+        ))
+    };
+    match printed {
+        // A server serves on when nobody reads what it prints.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}
