@@ -1,0 +1,139 @@
+//! The program on Linux: signals, keys on a terminal, POSIX objects, and what is
+//! left behind.
+#![cfg(target_os = "linux")]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod program;
+
+use common::{eventually, unique, watchdog};
+use program::{Running, command, shmkit};
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+fn file_of(base: &str) -> PathBuf {
+    let uid = getuid().as_raw();
+    PathBuf::from(format!("/dev/shm/shmkit.local.{uid}.{base}.section"))
+}
+
+#[test]
+fn each_signal_that_asks_ends_the_server_cleanly() {
+    let _watchdog = watchdog();
+    for (signal, word) in [
+        (Signal::INT, "Ctrl-C"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+    ] {
+        let name = unique("signal");
+        let server = Running::serve(&["--raw", &name, "hello"]);
+        assert!(file_of(&name).exists());
+        let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let ended = server.finish();
+        assert_eq!(ended.code, 0);
+        assert!(ended.err.contains(word), "{}", ended.err);
+        assert!(!file_of(&name).exists());
+    }
+}
+
+#[test]
+fn a_server_under_nohup_survives_the_hangup() {
+    let _watchdog = watchdog();
+    let name = unique("nohup");
+    let program = command(&[]).get_program().to_owned();
+    let mut nohup = Command::new("nohup");
+    nohup.arg(program).args(["serve", "--raw", &name, "hello"]);
+    let mut server = Running::start(&mut nohup);
+    assert!(server.line().starts_with("serving"));
+    let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(server.finish().err.contains("SIGTERM"));
+}
+
+#[test]
+fn a_key_on_a_terminal_ends_the_server() {
+    let _watchdog = watchdog();
+    let name = unique("key");
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    // `script` gives it a terminal.
+    let mut script = Command::new("script");
+    script.args([
+        "-qec",
+        &format!("'{program}' serve --raw {name} hello"),
+        "/dev/null",
+    ]);
+    let mut server = Running::start(&mut script);
+    assert!(server.line().contains("until a key is pressed"));
+    assert_eq!(shmkit(&["consume", &name]).code, 0);
+    // The key may come before the server listens for it; the terminal keeps it.
+    server.send("q");
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    assert!(ended.out.contains("a key was pressed"), "{}", ended.out);
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn posix_objects_are_read_and_left_alone() {
+    let base = unique("posix");
+    let path = PathBuf::from(format!("/dev/shm/{base}"));
+    let name = format!("/{base}");
+    std::fs::write(&path, "").unwrap();
+    let empty = shmkit(&["consume", &name]);
+    std::fs::write(&path, "from a C program\0rest").unwrap();
+    let full = shmkit(&["consume", &name]);
+    let shown = shmkit(&["show", &name]);
+    let created = shmkit(&["serve", "--raw", &format!("{name}x"), "text"]);
+    let kept = path.exists();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((empty.code, empty.out.as_str()), (1, ""));
+    assert_eq!((full.code, full.out.as_str()), (0, "from a C program\n"));
+    assert!(shown.out.contains("POSIX"), "{}", shown.out);
+    assert_eq!(created.code, 2);
+    assert!(created.err.contains("never created"), "{}", created.err);
+    assert!(kept);
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_no_half_file() {
+    let _watchdog = watchdog();
+    let name = unique("full");
+    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let out = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = command(&["dump", &name])
+        .stdout(out)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert!(err.contains("cannot write to standard output"), "{err}");
+    let ended = shmkit(&["dump", &name, "--out", "/dev/full"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        PathBuf::from("/dev/full").exists(),
+        "a device is not replaced"
+    );
+}
+
+#[test]
+fn the_demo_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    let demo = Running::start(&mut command(&["demo"]));
+    let mine = format!("shmkit-demo-{}", demo.id());
+    let left = || {
+        let folder = std::fs::read_dir("/dev/shm").unwrap();
+        folder
+            .flatten()
+            .filter(|e| e.file_name().to_string_lossy().contains(&mine))
+            .count()
+    };
+    eventually("the demo creates its sections", || left() == 3);
+    assert_eq!(demo.finish().code, 0);
+    assert_eq!(left(), 0);
+}

@@ -1,0 +1,134 @@
+//! Running programs, ours above all.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// What a program that has ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// -1 where a signal ended it.
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// The program under test. Where the test executables were copied elsewhere, so
+/// was the program.
+pub fn command(args: &[&str]) -> Command {
+    let program = std::env::var_os("SHMKIT_TEST_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_shmkit").into());
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
+/// Runs the program under test to its end, without input.
+pub fn shmkit(args: &[&str]) -> Ended {
+    output(&mut command(args))
+}
+
+pub fn output(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+/// With the line ends of this system made alike.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+}
+
+/// A program that runs, and is killed when it is dropped.
+pub struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Running {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Running {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    /// A server whose section is up and filled.
+    pub fn serve(args: &[&str]) -> Running {
+        let mut server = Running::start(command(&["serve"]).args(args));
+        let line = server.line();
+        assert!(
+            line.starts_with("serving ") || line.starts_with('{'),
+            "{line}"
+        );
+        server
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its output; empty where that has ended.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_string()
+    }
+
+    pub fn send(&mut self, text: &str) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    pub fn close_input(&mut self) {
+        drop(self.input.take());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL, TerminateProcess.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn finish(mut self) -> Ended {
+        let mut out = Vec::new();
+        self.output.read_to_end(&mut out).unwrap();
+        let mut err = Vec::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_end(&mut err)
+            .unwrap();
+        Ended {
+            code: self.child.wait().unwrap().code().unwrap_or(-1),
+            out: text(out),
+            err: text(err),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
