@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::transmute;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
+use std::sync::OnceLock;
 use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, UNICODE_STRING};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
@@ -50,6 +51,12 @@ fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     let module = unsafe { GetModuleHandleW(ntdll.as_ptr()) };
     // SAFETY: a module handle or null, and a NUL-terminated name.
     unsafe { GetProcAddress(module, function.as_ptr().cast()) }
+}
+
+/// Whether this is Wine, which has an export that Windows lacks.
+pub(super) fn is_wine() -> bool {
+    static WINE: OnceLock<bool> = OnceLock::new();
+    *WINE.get_or_init(|| lookup(c"wine_get_version").is_some())
 }
 
 /// Text as the W functions want it.

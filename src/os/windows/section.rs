@@ -2,7 +2,7 @@
 
 use super::code::{denied_create, explain, last};
 use super::nt::{self, wide};
-use super::view::View;
+use super::view::{View, granularity};
 use super::{RawObject, list, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -27,6 +27,9 @@ const SEC_FILE: u32 = 0x0080_0000;
 
 /// At most this much is mapped at a time to copy bytes without a lasting view.
 const WINDOW: usize = 16 << 20;
+
+/// At most this much is committed at a time.
+const COMMIT_STEP: u64 = 256 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Section {
@@ -85,7 +88,9 @@ impl SectionBackend for Section {
             let kind = ErrorKind::AccessDenied;
             return Err(Error::new(kind, Operation::Create, name, meaning));
         };
-        let kind = if how.reserve { SEC_RESERVE } else { SEC_COMMIT };
+        // A single page is committed as a whole or not at all.
+        let reserve = how.reserve && len > granularity().0 as u64;
+        let kind = if reserve { SEC_RESERVE } else { SEC_COMMIT };
         let protection = PAGE_READWRITE | kind;
         let made = create_mapping(
             INVALID_HANDLE_VALUE,
@@ -190,13 +195,17 @@ impl SectionBackend for Section {
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        let mut done = 0;
-        // In steps, so that a 32-bit process can commit more than it can map.
-        while done < len {
-            let step = (len - done).min(WINDOW as u64 * 16);
-            self.map(Protection::ReadWrite, offset + done, step as usize)?
-                .commit()?;
-            done += step;
+        let page = granularity().0 as u64;
+        let end = (offset + len).next_multiple_of(page).min(self.size);
+        let mut start = offset - offset % page;
+        // In steps, so that a 32-bit process can commit more than it can map, and
+        // with a page more in view than is committed: see `View::commit`.
+        while start < end {
+            let step = (end - start).min(COMMIT_STEP);
+            let seen = (start + step + page).min(self.size) - start;
+            let view = self.map(Protection::ReadWrite, start, seen as usize)?;
+            view.commit(0, step as usize)?;
+            start += step;
         }
         Ok(())
     }
@@ -206,8 +215,7 @@ impl SectionBackend for Section {
         View::new(
             self.handle.as_handle(),
             protection,
-            offset,
-            len,
+            (offset, len, self.size),
             self.subject.clone(),
             file,
         )

@@ -1,6 +1,7 @@
 //! Mapped memory.
 
 use super::code::{explain, last};
+use super::nt;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Protection, ViewBackend};
 use crate::sync;
@@ -23,6 +24,9 @@ pub(crate) struct View {
     lead: usize,
     len: usize,
     subject: String,
+    /// From here on VirtualQuery does not tell what is committed: where Wine lost
+    /// the last page of a section, whose memory it gives when it is touched.
+    unknown: usize,
     /// The file to flush behind a file-backed section.
     file: Option<File>,
 }
@@ -34,14 +38,15 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
+    /// `range` is the offset and the length of the view, and the section's size.
     pub(super) fn new(
         section: BorrowedHandle<'_>,
         protection: Protection,
-        offset: u64,
-        len: usize,
+        range: (u64, usize, u64),
         subject: String,
         file: Option<File>,
     ) -> Result<View> {
+        let (offset, len, size) = range;
         let access = match protection {
             Protection::ReadOnly => FILE_MAP_READ,
             Protection::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
@@ -68,24 +73,47 @@ impl View {
             base: view.Value.cast(),
             lead,
             len,
+            unknown: if nt::is_wine() {
+                let last_page = size.saturating_sub(granularity().0 as u64);
+                usize::try_from(last_page.saturating_sub(offset)).unwrap_or(usize::MAX)
+            } else {
+                usize::MAX
+            },
             subject,
             file,
         })
     }
 
-    /// Commits the pages of the whole view in the section, for every process.
-    pub(super) fn commit(&self) -> Result<()> {
-        let at = self.as_ptr().cast_const().cast();
-        // SAFETY: the range is ours; committing what is committed changes nothing.
-        let done = unsafe { VirtualAlloc(at, self.len, MEM_COMMIT, PAGE_READWRITE) };
-        if done.is_null() {
-            return Err(explain(Operation::Commit, &self.subject, last()));
+    /// Commits pages of the view in the section, for every process.
+    ///
+    /// Wine 8 forgets a commit that reaches the end of its view, so the last page
+    /// is committed by itself; see [`View::unknown`].
+    pub(super) fn commit(&self, offset: usize, len: usize) -> Result<()> {
+        let last_page = if offset + len == self.len {
+            len.min(granularity().0)
+        } else {
+            0
+        };
+        let rest = len - last_page;
+        for (offset, len) in [(offset, rest), (offset + rest, last_page)] {
+            if len == 0 {
+                continue;
+            }
+            let at = self.as_ptr().wrapping_add(offset).cast_const().cast();
+            // SAFETY: the range is ours; committing what is committed changes nothing.
+            let done = unsafe { VirtualAlloc(at, len, MEM_COMMIT, PAGE_READWRITE) };
+            if done.is_null() {
+                return Err(explain(Operation::Commit, &self.subject, last()));
+            }
         }
         Ok(())
     }
 
     /// How many bytes from `offset` on are alike, and whether they are committed.
     pub(super) fn run(&self, offset: usize) -> (usize, bool) {
+        if offset >= self.unknown {
+            return (self.len - offset, true);
+        }
         let at = self.as_ptr().wrapping_add(offset);
         let mut info = MEMORY_BASIC_INFORMATION::default();
         let size = size_of::<MEMORY_BASIC_INFORMATION>();
@@ -93,7 +121,7 @@ impl View {
         let got = unsafe { VirtualQuery(at.cast_const().cast(), &raw mut info, size) };
         assert_eq!(got, size, "VirtualQuery inside our own view");
         let end = info.BaseAddress as usize + info.RegionSize;
-        let len = (end - at as usize).min(self.len - offset);
+        let len = (end - at as usize).min(self.len.min(self.unknown) - offset);
         (len, info.State == MEM_COMMIT)
     }
 
@@ -203,7 +231,7 @@ impl Drop for View {
 }
 
 /// The page size, and the allocation granularity.
-fn granularity() -> (usize, u64) {
+pub(super) fn granularity() -> (usize, u64) {
     static SYSTEM: OnceLock<(usize, u64)> = OnceLock::new();
     *SYSTEM.get_or_init(|| {
         let mut info = SYSTEM_INFO::default();
