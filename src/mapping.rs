@@ -87,25 +87,17 @@ pub struct Mapping<A: Access = ReadOnly> {
     /// with the last handle.
     _section: Arc<os::Section>,
     subject: Arc<str>,
-    /// Parts may be uncommitted, and must be asked about before they are touched.
-    reserved: bool,
     access: PhantomData<A>,
 }
 
 impl<A: Access> Mapping<A> {
     pub(crate) const PROTECTION: Protection = A::PROTECTION;
 
-    pub(crate) fn new(
-        view: os::View,
-        section: Arc<os::Section>,
-        subject: Arc<str>,
-        reserved: bool,
-    ) -> Mapping<A> {
+    pub(crate) fn new(view: os::View, section: Arc<os::Section>, subject: Arc<str>) -> Mapping<A> {
         Mapping {
             view,
             _section: section,
             subject,
-            reserved,
             access: PhantomData,
         }
     }
@@ -198,7 +190,7 @@ impl<A: Access> Mapping<A> {
             let meaning = format!("{len} bytes at {offset} reach beyond a view of {size} bytes");
             return Err(self.error(ErrorKind::OutOfBounds, operation, meaning));
         }
-        if self.reserved && !self.view.is_committed(offset, len) {
+        if !self.view.is_committed(offset, len) {
             let meaning = format!("the {len} bytes at {offset} are reserved, and not committed");
             let error = self.error(ErrorKind::NotCommitted, operation, meaning);
             return Err(error.with_advice("commit them first (Section::commit)"));

@@ -298,7 +298,6 @@ impl Section {
             view,
             Arc::clone(&self.os),
             Arc::clone(&self.subject),
-            self.os.is_reserved(),
         ))
     }
 

@@ -125,7 +125,7 @@ pub(crate) trait SectionBackend: Sized {
 pub(crate) trait ViewBackend {
     fn as_ptr(&self) -> *mut u8;
     fn len(&self) -> usize;
-    /// Whether all of the range may be touched.
+    /// Whether all of the range, which lies in the view, may be touched.
     fn is_committed(&self, offset: usize, len: usize) -> bool;
     fn prefault(&self) -> Result<()>;
     fn flush(&self) -> Result<()>;

@@ -61,7 +61,7 @@ pub(super) enum Found {
 pub(super) fn publish(file: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<()> {
     let anonymous = format!("/proc/self/fd/{}", file.as_raw_fd());
     // AT_EMPTY_PATH would spare /proc, but needs a capability before Linux 6.10.
-    linkat(CWD, anonymous, CWD, place.path(), AtFlags::SYMLINK_FOLLOW)
+    linkat(CWD, anonymous, CWD, &place.path, AtFlags::SYMLINK_FOLLOW)
 }
 
 /// Marks an open description as a holder.
@@ -77,7 +77,7 @@ pub(super) fn attach(
     name: &Name,
 ) -> Result<Found> {
     for look in 0..LOOKS {
-        let file = match open(place.path(), access | CAREFULLY, Mode::empty()) {
+        let file = match open(&place.path, access | CAREFULLY, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(Found::Nobody),
             Err(errno) => return Err(refused(place, operation, name, errno)),
@@ -103,7 +103,7 @@ pub(super) fn attach(
     }
     let meaning = "another process keeps it locked and does not finish";
     Err(Error::new(ErrorKind::Busy, operation, name, meaning)
-        .with_advice(format!("see who holds {} (lslocks)", place.path())))
+        .with_advice(format!("see who holds {} (lslocks)", place.path)))
 }
 
 /// Removes the name of a dead file, on which the caller holds the exclusive lock.
@@ -111,7 +111,7 @@ pub(super) fn attach(
 /// lock taken and leaves the name to its taker.
 fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
     if is_named(stat, place) {
-        unlink(place.path())?;
+        unlink(&place.path)?;
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
 /// Removes the name if nobody holds it, as after a clean close; says whether
 /// somebody does. What may not be opened is taken for alive.
 pub(super) fn retire(place: &Place) -> bool {
-    let file = match open(place.path(), OFlags::RDONLY | CAREFULLY, Mode::empty()) {
+    let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
         Ok(file) => file,
         Err(errno) => return errno != Errno::NOENT,
     };
@@ -155,10 +155,10 @@ pub(super) fn sweep() {
             continue;
         }
         let place = Place {
-            file,
+            path: format!("{FOLDER}/{file}"),
             kind: PlaceKind::Global,
         };
-        let mine = statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW)
+        let mine = statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|s| s.st_uid == me && is_regular(&s));
         if mine {
             retire(&place);
@@ -167,7 +167,7 @@ pub(super) fn sweep() {
 }
 
 fn is_named(stat: &Stat, place: &Place) -> bool {
-    statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW)
+    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
@@ -183,7 +183,7 @@ pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Nam
     if place.kind == PlaceKind::Local && stat.st_uid != owner::me() {
         let who = owner::describe(stat.st_uid);
         let meaning = format!("{who} squats this session's name");
-        let advice = format!("remove {} as {who} or root", place.path());
+        let advice = format!("remove {} as {who} or root", place.path);
         return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
     }
     Ok(())
@@ -195,7 +195,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
     if error.kind() != ErrorKind::AccessDenied {
         return error;
     }
-    match statat(CWD, place.path(), AtFlags::SYMLINK_NOFOLLOW) {
+    match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => {
             let meaning = format!(
                 "it belongs to {} with mode {:04o}, which does not let this account in",

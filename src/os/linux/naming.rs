@@ -26,8 +26,7 @@ const COMPANION_ROOM: usize = 32;
 /// The file that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Its name inside [`FOLDER`].
-    pub file: String,
+    pub path: String,
     pub kind: PlaceKind,
 }
 
@@ -39,12 +38,6 @@ pub(super) enum PlaceKind {
     Global,
     /// Somebody else's, under its POSIX name; never locked, judged or unlinked.
     Posix,
-}
-
-impl Place {
-    pub(super) fn path(&self) -> String {
-        format!("{FOLDER}/{}", self.file)
-    }
 }
 
 /// Finds the file for a name, as the user `uid` sees it.
@@ -68,7 +61,7 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
         return Err(refuse(name, operation, meaning, "use a shorter name"));
     }
     Ok(Place {
-        file: format!("{head}{encoded}{SECTION}"),
+        path: format!("{FOLDER}/{head}{encoded}{SECTION}"),
         kind,
     })
 }
@@ -82,7 +75,7 @@ fn posix_place(name: &Name, file: &str, operation: Operation) -> Result<Place> {
         format!("it has {} bytes, and {NAME_MAX} is the limit", file.len())
     } else {
         return Ok(Place {
-            file: file.to_string(),
+            path: format!("{FOLDER}/{file}"),
             kind: PlaceKind::Posix,
         });
     };
@@ -121,7 +114,12 @@ fn decode(encoded: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Place {
+    fn file(text: &str) -> String {
+        let path = found(text).path;
+        path.strip_prefix("/dev/shm/").unwrap().to_string()
+    }
+
+    fn found(text: &str) -> Place {
         place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap()
     }
 
@@ -138,11 +136,7 @@ mod tests {
             ),
             ("/MumbleLink.1000", "MumbleLink.1000", PlaceKind::Posix),
         ] {
-            let want = Place {
-                file: name.into(),
-                kind,
-            };
-            assert_eq!(file(text), want);
+            assert_eq!((file(text).as_str(), found(text).kind), (name, kind));
         }
     }
 
@@ -168,7 +162,7 @@ mod tests {
         let names = odd
             .iter()
             .flat_map(|n| [format!("Local\\{n}"), format!("Global\\{n}")]);
-        let mut files: Vec<String> = names.map(|n| file(&n).file).collect();
+        let mut files: Vec<String> = names.map(|n| file(&n)).collect();
         files.sort();
         let all = files.len();
         files.dedup();
@@ -179,7 +173,7 @@ mod tests {
     #[test]
     fn files_become_names_again() {
         for text in ["Global\\a/b%c", "Local\\X.section", "/MumbleLink.1000"] {
-            assert_eq!(name_of(&file(text).file, 1000).unwrap().as_str(), text);
+            assert_eq!(name_of(&file(text), 1000).unwrap().as_str(), text);
         }
         // What `place` cannot have written is a POSIX object like any other.
         for foreign in [

@@ -61,7 +61,7 @@ impl Section {
 
     fn open_posix(place: &Place, name: &Name, how: HowToOpen) -> Result<Section> {
         let flags = access_flags(how.write) | lifetime::CAREFULLY;
-        let file = open(place.path(), flags, Mode::empty())
+        let file = open(&place.path, flags, Mode::empty())
             .map_err(|errno| lifetime::refused(place, Operation::Open, name, errno))?;
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
         lifetime::check(&stat, place, Operation::Open, name)?;
@@ -77,7 +77,7 @@ impl SectionBackend for Section {
                 "a POSIX object would outlive its holders, so it is opened, never created";
             return Err(
                 Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning)
-                    .with_advice(format!("create a file-backed section at {}", place.path())),
+                    .with_advice(format!("create a file-backed section at {}", place.path)),
             );
         }
         lifetime::sweep();
@@ -331,7 +331,7 @@ fn taken(place: &Place, name: &Name) -> Result<()> {
         Found::DeadOf(uid) => {
             let who = owner::describe(uid);
             let meaning = format!("a dead file of {who} stands at its place");
-            let advice = format!("remove {} as {who} or root", place.path());
+            let advice = format!("remove {} as {who} or root", place.path);
             let error = Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning);
             Err(error.with_advice(advice))
         }

@@ -2,7 +2,7 @@
 
 use super::code::{denied_create, explain, last};
 use super::nt::{self, wide};
-use super::view::{View, granularity};
+use super::view::{Part, View, granularity};
 use super::{RawObject, list, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -45,18 +45,23 @@ pub(crate) struct Section {
 }
 
 impl Section {
+    /// Asks the system for what it was not told: `known` are size and attributes.
     fn new(
         handle: OwnedHandle,
         file: Option<File>,
         subject: String,
         how: HowToOpen,
+        known: Option<(u64, u32)>,
     ) -> Result<Section> {
         if how.inheritable {
             set_inheritable(&handle, true, &subject)?;
         }
-        let basics = nt::section_basics(handle.as_raw_handle());
+        let basics = known.or_else(|| {
+            let basics = nt::section_basics(handle.as_raw_handle())?;
+            Some((basics.size.cast_unsigned(), basics.attributes))
+        });
         let size = match basics {
-            Some(basics) => basics.size.cast_unsigned(),
+            Some((size, _)) => size,
             None => View::extent(handle.as_handle(), &subject)?,
         };
         Ok(Section {
@@ -65,7 +70,7 @@ impl Section {
             subject,
             writable: how.write,
             size,
-            attributes: basics.map(|b| b.attributes),
+            attributes: basics.map(|(_, attributes)| attributes),
         })
     }
 
@@ -77,7 +82,7 @@ impl Section {
         };
         let handle = create_mapping(file.as_raw_handle(), None, protection, len, None)
             .map_err(|code| explain(Operation::Open, &subject, code))?;
-        Section::new(handle.0, Some(file), subject, how)
+        Section::new(handle.0, Some(file), subject, how, None)
     }
 }
 
@@ -111,7 +116,10 @@ impl SectionBackend for Section {
             write: true,
             inheritable: how.inheritable,
         };
-        Section::new(handle, None, name.to_string(), access)
+        // "The system rounds this value up to the nearest multiple of PAGE_SIZE"
+        // (ZwCreateSection); what others are told when they ask.
+        let size = len.next_multiple_of(granularity().0 as u64);
+        Section::new(handle, None, name.to_string(), access, Some((size, kind)))
     }
 
     fn open(name: &Name, how: HowToOpen) -> Result<Section> {
@@ -124,7 +132,7 @@ impl SectionBackend for Section {
         let mut code = 0;
         for access in [map | SECTION_QUERY | READ_CONTROL, map | SECTION_QUERY, map] {
             match open_mapping(name, access) {
-                Ok(handle) => return Section::new(handle, None, name.to_string(), how),
+                Ok(handle) => return Section::new(handle, None, name.to_string(), how, None),
                 Err(refusal) => code = refusal,
             }
             if code != ERROR_ACCESS_DENIED {
@@ -175,7 +183,7 @@ impl SectionBackend for Section {
             write: granted & FILE_MAP_WRITE != 0,
             inheritable: false,
         };
-        Ok((Section::new(handle, None, subject, how)?, name))
+        Ok((Section::new(handle, None, subject, how, None)?, name))
     }
 
     fn raw(&self) -> RawObject {
@@ -212,10 +220,16 @@ impl SectionBackend for Section {
 
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {
         let file = self.file.as_ref().and_then(|f| f.try_clone().ok());
+        let part = Part {
+            offset,
+            len,
+            section_size: self.size,
+            reserved: self.is_reserved(),
+        };
         View::new(
             self.handle.as_handle(),
             protection,
-            (offset, len, self.size),
+            part,
             self.subject.clone(),
             file,
         )

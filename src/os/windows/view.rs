@@ -24,11 +24,33 @@ pub(crate) struct View {
     lead: usize,
     len: usize,
     subject: String,
+    /// Parts may be uncommitted, and must be asked about before they are touched.
+    reserved: bool,
     /// From here on VirtualQuery does not tell what is committed: where Wine lost
     /// the last page of a section, whose memory it gives when it is touched.
     unknown: usize,
     /// The file to flush behind a file-backed section.
     file: Option<File>,
+}
+
+/// What a view shows of its section.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub offset: u64,
+    pub len: usize,
+    pub section_size: u64,
+    pub reserved: bool,
+}
+
+impl Part {
+    /// See [`View::unknown`].
+    fn unknown(self) -> usize {
+        if !nt::is_wine() {
+            return usize::MAX;
+        }
+        let last_page = self.section_size.saturating_sub(granularity().0 as u64);
+        usize::try_from(last_page.saturating_sub(self.offset)).unwrap_or(usize::MAX)
+    }
 }
 
 // SAFETY: a view is an address range that belongs to this value alone; its bytes
@@ -38,15 +60,14 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    /// `range` is the offset and the length of the view, and the section's size.
     pub(super) fn new(
         section: BorrowedHandle<'_>,
         protection: Protection,
-        range: (u64, usize, u64),
+        part: Part,
         subject: String,
         file: Option<File>,
     ) -> Result<View> {
-        let (offset, len, size) = range;
+        let Part { offset, len, .. } = part;
         let access = match protection {
             Protection::ReadOnly => FILE_MAP_READ,
             Protection::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
@@ -73,12 +94,8 @@ impl View {
             base: view.Value.cast(),
             lead,
             len,
-            unknown: if nt::is_wine() {
-                let last_page = size.saturating_sub(granularity().0 as u64);
-                usize::try_from(last_page.saturating_sub(offset)).unwrap_or(usize::MAX)
-            } else {
-                usize::MAX
-            },
+            reserved: part.reserved,
+            unknown: part.unknown(),
             subject,
             file,
         })
@@ -178,7 +195,7 @@ impl ViewBackend for View {
 
     fn is_committed(&self, offset: usize, len: usize) -> bool {
         let mut done = 0;
-        while done < len {
+        while self.reserved && done < len {
             let (run, committed) = self.run(offset + done);
             if !committed {
                 return false;

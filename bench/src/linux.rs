@@ -1,0 +1,99 @@
+//! The system calls that shmkit makes on Linux, made directly and believed.
+
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fchmod, flock, fstat,
+    ftruncate, linkat, open, statat, unlink,
+};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What a program without a lifetime rule does.
+pub const PLAIN: &str = "for information: shm_open";
+
+const SIZE: usize = 4096;
+const CAREFULLY: OFlags = OFlags::CLOEXEC
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+pub struct Direct {
+    path: String,
+    plain: String,
+}
+
+impl Direct {
+    pub fn new(name: &str) -> Direct {
+        let base = name.strip_prefix("Local\\").unwrap();
+        let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+        Direct {
+            path: format!("/dev/shm/shmkit.local.{uid}.{base}.section"),
+            plain: format!("/dev/shm/{base}.plain"),
+        }
+    }
+
+    pub fn create(&self) {
+        let mode = Mode::RUSR | Mode::WUSR;
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = open("/dev/shm", flags, mode).unwrap();
+        fchmod(&file, mode).unwrap();
+        flock(&file, FlockOperation::NonBlockingLockShared).unwrap();
+        fallocate(&file, FallocateFlags::empty(), 0, SIZE as u64).unwrap();
+        let anonymous = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, anonymous, CWD, &self.path, AtFlags::SYMLINK_FOLLOW).unwrap();
+        map(&file, ProtFlags::READ | ProtFlags::WRITE);
+        drop(file);
+        self.close(true);
+    }
+
+    pub fn open(&self) {
+        let file = open(&self.path, OFlags::RDONLY | CAREFULLY, Mode::empty()).unwrap();
+        fstat(&file).unwrap();
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap_err();
+        flock(&file, FlockOperation::NonBlockingLockShared).unwrap();
+        statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        map(&file, ProtFlags::READ);
+        drop(file);
+        self.close(false);
+    }
+
+    fn close(&self, last: bool) {
+        let file = open(&self.path, OFlags::RDONLY | CAREFULLY, Mode::empty()).unwrap();
+        let held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+        assert_ne!(held, last);
+        if last {
+            fstat(&file).unwrap();
+            statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+            unlink(&self.path).unwrap();
+        }
+    }
+
+    pub fn plain_create(&self) {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = open(&self.plain, flags, Mode::RUSR | Mode::WUSR).unwrap();
+        ftruncate(&file, SIZE as u64).unwrap();
+        map(&file, ProtFlags::READ | ProtFlags::WRITE);
+        drop(file);
+        unlink(&self.plain).unwrap();
+    }
+
+    pub fn with_plain<T>(&self, work: impl FnOnce() -> T) -> T {
+        std::fs::write(&self.plain, [0; SIZE]).unwrap();
+        let done = work();
+        unlink(&self.plain).unwrap();
+        done
+    }
+
+    pub fn plain_open(&self) {
+        let file = open(&self.plain, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        fstat(&file).unwrap();
+        map(&file, ProtFlags::READ);
+    }
+}
+
+fn map(file: &OwnedFd, prot: ProtFlags) {
+    // SAFETY: the kernel chooses the address; nobody uses the view.
+    unsafe {
+        let at = mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, file, 0).unwrap();
+        munmap(at, SIZE).unwrap();
+    }
+}

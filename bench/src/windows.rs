@@ -1,0 +1,139 @@
+//! The system calls that shmkit makes on Windows, made directly and believed.
+
+use std::ffi::c_void;
+use std::mem::transmute;
+use std::ptr::{null, null_mut};
+use windows_sys::Win32::Foundation::{CloseHandle, HANDLE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+use windows_sys::Win32::System::Memory::{
+    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MapViewOfFile, OpenFileMappingW,
+    PAGE_READWRITE, SECTION_QUERY, UnmapViewOfFile,
+};
+
+/// What a program that sets no access list does.
+pub const PLAIN: &str = "for information: plain";
+
+const SIZE: usize = 4096;
+const READ_CONTROL: u32 = 0x2_0000;
+
+type QuerySection = unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize, *mut usize) -> i32;
+
+pub struct Direct {
+    name: Vec<u16>,
+    attributes: SECURITY_ATTRIBUTES,
+    query: QuerySection,
+}
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+impl Direct {
+    pub fn new(name: &str) -> Direct {
+        // The access list that shmkit itself gives; leaked.
+        let probe = shmkit::Section::create_new(name, SIZE as u64).unwrap();
+        let sddl = wide(&probe.info().unwrap().access.unwrap());
+        let mut descriptor = null_mut();
+        // SAFETY: NUL-terminated texts and places for the answers; the signature is
+        // the documented one.
+        let query = unsafe {
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                sddl.as_ptr(),
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                null_mut(),
+            );
+            let ntdll = GetModuleHandleW(wide("ntdll.dll").as_ptr());
+            let call = GetProcAddress(ntdll, c"NtQuerySection".as_ptr().cast()).unwrap();
+            transmute::<unsafe extern "system" fn() -> isize, QuerySection>(call)
+        };
+        Direct {
+            name: wide(name),
+            attributes: SECURITY_ATTRIBUTES {
+                nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+                lpSecurityDescriptor: descriptor,
+                bInheritHandle: 0,
+            },
+            query,
+        }
+    }
+
+    pub fn create(&self) {
+        self.create_with(&raw const self.attributes);
+    }
+
+    fn create_with(&self, attributes: *const SECURITY_ATTRIBUTES) {
+        // SAFETY: attributes and name outlive the calls; nobody uses the view.
+        unsafe {
+            let handle = CreateFileMappingW(
+                INVALID_HANDLE_VALUE,
+                attributes,
+                PAGE_READWRITE,
+                0,
+                SIZE as u32,
+                self.name.as_ptr(),
+            );
+            map(handle, FILE_MAP_READ | FILE_MAP_WRITE);
+            CloseHandle(handle);
+        }
+    }
+
+    pub fn open(&self) {
+        let mut basics = [0u64; 3];
+        // SAFETY: the name outlives the call, the buffer has the size passed along.
+        unsafe {
+            let access = FILE_MAP_READ | SECTION_QUERY | READ_CONTROL;
+            let handle = OpenFileMappingW(access, 0, self.name.as_ptr());
+            (self.query)(handle, 0, basics.as_mut_ptr().cast(), 24, null_mut());
+            map(handle, FILE_MAP_READ);
+            CloseHandle(handle);
+        }
+    }
+
+    pub fn plain_create(&self) {
+        self.create_with(null());
+    }
+
+    pub fn with_plain<T>(&self, work: impl FnOnce() -> T) -> T {
+        // SAFETY: as in `create_with`.
+        let held = unsafe {
+            CreateFileMappingW(
+                INVALID_HANDLE_VALUE,
+                null(),
+                PAGE_READWRITE,
+                0,
+                SIZE as u32,
+                self.name.as_ptr(),
+            )
+        };
+        let done = work();
+        // SAFETY: made above, closed once.
+        unsafe { CloseHandle(held) };
+        done
+    }
+
+    pub fn plain_open(&self) {
+        // SAFETY: the name outlives the call; nobody uses the view.
+        unsafe {
+            let handle = OpenFileMappingW(FILE_MAP_READ, 0, self.name.as_ptr());
+            map(handle, FILE_MAP_READ);
+            CloseHandle(handle);
+        }
+    }
+}
+
+/// # Safety
+///
+/// A live handle of a section of `SIZE` bytes.
+unsafe fn map(handle: HANDLE, access: u32) {
+    // SAFETY: the system chooses the address.
+    unsafe {
+        let view = MapViewOfFile(handle, access, 0, 0, SIZE);
+        assert!(!view.Value.is_null());
+        UnmapViewOfFile(view);
+    }
+}
