@@ -51,7 +51,7 @@ mod sync;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use mapping::{Access, CopyOnWrite, Mapping, ReadOnly, ReadWrite, Writable};
 pub use name::{Name, Scope};
-pub use os::{Backing, RawObject};
+pub use os::{Backing, OwnedObject, RawObject};
 pub use section::{Origin, Section, SectionInfo, SectionOptions};
 pub use stat::{Listed, list};
 pub use sync::ReadCell;

@@ -2,12 +2,11 @@
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{self, Protection, ViewBackend};
-use crate::sync::{self, ReadCell};
+use crate::sync::{self, AtomicU32, AtomicU64, ReadCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// What a [`Mapping`] may do: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].

@@ -3,7 +3,9 @@
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::mapping::{Access, CopyOnWrite, Mapping, ReadOnly, ReadWrite};
 use crate::name::Name;
-use crate::os::{self, Backing, HowToCreate, HowToOpen, Protection, RawObject, SectionBackend};
+use crate::os::{
+    self, Backing, HowToCreate, HowToOpen, OwnedObject, Protection, RawObject, SectionBackend,
+};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
@@ -139,16 +141,12 @@ impl Section {
     /// Takes over a handle (Windows) or descriptor (Linux), such as one that this
     /// process inherited; see [`SectionOptions::inheritable`].
     ///
-    /// # Safety
-    ///
-    /// `raw` is an open handle of a section, and nothing else uses or closes it.
-    ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKind`] where it is no section; `raw` is closed then.
-    pub unsafe fn from_raw(raw: RawObject) -> Result<Section> {
-        // SAFETY: the caller's promise is the same.
-        let (section, name) = unsafe { os::Section::from_raw(raw) }?;
+    /// [`ErrorKind::WrongKind`] or [`ErrorKind::System`] where it is no section; it
+    /// is closed then.
+    pub fn from_owned(object: OwnedObject) -> Result<Section> {
+        let (section, name) = os::Section::from_owned(object)?;
         let subject = match &name {
             Some(name) => name.as_str().into(),
             None => "an inherited section".into(),
@@ -407,8 +405,8 @@ impl SectionOptions {
     }
 
     /// Let child processes inherit the handle or descriptor. A child gets its
-    /// number ([`Section::as_raw`]) on its command line, say, and takes it over by
-    /// [`Section::from_raw`]. A child that inherits it keeps the section alive.
+    /// number ([`Section::as_raw`]) on its command line, say, makes an `OwnedHandle`
+    /// or `OwnedFd` of it, and takes that over by [`Section::from_owned`]. A child that inherits it keeps the section alive.
     #[must_use]
     pub fn inheritable(mut self, on: bool) -> SectionOptions {
         self.inheritable = on;

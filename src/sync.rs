@@ -6,7 +6,8 @@
 //! over them a lie to the compiler.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
 
 const WORD: usize = size_of::<usize>();
 
@@ -75,7 +76,7 @@ impl ReadCell<'_, u64> {
         loop {
             let before = half(high_first);
             // Acquire: the low half is read after the first look at the upper one,
-            // and before the second.
+            // and before the second; pairs with the atomic 64-bit store.
             fence(Ordering::Acquire);
             let low = half(1 - high_first);
             fence(Ordering::Acquire);

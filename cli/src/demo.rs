@@ -207,6 +207,7 @@ pub fn consumer(board: &str, answers: &str) -> Outcome {
     let board = Section::open(board)?.map(..)?;
     let answers = Section::open_rw(answers)?.map_rw(..)?;
     let me = std::process::id();
+    // Release: pairs with the load in `Server::start`.
     answers.atomic_u32(4)?.store(me, Ordering::Release);
     let answered = answers.atomic_u32(0)?;
     let sequence = board.cell_u32(0)?;

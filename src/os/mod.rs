@@ -31,11 +31,12 @@ mod windows;
 use windows as backend;
 
 #[cfg(not(any(windows, target_os = "linux")))]
+#[allow(dead_code, reason = "what cannot exist is not looked at")]
 mod unsupported;
 #[cfg(not(any(windows, target_os = "linux")))]
 use unsupported as backend;
 
-pub use backend::RawObject;
+pub use backend::{OwnedObject, RawObject};
 pub(crate) use backend::{Section, View, list};
 
 /// How a section is created.
@@ -102,12 +103,8 @@ pub(crate) trait SectionBackend: Sized {
     fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Self>;
     /// Opens a file that exists, with its present length.
     fn open_file(path: &Path, how: HowToOpen) -> Result<Self>;
-    /// Takes over a handle, with the name under which it can be found, if any.
-    ///
-    /// # Safety
-    ///
-    /// `raw` is an open handle of a section, and nobody else closes it.
-    unsafe fn from_raw(raw: RawObject) -> Result<(Self, Option<Name>)>;
+    /// Takes over a handle, and says under which name it can be found, if any.
+    fn from_owned(object: OwnedObject) -> Result<(Self, Option<Name>)>;
     fn raw(&self) -> RawObject;
     /// The bytes that can be mapped: never less than asked for, and on Windows
     /// rounded up to pages.

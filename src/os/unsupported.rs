@@ -10,6 +10,10 @@ pub type RawObject = usize;
 
 /// Cannot exist.
 #[derive(Debug)]
+pub enum OwnedObject {}
+
+/// Cannot exist.
+#[derive(Debug)]
 pub(crate) enum Section {}
 
 /// Cannot exist.
@@ -45,8 +49,8 @@ impl SectionBackend for Section {
         unsupported(Operation::Open, &path.display())
     }
 
-    unsafe fn from_raw(_raw: RawObject) -> Result<(Section, Option<Name>)> {
-        unsupported(Operation::Open, &"a handle")
+    fn from_owned(object: OwnedObject) -> Result<(Section, Option<Name>)> {
+        match object {}
     }
 
     fn raw(&self) -> RawObject {

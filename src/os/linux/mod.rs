@@ -15,3 +15,6 @@ pub(crate) use view::View;
 
 /// A descriptor, as foreign code wants it: `RawFd` here, `RawHandle` on Windows.
 pub type RawObject = std::os::fd::RawFd;
+
+/// A descriptor and the duty to close it: `OwnedFd` here, `OwnedHandle` on Windows.
+pub type OwnedObject = std::os::fd::OwnedFd;

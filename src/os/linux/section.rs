@@ -5,13 +5,13 @@ use super::errno::explain;
 use super::lifetime::{self, Found};
 use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::view::View;
-use super::{RawObject, owner};
+use super::{OwnedObject, RawObject, owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBackend};
 use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, ftruncate, open};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Only the owner: what `Access::SameUser` means on Linux.
@@ -157,9 +157,8 @@ impl SectionBackend for Section {
         Section::new(file, Origin::File, subject, how)
     }
 
-    unsafe fn from_raw(raw: RawObject) -> Result<(Section, Option<Name>)> {
-        // SAFETY: the caller promises an open descriptor that is ours alone.
-        let file = unsafe { OwnedFd::from_raw_fd(raw) };
+    fn from_owned(file: OwnedObject) -> Result<(Section, Option<Name>)> {
+        let raw = file.as_raw_fd();
         let subject = format!("descriptor {raw}");
         let fail = |e| explain(Operation::Open, &subject, e);
         let stat = fstat(&file).map_err(fail)?;

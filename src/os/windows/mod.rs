@@ -14,3 +14,6 @@ pub(crate) use view::View;
 
 /// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.
 pub type RawObject = std::os::windows::io::RawHandle;
+
+/// A handle and the duty to close it: `OwnedHandle` here, `OwnedFd` on Linux.
+pub type OwnedObject = std::os::windows::io::OwnedHandle;

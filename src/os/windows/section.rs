@@ -3,7 +3,7 @@
 use super::code::{denied_create, explain, last};
 use super::nt::{self, wide};
 use super::view::{Part, View, granularity};
-use super::{RawObject, list, security};
+use super::{OwnedObject, RawObject, list, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBackend};
@@ -171,9 +171,8 @@ impl SectionBackend for Section {
         Section::map_file(file, 0, how, subject)
     }
 
-    unsafe fn from_raw(raw: RawObject) -> Result<(Section, Option<Name>)> {
-        // SAFETY: the caller promises an open handle that is ours alone.
-        let handle = unsafe { OwnedHandle::from_raw_handle(raw) };
+    fn from_owned(handle: OwnedObject) -> Result<(Section, Option<Name>)> {
+        let raw = handle.as_raw_handle();
         let subject = format!("handle {:#x}", raw as usize);
         // It was inheritable to get here; it need not travel further.
         set_inheritable(&handle, false, &subject)?;
