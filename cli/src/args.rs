@@ -27,7 +27,7 @@ pub enum Command {
     List(List),
     Show(Show),
     Dump(Dump),
-    /// Watch a server and two consumers exchange messages (about 5 seconds).
+    /// Watch a server and two consumers exchange messages (a few seconds).
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo,
     /// One consumer of the demo; the demo starts it.

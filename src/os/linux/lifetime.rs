@@ -178,7 +178,18 @@ pub(super) fn is_regular(stat: &Stat) -> bool {
 /// Refuses what is no file, and a session's name that another user squats.
 pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Name) -> Result<()> {
     if !is_regular(stat) {
-        return Err(explain(operation, name, Errno::NODEV));
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => "a folder",
+            FileType::Fifo => "a FIFO",
+            FileType::Socket => "a socket",
+            _ => "a device",
+        };
+        let meaning = format!("{kind} stands at {}, and no shared memory", place.path);
+        let advice = format!(
+            "find out who put it there (ls -l {}), and remove it",
+            place.path
+        );
+        return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
     }
     if place.kind == PlaceKind::Local && stat.st_uid != owner::me() {
         let who = owner::describe(stat.st_uid);
@@ -192,8 +203,12 @@ pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Nam
 /// A refused open, with the owner named where the system tells.
 pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: Errno) -> Error {
     let error = explain(operation, name, errno);
-    if error.kind() != ErrorKind::AccessDenied {
-        return error;
+    match error.kind() {
+        ErrorKind::AccessDenied => {}
+        ErrorKind::WrongKind => {
+            return error.with_advice(format!("look at it (ls -l {}), and remove it", place.path));
+        }
+        _ => return error,
     }
     match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => {
