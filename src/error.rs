@@ -127,7 +127,7 @@ impl Error {
             operation,
             subject: subject.to_string(),
             code: None,
-            meaning: meaning.into(),
+            meaning: on_one_line(meaning.into()),
             advice: Cow::Borrowed(""),
         }))
     }
@@ -138,7 +138,7 @@ impl Error {
     }
 
     pub(crate) fn with_advice(mut self, advice: impl Into<Cow<'static, str>>) -> Error {
-        self.0.advice = advice.into();
+        self.0.advice = on_one_line(advice.into());
         self
     }
 
@@ -185,7 +185,7 @@ impl fmt::Display for Error {
         let facts = &*self.0;
         write!(f, "cannot {}", facts.operation.verb())?;
         if !facts.subject.is_empty() {
-            write!(f, " {:?}", Verbatim(&facts.subject))?;
+            write!(f, " \"{}\"", Verbatim(&facts.subject))?;
         }
         write!(f, ": {}", facts.meaning)?;
         if let Some(code) = facts.code {
@@ -199,13 +199,21 @@ impl fmt::Display for Error {
     }
 }
 
-/// Quotes a name without doubling its backslashes, which a Windows user would
-/// take for a different name; control characters are still escaped.
+/// Names and paths may hold control characters, which must reach no terminal.
+fn on_one_line(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(Verbatim(&text).to_string())
+    } else {
+        text
+    }
+}
+
+/// A text without control characters, and unlike `Debug` without doubled
+/// backslashes, which a Windows user would take for a different name.
 struct Verbatim<'a>(&'a str);
 
-impl fmt::Debug for Verbatim<'_> {
+impl fmt::Display for Verbatim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
         for c in self.0.chars() {
             if c.is_control() {
                 write!(f, "{}", c.escape_default())?;
@@ -213,7 +221,7 @@ impl fmt::Debug for Verbatim<'_> {
                 write!(f, "{c}")?;
             }
         }
-        f.write_str("\"")
+        Ok(())
     }
 }
 
@@ -223,7 +231,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &facts.kind)
             .field("operation", &facts.operation)
-            .field("subject", &Verbatim(&facts.subject))
+            .field("subject", &facts.subject)
             .field("code", &facts.code)
             .field("meaning", &facts.meaning)
             .field("advice", &facts.advice)
@@ -284,8 +292,16 @@ mod tests {
 
     #[test]
     fn a_name_cannot_smuggle_control_characters_into_the_message() {
-        let error = Error::new(ErrorKind::NotFound, Operation::Open, &"a\x1b[2Jb", "gone");
-        assert!(!error.to_string().contains('\x1b'));
+        let name = "a\x1b[2J\nb";
+        let error = Error::new(
+            ErrorKind::NotFound,
+            Operation::Open,
+            &name,
+            format!("no {name}"),
+        )
+        .with_advice(format!("make {name}"));
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+        assert!(error.to_string().contains("no a\\u{1b}[2J\\nb"), "{error}");
     }
 
     #[test]

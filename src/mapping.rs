@@ -178,6 +178,11 @@ impl<A: Access> Mapping<A> {
     /// # Errors
     ///
     /// [`ErrorKind::NoSpace`] where there is not enough memory.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux the reserved pages that the view covers are committed by it, since
+    /// they get memory when they are touched: map no more than you committed.
     pub fn prefault(&self) -> Result<()> {
         self.view.prefault()
     }

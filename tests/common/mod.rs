@@ -183,3 +183,18 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// In a child: the handle of this number, which the parent let it inherit.
+#[cfg(unix)]
+pub fn inherited(number: &str) -> std::os::fd::OwnedFd {
+    // SAFETY: the parent made it for us, and nothing else here knows it.
+    unsafe { std::os::fd::FromRawFd::from_raw_fd(number.parse().unwrap()) }
+}
+
+/// In a child: the handle of this number, which the parent let it inherit.
+#[cfg(windows)]
+pub fn inherited(number: &str) -> std::os::windows::io::OwnedHandle {
+    let handle = number.parse::<usize>().unwrap() as std::os::windows::io::RawHandle;
+    // SAFETY: the parent made it for us, and nothing else here knows it.
+    unsafe { std::os::windows::io::FromRawHandle::from_raw_handle(handle) }
+}

@@ -30,6 +30,13 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
             "the file system that holds it is full",
             "free space there (df -h /dev/shm; in a container, --shm-size), or ask for less",
         ),
+        // MADV_POPULATE_*: "populating (prefaulting) page tables failed because a
+        // SIGBUS would have been generated" (madvise).
+        Errno::FAULT if operation == Operation::Prefault => (
+            ErrorKind::NoSpace,
+            "there is not enough memory for all of its pages",
+            "free space there (df -h /dev/shm), or prefault less",
+        ),
         Errno::NOMEM => (
             ErrorKind::NoSpace,
             "memory or address space is exhausted",

@@ -133,6 +133,17 @@ pub(super) fn retire(place: &Place) -> bool {
     false
 }
 
+/// Whether anybody holds a file of ours. What may not be opened is taken for
+/// alive; what is being buried is not.
+pub(super) fn is_live(place: &Place) -> bool {
+    let held = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
+        Ok(file) => hold(file.as_fd()).is_ok(),
+        Err(errno) => return errno != Errno::NOENT,
+    };
+    // The look itself was a hold, and maybe the last.
+    held && retire(place)
+}
+
 /// Removes this user's dead files, which killed holders left.
 pub(super) fn sweep() {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
@@ -212,6 +223,9 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
     }
     match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => {
+            if let Err(squatted) = check(&stat, place, operation, name) {
+                return squatted;
+            }
             let meaning = format!(
                 "it belongs to {} with mode {:04o}, which does not let this account in",
                 owner::describe(stat.st_uid),

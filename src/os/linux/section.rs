@@ -12,6 +12,7 @@ use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBacke
 use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, ftruncate, open};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Only the owner: what `Access::SameUser` means on Linux.
@@ -32,7 +33,7 @@ enum Origin {
     /// A file of ours in `/dev/shm`, whose length never changes.
     Named { place: Place, len: u64 },
     /// A POSIX object that somebody else made.
-    Posix,
+    Posix { place: Place },
     /// A file of the user's.
     File,
 }
@@ -65,7 +66,8 @@ impl Section {
             .map_err(|errno| lifetime::refused(place, Operation::Open, name, errno))?;
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
         lifetime::check(&stat, place, Operation::Open, name)?;
-        Section::new(file, Origin::Posix, name.to_string(), how)
+        let place = place.clone();
+        Section::new(file, Origin::Posix { place }, name.to_string(), how)
     }
 }
 
@@ -168,22 +170,19 @@ impl SectionBackend for Section {
         // It was inheritable to get here; it need not travel further.
         fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(fail)?;
         let flags = rustix::fs::fcntl_getfl(&file).map_err(fail)?;
-        let name = std::fs::read_link(format!("/proc/self/fd/{raw}"))
-            .ok()
-            .and_then(|path| path.strip_prefix(FOLDER).ok()?.to_str().map(str::to_owned))
-            .and_then(|file| name_of(&file, owner::me()));
+        let name = file_of(&stat).and_then(|file| name_of(&file, owner::me()));
         let origin = match &name {
             None => Origin::File,
-            Some(name) => match place(name, owner::me(), Operation::Open)? {
-                Place {
-                    kind: PlaceKind::Posix,
-                    ..
-                } => Origin::Posix,
-                place => Origin::Named {
-                    place,
-                    len: stat.st_size.cast_unsigned(),
-                },
-            },
+            Some(name) => {
+                let place = place(name, owner::me(), Operation::Open)?;
+                match place.kind {
+                    PlaceKind::Posix => Origin::Posix { place },
+                    PlaceKind::Local | PlaceKind::Global => Origin::Named {
+                        place,
+                        len: stat.st_size.cast_unsigned(),
+                    },
+                }
+            }
         };
         let access = HowToOpen {
             write: flags.contains(OFlags::RDWR),
@@ -200,7 +199,7 @@ impl SectionBackend for Section {
         match &self.origin {
             Origin::Named { len, .. } => Ok(*len),
             // Whoever made these may have changed their length since.
-            Origin::Posix | Origin::File => {
+            Origin::Posix { .. } | Origin::File => {
                 Ok(self.stat(Operation::Inspect)?.st_size.cast_unsigned())
             }
         }
@@ -258,12 +257,15 @@ impl SectionBackend for Section {
             access: stat.map(|s| format!("mode {:04o}", s.st_mode & 0o7777)),
             backing: Some(match self.origin {
                 Origin::Named { .. } => Backing::Memory,
-                Origin::Posix => Backing::Posix,
+                Origin::Posix { .. } => Backing::Posix,
                 Origin::File => Backing::File,
             }),
-            path: std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
-                .ok()
-                .map(|path| path.display().to_string()),
+            path: match &self.origin {
+                Origin::Named { place, .. } | Origin::Posix { place } => Some(place.path.clone()),
+                Origin::File => std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
+                    .ok()
+                    .map(|path| path.display().to_string()),
+            },
         }
     }
 }
@@ -276,6 +278,19 @@ impl Drop for Section {
             lifetime::retire(place);
         }
     }
+}
+
+/// The name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not
+/// tell: for its creator a section stays the nameless file that it was made as.
+fn file_of(stat: &Stat) -> Option<String> {
+    let entries = std::fs::read_dir(FOLDER).ok()?;
+    let same = |entry: &std::fs::DirEntry| {
+        entry
+            .metadata()
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (stat.st_dev, stat.st_ino))
+    };
+    let entry = entries.flatten().find(same)?;
+    entry.file_name().into_string().ok()
 }
 
 fn access_flags(write: bool) -> OFlags {
