@@ -33,7 +33,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
         ERROR_PATH_NOT_FOUND | ERROR_INVALID_NAME | ERROR_BAD_PATHNAME => (
             ErrorKind::InvalidName,
             "the system has no place of this name",
-            "write Local\\X, Global\\X or X; for a file, check its folder",
+            "write Local\\X, Global\\X or X",
         ),
         ERROR_FILENAME_EXCED_RANGE => (
             ErrorKind::InvalidName,

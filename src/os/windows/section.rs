@@ -12,8 +12,8 @@ use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr::null;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE,
-    SetHandleInformation,
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND, HANDLE,
+    HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
 };
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
@@ -336,7 +336,17 @@ fn set_inheritable(handle: &OwnedHandle, on: bool, subject: &str) -> Result<()> 
     Ok(())
 }
 
+/// The error for a refused call on a file.
 fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
     let code = error.raw_os_error().unwrap_or(0).cast_unsigned();
-    explain(operation, &subject, code)
+    let meaning = match (code, operation) {
+        (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, Operation::Create) => {
+            "the folder that is to hold the file does not exist"
+        }
+        (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, _) => "there is no such file",
+        _ => return explain(operation, &subject, code),
+    };
+    Error::new(ErrorKind::NotFound, operation, &subject, meaning)
+        .with_code(code.cast_signed())
+        .with_advice("create it first, or check the path")
 }
