@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{TestChild, Watchdog, eventually, hear, say, unique, watchdog};
+use common::{Test, TestChild, eventually, hear, say, start, unique};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Section};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -14,49 +14,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{RwLock, RwLockReadGuard};
 
 const TEXT: &str = "Message from first process.";
 /// The user that owns nothing.
 const NOBODY: u32 = 65534;
 const MIB: u64 = 1 << 20;
 
-/// A running test; its first local, and so the last to be dropped.
-///
-/// Only while all other tests rest, children start and lists are made: until its
-/// program is loaded, a child has copies of all descriptors, and so holds the
-/// sections of other tests; and a list by root may bury what other users left.
-struct Test {
-    working: Option<RwLockReadGuard<'static, ()>>,
-    _watchdog: Watchdog,
-}
-
-static WORK: RwLock<()> = RwLock::new(());
-
-fn start(stem: &str) -> (Test, String) {
-    let working = Some(WORK.read().unwrap_or_else(|e| e.into_inner()));
-    let _watchdog = watchdog();
-    (Test { working, _watchdog }, unique(stem))
-}
-
-impl Test {
-    fn alone<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        self.working = None;
-        let others_rest = WORK.write().unwrap_or_else(|e| e.into_inner());
-        let done = work();
-        drop(others_rest);
-        self.working = Some(WORK.read().unwrap_or_else(|e| e.into_inner()));
-        done
-    }
-
-    fn child(&mut self, role: &str, args: &[&str]) -> TestChild {
-        self.alone(|| TestChild::spawn(role, args))
-    }
-
-    /// A child that runs as another user.
-    fn nobody(&mut self, role: &str, args: &[&str]) -> TestChild {
-        self.alone(|| TestChild::spawn_with(role, args, become_nobody))
-    }
+/// A child that runs as another user.
+fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
+    test.alone(|| TestChild::spawn_with(role, args, become_nobody))
 }
 
 fn become_nobody(command: &mut Command) {
@@ -684,7 +650,7 @@ fn a_squatted_local_name_is_refused() {
         }
         drop(squat);
         let squat = ByHand::owned(local_of(NOBODY, &name), 0, mode);
-        let mut child = test.nobody("try", &[&name]);
+        let mut child = nobody(&mut test, "try", &[&name]);
         for way in ["open", "open_rw", "create_new"] {
             let said = child.hear();
             assert!(said.contains("root (uid 0)"), "{mode:o} {way}: {said}");
@@ -702,7 +668,7 @@ fn another_users_section_is_denied_by_name() {
     }
     let name = format!("Global\\{name}");
     let section = with_text(&name);
-    let mut child = test.nobody("try", &[&name]);
+    let mut child = nobody(&mut test, "try", &[&name]);
     for kind in ["AccessDenied: ", "AccessDenied: ", "AlreadyExists: "] {
         let said = child.hear();
         assert!(said.starts_with(kind), "{said}");
@@ -723,7 +689,7 @@ fn another_users_dead_file_is_an_error_that_names_the_user() {
         let [opened, _, created] = loop {
             let mut dead = ByHand::owned(global(&name), NOBODY - 1, mode);
             dead.1 = None;
-            let mut child = test.nobody("try", &[&full]);
+            let mut child = nobody(&mut test, "try", &[&full]);
             let said = [(); 3].map(|()| child.hear());
             if fs::metadata(&dead.0).is_ok_and(|m| m.uid() == NOBODY - 1) {
                 break said;

@@ -3,53 +3,20 @@
 
 mod common;
 
-use common::{TestChild, Watchdog, hear, say, unique, watchdog};
+use common::{Test, TestChild, hear, say, start};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Operation, Origin, Section};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{AcqRel, Release};
-use std::sync::{RwLock, RwLockReadGuard};
 
 const TEXT: &str = "Message from first process.";
 const ROUNDS: u64 = 100_000;
 const GIB: u64 = 1 << 30;
 
-/// A running test; its first local, and so the last to be dropped.
-/// Only while all other tests rest, children start and lists are made: until its
-/// program is loaded, a Linux child has copies of all descriptors; a Windows child
-/// keeps all inheritable handles; and to list a section may be to open it.
-struct Test {
-    working: Option<RwLockReadGuard<'static, ()>>,
-    _watchdog: Watchdog,
-}
-
-static WORK: RwLock<()> = RwLock::new(());
-
-fn start(stem: &str) -> (Test, String) {
-    let working = Some(WORK.read().unwrap_or_else(|e| e.into_inner()));
-    let _watchdog = watchdog();
-    (Test { working, _watchdog }, unique(stem))
-}
-
-impl Test {
-    fn alone<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        self.working = None;
-        let others_rest = WORK.write().unwrap_or_else(|e| e.into_inner());
-        let done = work();
-        drop(others_rest);
-        self.working = Some(WORK.read().unwrap_or_else(|e| e.into_inner()));
-        done
-    }
-
-    fn child(&mut self, role: &str, arg: &str) -> TestChild {
-        self.alone(|| TestChild::spawn(role, &[arg]))
-    }
-
-    /// What `list` says about a name, whichever prefix it shows.
-    fn listed(&mut self, name: &str) -> Option<shmkit::Listed> {
-        let end = format!("\\{}", Name::new(name).unwrap().base());
-        let all = self.alone(shmkit::list).unwrap();
-        all.into_iter().find(|l| l.name.ends_with(&end))
-    }
+/// What `list` says about a name, whichever prefix it shows.
+fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
+    let end = format!("\\{}", Name::new(name).unwrap().base());
+    let all = test.alone(shmkit::list).unwrap();
+    all.into_iter().find(|l| l.name.ends_with(&end))
 }
 
 #[test]
@@ -208,7 +175,7 @@ fn only_open_or_create_does_both_and_says_which_it_did() {
     let (mut test, name) = start("which");
     assert_gone(&name);
     refused(Kind::NotFound, Section::open_rw(&name));
-    assert!(test.listed(&name).is_none(), "opening never creates");
+    assert!(listed(&mut test, &name).is_none(), "opening never creates");
     let (first, origin) = Section::open_or_create(&name, 5000).unwrap();
     assert_eq!(origin, Origin::Created);
     assert_eq!(bytes(&first, 0, 5000), [0; 5000]);
@@ -240,7 +207,7 @@ fn of_racing_threads_one_creates() {
 #[test]
 fn of_racing_processes_one_creates() {
     let (mut test, name) = start("processes");
-    let mut racers: Vec<_> = (0..4).map(|_| test.child("race", &name)).collect();
+    let mut racers: Vec<_> = (0..4).map(|_| test.child("race", &[&name])).collect();
     racers.iter_mut().for_each(|r| r.expect("ready"));
     racers.iter_mut().for_each(|r| r.tell("go"));
     let mut said: Vec<String> = racers.iter_mut().map(|r| r.hear()).collect();
@@ -385,7 +352,7 @@ fn a_section_opened_for_reading_cannot_be_written() {
     assert!(section.is_writable() && !reader.is_writable());
     refused(Kind::ReadOnly, reader.map_rw(..));
     refused(Kind::ReadOnly, reader.commit(..));
-    let mut child = test.child("fault", &name);
+    let mut child = test.child("fault", &[&name]);
     child.expect("storing");
     assert!(!child.finish().success(), "the processor refuses as well");
     assert_eq!(text(&reader), TEXT);
@@ -484,7 +451,7 @@ fn two_processes_step_in_turn_and_see_each_others_stores() {
     let (writing, reading) = (section.map_rw(..).unwrap(), section.map(..).unwrap());
     let ping = writing.atomic_u32(0).unwrap();
     let pong = reading.cell_u64(64).unwrap();
-    let mut child = test.child("pong", &name);
+    let mut child = test.child("pong", &[&name]);
     child.expect("ready");
     for n in 1..=ROUNDS {
         ping.store(n as u32, Release);
@@ -523,7 +490,7 @@ fn odd_names_are_used_verbatim() {
         put(section, 0, name);
     }
     for name in &names {
-        let shown = test.listed(name).expect(name).name;
+        let shown = listed(&mut test, name).expect(name).name;
         assert_eq!(bytes(&open(name), 0, name.len()), name.as_bytes());
         assert_eq!(bytes(&open(&shown), 0, name.len()), name.as_bytes());
     }
@@ -600,13 +567,13 @@ fn a_section_outlives_its_creator() {
     let (mut test, name) = start("orphan");
     let leave = |child: TestChild| assert!(child.finish().success());
     for end in [TestChild::kill, leave] {
-        let mut creator = test.child("create", &name);
+        let mut creator = test.child("create", &[&name]);
         creator.expect(TEXT);
         let section = open(&name);
         end(creator);
         assert_eq!(text(&section), TEXT);
         refused(Kind::AlreadyExists, Section::create_new(&name, 1));
-        let mut third = test.child("read", &name);
+        let mut third = test.child("read", &[&name]);
         third.expect(TEXT);
         drop(section);
         assert_eq!(text(&open(&name)), TEXT);
@@ -620,12 +587,12 @@ fn a_killed_last_holder_leaves_nothing() {
     let (mut test, name) = start("killed");
     for round in 0..30 {
         // The child finds its new section all zero.
-        let mut holder = test.child("create", &name);
+        let mut holder = test.child("create", &[&name]);
         holder.expect(TEXT);
         holder.kill();
         match round % 3 {
             0 => assert_gone(&name),
-            1 => assert!(test.listed(&name).is_none()),
+            1 => assert!(listed(&mut test, &name).is_none()),
             _ => drop(create(&name, 4096)),
         }
     }
@@ -636,7 +603,7 @@ fn a_killed_last_holder_leaves_nothing() {
 fn a_name_survives_a_storm_of_openers() {
     let (mut test, name) = start("storm");
     let section = with_text(&name);
-    let mut children: Vec<_> = (0..4).map(|_| test.child("storm", &name)).collect();
+    let mut children: Vec<_> = (0..4).map(|_| test.child("storm", &[&name])).collect();
     children.iter_mut().for_each(|c| c.expect("ready"));
     let random = RandomState::new().hash_one(0) as usize;
     let mut victim = Some(children.swap_remove(random % 4));
@@ -739,13 +706,13 @@ fn the_list_shows_what_is_there_and_not_what_is_gone() {
     let (mut test, name) = start("list");
     for name in [format!("Global\\{name}"), name] {
         let section = create(&name, 5000);
-        let found = test.listed(&name).unwrap();
+        let found = listed(&mut test, &name).unwrap();
         assert_eq!(found.len, Some(section.info().unwrap().kernel_len));
         let view = open(&found.name).map(..).unwrap();
         drop(section);
-        assert!(test.listed(&name).is_some(), "a view holds it too");
+        assert!(listed(&mut test, &name).is_some(), "a view holds it too");
         drop(view);
-        assert!(test.listed(&name).is_none());
+        assert!(listed(&mut test, &name).is_none());
     }
 }
 

@@ -6,13 +6,20 @@
 mod common;
 mod program;
 
-use common::{alone, watchdog};
+use common::start;
 use program::{Running, shmkit};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const NAME: &str = "Global\\MyFileMappingObject";
 const MESSAGE: &str = "Message from first process.";
+
+/// There is one section of this name, and so one test at a time.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn classic(program: &str, character_set: &str) -> Command {
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -29,8 +36,8 @@ fn classic(program: &str, character_set: &str) -> Command {
 }
 
 fn their_server_our_consumer(character_set: &str, encoding: &str) {
-    let _alone = alone();
-    let _watchdog = watchdog();
+    let _turn = turn();
+    let _test = start("classic");
     let mut server = Running::start(&mut classic("server", character_set));
     assert_eq!(server.line(), "ready");
 
@@ -71,8 +78,8 @@ fn their_ansi_server_our_consumer() {
 }
 
 fn our_server_their_consumer(character_set: &str, encoding: &str) {
-    let _alone = alone();
-    let _watchdog = watchdog();
+    let _turn = turn();
+    let _test = start("classic");
     let mut server = Running::serve(&["--raw", NAME, MESSAGE, "--encoding", encoding]);
     let read = program::output(&mut classic("consumer", character_set));
     assert_eq!(

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 /// How long anything in a test may take before the whole test program gives up.
@@ -176,12 +176,40 @@ pub fn hear() -> Option<String> {
     (n > 0).then(|| line.trim_end().to_string())
 }
 
-/// Serialises the tests of one file that watch something process-wide.
-pub fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static LOCK: OnceLock<std::sync::Mutex<()>> = OnceLock::new();
-    LOCK.get_or_init(Default::default)
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+/// A running test; its first local, and so the last to be dropped.
+///
+/// Only while all other tests rest, children start and lists are made: until its
+/// program is loaded, a Linux child has copies of all descriptors, and so holds the
+/// sections of other tests; a Windows child keeps all inheritable handles; and to
+/// list a section may be to open it, or to bury what others left.
+pub struct Test {
+    working: Option<RwLockReadGuard<'static, ()>>,
+    _watchdog: Watchdog,
+}
+
+static WORK: RwLock<()> = RwLock::new(());
+
+/// Starts a test, with a name of its own.
+pub fn start(stem: &str) -> (Test, String) {
+    let working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
+    let _watchdog = watchdog();
+    (Test { working, _watchdog }, unique(stem))
+}
+
+impl Test {
+    /// Does something while all other tests rest.
+    pub fn alone<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.working = None;
+        let others_rest = WORK.write().unwrap_or_else(PoisonError::into_inner);
+        let done = work();
+        drop(others_rest);
+        self.working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
+        done
+    }
+
+    pub fn child(&mut self, role: &str, args: &[&str]) -> TestChild {
+        self.alone(|| TestChild::spawn(role, args))
+    }
 }
 
 /// In a child: the handle of this number, which the parent let it inherit.

@@ -1,20 +1,11 @@
 //! The sections of this session and of the whole machine.
 
+use super::naming::{GLOBAL, local};
+use super::nt;
 use super::section::Section;
-use super::{nt, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{HowToOpen, Listed, SectionBackend};
-
-const GLOBAL: &str = "\\BaseNamedObjects";
-
-/// The directory behind `Local\`; that of the services is the global one.
-fn local() -> String {
-    match security::session() {
-        0 => GLOBAL.to_string(),
-        session => format!("\\Sessions\\{session}\\BaseNamedObjects"),
-    }
-}
 
 /// Every section in reach, under the name that opens it.
 pub(crate) fn list() -> Result<Vec<Listed>> {
@@ -50,15 +41,4 @@ fn look(name: String) -> Listed {
         owner: section.and_then(|s| s.facts().owner),
         name,
     }
-}
-
-/// The name that opens the object at a path of the kernel's namespace.
-pub(super) fn name_of(path: &str) -> Option<Name> {
-    let strip = |folder: &str| path.strip_prefix(folder)?.strip_prefix('\\');
-    let text = match (strip(GLOBAL), strip(&local())) {
-        (Some(base), _) => format!("Global\\{base}"),
-        (None, Some(base)) => format!("Local\\{base}"),
-        (None, None) => return None,
-    };
-    Name::new(&text).ok()
 }

@@ -3,6 +3,7 @@
 
 mod code;
 mod list;
+mod naming;
 mod nt;
 mod section;
 mod security;

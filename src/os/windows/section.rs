@@ -3,7 +3,7 @@
 use super::code::{denied_create, explain, last};
 use super::nt::{self, wide};
 use super::view::{Part, View, granularity};
-use super::{OwnedObject, RawObject, list, security};
+use super::{OwnedObject, RawObject, naming, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBackend};
@@ -177,7 +177,7 @@ impl SectionBackend for Section {
         // It was inheritable to get here; it need not travel further.
         set_inheritable(&handle, false, &subject)?;
         let granted = nt::granted_access(raw).unwrap_or(FILE_MAP_READ);
-        let name = nt::object_path(raw).and_then(|path| list::name_of(&path));
+        let name = nt::object_path(raw).and_then(|path| naming::name_of(&path));
         let how = HowToOpen {
             write: granted & FILE_MAP_WRITE != 0,
             inheritable: false,
@@ -223,7 +223,8 @@ impl SectionBackend for Section {
             offset,
             len,
             section_size: self.size,
-            reserved: self.is_reserved(),
+            // What it is was not told: ask at each access.
+            reserved: self.attributes.is_none() || self.is_reserved(),
         };
         View::new(
             self.handle.as_handle(),
