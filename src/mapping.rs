@@ -1,7 +1,7 @@
 //! A view of a section: bounds-checked copies in and out, and atomic cells.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{self, Protection, ViewBackend};
+use crate::os::{self, Protection, SectionBackend, ViewBackend};
 use crate::sync::{self, AtomicU32, AtomicU64, ReadCell};
 use std::fmt;
 use std::marker::PhantomData;
@@ -84,7 +84,7 @@ pub struct Mapping<A: Access = ReadOnly> {
     /// Keeps the name alive; "a file mapping object does not close until all
     /// references to it are released" (CreateFileMappingW), but its name goes
     /// with the last handle.
-    _section: Arc<os::Section>,
+    section: Arc<os::Section>,
     subject: Arc<str>,
     access: PhantomData<A>,
 }
@@ -95,7 +95,7 @@ impl<A: Access> Mapping<A> {
     pub(crate) fn new(view: os::View, section: Arc<os::Section>, subject: Arc<str>) -> Mapping<A> {
         Mapping {
             view,
-            _section: section,
+            section,
             subject,
             access: PhantomData,
         }
@@ -250,7 +250,8 @@ impl<A: Writable> Mapping<A> {
 
 impl Mapping<ReadWrite> {
     /// The `u32` at `offset`, as an atomic that every process with the section
-    /// shares.
+    /// shares. Do not copy over it in this process while it is in use: accesses of
+    /// different sizes that race inside one process are undefined.
     ///
     /// # Errors
     ///
@@ -263,7 +264,7 @@ impl Mapping<ReadWrite> {
     }
 
     /// The `u64` at `offset`, as an atomic that every process with the section
-    /// shares.
+    /// shares; see [`atomic_u32`](Mapping::atomic_u32).
     ///
     /// # Errors
     ///
@@ -279,11 +280,16 @@ impl Mapping<ReadWrite> {
     /// they are there. Other processes see every store without it; for a section
     /// in memory it does nothing.
     ///
+    /// # Platform notes
+    ///
+    /// A file-backed section that came by [`Section::from_owned`](crate::Section::from_owned) is flushed to the
+    /// system's cache only (Windows).
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NoSpace`], or whatever else the disk says.
     pub fn flush(&self) -> Result<()> {
-        self.view.flush()
+        self.section.flush(&self.view)
     }
 }
 

@@ -55,7 +55,7 @@ pub struct SectionInfo {
     /// The bytes that the kernel holds for it.
     pub kernel_len: u64,
     /// Whether parts of it may be uncommitted.
-    pub reserved: bool,
+    pub reserved: Option<bool>,
     /// Where its bytes live.
     pub backing: Option<Backing>,
     /// Who owns it: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
@@ -78,8 +78,15 @@ impl Section {
     /// [`ErrorKind::WrongKind`] where the name belongs to another kind of object;
     /// [`ErrorKind::PrivilegeMissing`] for `Global\` names (Windows);
     /// [`ErrorKind::NoSpace`]; [`ErrorKind::WrongOwner`] where another user's
-    /// dead file is in the way (Linux); [`ErrorKind::InvalidName`];
+    /// dead file is in the way (Linux; where that file lets nobody look, it is
+    /// [`ErrorKind::AlreadyExists`]); [`ErrorKind::InvalidName`];
     /// [`ErrorKind::InvalidArgument`] for a length of 0.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux a child process has copies of all descriptors from its fork until
+    /// its program is loaded. A section that was closed meanwhile lives that much
+    /// longer; creating its name again waits for up to 10 ms.
     pub fn create_new<N>(name: N, len: u64) -> Result<Section>
     where
         N: TryInto<Name>,
@@ -143,8 +150,8 @@ impl Section {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKind`] or [`ErrorKind::System`] where it is no section; it
-    /// is closed then.
+    /// [`ErrorKind::WrongKind`] where it is no section, and
+    /// [`ErrorKind::InvalidArgument`] where it cannot be read; it is closed then.
     pub fn from_owned(object: OwnedObject) -> Result<Section> {
         let (section, name) = os::Section::from_owned(object)?;
         let subject = match &name {
@@ -187,7 +194,8 @@ impl Section {
     #[expect(clippy::len_without_is_empty, reason = "a section is never empty")]
     pub fn len(&self) -> Result<u64> {
         match self.requested {
-            Some(len) => Ok(len),
+            // A file may have become smaller since.
+            Some(len) => Ok(len.min(self.os.kernel_len()?)),
             None => self.os.kernel_len(),
         }
     }

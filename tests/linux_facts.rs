@@ -599,7 +599,8 @@ fn reserved_memory_is_taken_where_it_is_committed() {
     assert_eq!(taken(), MIB);
     section.read_at(0, &mut vec![0; 16 << 20]).unwrap();
     assert_eq!(taken(), MIB, "a look commits nothing");
-    assert!(Section::open(&name).unwrap().info().unwrap().reserved);
+    let info = Section::open(&name).unwrap().info().unwrap();
+    assert_eq!(info.reserved, Some(true));
 }
 
 #[test]

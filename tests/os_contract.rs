@@ -248,7 +248,7 @@ fn only_the_creator_knows_what_was_asked_for() {
     let info = creator.info().unwrap();
     assert_eq!(creator.len().unwrap(), 256);
     assert_eq!(info.requested_len, Some(256));
-    assert!(info.kernel_len >= 256 && !info.reserved);
+    assert!(info.kernel_len >= 256 && info.reserved == Some(false));
     assert_eq!(creator.map(..).unwrap().len(), 256);
     let opener = open(&name);
     let seen = opener.info().unwrap();
@@ -336,7 +336,7 @@ fn a_look_at_uncommitted_memory_gives_zeros_and_commits_nothing() {
     let mut want = vec![0; 1 << 20];
     want[65_536..131_072].fill(7);
     assert_eq!(look(&reader, 0, 1 << 20), want);
-    assert!(reader.info().unwrap().reserved);
+    assert_eq!(reader.info().unwrap().reserved, Some(true));
     let beyond = reader.map(..).unwrap().read(131_071, &mut [0; 2]);
     match cfg!(windows) {
         true => drop(refused(Kind::NotCommitted, beyond)),
@@ -623,7 +623,7 @@ fn a_name_survives_a_storm_of_openers() {
 fn a_child_does_not_get_an_ordinary_section() {
     let (mut test, name) = start("private");
     let (creator, view) = (with_text(&name), open(&name).map(..).unwrap());
-    let mut child = test.child("idle", "");
+    let mut child = test.child("idle", &[""]);
     child.expect("idle");
     drop((creator, view));
     assert_gone(&name);
@@ -660,7 +660,7 @@ fn a_file_keeps_content_and_length() {
     assert_eq!(bytes(&section, 0, 5000), [0; 5000]);
     put(&section, 0, TEXT);
     put(&section, 4999, "!");
-    let mut child = test.child("file", path.to_str().unwrap());
+    let mut child = test.child("file", &[path.to_str().unwrap()]);
     child.expect(TEXT);
     assert!(child.finish().success());
     section.map_rw(..).unwrap().flush().unwrap();

@@ -182,7 +182,7 @@ fn what_was_committed_can_be_touched_and_nothing_else() {
                 .reserve(true)
                 .create_new(&name, size)
                 .unwrap();
-            assert!(section.info().unwrap().reserved);
+            assert_eq!(section.info().unwrap().reserved, Some(true));
             let start = random(size);
             let end = start + 1 + random(size - start);
             section.commit(start..end).unwrap();

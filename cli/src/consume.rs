@@ -19,6 +19,7 @@ struct Found {
     encoding: Encoding,
     why: Option<&'static str>,
     has_end: bool,
+    cut: bool,
 }
 
 pub fn run(args: &Consume) -> Outcome {
@@ -27,7 +28,9 @@ pub fn run(args: &Consume) -> Outcome {
         let encoding = found.encoding.name();
         output::remark(&format!("guessed --encoding {encoding}: {why}"));
     }
-    if !found.has_end {
+    if found.cut {
+        output::remark("no NUL ends the text within 16 MiB; use dump for the rest");
+    } else if !found.has_end {
         output::remark("no NUL ends the text; this is all that the section holds");
     }
     if args.message_box {
@@ -70,7 +73,8 @@ fn wait_for(args: &Consume) -> Result<Found, Failure> {
 /// `None` where a POSIX object exists and has no bytes yet.
 fn look(args: &Consume) -> shmkit::Result<Option<Found>> {
     let section = Section::open(&args.name)?;
-    let size = section.len()?.min(LONGEST);
+    let all = section.len()?;
+    let size = all.min(LONGEST);
     if size == 0 {
         return Ok(None);
     }
@@ -95,6 +99,7 @@ fn look(args: &Consume) -> shmkit::Result<Option<Found>> {
                 encoding,
                 why,
                 has_end,
+                cut: !has_end && all > LONGEST,
             }));
         }
     }

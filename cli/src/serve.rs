@@ -4,7 +4,8 @@ use crate::args::Serve;
 use crate::hold::Ends;
 use crate::{Failure, Outcome, output, text};
 use serde_json::json;
-use shmkit::Section;
+use shmkit::{Mapping, ReadWrite, Section};
+use std::sync::atomic::{Ordering, fence};
 
 /// What the classic recipe calls BUF_SIZE.
 const CLASSIC_SIZE: u64 = 256;
@@ -30,13 +31,24 @@ pub fn run(args: &Serve) -> Outcome {
     let ends = Ends::watch().map_err(Failure::Other)?;
     let section = Section::create_new(&args.name, size)?;
     if !content.is_empty() {
-        section.map_rw(..content.len() as u64)?.write(0, &content)?;
+        fill(&section.map_rw(..content.len() as u64)?, &content)?;
     }
     announce(args, &section, &ends)?;
     let reason = ends.wait(args.duration);
     drop(section);
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
+}
+
+/// The first word comes last: whoever looks meanwhile sees an empty text, and not
+/// half of one.
+fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
+    let first = content.len().min(8);
+    view.write(first, &content[first..])?;
+    // Release: the rest is there before the first word; pairs with whatever the
+    // reader does between the two.
+    fence(Ordering::Release);
+    view.write(0, &content[..first])
 }
 
 fn content(args: &Serve) -> Result<Vec<u8>, Failure> {

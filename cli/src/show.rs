@@ -35,8 +35,9 @@ pub fn run(args: &Show) -> Outcome {
         _ => "the system does not tell",
     };
     let memory = match info.reserved {
-        true => "reserved, committed in parts",
-        false => "committed",
+        Some(true) => "reserved, committed in parts",
+        Some(false) => "committed",
+        None => "the system does not tell",
     };
     let unknown = || "the system does not tell".to_string();
     let rows = [

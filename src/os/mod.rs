@@ -88,11 +88,18 @@ pub(crate) struct Facts {
     pub path: Option<String>,
 }
 
-/// A section that [`list`] found.
+/// A section that [`list`](crate::list) found.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
+pub struct Listed {
+    /// The name that opens it: `Global\X`, `Local\X`, or `/X` for a POSIX object
+    /// (Linux). Names that are not Unicode are left out on Linux, and shown with
+    /// replacement characters on Windows.
     pub name: String,
+    /// Its bytes, as the kernel counts them; `None` where this account may not
+    /// look.
     pub len: Option<u64>,
+    /// Its owner, as in [`SectionInfo`](crate::SectionInfo).
     pub owner: Option<String>,
 }
 
@@ -110,10 +117,13 @@ pub(crate) trait SectionBackend: Sized {
     /// rounded up to pages.
     fn kernel_len(&self) -> Result<u64>;
     fn writable(&self) -> bool;
-    fn is_reserved(&self) -> bool;
+    /// Whether parts of it may be uncommitted; `None` where that is not told.
+    fn is_reserved(&self) -> Option<bool>;
     fn commit(&self, offset: u64, len: u64) -> Result<()>;
     /// `len` is not zero, and the range lies within `kernel_len`.
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View>;
+    /// Returns when the file behind a file-backed section has the view's changes.
+    fn flush(&self, view: &View) -> Result<()>;
     /// Copies bytes without a lasting view; uncommitted memory reads as zero.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()>;
     fn facts(&self) -> Facts;
@@ -125,7 +135,6 @@ pub(crate) trait ViewBackend {
     /// Whether all of the range, which lies in the view, may be touched.
     fn is_committed(&self, offset: usize, len: usize) -> bool;
     fn prefault(&self) -> Result<()>;
-    fn flush(&self) -> Result<()>;
 }
 
 /// Fails to compile where a backend lacks a part.

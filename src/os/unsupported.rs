@@ -65,7 +65,7 @@ impl SectionBackend for Section {
         match *self {}
     }
 
-    fn is_reserved(&self) -> bool {
+    fn is_reserved(&self) -> Option<bool> {
         match *self {}
     }
 
@@ -74,6 +74,10 @@ impl SectionBackend for Section {
     }
 
     fn map(&self, _protection: Protection, _offset: u64, _len: usize) -> Result<View> {
+        match *self {}
+    }
+
+    fn flush(&self, _view: &View) -> Result<()> {
         match *self {}
     }
 
@@ -100,10 +104,6 @@ impl ViewBackend for View {
     }
 
     fn prefault(&self) -> Result<()> {
-        match *self {}
-    }
-
-    fn flush(&self) -> Result<()> {
         match *self {}
     }
 }

@@ -17,7 +17,7 @@
 //! No lock is ever waited for.
 
 use super::errno::explain;
-use super::naming::{FOLDER, PREFIX, Place, PlaceKind};
+use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::owner;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -59,7 +59,8 @@ pub(super) enum Found {
 
 /// Gives a finished, locked file its name. `EXIST` where the name is taken.
 pub(super) fn publish(file: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<()> {
-    let anonymous = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // The descriptors of this very thread, which `self` need not be.
+    let anonymous = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     // AT_EMPTY_PATH would spare /proc, but needs a capability before Linux 6.10.
     linkat(CWD, anonymous, CWD, &place.path, AtFlags::SYMLINK_FOLLOW)
 }
@@ -85,15 +86,16 @@ pub(super) fn attach(
         let stat = fstat(&file).map_err(|e| explain(operation, name, e))?;
         check(&stat, place, operation, name)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(match bury(&stat, place) {
-                Err(Errno::PERM | Errno::ACCESS) => Found::DeadOf(stat.st_uid),
-                _ => Found::Nobody,
-            });
+            return match bury(&stat, place) {
+                Ok(()) => Ok(Found::Nobody),
+                Err(Errno::PERM | Errno::ACCESS) => Ok(Found::DeadOf(stat.st_uid)),
+                Err(errno) => Err(explain(operation, name, errno)),
+            };
         }
         if hold(file.as_fd()).is_ok() && is_named(&stat, place) {
             return Ok(Found::Live(file, stat));
         }
-        // Somebody holds the exclusive lock: it is being buried, and soon gone.
+        // It is being buried, or was, and the name has moved on.
         drop(file);
         if look < YIELDS {
             std::thread::yield_now();
@@ -136,12 +138,23 @@ pub(super) fn retire(place: &Place) -> bool {
 /// Whether anybody holds a file of ours. What may not be opened is taken for
 /// alive; what is being buried is not.
 pub(super) fn is_live(place: &Place) -> bool {
-    let held = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
-        Ok(file) => hold(file.as_fd()).is_ok(),
+    let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
+        Ok(file) => file,
         Err(errno) => return errno != Errno::NOENT,
     };
-    // The look itself was a hold, and maybe the last.
-    held && retire(place)
+    // The exclusive lock comes first: a look at a dead file must not hold it.
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if let Ok(stat) = fstat(&file) {
+            let _ = bury(&stat, place);
+        }
+        return false;
+    }
+    if hold(file.as_fd()).is_err() {
+        return false;
+    }
+    // The look was a hold for a moment, and maybe the last.
+    drop(file);
+    retire(place)
 }
 
 /// Removes this user's dead files, which killed holders left.
@@ -159,25 +172,22 @@ pub(super) fn sweep() {
     };
     let me = owner::me();
     for entry in folder.flatten() {
-        let Ok(file) = entry.file_name().into_string() else {
+        let name = entry
+            .file_name()
+            .to_str()
+            .and_then(|file| name_of(file, me));
+        let Some(Ok(place)) = name.map(|name| place(&name, me, Operation::Create)) else {
             continue;
-        };
-        if !file.starts_with(PREFIX) {
-            continue;
-        }
-        let place = Place {
-            path: format!("{FOLDER}/{file}"),
-            kind: PlaceKind::Global,
         };
         let mine = statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|s| s.st_uid == me && is_regular(&s));
-        if mine {
+        if mine && place.kind != PlaceKind::Posix {
             retire(&place);
         }
     }
 }
 
-fn is_named(stat: &Stat, place: &Place) -> bool {
+pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
     statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
 }
@@ -227,7 +237,8 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
                 return squatted;
             }
             let meaning = format!(
-                "it belongs to {} with mode {:04o}, which does not let this account in",
+                "it belongs to {} with mode {:04o}, which does not let this account in, or see \
+                 whether anybody holds it",
                 owner::describe(stat.st_uid),
                 stat.st_mode & 0o7777,
             );

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `Global\X` | `shmkit.global.X.section` |
 //! | `Local\X`, `X` | `shmkit.local.UID.X.section`, UID that of the caller |
-//! | `/X` | `X`, a POSIX object that somebody else made |
+//! | `/X` | `X`, a POSIX object that somebody else made; never `shmkit.…` |
 //!
 //! In `X`, `/` is written `%2F` and `%` is written `%25`, nothing else, so two
 //! names never meet in one file. The kind of the object is the last part.
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::{Name, Scope};
 
 pub(super) const FOLDER: &str = "/dev/shm";
-pub(super) const PREFIX: &str = "shmkit.";
+const PREFIX: &str = "shmkit.";
 const GLOBAL: &str = "shmkit.global.";
 const LOCAL: &str = "shmkit.local.";
 const SECTION: &str = ".section";
@@ -71,6 +71,10 @@ fn posix_place(name: &Name, file: &str, operation: Operation) -> Result<Place> {
         "no file can have this name".to_string()
     } else if file.contains('/') {
         "a POSIX name has one slash, at its beginning".to_string()
+    } else if file.starts_with(PREFIX) {
+        let meaning = "files of this name are sections with a lifetime of their own".to_string();
+        let advice = "open it by its own name: Global\\X or Local\\X";
+        return Err(refuse(name, operation, meaning, advice));
     } else if file.len() > NAME_MAX {
         format!("it has {} bytes, and {NAME_MAX} is the limit", file.len())
     } else {
@@ -87,7 +91,8 @@ fn refuse(name: &Name, operation: Operation, meaning: String, advice: &'static s
     Error::new(ErrorKind::InvalidName, operation, name, meaning).with_advice(advice)
 }
 
-/// The name under which the user `uid` can open a file of [`FOLDER`].
+/// The name under which the user `uid` can open a file of [`FOLDER`]; none for
+/// the sections of other users' sessions.
 pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     let ours = || {
         let middle = file.strip_suffix(SECTION)?;
@@ -100,7 +105,11 @@ pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
         }
         Name::new(&format!("Local\\{}", decode(encoded)?)).ok()
     };
-    ours().or_else(|| Name::new(&format!("/{file}")).ok())
+    if file.starts_with(PREFIX) {
+        ours()
+    } else {
+        Name::new(&format!("/{file}")).ok()
+    }
 }
 
 /// Undoes exactly what [`place`] does; anything else was not made by it.
@@ -175,21 +184,20 @@ mod tests {
         for text in ["Global\\a/b%c", "Local\\X.section", "/MumbleLink.1000"] {
             assert_eq!(name_of(&file(text), 1000).unwrap().as_str(), text);
         }
-        // What `place` cannot have written is a POSIX object like any other.
+        // Other users' sections, and what `place` cannot have written.
         for foreign in [
             "shmkit.global.%2f.section",
             "shmkit.local.7.X.section",
             "shmkit.global.X.event",
             "shmkit.global..section",
         ] {
-            let name = name_of(foreign, 1000).unwrap();
-            assert_eq!(name.as_str(), format!("/{foreign}"));
+            assert!(name_of(foreign, 1000).is_none(), "{foreign}");
         }
     }
 
     #[test]
     fn wrong_posix_names_and_long_names_are_refused() {
-        for text in ["/", "/.", "/..", "/a/b", "//"] {
+        for text in ["/", "/.", "/..", "/a/b", "//", "/shmkit.global.X.section"] {
             let error = place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");
         }

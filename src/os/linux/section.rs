@@ -14,22 +14,30 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
-/// Only the owner: what `Access::SameUser` means on Linux.
+/// The user, and nobody else.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Allocated by one system call that signals may interrupt.
+const ALLOCATE_STEP: u64 = 16 << 20;
+
+/// How often a name that is taken is looked at again before that is believed.
+const LOOKS: u32 = 10;
+const NAP: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Section {
     /// `None` only while it is being dropped.
     file: Option<OwnedFd>,
-    origin: Origin,
+    source: Source,
     /// As the caller knows it, for messages.
     subject: String,
     writable: bool,
 }
 
 #[derive(Debug)]
-enum Origin {
+enum Source {
     /// A file of ours in `/dev/shm`, whose length never changes.
     Named { place: Place, len: u64 },
     /// A POSIX object that somebody else made.
@@ -47,14 +55,14 @@ impl Section {
         fstat(self.file()).map_err(|e| explain(operation, &self.subject, e))
     }
 
-    fn new(file: OwnedFd, origin: Origin, subject: String, access: HowToOpen) -> Result<Self> {
+    fn new(file: OwnedFd, source: Source, subject: String, access: HowToOpen) -> Result<Self> {
         if access.inheritable {
             fcntl_setfd(&file, FdFlags::empty())
                 .map_err(|e| explain(Operation::Open, &subject, e))?;
         }
         Ok(Section {
             file: Some(file),
-            origin,
+            source,
             subject,
             writable: access.write,
         })
@@ -67,7 +75,7 @@ impl Section {
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
         lifetime::check(&stat, place, Operation::Open, name)?;
         let place = place.clone();
-        Section::new(file, Origin::Posix { place }, name.to_string(), how)
+        Section::new(file, Source::Posix { place }, name.to_string(), how)
     }
 }
 
@@ -83,24 +91,17 @@ impl SectionBackend for Section {
             );
         }
         lifetime::sweep();
-        let file = unnamed(len, how).map_err(|errno| {
-            // A full /dev/shm must not hide that the name is taken.
-            taken(&place, name)
-                .err()
-                .unwrap_or_else(|| explain(Operation::Create, name, errno))
-        })?;
-        while let Err(errno) = lifetime::publish(file.as_fd(), &place) {
-            if errno != Errno::EXIST {
-                return Err(explain(Operation::Create, name, errno));
-            }
-            taken(&place, name)?;
-        }
+        // Before memory is allocated in vain, or is not to be had.
+        taken(&place, name)?;
+        let fail = |errno| explain(Operation::Create, name, errno);
+        let file = unnamed(len, how).map_err(fail)?;
+        publish(&file, &place, name)?;
         let access = HowToOpen {
             write: true,
             inheritable: how.inheritable,
         };
-        let origin = Origin::Named { place, len };
-        Section::new(file, origin, name.to_string(), access)
+        let source = Source::Named { place, len };
+        Section::new(file, source, name.to_string(), access)
     }
 
     fn open(name: &Name, how: HowToOpen) -> Result<Section> {
@@ -113,8 +114,8 @@ impl SectionBackend for Section {
             return Err(explain(Operation::Open, name, Errno::NOENT));
         };
         let len = stat.st_size.cast_unsigned();
-        let origin = Origin::Named { place, len };
-        Section::new(file, origin, name.to_string(), how)
+        let source = Source::Named { place, len };
+        Section::new(file, source, name.to_string(), how)
     }
 
     fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Section> {
@@ -135,7 +136,7 @@ impl SectionBackend for Section {
             write: true,
             inheritable: how.inheritable,
         };
-        Section::new(file, Origin::File, subject, access)
+        Section::new(file, Source::File, subject, access)
     }
 
     fn open_file(path: &Path, how: HowToOpen) -> Result<Section> {
@@ -156,7 +157,7 @@ impl SectionBackend for Section {
             let error = Error::new(kind, Operation::Open, &subject, "the file is empty");
             return Err(error.with_advice("a section has at least one byte"));
         }
-        Section::new(file, Origin::File, subject, how)
+        Section::new(file, Source::File, subject, how)
     }
 
     fn from_owned(file: OwnedObject) -> Result<(Section, Option<Name>)> {
@@ -170,25 +171,17 @@ impl SectionBackend for Section {
         // It was inheritable to get here; it need not travel further.
         fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(fail)?;
         let flags = rustix::fs::fcntl_getfl(&file).map_err(fail)?;
-        let name = file_of(&stat).and_then(|file| name_of(&file, owner::me()));
-        let origin = match &name {
-            None => Origin::File,
-            Some(name) => {
-                let place = place(name, owner::me(), Operation::Open)?;
-                match place.kind {
-                    PlaceKind::Posix => Origin::Posix { place },
-                    PlaceKind::Local | PlaceKind::Global => Origin::Named {
-                        place,
-                        len: stat.st_size.cast_unsigned(),
-                    },
-                }
-            }
-        };
+        if flags.contains(OFlags::WRONLY) {
+            let meaning = "it was opened for writing only, and cannot be mapped so";
+            let kind = ErrorKind::InvalidArgument;
+            return Err(Error::new(kind, Operation::Open, &subject, meaning));
+        }
+        let (source, name) = source_of(&file, &stat);
         let access = HowToOpen {
             write: flags.contains(OFlags::RDWR),
             inheritable: false,
         };
-        Ok((Section::new(file, origin, subject, access)?, name))
+        Ok((Section::new(file, source, subject, access)?, name))
     }
 
     fn raw(&self) -> RawObject {
@@ -196,10 +189,10 @@ impl SectionBackend for Section {
     }
 
     fn kernel_len(&self) -> Result<u64> {
-        match &self.origin {
-            Origin::Named { len, .. } => Ok(*len),
+        match &self.source {
+            Source::Named { len, .. } => Ok(*len),
             // Whoever made these may have changed their length since.
-            Origin::Posix { .. } | Origin::File => {
+            Source::Posix { .. } | Source::File => {
                 Ok(self.stat(Operation::Inspect)?.st_size.cast_unsigned())
             }
         }
@@ -209,16 +202,18 @@ impl SectionBackend for Section {
         self.writable
     }
 
-    fn is_reserved(&self) -> bool {
+    fn is_reserved(&self) -> Option<bool> {
+        if !matches!(self.source, Source::Named { .. }) {
+            return Some(false);
+        }
+        let stat = self.stat(Operation::Inspect).ok()?;
         // st_blocks counts units of 512 bytes, whatever the block size.
-        matches!(self.origin, Origin::Named { .. })
-            && self
-                .stat(Operation::Inspect)
-                .is_ok_and(|s| i128::from(s.st_blocks) * 512 < i128::from(s.st_size))
+        Some(i128::from(stat.st_blocks) * 512 < i128::from(stat.st_size))
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        allocate(self.file(), offset, len).map_err(|e| explain(Operation::Commit, &self.subject, e))
+        allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len)
+            .map_err(|e| explain(Operation::Commit, &self.subject, e))
     }
 
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {
@@ -229,6 +224,10 @@ impl SectionBackend for Section {
             len,
             self.subject.clone(),
         )
+    }
+
+    fn flush(&self, view: &View) -> Result<()> {
+        view.flush()
     }
 
     fn read_at(&self, mut offset: u64, mut to: &mut [u8]) -> Result<()> {
@@ -255,14 +254,14 @@ impl SectionBackend for Section {
         Facts {
             owner: stat.map(|s| owner::describe(s.st_uid)),
             access: stat.map(|s| format!("mode {:04o}", s.st_mode & 0o7777)),
-            backing: Some(match self.origin {
-                Origin::Named { .. } => Backing::Memory,
-                Origin::Posix { .. } => Backing::Posix,
-                Origin::File => Backing::File,
+            backing: Some(match self.source {
+                Source::Named { .. } => Backing::Memory,
+                Source::Posix { .. } => Backing::Posix,
+                Source::File => Backing::File,
             }),
-            path: match &self.origin {
-                Origin::Named { place, .. } | Origin::Posix { place } => Some(place.path.clone()),
-                Origin::File => std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
+            path: match &self.source {
+                Source::Named { place, .. } | Source::Posix { place } => Some(place.path.clone()),
+                Source::File => std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
                     .ok()
                     .map(|path| path.display().to_string()),
             },
@@ -274,9 +273,27 @@ impl Drop for Section {
     fn drop(&mut self) {
         // The lock must be gone before the name is judged.
         drop(self.file.take());
-        if let Origin::Named { place, .. } = &self.origin {
+        if let Source::Named { place, .. } = &self.source {
             lifetime::retire(place);
         }
+    }
+}
+
+/// Where a descriptor that was opened elsewhere comes from. It is a holder of the
+/// name only if it can be: an inherited one has its lock already.
+fn source_of(file: &OwnedFd, stat: &Stat) -> (Source, Option<Name>) {
+    let me = owner::me();
+    let name = file_of(stat).and_then(|file| name_of(&file, me));
+    let place = name
+        .as_ref()
+        .and_then(|name| place(name, me, Operation::Open).ok());
+    match place {
+        Some(place) if place.kind == PlaceKind::Posix => (Source::Posix { place }, name),
+        Some(place) if lifetime::hold(file.as_fd()).is_ok() && lifetime::is_named(stat, &place) => {
+            let len = stat.st_size.cast_unsigned();
+            (Source::Named { place, len }, name)
+        }
+        _ => (Source::File, None),
     }
 }
 
@@ -312,7 +329,7 @@ fn unnamed(len: u64, how: HowToCreate) -> rustix::io::Result<OwnedFd> {
 /// a SIGBUS at some later touch.
 fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
     if !reserve {
-        match allocate(file, 0, len) {
+        match allocate(file, FallocateFlags::empty(), 0, len) {
             Err(Errno::OPNOTSUPP) => {}
             done => return done,
         }
@@ -320,49 +337,89 @@ fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
     ftruncate(file, len)
 }
 
-fn allocate(file: &OwnedFd, offset: u64, len: u64) -> rustix::io::Result<()> {
-    loop {
-        match fallocate(file, FallocateFlags::empty(), offset, len) {
+/// All at once, so that what can never fit is refused before anything is taken;
+/// in steps where a signal interrupts that, since older kernels undo it then.
+fn allocate(
+    file: &OwnedFd,
+    flags: FallocateFlags,
+    offset: u64,
+    len: u64,
+) -> rustix::io::Result<()> {
+    match fallocate(file, flags, offset, len) {
+        Err(Errno::INTR) => {}
+        done => return done,
+    }
+    let mut done = 0;
+    while done < len {
+        let step = (len - done).min(ALLOCATE_STEP);
+        match fallocate(file, flags, offset + done, step) {
             Err(Errno::INTR) => {}
-            done => return done,
+            other => {
+                other?;
+                done += step;
+            }
         }
     }
+    Ok(())
+}
+
+/// Gives the file its name, as soon as nobody holds what stands there.
+fn publish(file: &OwnedFd, place: &Place, name: &Name) -> Result<()> {
+    for _ in 0..LOOKS {
+        match lifetime::publish(file.as_fd(), place) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => taken(place, name)?,
+            Err(errno) => return Err(explain(Operation::Create, name, errno)),
+        }
+    }
+    let meaning = "other processes create and close it all the time";
+    Err(Error::new(
+        ErrorKind::Busy,
+        Operation::Create,
+        name,
+        meaning,
+    ))
 }
 
 /// `Err` where the name is taken, `Ok` where it is free or has just become so.
+///
+/// A child that another thread is starting has copies of all descriptors until
+/// its program is loaded, and so holds for a moment what we closed.
 fn taken(place: &Place, name: &Name) -> Result<()> {
-    let found = match lifetime::attach(place, OFlags::RDONLY, Operation::Create, name) {
-        Err(error) if error.kind() == ErrorKind::AccessDenied => {
-            let advice = "use another name, or have its owner close or remove it";
-            let meaning = format!("the name is taken: {}", error.meaning());
-            let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
-            return Err(error.with_advice(advice));
+    let mut holder = None;
+    for _ in 0..LOOKS {
+        match lifetime::attach(place, OFlags::RDONLY, Operation::Create, name) {
+            Ok(Found::Nobody) => return Ok(()),
+            Ok(Found::DeadOf(uid)) => return Err(dead_of(uid, place, name)),
+            Ok(Found::Live(file, stat)) => {
+                // A look must not make us the last holder that forgot to tidy up.
+                drop(file);
+                lifetime::retire(place);
+                holder = Some(stat);
+            }
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let meaning = format!("the name is taken: {}", error.meaning());
+                let kind = ErrorKind::AlreadyExists;
+                let advice = "use another name, or have its owner close or remove it";
+                return Err(Error::new(kind, Operation::Create, name, meaning).with_advice(advice));
+            }
+            Err(error) => return Err(error),
         }
-        other => other?,
-    };
-    match found {
-        Found::Nobody => Ok(()),
-        Found::DeadOf(uid) => {
-            let who = owner::describe(uid);
-            let meaning = format!("a dead file of {who} stands at its place");
-            let advice = format!("remove {} as {who} or root", place.path);
-            let error = Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning);
-            Err(error.with_advice(advice))
-        }
-        Found::Live(file, stat) => {
-            // A look must not make us the last holder that forgot to tidy up.
-            drop(file);
-            lifetime::retire(place);
-            let meaning = format!(
-                "a section of this name, with {} bytes, is held by another program",
-                stat.st_size
-            );
-            let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
-            Err(error
-                .with_code(Errno::EXIST.raw_os_error())
-                .with_advice("stop that program, use another name, or open what is there"))
-        }
+        std::thread::sleep(NAP);
     }
+    let size = holder.map_or(0, |stat| stat.st_size);
+    let meaning = format!("a section of this name, with {size} bytes, is held already");
+    let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
+    Err(error
+        .with_code(Errno::EXIST.raw_os_error())
+        .with_advice("stop the program that holds it, use another name, or open what is there"))
+}
+
+fn dead_of(uid: u32, place: &Place, name: &Name) -> Error {
+    let who = owner::describe(uid);
+    let meaning = format!("a dead file of {who} stands at its place");
+    let advice = format!("remove {} as {who} or root", place.path);
+    Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
 }
 
 fn no_such_file(subject: &str, operation: Operation) -> Error {

@@ -40,7 +40,7 @@ impl View {
         let fail = |errno| explain(Operation::Map, &subject, errno);
         let mapped = len
             .checked_add(lead)
-            .ok_or(fail(rustix::io::Errno::NOMEM))?;
+            .ok_or_else(|| fail(rustix::io::Errno::NOMEM))?;
         // SAFETY: the kernel chooses the address, so nothing that exists is replaced.
         let base = unsafe {
             mmap(
@@ -60,6 +60,15 @@ impl View {
             protection,
             subject,
         })
+    }
+}
+
+impl View {
+    /// Returns when the file behind it has the changes.
+    pub(super) fn flush(&self) -> Result<()> {
+        // SAFETY: the range is ours; msync changes no byte.
+        let done = unsafe { msync(self.base.cast(), self.mapped, MsyncFlags::SYNC) };
+        done.map_err(|e| explain(Operation::Flush, &self.subject, e))
     }
 }
 
@@ -85,12 +94,6 @@ impl ViewBackend for View {
         // SAFETY: populating faults pages in and changes no byte.
         let done = unsafe { madvise(self.base.cast(), self.mapped, advice) };
         done.map_err(|e| explain(Operation::Prefault, &self.subject, e))
-    }
-
-    fn flush(&self) -> Result<()> {
-        // SAFETY: the range is ours; msync changes no byte.
-        let done = unsafe { msync(self.base.cast(), self.mapped, MsyncFlags::SYNC) };
-        done.map_err(|e| explain(Operation::Flush, &self.subject, e))
     }
 }
 

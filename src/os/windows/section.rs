@@ -177,12 +177,19 @@ impl SectionBackend for Section {
         // It was inheritable to get here; it need not travel further.
         set_inheritable(&handle, false, &subject)?;
         let granted = nt::granted_access(raw).unwrap_or(FILE_MAP_READ);
-        let name = nt::object_path(raw).and_then(|path| naming::name_of(&path));
         let how = HowToOpen {
             write: granted & FILE_MAP_WRITE != 0,
             inheritable: false,
         };
-        Ok((Section::new(handle, None, subject, how, None)?, name))
+        // First of all whether it is a section: other objects may block when they
+        // are asked for their name.
+        let section = Section::new(handle, None, subject.clone(), how, None).map_err(|e| {
+            let meaning = "this handle is no section, or may not be read";
+            Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
+                .with_code(e.code().unwrap_or(0))
+        })?;
+        let name = nt::object_path(raw).and_then(|path| naming::name_of(&path));
+        Ok((section, name))
     }
 
     fn raw(&self) -> RawObject {
@@ -197,11 +204,15 @@ impl SectionBackend for Section {
         self.writable
     }
 
-    fn is_reserved(&self) -> bool {
-        self.attributes.is_some_and(|a| a & SEC_RESERVE != 0)
+    fn is_reserved(&self) -> Option<bool> {
+        self.attributes.map(|a| a & SEC_RESERVE != 0)
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
+        // Everything else is committed, and a file refuses to be.
+        if self.is_reserved() == Some(false) {
+            return Ok(());
+        }
         let page = granularity().0 as u64;
         let end = (offset + len).next_multiple_of(page).min(self.size);
         let mut start = offset - offset % page;
@@ -218,21 +229,31 @@ impl SectionBackend for Section {
     }
 
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {
-        let file = self.file.as_ref().and_then(|f| f.try_clone().ok());
         let part = Part {
             offset,
             len,
             section_size: self.size,
             // What it is was not told: ask at each access.
-            reserved: self.attributes.is_none() || self.is_reserved(),
+            reserved: self.is_reserved().unwrap_or(true),
         };
         View::new(
             self.handle.as_handle(),
             protection,
             part,
             self.subject.clone(),
-            file,
         )
+    }
+
+    fn flush(&self, view: &View) -> Result<()> {
+        view.flush()?;
+        // "The FlushViewOfFile function does not flush the file metadata, and it
+        // does not wait to return until the changes are flushed ... to disk".
+        match &self.file {
+            Some(file) => file
+                .sync_all()
+                .map_err(|e| io(Operation::Flush, &self.subject, &e)),
+            None => Ok(()),
+        }
     }
 
     fn read_at(&self, mut offset: u64, to: &mut [u8]) -> Result<()> {
@@ -345,6 +366,18 @@ fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
             "the folder that is to hold the file does not exist"
         }
         (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, _) => "there is no such file",
+        (ERROR_ACCESS_DENIED, _) => {
+            let (kind, meaning) = match Path::new(subject).is_dir() {
+                true => (ErrorKind::WrongKind, "it is a folder"),
+                false => (
+                    ErrorKind::AccessDenied,
+                    "this account may not open the file so",
+                ),
+            };
+            return Error::new(kind, operation, &subject, meaning)
+                .with_code(code.cast_signed())
+                .with_advice("check the path, and who may read and write it");
+        }
         _ => return explain(operation, &subject, code),
     };
     Error::new(ErrorKind::NotFound, operation, &subject, meaning)

@@ -5,7 +5,6 @@ use super::nt;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Protection, ViewBackend};
 use crate::sync;
-use std::fs::File;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle};
 use std::sync::OnceLock;
 use windows_sys::Win32::System::Memory::{
@@ -29,8 +28,6 @@ pub(crate) struct View {
     /// From here on VirtualQuery does not tell what is committed: where Wine lost
     /// the last page of a section, whose memory it gives when it is touched.
     unknown: usize,
-    /// The file to flush behind a file-backed section.
-    file: Option<File>,
 }
 
 /// What a view shows of its section.
@@ -65,7 +62,6 @@ impl View {
         protection: Protection,
         part: Part,
         subject: String,
-        file: Option<File>,
     ) -> Result<View> {
         let Part { offset, len, .. } = part;
         let access = match protection {
@@ -97,7 +93,6 @@ impl View {
             reserved: part.reserved,
             unknown: part.unknown(),
             subject,
-            file,
         })
     }
 
@@ -172,7 +167,8 @@ impl View {
         let mut done = 0;
         while done < to.len() {
             let (len, committed) = self.run(done);
-            let part = &mut to[done..][..len.min(self.len - done)];
+            let len = len.min(to.len() - done);
+            let part = &mut to[done..][..len];
             if committed {
                 // SAFETY: `run` says that these bytes of ours may be touched.
                 unsafe { sync::copy_out(self.as_ptr().wrapping_add(done), part) };
@@ -181,6 +177,17 @@ impl View {
             }
             done += part.len();
         }
+    }
+}
+
+impl View {
+    /// Hands changes to the system's cache of the file.
+    pub(super) fn flush(&self) -> Result<()> {
+        // SAFETY: the whole view, which is ours.
+        if unsafe { FlushViewOfFile(self.base.cast_const().cast(), 0) } == 0 {
+            return Err(explain(Operation::Flush, &self.subject, last()));
+        }
+        Ok(())
     }
 }
 
@@ -210,29 +217,16 @@ impl ViewBackend for View {
         let mut done = 0;
         while done < self.len {
             let (len, committed) = self.run(done);
-            for at in (done..done + len).step_by(page).filter(|_| committed) {
+            let address = self.as_ptr() as usize + done;
+            let first = address.next_multiple_of(page) - address;
+            let pages = (first..len).step_by(page).map(|at| done + at);
+            for at in std::iter::once(done).chain(pages).filter(|_| committed) {
                 // SAFETY: `run` says that this byte of ours may be touched.
                 unsafe { sync::copy_out(self.as_ptr().wrapping_add(at), &mut [0]) };
             }
             done += len;
         }
         Ok(())
-    }
-
-    fn flush(&self) -> Result<()> {
-        // SAFETY: the whole view, which is ours.
-        if unsafe { FlushViewOfFile(self.base.cast_const().cast(), 0) } == 0 {
-            return Err(explain(Operation::Flush, &self.subject, last()));
-        }
-        // "The FlushViewOfFile function does not flush the file metadata, and it
-        // does not wait to return until the changes are flushed ... to disk".
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        file.sync_all().map_err(|e| {
-            let code = e.raw_os_error().unwrap_or(0).cast_unsigned();
-            explain(Operation::Flush, &self.subject, code)
-        })
     }
 }
 
