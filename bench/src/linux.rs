@@ -38,7 +38,7 @@ impl Direct {
         fchmod(&file, mode).unwrap();
         flock(&file, FlockOperation::NonBlockingLockShared).unwrap();
         fallocate(&file, FallocateFlags::empty(), 0, SIZE as u64).unwrap();
-        let anonymous = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let anonymous = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
         linkat(CWD, anonymous, CWD, &self.path, AtFlags::SYMLINK_FOLLOW).unwrap();
         map(&file, ProtFlags::READ | ProtFlags::WRITE);
         drop(file);

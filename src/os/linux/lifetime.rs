@@ -119,7 +119,8 @@ fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
 }
 
 /// Removes the name if nobody holds it, as after a clean close; says whether
-/// somebody does. What may not be opened is taken for alive.
+/// somebody does. What may not be opened is taken for alive, and so is what is
+/// being buried at this moment: to tell, one would have to hold it.
 pub(super) fn retire(place: &Place) -> bool {
     let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
         Ok(file) => file,
@@ -133,28 +134,6 @@ pub(super) fn retire(place: &Place) -> bool {
         let _ = bury(&stat, place);
     }
     false
-}
-
-/// Whether anybody holds a file of ours. What may not be opened is taken for
-/// alive; what is being buried is not.
-pub(super) fn is_live(place: &Place) -> bool {
-    let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
-        Ok(file) => file,
-        Err(errno) => return errno != Errno::NOENT,
-    };
-    // The exclusive lock comes first: a look at a dead file must not hold it.
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        if let Ok(stat) = fstat(&file) {
-            let _ = bury(&stat, place);
-        }
-        return false;
-    }
-    if hold(file.as_fd()).is_err() {
-        return false;
-    }
-    // The look was a hold for a moment, and maybe the last.
-    drop(file);
-    retire(place)
 }
 
 /// Removes this user's dead files, which killed holders left.

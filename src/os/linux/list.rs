@@ -29,7 +29,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
             continue;
         };
         let ours = !name.as_str().starts_with('/');
-        if meta.is_file() && (!ours || lifetime::is_live(&place)) {
+        if meta.is_file() && (!ours || lifetime::retire(&place)) {
             found.push(Listed {
                 name: name.to_string(),
                 len: Some(meta.len()),
