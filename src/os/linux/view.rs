@@ -61,9 +61,7 @@ impl View {
             subject,
         })
     }
-}
 
-impl View {
     /// Returns when the file behind it has the changes.
     pub(super) fn flush(&self) -> Result<()> {
         // SAFETY: the range is ours; msync changes no byte.

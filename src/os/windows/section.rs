@@ -74,14 +74,19 @@ impl Section {
         })
     }
 
+    /// Extends the file to `len` where that is not 0.
     fn map_file(file: File, len: u64, how: HowToOpen, subject: String) -> Result<Section> {
+        let operation = match len {
+            0 => Operation::Open,
+            _ => Operation::Create,
+        };
         let protection = if how.write {
             PAGE_READWRITE
         } else {
             PAGE_READONLY
         };
         let handle = create_mapping(file.as_raw_handle(), None, protection, len, None)
-            .map_err(|code| explain(Operation::Open, &subject, code))?;
+            .map_err(|code| explain(operation, &subject, code))?;
         Section::new(handle.0, Some(file), subject, how, None)
     }
 }
@@ -222,7 +227,7 @@ impl SectionBackend for Section {
             let step = (end - start).min(COMMIT_STEP);
             let seen = (start + step + page).min(self.size) - start;
             let view = self.map(Protection::ReadWrite, start, seen as usize)?;
-            view.commit(0, step as usize)?;
+            view.commit(step as usize)?;
             start += step;
         }
         Ok(())

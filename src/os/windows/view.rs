@@ -96,18 +96,18 @@ impl View {
         })
     }
 
-    /// Commits pages of the view in the section, for every process.
+    /// Commits the first `len` bytes of the view, for every process.
     ///
     /// Wine 8 forgets a commit that reaches the end of its view, so the last page
     /// is committed by itself; see [`View::unknown`].
-    pub(super) fn commit(&self, offset: usize, len: usize) -> Result<()> {
-        let last_page = if offset + len == self.len {
+    pub(super) fn commit(&self, len: usize) -> Result<()> {
+        let last_page = if len == self.len {
             len.min(granularity().0)
         } else {
             0
         };
         let rest = len - last_page;
-        for (offset, len) in [(offset, rest), (offset + rest, last_page)] {
+        for (offset, len) in [(0, rest), (rest, last_page)] {
             if len == 0 {
                 continue;
             }
@@ -178,9 +178,7 @@ impl View {
             done += part.len();
         }
     }
-}
 
-impl View {
     /// Hands changes to the system's cache of the file.
     pub(super) fn flush(&self) -> Result<()> {
         // SAFETY: the whole view, which is ours.
