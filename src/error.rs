@@ -225,17 +225,10 @@ impl fmt::Display for Verbatim<'_> {
     }
 }
 
+/// As it prints, with its kind: this is what a `main` that returns it shows.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let facts = &*self.0;
-        f.debug_struct("Error")
-            .field("kind", &facts.kind)
-            .field("operation", &facts.operation)
-            .field("subject", &facts.subject)
-            .field("code", &facts.code)
-            .field("meaning", &facts.meaning)
-            .field("advice", &facts.advice)
-            .finish()
+        write!(f, "{:?}: {self}", self.0.kind)
     }
 }
 

@@ -64,7 +64,40 @@ impl Writable for CopyOnWrite {}
 ///
 /// A view is `Send` and `Sync`. Copies are not snapshots: each aligned machine
 /// word in them is whole, the words together are not. A rule between writer and
-/// reader (a sequence word, see [`cell_u32`](Mapping::cell_u32)) makes them so.
+/// reader makes them so, such as a sequence word, which is odd while its one writer
+/// writes:
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-sequence-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Mapping, ReadWrite, Section};
+/// use std::sync::atomic::{Ordering, fence};
+///
+/// fn publish(view: &Mapping<ReadWrite>, prices: &[f64; 8]) -> shmkit::Result<()> {
+///     let sequence = view.atomic_u32(0)?;
+///     let number = sequence.load(Ordering::Relaxed);
+///     sequence.store(number.wrapping_add(1), Ordering::Relaxed);
+///     fence(Ordering::Release); // no price is seen before the odd number
+///     view.write_value(64, prices)?;
+///     sequence.store(number.wrapping_add(2), Ordering::Release);
+///     Ok(())
+/// }
+///
+/// /// `None` while the writer is at it: look again.
+/// fn snapshot(view: &Mapping) -> shmkit::Result<Option<[f64; 8]>> {
+///     let sequence = view.cell_u32(0)?;
+///     let before = sequence.load();
+///     let prices = view.read_value(64)?;
+///     fence(Ordering::Acquire); // the second look comes after the prices
+///     let whole = before % 2 == 0 && sequence.load() == before;
+///     Ok(whole.then_some(prices))
+/// }
+///
+/// let section = Section::create_new(name, 4096)?;
+/// publish(&section.map_rw(..)?, &[101.5; 8])?;
+/// assert_eq!(snapshot(&Section::open(name)?.map(..)?)?, Some([101.5; 8]));
+/// # Ok::<(), shmkit::Error>(())
+/// ```
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-mapping-{}", std::process::id());
@@ -133,7 +166,8 @@ impl<A: Access> Mapping<A> {
     }
 
     /// Copies a value of plain data out, from `offset` on, which need not be
-    /// aligned.
+    /// aligned. For a struct of your own, derive `FromBytes` with the crate
+    /// `zerocopy` 0.8 and its feature `derive`.
     ///
     /// # Errors
     ///
@@ -205,7 +239,10 @@ impl<A: Access> Mapping<A> {
     fn aligned(&self, operation: Operation, offset: usize, len: usize) -> Result<*mut u8> {
         let at = self.at(operation, offset, len)?;
         if !(at as usize).is_multiple_of(len) {
-            let meaning = format!("a cell of {len} bytes at {offset} is not aligned");
+            let meaning = format!(
+                "the address of the {len} bytes at {offset} is no multiple of {len} (the offset \
+                 of the view counts too)"
+            );
             let error = self.error(ErrorKind::InvalidArgument, operation, meaning);
             return Err(error.with_advice("copy the bytes instead, or start the view elsewhere"));
         }
@@ -232,7 +269,8 @@ impl<A: Writable> Mapping<A> {
     }
 
     /// Copies a value of plain data in, from `offset` on, which need not be
-    /// aligned.
+    /// aligned. For a struct of your own, derive `IntoBytes` and `Immutable` with
+    /// the crate `zerocopy` 0.8 and its feature `derive`.
     ///
     /// # Errors
     ///

@@ -345,7 +345,7 @@ impl Section {
         }
         let meaning = "it was opened for reading only".to_string();
         let error = self.error(ErrorKind::ReadOnly, operation, meaning);
-        Err(error.with_advice("open it with open_rw"))
+        Err(error.with_advice("open it for writing (open_rw, SectionOptions::write)"))
     }
 
     fn error(&self, kind: ErrorKind, operation: Operation, meaning: String) -> Error {
@@ -479,6 +479,24 @@ impl SectionOptions {
     /// Creates a file of `len` zero bytes, which must not exist, and makes it a
     /// section without a name: it is shared by all who open the same file, and
     /// stays when they are gone.
+    ///
+    /// ```
+    /// # let path = std::env::temp_dir().join(format!("shmkit-doc-{}", std::process::id()));
+    /// use shmkit::{ErrorKind, Section};
+    ///
+    /// let section = match Section::options().write(true).open_file(&path) {
+    ///     Err(missing) if missing.kind() == ErrorKind::NotFound => {
+    ///         Section::options().create_new_file(&path, 4096)?
+    ///     }
+    ///     section => section?,
+    /// };
+    /// let view = section.map_rw(..)?;
+    /// view.write(0, b"still here tomorrow")?;
+    /// view.flush()?;
+    /// # drop((view, section));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), shmkit::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

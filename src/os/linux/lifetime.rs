@@ -175,16 +175,25 @@ pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
+/// What stands where a file is wanted.
+pub(super) fn what(stat: &Stat) -> &'static str {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => "a file",
+        FileType::Directory => "a folder",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        _ => "a device",
+    }
+}
+
 /// Refuses what is no file, and a session's name that another user squats.
 pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Name) -> Result<()> {
     if !is_regular(stat) {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => "a folder",
-            FileType::Fifo => "a FIFO",
-            FileType::Socket => "a socket",
-            _ => "a device",
-        };
-        let meaning = format!("{kind} stands at {}, and no shared memory", place.path);
+        let meaning = format!(
+            "{} stands at {}, and no shared memory",
+            what(stat),
+            place.path
+        );
         let advice = format!(
             "find out who put it there (ls -l {}), and remove it",
             place.path

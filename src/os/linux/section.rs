@@ -70,8 +70,17 @@ impl Section {
 
     fn open_posix(place: &Place, name: &Name, how: HowToOpen) -> Result<Section> {
         let flags = access_flags(how.write) | lifetime::CAREFULLY;
-        let file = open(&place.path, flags, Mode::empty())
-            .map_err(|errno| lifetime::refused(place, Operation::Open, name, errno))?;
+        let file = match open(&place.path, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => {
+                let meaning = "there is no POSIX object of this name";
+                let kind = ErrorKind::NotFound;
+                return Err(Error::new(kind, Operation::Open, name, meaning)
+                    .with_code(Errno::NOENT.raw_os_error())
+                    .with_advice("start its publisher first, or check the name (ls /dev/shm)"));
+            }
+            Err(errno) => return Err(lifetime::refused(place, Operation::Open, name, errno)),
+        };
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
         lifetime::check(&stat, place, Operation::Open, name)?;
         let place = place.clone();
@@ -146,12 +155,12 @@ impl SectionBackend for Section {
         let file = match open(path, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Err(no_such_file(&subject, Operation::Open)),
+            // A folder may not be opened for writing.
+            Err(errno) if path.is_dir() => return Err(is_no_file("a folder", &subject, errno)),
             Err(errno) => return Err(fail(errno)),
         };
         let stat = fstat(&file).map_err(fail)?;
-        if !lifetime::is_regular(&stat) {
-            return Err(fail(Errno::NODEV));
-        }
+        check_regular(&stat, &subject)?;
         if stat.st_size == 0 {
             let kind = ErrorKind::OutOfBounds;
             let error = Error::new(kind, Operation::Open, &subject, "the file is empty");
@@ -165,9 +174,7 @@ impl SectionBackend for Section {
         let subject = format!("descriptor {raw}");
         let fail = |e| explain(Operation::Open, &subject, e);
         let stat = fstat(&file).map_err(fail)?;
-        if !lifetime::is_regular(&stat) {
-            return Err(fail(Errno::NODEV));
-        }
+        check_regular(&stat, &subject)?;
         // It was inheritable to get here; it need not travel further.
         fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(fail)?;
         let flags = rustix::fs::fcntl_getfl(&file).map_err(fail)?;
@@ -420,6 +427,20 @@ fn dead_of(uid: u32, place: &Place, name: &Name) -> Error {
     let meaning = format!("a dead file of {who} stands at its place");
     let advice = format!("remove {} as {who} or root", place.path);
     Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
+}
+
+fn check_regular(stat: &Stat, subject: &str) -> Result<()> {
+    if lifetime::is_regular(stat) {
+        return Ok(());
+    }
+    Err(is_no_file(lifetime::what(stat), subject, Errno::NODEV))
+}
+
+fn is_no_file(what: &str, subject: &str, errno: Errno) -> Error {
+    let meaning = format!("it is {what}, and no file");
+    Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
+        .with_code(errno.raw_os_error())
+        .with_advice("check the path")
 }
 
 fn no_such_file(subject: &str, operation: Operation) -> Error {
