@@ -55,7 +55,7 @@ pub struct Serve {
     pub name: String,
     /// The text to put there.
     pub text: Option<String>,
-    /// The size in bytes: 4096, 64K, 1M, 2G, 0x1000 [default: 256, or the size of the file].
+    /// The size in bytes: 4096, 64K, 1M, 2G, 1T, 0x1000 [default: 256, or the size of the file].
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub size: Option<u64>,
     /// How the text is written.
@@ -99,7 +99,7 @@ pub struct Consume {
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:\n  shmkit list\n  shmkit list 'Global\\*' --json")]
 pub struct List {
-    /// Only names that contain this, or match it where it has a * or ?.
+    /// Only names that contain this, or match it (with or without prefix) where it has a * or ?.
     pub pattern: Option<String>,
     /// Print a JSON array.
     #[arg(long)]
@@ -158,7 +158,9 @@ fn bytes(text: &str) -> Result<u64, String> {
     number
         .ok()
         .and_then(|n| n.checked_mul(1 << shift))
-        .ok_or_else(|| "write a number of bytes, such as 4096, 64K, 1M or 0x1000".to_string())
+        .ok_or_else(|| {
+            "write a number of bytes below 2^64, such as 4096, 64K, 1M or 0x1000".to_string()
+        })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

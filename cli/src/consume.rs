@@ -2,7 +2,7 @@
 
 use crate::args::Consume;
 use crate::text::{self, Encoding};
-use crate::{Failure, Outcome, output, platform};
+use crate::{Failure, Outcome, open, output, platform};
 use serde_json::json;
 use shmkit::{ErrorKind, Section};
 use std::time::{Duration, Instant};
@@ -64,7 +64,14 @@ fn wait_for(args: &Consume) -> Result<Found, Failure> {
                     output::name(&args.name)
                 )));
             }
-            Err(error) if late || error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if late || error.kind() != ErrorKind::NotFound => {
+                return Err(match (open::explain(&args.name, error), args.wait) {
+                    (Failure::Absent(why), Some(time)) => {
+                        Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
+                    }
+                    (failure, _) => failure,
+                });
+            }
             _ => std::thread::sleep(LOOK_EVERY.min(patience.saturating_sub(start.elapsed()))),
         }
     }

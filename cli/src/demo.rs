@@ -7,10 +7,10 @@
 //! a section of its own: the number of the last message it read whole at 0, its
 //! process id at 4, the length and text of its answer at 8 and 12.
 
-use crate::{Failure, Outcome, output};
+use crate::{Failure, Outcome, output, platform};
 use shmkit::{ErrorKind, Mapping, ReadWrite, Section};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
 const SIZE: u64 = 256;
@@ -27,19 +27,29 @@ const MESSAGES: [&str; 3] = [
 const FAST: u32 = 10_000;
 const GOODBYE: &str = "goodbye";
 
+/// Whether the person has seen enough.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 pub fn run() -> Outcome {
+    let (tell, told) = std::sync::mpsc::channel();
+    platform::on_end(tell).map_err(Failure::Other)?;
+    std::thread::spawn(move || {
+        if told.recv().is_ok() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
+        }
+    });
     let name = format!("Local\\shmkit-demo-{}", std::process::id());
     output::line("A message server and two consumers: three processes, one named section.\n")?;
     let mut server = Server::start(&name)?;
     for text in MESSAGES {
-        std::thread::sleep(PAUSE);
+        pause()?;
         server.tell_and_show(text)?;
     }
-    std::thread::sleep(PAUSE);
+    pause()?;
     server.race()?;
-    std::thread::sleep(PAUSE);
+    pause()?;
     server.lose_one()?;
-    std::thread::sleep(PAUSE);
+    pause()?;
     server.leave(&name)
 }
 
@@ -213,7 +223,10 @@ pub fn consumer(board: &str, answers: &str) -> Outcome {
     let sequence = board.cell_u32(0)?;
     let mut last = 0;
     loop {
-        wait("the server", || sequence.load() > 2 * last)?;
+        if wait("the server", || sequence.load() > 2 * last).is_err() {
+            // It is gone, and nobody is left to be told.
+            return Ok(());
+        }
         let Some((number, text)) = read_whole(&board)? else {
             continue;
         };
@@ -267,12 +280,31 @@ fn wait(whom: &str, mut done: impl FnMut() -> bool) -> Outcome {
         } else {
             std::hint::spin_loop();
         }
+        check_interrupted()?;
         let check = looks > 100_000 || looks.is_multiple_of(1024);
         if check && Instant::now() > limit {
             return Err(Failure::Other(format!(
                 "{whom} did not answer within {PATIENCE:?}"
             )));
         }
+    }
+    Ok(())
+}
+
+/// So that everything is dropped, and so tidied up, on Ctrl-C too.
+fn check_interrupted() -> Outcome {
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => Err(Failure::Other("interrupted".to_string())),
+        false => Ok(()),
+    }
+}
+
+/// A moment for the person.
+fn pause() -> Outcome {
+    let end = Instant::now() + PAUSE;
+    while Instant::now() < end {
+        check_interrupted()?;
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `dump`: the bytes of a section.
 
 use crate::args::Dump;
-use crate::{Failure, Outcome, output};
+use crate::{Failure, Outcome, open, output};
 use serde_json::json;
 use shmkit::Section;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const CHUNK: usize = 1 << 20;
 const ROW: usize = 16;
 
 pub fn run(args: &Dump) -> Outcome {
-    let section = Section::open(&args.name)?;
+    let section = open::section(&args.name)?;
     let size = section.len()?;
     let Some(rest) = size.checked_sub(args.offset).filter(|rest| *rest > 0) else {
         return Err(Failure::Other(format!(
@@ -59,26 +59,13 @@ fn each_chunk(
     Ok(())
 }
 
-/// The file appears complete or not at all; what is no ordinary file (a device, a
-/// FIFO) is written to as it is.
+/// Written as it comes, like by `cp`: through links, and into devices.
 fn to_file(section: &Section, start: u64, len: u64, path: &Path) -> Outcome {
     let fail = |e: std::io::Error| Failure::Other(format!("cannot write {}: {e}", path.display()));
-    let copy = |file: &mut File| {
-        each_chunk(section, start, len, |_, bytes| {
-            file.write_all(bytes).map_err(fail)
-        })
-    };
-    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        let mut file = OpenOptions::new().write(true).open(path).map_err(fail)?;
-        return copy(&mut file);
-    }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    copy(file.as_file_mut())?;
-    file.persist(path).map_err(|e| fail(e.error))?;
+    let mut file = File::create(path).map_err(fail)?;
+    each_chunk(section, start, len, |_, bytes| {
+        file.write_all(bytes).map_err(fail)
+    })?;
     output::remark(&format!(
         "wrote {} to {}",
         output::bytes(len),
@@ -87,21 +74,27 @@ fn to_file(section: &Section, start: u64, len: u64, path: &Path) -> Outcome {
     Ok(())
 }
 
+/// The digits are written as they come: they may be more than memory holds.
 fn as_json(args: &Dump, section: &Section, len: u64) -> Outcome {
-    let mut hex = String::new();
-    each_chunk(section, args.offset, len, |_, bytes| {
-        for byte in bytes {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Ok(())
-    })?;
-    output::json(&json!({
+    let head = output::json_text(&json!({
         "name": args.name,
         "offset": args.offset,
         "length": len,
-        "hex": hex,
-    }))?;
+    }));
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    write!(out, "{},\"hex\":\"", head.trim_end_matches('}'))?;
+    each_chunk(section, args.offset, len, |_, bytes| {
+        let digits: Vec<u8> = bytes.iter().flat_map(|byte| hex(*byte)).collect();
+        Ok(out.write_all(&digits)?)
+    })?;
+    writeln!(out, "\"}}")?;
+    out.flush()?;
     Ok(())
+}
+
+fn hex(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
 }
 
 /// Rows of 16 bytes; a star stands for rows that repeat the one above it.

@@ -1,7 +1,7 @@
 //! Holding on until somebody says it is enough.
 
 use crate::platform;
-use crossterm::event::{Event, KeyEventKind, read};
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -61,10 +61,19 @@ impl RawMode {
         let _ = enable_raw_mode();
         std::thread::spawn(move || {
             while let Ok(event) = read() {
-                if matches!(&event, Event::Key(key) if key.kind == KeyEventKind::Press) {
-                    let _ = tell.send("a key was pressed");
-                    return;
+                let Event::Key(key) = event else { continue };
+                if key.kind != KeyEventKind::Press {
+                    continue;
                 }
+                // Without its terminal's help, Ctrl-C is a key like any other.
+                let interrupt =
+                    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                let _ = tell.send(if interrupt {
+                    "Ctrl-C"
+                } else {
+                    "a key was pressed"
+                });
+                return;
             }
         });
         RawMode

@@ -18,6 +18,8 @@ pub fn run(args: &List) -> Outcome {
         output::json(&rows.collect())?;
     } else if !found.is_empty() {
         output::line(&table(&found))?;
+    } else if args.pattern.is_none() {
+        output::remark("no named section is in reach");
     }
     match &args.pattern {
         Some(pattern) if found.is_empty() => Err(Failure::Absent(format!(
@@ -29,7 +31,9 @@ pub fn run(args: &List) -> Outcome {
 
 fn matches(name: &str, pattern: &str) -> bool {
     if pattern.contains(['*', '?']) {
-        WildMatch::new(pattern).matches(name)
+        let pattern = WildMatch::new(pattern);
+        let base = name.split_once('\\').map_or(name, |(_, base)| base);
+        pattern.matches(name) || pattern.matches(base)
     } else {
         name.contains(pattern)
     }
@@ -62,7 +66,8 @@ mod tests {
         assert!(matches("Global\\Prices", "Pri"));
         assert!(matches("Global\\Prices", "Global\\*"));
         assert!(matches("Global\\Prices", "*\\Price?"));
-        assert!(!matches("Global\\Prices", "Price?"));
+        assert!(matches("Global\\Prices", "Price?"));
+        assert!(!matches("Global\\Prices", "rice?"));
         assert!(!matches("Local\\Prices", "Global"));
     }
 }

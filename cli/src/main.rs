@@ -10,6 +10,7 @@ mod demo;
 mod dump;
 mod hold;
 mod list;
+mod open;
 mod output;
 mod platform;
 mod serve;

@@ -17,7 +17,20 @@ pub fn line(text: &str) -> std::io::Result<()> {
 
 /// A JSON value on one line of standard output.
 pub fn json(value: &serde_json::Value) -> std::io::Result<()> {
-    line(&value.to_string())
+    line(&json_text(value))
+}
+
+/// JSON in which all control characters are escaped, also those that need not be.
+pub fn json_text(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        if c.is_control() {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Text that another program wrote, as it may go to standard output: verbatim to
@@ -77,6 +90,17 @@ mod tests {
             "a\\u{1b}[2J\nb\\u{9b}c"
         );
         assert_eq!(name("a\nb"), "a\\nb");
+    }
+
+    #[test]
+    fn json_holds_no_control_characters_and_the_same_text() {
+        let value = serde_json::json!({ "text": "a\x1b\n\u{7f}\u{9b}é" });
+        let text = json_text(&value);
+        assert!(!text.contains(char::is_control), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

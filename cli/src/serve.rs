@@ -5,6 +5,9 @@ use crate::hold::Ends;
 use crate::{Failure, Outcome, output, text};
 use serde_json::json;
 use shmkit::{Mapping, ReadWrite, Section};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::atomic::{Ordering, fence};
 
 /// What the classic recipe calls BUF_SIZE.
@@ -18,14 +21,15 @@ pub fn run(args: &Serve) -> Outcome {
         None => CLASSIC_SIZE,
     });
     if content.len() as u64 > size {
-        let what = match &args.file {
-            Some(_) => "the file has",
-            None => "the text needs, with its NUL,",
-        };
         let len = content.len();
-        return Err(Failure::Other(format!(
-            "{what} {len} bytes, and the section {size}; use --size {len} or more"
-        )));
+        return Err(Failure::Other(match &args.file {
+            Some(_) => format!(
+                "the file has more than the {size} bytes of the section\n  use a larger --size, or leave it out"
+            ),
+            None => format!(
+                "the text needs {len} bytes with its NUL, and the section has {size}\n  use --size {len} or more"
+            ),
+        }));
     }
     // Before the section exists, so that no signal finds it without a caretaker.
     let ends = Ends::watch().map_err(Failure::Other)?;
@@ -53,23 +57,13 @@ fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
 
 fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
     if let Some(file) = &args.file {
-        let read = std::fs::read(file);
-        return match read {
-            Ok(content) if content.is_empty() && args.size.is_none() => {
-                Err(Failure::Other(format!(
-                    "{} is empty; say how large the section is to be (--size)",
-                    file.display()
-                )))
+        return load(file, args.size).map_err(|error| {
+            let why = format!("cannot load {}: {error}", file.display());
+            match error.kind() {
+                ErrorKind::NotFound => Failure::Absent(why),
+                _ => Failure::Other(why),
             }
-            Ok(content) => Ok(content),
-            Err(error) => {
-                let why = format!("cannot read {}: {error}", file.display());
-                Err(match error.kind() {
-                    std::io::ErrorKind::NotFound => Failure::Absent(why),
-                    _ => Failure::Other(why),
-                })
-            }
-        };
+        });
     }
     let Some(text) = &args.text else {
         return Ok(Vec::new());
@@ -79,6 +73,29 @@ fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
             "the ANSI code page lacks a character of the text; use --encoding utf16 or utf8",
         )
     })
+}
+
+/// At most one byte more than fits: what comes from a device need not end.
+fn load(path: &Path, size: Option<u64>) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut content = Vec::new();
+    match size {
+        Some(size) => file
+            .take(size.saturating_add(1))
+            .read_to_end(&mut content)?,
+        None if !file.metadata()?.is_file() => {
+            return Err(std::io::Error::other(
+                "it is no ordinary file; say how much (--size)",
+            ));
+        }
+        None => (&file).read_to_end(&mut content)?,
+    };
+    if content.is_empty() && size.is_none() {
+        return Err(std::io::Error::other(
+            "it is empty; say how large the section is to be (--size)",
+        ));
+    }
+    Ok(content)
 }
 
 fn announce(args: &Serve, section: &Section, ends: &Ends) -> Outcome {

@@ -1,12 +1,12 @@
 //! `show`: all that is known about one section.
 
 use crate::args::Show;
-use crate::{Outcome, output};
+use crate::{Outcome, open, output};
 use serde_json::json;
-use shmkit::{Backing, Section};
+use shmkit::Backing;
 
 pub fn run(args: &Show) -> Outcome {
-    let section = Section::open(&args.name)?;
+    let section = open::section(&args.name)?;
     let info = section.info()?;
     let backing = info.backing.map(|backing| match backing {
         Backing::Memory => "memory",

@@ -77,13 +77,13 @@ fn units(bytes: &[u8]) -> impl Iterator<Item = u16> {
 /// The likeliest encoding of the text at the start of `bytes`, and why.
 ///
 /// Every second byte of Latin text in UTF-16 is zero, so as bytes it ends after
-/// one character. Other scripts have no zeros, but hardly ever make readable
-/// UTF-8 by accident.
+/// one character. The scripts after Latin have a control character as every second
+/// byte, and the others hardly ever make valid UTF-8 by accident.
 pub fn guess(bytes: &[u8]) -> (Encoding, &'static str) {
     let narrow = &bytes[..end(bytes, Encoding::Utf8).unwrap_or(bytes.len())];
     let wide = &bytes[..end(bytes, Encoding::Utf16).unwrap_or(bytes.len() & !1)];
-    if narrow.len() <= 1 && wide.len() > 2 {
-        return (Encoding::Utf16, "a zero byte follows the first character");
+    if narrow.len() <= 1 && wide.len() > 2 || narrow.is_empty() && !wide.is_empty() {
+        return (Encoding::Utf16, "a zero byte stands in the first character");
     }
     let utf8 = std::str::from_utf8(narrow);
     if utf8.is_ok_and(|text| readable(text.chars())) {
@@ -96,18 +96,30 @@ pub fn guess(bytes: &[u8]) -> (Encoding, &'static str) {
     let text: Result<String, _> = char::decode_utf16(units(wide)).collect();
     let ends_wide = wide.len() < bytes.len() & !1;
     if ends_wide && text.is_ok_and(|text| readable(text.chars())) {
-        return (Encoding::Utf16, "it is no UTF-8, and readable as UTF-16");
+        return (
+            Encoding::Utf16,
+            "it is no readable UTF-8, and readable as UTF-16",
+        );
     }
-    (Encoding::Ansi, "it is neither UTF-8 nor UTF-16")
+    (
+        Encoding::Ansi,
+        "it is readable neither as UTF-8 nor as UTF-16",
+    )
 }
 
-/// Free of what no text has: control characters, private and unassigned ends.
-fn readable(mut text: impl Iterator<Item = char>) -> bool {
-    text.all(|c| match c {
-        '\t' | '\n' | '\r' => true,
-        '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' => false,
-        c => !c.is_control(),
-    })
+/// Mostly free of what texts seldom have: control characters, private and
+/// unassigned ends.
+fn readable(text: impl Iterator<Item = char>) -> bool {
+    let (mut all, mut odd) = (0, 0);
+    for c in text {
+        all += 1;
+        odd += usize::from(match c {
+            '\t' | '\n' | '\r' => false,
+            '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' => true,
+            c => c.is_control(),
+        });
+    }
+    odd * 3 <= all
 }
 
 #[cfg(test)]
@@ -153,6 +165,12 @@ mod tests {
             ("日本語のテキスト", Encoding::Utf8),
             ("🦀🦀", Encoding::Utf16),
             ("🦀🦀", Encoding::Utf8),
+            ("\x1b[31mred\x1b[0m", Encoding::Utf8),
+            ("\x1b[31mred\x1b[0m", Encoding::Utf16),
+            ("bell \x07, é, 🦀 and \u{9b}", Encoding::Utf8),
+            ("Ελληνικά", Encoding::Utf16),
+            ("Ā", Encoding::Utf16),
+            ("一", Encoding::Utf16),
             ("OK", Encoding::Utf16),
             ("OK", Encoding::Utf8),
         ];

@@ -40,12 +40,19 @@ fn what_is_served_is_consumed_in_every_encoding() {
 
 #[test]
 fn a_consumer_alone_finds_nothing_and_creates_nothing() {
+    let _watchdog = watchdog();
     let name = unique("nobody");
     for command in ["consume", "show", "dump"] {
         let ended = shmkit(&[command, &name]);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""));
         contains(&ended.err, &[&name, "start the server"]);
     }
+    let other = format!("Global\\{name}");
+    let server = Running::serve(&["--raw", &other, "elsewhere"]);
+    let ended = shmkit(&["consume", &name]);
+    assert_eq!(ended.code, 1);
+    contains(&ended.err, &["there is a section", &other]);
+    drop(server);
     assert_eq!(shmkit(&["list", &name]).code, 1);
 }
 

@@ -122,18 +122,71 @@ fn a_full_disk_is_said_and_leaves_no_half_file() {
 }
 
 #[test]
+fn a_file_that_does_not_end_is_not_swallowed() {
+    let name = unique("zero");
+    let ended = shmkit(&[
+        "serve",
+        "--raw",
+        &name,
+        "--file",
+        "/dev/zero",
+        "--size",
+        "4K",
+    ]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("4096"), "{}", ended.err);
+    let ended = shmkit(&["serve", "--raw", &name, "--file", "/dev/zero"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("--size"), "{}", ended.err);
+}
+
+#[test]
+fn a_dump_goes_through_a_link() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "older, and longer than what comes").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let name = unique("link");
+    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let out = link.to_str().unwrap();
+    assert_eq!(
+        shmkit(&["dump", &name, "--length", "5", "--out", out]).code,
+        0
+    );
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
+}
+
+/// The files of a demo, by the process id of its server.
+fn demo_files(id: u32) -> usize {
+    let mine = format!("shmkit-demo-{id}");
+    let folder = std::fs::read_dir("/dev/shm").unwrap();
+    folder
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().contains(&mine))
+        .count()
+}
+
+#[test]
 fn the_demo_leaves_nothing_behind() {
     let _watchdog = watchdog();
     let demo = Running::start(&mut command(&["demo"]));
-    let mine = format!("shmkit-demo-{}", demo.id());
-    let left = || {
-        let folder = std::fs::read_dir("/dev/shm").unwrap();
-        folder
-            .flatten()
-            .filter(|e| e.file_name().to_string_lossy().contains(&mine))
-            .count()
-    };
-    eventually("the demo creates its sections", || left() == 3);
+    let id = demo.id();
+    eventually("the demo creates its sections", || demo_files(id) == 3);
     assert_eq!(demo.finish().code, 0);
-    assert_eq!(left(), 0);
+    assert_eq!(demo_files(id), 0);
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    let demo = Running::start(&mut command(&["demo"]));
+    let id = demo.id();
+    eventually("the demo creates its sections", || demo_files(id) == 3);
+    kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::INT).unwrap();
+    let ended = demo.finish();
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("interrupted"), "{}", ended.err);
+    assert_eq!(demo_files(id), 0);
 }
