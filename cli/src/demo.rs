@@ -61,9 +61,10 @@ struct Peer {
 }
 
 struct Server {
+    // Dropped first: the last holder tidies up, and a killed consumer cannot.
+    peers: Vec<Peer>,
     board: Mapping<ReadWrite>,
     number: u32,
-    peers: Vec<Peer>,
 }
 
 impl Drop for Peer {
