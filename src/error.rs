@@ -17,12 +17,12 @@ pub enum ErrorKind {
     /// An argument other than the name makes no sense; the system was not asked
     /// or said so.
     InvalidArgument,
-    /// No process holds a section of this name, or no such file exists.
+    /// No process holds anything of this name, or no such file or process exists.
     NotFound,
-    /// The name is taken by a living section.
+    /// The name is taken by a living object of the same kind.
     AlreadyExists,
-    /// The name is held by something that is not a section (an event, a mutex,
-    /// a symbolic link, a FIFO).
+    /// The name is held by something of another kind: an event where a section is
+    /// wanted, a symbolic link, a FIFO.
     WrongKind,
     /// The object exists, and its owner does not let this account in.
     AccessDenied,
@@ -54,9 +54,11 @@ pub enum ErrorKind {
 pub enum Operation {
     /// A name was checked.
     Name,
-    /// A section was created.
+    /// An [`Access`](crate::Access) was read, or an [`Owner`](crate::Owner) looked up.
+    Access,
+    /// An object was created.
     Create,
-    /// A section was opened.
+    /// An object was opened.
     Open,
     /// A view was mapped.
     Map,
@@ -70,9 +72,17 @@ pub enum Operation {
     Prefault,
     /// Changes were written to the file behind the section.
     Flush,
-    /// Facts about a section were asked for.
+    /// An event was set or reset.
+    Signal,
+    /// An event or a process was waited for.
+    Wait,
+    /// A mutex was taken.
+    Lock,
+    /// A process was identified or watched.
+    Watch,
+    /// Facts about an object were asked for.
     Inspect,
-    /// The sections in reach were listed.
+    /// The objects in reach were listed, or dead ones removed.
     List,
 }
 
@@ -80,6 +90,7 @@ impl Operation {
     const fn verb(self) -> &'static str {
         match self {
             Operation::Name => "use the name",
+            Operation::Access => "use the access",
             Operation::Create => "create",
             Operation::Open => "open",
             Operation::Map => "map",
@@ -88,9 +99,20 @@ impl Operation {
             Operation::Commit => "commit memory of",
             Operation::Prefault => "prefault",
             Operation::Flush => "flush",
+            Operation::Signal => "signal",
+            Operation::Wait => "wait for",
+            Operation::Lock => "lock",
+            Operation::Watch => "watch",
             Operation::Inspect => "inspect",
             Operation::List => "list",
         }
+    }
+}
+
+/// As a verb: `create`, `wait for`.
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())
     }
 }
 

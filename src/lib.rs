@@ -40,19 +40,34 @@
 
 #![warn(clippy::cast_lossless)]
 
+mod access;
+mod doctor;
 mod error;
+mod event;
 mod mapping;
+mod mutex;
 mod name;
+mod options;
 mod os;
+mod process;
 mod section;
 mod stat;
 mod sync;
 
+pub use access::{Access, Owner};
+pub use doctor::doctor;
 pub use error::{Error, ErrorKind, Operation, Result};
-pub use mapping::{Access, CopyOnWrite, Mapping, ReadOnly, ReadWrite, Writable};
+pub use event::{Event, EventOptions};
+pub use mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
+pub use mutex::{Locked, Mutex, MutexGuard, MutexOptions};
 pub use name::{Name, Scope};
-pub use os::{Backing, Listed, OwnedObject, RawObject};
-pub use section::{Origin, Section, SectionInfo, SectionOptions};
-pub use stat::list;
+pub use options::{Options, Origin};
+pub use os::{
+    Backing, Finding, Grant, Health, Holder, Holders, Kind, Listed, ObjectInfo, OwnedObject,
+    ProcessIdentity, RawObject, Reset, Wake,
+};
+pub use process::{Liveness, Process};
+pub use section::{Section, SectionInfo, SectionOptions};
+pub use stat::{clean, holders, list};
 pub use sync::ReadCell;
 pub use zerocopy;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// What a [`Mapping`] may do: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].
-pub trait Access: sealed::Sealed {}
+pub trait Mode: sealed::Sealed {}
 
-/// An [`Access`] that takes writes.
-pub trait Writable: Access {}
+/// An [`Mode`] that takes writes.
+pub trait Writable: Mode {}
 
 /// Loads only; the processor refuses stores.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,9 @@ mod sealed {
     }
 }
 
-impl Access for ReadOnly {}
-impl Access for ReadWrite {}
-impl Access for CopyOnWrite {}
+impl Mode for ReadOnly {}
+impl Mode for ReadWrite {}
+impl Mode for CopyOnWrite {}
 impl Writable for ReadWrite {}
 impl Writable for CopyOnWrite {}
 
@@ -111,7 +111,7 @@ impl Writable for CopyOnWrite {}
 /// assert!(view.read_value::<f64>(4089).is_err());
 /// # Ok::<(), shmkit::Error>(())
 /// ```
-pub struct Mapping<A: Access = ReadOnly> {
+pub struct Mapping<M: Mode = ReadOnly> {
     // Declared before the section, and so unmapped before it is closed.
     view: os::View,
     /// Keeps the name alive; "a file mapping object does not close until all
@@ -119,18 +119,18 @@ pub struct Mapping<A: Access = ReadOnly> {
     /// with the last handle.
     section: Arc<os::Section>,
     subject: Arc<str>,
-    access: PhantomData<A>,
+    mode: PhantomData<M>,
 }
 
-impl<A: Access> Mapping<A> {
-    pub(crate) const PROTECTION: Protection = A::PROTECTION;
+impl<M: Mode> Mapping<M> {
+    pub(crate) const PROTECTION: Protection = M::PROTECTION;
 
-    pub(crate) fn new(view: os::View, section: Arc<os::Section>, subject: Arc<str>) -> Mapping<A> {
+    pub(crate) fn new(view: os::View, section: Arc<os::Section>, subject: Arc<str>) -> Mapping<M> {
         Mapping {
             view,
             section,
             subject,
-            access: PhantomData,
+            mode: PhantomData,
         }
     }
 
@@ -254,7 +254,7 @@ impl<A: Access> Mapping<A> {
     }
 }
 
-impl<A: Writable> Mapping<A> {
+impl<M: Writable> Mapping<M> {
     /// Copies bytes in, from `offset` on.
     ///
     /// # Errors
@@ -331,11 +331,11 @@ impl Mapping<ReadWrite> {
     }
 }
 
-impl<A: Access> fmt::Debug for Mapping<A> {
+impl<M: Mode> fmt::Debug for Mapping<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping")
             .field("section", &self.subject)
-            .field("access", &A::PROTECTION)
+            .field("access", &M::PROTECTION)
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

@@ -44,7 +44,7 @@ pub enum Scope {
 /// On Windows a service (session 0) finds a bare `X` and `Global\X` in the same
 /// place, and creating a section in `Global\` from any other session needs the
 /// privilege `SeCreateGlobalPrivilege`. On Linux the name becomes a file in
-/// `/dev/shm`: `shmkit.global.X.section`, or `shmkit.local.UID.X.section`, with
+/// `/dev/shm`: `shmkit.global.X`, or `shmkit.local.UID.X`, with
 /// `/` and `%` percent-encoded.
 #[derive(Clone)]
 pub struct Name {

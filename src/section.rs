@@ -1,19 +1,19 @@
 //! A named section: create, open, size, map.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::mapping::{Access, CopyOnWrite, Mapping, ReadOnly, ReadWrite};
+use crate::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite};
 use crate::name::Name;
+use crate::options::{Options, Origin, open_or_create};
 use crate::os::{
-    self, Backing, HowToCreate, HowToOpen, OwnedObject, Protection, RawObject, SectionBackend,
+    self, Backing, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject, SectionBackend,
 };
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How often [`Section::open_or_create`] tries while others create and close the
-/// same name under it.
-const TRIES: u32 = 100;
+/// How to create or open a [`Section`].
+pub type SectionOptions = Options<Section>;
 
 /// A handle of a named section: memory that every process which opens the name
 /// shares.
@@ -37,15 +37,6 @@ pub struct Section {
     requested: Option<u64>,
 }
 
-/// Which of the two [`Section::open_or_create`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The section is new and all zero.
-    Created,
-    /// It existed, with its content.
-    Opened,
-}
-
 /// What is known about a section; `None` where the system refuses to tell.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -58,13 +49,11 @@ pub struct SectionInfo {
     pub reserved: Option<bool>,
     /// Where its bytes live.
     pub backing: Option<Backing>,
-    /// Who owns it: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
-    pub owner: Option<String>,
-    /// Who may do what: SDDL on Windows, the mode on Linux.
-    pub access: Option<String>,
-    /// Its path: in the kernel's namespace on Windows, in the file system on
-    /// Linux.
-    pub path: Option<String>,
+    /// More that the system tells: `SEC_COMMIT` and its kin on Windows, the memory
+    /// that it has on Linux.
+    pub attributes: Option<String>,
+    /// Who owns it, who may do what, and its path.
+    pub object: ObjectInfo,
 }
 
 impl Section {
@@ -212,9 +201,8 @@ impl Section {
             kernel_len: self.os.kernel_len()?,
             reserved: self.os.is_reserved(),
             backing: facts.backing,
-            owner: facts.owner,
-            access: facts.access,
-            path: facts.path,
+            attributes: facts.attributes,
+            object: facts.object,
         })
     }
 
@@ -285,8 +273,8 @@ impl Section {
         self.os.read_at(offset, to)
     }
 
-    fn map_as<A: Access>(&self, range: &impl RangeBounds<u64>) -> Result<Mapping<A>> {
-        let protection = Mapping::<A>::PROTECTION;
+    fn map_as<M: Mode>(&self, range: &impl RangeBounds<u64>) -> Result<Mapping<M>> {
+        let protection = Mapping::<M>::PROTECTION;
         let (offset, len) = self.resolve(Operation::Map, range)?;
         if protection == Protection::ReadWrite {
             self.check_writable(Operation::Map)?;
@@ -363,38 +351,18 @@ impl fmt::Debug for Section {
     }
 }
 
-/// How to create or open a section, where the plain calls of [`Section`] do not
-/// say it.
-///
-/// ```
-/// # let name = format!("Local\\shmkit-doc-options-{}", std::process::id());
-/// # let name = name.as_str();
-/// use shmkit::Section;
-///
-/// // 64 GiB of addresses, 1 MiB of memory.
-/// let section = Section::options().reserve(true).create_new(name, 64 << 30)?;
-/// section.commit(0..1 << 20)?;
-/// section.map_rw(0..1 << 20)?.write(0, b"hello")?;
-/// # Ok::<(), shmkit::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SectionOptions {
-    write: bool,
-    reserve: bool,
-    inheritable: bool,
-}
-
 impl SectionOptions {
-    /// Open for reading, commit on creation, not inheritable.
-    #[must_use]
-    pub fn new() -> SectionOptions {
-        SectionOptions::default()
-    }
-
     /// Open for writing too. What was created can always be written.
     #[must_use]
-    pub fn write(mut self, on: bool) -> SectionOptions {
-        self.write = on;
+    pub fn write(self, on: bool) -> SectionOptions {
+        self.set_write(on)
+    }
+
+    /// Open only what has at least this many bytes; what is smaller is
+    /// [`ErrorKind::OutOfBounds`].
+    #[must_use]
+    pub fn expect_len(mut self, len: u64) -> SectionOptions {
+        self.min_len = len;
         self
     }
 
@@ -408,16 +376,7 @@ impl SectionOptions {
     /// ends the process (SIGBUS) where none is left: commit first.
     #[must_use]
     pub fn reserve(mut self, on: bool) -> SectionOptions {
-        self.reserve = on;
-        self
-    }
-
-    /// Let child processes inherit the handle or descriptor. A child gets its
-    /// number ([`Section::as_raw`]) on its command line, say, makes an `OwnedHandle`
-    /// or `OwnedFd` of it, and takes that over by [`Section::from_owned`]. A child that inherits it keeps the section alive.
-    #[must_use]
-    pub fn inheritable(mut self, on: bool) -> SectionOptions {
-        self.inheritable = on;
+        self.create.reserve = on;
         self
     }
 
@@ -426,7 +385,7 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn create_new<N>(self, name: N, len: u64) -> Result<Section>
+    pub fn create_new<N>(&self, name: N, len: u64) -> Result<Section>
     where
         N: TryInto<Name>,
         Error: From<N::Error>,
@@ -439,7 +398,7 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn open<N>(self, name: N) -> Result<Section>
+    pub fn open<N>(&self, name: N) -> Result<Section>
     where
         N: TryInto<Name>,
         Error: From<N::Error>,
@@ -453,27 +412,20 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn open_or_create<N>(self, name: N, len: u64) -> Result<(Section, Origin)>
+    pub fn open_or_create<N>(&self, name: N, len: u64) -> Result<(Section, Origin)>
     where
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
         check_len(&name, len)?;
-        for _ in 0..TRIES {
-            match self.write(true).open_checked(name.clone()) {
-                Ok(section) => return section.at_least(len).map(|s| (s, Origin::Opened)),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            match self.create(name.clone(), len) {
-                Ok(section) => return Ok((section, Origin::Created)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let meaning = "other processes create and close it all the time";
-        Err(Error::new(ErrorKind::Busy, Operation::Open, &name, meaning))
+        let enough = len.max(self.min_len);
+        let options = self.clone().write(true).expect_len(enough);
+        open_or_create(
+            &name,
+            || options.open_checked(name.clone()),
+            || options.create(name.clone(), len),
+        )
     }
 
     /// Creates a file of `len` zero bytes, which must not exist, and makes it a
@@ -503,10 +455,10 @@ impl SectionOptions {
     /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] (the folder),
     /// [`ErrorKind::AccessDenied`], [`ErrorKind::NoSpace`],
     /// [`ErrorKind::InvalidArgument`].
-    pub fn create_new_file(self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
+    pub fn create_new_file(&self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
         let path = path.as_ref();
         check_len(&path.display(), len)?;
-        let os = os::Section::create_file(path, len, self.how_to_create())?;
+        let os = os::Section::create_file(path, len, &self.create)?;
         Ok(Section::unnamed(os, path, Some(len)))
     }
 
@@ -516,35 +468,21 @@ impl SectionOptions {
     ///
     /// [`ErrorKind::NotFound`], [`ErrorKind::AccessDenied`],
     /// [`ErrorKind::WrongKind`], [`ErrorKind::OutOfBounds`] where it is empty.
-    pub fn open_file(self, path: impl AsRef<Path>) -> Result<Section> {
+    pub fn open_file(&self, path: impl AsRef<Path>) -> Result<Section> {
         let path = path.as_ref();
-        let os = os::Section::open_file(path, self.how_to_open())?;
-        Ok(Section::unnamed(os, path, None))
+        let os = os::Section::open_file(path, &self.open)?;
+        Section::unnamed(os, path, None).at_least(self.min_len)
     }
 
-    fn open_checked(self, name: Name) -> Result<Section> {
-        let os = os::Section::open(&name, self.how_to_open())?;
-        Ok(Section::named(os, name, None))
+    fn open_checked(&self, name: Name) -> Result<Section> {
+        let os = os::Section::open(&name, &self.open)?;
+        Section::named(os, name, None).at_least(self.min_len)
     }
 
-    fn create(self, name: Name, len: u64) -> Result<Section> {
+    fn create(&self, name: Name, len: u64) -> Result<Section> {
         check_len(&name, len)?;
-        let os = os::Section::create(&name, len, self.how_to_create())?;
+        let os = os::Section::create(&name, len, &self.create)?;
         Ok(Section::named(os, name, Some(len)))
-    }
-
-    fn how_to_create(self) -> HowToCreate {
-        HowToCreate {
-            reserve: self.reserve,
-            inheritable: self.inheritable,
-        }
-    }
-
-    fn how_to_open(self) -> HowToOpen {
-        HowToOpen {
-            write: self.write,
-            inheritable: self.inheritable,
-        }
     }
 }
 

@@ -6,8 +6,10 @@
 //! over them a lie to the compiler.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg_attr(not(windows), allow(unused_imports, reason = "one system needs it"))]
+pub(crate) use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU8, AtomicUsize};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 const WORD: usize = size_of::<usize>();
 

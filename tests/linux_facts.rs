@@ -5,35 +5,16 @@
 
 mod common;
 
-use common::{Test, TestChild, eventually, hear, say, start, unique};
+use common::{NOBODY, TestChild, eventually, hear, is_root, me, nobody, say, start, unique};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Section};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 const TEXT: &str = "Message from first process.";
-/// The user that owns nothing.
-const NOBODY: u32 = 65534;
 const MIB: u64 = 1 << 20;
-
-/// A child that runs as another user.
-fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
-    test.alone(|| TestChild::spawn_with(role, args, become_nobody))
-}
-
-fn become_nobody(command: &mut Command) {
-    // Reachable for that user too, in whatever folder the executable lies.
-    let mut other = Command::new("/proc/self/exe");
-    other.args(command.get_args());
-    other.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
-    other.stdin(Stdio::piped()).stdout(Stdio::piped());
-    other.uid(NOBODY).gid(NOBODY);
-    *command = other;
-}
 
 #[test]
 fn child_entry() {
@@ -185,24 +166,12 @@ fn text(section: &Section) -> String {
     String::from_utf8(found.into()).unwrap()
 }
 
-fn me() -> u32 {
-    fs::metadata("/proc/self").unwrap().uid()
-}
-
-/// Says so where a test needs root and is not run by it.
-fn is_root() -> bool {
-    if me() != 0 {
-        println!("skipped: only root can act as another user");
-    }
-    me() == 0
-}
-
 fn shm(file: &str) -> PathBuf {
     Path::new("/dev/shm").join(file)
 }
 
 fn local_of(uid: u32, name: &str) -> PathBuf {
-    shm(&format!("shmkit.local.{uid}.{name}.section"))
+    shm(&format!("shmkit.local.{uid}.{name}"))
 }
 
 fn local(name: &str) -> PathBuf {
@@ -210,7 +179,7 @@ fn local(name: &str) -> PathBuf {
 }
 
 fn global(name: &str) -> PathBuf {
-    shm(&format!("shmkit.global.{name}.section"))
+    shm(&format!("shmkit.global.{name}"))
 }
 
 /// Something in `/dev/shm` that this test made by hand, and removes. As long as
@@ -270,11 +239,11 @@ fn a_name_becomes_a_file() {
         );
         let opened = Section::open(&written).unwrap();
         let info = opened.info().unwrap();
-        assert_eq!(info.path.as_deref(), path.to_str());
-        assert_eq!(info.access.as_deref(), Some("mode 0600"));
-        assert!(info.owner.unwrap().contains(&format!("uid {uid}")));
+        assert_eq!(info.object.path.as_deref(), path.to_str());
+        assert_eq!(info.object.access.as_deref(), Some("mode 0600"));
+        assert!(info.object.owner.unwrap().contains(&format!("uid {uid}")));
         assert_eq!(info.backing, Some(Backing::Memory));
-        let path_of_creator = section.info().unwrap().path;
+        let path_of_creator = section.info().unwrap().object.path;
         drop((section, opened));
         eventually("the file goes with the section", || !path.exists());
         assert_eq!(path_of_creator.as_deref(), path.to_str());
@@ -306,7 +275,7 @@ fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
         assert!(error.to_string().contains("limit"), "{error}");
         let longest = with_text(&fill(limit - 1));
         assert_eq!(text(&Section::open(&fill(limit - 1)).unwrap()), TEXT);
-        let path = longest.info().unwrap().path.unwrap();
+        let path = longest.info().unwrap().object.path.unwrap();
         assert!(path.strip_prefix("/dev/shm/").unwrap().len() <= 255);
     }
 }
@@ -474,7 +443,13 @@ fn a_dead_file_is_swept_by_any_create_of_a_new_process() {
     for dead in [name.clone(), format!("Global\\{name}")] {
         let mut victim = test.child("create", &[&dead]);
         victim.expect("created");
-        let path = Section::open(&dead).unwrap().info().unwrap().path.unwrap();
+        let path = Section::open(&dead)
+            .unwrap()
+            .info()
+            .unwrap()
+            .object
+            .path
+            .unwrap();
         victim.kill();
         let mut sweeper = test.child("create", &[&other]);
         sweeper.expect("created");

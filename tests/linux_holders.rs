@@ -63,7 +63,7 @@ fn text(section: &Section) -> String {
 
 fn local(name: &str) -> PathBuf {
     let uid = fs::metadata("/proc/self").unwrap().uid();
-    format!("/dev/shm/shmkit.local.{uid}.{name}.section").into()
+    format!("/dev/shm/shmkit.local.{uid}.{name}").into()
 }
 
 /// What is told about a section is no way around being its holder.
@@ -71,7 +71,7 @@ fn local(name: &str) -> PathBuf {
 fn a_descriptor_from_elsewhere_is_a_holder_too() {
     let (_test, name) = start("elsewhere");
     let section = with_text(&name);
-    let path = section.info().unwrap().path.unwrap();
+    let path = section.info().unwrap().object.path.unwrap();
     let file = fs::File::open(path).unwrap();
     let other = Section::from_owned(file.into()).unwrap();
     drop(section);

@@ -71,7 +71,7 @@ fn a_name_held_by_another_kind_of_object_is_said() {
             OwnedHandle::from_raw_handle(CreateEventW(null(), 0, 0, event_name.as_ptr())),
         ]
     };
-    for name in [name, event] {
+    for (name, noun) in [(name, "a mutex"), (event, "an event")] {
         for error in [
             Section::create_new(&name, PAGE).unwrap_err(),
             Section::open(&name).unwrap_err(),
@@ -81,7 +81,7 @@ fn a_name_held_by_another_kind_of_object_is_said() {
                 (error.kind(), error.code()),
                 (ErrorKind::WrongKind, Some(6))
             );
-            assert!(error.advice().contains("another name"));
+            assert!(error.meaning().contains(noun), "{error}");
         }
     }
 }
@@ -105,14 +105,18 @@ fn a_section_that_lets_us_read_is_read_and_not_written() {
         );
         // An object's owner may always read its access list, but a handle that had
         // to do without SECTION_QUERY was opened without READ_CONTROL too.
-        assert_eq!(section.info().unwrap().owner.is_some(), tells, "{rights}");
+        assert_eq!(
+            section.info().unwrap().object.owner.is_some(),
+            tells,
+            "{rights}"
+        );
 
         let error = Section::open_rw(&name).unwrap_err();
         assert_eq!(
             (error.kind(), error.code()),
             (ErrorKind::AccessDenied, Some(5))
         );
-        assert!(error.meaning().contains("read, and not write"), "{error}");
+        assert!(error.meaning().contains("look, and not change"), "{error}");
         // CreateFileMapping would be denied here, which says nothing.
         let error = Section::create_new(&name, PAGE).unwrap_err();
         assert_eq!(
@@ -142,12 +146,13 @@ fn a_new_section_is_for_its_user_alone() {
     let name = unique("alone");
     let section = Section::create_new(&name, PAGE).unwrap();
     let info = section.info().unwrap();
-    let access = info.access.unwrap();
+    let access = info.object.access.unwrap();
     let (owner, rest) = access.strip_prefix("O:").unwrap().split_once("D:").unwrap();
     assert_eq!(rest, format!("P(A;;GA;;;{owner})"));
-    assert!(info.owner.unwrap().contains(owner));
+    assert!(info.object.owner.unwrap().contains(owner));
     assert!(
-        info.path
+        info.object
+            .path
             .unwrap()
             .ends_with(&format!("BaseNamedObjects\\{name}"))
     );

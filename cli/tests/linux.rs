@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 fn file_of(base: &str) -> PathBuf {
     let uid = getuid().as_raw();
-    PathBuf::from(format!("/dev/shm/shmkit.local.{uid}.{base}.section"))
+    PathBuf::from(format!("/dev/shm/shmkit.local.{uid}.{base}"))
 }
 
 #[test]
@@ -73,6 +73,31 @@ fn a_key_on_a_terminal_ends_the_server() {
     assert_eq!(ended.code, 0);
     assert!(ended.out.contains("a key was pressed"), "{}", ended.out);
     assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_watch_leaves_the_screen_as_it_was() {
+    let _watchdog = watchdog();
+    let name = unique("screen");
+    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    for (command, drawn) in [("show", "kind       section"), ("dump", "68 65 6c 6c 6f")] {
+        let mut script = Command::new("script");
+        script.args([
+            "-qec",
+            &format!("'{program}' {command} {name} --watch"),
+            "/dev/null",
+        ]);
+        let mut watch = Running::start(&mut script);
+        watch.send("q");
+        let ended = watch.finish();
+        assert_eq!(ended.code, 0, "{}", ended.out);
+        let (enter, leave) = ("\x1b[?1049h", "\x1b[?1049l");
+        for part in [enter, drawn, leave, "\x1b[?25h"] {
+            assert!(ended.out.contains(part), "{part:?}: {:?}", ended.out);
+        }
+        assert!(ended.out.ends_with(leave), "{:?}", ended.out);
+    }
 }
 
 #[test]

@@ -7,18 +7,28 @@
 //! - The object lives as long as anybody holds a handle, in any process, and is
 //!   gone with the last, however that ended. A new section is all zero and
 //!   appears under its name whole, or not at all.
+//! - Sections, events and mutexes share one namespace: a name that is held by one
+//!   kind is `WrongKind` for the others. What is opened is checked for its kind,
+//!   and for its owner where one is expected, before a byte of it is read.
 //! - Handles do not reach child processes unless that was asked for.
 //! - A [`ViewBackend`] is mapped memory: any offset, any length, unmapped when
 //!   dropped. Ranges are checked by the caller against
 //!   [`kernel_len`](SectionBackend::kernel_len), so a refusal by the system is
 //!   about access.
+//! - An [`EventBackend`] and a [`MutexBackend`] wait without using the processor. A
+//!   wait sees the death of a process at once; a mutex sees that of its owner.
+//! - A [`ProcessBackend`] is one process for good: another one that gets its number
+//!   later is never taken for it.
 //! - Errors carry the system's code, taken on the line of the call, and say what
 //!   it means at that place.
-//! - [`list`] names what can be opened here.
+//! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
+//!   what the dead left, [`findings`] tells what this account may do.
 
-use crate::error::Result;
+use crate::access::{Access, Owner};
+use crate::error::{Operation, Result};
 use crate::name::Name;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -36,25 +46,137 @@ mod unsupported;
 #[cfg(not(any(windows, target_os = "linux")))]
 use unsupported as backend;
 
+pub(crate) use backend::{Event, Mutex, Process, Section, View, clean, findings, holders, list};
 pub use backend::{OwnedObject, RawObject};
-pub(crate) use backend::{Section, View, list};
 
-/// How a section is created.
-#[derive(Clone, Copy, Debug, Default)]
+/// How an object is created.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HowToCreate {
-    /// Reserve addresses only; memory is committed later, by range.
+    /// Reserve addresses only; memory is committed later, by range (sections).
     pub reserve: bool,
     /// Children of this process inherit the handle.
     pub inheritable: bool,
+    pub access: Access,
 }
 
-/// How a section is opened.
-#[derive(Clone, Copy, Debug, Default)]
+/// How an object is opened.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HowToOpen {
-    /// Ask for the right to write as well.
+    /// Ask for the right to write a section, to set an event.
     pub write: bool,
     /// Children of this process inherit the handle.
     pub inheritable: bool,
+    /// Whose it must be.
+    pub owner: Option<Owner>,
+}
+
+/// What a name stands for.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A section; what Win32 calls a file-mapping object.
+    Section,
+    /// An event.
+    Event,
+    /// A mutex.
+    Mutex,
+    /// Something else that shares the names: a semaphore, timer or job (Windows), or
+    /// a file that no program of ours made.
+    Other,
+}
+
+impl Kind {
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Kind::Section => "a section",
+            Kind::Event => "an event",
+            Kind::Mutex => "a mutex",
+            Kind::Other => "something else",
+        }
+    }
+}
+
+/// What takes the signal of an event away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// The one wait that it ends.
+    Auto,
+    /// [`Event::reset`](crate::Event::reset) only; until then it ends all waits.
+    Manual,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// What was waited for.
+    Signaled,
+    /// The end of the process that was watched.
+    PeerDied,
+    /// The time.
+    TimedOut,
+}
+
+/// How a mutex came to its new owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Clean,
+    Abandoned,
+}
+
+/// A process, told apart from every other one that has had or will have its number.
+///
+/// It is plain data, and so can stand in shared memory: see
+/// [`to_words`](ProcessIdentity::to_words).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessIdentity {
+    pub(crate) pid: u32,
+    /// The namespaces in which number and time mean something (Linux).
+    pub(crate) space: u32,
+    pub(crate) start: u64,
+}
+
+/// One entry of an access list, in words.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The account: `DOMAIN\name (SID)`, `name (uid N)`, `everybody else`.
+    pub who: String,
+    /// What it may do, or may not.
+    pub may: String,
+}
+
+/// What the system tells about an object; `None` where it refuses to tell.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Who owns it: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
+    pub owner: Option<String>,
+    /// Who may do what: SDDL on Windows, the mode on Linux.
+    pub access: Option<String>,
+    /// The same in words; empty where nobody is let in, or the system does not tell.
+    pub grants: Vec<Grant>,
+    /// Its path: in the kernel's namespace on Windows, in the file system on Linux.
+    pub path: Option<String>,
+}
+
+/// A process that holds an object.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// The path of its program; `None` where the system does not tell.
+    pub image: Option<String>,
+}
+
+/// Who holds an object, as far as this account may see.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Holders {
+    /// Those that were found, by number, this process among them.
+    pub found: Vec<Holder>,
+    /// How many processes do not let this account look.
+    pub hidden: usize,
 }
 
 /// What a view may do.
@@ -82,13 +204,12 @@ pub enum Backing {
 /// What the system tells about a section; `None` where it refused to tell.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    pub owner: Option<String>,
-    pub access: Option<String>,
+    pub object: ObjectInfo,
     pub backing: Option<Backing>,
-    pub path: Option<String>,
+    pub attributes: Option<String>,
 }
 
-/// A section that [`list`](crate::list) found.
+/// An object that [`list`](crate::list) found.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -96,23 +217,84 @@ pub struct Listed {
     /// (Linux). Names that are not Unicode are left out on Linux, and shown with
     /// replacement characters on Windows.
     pub name: String,
-    /// Its bytes, as the kernel counts them; `None` where this account may not
-    /// look.
+    /// What it is.
+    pub kind: Kind,
+    /// The bytes of a section, as the kernel counts them; `None` where this account
+    /// may not look.
     pub len: Option<u64>,
-    /// Its owner, as in [`SectionInfo`](crate::SectionInfo).
+    /// Its owner, as in [`ObjectInfo`]; `None` where this account may not look.
     pub owner: Option<String>,
 }
 
-pub(crate) trait SectionBackend: Sized {
-    fn create(name: &Name, len: u64, how: HowToCreate) -> Result<Self>;
-    fn open(name: &Name, how: HowToOpen) -> Result<Self>;
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// As it should be.
+    Good,
+    /// It works, and not for everything.
+    Limited,
+    /// It does not work.
+    Bad,
+}
+
+/// Something that [`doctor`](crate::doctor) found.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub topic: String,
+    /// How well that is.
+    pub health: Health,
+    /// What was found.
+    pub says: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn new(topic: &str, health: Health, says: impl Into<String>) -> Finding {
+        Finding {
+            topic: topic.to_string(),
+            health,
+            says: says.into(),
+            advice: None,
+        }
+    }
+
+    pub(crate) fn advise(mut self, advice: &str) -> Finding {
+        self.advice = Some(advice.to_string());
+        self
+    }
+}
+
+/// What to do about a name that another kind of object has.
+pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "all kinds share one namespace: use another name",
+        _ => "open it as what it is, or check the name",
+    }
+}
+
+/// When a wait of this length ends; `None` where nobody lives to see it.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+/// What every named object can be asked.
+pub(crate) trait ObjectBackend {
+    fn raw(&self) -> RawObject;
+    fn info(&self) -> ObjectInfo;
+}
+
+pub(crate) trait SectionBackend: ObjectBackend + Sized {
+    fn create(name: &Name, len: u64, how: &HowToCreate) -> Result<Self>;
+    fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
     /// Makes the file, which must not exist, with `len` zero bytes.
-    fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Self>;
+    fn create_file(path: &Path, len: u64, how: &HowToCreate) -> Result<Self>;
     /// Opens a file that exists, with its present length.
-    fn open_file(path: &Path, how: HowToOpen) -> Result<Self>;
+    fn open_file(path: &Path, how: &HowToOpen) -> Result<Self>;
     /// Takes over a handle, and says under which name it can be found, if any.
     fn from_owned(object: OwnedObject) -> Result<(Self, Option<Name>)>;
-    fn raw(&self) -> RawObject;
     /// The bytes that can be mapped: never less than asked for, and on Windows
     /// rounded up to pages.
     fn kernel_len(&self) -> Result<u64>;
@@ -137,8 +319,61 @@ pub(crate) trait ViewBackend {
     fn prefault(&self) -> Result<()>;
 }
 
+pub(crate) trait EventBackend: ObjectBackend + Sized {
+    fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Self>;
+    fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
+    /// `None` where that is not told.
+    fn reset_mode(&self) -> Option<Reset>;
+    /// Whether it is signaled now; `None` where that is not told.
+    fn is_set(&self) -> Option<bool>;
+    fn writable(&self) -> bool;
+    fn set(&self) -> Result<()>;
+    fn reset(&self) -> Result<()>;
+    /// A signal goes before a death, and both before the time.
+    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake>;
+}
+
+pub(crate) trait MutexBackend: ObjectBackend + Sized {
+    /// Where `taken`, this thread has it before anybody can open it.
+    fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Self>;
+    fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
+    /// Takes it for this thread, which may own it already; `None` when the time is up.
+    fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>>;
+    /// Gives back what this thread has taken once.
+    fn unlock(&self);
+    /// Whether anybody has it; `None` where that is not told.
+    fn is_taken(&self) -> Option<bool>;
+    /// The process that has it; `None` where nobody has, or that is not told.
+    fn owner(&self) -> Option<u32>;
+    /// The process that has it, which has ended when the mutex is free.
+    fn watch_owner(self) -> Result<Process>;
+}
+
+pub(crate) trait ProcessBackend: Sized {
+    /// This process.
+    fn current() -> Result<ProcessIdentity>;
+    /// The living process of this number.
+    fn identify(pid: u32) -> Result<ProcessIdentity>;
+    fn watch(identity: ProcessIdentity) -> Result<Self>;
+    /// `None` for a process that had ended before it was watched.
+    fn raw(&self) -> Option<RawObject>;
+    /// Whether it has ended, at the latest when the time is up.
+    fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
+}
+
 /// Fails to compile where a backend lacks a part.
 const _: fn() = || {
-    fn complete<S: SectionBackend, V: ViewBackend>(_list: fn() -> Result<Vec<Listed>>) {}
-    complete::<Section, View>(list);
+    fn complete<S, V, E, M, P>(_: fn() -> Result<Vec<Listed>>)
+    where
+        S: SectionBackend,
+        V: ViewBackend,
+        E: EventBackend,
+        M: MutexBackend,
+        P: ProcessBackend,
+    {
+    }
+    complete::<Section, View, Event, Mutex, Process>(list);
+    let _: fn() -> Result<Vec<String>> = clean;
+    let _: fn(RawObject) -> Result<Holders> = holders;
+    let _: fn() -> Vec<Finding> = findings;
 };

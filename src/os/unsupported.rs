@@ -1,9 +1,14 @@
 //! Systems without a backend: everything compiles, and says so when it is called.
 
-use super::{Facts, HowToCreate, HowToOpen, Listed, Protection, SectionBackend, ViewBackend};
+use super::{
+    EventBackend, Facts, Finding, Health, Holders, HowToCreate, HowToOpen, Listed, MutexBackend,
+    ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity, Protection, Reset, SectionBackend,
+    Taken, ViewBackend, Wake,
+};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use std::path::Path;
+use std::time::Duration;
 
 /// A handle of this system, if it had any that serve here.
 pub type RawObject = usize;
@@ -20,6 +25,18 @@ pub(crate) enum Section {}
 #[derive(Debug)]
 pub(crate) enum View {}
 
+/// Cannot exist.
+#[derive(Debug)]
+pub(crate) enum Event {}
+
+/// Cannot exist.
+#[derive(Debug)]
+pub(crate) enum Mutex {}
+
+/// Cannot exist.
+#[derive(Debug)]
+pub(crate) enum Process {}
+
 fn unsupported<T>(operation: Operation, subject: &dyn std::fmt::Display) -> Result<T> {
     let meaning = "shmkit has no backend for this system";
     Err(
@@ -32,29 +49,155 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     unsupported(Operation::List, &"")
 }
 
-impl SectionBackend for Section {
-    fn create(name: &Name, _len: u64, _how: HowToCreate) -> Result<Section> {
+pub(crate) fn clean() -> Result<Vec<String>> {
+    unsupported(Operation::List, &"")
+}
+
+pub(crate) fn findings() -> Vec<Finding> {
+    let says = "shmkit has no backend for it";
+    let finding = Finding::new("system", Health::Bad, says);
+    vec![finding.advise("use Windows or Linux")]
+}
+
+pub(crate) fn holders(_object: RawObject) -> Result<Holders> {
+    unsupported(Operation::Inspect, &"")
+}
+
+impl ObjectBackend for Section {
+    fn raw(&self) -> RawObject {
+        match *self {}
+    }
+
+    fn info(&self) -> ObjectInfo {
+        match *self {}
+    }
+}
+
+impl ObjectBackend for Event {
+    fn raw(&self) -> RawObject {
+        match *self {}
+    }
+
+    fn info(&self) -> ObjectInfo {
+        match *self {}
+    }
+}
+
+impl ObjectBackend for Mutex {
+    fn raw(&self) -> RawObject {
+        match *self {}
+    }
+
+    fn info(&self) -> ObjectInfo {
+        match *self {}
+    }
+}
+
+impl EventBackend for Event {
+    fn create(name: &Name, _reset: Reset, _how: &HowToCreate) -> Result<Event> {
         unsupported(Operation::Create, name)
     }
 
-    fn open(name: &Name, _how: HowToOpen) -> Result<Section> {
+    fn open(name: &Name, _how: &HowToOpen) -> Result<Event> {
         unsupported(Operation::Open, name)
     }
 
-    fn create_file(path: &Path, _len: u64, _how: HowToCreate) -> Result<Section> {
+    fn reset_mode(&self) -> Option<Reset> {
+        match *self {}
+    }
+
+    fn is_set(&self) -> Option<bool> {
+        match *self {}
+    }
+
+    fn writable(&self) -> bool {
+        match *self {}
+    }
+
+    fn set(&self) -> Result<()> {
+        match *self {}
+    }
+
+    fn reset(&self) -> Result<()> {
+        match *self {}
+    }
+
+    fn wait(&self, _peer: Option<&Process>, _timeout: Option<Duration>) -> Result<Wake> {
+        match *self {}
+    }
+}
+
+impl MutexBackend for Mutex {
+    fn create(name: &Name, _taken: bool, _how: &HowToCreate) -> Result<Mutex> {
+        unsupported(Operation::Create, name)
+    }
+
+    fn open(name: &Name, _how: &HowToOpen) -> Result<Mutex> {
+        unsupported(Operation::Open, name)
+    }
+
+    fn lock(&self, _timeout: Option<Duration>) -> Result<Option<Taken>> {
+        match *self {}
+    }
+
+    fn unlock(&self) {
+        match *self {}
+    }
+
+    fn is_taken(&self) -> Option<bool> {
+        match *self {}
+    }
+
+    fn owner(&self) -> Option<u32> {
+        match *self {}
+    }
+
+    fn watch_owner(self) -> Result<Process> {
+        match self {}
+    }
+}
+
+impl ProcessBackend for Process {
+    fn current() -> Result<ProcessIdentity> {
+        unsupported(Operation::Watch, &"this process")
+    }
+
+    fn identify(pid: u32) -> Result<ProcessIdentity> {
+        unsupported(Operation::Watch, &format!("process {pid}"))
+    }
+
+    fn watch(identity: ProcessIdentity) -> Result<Process> {
+        unsupported(Operation::Watch, &format!("process {}", identity.pid))
+    }
+
+    fn raw(&self) -> Option<RawObject> {
+        match *self {}
+    }
+
+    fn wait(&self, _timeout: Option<Duration>) -> Result<bool> {
+        match *self {}
+    }
+}
+
+impl SectionBackend for Section {
+    fn create(name: &Name, _len: u64, _how: &HowToCreate) -> Result<Section> {
+        unsupported(Operation::Create, name)
+    }
+
+    fn open(name: &Name, _how: &HowToOpen) -> Result<Section> {
+        unsupported(Operation::Open, name)
+    }
+
+    fn create_file(path: &Path, _len: u64, _how: &HowToCreate) -> Result<Section> {
         unsupported(Operation::Create, &path.display())
     }
 
-    fn open_file(path: &Path, _how: HowToOpen) -> Result<Section> {
+    fn open_file(path: &Path, _how: &HowToOpen) -> Result<Section> {
         unsupported(Operation::Open, &path.display())
     }
 
     fn from_owned(object: OwnedObject) -> Result<(Section, Option<Name>)> {
         match object {}
-    }
-
-    fn raw(&self) -> RawObject {
-        match *self {}
     }
 
     fn kernel_len(&self) -> Result<u64> {

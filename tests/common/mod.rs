@@ -85,13 +85,8 @@ impl TestChild {
     }
 
     pub fn spawn_with(role: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> TestChild {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
-            .env(ROLE, role)
-            .env(ARGS, args.join("\u{1f}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        let mut command = in_role(role, args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         more(&mut command);
         let mut child = command.spawn().unwrap();
         TestChild {
@@ -136,6 +131,13 @@ impl TestChild {
         self.child.wait().unwrap();
     }
 
+    /// Kills the child, and hears what is still said by a child of its own.
+    pub fn kill_and_hear(mut self, line: &str) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.expect(line);
+    }
+
     /// Closes the child's input and waits until it has ended by itself.
     pub fn finish(mut self) -> std::process::ExitStatus {
         drop(self.input.take());
@@ -148,6 +150,16 @@ impl Drop for TestChild {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// This very executable, as what plays a role of the test file.
+pub fn in_role(role: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(ARGS, args.join("\u{1f}"));
+    command
 }
 
 /// The body of a test file's `child_entry`: does nothing in an ordinary run,
@@ -225,4 +237,40 @@ pub fn inherited(number: &str) -> std::os::windows::io::OwnedHandle {
     let handle = number.parse::<usize>().unwrap() as std::os::windows::io::RawHandle;
     // SAFETY: the parent made it for us, and nothing else here knows it.
     unsafe { std::os::windows::io::FromRawHandle::from_raw_handle(handle) }
+}
+
+/// The user that owns nothing.
+pub const NOBODY: u32 = 65534;
+
+/// This process's user.
+#[cfg(unix)]
+pub fn me() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
+}
+
+/// Says so where a test needs root and is not run by it.
+#[cfg(unix)]
+pub fn is_root() -> bool {
+    if me() != 0 {
+        println!("skipped: only root can act as another user");
+    }
+    me() == 0
+}
+
+/// A child that runs as another user.
+#[cfg(unix)]
+pub fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
+    test.alone(|| TestChild::spawn_with(role, args, become_nobody))
+}
+
+#[cfg(unix)]
+fn become_nobody(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    // Reachable for that user too, in whatever folder the executable lies.
+    let mut other = Command::new("/proc/self/exe");
+    other.args(command.get_args());
+    other.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    other.stdin(Stdio::piped()).stdout(Stdio::piped());
+    other.uid(NOBODY).gid(NOBODY);
+    *command = other;
 }

@@ -85,7 +85,7 @@ fn not_found(operation: Operation) -> (ErrorKind, &'static str, &'static str) {
         ),
         _ => (
             ErrorKind::NotFound,
-            "nobody holds a section of this name",
+            "nobody holds anything of this name",
             "start the server first; check spelling, case, and Local\\ against Global\\",
         ),
     }

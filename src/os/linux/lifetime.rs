@@ -14,6 +14,10 @@
 //!   out removes the name ([`retire`]). It opens afresh, because a descriptor
 //!   that was forked or inherited shares its lock with another process.
 //!
+//! Another user's file is not ours to unlink, so proof that it is dead leaves it as
+//! it was. Two such judges at once could each take the other's lock for a holder's;
+//! they judge one at a time, by an exclusive lock on the folder ([`turn`]).
+//!
 //! No lock is ever waited for.
 
 use super::errno::explain;
@@ -22,8 +26,8 @@ use super::owner;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, linkat, open, statat,
-    unlink,
+    Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, access, flock, fstat,
+    linkat, open, statat, unlink,
 };
 use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -85,17 +89,22 @@ pub(super) fn attach(
         };
         let stat = fstat(&file).map_err(|e| explain(operation, name, e))?;
         check(&stat, place, operation, name)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return match bury(&stat, place) {
-                Ok(()) => Ok(Found::Nobody),
-                Err(Errno::PERM | Errno::ACCESS) => Ok(Found::DeadOf(stat.st_uid)),
-                Err(errno) => Err(explain(operation, name, errno)),
-            };
+        if let Some(_turn) = turn(place, stat.st_uid) {
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let buried = bury(&stat, place);
+                // The next in turn must not meet this lock.
+                let_go(&file);
+                return match buried {
+                    Ok(()) => Ok(Found::Nobody),
+                    Err(Errno::PERM | Errno::ACCESS) => Ok(Found::DeadOf(stat.st_uid)),
+                    Err(errno) => Err(explain(operation, name, errno)),
+                };
+            }
+            if hold(file.as_fd()).is_ok() && is_named(&stat, place) {
+                return Ok(Found::Live(file, stat));
+            }
         }
-        if hold(file.as_fd()).is_ok() && is_named(&stat, place) {
-            return Ok(Found::Live(file, stat));
-        }
-        // It is being buried, or was, and the name has moved on.
+        // It is being buried, or was and the name has moved on, or others judge.
         drop(file);
         if look < YIELDS {
             std::thread::yield_now();
@@ -108,6 +117,37 @@ pub(super) fn attach(
         .with_advice(format!("see who holds {} (lslocks)", place.path)))
 }
 
+/// The right to judge a file, which for our own is always ours; `None` while
+/// somebody else judges a file that is neither theirs nor ours.
+struct Turn {
+    folder: Option<OwnedFd>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.folder.iter().for_each(let_go);
+    }
+}
+
+/// Gives a lock back at once. To close the file is not enough where a child that was
+/// forked meanwhile has a copy of it.
+fn let_go(file: &OwnedFd) {
+    let given = flock(file, FlockOperation::NonBlockingUnlock);
+    debug_assert!(given.is_ok(), "unlock: {given:?}");
+}
+
+fn turn(place: &Place, owner: u32) -> Option<Turn> {
+    if owner == place.me || place.me == owner::ROOT {
+        return Some(Turn { folder: None });
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = open(FOLDER, flags, Mode::empty()).ok()?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(Turn {
+        folder: Some(folder),
+    })
+}
+
 /// Removes the name of a dead file, on which the caller holds the exclusive lock.
 /// Whoever gets that lock must bury: a last holder that closes meanwhile sees the
 /// lock taken and leaves the name to its taker.
@@ -118,10 +158,13 @@ fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Removes the name if nobody holds it, as after a clean close; says whether
-/// somebody does. What may not be opened is taken for alive, and so is what is
-/// being buried at this moment: to tell, one would have to hold it.
-pub(super) fn retire(place: &Place) -> bool {
+/// Removes the name of that user's file if nobody holds it, as after a clean close;
+/// says whether somebody does. What may not be opened is taken for alive, and so is
+/// what is being judged at this moment: to tell, one would have to hold it.
+pub(super) fn retire(place: &Place, owner: u32) -> bool {
+    let Some(_turn) = turn(place, owner) else {
+        return true;
+    };
     let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
         Ok(file) => file,
         Err(errno) => return errno != Errno::NOENT,
@@ -133,10 +176,11 @@ pub(super) fn retire(place: &Place) -> bool {
     if let Ok(stat) = fstat(&file) {
         let _ = bury(&stat, place);
     }
+    let_go(&file);
     false
 }
 
-/// Removes this user's dead files, which killed holders left.
+/// As [`clean`], from time to time.
 pub(super) fn sweep() {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     {
@@ -146,24 +190,33 @@ pub(super) fn sweep() {
         }
         *last = Some(Instant::now());
     }
-    let Ok(folder) = std::fs::read_dir(FOLDER) else {
-        return;
-    };
+    let _ = clean();
+}
+
+/// Removes this user's dead files, which killed holders left, and says which names
+/// they had.
+pub(crate) fn clean() -> Result<Vec<String>> {
+    let folder = std::fs::read_dir(FOLDER).map_err(|e| {
+        let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+        explain(Operation::List, &FOLDER, errno)
+    })?;
     let me = owner::me();
+    let mut removed = Vec::new();
     for entry in folder.flatten() {
-        let name = entry
-            .file_name()
-            .to_str()
-            .and_then(|file| name_of(file, me));
-        let Some(Ok(place)) = name.map(|name| place(&name, me, Operation::Create)) else {
+        let file = entry.file_name();
+        let Some(name) = file.to_str().and_then(|file| name_of(file, me)) else {
+            continue;
+        };
+        let Ok(place) = place(&name, me, Operation::List) else {
             continue;
         };
         let mine = statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|s| s.st_uid == me && is_regular(&s));
-        if mine && place.kind != PlaceKind::Posix {
-            retire(&place);
+        if mine && place.kind != PlaceKind::Posix && !retire(&place, me) {
+            removed.push(name.to_string());
         }
     }
+    Ok(removed)
 }
 
 pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
@@ -200,7 +253,7 @@ pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Nam
         );
         return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
     }
-    if place.kind == PlaceKind::Local && stat.st_uid != owner::me() {
+    if place.kind == PlaceKind::Local && stat.st_uid != place.me {
         let who = owner::describe(stat.st_uid);
         let meaning = format!("{who} squats this session's name");
         let advice = format!("remove {} as {who} or root", place.path);
@@ -224,15 +277,22 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             if let Err(squatted) = check(&stat, place, operation, name) {
                 return squatted;
             }
-            let meaning = format!(
-                "it belongs to {} with mode {:04o}, which does not let this account in, or see \
-                 whether anybody holds it",
-                owner::describe(stat.st_uid),
-                stat.st_mode & 0o7777,
-            );
+            let who = owner::describe(stat.st_uid);
+            let mode = stat.st_mode & 0o777;
+            let (lets, advice) = match access(&place.path, Access::READ_OK) {
+                Ok(()) => (
+                    "lets this account look, and not change it",
+                    "open it without the right to write, or run as that user",
+                ),
+                Err(_) => (
+                    "does not let this account in, or see whether anybody holds it",
+                    "run as that user, or have the owner grant access",
+                ),
+            };
+            let meaning = format!("it belongs to {who} with mode {mode:04o}, which {lets}");
             Error::new(ErrorKind::AccessDenied, operation, name, meaning)
                 .with_code(errno.raw_os_error())
-                .with_advice("run as that user, or have the owner grant access")
+                .with_advice(advice)
         }
         Err(_) => error,
     }

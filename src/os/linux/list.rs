@@ -1,24 +1,23 @@
-//! What stands in `/dev/shm`.
+//! What stands in `/dev/shm`, and who holds it.
 
 use super::errno::explain;
-use super::naming::{FOLDER, name_of, place};
-use super::{lifetime, owner};
+use super::naming::{FOLDER, PlaceKind, name_of, place};
+use super::{RawObject, lifetime, object, owner};
 use crate::error::{Operation, Result};
-use crate::os::Listed;
+use crate::os::{Holder, Holders, Kind, Listed};
+use rustix::fs::{Mode, OFlags, fstat, major, minor, open};
 use rustix::io::Errno;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-/// Every living section of ours, and every other file, under the name that opens
+/// Every living object of ours, and every other file, under the name that opens
 /// it. Dead files do not exist by the rules of this crate and are left out.
 pub(crate) fn list() -> Result<Vec<Listed>> {
-    let fail = |e: std::io::Error| {
-        let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-        explain(Operation::List, &FOLDER, errno)
-    };
     let me = owner::me();
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(FOLDER).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
+    for entry in std::fs::read_dir(FOLDER).map_err(|e| fail(&FOLDER, &e))? {
+        let entry = entry.map_err(|e| fail(&FOLDER, &e))?;
         let Some(name) = entry.file_name().to_str().and_then(|f| name_of(f, me)) else {
             continue;
         };
@@ -28,14 +27,89 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
         let Ok(meta) = entry.metadata() else {
             continue;
         };
-        let ours = !name.as_str().starts_with('/');
-        if meta.is_file() && (!ours || lifetime::retire(&place)) {
+        let posix = place.kind == PlaceKind::Posix;
+        if meta.is_file() && (posix || lifetime::retire(&place, meta.uid())) {
+            let kind = if posix {
+                Kind::Section
+            } else {
+                kind_of(&meta, &place.path)
+            };
             found.push(Listed {
                 name: name.to_string(),
-                len: Some(meta.len()),
+                kind,
+                len: (kind == Kind::Section).then_some(meta.len()),
                 owner: Some(owner::describe(meta.uid())),
             });
         }
     }
     Ok(found)
+}
+
+/// Only what is no section has to be opened to know what it is.
+fn kind_of(meta: &Metadata, path: &str) -> Kind {
+    if meta.mode() & Mode::SVTX.as_raw_mode() == 0 {
+        return Kind::Section;
+    }
+    let flags = OFlags::RDONLY | lifetime::CAREFULLY;
+    let Ok(file) = open(path, flags, Mode::empty()) else {
+        return Kind::Other;
+    };
+    fstat(&file).map_or(Kind::Other, |stat| object::kind_of(&file, &stat))
+}
+
+/// The processes that have a descriptor or a view of the file behind `raw`.
+pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
+    let path = format!("/proc/self/fd/{raw}");
+    let file = std::fs::metadata(&path).map_err(|e| fail(&path, &e))?;
+    let mut holders = Holders {
+        found: Vec::new(),
+        hidden: 0,
+    };
+    for entry in std::fs::read_dir("/proc")
+        .map_err(|e| fail(&"/proc", &e))?
+        .flatten()
+    {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        match holds(&entry.path(), &file) {
+            Some(false) => {}
+            Some(true) => holders.found.push(Holder {
+                pid,
+                image: std::fs::read_link(entry.path().join("exe"))
+                    .ok()
+                    .map(|image| image.display().to_string()),
+            }),
+            // It ended meanwhile, or belongs to somebody else.
+            None if entry.path().exists() => holders.hidden += 1,
+            None => {}
+        }
+    }
+    holders.found.sort_by_key(|holder| holder.pid);
+    Ok(holders)
+}
+
+/// Whether a process has the file open or mapped; `None` where it may not be seen.
+fn holds(process: &Path, file: &Metadata) -> Option<bool> {
+    let same = |meta: Metadata| (meta.dev(), meta.ino()) == (file.dev(), file.ino());
+    let mut open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
+    if open.any(|entry| std::fs::metadata(entry.path()).is_ok_and(same)) {
+        return Some(true);
+    }
+    let device = format!("{:02x}:{:02x}", major(file.dev()), minor(file.dev()));
+    let inode = file.ino().to_string();
+    let maps = std::fs::read_to_string(process.join("maps")).ok()?;
+    Some(maps.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        fields.next() == Some(&device) && fields.next() == Some(&inode)
+    }))
+}
+
+fn fail(subject: &dyn std::fmt::Display, error: &std::io::Error) -> crate::error::Error {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    explain(Operation::List, subject, errno)
 }

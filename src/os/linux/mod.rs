@@ -1,15 +1,27 @@
-//! Linux: sections are files in `/dev/shm` whose life is that of their holders'
+//! Linux: objects are files in `/dev/shm` whose life is that of their holders'
 //! locks. Needs Linux 5.16 and `/proc`.
 
 mod errno;
+mod event;
+mod findings;
+mod futex;
 mod lifetime;
 mod list;
+mod mutex;
 mod naming;
+mod object;
 mod owner;
+mod process;
 mod section;
 mod view;
+mod watcher;
 
-pub(crate) use list::list;
+pub(crate) use event::Event;
+pub(crate) use findings::findings;
+pub(crate) use lifetime::clean;
+pub(crate) use list::{holders, list};
+pub(crate) use mutex::Mutex;
+pub(crate) use process::Process;
 pub(crate) use section::Section;
 pub(crate) use view::View;
 

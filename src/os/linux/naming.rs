@@ -2,12 +2,13 @@
 //!
 //! | name | file |
 //! |---|---|
-//! | `Global\X` | `shmkit.global.X.section` |
-//! | `Local\X`, `X` | `shmkit.local.UID.X.section`, UID that of the caller |
+//! | `Global\X` | `shmkit.global.X` |
+//! | `Local\X`, `X` | `shmkit.local.UID.X`, UID that of the caller |
 //! | `/X` | `X`, a POSIX object that somebody else made; never `shmkit.…` |
 //!
 //! In `X`, `/` is written `%2F` and `%` is written `%25`, nothing else, so two
-//! names never meet in one file. The kind of the object is the last part.
+//! names never meet in one file. Sections, events and mutexes share the files, as
+//! they share their names on Windows: the file system itself refuses the second.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::{Name, Scope};
@@ -16,11 +17,10 @@ pub(super) const FOLDER: &str = "/dev/shm";
 const PREFIX: &str = "shmkit.";
 const GLOBAL: &str = "shmkit.global.";
 const LOCAL: &str = "shmkit.local.";
-const SECTION: &str = ".section";
 
 /// The longest file name of tmpfs, in bytes.
 const NAME_MAX: usize = 255;
-/// Kept free behind a section's name, for the objects that stand beside it.
+/// Kept free behind a name, for those of the objects that stand beside it.
 const COMPANION_ROOM: usize = 32;
 
 /// The file that a name stands for.
@@ -28,6 +28,8 @@ const COMPANION_ROOM: usize = 32;
 pub(super) struct Place {
     pub path: String,
     pub kind: PlaceKind,
+    /// Who looks.
+    pub me: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
     if name.is_bare()
         && let Some(posix) = name.base().strip_prefix('/')
     {
-        return posix_place(name, posix, operation);
+        return posix_place(name, posix, uid, operation);
     }
     let encoded = name.base().replace('%', "%25").replace('/', "%2F");
     let (kind, head) = match name.scope() {
@@ -61,12 +63,13 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
         return Err(refuse(name, operation, meaning, "use a shorter name"));
     }
     Ok(Place {
-        path: format!("{FOLDER}/{head}{encoded}{SECTION}"),
+        path: format!("{FOLDER}/{head}{encoded}"),
         kind,
+        me: uid,
     })
 }
 
-fn posix_place(name: &Name, file: &str, operation: Operation) -> Result<Place> {
+fn posix_place(name: &Name, file: &str, me: u32, operation: Operation) -> Result<Place> {
     let meaning = if matches!(file, "" | "." | "..") {
         "no file can have this name".to_string()
     } else if file.contains('/') {
@@ -81,6 +84,7 @@ fn posix_place(name: &Name, file: &str, operation: Operation) -> Result<Place> {
         return Ok(Place {
             path: format!("{FOLDER}/{file}"),
             kind: PlaceKind::Posix,
+            me,
         });
     };
     let advice = "write /X for a POSIX object, Local\\/X for a section with a slash in its name";
@@ -95,11 +99,10 @@ fn refuse(name: &Name, operation: Operation, meaning: String, advice: &'static s
 /// the sections of other users' sessions.
 pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     let ours = || {
-        let middle = file.strip_suffix(SECTION)?;
-        if let Some(encoded) = middle.strip_prefix(GLOBAL) {
+        if let Some(encoded) = file.strip_prefix(GLOBAL) {
             return Name::new(&format!("Global\\{}", decode(encoded)?)).ok();
         }
-        let (owner, encoded) = middle.strip_prefix(LOCAL)?.split_once('.')?;
+        let (owner, encoded) = file.strip_prefix(LOCAL)?.split_once('.')?;
         if owner != uid.to_string() {
             return None;
         }
@@ -135,12 +138,12 @@ mod tests {
     #[test]
     fn names_become_files() {
         for (text, name, kind) in [
-            ("Global\\X", "shmkit.global.X.section", PlaceKind::Global),
-            ("Local\\X", "shmkit.local.1000.X.section", PlaceKind::Local),
-            ("X", "shmkit.local.1000.X.section", PlaceKind::Local),
+            ("Global\\X", "shmkit.global.X", PlaceKind::Global),
+            ("Local\\X", "shmkit.local.1000.X", PlaceKind::Local),
+            ("X", "shmkit.local.1000.X", PlaceKind::Local),
             (
                 "Local\\/a%b",
-                "shmkit.local.1000.%2Fa%25b.section",
+                "shmkit.local.1000.%2Fa%25b",
                 PlaceKind::Local,
             ),
             ("/MumbleLink.1000", "MumbleLink.1000", PlaceKind::Posix),
@@ -152,21 +155,8 @@ mod tests {
     #[test]
     fn no_two_names_meet_in_one_file() {
         let odd = [
-            "a/b",
-            "a%2Fb",
-            "a%b",
-            "a%25b",
-            "%",
-            "%2",
-            "%252F",
-            "%/",
-            "/%",
-            "global.X",
-            "X.section",
-            "1000.X",
-            ".",
-            "..",
-            "a.b",
+            "a/b", "a%2Fb", "a%b", "a%25b", "%", "%2", "%252F", "%/", "/%", "global.X", "X.event",
+            "1000.X", ".", "..", "a.b",
         ];
         let names = odd
             .iter()
@@ -186,10 +176,10 @@ mod tests {
         }
         // Other users' sections, and what `place` cannot have written.
         for foreign in [
-            "shmkit.global.%2f.section",
-            "shmkit.local.7.X.section",
-            "shmkit.global.X.event",
-            "shmkit.global..section",
+            "shmkit.global.%2f",
+            "shmkit.local.7.X",
+            "shmkit.global.",
+            "shmkit.local.1000.",
         ] {
             assert!(name_of(foreign, 1000).is_none(), "{foreign}");
         }
@@ -197,7 +187,7 @@ mod tests {
 
     #[test]
     fn wrong_posix_names_and_long_names_are_refused() {
-        for text in ["/", "/.", "/..", "/a/b", "//", "/shmkit.global.X.section"] {
+        for text in ["/", "/.", "/..", "/a/b", "//", "/shmkit.global.X"] {
             let error = place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");
         }

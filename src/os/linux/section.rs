@@ -1,35 +1,28 @@
-//! One handle of one section: an open description of a file that holds a shared
-//! lock, so that the object lives as long as the handle.
+//! One handle of one section: a named object, or a file that others made.
 
 use super::errno::explain;
-use super::lifetime::{self, Found};
+use super::lifetime;
 use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
+use super::object::{self, Object, access_flags, allocate, let_inherit};
 use super::view::View;
 use super::{OwnedObject, RawObject, owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
-use crate::os::{Backing, Facts, HowToCreate, HowToOpen, Protection, SectionBackend};
-use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, ftruncate, open};
+use crate::os::{
+    Backing, Facts, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Protection,
+    SectionBackend,
+};
+use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fstat, ftruncate, open};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 /// The user, and nobody else.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Allocated by one system call that signals may interrupt.
-const ALLOCATE_STEP: u64 = 16 << 20;
-
-/// How often a name that is taken is looked at again before that is believed.
-const LOOKS: u32 = 10;
-const NAP: Duration = Duration::from_millis(1);
-
 #[derive(Debug)]
 pub(crate) struct Section {
-    /// `None` only while it is being dropped.
-    file: Option<OwnedFd>,
     source: Source,
     /// As the caller knows it, for messages.
     subject: String,
@@ -39,36 +32,37 @@ pub(crate) struct Section {
 #[derive(Debug)]
 enum Source {
     /// A file of ours in `/dev/shm`, whose length never changes.
-    Named { place: Place, len: u64 },
+    Named(Object),
     /// A POSIX object that somebody else made.
-    Posix { place: Place },
+    Posix(OwnedFd, Place),
     /// A file of the user's.
-    File,
+    File(OwnedFd),
 }
 
 impl Section {
     fn file(&self) -> &OwnedFd {
-        self.file.as_ref().expect("only `drop` takes it")
+        match &self.source {
+            Source::Named(object) => object.file(),
+            Source::Posix(file, _) | Source::File(file) => file,
+        }
     }
 
     fn stat(&self, operation: Operation) -> Result<Stat> {
         fstat(self.file()).map_err(|e| explain(operation, &self.subject, e))
     }
 
-    fn new(file: OwnedFd, source: Source, subject: String, access: HowToOpen) -> Result<Self> {
-        if access.inheritable {
-            fcntl_setfd(&file, FdFlags::empty())
-                .map_err(|e| explain(Operation::Open, &subject, e))?;
+    fn user_file(file: OwnedFd, subject: String, write: bool, inherit: bool) -> Result<Section> {
+        if inherit {
+            let_inherit(&file, &subject)?;
         }
         Ok(Section {
-            file: Some(file),
-            source,
+            source: Source::File(file),
             subject,
-            writable: access.write,
+            writable: write,
         })
     }
 
-    fn open_posix(place: &Place, name: &Name, how: HowToOpen) -> Result<Section> {
+    fn open_posix(place: Place, name: &Name, how: &HowToOpen) -> Result<Section> {
         let flags = access_flags(how.write) | lifetime::CAREFULLY;
         let file = match open(&place.path, flags, Mode::empty()) {
             Ok(file) => file,
@@ -79,55 +73,64 @@ impl Section {
                     .with_code(Errno::NOENT.raw_os_error())
                     .with_advice("start its publisher first, or check the name (ls /dev/shm)"));
             }
-            Err(errno) => return Err(lifetime::refused(place, Operation::Open, name, errno)),
+            Err(errno) => return Err(lifetime::refused(&place, Operation::Open, name, errno)),
         };
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
-        lifetime::check(&stat, place, Operation::Open, name)?;
-        let place = place.clone();
-        Section::new(file, Source::Posix { place }, name.to_string(), how)
+        lifetime::check(&stat, &place, Operation::Open, name)?;
+        if let Some(expected) = &how.owner {
+            owner::check(&stat, expected, name)?;
+        }
+        if how.inheritable {
+            let_inherit(&file, name)?;
+        }
+        Ok(Section {
+            source: Source::Posix(file, place),
+            subject: name.to_string(),
+            writable: how.write,
+        })
+    }
+}
+
+impl ObjectBackend for Section {
+    fn raw(&self) -> RawObject {
+        self.file().as_raw_fd()
+    }
+
+    fn info(&self) -> ObjectInfo {
+        let path = match &self.source {
+            Source::Named(object) => return object.info(),
+            Source::Posix(_, place) => Some(place.path.clone()),
+            Source::File(_) => std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
+                .ok()
+                .map(|path| path.display().to_string()),
+        };
+        object::info(self.file(), path)
     }
 }
 
 impl SectionBackend for Section {
-    fn create(name: &Name, len: u64, how: HowToCreate) -> Result<Section> {
-        let place = place(name, owner::me(), Operation::Create)?;
-        if place.kind == PlaceKind::Posix {
-            let meaning =
-                "a POSIX object would outlive its holders, so it is opened, never created";
-            return Err(
-                Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning)
-                    .with_advice(format!("create a file-backed section at {}", place.path)),
-            );
-        }
-        lifetime::sweep();
-        // Before memory is allocated in vain, or is not to be had.
-        taken(&place, name)?;
-        let fail = |errno| explain(Operation::Create, name, errno);
-        let file = unnamed(len, how).map_err(fail)?;
-        publish(&file, &place, name)?;
-        let access = HowToOpen {
-            write: true,
-            inheritable: how.inheritable,
-        };
-        let source = Source::Named { place, len };
-        Section::new(file, source, name.to_string(), access)
+    fn create(name: &Name, len: u64, how: &HowToCreate) -> Result<Section> {
+        let fill = |file: &OwnedFd| size(file, len, how.reserve);
+        Ok(Section {
+            source: Source::Named(Object::create(name, Kind::Section, how, fill)?),
+            subject: name.to_string(),
+            writable: true,
+        })
     }
 
-    fn open(name: &Name, how: HowToOpen) -> Result<Section> {
+    fn open(name: &Name, how: &HowToOpen) -> Result<Section> {
         let place = place(name, owner::me(), Operation::Open)?;
         if place.kind == PlaceKind::Posix {
-            return Section::open_posix(&place, name, how);
+            return Section::open_posix(place, name, how);
         }
-        let found = lifetime::attach(&place, access_flags(how.write), Operation::Open, name)?;
-        let Found::Live(file, stat) = found else {
-            return Err(explain(Operation::Open, name, Errno::NOENT));
-        };
-        let len = stat.st_size.cast_unsigned();
-        let source = Source::Named { place, len };
-        Section::new(file, source, name.to_string(), how)
+        Ok(Section {
+            source: Source::Named(Object::open_at(place, name, Kind::Section, how)?),
+            subject: name.to_string(),
+            writable: how.write,
+        })
     }
 
-    fn create_file(path: &Path, len: u64, how: HowToCreate) -> Result<Section> {
+    fn create_file(path: &Path, len: u64, how: &HowToCreate) -> Result<Section> {
         let subject = path.display().to_string();
         let fail = |e| explain(Operation::Create, &subject, e);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -141,14 +144,10 @@ impl SectionBackend for Section {
             let _ = rustix::fs::unlink(path);
             return Err(fail(errno));
         }
-        let access = HowToOpen {
-            write: true,
-            inheritable: how.inheritable,
-        };
-        Section::new(file, Source::File, subject, access)
+        Section::user_file(file, subject, true, how.inheritable)
     }
 
-    fn open_file(path: &Path, how: HowToOpen) -> Result<Section> {
+    fn open_file(path: &Path, how: &HowToOpen) -> Result<Section> {
         let subject = path.display().to_string();
         let fail = |e| explain(Operation::Open, &subject, e);
         let flags = access_flags(how.write) | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -166,7 +165,10 @@ impl SectionBackend for Section {
             let error = Error::new(kind, Operation::Open, &subject, "the file is empty");
             return Err(error.with_advice("a section has at least one byte"));
         }
-        Section::new(file, Source::File, subject, how)
+        if let Some(expected) = &how.owner {
+            owner::check(&stat, expected, &subject)?;
+        }
+        Section::user_file(file, subject, how.write, how.inheritable)
     }
 
     fn from_owned(file: OwnedObject) -> Result<(Section, Option<Name>)> {
@@ -183,23 +185,20 @@ impl SectionBackend for Section {
             let kind = ErrorKind::InvalidArgument;
             return Err(Error::new(kind, Operation::Open, &subject, meaning));
         }
-        let (source, name) = source_of(&file, &stat);
-        let access = HowToOpen {
-            write: flags.contains(OFlags::RDWR),
-            inheritable: false,
+        let (source, name) = source_of(file, &stat)?;
+        let section = Section {
+            source,
+            subject,
+            writable: flags.contains(OFlags::RDWR),
         };
-        Ok((Section::new(file, source, subject, access)?, name))
-    }
-
-    fn raw(&self) -> RawObject {
-        self.file().as_raw_fd()
+        Ok((section, name))
     }
 
     fn kernel_len(&self) -> Result<u64> {
         match &self.source {
-            Source::Named { len, .. } => Ok(*len),
+            Source::Named(object) => Ok(object.len),
             // Whoever made these may have changed their length since.
-            Source::Posix { .. } | Source::File => {
+            Source::Posix(..) | Source::File(_) => {
                 Ok(self.stat(Operation::Inspect)?.st_size.cast_unsigned())
             }
         }
@@ -210,7 +209,7 @@ impl SectionBackend for Section {
     }
 
     fn is_reserved(&self) -> Option<bool> {
-        if !matches!(self.source, Source::Named { .. }) {
+        if !matches!(self.source, Source::Named(_)) {
             return Some(false);
         }
         let stat = self.stat(Operation::Inspect).ok()?;
@@ -257,50 +256,42 @@ impl SectionBackend for Section {
     }
 
     fn facts(&self) -> Facts {
-        let stat = self.stat(Operation::Inspect).ok();
+        let allocated = |stat: Stat| format!("{} bytes allocated", stat.st_blocks * 512);
         Facts {
-            owner: stat.map(|s| owner::describe(s.st_uid)),
-            access: stat.map(|s| format!("mode {:04o}", s.st_mode & 0o7777)),
+            object: self.info(),
             backing: Some(match self.source {
-                Source::Named { .. } => Backing::Memory,
-                Source::Posix { .. } => Backing::Posix,
-                Source::File => Backing::File,
+                Source::Named(_) => Backing::Memory,
+                Source::Posix(..) => Backing::Posix,
+                Source::File(_) => Backing::File,
             }),
-            path: match &self.source {
-                Source::Named { place, .. } | Source::Posix { place } => Some(place.path.clone()),
-                Source::File => std::fs::read_link(format!("/proc/self/fd/{}", self.raw()))
-                    .ok()
-                    .map(|path| path.display().to_string()),
-            },
-        }
-    }
-}
-
-impl Drop for Section {
-    fn drop(&mut self) {
-        // The lock must be gone before the name is judged.
-        drop(self.file.take());
-        if let Source::Named { place, .. } = &self.source {
-            lifetime::retire(place);
+            attributes: self.stat(Operation::Inspect).ok().map(allocated),
         }
     }
 }
 
 /// Where a descriptor that was opened elsewhere comes from. It is a holder of the
 /// name only if it can be: an inherited one has its lock already.
-fn source_of(file: &OwnedFd, stat: &Stat) -> (Source, Option<Name>) {
+fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     let me = owner::me();
     let name = file_of(stat).and_then(|file| name_of(&file, me));
     let place = name
         .as_ref()
         .and_then(|name| place(name, me, Operation::Open).ok());
     match place {
-        Some(place) if place.kind == PlaceKind::Posix => (Source::Posix { place }, name),
+        Some(place) if place.kind == PlaceKind::Posix => Ok((Source::Posix(file, place), name)),
         Some(place) if lifetime::hold(file.as_fd()).is_ok() && lifetime::is_named(stat, &place) => {
-            let len = stat.st_size.cast_unsigned();
-            (Source::Named { place, len }, name)
+            let object = Object::held(file, place, stat);
+            match object::kind_of(object.file(), stat) {
+                Kind::Section => Ok((Source::Named(object), name)),
+                other => {
+                    let subject = object.place.path.clone();
+                    let meaning = format!("it is {}, and no section", other.noun());
+                    let kind = ErrorKind::WrongKind;
+                    Err(Error::new(kind, Operation::Open, &subject, meaning))
+                }
+            }
         }
-        _ => (Source::File, None),
+        _ => Ok((Source::File(file), None)),
     }
 }
 
@@ -317,21 +308,6 @@ fn file_of(stat: &Stat) -> Option<String> {
     entry.file_name().into_string().ok()
 }
 
-fn access_flags(write: bool) -> OFlags {
-    if write { OFlags::RDWR } else { OFlags::RDONLY }
-}
-
-/// A file without a name, complete and held.
-fn unnamed(len: u64, how: HowToCreate) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = open(FOLDER, flags, MODE)?;
-    // The umask may have taken bits away.
-    fchmod(&file, MODE)?;
-    lifetime::hold(file.as_fd())?;
-    size(&file, len, how.reserve)?;
-    Ok(file)
-}
-
 /// Committed memory is allocated now: a full /dev/shm is an error here, and not
 /// a SIGBUS at some later touch.
 fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
@@ -342,91 +318,6 @@ fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
         }
     }
     ftruncate(file, len)
-}
-
-/// All at once, so that what can never fit is refused before anything is taken;
-/// in steps where a signal interrupts that, since older kernels undo it then.
-fn allocate(
-    file: &OwnedFd,
-    flags: FallocateFlags,
-    offset: u64,
-    len: u64,
-) -> rustix::io::Result<()> {
-    match fallocate(file, flags, offset, len) {
-        Err(Errno::INTR) => {}
-        done => return done,
-    }
-    let mut done = 0;
-    while done < len {
-        let step = (len - done).min(ALLOCATE_STEP);
-        match fallocate(file, flags, offset + done, step) {
-            Err(Errno::INTR) => {}
-            other => {
-                other?;
-                done += step;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Gives the file its name, as soon as nobody holds what stands there.
-fn publish(file: &OwnedFd, place: &Place, name: &Name) -> Result<()> {
-    for _ in 0..LOOKS {
-        match lifetime::publish(file.as_fd(), place) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EXIST) => taken(place, name)?,
-            Err(errno) => return Err(explain(Operation::Create, name, errno)),
-        }
-    }
-    let meaning = "other processes create and close it all the time";
-    Err(Error::new(
-        ErrorKind::Busy,
-        Operation::Create,
-        name,
-        meaning,
-    ))
-}
-
-/// `Err` where the name is taken, `Ok` where it is free or has just become so.
-///
-/// A child that another thread is starting has copies of all descriptors until
-/// its program is loaded, and so holds for a moment what we closed.
-fn taken(place: &Place, name: &Name) -> Result<()> {
-    let mut holder = None;
-    for _ in 0..LOOKS {
-        match lifetime::attach(place, OFlags::RDONLY, Operation::Create, name) {
-            Ok(Found::Nobody) => return Ok(()),
-            Ok(Found::DeadOf(uid)) => return Err(dead_of(uid, place, name)),
-            Ok(Found::Live(file, stat)) => {
-                // A look must not make us the last holder that forgot to tidy up.
-                drop(file);
-                lifetime::retire(place);
-                holder = Some(stat);
-            }
-            Err(error) if error.kind() == ErrorKind::AccessDenied => {
-                let meaning = format!("the name is taken: {}", error.meaning());
-                let kind = ErrorKind::AlreadyExists;
-                let advice = "use another name, or have its owner close or remove it";
-                return Err(Error::new(kind, Operation::Create, name, meaning).with_advice(advice));
-            }
-            Err(error) => return Err(error),
-        }
-        std::thread::sleep(NAP);
-    }
-    let size = holder.map_or(0, |stat| stat.st_size);
-    let meaning = format!("a section of this name, with {size} bytes, is held already");
-    let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
-    Err(error
-        .with_code(Errno::EXIST.raw_os_error())
-        .with_advice("stop the program that holds it, use another name, or open what is there"))
-}
-
-fn dead_of(uid: u32, place: &Place, name: &Name) -> Error {
-    let who = owner::describe(uid);
-    let meaning = format!("a dead file of {who} stands at its place");
-    let advice = format!("remove {} as {who} or root", place.path);
-    Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
 }
 
 fn check_regular(stat: &Stat, subject: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::errno::explain;
 use crate::error::{Operation, Result};
 use crate::os::{Protection, ViewBackend};
+use crate::sync::{self, AtomicU32, AtomicU64};
 use rustix::mm::{Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, msync, munmap};
 use std::os::fd::BorrowedFd;
 
@@ -60,6 +61,29 @@ impl View {
             protection,
             subject,
         })
+    }
+
+    /// The word at `offset`; of a read-only view it may only be loaded, relaxed.
+    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.len());
+        // SAFETY: inside the view, which outlives the reference, and aligned, since
+        // the view starts at a page.
+        unsafe { sync::atomic_u32(self.as_ptr().wrapping_add(offset).cast()) }
+    }
+
+    /// The two words at `offset`, as one, of a view that may be read-only.
+    pub(super) fn peek(&self, offset: usize) -> u64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len());
+        let at = self.as_ptr().wrapping_add(offset).cast_const().cast();
+        // SAFETY: inside the view, and aligned, since the view starts at a page.
+        unsafe { sync::read_cell::<u64>(at) }.load()
+    }
+
+    /// The two words at `offset`, as one.
+    pub(super) fn long(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len());
+        // SAFETY: as above.
+        unsafe { sync::atomic_u64(self.as_ptr().wrapping_add(offset).cast()) }
     }
 
     /// Returns when the file behind it has the changes.

@@ -26,7 +26,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
     match code {
         ERROR_FILE_NOT_FOUND => (
             ErrorKind::NotFound,
-            "nobody in reach holds a section of this name",
+            "nobody in reach holds anything of this name",
             "start the server first; check spelling, case, and Local\\ against Global\\ \
              (a service and a desktop program meet only in Global\\)",
         ),
@@ -42,7 +42,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
         ),
         ERROR_ALREADY_EXISTS | ERROR_FILE_EXISTS => (
             ErrorKind::AlreadyExists,
-            "the name is taken by a living section or a file",
+            "the name is taken",
             "stop the program that holds it, use another name, or open what is there",
         ),
         // "If the function fails because an existing object of another type has
@@ -110,7 +110,7 @@ pub(super) fn denied_create(exists: bool, scope: Scope, may_create_global: bool)
     if exists {
         (
             ErrorKind::AlreadyExists,
-            "the name is taken by a section that does not let this account in",
+            "the name is taken by an object that does not let this account in",
             "use another name, or stop the program that holds it",
         )
     } else if scope == Scope::Global && !may_create_global {

@@ -1,13 +1,15 @@
-//! The sections of this session and of the whole machine.
+//! The objects of this session and of the whole machine.
 
 use super::naming::{GLOBAL, local};
-use super::nt;
 use super::section::Section;
+use super::{call, nt, security};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
-use crate::os::{HowToOpen, Listed, SectionBackend};
+use crate::os::{HowToOpen, Kind, Listed, SectionBackend};
+use std::os::windows::io::AsHandle;
+use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 
-/// Every section in reach, under the name that opens it.
+/// Every object in reach, under the name that opens it.
 pub(crate) fn list() -> Result<Vec<Listed>> {
     let local = local();
     let mut folders = vec![("Global\\", GLOBAL)];
@@ -21,8 +23,11 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
             continue;
         };
         read += 1;
-        let sections = objects.iter().filter(|(_, kind)| kind == "Section");
-        found.extend(sections.map(|(base, _)| look(format!("{prefix}{base}"))));
+        let known = objects.iter().filter_map(|(base, kind)| {
+            let kind = kind_of(kind)?;
+            Some(look(format!("{prefix}{base}"), kind))
+        });
+        found.extend(known);
     }
     if read == 0 {
         let meaning = "the system does not show its object directories to this account";
@@ -32,13 +37,37 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     Ok(found)
 }
 
-fn look(name: String) -> Listed {
-    let section = Name::new(&name)
-        .and_then(|n| Section::open(&n, HowToOpen::default()))
-        .ok();
+/// Nothing is ever left of the dead.
+pub(crate) fn clean() -> Result<Vec<String>> {
+    Ok(Vec::new())
+}
+
+/// `None` for what is no object of programs: directories, links.
+fn kind_of(kind: &str) -> Option<Kind> {
+    match kind {
+        "Section" => Some(Kind::Section),
+        "Event" => Some(Kind::Event),
+        "Mutant" => Some(Kind::Mutex),
+        "Semaphore" | "Timer" | "Job" => Some(Kind::Other),
+        _ => None,
+    }
+}
+
+fn look(name: String, kind: Kind) -> Listed {
+    let (mut len, mut owner) = (None, None);
+    if let Ok(name) = Name::new(&name) {
+        if kind == Kind::Section {
+            let section = Section::open(&name, &HowToOpen::default()).ok();
+            len = section.as_ref().and_then(|s| s.kernel_len().ok());
+            owner = section.and_then(|s| s.facts().object.owner);
+        } else if let Ok(handle) = call::open(kind, &name, READ_CONTROL) {
+            owner = security::describe(handle.as_handle(), kind).0;
+        }
+    }
     Listed {
-        len: section.as_ref().and_then(|s| s.kernel_len().ok()),
-        owner: section.and_then(|s| s.facts().owner),
         name,
+        kind,
+        len,
+        owner,
     }
 }

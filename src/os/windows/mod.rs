@@ -1,15 +1,25 @@
-//! Windows: sections are what the kernel calls sections. Needs Windows 10, and
+//! Windows: objects are what the kernel calls sections, events and mutants. Needs Windows 10, and
 //! runs under Wine 8 as far as that goes.
 
+mod call;
 mod code;
+mod event;
+mod findings;
 mod list;
+mod mutex;
 mod naming;
 mod nt;
+mod object;
+mod process;
 mod section;
 mod security;
 mod view;
 
-pub(crate) use list::list;
+pub(crate) use event::Event;
+pub(crate) use findings::findings;
+pub(crate) use list::{clean, list};
+pub(crate) use mutex::Mutex;
+pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
 pub(crate) use view::View;
 

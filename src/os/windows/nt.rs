@@ -2,6 +2,7 @@
 //! import that a system lacks would keep the whole program from starting (or,
 //! under Wine, abort it at the call).
 
+use crate::os::Reset;
 use std::ffi::{CStr, c_void};
 use std::mem::transmute;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
@@ -10,6 +11,7 @@ use std::sync::OnceLock;
 use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, UNICODE_STRING};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+use windows_sys::Win32::System::SystemInformation::OSVERSIONINFOW;
 
 type QuerySection =
     unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize, *mut usize) -> NTSTATUS;
@@ -46,9 +48,14 @@ const DIRECTORY_QUERY: u32 = 1;
 const OBJ_CASE_INSENSITIVE: u32 = 0x40;
 
 fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
-    let ntdll = wide("ntdll.dll");
-    // SAFETY: a NUL-terminated name; ntdll is in every process and never unloaded.
-    let module = unsafe { GetModuleHandleW(ntdll.as_ptr()) };
+    lookup_in("ntdll.dll", function)
+}
+
+/// `library` is one that is in every process and never unloaded.
+fn lookup_in(library: &str, function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
+    let library = wide(library);
+    // SAFETY: a NUL-terminated name.
+    let module = unsafe { GetModuleHandleW(library.as_ptr()) };
     // SAFETY: a module handle or null, and a NUL-terminated name.
     unsafe { GetProcAddress(module, function.as_ptr().cast()) }
 }
@@ -57,6 +64,32 @@ fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
 pub(super) fn is_wine() -> bool {
     static WINE: OnceLock<bool> = OnceLock::new();
     *WINE.get_or_init(|| lookup(c"wine_get_version").is_some())
+}
+
+/// What Wine calls itself.
+pub(super) fn wine_version() -> Option<String> {
+    type Version = unsafe extern "system" fn() -> *const std::ffi::c_char;
+    let call = lookup(c"wine_get_version")?;
+    // SAFETY: the signature of that export, which no other system has.
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, Version>(call) };
+    // SAFETY: it gives a NUL-terminated text that lives for good.
+    let text = unsafe { CStr::from_ptr(call()) };
+    Some(text.to_string_lossy().into_owned())
+}
+
+/// Major and minor version, and the build, whatever the program's manifest says.
+pub(super) fn version() -> Option<(u32, u32, u32)> {
+    type Version = unsafe extern "system" fn(*mut OSVERSIONINFOW) -> NTSTATUS;
+    let call = lookup(c"RtlGetVersion")?;
+    // SAFETY: the documented signature of RtlGetVersion.
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, Version>(call) };
+    let mut info = OSVERSIONINFOW {
+        dwOSVersionInfoSize: size_of::<OSVERSIONINFOW>() as u32,
+        ..OSVERSIONINFOW::default()
+    };
+    // SAFETY: a structure that says its size.
+    let status = unsafe { call(&raw mut info) };
+    (status >= 0).then_some((info.dwMajorVersion, info.dwMinorVersion, info.dwBuildNumber))
 }
 
 /// Text as the W functions want it.
@@ -106,6 +139,110 @@ pub(super) fn granted_access(handle: HANDLE) -> Option<u32> {
         )
     };
     (status >= 0).then_some(basics.granted_access)
+}
+
+/// EVENT_BASIC_INFORMATION ("NtQueryEvent", class 0), MUTANT_BASIC_INFORMATION and
+/// MUTANT_OWNER_INFORMATION ("NtQueryMutant", classes 0 and 1).
+type QueryState = unsafe extern "system" fn(HANDLE, i32, *mut c_void, u32, *mut u32) -> NTSTATUS;
+
+/// What takes an event's signal away, and whether it has one; `None` where the handle
+/// lacks EVENT_QUERY_STATE.
+pub(super) fn event_state(event: HANDLE) -> Option<(Reset, bool)> {
+    // The type (0: notification, that is manual) and the state.
+    let mut state = [0u32; 2];
+    query(c"NtQueryEvent", event, 0, &mut state)?;
+    let reset = if state[0] == 0 {
+        Reset::Manual
+    } else {
+        Reset::Auto
+    };
+    Some((reset, state[1] != 0))
+}
+
+/// Whether anybody has a mutex; `None` where the handle lacks MUTANT_QUERY_STATE.
+pub(super) fn mutex_is_taken(mutex: HANDLE) -> Option<bool> {
+    // The count, which is 1 while nobody has it, and two flags.
+    let mut state = [0i32; 2];
+    query(c"NtQueryMutant", mutex, 0, &mut state)?;
+    Some(state[0] < 1)
+}
+
+/// The process whose thread has a mutex; `None` where nobody has, or that is not told.
+pub(super) fn mutex_owner(mutex: HANDLE) -> Option<u32> {
+    // A CLIENT_ID: process and thread, as wide as pointers.
+    let mut owner = [0usize; 2];
+    query(c"NtQueryMutant", mutex, 1, &mut owner)?;
+    u32::try_from(owner[0]).ok().filter(|pid| *pid != 0)
+}
+
+fn query<T>(function: &CStr, object: HANDLE, class: i32, answer: &mut [T]) -> Option<()> {
+    let call = lookup(function)?;
+    // SAFETY: the documented signature of these functions.
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QueryState>(call) };
+    let size = size_of_val(answer) as u32;
+    // SAFETY: a buffer of exactly the size that is passed along.
+    let status = unsafe { call(object, class, answer.as_mut_ptr().cast(), size, null_mut()) };
+    (status >= 0).then_some(())
+}
+
+/// SYSTEM_HANDLE_TABLE_ENTRY_INFO_EX ("NtQuerySystemInformation", class 64).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct HandleEntry {
+    object: usize,
+    pub process: usize,
+    pub handle: usize,
+    granted_access: u32,
+    trace: u16,
+    pub kind: u16,
+    attributes: u32,
+    reserved: u32,
+}
+
+type QuerySystem = unsafe extern "system" fn(i32, *mut c_void, u32, *mut u32) -> NTSTATUS;
+
+const EXTENDED_HANDLES: i32 = 64;
+const STATUS_INFO_LENGTH_MISMATCH: NTSTATUS = 0xC000_0004_u32.cast_signed();
+
+/// Every handle of every process.
+pub(super) fn all_handles() -> Option<Vec<HandleEntry>> {
+    let call = lookup(c"NtQuerySystemInformation")?;
+    // SAFETY: the documented signature of NtQuerySystemInformation.
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QuerySystem>(call) };
+    let mut buffer = vec![0usize; 1 << 16];
+    loop {
+        let size = size_of_val(&*buffer) as u32;
+        let to = buffer.as_mut_ptr().cast();
+        // SAFETY: a buffer of exactly the size that is passed along.
+        let status = unsafe { call(EXTENDED_HANDLES, to, size, null_mut()) };
+        match status {
+            // Handles are being made all the time: ask with more room than needed.
+            STATUS_INFO_LENGTH_MISMATCH if buffer.len() < 1 << 26 => {
+                buffer.resize(buffer.len() * 2, 0);
+            }
+            status if status < 0 => return None,
+            _ => break,
+        }
+    }
+    // The number of entries, a reserved word, then the entries.
+    let room = (buffer.len() - 2) * size_of::<usize>() / size_of::<HandleEntry>();
+    let count = buffer[0].min(room);
+    // SAFETY: that many entries, which any bytes make, lie in the buffer.
+    let entries = unsafe { std::slice::from_raw_parts(buffer[2..].as_ptr().cast(), count) };
+    Some(entries.to_vec())
+}
+
+type CompareObjects = unsafe extern "system" fn(HANDLE, HANDLE) -> i32;
+
+/// Whether two handles are of one object.
+pub(super) fn same_object(a: HANDLE, b: HANDLE) -> bool {
+    let Some(call) = lookup_in("kernelbase.dll", c"CompareObjectHandles") else {
+        return false;
+    };
+    // SAFETY: the documented signature of CompareObjectHandles.
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, CompareObjects>(call) };
+    // SAFETY: two handles.
+    unsafe { call(a, b) != 0 }
 }
 
 /// The full path of an object in the kernel's namespace.

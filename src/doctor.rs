@@ -1,0 +1,76 @@
+//! What this account can and cannot do here, and why.
+
+use crate::access::Access;
+use crate::error::Error;
+use crate::event::Event;
+use crate::mutex::Mutex;
+use crate::os::{self, Finding, Health, ProcessIdentity, Reset};
+use crate::section::Section;
+use std::time::Duration;
+
+/// Long enough to sleep in the kernel once.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Examines this system and account: first by doing, with objects of its own that are
+/// gone when it returns, then by asking.
+///
+/// ```
+/// for finding in shmkit::doctor() {
+///     println!("{:?} {}: {}", finding.health, finding.topic, finding.says);
+/// }
+/// ```
+#[must_use]
+pub fn doctor() -> Vec<Finding> {
+    let name = |scope: &str| format!("{scope}\\shmkit-doctor-{}", std::process::id());
+    let (local, global) = (name("Local"), name("Global"));
+    let mut findings = os::findings();
+    findings.push(tried(
+        "sections of this session",
+        "can be created, written and read",
+        section(&local, Access::SameUser),
+    ));
+    findings.push(tried(
+        "sections for the whole machine",
+        "can be created in Global\\, for other users to read",
+        section(&global, Access::UsersReadOnly),
+    ));
+    findings.push(tried(
+        "events and mutexes",
+        "can be created and waited for, together with the death of a process",
+        waiting(&local),
+    ));
+    findings
+}
+
+fn section(name: &str, access: Access) -> Result<(), Error> {
+    let section = Section::options().access(access).create_new(name, 4096)?;
+    section.map_rw(..)?.write(0, b"doctor")?;
+    Section::open(name)?.read_at(0, &mut [0; 6])
+}
+
+fn waiting(name: &str) -> Result<(), Error> {
+    let me = ProcessIdentity::current()?.watch()?;
+    let event = Event::create_new(name, Reset::Auto)?;
+    event.wait_or_death(&me, Some(MOMENT))?;
+    drop(event);
+    Mutex::create_new(name)?.lock().map(drop)
+}
+
+fn tried(topic: &str, good: &str, outcome: Result<(), Error>) -> Finding {
+    let (health, says, advice) = match outcome {
+        Ok(()) => (Health::Good, good.to_string(), None),
+        Err(error) => {
+            let code = error
+                .code()
+                .map_or(String::new(), |c| format!(" (error {c})"));
+            let says = format!("cannot {}: {}{code}", error.operation(), error.meaning());
+            (Health::Bad, says, Some(error.advice().to_string()))
+        }
+    };
+    Finding {
+        topic: topic.to_string(),
+        health,
+        says,
+        advice,
+    }
+}

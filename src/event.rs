@@ -1,0 +1,296 @@
+//! A named event: something that happened, for whoever waits for it.
+
+use crate::error::{Error, Result};
+use crate::name::Name;
+use crate::options::{Options, Origin, open_or_create};
+use crate::os::{self, EventBackend, ObjectBackend, ObjectInfo, RawObject, Reset, Wake};
+use crate::process::Process;
+use std::fmt;
+use std::time::Duration;
+
+/// How to create or open an [`Event`].
+pub type EventOptions = Options<Event>;
+
+/// A handle of a named event.
+///
+/// An event is signaled or not. [`set`](Event::set) signals it, and a wait ends when
+/// it is, at once where it is already. [`Reset`] says what takes the signal away: an
+/// auto-reset event wakes one waiter a signal, and setting it again before anybody
+/// took the signal has no effect; a manual-reset event wakes all until
+/// [`reset`](Event::reset).
+///
+/// It lives, with its state, until its last handle is dropped or the process ends.
+/// Waiting takes no processor time. Names are given as `&str` or [`Name`], and shared
+/// with sections and mutexes.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-event-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Event, Reset};
+/// use std::time::Duration;
+///
+/// // The publisher.
+/// let updated = Event::create_new(name, Reset::Auto)?;
+/// updated.set()?;
+///
+/// // A consumer, in any other process. It can wait, and not set.
+/// let updated = Event::open(name)?;
+/// assert!(updated.wait_timeout(Duration::from_secs(1))?);
+/// assert!(!updated.try_wait()?, "the signal was taken");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+///
+/// # Platform notes
+///
+/// On Windows this is an event of the kernel. On Linux it is a small file in
+/// `/dev/shm` with a futex word in it (`docs/platform.md` says where). There a
+/// program that may wait for an auto-reset event may write its file, and so
+/// could set it by other means.
+pub struct Event {
+    os: os::Event,
+    name: Name,
+}
+
+impl Event {
+    /// Creates an event that is not signaled, for this user alone.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where anybody holds an event
+    /// of this name, [`WrongKind`](crate::ErrorKind::WrongKind) where it is a section
+    /// or a mutex; otherwise as [`Section::create_new`](crate::Section::create_new).
+    pub fn create_new<N>(name: N, reset: Reset) -> Result<Event>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Event::options().create_new(name, reset)
+    }
+
+    /// Opens an event for waiting. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Event>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Event::options().open(name)
+    }
+
+    /// Opens an event for waiting, setting and resetting. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Section::open`](crate::Section::open).
+    pub fn open_rw<N>(name: N) -> Result<Event>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Event::options().write(true).open(name)
+    }
+
+    /// How to create or open, in full.
+    #[must_use]
+    pub fn options() -> EventOptions {
+        EventOptions::new()
+    }
+
+    /// The name it was created or opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Signals it. All who wait at this moment for a manual-reset event are woken, also
+    /// where it is reset at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly) where it was opened for waiting.
+    pub fn set(&self) -> Result<()> {
+        self.os.set()
+    }
+
+    /// Takes the signal away, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Event::set).
+    pub fn reset(&self) -> Result<()> {
+        self.os.reset()
+    }
+
+    /// Waits until it is signaled.
+    ///
+    /// # Errors
+    ///
+    /// None is known; the system could refuse.
+    pub fn wait(&self) -> Result<()> {
+        self.os.wait(None, None).map(|_| ())
+    }
+
+    /// Waits until it is signaled, at most this long, and says whether it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Event::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
+        Ok(self.os.wait(None, Some(timeout))? == Wake::Signaled)
+    }
+
+    /// Whether it is signaled now. An auto-reset event then is no longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Event::wait).
+    pub fn try_wait(&self) -> Result<bool> {
+        self.wait_timeout(Duration::ZERO)
+    }
+
+    /// Waits until it is signaled or a process has ended, at most `timeout` where
+    /// there is one. A signal goes before a death.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-death-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Event, ProcessIdentity, Reset, Wake};
+    /// use std::time::Duration;
+    ///
+    /// # fn publisher() -> shmkit::Result<ProcessIdentity> { ProcessIdentity::current() }
+    /// let updated = Event::create_new(name, Reset::Auto)?;
+    /// let publisher = publisher()?.watch()?;
+    /// match updated.wait_or_death(&publisher, Some(Duration::from_millis(1)))? {
+    ///     Wake::Signaled => println!("news"),
+    ///     Wake::PeerDied => println!("there will be no news"),
+    ///     Wake::TimedOut => println!("no news yet"),
+    /// }
+    /// # Ok::<(), shmkit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) where no thread or descriptor is to be had.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux the first such wait starts a thread that learns of deaths, one for the
+    /// whole process.
+    pub fn wait_or_death(&self, peer: &Process, timeout: Option<Duration>) -> Result<Wake> {
+        self.os.wait(Some(peer.os()), timeout)
+    }
+
+    /// What takes its signal away; `None` where the system does not tell.
+    #[must_use]
+    pub fn reset_mode(&self) -> Option<Reset> {
+        self.os.reset_mode()
+    }
+
+    /// Whether it is signaled at this moment, without taking the signal; `None` where
+    /// the system does not tell.
+    #[must_use]
+    pub fn is_set(&self) -> Option<bool> {
+        self.os.is_set()
+    }
+
+    /// Whether it was opened for setting.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.os.writable()
+    }
+
+    /// Who owns it, and who may do what.
+    #[must_use]
+    pub fn info(&self) -> ObjectInfo {
+        self.os.info()
+    }
+
+    /// The handle or descriptor, for waits and calls that this crate does not have. It
+    /// is valid as long as `self`, and not to be closed.
+    ///
+    /// # Platform notes
+    ///
+    /// On Windows it goes into `WaitForMultipleObjects` and its kin. On Linux it is a
+    /// file with a futex word, which cannot be polled.
+    #[must_use]
+    pub fn as_raw(&self) -> RawObject {
+        self.os.raw()
+    }
+}
+
+impl EventOptions {
+    /// Open for setting and resetting too. What was created can always be set.
+    #[must_use]
+    pub fn write(self, on: bool) -> EventOptions {
+        self.set_write(on)
+    }
+
+    /// Creates an event; see [`Event::create_new`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_new<N>(&self, name: N, reset: Reset) -> Result<Event>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.create(name.try_into()?, reset)
+    }
+
+    /// Opens an event; see [`Event::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`WrongOwner`](crate::ErrorKind::WrongOwner).
+    pub fn open<N>(&self, name: N) -> Result<Event>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.open_named(name.try_into()?)
+    }
+
+    /// Opens an event for setting, or creates it, and says which it was. An event that
+    /// existed keeps its own way to be reset.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_new`](Options::create_new) and [`open`](Options::open).
+    pub fn open_or_create<N>(&self, name: N, reset: Reset) -> Result<(Event, Origin)>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        let options = self.clone().write(true);
+        open_or_create(
+            &name,
+            || options.open_named(name.clone()),
+            || options.create(name.clone(), reset),
+        )
+    }
+
+    fn create(&self, name: Name, reset: Reset) -> Result<Event> {
+        let os = os::Event::create(&name, reset, &self.create)?;
+        Ok(Event { os, name })
+    }
+
+    fn open_named(&self, name: Name) -> Result<Event> {
+        let os = os::Event::open(&name, &self.open)?;
+        Ok(Event { os, name })
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name)
+            .field("reset", &self.reset_mode())
+            .field("set", &self.is_set())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! An event: a word in a small file, on which its waiters sleep.
+//!
+//! An auto-reset event's word is 1 while it is signaled, and who changes it to 0 has
+//! taken the signal. A manual-reset event's word is odd while it is signaled, and
+//! what is above that bit counts how often it became so: a waiter sees a signal that
+//! was reset again before it woke up.
+
+use super::errno::explain;
+use super::object::{self, LEN, Object};
+use super::view::View;
+use super::{RawObject, futex};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use crate::os::{
+    EventBackend, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Process, ProcessBackend,
+    Protection, Reset, Wake, deadline,
+};
+use crate::sync::{AtomicU32, Ordering, fence};
+use rustix::fs::FallocateFlags;
+use rustix::io::{Errno, pwrite};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Where the word stands.
+const STATE: usize = 64;
+/// The detail of the header.
+const AUTO: u32 = 0;
+const MANUAL: u32 = 1;
+
+#[derive(Debug)]
+pub(crate) struct Event {
+    // Declared before the object, and so unmapped before it is closed.
+    view: View,
+    object: Object,
+    reset: Reset,
+    writable: bool,
+    subject: String,
+}
+
+impl Event {
+    fn new(object: Object, name: &Name, writable: bool, may_write: bool) -> Result<Event> {
+        let protection = if may_write {
+            Protection::ReadWrite
+        } else {
+            Protection::ReadOnly
+        };
+        let reset = match object::detail(&object) {
+            MANUAL => Reset::Manual,
+            _ => Reset::Auto,
+        };
+        let subject = name.to_string();
+        let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
+        Ok(Event {
+            view,
+            object,
+            reset,
+            writable,
+            subject,
+        })
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        self.view.word(STATE)
+    }
+
+    /// Takes a signal that is there; of a manual-reset event, also one that came
+    /// after the word was `before`.
+    fn take(&self, before: u32) -> bool {
+        match self.reset {
+            Reset::Auto => {
+                // Acquire: pairs with the release of `set`.
+                let taken =
+                    self.word()
+                        .compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed);
+                taken.is_ok()
+            }
+            Reset::Manual => {
+                let now = self.word().load(Ordering::Relaxed);
+                // Acquire: pairs with the release of `set`.
+                fence(Ordering::Acquire);
+                now & 1 == 1 || now >> 1 != before >> 1
+            }
+        }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        let meaning = "it was opened for waiting only";
+        let kind = ErrorKind::ReadOnly;
+        let error = Error::new(kind, Operation::Signal, &self.subject, meaning);
+        Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
+    }
+}
+
+impl ObjectBackend for Event {
+    fn raw(&self) -> RawObject {
+        object::raw(&self.object)
+    }
+
+    fn info(&self) -> ObjectInfo {
+        self.object.info()
+    }
+}
+
+impl EventBackend for Event {
+    fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Event> {
+        let detail = match reset {
+            Reset::Auto => AUTO,
+            Reset::Manual => MANUAL,
+        };
+        let object = Object::create(name, Kind::Event, how, |file| {
+            object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
+            pwrite(file, &object::header(Kind::Event, detail), 0).map(|_| ())
+        })?;
+        Event::new(object, name, true, true)
+    }
+
+    fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
+        // To wait for an auto-reset event is to change it.
+        let write = HowToOpen {
+            write: true,
+            ..how.clone()
+        };
+        let denied = match Object::open(name, Kind::Event, &write) {
+            Ok(object) => return Event::new(object, name, how.write, true),
+            Err(error) if error.kind() != ErrorKind::AccessDenied || how.write => {
+                return Err(error);
+            }
+            Err(denied) => denied,
+        };
+        let object = Object::open(name, Kind::Event, how)?;
+        if object::detail(&object) == MANUAL {
+            return Event::new(object, name, false, false);
+        }
+        let meaning = "its owner lets this account look, and to wait for an auto-reset event is \
+                       to change it";
+        let error = Error::new(ErrorKind::AccessDenied, Operation::Open, name, meaning);
+        Err(error
+            .with_code(denied.code().unwrap_or(Errno::ACCESS.raw_os_error()))
+            .with_advice("run as its owner, or have the owner make it a manual-reset event"))
+    }
+
+    fn reset_mode(&self) -> Option<Reset> {
+        Some(self.reset)
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn is_set(&self) -> Option<bool> {
+        Some(self.word().load(Ordering::Relaxed) & 1 == 1)
+    }
+
+    fn set(&self) -> Result<()> {
+        self.check_writable()?;
+        match self.reset {
+            Reset::Auto => {
+                // Release: pairs with the acquire of `take`.
+                self.word().store(1, Ordering::Release);
+            }
+            Reset::Manual => {
+                // A store also where it is signaled: whoever resets it afterwards sees
+                // what was written before.
+                let signal = |now: u32| {
+                    Some(if now & 1 == 1 {
+                        now
+                    } else {
+                        now.wrapping_add(3)
+                    })
+                };
+                // Release: pairs with the acquire of `take` and of `reset`.
+                let _ = self
+                    .word()
+                    .fetch_update(Ordering::Release, Ordering::Relaxed, signal);
+            }
+        }
+        // All, also for a signal that one may take: whoever is woken alone may be dead
+        // before it takes it, or only look on.
+        futex::wake(self.word(), futex::ALL);
+        Ok(())
+    }
+
+    fn reset(&self) -> Result<()> {
+        self.check_writable()?;
+        // Acquire and release: pairs with the release of `set`, and with its load.
+        self.word().fetch_and(!1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {
+        let until = deadline(timeout);
+        let before = self.word().load(Ordering::Relaxed);
+        if self.take(before) {
+            return Ok(Wake::Signaled);
+        }
+        let dead = peer.map(Process::death).transpose()?;
+        let dead = dead.as_deref();
+        loop {
+            let now = self.word().load(Ordering::Relaxed);
+            // After the word was loaded: a signal from now on changes it.
+            if self.take(before) {
+                return Ok(Wake::Signaled);
+            }
+            // Acquire: pairs with the release of `declare_dead`.
+            if dead.is_some_and(|dead| dead.load(Ordering::Acquire) != 0) {
+                // What it signaled before it died goes first.
+                return Ok(if self.take(before) {
+                    Wake::Signaled
+                } else {
+                    Wake::PeerDied
+                });
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                // A death goes before the time, also one that the watcher is about to
+                // learn of.
+                let died = match peer {
+                    Some(peer) => peer.wait(Some(Duration::ZERO))?,
+                    None => false,
+                };
+                return Ok(if died { Wake::PeerDied } else { Wake::TimedOut });
+            }
+            futex::sleep(self.word(), now, dead, until)
+                .map_err(|errno| explain(Operation::Wait, &self.subject, errno))?;
+        }
+    }
+}

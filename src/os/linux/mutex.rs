@@ -1,0 +1,404 @@
+//! A mutex: two words in a small file, which name the thread that has taken it.
+//!
+//! The lower word, on which waiters sleep, is the owner's thread id, 0 while nobody
+//! has it, with [`WAITERS`] and [`ABANDONED`] beside it. The upper word is folded from
+//! the time at which the owner was started, so that a thread that gets the number of
+//! a dead one is not taken for it. Both change by one compare-exchange, so at every
+//! instant the file says who has it.
+//!
+//! Whoever waits also sleeps on the death of the owner's process. The thread of a
+//! process that lives on gives back what it still has when it ends, as abandoned.
+
+use super::errno::explain;
+use super::object::{self, LEN, Object};
+use super::process::{is_there, process_of, start_time};
+use super::view::View;
+use super::{RawObject, futex};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use crate::os::{
+    HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, ProcessBackend,
+    ProcessIdentity, Protection, Taken, deadline,
+};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use rustix::fs::{FallocateFlags, fstat};
+use rustix::io::{Errno, pwrite};
+use rustix::thread::gettid;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Where the words stand.
+const STATE: usize = 64;
+/// Somebody sleeps, and is to be woken.
+const WAITERS: u64 = 1 << 31;
+/// Its last owner ended without giving it back.
+const ABANDONED: u64 = 1 << 30;
+/// The thread id in the lower word.
+const THREAD: u64 = ABANDONED - 1;
+
+#[derive(Debug)]
+pub(crate) struct Mutex {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    // Declared before the object, and so unmapped before it is closed.
+    view: View,
+    object: Object,
+    /// The file, by whatever handle it was opened.
+    file: (u64, u64),
+    /// Whether its owners have their numbers in our namespaces.
+    is_here: bool,
+    writable: bool,
+    subject: String,
+    /// Whom a wait found to have it, and so need not look up again.
+    last: std::sync::Mutex<Option<(u64, Arc<Process>)>>,
+}
+
+/// What this thread has taken, and how often.
+struct Held {
+    mutex: Arc<Shared>,
+    state: u64,
+    depth: u32,
+}
+
+/// The mutexes of one thread, which are abandoned when it ends.
+#[derive(Default)]
+struct Thread {
+    id: u64,
+    state: u64,
+    held: Vec<Held>,
+}
+
+thread_local! {
+    static THIS: RefCell<Thread> = RefCell::default();
+}
+
+impl Thread {
+    /// What names this thread in a mutex. The child of a fork is another thread, and
+    /// has nothing.
+    fn state(&mut self) -> rustix::io::Result<u64> {
+        let id = thread_id();
+        if self.id != id {
+            self.held.clear();
+            self.state = state_of(id, start_time("/proc/thread-self/stat")?);
+            self.id = id;
+        }
+        Ok(self.state)
+    }
+
+    fn find(&mut self, mutex: &Arc<Shared>) -> Option<usize> {
+        self.held
+            .iter()
+            .position(|held| held.mutex.file == mutex.file)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // The child of a fork has what its parent's thread had in its memory only.
+        if self.id == thread_id() {
+            for held in self.held.drain(..) {
+                held.mutex.give_back(held.state, ABANDONED);
+            }
+        }
+    }
+}
+
+fn thread_id() -> u64 {
+    gettid().as_raw_nonzero().get().cast_unsigned().into()
+}
+
+/// How a thread is named in a mutex.
+fn state_of(thread: u64, start: u64) -> u64 {
+    let fold = (start ^ start >> 32) << 32;
+    fold | thread
+}
+
+impl Shared {
+    fn word(&self) -> &AtomicU64 {
+        self.view.long(STATE)
+    }
+
+    /// The lower word, to sleep on. It is never loaded or stored by us.
+    fn sleep_word(&self) -> &AtomicU32 {
+        self.view.word(STATE)
+    }
+
+    /// Gives back what `state` has taken; wakes all who wait, since one that was woken
+    /// alone may be killed before it can take it.
+    fn give_back(&self, state: u64, mark: u64) {
+        // Release: pairs with the acquire of `take`.
+        let given = self
+            .word()
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |now| {
+                (now & !WAITERS == state).then_some(mark)
+            });
+        if given.is_ok_and(|before| before & WAITERS != 0) {
+            futex::wake(self.sleep_word(), futex::ALL);
+        }
+    }
+
+    /// Changes the words from `now` to this thread's.
+    fn take(&self, now: u64, mine: u64) -> bool {
+        let next = mine | now & WAITERS;
+        // Acquire: pairs with the release of `give_back`.
+        let taken = self
+            .word()
+            .compare_exchange(now, next, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok()
+    }
+
+    /// Takes it for a thread that does not have it yet.
+    fn lock(&self, mine: u64, timeout: Option<Duration>) -> Result<Option<Taken>> {
+        let fail = |errno| explain(Operation::Lock, &self.subject, errno);
+        let until = deadline(timeout);
+        loop {
+            let now = self.word().load(Ordering::Relaxed);
+            if now & THREAD == 0 {
+                if self.take(now, mine) {
+                    let abandoned = now & ABANDONED != 0;
+                    return Ok(Some(if abandoned {
+                        Taken::Abandoned
+                    } else {
+                        Taken::Clean
+                    }));
+                }
+                continue;
+            }
+            let late = until.is_some_and(|at| Instant::now() >= at);
+            let owner = self.owner_of(now)?;
+            let ended = match &owner {
+                None => true,
+                // The watcher may not have learned of it yet.
+                Some(owner) if late => owner.wait(Some(Duration::ZERO))?,
+                // Acquire: pairs with the release of `declare_dead`.
+                Some(owner) => owner.death()?.load(Ordering::Acquire) != 0,
+            };
+            if ended {
+                if self.take(now, mine) {
+                    return Ok(Some(Taken::Abandoned));
+                }
+                continue;
+            }
+            if late {
+                return Ok(None);
+            }
+            let marked = now | WAITERS;
+            let mark =
+                self.word()
+                    .compare_exchange(now, marked, Ordering::Relaxed, Ordering::Relaxed);
+            if mark.is_ok() {
+                // `owner` lives until the sleep is over, and with it the watch.
+                let death = owner.as_ref().map(|owner| owner.death()).transpose()?;
+                let lower = marked as u32;
+                futex::sleep(self.sleep_word(), lower, death.as_deref(), until).map_err(fail)?;
+            }
+        }
+    }
+
+    /// The process of the thread that has it; `None` where that thread has ended.
+    fn owner_of(&self, now: u64) -> Result<Option<Arc<Process>>> {
+        let state = now & !WAITERS;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, process)) = last.as_ref().filter(|(before, _)| *before == state) {
+            // A thread may have left by a bare system call, and its process live on.
+            let here = is_there((now & THREAD) as u32);
+            return Ok(here.then(|| Arc::clone(process)));
+        }
+        let Some(identity) = self.identity_of(now)? else {
+            return Ok(None);
+        };
+        let process = Arc::new(Process::watch(identity)?);
+        *last = Some((state, Arc::clone(&process)));
+        Ok(Some(process))
+    }
+
+    /// `None` is proof that its thread has ended, and not that it may not be looked at.
+    fn identity_of(&self, now: u64) -> Result<Option<ProcessIdentity>> {
+        let thread = now & THREAD;
+        let Some((pid, start)) = process_of(thread as u32)? else {
+            return Ok(None);
+        };
+        if state_of(thread, start) != now & !(WAITERS | ABANDONED) {
+            return Ok(None);
+        }
+        match Process::identify(pid) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            identity => identity.map(Some),
+        }
+    }
+}
+
+impl Mutex {
+    fn new(object: Object, name: &Name, writable: bool) -> Result<Mutex> {
+        let protection = if writable {
+            Protection::ReadWrite
+        } else {
+            Protection::ReadOnly
+        };
+        let subject = name.to_string();
+        let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
+        let stat = fstat(object.file()).map_err(|e| explain(Operation::Open, name, e))?;
+        let space = object::detail(&object);
+        Ok(Mutex {
+            shared: Arc::new(Shared {
+                view,
+                object,
+                file: (stat.st_dev, stat.st_ino),
+                is_here: Process::current().is_ok_and(|me| me.space == space),
+                writable,
+                subject,
+                last: std::sync::Mutex::default(),
+            }),
+        })
+    }
+
+    /// The process that has it; `None` where nobody does.
+    fn owning_process(&self) -> Result<Option<ProcessIdentity>> {
+        self.check_here()?;
+        self.shared.identity_of(self.shared.view.peek(STATE))
+    }
+
+    /// Notes that this thread has it once.
+    fn remember(&self) -> Result<()> {
+        this_thread(&self.shared.subject, |this, state| {
+            this.held.push(Held {
+                mutex: Arc::clone(&self.shared),
+                state,
+                depth: 1,
+            });
+            Ok(())
+        })
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        if !self.shared.writable {
+            let meaning = "its owner lets this account look, and to take it is to change it";
+            let kind = ErrorKind::AccessDenied;
+            let error = Error::new(kind, Operation::Lock, &self.shared.subject, meaning);
+            return Err(error.with_advice("run as its owner"));
+        }
+        self.check_here()
+    }
+
+    fn check_here(&self) -> Result<()> {
+        if self.shared.is_here {
+            return Ok(());
+        }
+        let meaning = "it was created in another pid or time namespace, where a thread's number \
+                       and start mean another one";
+        let kind = ErrorKind::Unsupported;
+        let error = Error::new(kind, Operation::Lock, &self.shared.subject, meaning);
+        Err(error.with_advice("run both programs in one container, or start it with --pid=host"))
+    }
+}
+
+/// Looks into the locals of this thread.
+fn this_thread<T>(
+    subject: &dyn Display,
+    work: impl FnOnce(&mut Thread, u64) -> Result<T>,
+) -> Result<T> {
+    let fail = |errno| explain(Operation::Lock, subject, errno);
+    let worked = THIS.try_with(|this| {
+        let mut this = this.borrow_mut();
+        let state = this.state().map_err(fail)?;
+        work(&mut this, state)
+    });
+    // A thread whose locals are gone has given back what it had.
+    worked.unwrap_or_else(|_| Err(fail(Errno::SRCH)))
+}
+
+impl ObjectBackend for Mutex {
+    fn raw(&self) -> RawObject {
+        object::raw(&self.shared.object)
+    }
+
+    fn info(&self) -> ObjectInfo {
+        self.shared.object.info()
+    }
+}
+
+impl MutexBackend for Mutex {
+    fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Mutex> {
+        let space = Process::current()?.space;
+        let mine = this_thread(name, |_, state| Ok(state))?;
+        let object = Object::create(name, Kind::Mutex, how, |file| {
+            object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
+            let state = if taken { mine } else { 0 };
+            pwrite(file, &state.to_le_bytes(), STATE as u64)?;
+            pwrite(file, &object::header(Kind::Mutex, space), 0).map(|_| ())
+        })?;
+        let mutex = Mutex::new(object, name, true)?;
+        if taken {
+            mutex.remember()?;
+        }
+        Ok(mutex)
+    }
+
+    fn open(name: &Name, how: &HowToOpen) -> Result<Mutex> {
+        let write = HowToOpen {
+            write: true,
+            ..how.clone()
+        };
+        match Object::open(name, Kind::Mutex, &write) {
+            Ok(object) => Mutex::new(object, name, true),
+            // It can be looked at, and its owner watched.
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let object = Object::open(name, Kind::Mutex, how).map_err(|_| error)?;
+                Mutex::new(object, name, false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>> {
+        self.check_usable()?;
+        let again = this_thread(&self.shared.subject, |this, _| {
+            let at = this.find(&self.shared);
+            Ok(at.map(|at| this.held[at].depth += 1))
+        })?;
+        if again.is_some() {
+            return Ok(Some(Taken::Clean));
+        }
+        let mine = this_thread(&self.shared.subject, |_, state| Ok(state))?;
+        let taken = self.shared.lock(mine, timeout)?;
+        if taken.is_some() {
+            self.remember()?;
+        }
+        Ok(taken)
+    }
+
+    fn unlock(&self) {
+        let given = this_thread(&self.shared.subject, |this, _| {
+            let at = this.find(&self.shared);
+            let last = at.filter(|at| {
+                this.held[*at].depth -= 1;
+                this.held[*at].depth == 0
+            });
+            Ok(last.map(|at| this.held.swap_remove(at)))
+        });
+        if let Ok(Some(held)) = given {
+            held.mutex.give_back(held.state, 0);
+        }
+    }
+
+    fn is_taken(&self) -> Option<bool> {
+        self.owning_process().ok().map(|owner| owner.is_some())
+    }
+
+    fn owner(&self) -> Option<u32> {
+        self.owning_process().ok()?.map(|owner| owner.pid)
+    }
+
+    fn watch_owner(self) -> Result<Process> {
+        match self.owning_process()? {
+            Some(identity) => Process::watch(identity),
+            None => Ok(Process::nobody()),
+        }
+    }
+}

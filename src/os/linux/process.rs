@@ -1,0 +1,286 @@
+//! One process for good: a pidfd, opened once its start time was compared.
+
+use super::errno::explain;
+use super::watcher::Watch;
+use super::{RawObject, futex};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::os::{ProcessBackend, ProcessIdentity, deadline};
+use crate::sync::AtomicU32;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::stat;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// `None` where the process had ended before it was opened.
+    pidfd: Option<OwnedFd>,
+    pid: u32,
+    /// Made by the first wait that needs it.
+    watch: std::sync::Mutex<Option<Watch>>,
+}
+
+impl Process {
+    /// A word that is 0, and 1 once the process has ended; sleepers on it are woken.
+    pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
+        let Some(pidfd) = &self.pidfd else {
+            return Ok(Arc::new(AtomicU32::new(1)));
+        };
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watch) = watch.as_ref().filter(|watch| watch.is_ours()) {
+            return Ok(Arc::clone(watch.word()));
+        }
+        let begun = Watch::begin(pidfd.as_fd())
+            .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
+        let dead = Arc::clone(begun.word());
+        *watch = Some(begun);
+        Ok(dead)
+    }
+
+    /// A process that had ended before anybody asked for it.
+    pub(super) fn nobody() -> Process {
+        Process::new(0, None)
+    }
+
+    fn new(pid: u32, pidfd: Option<OwnedFd>) -> Process {
+        Process {
+            pidfd,
+            pid,
+            watch: std::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(watch), Some(pidfd)) = (watch.take(), &self.pidfd) {
+            watch.end(pidfd.as_fd());
+        }
+    }
+}
+
+impl ProcessBackend for Process {
+    fn current() -> Result<ProcessIdentity> {
+        let pid = std::process::id();
+        let identity = || {
+            let start = start_time("/proc/self/stat")?;
+            let space = space()?;
+            Ok(ProcessIdentity { pid, space, start })
+        };
+        identity().map_err(|errno| no_proc(pid, errno))
+    }
+
+    fn identify(pid: u32) -> Result<ProcessIdentity> {
+        let space = space().map_err(|errno| no_proc(pid, errno))?;
+        let Some(start) = start_of(pid)? else {
+            return Err(no_process(pid));
+        };
+        let identity = ProcessIdentity { pid, space, start };
+        // A zombie has a start time too, and a thread's number an entry.
+        if Process::watch(identity)?.pidfd.is_none() {
+            return Err(no_process(pid));
+        }
+        Ok(identity)
+    }
+
+    fn watch(identity: ProcessIdentity) -> Result<Process> {
+        let pid = identity.pid;
+        let here = space().map_err(|errno| no_proc(pid, errno))?;
+        if here != identity.space {
+            return Err(other_space(pid));
+        }
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let Some(number) = number else {
+            return Ok(Process::new(pid, None));
+        };
+        let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            // Of nobody, or of a thread: no process has this number.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(Process::new(pid, None)),
+            Err(errno) => return Err(explain(Operation::Watch, &subject(pid), errno)),
+        };
+        // After it was opened: whoever has the number now, has had it since.
+        if start_of(pid)? != Some(identity.start) {
+            return Ok(Process::new(pid, None));
+        }
+        // It may be waiting for its parent to ask how it ended.
+        let ended = has_ended(&pidfd, Some(Instant::now()))
+            .map_err(|errno| explain(Operation::Watch, &subject(pid), errno))?;
+        Ok(Process::new(pid, Some(pidfd).filter(|_| !ended)))
+    }
+
+    fn raw(&self) -> Option<RawObject> {
+        self.pidfd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
+        let Some(pidfd) = &self.pidfd else {
+            return Ok(true);
+        };
+        let until = deadline(timeout);
+        loop {
+            match has_ended(pidfd, until) {
+                Ok(true) => return Ok(true),
+                Ok(false) if until.is_some_and(|at| Instant::now() >= at) => return Ok(false),
+                Ok(false) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(explain(Operation::Wait, &subject(self.pid), errno)),
+            }
+        }
+    }
+}
+
+/// Whether it has ended, at the latest at that moment, and perhaps earlier.
+fn has_ended(pidfd: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
+    let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+    let left = left.map(futex::timespec);
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    Ok(poll(&mut fds, left.as_ref())? > 0)
+}
+
+/// When a process or thread was started, in clock ticks since the system was: the
+/// field `starttime` of its `stat` in `/proc`.
+pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
+    let stat = std::fs::read(path).map_err(errno_of)?;
+    field(&stat, 22).ok_or(Errno::IO)
+}
+
+/// A field of a `stat` in `/proc`, counted from 1 as in the manual. The second is
+/// the name of the program, in parentheses, and may hold anything.
+fn field(stat: &[u8], number: usize) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// As [`start_time`], of a process or thread by its number; `None` where there is none,
+/// and an error where there is and it may not be looked at.
+fn start_of(number: u32) -> Result<Option<u64>> {
+    match start_time(&format!("/proc/{number}/stat")) {
+        Ok(start) => Ok(Some(start)),
+        Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) if is_there(number) => {
+            Err(hidden(number))
+        }
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(errno) => Err(explain(Operation::Watch, &subject(number), errno)),
+    }
+}
+
+/// Whether any process or thread has this number. `/proc` may hide it, the kernel does
+/// not: "EPERM: The calling process does not have permission to send the signal to any
+/// of the target processes" (kill).
+pub(super) fn is_there(number: u32) -> bool {
+    let number = i32::try_from(number).ok().and_then(Pid::from_raw);
+    number.is_some_and(|number| test_kill_process(number) != Err(Errno::SRCH))
+}
+
+/// The namespaces in which numbers and start times mean something to this process:
+/// that of the pids, with that of the times folded in.
+fn space() -> rustix::io::Result<u32> {
+    // A /proc that was mounted for others has their numbers.
+    let me = std::fs::read_link("/proc/self").map_err(errno_of)?;
+    if me.to_str().and_then(|me| me.parse().ok()) != Some(std::process::id()) {
+        return Err(Errno::NOTSUP);
+    }
+    let pids = stat("/proc/self/ns/pid")?.st_ino as u32;
+    // Linux before 5.6 has one time for all.
+    let times = stat("/proc/self/ns/time").map_or(0, |found| found.st_ino as u32);
+    Ok(pids ^ times.rotate_left(16))
+}
+
+/// The process that a thread belongs to, and when the thread was started; `None` where
+/// it has ended, and an error where that cannot be told.
+pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
+    let Some(start) = start_of(thread)? else {
+        return Ok(None);
+    };
+    let status = match std::fs::read_to_string(format!("/proc/{thread}/status")) {
+        Ok(status) => status,
+        Err(_) if !is_there(thread) => return Ok(None),
+        Err(error) => {
+            let errno = errno_of(error);
+            return Err(explain(Operation::Watch, &subject(thread), errno));
+        }
+    };
+    let line = |key: &str| {
+        let found = status.lines().find_map(|l| l.strip_prefix(key));
+        found.map_or("", str::trim)
+    };
+    // A thread that has ended may still be listed.
+    if line("State:").starts_with(['Z', 'X']) {
+        return Ok(None);
+    }
+    let process = line("Tgid:").parse();
+    let process = process.map_err(|_| explain(Operation::Watch, &subject(thread), Errno::IO))?;
+    Ok(Some((process, start)))
+}
+
+fn errno_of(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+fn subject(pid: u32) -> String {
+    format!("process {pid}")
+}
+
+fn no_process(pid: u32) -> Error {
+    let meaning = "there is no process of this number";
+    Error::new(
+        ErrorKind::NotFound,
+        Operation::Watch,
+        &subject(pid),
+        meaning,
+    )
+    .with_advice("it may have ended")
+}
+
+fn no_proc(pid: u32, errno: Errno) -> Error {
+    let meaning = "/proc is missing, or that of another pid namespace";
+    Error::new(
+        ErrorKind::Unsupported,
+        Operation::Watch,
+        &subject(pid),
+        meaning,
+    )
+    .with_code(errno.raw_os_error())
+    .with_advice("mount proc at /proc")
+}
+
+fn other_space(pid: u32) -> Error {
+    let meaning = "it lives in another pid or time namespace, where number and start mean \
+                   another process";
+    Error::new(
+        ErrorKind::Unsupported,
+        Operation::Watch,
+        &subject(pid),
+        meaning,
+    )
+    .with_advice("run both programs in one container, or start it with --pid=host")
+}
+
+fn hidden(pid: u32) -> Error {
+    let meaning = "it is there, and /proc hides when it was started (hidepid)";
+    Error::new(
+        ErrorKind::AccessDenied,
+        Operation::Watch,
+        &subject(pid),
+        meaning,
+    )
+    .with_advice("have it announce itself by a liveness mutex, or run as its user")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_be_called_anything() {
+        let stat = b"7 (a) b) 1 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(field(stat, 22), Some(4711));
+        assert_eq!(field(b"7 (x) S 1", 22), None);
+        assert_eq!(field(b"", 22), None);
+    }
+}

@@ -1,0 +1,264 @@
+//! The Win32 calls on named objects and processes, as safe functions: borrowed
+//! handles and texts in, owned handles and codes out.
+
+use super::code::last;
+use super::nt::wide;
+use crate::name::Name;
+use crate::os::Kind;
+use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
+use std::ptr::{null, null_mut};
+use std::time::Instant;
+use windows_sys::Win32::Foundation::{DUPLICATE_SAME_ACCESS, DuplicateHandle};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, FILETIME, HANDLE, HANDLE_FLAG_INHERIT,
+    INVALID_HANDLE_VALUE, SetHandleInformation, WAIT_ABANDONED_0, WAIT_FAILED, WAIT_OBJECT_0,
+    WAIT_TIMEOUT,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::System::JobObjects::OpenJobObjectW;
+use windows_sys::Win32::System::Memory::{CreateFileMappingW, OpenFileMappingW};
+use windows_sys::Win32::System::Threading::{
+    CreateEventW, CreateMutexW, GetCurrentProcess, GetProcessId, GetProcessTimes, OpenEventW,
+    OpenMutexW, OpenProcess, OpenSemaphoreW, OpenWaitableTimerW, PROCESS_NAME_WIN32,
+    QueryFullProcessImageNameW, ReleaseMutex, ResetEvent, SetEvent, WaitForMultipleObjects,
+};
+use windows_sys::core::{BOOL, PCWSTR};
+
+/// A result whose error is what GetLastError said.
+pub(super) type Called<T> = std::result::Result<T, u32>;
+
+/// What ended a wait, and which handle it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    Signaled(usize),
+    Abandoned(usize),
+    TimedOut,
+}
+
+/// CreateFileMappingW; also says whether the object existed before.
+pub(super) fn create_section(
+    file: Option<BorrowedHandle<'_>>,
+    attributes: Option<&SECURITY_ATTRIBUTES>,
+    protection: u32,
+    len: u64,
+    name: Option<&Name>,
+) -> Called<(OwnedHandle, bool)> {
+    let name = name.map(|n| wide(n.as_str()));
+    // SAFETY: a file handle or none, attributes and a NUL-terminated name that
+    // outlive the call.
+    let handle = unsafe {
+        CreateFileMappingW(
+            file.map_or(INVALID_HANDLE_VALUE, |file| file.as_raw_handle()),
+            attributes.map_or(null(), std::ptr::from_ref),
+            protection,
+            (len >> 32) as u32,
+            len as u32,
+            name.as_ref().map_or(null(), |n| n.as_ptr()),
+        )
+    };
+    made(handle)
+}
+
+/// CreateEventW; also says whether the object existed before.
+pub(super) fn create_event(
+    attributes: &SECURITY_ATTRIBUTES,
+    manual: bool,
+    name: &Name,
+) -> Called<(OwnedHandle, bool)> {
+    let name = wide(name.as_str());
+    // SAFETY: attributes and a NUL-terminated name that outlive the call.
+    made(unsafe { CreateEventW(attributes, manual.into(), 0, name.as_ptr()) })
+}
+
+/// CreateMutexW; also says whether the object existed before.
+pub(super) fn create_mutex(
+    attributes: &SECURITY_ATTRIBUTES,
+    taken: bool,
+    name: &Name,
+) -> Called<(OwnedHandle, bool)> {
+    let name = wide(name.as_str());
+    // SAFETY: attributes and a NUL-terminated name that outlive the call.
+    made(unsafe { CreateMutexW(attributes, taken.into(), name.as_ptr()) })
+}
+
+fn made(handle: HANDLE) -> Called<(OwnedHandle, bool)> {
+    let code = last();
+    if handle.is_null() {
+        return Err(code);
+    }
+    // SAFETY: just made, ours alone.
+    let handle = unsafe { OwnedHandle::from_raw_handle(handle) };
+    Ok((handle, code == ERROR_ALREADY_EXISTS))
+}
+
+/// Opens a named object of a kind with exactly these rights.
+pub(super) fn open(kind: Kind, name: &Name, rights: u32) -> Called<OwnedHandle> {
+    let function = match kind {
+        Kind::Section => OpenFileMappingW,
+        Kind::Event => OpenEventW,
+        Kind::Mutex => OpenMutexW,
+        Kind::Other => OpenSemaphoreW,
+    };
+    open_by(function, name, rights)
+}
+
+type Open = unsafe extern "system" fn(u32, BOOL, PCWSTR) -> HANDLE;
+
+fn open_by(function: Open, name: &Name, rights: u32) -> Called<OwnedHandle> {
+    let name = wide(name.as_str());
+    // SAFETY: a NUL-terminated name.
+    let handle = unsafe { function(rights, 0, name.as_ptr()) };
+    let code = last();
+    match handle.is_null() {
+        true => Err(code),
+        // SAFETY: just opened, ours alone.
+        false => Ok(unsafe { OwnedHandle::from_raw_handle(handle) }),
+    }
+}
+
+/// As [`open`], with the first of several rights that is granted: foreign access lists
+/// may grant no more than the bare least.
+pub(super) fn open_with_any(kind: Kind, name: &Name, rights: &[u32]) -> Called<OwnedHandle> {
+    let mut code = 0;
+    for rights in rights {
+        match open(kind, name, *rights) {
+            Err(ERROR_ACCESS_DENIED) => code = ERROR_ACCESS_DENIED,
+            opened => return opened,
+        }
+    }
+    Err(code)
+}
+
+/// What stands at a name, in words, with a handle where it lets us look.
+pub(super) fn who_is_there(name: &Name, right: u32) -> Option<(&'static str, Option<OwnedHandle>)> {
+    let kinds: [(&str, Open); 6] = [
+        ("a section", OpenFileMappingW),
+        ("an event", OpenEventW),
+        ("a mutex", OpenMutexW),
+        ("a semaphore", OpenSemaphoreW),
+        ("a timer", OpenWaitableTimerW),
+        ("a job", OpenJobObjectW),
+    ];
+    kinds
+        .into_iter()
+        .find_map(|(noun, function)| match open_by(function, name, right) {
+            Ok(handle) => Some((noun, Some(handle))),
+            Err(ERROR_ACCESS_DENIED) => Some((noun, None)),
+            Err(_) => None,
+        })
+}
+
+pub(super) fn set_event(event: BorrowedHandle<'_>) -> Called<()> {
+    // SAFETY: a live handle.
+    done(unsafe { SetEvent(event.as_raw_handle()) })
+}
+
+pub(super) fn reset_event(event: BorrowedHandle<'_>) -> Called<()> {
+    // SAFETY: a live handle.
+    done(unsafe { ResetEvent(event.as_raw_handle()) })
+}
+
+pub(super) fn release_mutex(mutex: BorrowedHandle<'_>) -> Called<()> {
+    // SAFETY: a live handle.
+    done(unsafe { ReleaseMutex(mutex.as_raw_handle()) })
+}
+
+pub(super) fn set_inheritable(handle: BorrowedHandle<'_>, on: bool) -> Called<()> {
+    let flags = if on { HANDLE_FLAG_INHERIT } else { 0 };
+    // SAFETY: a live handle.
+    done(unsafe { SetHandleInformation(handle.as_raw_handle(), HANDLE_FLAG_INHERIT, flags) })
+}
+
+fn done(done: BOOL) -> Called<()> {
+    let code = last();
+    if done == 0 { Err(code) } else { Ok(()) }
+}
+
+/// Waits for the first of the handles, in their order, until a moment at the latest.
+pub(super) fn wait(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> Called<Woken> {
+    let raw: Vec<HANDLE> = handles.iter().map(|h| h.as_raw_handle()).collect();
+    let count = raw.len() as u32;
+    loop {
+        // Rounded up, so that no wait ends early; a day at a time, which is far below
+        // INFINITE.
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let (limit, is_last) = match left {
+            None => (u32::MAX, false),
+            Some(left) => match u32::try_from(left.as_nanos().div_ceil(1_000_000)) {
+                Ok(limit) if limit <= A_DAY => (limit, true),
+                _ => (A_DAY, false),
+            },
+        };
+        // SAFETY: `count` live handles.
+        let woken = unsafe { WaitForMultipleObjects(count, raw.as_ptr(), 0, limit) };
+        let code = last();
+        return match woken {
+            WAIT_FAILED => Err(code),
+            WAIT_TIMEOUT if is_last => Ok(Woken::TimedOut),
+            WAIT_TIMEOUT => continue,
+            n if n < WAIT_OBJECT_0 + count => Ok(Woken::Signaled((n - WAIT_OBJECT_0) as usize)),
+            n => Ok(Woken::Abandoned((n - WAIT_ABANDONED_0) as usize)),
+        };
+    }
+}
+
+const A_DAY: u32 = 24 * 3600 * 1000;
+
+pub(super) fn open_process(pid: u32, rights: u32) -> Called<OwnedHandle> {
+    // SAFETY: takes numbers.
+    let handle = unsafe { OpenProcess(rights, 0, pid) };
+    let code = last();
+    match handle.is_null() {
+        true => Err(code),
+        // SAFETY: just opened, ours alone.
+        false => Ok(unsafe { OwnedHandle::from_raw_handle(handle) }),
+    }
+}
+
+/// Its number. "OpenProcess" takes the next ones too.
+pub(super) fn process_id(process: BorrowedHandle<'_>) -> u32 {
+    // SAFETY: a live handle.
+    unsafe { GetProcessId(process.as_raw_handle()) }
+}
+
+/// When a process was created, in units of 100 ns; this one without a handle.
+pub(super) fn start_time(process: Option<BorrowedHandle<'_>>) -> Called<u64> {
+    let mut times = [FILETIME::default(); 4];
+    let [created, exited, kernel, user] = &mut times;
+    // SAFETY: gives the pseudo handle of this process.
+    let this = || unsafe { GetCurrentProcess() };
+    let handle = process.map_or_else(this, |p| p.as_raw_handle());
+    // SAFETY: a live handle, and four places for the answer.
+    done(unsafe { GetProcessTimes(handle, created, exited, kernel, user) })?;
+    Ok(u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
+}
+
+/// The path of a process's program.
+pub(super) fn image(process: BorrowedHandle<'_>) -> Option<String> {
+    let mut path = [0u16; 1024];
+    let mut len = path.len() as u32;
+    let (handle, to) = (process.as_raw_handle(), path.as_mut_ptr());
+    // SAFETY: a live handle, and a buffer with its length.
+    let told = unsafe { QueryFullProcessImageNameW(handle, PROCESS_NAME_WIN32, to, &raw mut len) };
+    (told != 0).then(|| String::from_utf16_lossy(&path[..len as usize]))
+}
+
+/// A handle of another process, as one of ours.
+pub(super) fn duplicate(process: BorrowedHandle<'_>, handle: usize) -> Option<OwnedHandle> {
+    let mut copy = null_mut();
+    // SAFETY: a process that may be duplicated from, a number that it may or may not
+    // have for a handle, and a place for the answer.
+    let done = unsafe {
+        DuplicateHandle(
+            process.as_raw_handle(),
+            handle as HANDLE,
+            GetCurrentProcess(),
+            &raw mut copy,
+            0,
+            0,
+            DUPLICATE_SAME_ACCESS,
+        )
+    };
+    // SAFETY: on success the handle is ours alone.
+    (done != 0).then(|| unsafe { OwnedHandle::from_raw_handle(copy) })
+}

@@ -1,0 +1,121 @@
+//! An event of the kernel.
+
+use super::call::{self, Woken};
+use super::code::explain;
+use super::{RawObject, nt, object};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use crate::os::{
+    EventBackend, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Process, Reset, Wake,
+    deadline,
+};
+use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
+use std::time::Duration;
+use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
+use windows_sys::Win32::System::Threading::{EVENT_MODIFY_STATE, SYNCHRONIZATION_SYNCHRONIZE};
+
+/// EVENT_QUERY_STATE, for NtQueryEvent.
+const QUERY: u32 = 1;
+
+#[derive(Debug)]
+pub(crate) struct Event {
+    handle: OwnedHandle,
+    writable: bool,
+    /// As the caller knows it, for messages.
+    subject: String,
+}
+
+impl Event {
+    fn new(handle: OwnedHandle, name: &Name, writable: bool) -> Event {
+        Event {
+            handle,
+            writable,
+            subject: name.to_string(),
+        }
+    }
+
+    fn change(&self, call: impl FnOnce() -> call::Called<()>) -> Result<()> {
+        if self.writable {
+            return call().map_err(|code| explain(Operation::Signal, &self.subject, code));
+        }
+        let meaning = "it was opened for waiting only";
+        let kind = ErrorKind::ReadOnly;
+        let error = Error::new(kind, Operation::Signal, &self.subject, meaning);
+        Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
+    }
+}
+
+impl ObjectBackend for Event {
+    fn raw(&self) -> RawObject {
+        object::raw(&self.handle)
+    }
+
+    fn info(&self) -> ObjectInfo {
+        object::info(&self.handle, Kind::Event)
+    }
+}
+
+impl EventBackend for Event {
+    fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Event> {
+        let manual = reset == Reset::Manual;
+        let handle = object::create(name, Kind::Event, how, |attributes| {
+            call::create_event(attributes.get(), manual, name)
+        })?;
+        Ok(Event::new(handle, name, true))
+    }
+
+    fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
+        let wait = match how.write {
+            true => SYNCHRONIZATION_SYNCHRONIZE | EVENT_MODIFY_STATE,
+            false => SYNCHRONIZATION_SYNCHRONIZE,
+        };
+        let rights = [wait | READ_CONTROL | QUERY, wait | READ_CONTROL, wait];
+        let handle = object::open(name, Kind::Event, how, &rights)?;
+        Ok(Event::new(handle, name, how.write))
+    }
+
+    fn reset_mode(&self) -> Option<Reset> {
+        nt::event_state(self.handle.as_raw_handle()).map(|(reset, _)| reset)
+    }
+
+    fn is_set(&self) -> Option<bool> {
+        nt::event_state(self.handle.as_raw_handle()).map(|(_, set)| set)
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn set(&self) -> Result<()> {
+        self.change(|| call::set_event(self.handle.as_handle()))
+    }
+
+    fn reset(&self) -> Result<()> {
+        self.change(|| call::reset_event(self.handle.as_handle()))
+    }
+
+    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {
+        let mut handles = vec![self.handle.as_handle()];
+        let death = peer.map(|peer| peer.death().filter(|_| !peer.is_orphan()));
+        if let Some(Some(death)) = death {
+            handles.push(death);
+        }
+        // A process that had ended before it was watched has no handle.
+        let until = match death {
+            Some(None) => deadline(Some(Duration::ZERO)),
+            _ => deadline(timeout),
+        };
+        let woken = call::wait(&handles, until)
+            .map_err(|code| explain(Operation::Wait, &self.subject, code))?;
+        Ok(match (woken, death) {
+            (Woken::Signaled(0), _) => Wake::Signaled,
+            (Woken::TimedOut, Some(None)) => Wake::PeerDied,
+            (Woken::TimedOut, _) if peer.is_some_and(Process::is_orphan) => Wake::PeerDied,
+            (Woken::TimedOut, _) => Wake::TimedOut,
+            (Woken::Signaled(_) | Woken::Abandoned(_), _) => {
+                peer.iter().for_each(|peer| peer.give_back());
+                Wake::PeerDied
+            }
+        })
+    }
+}

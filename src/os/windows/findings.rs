@@ -1,0 +1,109 @@
+//! What this account finds here: system, session, privileges, integrity.
+
+use super::{nt, security};
+use crate::os::{Finding, Health};
+
+pub(crate) fn findings() -> Vec<Finding> {
+    vec![
+        system(),
+        account(),
+        session(),
+        global(),
+        locked_memory(),
+        holders(),
+    ]
+}
+
+fn system() -> Finding {
+    let (major, minor, build) = nt::version().unwrap_or_default();
+    let windows = format!("Windows {major}.{minor}, build {build}");
+    match nt::wine_version() {
+        Some(wine) => {
+            let says = format!("Wine {wine}, which says that it is {windows}");
+            Finding::new("system", Health::Limited, says)
+                .advise("for tests: it checks no privilege, integrity level or commit limit")
+        }
+        None if major < 10 => {
+            Finding::new("system", Health::Limited, windows).advise("made for Windows 10 and later")
+        }
+        None => Finding::new("system", Health::Good, windows),
+    }
+}
+
+fn account() -> Finding {
+    let topic = "account";
+    let Some(user) = security::this_user() else {
+        return Finding::new(topic, Health::Bad, "the system does not tell who this is")
+            .advise("without a user nobody can be let in alone: run outside the sandbox");
+    };
+    let level = match security::integrity() {
+        Some(0..0x1000) => "untrusted integrity",
+        Some(0x1000..0x2000) => "low integrity",
+        Some(0x2000..0x3000) => "medium integrity",
+        Some(0x3000..0x4000) => "high integrity",
+        Some(_) => "system integrity",
+        None => "unknown integrity",
+    };
+    let elevated = match security::is_elevated() {
+        true => "elevated",
+        false => "not elevated",
+    };
+    let says = format!("{user}, {elevated}, {level}");
+    if security::integrity().is_some_and(|level| level < 0x2000) {
+        let advice = "it cannot write what programs of medium integrity made";
+        return Finding::new(topic, Health::Limited, says).advise(advice);
+    }
+    Finding::new(topic, Health::Good, says)
+}
+
+fn session() -> Finding {
+    match security::session() {
+        0 => Finding::new("session", Health::Good, "0, that of the services")
+            .advise("desktop programs find what is in Global\\ only"),
+        session => Finding::new("session", Health::Good, session.to_string()),
+    }
+}
+
+fn global() -> Finding {
+    let topic = "SeCreateGlobalPrivilege";
+    if security::may_create_global() {
+        Finding::new(
+            topic,
+            Health::Good,
+            "is there: sections can be made in Global\\",
+        )
+    } else {
+        Finding::new(
+            topic,
+            Health::Limited,
+            "is missing: no sections in Global\\",
+        )
+        .advise("run elevated or as a service; opening one needs no privilege")
+    }
+}
+
+fn locked_memory() -> Finding {
+    let topic = "SeLockMemoryPrivilege";
+    if security::has_privilege("SeLockMemoryPrivilege") == Some(true) {
+        Finding::new(
+            topic,
+            Health::Good,
+            "is there: memory can be locked in large pages",
+        )
+    } else {
+        Finding::new(
+            topic,
+            Health::Good,
+            "is missing: no large pages, which shmkit does not use",
+        )
+    }
+}
+
+fn holders() -> Finding {
+    let topic = "who holds an object";
+    match nt::all_handles() {
+        Some(_) => Finding::new(topic, Health::Good, "can be told"),
+        None => Finding::new(topic, Health::Limited, "the system does not tell")
+            .advise("run outside the sandbox"),
+    }
+}

@@ -1,0 +1,216 @@
+//! One process for good: a handle, opened once its start time was compared, which
+//! pins its number. Or, where the process may not be opened, a mutex of its.
+
+use super::call::{self, Woken};
+use super::code::explain;
+use super::{RawObject, nt};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, deadline};
+use crate::sync::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
+use std::time::Duration;
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER};
+use windows_sys::Win32::System::Threading::{
+    PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+};
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    watched: Watched,
+    pid: u32,
+}
+
+#[derive(Debug)]
+enum Watched {
+    Process(OwnedHandle),
+    /// Held by a thread of the process as long as it lives.
+    Liveness(Liveness),
+    /// Nothing: it had ended before it was watched.
+    Ended,
+}
+
+/// A mutex whose owner is watched.
+#[derive(Debug)]
+struct Liveness {
+    mutex: OwnedHandle,
+    /// Who has it, where that is told. A watcher that finds it free has it for a
+    /// moment, and is not taken for its owner.
+    owner: Option<u32>,
+    /// It does not live again.
+    ended: AtomicBool,
+}
+
+impl Process {
+    /// The process whose thread has this mutex for life.
+    pub(super) fn of_liveness(mutex: OwnedHandle) -> Process {
+        let watched = Watched::Liveness(Liveness {
+            owner: nt::mutex_owner(mutex.as_raw_handle()),
+            mutex,
+            ended: AtomicBool::new(false),
+        });
+        Process { watched, pid: 0 }
+    }
+
+    /// What is signaled when it ends; `None` where it had before it was watched.
+    pub(super) fn death(&self) -> Option<BorrowedHandle<'_>> {
+        match &self.watched {
+            Watched::Process(handle) => Some(handle.as_handle()),
+            Watched::Liveness(liveness) => Some(liveness.mutex.as_handle()),
+            Watched::Ended => None,
+        }
+    }
+
+    /// Whether a liveness mutex is known to have lost its owner, whoever has it now.
+    pub(super) fn is_orphan(&self) -> bool {
+        let Watched::Liveness(liveness) = &self.watched else {
+            return false;
+        };
+        let now = nt::mutex_owner(liveness.mutex.as_raw_handle());
+        if liveness.owner.is_some() && now != liveness.owner {
+            // Relaxed: it says nothing about other memory.
+            liveness.ended.store(true, Ordering::Relaxed);
+        }
+        liveness.ended.load(Ordering::Relaxed)
+    }
+
+    /// After a wait for the death: a liveness mutex is now this thread's.
+    pub(super) fn give_back(&self) {
+        if let Watched::Liveness(liveness) = &self.watched {
+            liveness.ended.store(true, Ordering::Relaxed);
+            let released = call::release_mutex(liveness.mutex.as_handle());
+            debug_assert!(released.is_ok(), "ReleaseMutex of our own: {released:?}");
+        }
+    }
+}
+
+fn open(pid: u32) -> Result<Option<OwnedHandle>> {
+    let rights = PROCESS_SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION;
+    match call::open_process(pid, rights) {
+        Ok(handle) if call::process_id(handle.as_handle()) != pid => Ok(None),
+        Ok(handle) => Ok(Some(handle)),
+        Err(ERROR_INVALID_PARAMETER) => Ok(None),
+        Err(ERROR_ACCESS_DENIED) => {
+            let meaning = "it is alive or not, and does not let this account watch it";
+            let kind = ErrorKind::AccessDenied;
+            Err(Error::new(kind, Operation::Watch, &subject(pid), meaning)
+                .with_code(ERROR_ACCESS_DENIED.cast_signed())
+                .with_advice("have it announce itself by a liveness mutex"))
+        }
+        Err(code) => Err(explain(Operation::Watch, &subject(pid), code)),
+    }
+}
+
+/// "A process object's state is signaled when the process terminates"; that it can be
+/// opened says nothing, as long as anybody has a handle of it.
+fn is_alive(process: &OwnedHandle) -> bool {
+    let now = deadline(Some(Duration::ZERO));
+    call::wait(&[process.as_handle()], now) == Ok(Woken::TimedOut)
+}
+
+impl ProcessBackend for Process {
+    fn current() -> Result<ProcessIdentity> {
+        let pid = std::process::id();
+        let start = call::start_time(None)
+            .map_err(|code| explain(Operation::Watch, &subject(pid), code))?;
+        let space = 0;
+        Ok(ProcessIdentity { pid, space, start })
+    }
+
+    fn identify(pid: u32) -> Result<ProcessIdentity> {
+        let Some(handle) = open(pid)?.filter(is_alive) else {
+            let meaning = "there is no process of this number";
+            let kind = ErrorKind::NotFound;
+            let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
+            return Err(error.with_advice("it may have ended"));
+        };
+        let start = call::start_time(Some(handle.as_handle()))
+            .map_err(|code| explain(Operation::Watch, &subject(pid), code))?;
+        let space = 0;
+        Ok(ProcessIdentity { pid, space, start })
+    }
+
+    fn watch(identity: ProcessIdentity) -> Result<Process> {
+        let pid = identity.pid;
+        let same =
+            |handle: &OwnedHandle| call::start_time(Some(handle.as_handle())) == Ok(identity.start);
+        let watched = match open(pid)?.filter(same).filter(is_alive) {
+            Some(handle) => Watched::Process(handle),
+            None => Watched::Ended,
+        };
+        Ok(Process { watched, pid })
+    }
+
+    fn raw(&self) -> Option<RawObject> {
+        self.death().map(|handle| handle.as_raw_handle())
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
+        let Some(death) = self.death().filter(|_| !self.is_orphan()) else {
+            return Ok(true);
+        };
+        let woken = call::wait(&[death], deadline(timeout))
+            .map_err(|code| explain(Operation::Wait, &subject(self.pid), code))?;
+        if woken == Woken::TimedOut {
+            return Ok(self.is_orphan());
+        }
+        self.give_back();
+        Ok(true)
+    }
+}
+
+fn subject(pid: u32) -> String {
+    match pid {
+        0 => "a process by its liveness mutex".to_string(),
+        pid => format!("process {pid}"),
+    }
+}
+
+/// The processes that have a handle of an object. There is no call that tells; so
+/// every handle of the same type is looked at.
+pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
+    let unsupported = || {
+        let meaning = "the system does not tell who has which handle";
+        Error::new(
+            ErrorKind::Unsupported,
+            Operation::Inspect,
+            &"the holders",
+            meaning,
+        )
+    };
+    let all = nt::all_handles().ok_or_else(unsupported)?;
+    let me = std::process::id() as usize;
+    let ours = all
+        .iter()
+        .find(|entry| entry.process == me && entry.handle == raw as usize)
+        .ok_or_else(unsupported)?;
+    let mut by_process: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for entry in all.iter().filter(|entry| entry.kind == ours.kind) {
+        by_process
+            .entry(entry.process)
+            .or_default()
+            .push(entry.handle);
+    }
+    let mut holders = Holders {
+        found: Vec::new(),
+        hidden: 0,
+    };
+    for (pid, handles) in by_process {
+        let rights = PROCESS_DUP_HANDLE | PROCESS_QUERY_LIMITED_INFORMATION;
+        let Ok(process) = call::open_process(pid as u32, rights) else {
+            holders.hidden += 1;
+            continue;
+        };
+        let same = |handle: &usize| {
+            call::duplicate(process.as_handle(), *handle)
+                .is_some_and(|copy| nt::same_object(copy.as_raw_handle(), raw))
+        };
+        if handles.iter().any(same) {
+            holders.found.push(Holder {
+                pid: pid as u32,
+                image: call::image(process.as_handle()),
+            });
+        }
+    }
+    Ok(holders)
+}
