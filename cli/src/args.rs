@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::text::Encoding;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use shmkit::Kind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,22 +96,60 @@ pub struct Consume {
     pub json: bool,
 }
 
-/// List the named sections in reach: of this session and of the whole machine.
+/// List the named sections, events or mutexes in reach: of this session and of the
+/// whole machine.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  shmkit list\n  shmkit list 'Global\\*' --json")]
+#[command(
+    after_help = "Examples:\n  shmkit list\n  shmkit list 'Global\\*' --json\n  shmkit list --kind all"
+)]
 pub struct List {
     /// Only names that contain this, or match it (with or without prefix) where it has a * or ?.
     pub pattern: Option<String>,
+    /// What to list.
+    #[arg(long, value_enum, default_value = "section")]
+    pub kind: Wanted,
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Show all that is known about a section.
+/// What to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// Memory.
+    Section,
+    /// What can be waited for.
+    Event,
+    /// What one thread has at a time.
+    Mutex,
+    /// Everything that shares the names.
+    All,
+}
+
+impl Wanted {
+    /// The kind it stands for; `None` for all of them.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Wanted::Section => Some(Kind::Section),
+            Wanted::Event => Some(Kind::Event),
+            Wanted::Mutex => Some(Kind::Mutex),
+            Wanted::All => None,
+        }
+    }
+}
+
+/// Show all that is known about a section, an event or a mutex.
+///
+/// Companions are other objects whose names look related, whatever stands before the
+/// backslash: one begins with the other (Foo, FooMutex), one is the other with a word
+/// and a . _ - or ~ in front (Access_Foo), or they differ in the word behind the last
+/// of these only (Foo.event, Foo.mutex). A word begins with a letter.
+///
+/// Holders are the processes that keep the object alive, this one left out.
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  shmkit show 'Global\\MyFileMappingObject'")]
 pub struct Show {
-    /// The section to open.
+    /// The object to look at.
     pub name: String,
     /// Print a JSON object.
     #[arg(long)]

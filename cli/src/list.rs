@@ -1,29 +1,37 @@
-//! `list`: the named sections in reach.
+//! `list`: the named objects in reach.
 
-use crate::args::List;
-use crate::{Failure, Outcome, output};
+use crate::args::{List, Wanted};
+use crate::{Failure, Outcome, object, output};
 use serde_json::json;
-use shmkit::Listed;
+use shmkit::{Kind, Listed};
 use wildmatch::WildMatch;
 
 pub fn run(args: &List) -> Outcome {
     let mut found = shmkit::list()?;
+    found.retain(|listed| args.kind.kind().is_none_or(|kind| listed.kind == kind));
     if let Some(pattern) = &args.pattern {
         found.retain(|listed| matches(&listed.name, pattern));
     }
+    let what = args.kind.kind().map_or("object", object::word);
     if args.json {
         let rows = found.iter().map(|listed| {
-            json!({ "name": listed.name, "kernel_len": listed.len, "owner": listed.owner })
+            json!({
+                "name": listed.name,
+                "kind": object::word(listed.kind),
+                "kernel_len": listed.len,
+                "owner": listed.owner,
+            })
         });
         output::json(&rows.collect())?;
     } else if !found.is_empty() {
-        output::line(&table(&found))?;
+        output::line(&table(&found, args.kind))?;
     } else if args.pattern.is_none() {
-        output::remark("no named section is in reach");
+        output::remark(&format!("no named {what} is in reach"));
     }
     match &args.pattern {
         Some(pattern) if found.is_empty() => Err(Failure::Absent(format!(
-            "no named section in reach matches {pattern}"
+            "no named {what} in reach matches {}",
+            output::name(pattern)
         ))),
         _ => Ok(()),
     }
@@ -40,21 +48,50 @@ fn matches(name: &str, pattern: &str) -> bool {
 }
 
 /// The name comes last: it is the one column without a limit.
-fn table(found: &[Listed]) -> String {
-    let size = |l: &Listed| l.len.map_or("?".to_string(), |n| n.to_string());
-    let owner = |l: &Listed| output::name(l.owner.as_deref().unwrap_or("?"));
-    let width = |cells: Vec<String>, title: &str| {
-        let widest = cells.iter().map(|cell| cell.chars().count()).max();
-        widest.unwrap_or(0).max(title.len())
+fn table(found: &[Listed], wanted: Wanted) -> String {
+    let mut columns = Vec::new();
+    if wanted == Wanted::All {
+        let kinds = found.iter().map(|l| object::word(l.kind).to_string());
+        columns.push(aligned("KIND", kinds.collect(), false));
+    }
+    if matches!(wanted, Wanted::All | Wanted::Section) {
+        columns.push(aligned("SIZE", found.iter().map(size).collect(), true));
+    }
+    let owners = found
+        .iter()
+        .map(|l| output::name(l.owner.as_deref().unwrap_or("?")));
+    columns.push(aligned("OWNER", owners.collect(), false));
+    let names = found.iter().map(|l| output::name(&l.name));
+    columns.push([vec!["NAME".to_string()], names.collect()].concat());
+    let row = |n: usize| {
+        let cells = columns.iter().map(|column| column[n].as_str());
+        cells.collect::<Vec<_>>().join("  ")
     };
-    let sizes = width(found.iter().map(size).collect(), "SIZE");
-    let owners = width(found.iter().map(owner).collect(), "OWNER");
-    let mut lines = vec![format!("{:>sizes$}  {:owners$}  NAME", "SIZE", "OWNER")];
-    lines.extend(found.iter().map(|l| {
-        let name = output::name(&l.name);
-        format!("{:>sizes$}  {:owners$}  {name}", size(l), owner(l))
-    }));
-    lines.join("\n")
+    (0..=found.len()).map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// Of what is no section there is none to tell.
+fn size(listed: &Listed) -> String {
+    match listed.len {
+        Some(len) => len.to_string(),
+        None if listed.kind == Kind::Section => "?".to_string(),
+        None => "-".to_string(),
+    }
+}
+
+/// A column under its title, all cells of one width.
+fn aligned(title: &str, mut cells: Vec<String>, right: bool) -> Vec<String> {
+    cells.insert(0, title.to_string());
+    let width = cells
+        .iter()
+        .map(|cell| cell.chars().count())
+        .max()
+        .unwrap_or(0);
+    let pad = |cell: &String| match right {
+        true => format!("{cell:>width$}"),
+        false => format!("{cell:width$}"),
+    };
+    cells.iter().map(pad).collect()
 }
 
 #[cfg(test)]

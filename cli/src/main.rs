@@ -5,11 +5,14 @@
 //! 2 anything else.
 
 mod args;
+mod companions;
 mod consume;
 mod demo;
 mod dump;
+mod facts;
 mod hold;
 mod list;
+mod object;
 mod open;
 mod output;
 mod platform;

@@ -1,0 +1,83 @@
+//! Which names look as if they belonged together.
+
+use shmkit::{Listed, Name};
+
+/// What stands between the words of a name.
+const BETWEEN: [char; 4] = ['.', '_', '-', '~'];
+
+/// The listed objects that belong to `name`, without itself.
+pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
+    let is_itself = |other: &Listed| {
+        Name::new(&other.name).is_ok_and(|n| n.base() == name.base() && n.scope() == name.scope())
+    };
+    let base = name.base();
+    listed
+        .into_iter()
+        .filter(|other| !is_itself(other) && related(base, base_of(&other.name)))
+        .collect()
+}
+
+/// What a listed name has behind its scope. It may break the rules for names, so
+/// `Name` cannot say.
+fn base_of(name: &str) -> &str {
+    name.split_once('\\').map_or(name, |(_, base)| base)
+}
+
+fn related(a: &str, b: &str) -> bool {
+    // A POSIX object's name begins with a slash.
+    let (a, b) = (a.trim_start_matches('/'), b.trim_start_matches('/'));
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short.is_empty() {
+        return false;
+    }
+    let stems = stem(a).zip(stem(b));
+    long.starts_with(short)
+        || long.strip_suffix(short).is_some_and(is_front)
+        || stems.is_some_and(|(a, b)| a == b)
+}
+
+/// Whether this is a word, and what stands between words behind it.
+fn is_front(text: &str) -> bool {
+    text.strip_suffix(BETWEEN).is_some_and(is_word)
+}
+
+/// What stands in front of the last word.
+fn stem(base: &str) -> Option<&str> {
+    let (stem, word) = base.rsplit_once(BETWEEN)?;
+    (!stem.is_empty() && is_word(word)).then_some(stem)
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(char::is_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn companions_share_a_stem() {
+        for (a, b) in [
+            ("Foo", "FooMutex"),
+            ("Foo", "Foo_Event"),
+            ("Foo", "Access_Foo"),
+            ("Foo.event", "Foo.mutex"),
+            ("a-b~Event", "a-b~Mutex"),
+            ("Foo", "Foo"),
+            ("/foo", "foo.lock"),
+        ] {
+            assert!(related(a, b) && related(b, a), "{a} {b}");
+        }
+        for (a, b) in [
+            ("Foo", "foo_Event"),
+            ("Foo", "MyFoo"),
+            ("Foo", "Bar_"),
+            ("Foo-1", "Foo-2"),
+            ("FooEvent", "FooMutex"),
+            ("/", "Foo"),
+            ("_a", "_b"),
+        ] {
+            assert!(!related(a, b) && !related(b, a), "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What is known about an object at one moment, and how it reads.
+
+use crate::object::{self, Object};
+use crate::{companions, output};
+use serde_json::{Value, json};
+use shmkit::{Backing, Holders, Kind, Listed, Name, ObjectInfo, Reset, SectionInfo};
+
+/// What is known about an object; `None` where the system does not tell.
+pub struct Facts {
+    name: String,
+    kind: Kind,
+    about: About,
+    object: ObjectInfo,
+    companions: Option<Vec<Listed>>,
+    /// Without this process.
+    holders: Option<Holders>,
+}
+
+/// What only its kind has.
+enum About {
+    Section(SectionInfo),
+    Event {
+        reset: Option<Reset>,
+        signaled: Option<bool>,
+    },
+    Mutex {
+        taken_by: Option<u32>,
+    },
+}
+
+impl Facts {
+    pub fn of(name: &str, object: &Object) -> shmkit::Result<Facts> {
+        let about = match object {
+            Object::Section(section) => About::Section(section.info()?),
+            Object::Event(event) => About::Event {
+                reset: event.reset_mode(),
+                signaled: event.is_set(),
+            },
+            Object::Mutex(mutex) => About::Mutex {
+                taken_by: mutex.owner(),
+            },
+        };
+        let full = Name::new(name)?;
+        let listed = shmkit::list().ok();
+        let mut holders = shmkit::holders(object.as_raw()).ok();
+        if let Some(holders) = &mut holders {
+            let me = std::process::id();
+            holders.found.retain(|holder| holder.pid != me);
+        }
+        Ok(Facts {
+            name: name.to_string(),
+            kind: object.kind(),
+            about,
+            object: object.info()?,
+            companions: listed.map(|listed| companions::of(&full, listed)),
+            holders,
+        })
+    }
+
+    pub fn json(&self) -> Value {
+        let mut json = json!({
+            "name": self.name,
+            "kind": object::word(self.kind),
+            "owner": self.object.owner,
+            "access": self.object.access,
+            "grants": self.object.grants.iter()
+                .map(|grant| json!({ "who": grant.who, "may": grant.may }))
+                .collect::<Vec<_>>(),
+            "path": self.object.path,
+            "companions": self.companions.as_ref().map(|all| all.iter()
+                .map(|one| json!({ "name": one.name, "kind": object::word(one.kind) }))
+                .collect::<Vec<_>>()),
+            "holders": self.holders.as_ref().map(|holders| holders.found.iter()
+                .map(|holder| json!({ "pid": holder.pid, "image": holder.image }))
+                .collect::<Vec<_>>()),
+            "hidden": self.holders.as_ref().map(|holders| holders.hidden),
+        });
+        match &self.about {
+            About::Section(info) => {
+                json["kernel_len"] = info.kernel_len.into();
+                json["reserved"] = info.reserved.into();
+                json["backing"] = info.backing.map(backing).into();
+                json["attributes"] = info.attributes.clone().into();
+            }
+            About::Event { reset, signaled } => {
+                json["reset"] = reset.map(reset_word).into();
+                json["signaled"] = (*signaled).into();
+            }
+            About::Mutex { taken_by } => json["taken_by"] = (*taken_by).into(),
+        }
+        json
+    }
+
+    /// A line for each fact: its title, and what there is to say.
+    pub fn lines(&self) -> Vec<String> {
+        let mut table = Table::default();
+        table.row("name", &self.name);
+        table.row("kind", object::word(self.kind));
+        match &self.about {
+            About::Section(info) => {
+                table.row("size", &output::bytes(info.kernel_len));
+                table.row("memory", memory(info.reserved));
+                table.row("lives in", lives_in(info.backing));
+                table.maybe("attributes", info.attributes.as_deref());
+            }
+            About::Event { reset, signaled } => {
+                table.maybe("reset", reset.map(reset_words));
+                table.maybe(
+                    "state",
+                    signaled.map(|on| if on { "signaled" } else { "not signaled" }),
+                );
+            }
+            About::Mutex { taken_by } => {
+                let taken = taken_by.map(|pid| format!("taken by process {pid}"));
+                table.row("state", taken.as_deref().unwrap_or("free"));
+            }
+        }
+        table.maybe("owner", self.object.owner.as_deref());
+        table.maybe("access", self.object.access.as_deref());
+        let grants = self.object.grants.iter();
+        table.rows(
+            "grants",
+            grants.map(|g| format!("{}: {}", g.who, g.may)),
+            UNKNOWN,
+        );
+        table.maybe("path", self.object.path.as_deref());
+        self.others(&mut table);
+        table.lines
+    }
+
+    /// The other objects, and the other processes.
+    fn others(&self, table: &mut Table) {
+        match &self.companions {
+            Some(all) => {
+                let words = |one: &Listed| format!("{}, {}", one.name, object::noun(one.kind));
+                table.rows("companions", all.iter().map(words), "none");
+            }
+            None => table.row("companions", UNKNOWN),
+        }
+        let Some(holders) = &self.holders else {
+            return table.row("holders", UNKNOWN);
+        };
+        let found = holders.found.iter().map(|holder| match &holder.image {
+            Some(image) => format!("process {}, {image}", holder.pid),
+            None => format!("process {}", holder.pid),
+        });
+        let hidden = match holders.hidden {
+            0 => None,
+            1 => Some("1 process may not be looked into".to_string()),
+            n => Some(format!("{n} processes may not be looked into")),
+        };
+        table.rows("holders", found.chain(hidden), "no other process");
+    }
+}
+
+const UNKNOWN: &str = "the system does not tell";
+
+/// Lines with a title each.
+#[derive(Default)]
+struct Table {
+    lines: Vec<String>,
+}
+
+impl Table {
+    fn row(&mut self, title: &str, value: &str) {
+        self.lines
+            .push(format!("{title:<10} {}", output::name(value)));
+    }
+
+    fn maybe(&mut self, title: &str, value: Option<&str>) {
+        self.row(title, value.unwrap_or(UNKNOWN));
+    }
+
+    /// A line for each value, under one title; where there is none, this word.
+    fn rows(&mut self, title: &str, values: impl Iterator<Item = String>, none: &str) {
+        let before = self.lines.len();
+        for value in values {
+            let title = if self.lines.len() == before {
+                title
+            } else {
+                ""
+            };
+            self.row(title, &value);
+        }
+        if self.lines.len() == before {
+            self.row(title, none);
+        }
+    }
+}
+
+fn memory(reserved: Option<bool>) -> &'static str {
+    match reserved {
+        Some(true) => "reserved, committed in parts",
+        Some(false) => "committed",
+        None => UNKNOWN,
+    }
+}
+
+fn backing(backing: Backing) -> &'static str {
+    match backing {
+        Backing::Memory => "memory",
+        Backing::File => "file",
+        Backing::Image => "image",
+        Backing::Posix => "posix",
+        _ => "other",
+    }
+}
+
+fn lives_in(backing: Option<Backing>) -> &'static str {
+    match backing {
+        Some(Backing::Memory) => "memory, gone with its last holder",
+        Some(Backing::File) => "a file, which stays",
+        Some(Backing::Image) => "an executable image",
+        Some(Backing::Posix) => "memory, under a POSIX name that stays until it is unlinked",
+        _ => UNKNOWN,
+    }
+}
+
+fn reset_word(reset: Reset) -> &'static str {
+    match reset {
+        Reset::Auto => "auto",
+        Reset::Manual => "manual",
+    }
+}
+
+fn reset_words(reset: Reset) -> &'static str {
+    match reset {
+        Reset::Auto => "auto-reset: a signal ends one wait",
+        Reset::Manual => "manual-reset: a signal ends all waits until it is reset",
+    }
+}

@@ -1,0 +1,75 @@
+//! An object of whatever kind a name stands for.
+
+use shmkit::{Error, ErrorKind, Event, Kind, Mutex, ObjectInfo, RawObject, Section};
+
+/// An object that was opened to be looked at.
+#[derive(Debug)]
+pub enum Object {
+    Section(Section),
+    Event(Event),
+    Mutex(Mutex),
+}
+
+impl Object {
+    /// Opens a name. Where it is of none of the three kinds, the error is that of a
+    /// section.
+    pub fn open(name: &str) -> shmkit::Result<Object> {
+        let is_other = |error: &Error| error.kind() == ErrorKind::WrongKind;
+        let no_section = match Section::open(name) {
+            Err(error) if is_other(&error) => error,
+            opened => return opened.map(Object::Section),
+        };
+        match Event::open(name) {
+            Err(error) if is_other(&error) => {}
+            opened => return opened.map(Object::Event),
+        }
+        match Mutex::open(name) {
+            Err(error) if is_other(&error) => Err(no_section),
+            opened => opened.map(Object::Mutex),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::Section(_) => Kind::Section,
+            Object::Event(_) => Kind::Event,
+            Object::Mutex(_) => Kind::Mutex,
+        }
+    }
+
+    pub fn as_raw(&self) -> RawObject {
+        match self {
+            Object::Section(section) => section.as_raw(),
+            Object::Event(event) => event.as_raw(),
+            Object::Mutex(mutex) => mutex.as_raw(),
+        }
+    }
+
+    pub fn info(&self) -> shmkit::Result<ObjectInfo> {
+        Ok(match self {
+            Object::Section(section) => section.info()?.object,
+            Object::Event(event) => event.info(),
+            Object::Mutex(mutex) => mutex.info(),
+        })
+    }
+}
+
+/// A kind in one word, also for programs.
+pub fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Section => "section",
+        Kind::Event => "event",
+        Kind::Mutex => "mutex",
+        _ => "other",
+    }
+}
+
+/// A kind in a sentence.
+pub fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Section => "a section",
+        Kind::Event => "an event",
+        Kind::Mutex => "a mutex",
+        _ => "something else",
+    }
+}
