@@ -1,8 +1,9 @@
 //! The command line.
 
 use crate::text::Encoding;
+use crate::values::{self, Hex, bytes, seconds};
 use clap::{Parser, Subcommand, ValueEnum};
-use shmkit::Kind;
+use shmkit::{Access, Kind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,11 @@ pub enum Command {
     List(List),
     Show(Show),
     Dump(Dump),
+    Write(Write),
+    Signal(Signal),
+    Wait(Wait),
+    Hold(Hold),
+    Clean(Clean),
     /// Watch a server and two consumers exchange messages (a few seconds).
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo,
@@ -43,10 +49,11 @@ pub enum Command {
 ///
 /// This is the classic message server: the text stands at offset 0 and ends with
 /// a NUL. It holds the section until a key is pressed on the terminal, until
-/// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. Then it is gone.
+/// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. Then it is gone, and
+/// so are the event and the mutex that may stand beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Example:\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'"
+    after_help = "Examples:\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --access users-read-only"
 )]
 pub struct Serve {
     /// Serve bare memory, as the classic recipe does (the only kind so far).
@@ -65,6 +72,19 @@ pub struct Serve {
     /// Load this file instead of a text.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "encoding"])]
     pub file: Option<PathBuf>,
+    /// Who may use what is created: same-user, users-read-only, interactive-read-only, or
+    /// sddl:… (Windows).
+    #[arg(long, value_name = "PRESET", default_value_t)]
+    pub access: Access,
+    /// Create an event beside the section, and set it once when the text or file is there.
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// The event stays signaled until it is reset, and does not go to one waiter.
+    #[arg(long, requires = "event")]
+    pub manual_reset: bool,
+    /// Create a mutex beside the section.
+    #[arg(long, value_name = "NAME")]
+    pub mutex: Option<String>,
     /// End after this many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
@@ -180,33 +200,110 @@ pub struct Dump {
     pub json: bool,
 }
 
-/// Decimal or 0x, with K, M, G or T for powers of 1024.
-fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.to_ascii_uppercase().strip_suffix(['K', 'M', 'G', 'T']) {
-        Some(_) if text.starts_with("0x") => (text, 0),
-        Some(digits) => {
-            let unit = "KMGT".find(text.to_ascii_uppercase().chars().last().unwrap_or('K'));
-            (&text[..digits.len()], 10 * (unit.unwrap_or(0) as u32 + 1))
-        }
-        None => (text, 0),
-    };
-    let number = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => digits.parse(),
-    };
-    number
-        .ok()
-        .and_then(|n| n.checked_mul(1 << shift))
-        .ok_or_else(|| {
-            "write a number of bytes below 2^64, such as 4096, 64K, 1M or 0x1000".to_string()
-        })
+/// Write a number, bytes, a text or a file into a section that exists.
+///
+/// Numbers are written in little-endian order; those that are aligned to their own
+/// size arrive whole, by one atomic store. Everything else is copied, and a reader may
+/// see half of it.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Examples:\n  shmkit write Prices --offset 8 --f64 101.5\n  shmkit write 'Global\\MyFileMappingObject' --offset 0 --text 'Another message.'"
+)]
+pub struct Write {
+    /// The section to open; never created.
+    pub name: String,
+    /// The first byte to write: 4096, 64K, 0x1000.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub offset: u64,
+    #[command(flatten)]
+    pub what: Written,
+    /// How the text is written [default: utf16].
+    #[arg(long, value_enum, conflicts_with_all = ["u32", "u64", "f32", "f64", "hex", "file"])]
+    pub encoding: Option<Encoding>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "write a number of seconds, such as 20 or 0.5".to_string())
+/// One of the things that can be written.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Written {
+    /// A whole number of 4 bytes, decimal or 0x.
+    #[arg(long, value_name = "NUMBER", value_parser = values::u32)]
+    pub u32: Option<u32>,
+    /// A whole number of 8 bytes, decimal or 0x.
+    #[arg(long, value_name = "NUMBER", value_parser = values::u64)]
+    pub u64: Option<u64>,
+    /// A floating-point number of 4 bytes.
+    #[arg(long, value_name = "NUMBER", value_parser = values::f32, allow_negative_numbers = true)]
+    pub f32: Option<f32>,
+    /// A floating-point number of 8 bytes.
+    #[arg(long, value_name = "NUMBER", value_parser = values::f64, allow_negative_numbers = true)]
+    pub f64: Option<f64>,
+    /// Bytes, two hexadecimal digits each.
+    #[arg(long, value_name = "DIGITS")]
+    pub hex: Option<Hex>,
+    /// A text, with a NUL behind it.
+    #[arg(long)]
+    pub text: Option<String>,
+    /// The content of a file.
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+}
+
+/// Set an event, or reset it.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  shmkit signal PricesChanged\n  shmkit signal Pause --reset")]
+pub struct Signal {
+    /// The event to open.
+    pub name: String,
+    /// Take the signal away instead.
+    #[arg(long)]
+    pub reset: bool,
+}
+
+/// Wait for an event, a mutex, or a section to appear.
+///
+/// An event is waited for until it is signaled; where it is an auto-reset event, this
+/// takes the signal. A mutex is waited for until it can be taken, and given back at
+/// once. Of a section it is enough that it exists. Where there is nothing of this name
+/// yet, it is waited for too. An event or mutex is kept alive by the wait.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Example:\n  shmkit wait PricesChanged --timeout 5 && shmkit consume Prices"
+)]
+pub struct Wait {
+    /// What to wait for.
+    pub name: String,
+    /// Give up after this many seconds, with exit code 1 [default: never].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Keep a section, an event or a mutex alive.
+///
+/// It opens what exists, and holds it until a key is pressed on the terminal, until
+/// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. A mutex is not taken.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  shmkit hold 'Global\\MyFileMappingObject' --for 60")]
+pub struct Hold {
+    /// What to hold.
+    pub name: String,
+    /// End after this many seconds.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Print one JSON object when it is held.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Remove the files that killed programs of this user left, and print their names.
+///
+/// They are in nobody's way; creating removes them too. On Windows none are ever left.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  shmkit clean")]
+pub struct Clean {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]
@@ -227,35 +324,6 @@ mod tests {
         {
             let help = command.clone().render_long_help().to_string();
             assert!(help.contains("Example"), "{}", command.get_name());
-        }
-    }
-
-    #[test]
-    fn sizes_are_read_with_units() {
-        for (text, want) in [
-            ("0", Some(0)),
-            ("4096", Some(4096)),
-            ("64K", Some(64 << 10)),
-            ("1m", Some(1 << 20)),
-            ("2G", Some(2 << 30)),
-            ("5T", Some(5 << 40)),
-            ("0x1000", Some(0x1000)),
-            ("0xK", None),
-            ("K", None),
-            ("-1", None),
-            ("", None),
-            ("99999999999T", None),
-            ("é", None),
-        ] {
-            assert_eq!(bytes(text).ok(), want, "{text}");
-        }
-    }
-
-    #[test]
-    fn seconds_are_read_with_fractions() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["-1", "x", "inf", "NaN", ""] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -31,13 +31,7 @@ const GOODBYE: &str = "goodbye";
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub fn run() -> Outcome {
-    let (tell, told) = std::sync::mpsc::channel();
-    platform::on_end(tell).map_err(Failure::Other)?;
-    std::thread::spawn(move || {
-        if told.recv().is_ok() {
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        }
-    });
+    platform::on_end(|_| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(Failure::Other)?;
     let name = format!("Local\\shmkit-demo-{}", std::process::id());
     output::line("A message server and two consumers: three processes, one named section.\n")?;
     let mut server = Server::start(&name)?;

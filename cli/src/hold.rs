@@ -1,87 +1,34 @@
-//! Holding on until somebody says it is enough.
+//! `hold`: keeps an object alive.
 
-use crate::platform;
-use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
-use std::io::IsTerminal;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use crate::args::Hold;
+use crate::ends::Ends;
+use crate::object::{self, Object};
+use crate::{Failure, Outcome, open, output};
+use serde_json::json;
 
-/// Ends a wait: a signal, a key, or the time.
-#[derive(Debug)]
-pub struct Ends {
-    reasons: Receiver<&'static str>,
-    tell: Sender<&'static str>,
-    keys: bool,
+pub fn run(args: &Hold) -> Outcome {
+    // Before the object is held, so that no signal finds it without a caretaker.
+    let ends = Ends::watch().map_err(Failure::Other)?;
+    let object = open::any(&args.name)?;
+    output::announce(|| say(args, &object, &ends))?;
+    let reason = ends.wait(args.duration);
+    drop(object);
+    output::remark(&format!("{} let go: {reason}", output::name(&args.name)));
+    Ok(())
 }
 
-impl Ends {
-    /// From now on signals end the wait and not the program, which so gets to
-    /// clean up.
-    pub fn watch() -> Result<Ends, String> {
-        let (tell, reasons) = channel();
-        platform::on_end(tell.clone())?;
-        Ok(Ends {
-            reasons,
-            tell,
-            keys: std::io::stdin().is_terminal() && platform::in_foreground(),
-        })
+fn say(args: &Hold, object: &Object, ends: &Ends) -> std::io::Result<()> {
+    if args.json {
+        return output::json(&json!({
+            "name": args.name,
+            "kind": object::word(object.kind()),
+            "pid": std::process::id(),
+        }));
     }
-
-    /// Whether a key ends the wait: only one pressed on a terminal. Neither the
-    /// end of a pipe nor its bytes do, so a server can run without a terminal.
-    pub fn takes_keys(&self) -> bool {
-        self.keys
-    }
-
-    /// Waits, and says why it ended.
-    pub fn wait(self, limit: Option<Duration>) -> &'static str {
-        let _raw = self.keys.then(|| RawMode::enter(self.tell.clone()));
-        let reason = match limit {
-            // A limit too far away to be computed is none.
-            Some(limit) => match self.reasons.recv_timeout(limit.min(FAR)) {
-                Err(RecvTimeoutError::Timeout) => return "the time is up",
-                reason => reason.ok(),
-            },
-            None => self.reasons.recv().ok(),
-        };
-        reason.unwrap_or("nobody is left to end it")
-    }
-}
-
-/// A hundred years.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// Single keys instead of lines, until it is dropped.
-struct RawMode;
-
-impl RawMode {
-    fn enter(tell: Sender<&'static str>) -> RawMode {
-        // Without raw mode a key needs Enter behind it; that will do.
-        let _ = enable_raw_mode();
-        std::thread::spawn(move || {
-            while let Ok(event) = read() {
-                let Event::Key(key) = event else { continue };
-                if key.kind != KeyEventKind::Press {
-                    continue;
-                }
-                // Without its terminal's help, Ctrl-C is a key like any other.
-                let interrupt =
-                    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-                let _ = tell.send(if interrupt {
-                    "Ctrl-C"
-                } else {
-                    "a key was pressed"
-                });
-                return;
-            }
-        });
-        RawMode
-    }
-}
-
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        let _ = disable_raw_mode();
-    }
+    output::line(&format!(
+        "holding {}, {}, {}",
+        output::name(&args.name),
+        object::noun(object.kind()),
+        ends.how(args.duration),
+    ))
 }

@@ -5,10 +5,13 @@
 //! 2 anything else.
 
 mod args;
+mod clean;
 mod companions;
 mod consume;
+mod content;
 mod demo;
 mod dump;
+mod ends;
 mod facts;
 mod hold;
 mod list;
@@ -18,7 +21,11 @@ mod output;
 mod platform;
 mod serve;
 mod show;
+mod signal;
 mod text;
+mod values;
+mod wait;
+mod write;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -76,6 +83,11 @@ fn main() -> ExitCode {
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Write(args) => write::run(&args),
+        Command::Signal(args) => signal::run(&args),
+        Command::Wait(args) => wait::run(&args),
+        Command::Hold(args) => hold::run(&args),
+        Command::Clean(args) => clean::run(&args),
         Command::Demo => demo::run(),
         Command::DemoConsumer { board, replies } => demo::consumer(&board, &replies),
     };

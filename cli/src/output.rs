@@ -15,6 +15,14 @@ pub fn line(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// What whoever reads it may do without: the program goes on where nobody reads.
+pub fn announce(print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+    match print() {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
 /// A JSON value on one line of standard output.
 pub fn json(value: &serde_json::Value) -> std::io::Result<()> {
     line(&json_text(value))

@@ -1,7 +1,6 @@
 //! The few things that only one system has.
 
 use encoding_rs::Encoding;
-use std::sync::mpsc::Sender;
 
 /// The code page of ANSI programs.
 #[cfg(windows)]
@@ -50,10 +49,10 @@ pub fn message_box(_title: &str, _text: &str) -> Result<(), String> {
     Err("message boxes are a thing of Windows; leave --message-box out".to_string())
 }
 
-/// Sends the name of each signal that asks this program to end. A signal that was
-/// ignored when it started (nohup) stays ignored.
+/// From now on tells the name of each signal that asks this program to end, and
+/// does not end it. A signal that was ignored when it started (nohup) stays ignored.
 #[cfg(unix)]
-pub fn on_end(tell: Sender<&'static str>) -> Result<(), String> {
+pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(), String> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let ignored = ignored_signals();
     let wanted = [SIGHUP, SIGINT, SIGTERM]
@@ -63,14 +62,11 @@ pub fn on_end(tell: Sender<&'static str>) -> Result<(), String> {
         .map_err(|e| format!("cannot watch signals: {e}"))?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let name = match signal {
+            tell(match signal {
                 SIGHUP => "SIGHUP",
                 SIGINT => "Ctrl-C",
                 _ => "SIGTERM",
-            };
-            if tell.send(name).is_err() {
-                return;
-            }
+            });
         }
     });
     Ok(())
@@ -87,13 +83,10 @@ fn ignored_signals() -> u64 {
         .unwrap_or(0)
 }
 
-/// Sends a word for each event that asks this program to end.
+/// From now on tells of each event that asks this program to end, which does not.
 #[cfg(windows)]
-pub fn on_end(tell: Sender<&'static str>) -> Result<(), String> {
-    ctrlc::set_handler(move || {
-        let _ = tell.send("Ctrl-C");
-    })
-    .map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
+pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(), String> {
+    ctrlc::set_handler(move || tell("Ctrl-C")).map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
 }
 
 /// Whether keys come to us: a job in the background that reads them is stopped.

@@ -1,13 +1,10 @@
 //! `serve --raw`: the classic message server.
 
 use crate::args::Serve;
-use crate::hold::Ends;
-use crate::{Failure, Outcome, output, text};
+use crate::ends::Ends;
+use crate::{Failure, Outcome, content, output};
 use serde_json::json;
-use shmkit::{Mapping, ReadWrite, Section};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::Path;
+use shmkit::{Event, Mapping, Mutex, ReadWrite, Reset, Section, SectionInfo};
 use std::sync::atomic::{Ordering, fence};
 
 /// What the classic recipe calls BUF_SIZE.
@@ -33,13 +30,20 @@ pub fn run(args: &Serve) -> Outcome {
     }
     // Before the section exists, so that no signal finds it without a caretaker.
     let ends = Ends::watch().map_err(Failure::Other)?;
-    let section = Section::create_new(&args.name, size)?;
+    // Before the section too: whoever finds that finds them.
+    let beside = Beside::create(args)?;
+    let section = Section::options()
+        .access(args.access.clone())
+        .create_new(&args.name, size)?;
     if !content.is_empty() {
         fill(&section.map_rw(..content.len() as u64)?, &content)?;
+        beside.event.as_ref().map_or(Ok(()), Event::set)?;
     }
-    announce(args, &section, &ends)?;
+    let info = section.info()?;
+    // A server serves on when nobody reads what it prints.
+    output::announce(|| say(args, &info, &ends))?;
     let reason = ends.wait(args.duration);
-    drop(section);
+    drop((section, beside));
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
 }
@@ -56,75 +60,54 @@ fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
 }
 
 fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
-    if let Some(file) = &args.file {
-        return load(file, args.size).map_err(|error| {
-            let why = format!("cannot load {}: {error}", file.display());
-            match error.kind() {
-                ErrorKind::NotFound => Failure::Absent(why),
-                _ => Failure::Other(why),
-            }
-        });
+    match (&args.file, &args.text) {
+        (Some(file), _) => content::of_file(file, args.size),
+        (None, Some(text)) => content::of_text(text, args.encoding),
+        (None, None) => Ok(Vec::new()),
     }
-    let Some(text) = &args.text else {
-        return Ok(Vec::new());
-    };
-    text::encode(text, args.encoding).ok_or_else(|| {
-        Failure::other(
-            "the ANSI code page lacks a character of the text; use --encoding utf16 or utf8",
-        )
-    })
 }
 
-/// At most one byte more than fits: what comes from a device need not end.
-fn load(path: &Path, size: Option<u64>) -> std::io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let mut content = Vec::new();
-    match size {
-        Some(size) => file
-            .take(size.saturating_add(1))
-            .read_to_end(&mut content)?,
-        None if !file.metadata()?.is_file() => {
-            return Err(std::io::Error::other(
-                "it is no ordinary file; say how much (--size)",
-            ));
-        }
-        None => (&file).read_to_end(&mut content)?,
-    };
-    if content.is_empty() && size.is_none() {
-        return Err(std::io::Error::other(
-            "it is empty; say how large the section is to be (--size)",
-        ));
-    }
-    Ok(content)
+/// What stands beside the section.
+struct Beside {
+    event: Option<Event>,
+    /// Held, and not used.
+    _mutex: Option<Mutex>,
 }
 
-fn announce(args: &Serve, section: &Section, ends: &Ends) -> Outcome {
-    let info = section.info()?;
-    let printed = if args.json {
-        output::json(&json!({
+impl Beside {
+    fn create(args: &Serve) -> shmkit::Result<Beside> {
+        let reset = match args.manual_reset {
+            true => Reset::Manual,
+            false => Reset::Auto,
+        };
+        let events = Event::options().access(args.access.clone());
+        let mutexes = Mutex::options().access(args.access.clone());
+        let event = args.event.as_ref().map(|n| events.create_new(n, reset));
+        let mutex = args.mutex.as_ref().map(|n| mutexes.create_new(n));
+        Ok(Beside {
+            event: event.transpose()?,
+            _mutex: mutex.transpose()?,
+        })
+    }
+}
+
+fn say(args: &Serve, info: &SectionInfo, ends: &Ends) -> std::io::Result<()> {
+    if args.json {
+        return output::json(&json!({
             "name": args.name,
             "requested_len": info.requested_len,
             "kernel_len": info.kernel_len,
             "pid": std::process::id(),
-        }))
-    } else {
-        let how_to_end = match (args.duration, ends.takes_keys()) {
-            (Some(time), true) => {
-                format!("for {} s, or until a key is pressed", time.as_secs_f64())
-            }
-            (Some(time), false) => format!("for {} s", time.as_secs_f64()),
-            (None, true) => "until a key is pressed".to_string(),
-            (None, false) => "until Ctrl-C or SIGTERM".to_string(),
-        };
-        output::line(&format!(
-            "serving {}, {}, {how_to_end}",
-            output::name(&args.name),
-            output::bytes(section.len()?),
-        ))
-    };
-    match printed {
-        // A server serves on when nobody reads what it prints.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => Ok(printed?),
+            "event": args.event,
+            "mutex": args.mutex,
+        }));
     }
+    let len = output::bytes(info.requested_len.unwrap_or(info.kernel_len));
+    let mut line = format!("serving {}, {len}", output::name(&args.name));
+    for (what, name) in [("event", &args.event), ("mutex", &args.mutex)] {
+        if let Some(name) = name {
+            line += &format!(", {what} {}", output::name(name));
+        }
+    }
+    output::line(&format!("{line}, {}", ends.how(args.duration)))
 }

@@ -1,0 +1,14 @@
+//! `signal`: sets or resets an event.
+
+use crate::args::Signal;
+use crate::{Outcome, open};
+use shmkit::Event;
+
+pub fn run(args: &Signal) -> Outcome {
+    let event = Event::open_rw(&args.name).map_err(|error| open::explain(&args.name, error))?;
+    match args.reset {
+        true => event.reset()?,
+        false => event.set()?,
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! How numbers are written on the command line.
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Bytes that were written in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hex(pub Vec<u8>);
+
+impl FromStr for Hex {
+    type Err = String;
+
+    /// Two digits a byte, and blanks wherever they help to read.
+    fn from_str(text: &str) -> Result<Hex, String> {
+        let digits: String = text.split_whitespace().collect();
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
+        bytes
+            .ok()
+            .filter(|bytes| !bytes.is_empty())
+            .map(Hex)
+            .ok_or_else(|| "write two hexadecimal digits a byte, such as 0f10ff".to_string())
+    }
+}
+
+/// Decimal or 0x, with K, M, G or T for powers of 1024.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.to_ascii_uppercase().strip_suffix(['K', 'M', 'G', 'T']) {
+        Some(_) if text.starts_with("0x") => (text, 0),
+        Some(digits) => {
+            let unit = "KMGT".find(text.to_ascii_uppercase().chars().last().unwrap_or('K'));
+            (&text[..digits.len()], 10 * (unit.unwrap_or(0) as u32 + 1))
+        }
+        None => (text, 0),
+    };
+    whole(digits)
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(|| {
+            "write a number of bytes below 2^64, such as 4096, 64K, 1M or 0x1000".to_string()
+        })
+}
+
+/// Decimal or 0x, in 32 bits.
+pub fn u32(text: &str) -> Result<u32, String> {
+    whole(text)
+        .and_then(|n| n.try_into().ok())
+        .ok_or_else(|| "write a whole number below 2^32, such as 42 or 0x2a".to_string())
+}
+
+/// Decimal or 0x, in 64 bits.
+pub fn u64(text: &str) -> Result<u64, String> {
+    whole(text).ok_or_else(|| "write a whole number below 2^64, such as 42 or 0x2a".to_string())
+}
+
+fn whole(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// A floating-point number of 4 bytes.
+pub fn f32(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|n: &f32| n.is_finite() || !has_digits(text))
+        .ok_or_else(|| "write a number below 3.4e38, such as 1.5 or -2e9, or inf".to_string())
+}
+
+/// A floating-point number of 8 bytes.
+pub fn f64(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|n: &f64| n.is_finite() || !has_digits(text))
+        .ok_or_else(|| "write a number below 1.7e308, such as 1.5 or -2e9, or inf".to_string())
+}
+
+/// Whether it is a number in digits, which is not meant to become an infinite one.
+fn has_digits(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit())
+}
+
+/// Seconds, with fractions.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "write a number of seconds, such as 20 or 0.5".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_units() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("64K", Some(64 << 10)),
+            ("1m", Some(1 << 20)),
+            ("2G", Some(2 << 30)),
+            ("5T", Some(5 << 40)),
+            ("0x1000", Some(0x1000)),
+            ("0xK", None),
+            ("K", None),
+            ("-1", None),
+            ("", None),
+            ("99999999999T", None),
+            ("é", None),
+        ] {
+            assert_eq!(bytes(text).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_read_with_fractions() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["-1", "x", "inf", "NaN", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal_and_fit() {
+        assert_eq!(u32("0xffffffff"), Ok(u32::MAX));
+        assert_eq!(u64("18446744073709551615"), Ok(u64::MAX));
+        for wrong in ["4294967296", "-1", "0x", "1.5", ""] {
+            assert!(u32(wrong).is_err(), "{wrong}");
+        }
+        assert!(u64("18446744073709551616").is_err());
+        assert_eq!((f32("-2.5"), f64("1e39")), (Ok(-2.5), Ok(1e39)));
+        assert_eq!(f64("-inf"), Ok(f64::NEG_INFINITY));
+        assert!(f32("1e39").is_err() && f64("1e309").is_err() && f64("").is_err());
+    }
+
+    #[test]
+    fn bytes_are_pairs_of_digits() {
+        assert_eq!("0aFF 00".parse(), Ok(Hex(vec![10, 255, 0])));
+        for wrong in ["", " ", "1", "0x10", "gg"] {
+            assert!(wrong.parse::<Hex>().is_err(), "{wrong}");
+        }
+    }
+}
