@@ -167,10 +167,17 @@ impl Wanted {
 ///
 /// Holders are the processes that keep the object alive, this one left out.
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:\n  shmkit show 'Global\\MyFileMappingObject'")]
+#[command(
+    after_help = "Examples:\n  shmkit show 'Global\\MyFileMappingObject'\n  shmkit show PricesChanged --watch"
+)]
 pub struct Show {
     /// The object to look at.
     pub name: String,
+    /// Look once a second: redraw the screen, or print what changed where there is none.
+    ///
+    /// The object is not kept alive meanwhile; where it is gone, its return is waited for.
+    #[arg(long)]
+    pub watch: bool,
     /// Print a JSON object.
     #[arg(long)]
     pub json: bool,
@@ -181,7 +188,7 @@ pub struct Show {
 /// Reserved memory that nobody committed reads as zero, and stays uncommitted.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit dump 'Global\\MyFileMappingObject' --length 64\n  shmkit dump Telemetry --out telemetry.bin"
+    after_help = "Examples:\n  shmkit dump 'Global\\MyFileMappingObject' --length 64\n  shmkit dump Telemetry --out telemetry.bin\n  shmkit dump Telemetry --watch"
 )]
 pub struct Dump {
     /// The section to open.
@@ -195,6 +202,12 @@ pub struct Dump {
     /// Copy the bytes to this file, exactly; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Look four times a second: redraw the screen, where the arrow and page keys scroll, or
+    /// print the rows that changed where there is none.
+    ///
+    /// The section is not kept alive meanwhile; where it is gone, its return is waited for.
+    #[arg(long, conflicts_with_all = ["out", "json"])]
+    pub watch: bool,
     /// Print a JSON object with the bytes in hexadecimal.
     #[arg(long, conflicts_with = "out")]
     pub json: bool,

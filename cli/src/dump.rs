@@ -1,45 +1,52 @@
 //! `dump`: the bytes of a section.
 
 use crate::args::Dump;
-use crate::{Failure, Outcome, open, output};
+use crate::hexdump::Rows;
+use crate::{Failure, Outcome, dump_watch, open, output};
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use shmkit::Section;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// How much is copied at a time.
 const CHUNK: usize = 1 << 20;
-const ROW: usize = 16;
 
 pub fn run(args: &Dump) -> Outcome {
+    if args.watch {
+        return dump_watch::run(args);
+    }
     let section = open::section(&args.name)?;
-    let size = section.len()?;
-    let Some(rest) = size.checked_sub(args.offset).filter(|rest| *rest > 0) else {
+    let Range { start, end } = range(args, section.len()?)?;
+    let len = end - start;
+    match &args.out {
+        Some(path) if path == Path::new("-") => {
+            let mut out = std::io::stdout().lock();
+            each_chunk(&section, start, len, |_, bytes| Ok(out.write_all(bytes)?))
+        }
+        Some(path) => to_file(&section, start, len, path),
+        None if args.json => as_json(args, &section, len),
+        None => as_rows(&section, start, len),
+    }
+}
+
+/// The bytes that are asked for, of a section of `size` bytes.
+pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
+    let start = args.offset;
+    let Some(rest) = size.checked_sub(start).filter(|rest| *rest > 0) else {
         return Err(Failure::Other(format!(
-            "byte {} lies beyond a section of {size} bytes",
-            args.offset
+            "byte {start} lies beyond a section of {size} bytes"
         )));
     };
     let len = args.length.unwrap_or(rest);
     if len > rest {
         return Err(Failure::Other(format!(
-            "only {rest} bytes stand from {} on; leave --length out to get them all",
-            args.offset
+            "only {rest} bytes stand from {start} on; leave --length out to get them all"
         )));
     }
-    match &args.out {
-        Some(path) if path == Path::new("-") => {
-            let mut out = std::io::stdout().lock();
-            each_chunk(&section, args.offset, len, |_, bytes| {
-                Ok(out.write_all(bytes)?)
-            })
-        }
-        Some(path) => to_file(&section, args.offset, len, path),
-        None if args.json => as_json(args, &section, len),
-        None => as_rows(&section, args.offset, len),
-    }
+    Ok(start..start + len)
 }
 
 fn each_chunk(
@@ -84,70 +91,18 @@ fn as_json(args: &Dump, section: &Section, len: u64) -> Outcome {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     write!(out, "{},\"hex\":\"", head.trim_end_matches('}'))?;
     each_chunk(section, args.offset, len, |_, bytes| {
-        let digits: Vec<u8> = bytes.iter().flat_map(|byte| hex(*byte)).collect();
-        Ok(out.write_all(&digits)?)
+        Ok(out.write_all(HEXLOWER.encode(bytes).as_bytes())?)
     })?;
     writeln!(out, "\"}}")?;
     out.flush()?;
     Ok(())
 }
 
-fn hex(byte: u8) -> [u8; 2] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
-}
-
-/// Rows of 16 bytes; a star stands for rows that repeat the one above it.
+/// Rows of 16 bytes, as many as there are.
 fn as_rows(section: &Section, start: u64, len: u64) -> Outcome {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut last: Option<Vec<u8>> = None;
-    let mut starred = false;
+    let mut rows = Rows::new(std::io::BufWriter::new(std::io::stdout().lock()));
     each_chunk(section, start, len, |offset, bytes| {
-        for (i, row) in bytes.chunks(ROW).enumerate() {
-            if last.as_deref() == Some(row) {
-                if !starred {
-                    writeln!(out, "*")?;
-                }
-                starred = true;
-                continue;
-            }
-            starred = false;
-            last = Some(row.to_vec());
-            writeln!(out, "{}", hex_row(offset + (i * ROW) as u64, row))?;
-        }
-        Ok(())
+        Ok(rows.add(offset, bytes)?)
     })?;
-    writeln!(out, "{:08x}", start + len)?;
-    out.flush()?;
-    Ok(())
-}
-
-fn hex_row(offset: u64, row: &[u8]) -> String {
-    let mut hex = String::new();
-    for (i, byte) in row.iter().enumerate() {
-        let gap = if i == ROW / 2 { "  " } else { " " };
-        let _ = write!(hex, "{gap}{byte:02x}");
-    }
-    let text: String = row
-        .iter()
-        .map(|byte| match byte {
-            0x20..=0x7e => char::from(*byte),
-            _ => '.',
-        })
-        .collect();
-    format!("{offset:08x} {hex:<49}  |{text}|")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_look_like_hexdump() {
-        assert_eq!(
-            hex_row(0x10, b"0123456789abcdef"),
-            "00000010  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|"
-        );
-        assert_eq!(hex_row(0, b"\0~").len(), "00000000 ".len() + 49 + 2 + 4);
-    }
+    Ok(rows.end(start + len)?)
 }
