@@ -3,6 +3,7 @@
 use crate::text::Encoding;
 use crate::values::{self, Hex, bytes, seconds};
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use shmkit::{Access, Kind};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub enum Command {
     /// Watch a server and two consumers exchange messages (a few seconds).
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo,
+    Completions(Completions),
+    Man(Man),
     /// One consumer of the demo; the demo starts it.
     #[command(hide = true)]
     DemoConsumer {
@@ -317,6 +320,25 @@ pub struct Clean {
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Example:\n  shmkit completions bash > ~/.local/share/bash-completion/completions/shmkit"
+)]
+pub struct Completions {
+    /// The shell.
+    pub shell: Shell,
+}
+
+/// Print the manual page, or write those of all commands to files.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  shmkit man --out ~/.local/share/man/man1")]
+pub struct Man {
+    /// Write one page for each command into this folder, which is made where it is missing.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod dump;
 mod dump_watch;
 mod ends;
 mod facts;
+mod generate;
 mod hexdump;
 mod hold;
 mod list;
@@ -92,6 +93,8 @@ fn main() -> ExitCode {
         Command::Wait(args) => wait::run(&args),
         Command::Hold(args) => hold::run(&args),
         Command::Clean(args) => clean::run(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
         Command::Demo => demo::run(),
         Command::DemoConsumer { board, replies } => demo::consumer(&board, &replies),
     };
