@@ -1,0 +1,47 @@
+//! The publisher of a foreign protocol: a section, a mutex and an event, as in
+//! `sensors/sensors.h`. It updates the values 50 times a second.
+//!
+//! ```sh
+//! cargo run --example sensors_publisher -- 'Local\Sensors' 500
+//! ```
+
+#[path = "sensors/protocol.rs"]
+mod protocol;
+
+use protocol::{COUNT, MAGIC, Sensors, VERSION};
+use shmkit::{Event, Mutex, Reset, Section};
+use std::time::{Duration, Instant};
+
+const PERIOD: Duration = Duration::from_millis(20);
+
+fn main() -> shmkit::Result<()> {
+    let (name, updates) = protocol::arguments();
+    run(&name, updates)
+}
+
+pub(crate) fn run(name: &str, updates: u32) -> shmkit::Result<()> {
+    // What the readers wait for comes first, and the section, which they look for, last.
+    let mutex = Mutex::create_new(protocol::mutex(name).as_str())?;
+    let updated = Event::create_new(protocol::event(name).as_str(), Reset::Auto)?;
+    let section = Section::create_new(name, size_of::<Sensors>() as u64)?;
+    let view = section.map_rw(..)?;
+    println!("publishing {name}");
+
+    let start = Instant::now();
+    for update in 1..=updates {
+        let sensors = Sensors {
+            magic: MAGIC,
+            version: VERSION,
+            count: COUNT as u32,
+            update,
+            values: std::array::from_fn(|n| f64::from(update) + n as f64 / 8.0),
+        };
+        // A reader that died while it copied has left nothing half written.
+        let guard = mutex.lock()?.into_guard();
+        view.write_value(0, &sensors)?;
+        drop(guard);
+        updated.set()?;
+        std::thread::sleep((start + PERIOD * update).saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
