@@ -35,6 +35,7 @@ pub enum Command {
     Wait(Wait),
     Hold(Hold),
     Clean(Clean),
+    Doctor(Doctor),
     /// Watch a server and two consumers exchange messages (a few seconds).
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo,
@@ -317,6 +318,18 @@ pub struct Hold {
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  shmkit clean")]
 pub struct Clean {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell what this account can and cannot do here, and what to do about it.
+///
+/// It tries what shmkit does, with objects of its own that are gone afterwards, and
+/// asks about the rest. Exits with 2 where something does not work.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  shmkit doctor")]
+pub struct Doctor {
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,

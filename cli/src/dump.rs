@@ -19,7 +19,7 @@ pub fn run(args: &Dump) -> Outcome {
         return dump_watch::run(args);
     }
     let section = open::section(&args.name)?;
-    let Range { start, end } = range(args, section.len()?)?;
+    let Range { start, end } = open::range(args, section.len()?)?;
     let len = end - start;
     match &args.out {
         Some(path) if path == Path::new("-") => {
@@ -30,23 +30,6 @@ pub fn run(args: &Dump) -> Outcome {
         None if args.json => as_json(args, &section, len),
         None => as_rows(&section, start, len),
     }
-}
-
-/// The bytes that are asked for, of a section of `size` bytes.
-pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
-    let start = args.offset;
-    let Some(rest) = size.checked_sub(start).filter(|rest| *rest > 0) else {
-        return Err(Failure::Other(format!(
-            "byte {start} lies beyond a section of {size} bytes"
-        )));
-    };
-    let len = args.length.unwrap_or(rest);
-    if len > rest {
-        return Err(Failure::Other(format!(
-            "only {rest} bytes stand from {start} on; leave --length out to get them all"
-        )));
-    }
-    Ok(start..start + len)
 }
 
 fn each_chunk(

@@ -4,7 +4,7 @@ use crate::args::Dump;
 use crate::hexdump::{self, ROW, Rows};
 use crate::live::{self, Scroll, View};
 use crate::screen::{Line, Look, Size};
-use crate::{Failure, Outcome, dump, output};
+use crate::{Failure, Outcome, open, output};
 use shmkit::{ErrorKind, Section};
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
@@ -80,7 +80,7 @@ impl Watch<'_> {
             return Ok(None);
         }
         self.was_there = true;
-        let range = dump::range(self.args, size)?;
+        let range = open::range(self.args, size)?;
         let part = part(&range)?;
         let mut bytes = vec![0; (part.end - part.start) as usize];
         match section.read_at(part.start, &mut bytes) {

@@ -24,6 +24,7 @@ enum About {
         signaled: Option<bool>,
     },
     Mutex {
+        taken: Option<bool>,
         taken_by: Option<u32>,
     },
 }
@@ -37,6 +38,7 @@ impl Facts {
                 signaled: event.is_set(),
             },
             Object::Mutex(mutex) => About::Mutex {
+                taken: mutex.is_taken(),
                 taken_by: mutex.owner(),
             },
         };
@@ -86,7 +88,10 @@ impl Facts {
                 json["reset"] = reset.map(reset_word).into();
                 json["signaled"] = (*signaled).into();
             }
-            About::Mutex { taken_by } => json["taken_by"] = (*taken_by).into(),
+            About::Mutex { taken, taken_by } => {
+                json["taken"] = (*taken).into();
+                json["taken_by"] = (*taken_by).into();
+            }
         }
         json
     }
@@ -110,9 +115,10 @@ impl Facts {
                     signaled.map(|on| if on { "signaled" } else { "not signaled" }),
                 );
             }
-            About::Mutex { taken_by } => {
-                let taken = taken_by.map(|pid| format!("taken by process {pid}"));
-                table.row("state", taken.as_deref().unwrap_or("free"));
+            About::Mutex { taken, taken_by } => {
+                let by = taken_by.map(|pid| format!("taken by process {pid}"));
+                let state = taken.map(|on| if on { "taken" } else { "free" });
+                table.maybe("state", by.as_deref().or(state));
             }
         }
         table.maybe("owner", self.object.owner.as_deref());

@@ -10,6 +10,7 @@ mod companions;
 mod consume;
 mod content;
 mod demo;
+mod doctor;
 mod dump;
 mod dump_watch;
 mod ends;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         Command::Wait(args) => wait::run(&args),
         Command::Hold(args) => hold::run(&args),
         Command::Clean(args) => clean::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo => demo::run(),

@@ -442,6 +442,28 @@ fn clean_says_what_it_removed() {
 }
 
 #[test]
+fn the_doctor_finds_that_everything_works_here() {
+    let _watchdog = watchdog();
+    let findings = parsed(&run(&["doctor", "--json"], 0).out);
+    let health = |topic: &str| {
+        let all = findings.as_array().unwrap().iter();
+        let found = all.filter(|f| f["topic"].as_str().unwrap().contains(topic));
+        let found: Vec<&Value> = found.map(|f| &f["health"]).collect();
+        assert!(!found.is_empty(), "{topic}: {findings}");
+        found.iter().all(|health| **health == "good")
+    };
+    assert!(health("sections") && health("events and mutexes") && health("account"));
+    assert_eq!(health("system"), !wine(), "Wine is for tests");
+    let told = run(&["doctor"], 0).out;
+    contains(&told, &["good     account: ", "events and mutexes: can"]);
+}
+
+/// Whether this is Windows as Wine plays it.
+fn wine() -> bool {
+    std::env::var_os("WINEPREFIX").is_some() && cfg!(windows)
+}
+
+#[test]
 fn scripts_and_pages_know_all_commands_but_hidden_ones() {
     let commands = ["serve", "signal", "completions"];
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

@@ -1,0 +1,53 @@
+//! `doctor`: what this account can and cannot do here, and why.
+
+use crate::args::Doctor;
+use crate::{Failure, Outcome, output};
+use serde_json::json;
+use shmkit::{Finding, Health};
+
+pub fn run(args: &Doctor) -> Outcome {
+    let findings = shmkit::doctor();
+    if args.json {
+        let rows = findings.iter().map(|finding| {
+            json!({
+                "topic": finding.topic,
+                "health": word(finding.health),
+                "says": finding.says,
+                "advice": finding.advice,
+            })
+        });
+        output::json(&rows.collect())?;
+    } else {
+        for finding in &findings {
+            output::line(&lines(finding))?;
+        }
+    }
+    let bad = findings.iter().filter(|f| f.health == Health::Bad).count();
+    match bad {
+        0 => Ok(()),
+        1 => Err(Failure::Other("one thing does not work".to_string())),
+        _ => Err(Failure::Other(format!("{bad} things do not work"))),
+    }
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Good => "good",
+        Health::Limited => "limited",
+        Health::Bad => "bad",
+    }
+}
+
+/// What was found, and on a line of its own what to do about it.
+fn lines(finding: &Finding) -> String {
+    let found = format!(
+        "{:<8} {}: {}",
+        word(finding.health),
+        finding.topic,
+        output::name(&finding.says)
+    );
+    match &finding.advice {
+        Some(advice) => format!("{found}\n{:<8} {}", "", output::name(advice)),
+        None => found,
+    }
+}
