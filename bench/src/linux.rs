@@ -1,11 +1,15 @@
 //! The system calls that shmkit makes on Linux, made directly and believed.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fchmod, flock, fstat,
     ftruncate, linkat, open, statat, unlink,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::futex;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a program without a lifetime rule does.
 pub const PLAIN: &str = "for information: shm_open";
@@ -26,7 +30,7 @@ impl Direct {
         let base = name.strip_prefix("Local\\").unwrap();
         let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
         Direct {
-            path: format!("/dev/shm/shmkit.local.{uid}.{base}.section"),
+            path: format!("/dev/shm/shmkit.local.{uid}.{base}"),
             plain: format!("/dev/shm/{base}.plain"),
         }
     }
@@ -95,5 +99,41 @@ fn map(file: &OwnedFd, prot: ProtFlags) {
     unsafe {
         let at = mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, file, 0).unwrap();
         munmap(at, SIZE).unwrap();
+    }
+}
+
+/// The bare futex of an auto-reset event: a word of this process is as good as one in
+/// a shared file.
+pub struct Signal(AtomicU32);
+
+impl Signal {
+    pub fn new(_name: &str) -> Signal {
+        Signal(AtomicU32::new(0))
+    }
+
+    pub fn set(&self) {
+        self.0.store(1, Ordering::Release);
+        futex::wake(&self.0, futex::Flags::empty(), 1).unwrap();
+    }
+
+    pub fn wait(&self) {
+        while self.0.swap(0, Ordering::Acquire) == 0 {
+            // An error is EAGAIN: it has been set meanwhile.
+            let _ = futex::wait(&self.0, futex::Flags::empty(), 0, None);
+        }
+    }
+}
+
+/// A pidfd.
+pub struct Peer(OwnedFd);
+
+impl Peer {
+    pub fn new(pid: u32) -> Peer {
+        let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+        Peer(pidfd_open(pid, PidfdFlags::empty()).unwrap())
+    }
+
+    pub fn wait(&self) {
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None).unwrap();
     }
 }

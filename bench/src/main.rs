@@ -1,13 +1,15 @@
 //! What our checks cost: create + map + unmap + close, and open + map + unmap +
-//! close, against the same system calls made directly.
+//! close, against the same system calls made directly. And what a wake costs, by an
+//! event and by a death, against a bare one of the same kind.
 //!
-//! Batches of the two are interleaved, so that both meet the same machine; the
-//! ratio of each pair of batches is taken, and its median printed. With `--check`
-//! a median above the limit is a failure.
+//! Batches of the two are interleaved, so that both meet the same machine; of each
+//! pair of batches the ratio is taken, and its median printed. With `--check` a median
+//! above the limit is a failure.
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod direct;
+mod waits;
 
 use shmkit::Section;
 use std::process::ExitCode;
@@ -15,11 +17,17 @@ use std::time::Instant;
 
 /// Ours may cost at most this many times the bare system calls.
 const LIMIT: f64 = 1.3;
+/// A death may wake a waiter this much later than who waits for nothing else.
+const DEATH_LIMIT: f64 = 10.0;
 const SIZE: u64 = 4096;
 const PAIRS: usize = 200;
 const BATCH: u32 = 50;
 
 fn main() -> ExitCode {
+    if std::env::args().any(|arg| arg == waits::IDLE) {
+        waits::idle();
+        return ExitCode::SUCCESS;
+    }
     let check = std::env::args().any(|arg| arg == "--check");
     let name = format!("Local\\shmkit-bench-{}", std::process::id());
     let direct = direct::Direct::new(&name);
@@ -45,6 +53,15 @@ fn main() -> ExitCode {
     drop(held);
     let plain = direct.with_plain(|| time(|| direct.plain_open()));
     report("open + map + unmap + close", &open, plain);
+
+    let (ours, bare) = waits::round_trip(&name);
+    wake("two threads wake each other", ours, bare);
+    let (ours, bare) = waits::death(&name);
+    wake("a death wakes a waiter", ours, bare);
+    if check && ours / bare > DEATH_LIMIT {
+        eprintln!("a death is told more than {DEATH_LIMIT} times as late");
+        return ExitCode::FAILURE;
+    }
 
     if check && [&create, &open].iter().any(|c| c.ratio > LIMIT) {
         eprintln!("a ratio is above {LIMIT}");
@@ -97,6 +114,13 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+fn wake(what: &str, ours: f64, bare: f64) {
+    println!("{what}");
+    println!("  shmkit                     {ours:8.2} µs");
+    println!("  a bare wait                {bare:8.2} µs");
+    println!("  ratio                      {:8.2}", ours / bare);
 }
 
 fn report(what: &str, compared: &Compared, plain: f64) {

@@ -13,6 +13,9 @@ use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MapViewOfFile, OpenFileMappingW,
     PAGE_READWRITE, SECTION_QUERY, UnmapViewOfFile,
 };
+use windows_sys::Win32::System::Threading::{
+    CreateEventW, INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, SetEvent, WaitForSingleObject,
+};
 
 /// What a program that sets no access list does.
 pub const PLAIN: &str = "for information: plain";
@@ -36,7 +39,7 @@ impl Direct {
     pub fn new(name: &str) -> Direct {
         // The access list that shmkit itself gives; leaked.
         let probe = shmkit::Section::create_new(name, SIZE as u64).unwrap();
-        let sddl = wide(&probe.info().unwrap().access.unwrap());
+        let sddl = wide(&probe.info().unwrap().object.access.unwrap());
         let mut descriptor = null_mut();
         // SAFETY: NUL-terminated texts and places for the answers; the signature is
         // the documented one.
@@ -135,5 +138,46 @@ unsafe fn map(handle: HANDLE, access: u32) {
         let view = MapViewOfFile(handle, access, 0, 0, SIZE);
         assert!(!view.Value.is_null());
         UnmapViewOfFile(view);
+    }
+}
+
+/// A bare auto-reset event.
+pub struct Signal(usize);
+
+impl Signal {
+    pub fn new(name: &str) -> Signal {
+        // SAFETY: a NUL-terminated name.
+        Signal(unsafe { CreateEventW(null(), 0, 0, wide(name).as_ptr()) } as usize)
+    }
+
+    pub fn set(&self) {
+        // SAFETY: a live handle.
+        assert_ne!(unsafe { SetEvent(self.0 as HANDLE) }, 0);
+    }
+
+    pub fn wait(&self) {
+        // SAFETY: a live handle.
+        assert_eq!(
+            unsafe { WaitForSingleObject(self.0 as HANDLE, INFINITE) },
+            0
+        );
+    }
+}
+
+/// A bare process handle.
+pub struct Peer(usize);
+
+impl Peer {
+    pub fn new(pid: u32) -> Peer {
+        // SAFETY: takes numbers.
+        Peer(unsafe { OpenProcess(PROCESS_SYNCHRONIZE, 0, pid) } as usize)
+    }
+
+    pub fn wait(&self) {
+        // SAFETY: a live handle.
+        assert_eq!(
+            unsafe { WaitForSingleObject(self.0 as HANDLE, INFINITE) },
+            0
+        );
     }
 }

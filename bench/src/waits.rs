@@ -1,0 +1,114 @@
+//! What a wake costs: by an event, and by the death of a process, against a bare wait
+//! of the same kind.
+
+use crate::direct::{self, Signal};
+use crate::median;
+use shmkit::{Event, ProcessIdentity, Reset, Wake};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+/// The argument of a child that does nothing until its input ends.
+pub const IDLE: &str = "--idle";
+
+const ROUND_TRIPS: u32 = 2000;
+const PAIRS: usize = 20;
+const DEATHS: usize = 50;
+/// So that a waiter sleeps when its peer is killed.
+const SETTLE: Duration = Duration::from_millis(10);
+
+/// The role of the child.
+pub fn idle() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// Two threads wake each other in turn; microseconds for one round trip.
+pub fn round_trip(name: &str) -> (f64, f64) {
+    let names = [0, 1].map(|n| format!("{name}-event{n}"));
+    let events = names.map(|name| Event::create_new(name.as_str(), Reset::Auto).unwrap());
+    let signals = [0, 1].map(|n| Signal::new(&format!("{name}-signal{n}")));
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..PAIRS {
+        let [there, back] = &events;
+        ours.push(trips(
+            || there.set().unwrap(),
+            || there.wait().unwrap(),
+            || back.set().unwrap(),
+            || back.wait().unwrap(),
+        ));
+        let [there, back] = &signals;
+        bare.push(trips(
+            || there.set(),
+            || there.wait(),
+            || back.set(),
+            || back.wait(),
+        ));
+    }
+    (median(ours.into_iter()), median(bare.into_iter()))
+}
+
+fn trips(
+    set_there: impl Fn(),
+    wait_there: impl Fn() + Send,
+    set_back: impl Fn() + Send,
+    wait_back: impl Fn(),
+) -> f64 {
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..ROUND_TRIPS {
+                wait_there();
+                set_back();
+            }
+        });
+        let start = Instant::now();
+        for _ in 0..ROUND_TRIPS {
+            set_there();
+            wait_back();
+        }
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUND_TRIPS)
+    })
+}
+
+/// Microseconds from the kill of a process to the wake of who waits for an event or
+/// its death, and of who waits for its death and nothing else.
+pub fn death(name: &str) -> (f64, f64) {
+    let event = Event::create_new(format!("{name}-never").as_str(), Reset::Auto).unwrap();
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..DEATHS {
+        ours.push(kill(|child| {
+            let peer = ProcessIdentity::of(child.id()).unwrap().watch().unwrap();
+            let event = &event;
+            move || assert_eq!(event.wait_or_death(&peer, None).unwrap(), Wake::PeerDied)
+        }));
+        bare.push(kill(|child| {
+            let peer = direct::Peer::new(child.id());
+            move || peer.wait()
+        }));
+    }
+    (median(ours.into_iter()), median(bare.into_iter()))
+}
+
+fn kill<W: FnOnce() + Send>(watch: impl FnOnce(&Child) -> W) -> f64 {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg(IDLE)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let wait = watch(&child);
+    let (tell, told) = channel();
+    let latency = std::thread::scope(|scope| {
+        let waiter = scope.spawn(move || {
+            tell.send(()).unwrap();
+            wait();
+            Instant::now()
+        });
+        told.recv().unwrap();
+        std::thread::sleep(SETTLE);
+        let start = Instant::now();
+        child.kill().unwrap();
+        waiter.join().unwrap().duration_since(start)
+    });
+    child.wait().unwrap();
+    latency.as_secs_f64() * 1e6
+}
