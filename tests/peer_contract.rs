@@ -485,7 +485,7 @@ fn a_death_that_was_before_the_wait_is_seen_without_time() {
     let (mut test, name) = start("before");
     let never = event(&name);
     let spawn = |_| TestChild::spawn("idle", &[]);
-    let children: Vec<_> = test.alone(|| (0..30).map(spawn).collect());
+    let children: Vec<_> = test.alone(|| (0..10).map(spawn).collect());
     for mut child in children {
         let peer = heard(&child.hear()).watch().unwrap();
         let wait = |time| never.wait_or_death(&peer, Some(time)).unwrap();

@@ -88,7 +88,7 @@ impl TestChild {
         let mut command = in_role(role, args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         more(&mut command);
-        let mut child = command.spawn().unwrap();
+        let mut child = started(&mut command);
         TestChild {
             input: child.stdin.take(),
             output: BufReader::new(child.stdout.take().unwrap()),
@@ -150,6 +150,19 @@ impl Drop for TestChild {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Wine 8 sometimes cannot start a process while others start and end: it says
+/// ERROR_INTERNAL_ERROR, and can the next time.
+fn started(command: &mut Command) -> Child {
+    const INTERNAL_ERROR: i32 = 1359;
+    for _ in 0..5 {
+        match command.spawn() {
+            Err(e) if cfg!(windows) && e.raw_os_error() == Some(INTERNAL_ERROR) => {}
+            child => return child.unwrap(),
+        }
+    }
+    command.spawn().unwrap()
 }
 
 /// This very executable, as what plays a role of the test file.
