@@ -29,7 +29,11 @@
 //!   name is then free at once. Nothing is left behind that matters.
 //! - Creating never hands out what exists, opening never creates, and reading
 //!   asks for no right to write.
-//! - A new section is all zero bytes and belongs to this user alone.
+//! - A new section is all zero bytes and belongs to this user alone, unless its
+//!   [`Access`] says otherwise.
+//! - Beside sections stand [`Event`]s and [`Mutex`]es, with the same names and the same
+//!   lifetime. A mutex tells when its owner died, and a wait for an event can watch a
+//!   [`Process`] too; nothing is polled.
 //! - What other processes wrote is never believed: every range is checked, and no
 //!   `&[u8]` points into memory that somebody else may be writing.
 //! - An [`Error`] says what was asked, on which name, the system's code, what that
