@@ -110,7 +110,7 @@ impl EventBackend for Event {
             Reset::Auto => AUTO,
             Reset::Manual => MANUAL,
         };
-        let object = Object::create(name, Kind::Event, how, |file| {
+        let object = Object::create(name, Kind::Event, LEN as u64, how, |file| {
             object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
             pwrite(file, &object::header(Kind::Event, detail), 0).map(|_| ())
         })?;

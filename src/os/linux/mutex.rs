@@ -327,7 +327,7 @@ impl MutexBackend for Mutex {
     fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Mutex> {
         let space = Process::current()?.space;
         let mine = this_thread(name, |_, state| Ok(state))?;
-        let object = Object::create(name, Kind::Mutex, how, |file| {
+        let object = Object::create(name, Kind::Mutex, LEN as u64, how, |file| {
             object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
             let state = if taken { mine } else { 0 };
             pwrite(file, &state.to_le_bytes(), STATE as u64)?;

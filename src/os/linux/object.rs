@@ -41,11 +41,12 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// Makes a nameless file, complete and held, which `fill` gives its content, and
+    /// Makes a nameless file, complete and held, which `fill` gives its `len` bytes, and
     /// then its name.
     pub fn create(
         name: &Name,
         kind: Kind,
+        len: u64,
         how: &HowToCreate,
         fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
     ) -> Result<Object> {
@@ -65,8 +66,12 @@ impl Object {
         if how.inheritable {
             let_inherit(&file, name)?;
         }
-        let stat = fstat(&file).map_err(|errno| explain(Operation::Create, name, errno))?;
-        Ok(Object::held(file, place, &stat))
+        Ok(Object {
+            file: Some(file),
+            owner: place.me,
+            place,
+            len,
+        })
     }
 
     /// Opens what is alive, and of that kind, and whose it is expected to be.

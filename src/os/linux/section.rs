@@ -112,7 +112,7 @@ impl SectionBackend for Section {
     fn create(name: &Name, len: u64, how: &HowToCreate) -> Result<Section> {
         let fill = |file: &OwnedFd| size(file, len, how.reserve);
         Ok(Section {
-            source: Source::Named(Object::create(name, Kind::Section, how, fill)?),
+            source: Source::Named(Object::create(name, Kind::Section, len, how, fill)?),
             subject: name.to_string(),
             writable: true,
         })
