@@ -1,5 +1,6 @@
 //! A named section: create, open, size, map.
 
+use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite};
 use crate::name::Name;
@@ -454,10 +455,18 @@ impl SectionOptions {
     ///
     /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] (the folder),
     /// [`ErrorKind::AccessDenied`], [`ErrorKind::NoSpace`],
-    /// [`ErrorKind::InvalidArgument`].
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Unsupported`] with an [`Access`],
+    /// which is for named objects: a file has mode 0600 on Linux, and what its folder
+    /// says on Windows.
     pub fn create_new_file(&self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
         let path = path.as_ref();
         check_len(&path.display(), len)?;
+        if self.create.access != Access::SameUser {
+            let meaning = "who may use a file is up to the file system";
+            let kind = ErrorKind::Unsupported;
+            let error = Error::new(kind, Operation::Create, &path.display(), meaning);
+            return Err(error.with_advice("leave the access out, and set it on the file"));
+        }
         let os = os::Section::create_file(path, len, &self.create)?;
         Ok(Section::unnamed(os, path, Some(len)))
     }

@@ -679,6 +679,15 @@ fn a_file_keeps_content_and_length() {
 }
 
 #[test]
+fn a_file_has_the_access_of_files() {
+    let (_test, name) = start("file-access");
+    let path = std::env::temp_dir().join(&name);
+    let options = Section::options().access(shmkit::Access::UsersReadOnly);
+    refused(Kind::Unsupported, options.create_new_file(&path, 100));
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_file_is_never_overwritten_or_made_by_opening() {
     let (_test, name) = start("nofile");
     let path = &std::env::temp_dir().join(name);
