@@ -13,7 +13,7 @@ mod publisher;
 #[path = "../examples/sensors_reader.rs"]
 mod reader;
 
-use common::{eventually, in_role, unique, watchdog};
+use common::{eventually, in_role, started, unique, watchdog};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -71,12 +71,12 @@ fn pair(publisher: Program, reader: Program) {
     let _watchdog = watchdog();
     let name = format!("Local\\{}", unique("sensors"));
     let mut publisher = publisher(&name, UPDATES);
-    let mut publisher = Killed(publisher.stdout(Stdio::piped()).spawn().unwrap());
+    let mut publisher = Killed(started(|| publisher.stdout(Stdio::piped()).spawn()));
     let told = BufReader::new(publisher.0.stdout.take().unwrap());
     let ready = |line: std::io::Result<String>| line.unwrap().contains("publishing");
     assert!(told.lines().any(ready));
 
-    let read = reader(&name, &READ.to_string()).output().unwrap();
+    let read = started(|| reader(&name, &READ.to_string()).output());
     let (out, err) = (text(&read.stdout), text(&read.stderr));
     assert!(read.status.success(), "{err}");
     assert_eq!(err, "", "nobody died");
@@ -86,7 +86,7 @@ fn pair(publisher: Program, reader: Program) {
 
     drop(publisher);
     eventually("all is gone with the publisher", || {
-        let read = reader(&name, "1").output().unwrap();
+        let read = started(|| reader(&name, "1").output());
         !read.status.success() && read.stdout.windows(2).all(|bytes| bytes != b" [")
     });
 }

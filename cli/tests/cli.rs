@@ -4,7 +4,7 @@
 mod common;
 mod program;
 
-use common::{eventually, unique, watchdog};
+use common::{eventually, started, unique, watchdog};
 use program::{Running, command, shmkit};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -168,11 +168,9 @@ fn a_closed_pipe_is_no_error() {
         &["list"],
         &["show", &name],
     ] {
-        let mut child = command(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(args);
+        child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = started(|| child.spawn());
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
         assert!(ended.status.success(), "{args:?}");
@@ -180,12 +178,9 @@ fn a_closed_pipe_is_no_error() {
     }
     // A server whose reader leaves serves on.
     let other = unique("pipe");
-    let mut deaf = command(&["serve", "--raw", &other, "still here"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut deaf = command(&["serve", "--raw", &other, "still here"]);
+    deaf.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
     drop(deaf.stdout.take());
     eventually("the deaf server serves", || {
         shmkit(&["consume", &other]).code == 0

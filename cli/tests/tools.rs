@@ -5,7 +5,7 @@
 mod common;
 mod program;
 
-use common::{eventually, unique, watchdog};
+use common::{eventually, started, unique, watchdog};
 use program::{Ended, Running, command, shmkit};
 use serde_json::{Value, json};
 use shmkit::Mutex;
@@ -595,14 +595,13 @@ fn a_closed_pipe_is_no_error_for_the_tools() {
         &["clean", "--json"],
         &["hold", &name, "--for", "0.05"],
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut child = command(args)
-            .stdin(Stdio::null())
-            .stdout(writer)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = started(|| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut child = command(args);
+            child.stdin(Stdio::null()).stderr(Stdio::null());
+            child.stdout(writer).spawn()
+        });
         assert!(child.wait().unwrap().success(), "{args:?}");
     }
 }

@@ -88,7 +88,7 @@ impl TestChild {
         let mut command = in_role(role, args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         more(&mut command);
-        let mut child = started(&mut command);
+        let mut child = started(|| command.spawn());
         TestChild {
             input: child.stdin.take(),
             output: BufReader::new(child.stdout.take().unwrap()),
@@ -152,17 +152,17 @@ impl Drop for TestChild {
     }
 }
 
-/// Wine 8 sometimes cannot start a process while others start and end: it says
+/// Starts a program. Wine 8 sometimes cannot while others start and end: it says
 /// ERROR_INTERNAL_ERROR, and can the next time.
-fn started(command: &mut Command) -> Child {
+pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
     const INTERNAL_ERROR: i32 = 1359;
     for _ in 0..5 {
-        match command.spawn() {
+        match start() {
             Err(e) if cfg!(windows) && e.raw_os_error() == Some(INTERNAL_ERROR) => {}
             child => return child.unwrap(),
         }
     }
-    command.spawn().unwrap()
+    start().unwrap()
 }
 
 /// This very executable, as what plays a role of the test file.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use crate::common::started;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -30,7 +31,7 @@ pub fn shmkit(args: &[&str]) -> Ended {
 }
 
 pub fn output(command: &mut Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = started(|| command.stdin(Stdio::null()).output());
     Ended {
         code: output.status.code().unwrap_or(-1),
         out: text(output.stdout),
@@ -52,12 +53,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Running {
-        let mut child = command
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = started(|| command.spawn());
         Running {
             input: child.stdin.take(),
             output: BufReader::new(child.stdout.take().unwrap()),
