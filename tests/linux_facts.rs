@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{NOBODY, TestChild, eventually, hear, is_root, me, nobody, say, start, unique};
+use common::{NOBODY, TestChild, eventually, gone, hear, is_root, me, nobody, say, start, unique};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Section};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -141,7 +141,7 @@ fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> Error {
 
 #[track_caller]
 fn assert_gone(name: &str) {
-    refused(Kind::NotFound, Section::open(name));
+    gone(|| Section::open(name));
 }
 
 fn with_text(name: &str) -> Section {

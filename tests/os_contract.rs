@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Test, TestChild, hear, say, start};
+use common::{Test, TestChild, gone, hear, say, start};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Operation, Origin, Section};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{AcqRel, Release};
@@ -103,7 +103,7 @@ fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> Error {
 
 #[track_caller]
 fn assert_gone(name: &str) {
-    refused(Kind::NotFound, Section::open(name));
+    gone(|| Section::open(name));
 }
 
 #[track_caller]

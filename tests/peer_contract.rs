@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Test, TestChild, eventually, hear, say, start};
+use common::{Test, TestChild, eventually, gone, hear, say, start};
 use shmkit::ErrorKind::{
     AlreadyExists, InvalidArgument, NotFound, OutOfBounds, Unsupported, WrongKind, WrongOwner,
 };
@@ -159,7 +159,7 @@ fn all_refused<T>(kind: ErrorKind, results: [shmkit::Result<T>; 2]) {
 #[track_caller]
 fn assert_gone(name: &str) {
     for kind in KINDS {
-        refused(NotFound, open(kind, name));
+        gone(|| open(kind, name));
     }
 }
 

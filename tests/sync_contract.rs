@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Test, TestChild, eventually, hear, say, start};
+use common::{Test, TestChild, eventually, gone, hear, say, start};
 use shmkit::ErrorKind::{AlreadyExists, NotFound, ReadOnly};
 use shmkit::{
     Error, ErrorKind, Event, Locked, Mapping, Mutex, Name, Origin, ProcessIdentity, ReadWrite,
@@ -122,8 +122,8 @@ fn refused<T>(kind: ErrorKind, result: shmkit::Result<T>) -> Error {
 
 #[track_caller]
 fn assert_gone(name: &str) {
-    refused(NotFound, Event::open(name));
-    refused(NotFound, Mutex::open(name));
+    gone(|| Event::open(name));
+    gone(|| Mutex::open(name));
 }
 
 #[track_caller]

@@ -67,6 +67,14 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until nothing of a name is there. On Linux whoever reads the `/proc/PID/maps`
+/// of a process, as tools do, keeps its memory and so its locks for that moment, also
+/// when it was killed.
+pub fn gone<T>(open: impl Fn() -> shmkit::Result<T>) {
+    let absent = |error: shmkit::Error| error.kind() == shmkit::ErrorKind::NotFound;
+    eventually("it is gone", || open().is_err_and(absent));
+}
+
 /// A child process that plays a role of this test file.
 ///
 /// It is this very executable, run again with only the test `child_entry`,

@@ -1,7 +1,8 @@
 //! What stands in `/dev/shm`, and who holds it.
 
 use super::errno::explain;
-use super::naming::{FOLDER, PlaceKind, name_of, place};
+use super::naming::{FOLDER, PREFIX, PlaceKind, name_of, place};
+use super::section::file_of;
 use super::{RawObject, lifetime, object, owner};
 use crate::error::{Operation, Result};
 use crate::os::{Holder, Holders, Kind, Listed};
@@ -61,6 +62,7 @@ fn kind_of(meta: &Metadata, path: &str) -> Kind {
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let path = format!("/proc/self/fd/{raw}");
     let file = std::fs::metadata(&path).map_err(|e| fail(&path, &e))?;
+    let ours = file_of(file.dev(), file.ino()).is_some_and(|name| name.starts_with(PREFIX));
     let mut holders = Holders {
         found: Vec::new(),
         hidden: 0,
@@ -76,7 +78,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
         else {
             continue;
         };
-        match holds(&entry.path(), &file) {
+        match holds(&entry.path(), &file, ours) {
             Some(false) => {}
             Some(true) => holders.found.push(Holder {
                 pid,
@@ -94,11 +96,17 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
 }
 
 /// Whether a process has the file open or mapped; `None` where it may not be seen.
-fn holds(process: &Path, file: &Metadata) -> Option<bool> {
+///
+/// Holders of ours have a descriptor. To read the maps of a process that is killed at
+/// this moment would keep its memory, and so its locks, a little longer.
+fn holds(process: &Path, file: &Metadata, ours: bool) -> Option<bool> {
     let same = |meta: Metadata| (meta.dev(), meta.ino()) == (file.dev(), file.ino());
     let mut open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
     if open.any(|entry| std::fs::metadata(entry.path()).is_ok_and(same)) {
         return Some(true);
+    }
+    if ours {
+        return Some(false);
     }
     let device = format!("{:02x}:{:02x}", major(file.dev()), minor(file.dev()));
     let inode = file.ino().to_string();

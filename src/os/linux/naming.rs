@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::{Name, Scope};
 
 pub(super) const FOLDER: &str = "/dev/shm";
-const PREFIX: &str = "shmkit.";
+pub(super) const PREFIX: &str = "shmkit.";
 const GLOBAL: &str = "shmkit.global.";
 const LOCAL: &str = "shmkit.local.";
 

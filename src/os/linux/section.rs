@@ -273,7 +273,7 @@ impl SectionBackend for Section {
 /// name only if it can be: an inherited one has its lock already.
 fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     let me = owner::me();
-    let name = file_of(stat).and_then(|file| name_of(&file, me));
+    let name = file_of(stat.st_dev, stat.st_ino).and_then(|file| name_of(&file, me));
     let place = name
         .as_ref()
         .and_then(|name| place(name, me, Operation::Open).ok());
@@ -297,12 +297,12 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
 
 /// The name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not
 /// tell: for its creator a section stays the nameless file that it was made as.
-fn file_of(stat: &Stat) -> Option<String> {
+pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
     let entries = std::fs::read_dir(FOLDER).ok()?;
     let same = |entry: &std::fs::DirEntry| {
         entry
             .metadata()
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (stat.st_dev, stat.st_ino))
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (device, inode))
     };
     let entry = entries.flatten().find(same)?;
     entry.file_name().into_string().ok()
