@@ -82,7 +82,8 @@ fn pair(publisher: Program, reader: Program) {
     assert_eq!(err, "", "nobody died");
     let updates: Vec<u32> = out.lines().filter_map(whole).collect();
     assert_eq!(updates.len(), READ);
-    assert!(updates.is_sorted_by(|a, b| a < b), "{updates:?}");
+    // One that came between a signal and the copy is signaled, and seen, once more.
+    assert!(updates.is_sorted(), "{updates:?}");
 
     drop(publisher);
     eventually("all is gone with the publisher", || {
