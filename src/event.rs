@@ -128,7 +128,8 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// None is known; the system could refuse.
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for an auto-reset event that its
+    /// creator lets this account look at only (Linux).
     pub fn wait(&self) -> Result<()> {
         self.os.wait(None, None).map(|_| ())
     }
@@ -173,7 +174,8 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`System`](crate::ErrorKind::System) where no thread or descriptor is to be had.
+    /// As [`wait`](Event::wait), and [`System`](crate::ErrorKind::System) where no thread or
+    /// descriptor is to be had.
     ///
     /// # Platform notes
     ///

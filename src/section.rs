@@ -360,7 +360,8 @@ impl SectionOptions {
     }
 
     /// Open only what has at least this many bytes; what is smaller is
-    /// [`ErrorKind::OutOfBounds`].
+    /// [`ErrorKind::OutOfBounds`]. The bytes are those that the kernel counts, on Windows
+    /// whole pages.
     #[must_use]
     pub fn expect_len(mut self, len: u64) -> SectionOptions {
         self.min_len = len;

@@ -109,7 +109,9 @@ fn look(name: &str) {
     assert!(!event.is_writable());
     refused(Kind::ReadOnly, event.set());
     refused(Kind::AccessDenied, Event::open_rw(manual.as_str()));
-    let denied = refused(Kind::AccessDenied, Event::open(auto.as_str()));
+    let auto = Event::open(auto.as_str()).unwrap();
+    assert_eq!(auto.is_set(), Some(false));
+    let denied = refused(Kind::AccessDenied, auto.try_wait());
     assert!(denied.contains("auto-reset"), "{denied}");
     let mutex = Mutex::open(mutex.as_str()).unwrap();
     assert_eq!(mutex.owner(), None);

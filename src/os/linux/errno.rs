@@ -78,7 +78,7 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
 
 fn not_found(operation: Operation) -> (ErrorKind, &'static str, &'static str) {
     match operation {
-        Operation::Create => (
+        Operation::Create | Operation::List => (
             ErrorKind::Unsupported,
             "the folder that is to hold it, or /proc, is missing",
             "mount a tmpfs at /dev/shm and proc at /proc",

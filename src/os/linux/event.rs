@@ -17,7 +17,7 @@ use crate::os::{
 };
 use crate::sync::{AtomicU32, Ordering, fence};
 use rustix::fs::FallocateFlags;
-use rustix::io::{Errno, pwrite};
+use rustix::io::pwrite;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub(crate) struct Event {
     object: Object,
     reset: Reset,
     writable: bool,
+    /// Whether the file may be written, to take a signal too.
+    may_write: bool,
     subject: String,
 }
 
@@ -55,6 +57,7 @@ impl Event {
             object,
             reset,
             writable,
+            may_write,
             subject,
         })
     }
@@ -123,23 +126,13 @@ impl EventBackend for Event {
             write: true,
             ..how.clone()
         };
-        let denied = match Object::open(name, Kind::Event, &write) {
-            Ok(object) => return Event::new(object, name, how.write, true),
-            Err(error) if error.kind() != ErrorKind::AccessDenied || how.write => {
-                return Err(error);
+        match Object::open(name, Kind::Event, &write) {
+            Err(error) if error.kind() == ErrorKind::AccessDenied && !how.write => {
+                let object = Object::open(name, Kind::Event, how)?;
+                Event::new(object, name, false, false)
             }
-            Err(denied) => denied,
-        };
-        let object = Object::open(name, Kind::Event, how)?;
-        if object::detail(&object) == MANUAL {
-            return Event::new(object, name, false, false);
+            opened => Event::new(opened?, name, how.write, true),
         }
-        let meaning = "its owner lets this account look, and to wait for an auto-reset event is \
-                       to change it";
-        let error = Error::new(ErrorKind::AccessDenied, Operation::Open, name, meaning);
-        Err(error
-            .with_code(denied.code().unwrap_or(Errno::ACCESS.raw_os_error()))
-            .with_advice("run as its owner, or have the owner make it a manual-reset event"))
     }
 
     fn reset_mode(&self) -> Option<Reset> {
@@ -191,6 +184,14 @@ impl EventBackend for Event {
     }
 
     fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {
+        if self.reset == Reset::Auto && !self.may_write {
+            let meaning = "its owner lets this account look, and to wait for an auto-reset event \
+                           is to change it";
+            let kind = ErrorKind::AccessDenied;
+            let error = Error::new(kind, Operation::Wait, &self.subject, meaning);
+            return Err(error
+                .with_advice("run as its owner, or have the owner make it a manual-reset event"));
+        }
         let until = deadline(timeout);
         let before = self.word().load(Ordering::Relaxed);
         if self.take(before) {

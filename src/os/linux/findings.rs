@@ -31,6 +31,10 @@ fn system() -> Finding {
         .split(['.', '-'])
         .map_while(|part| part.trim().parse().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if release.is_empty() {
+        return Finding::new("system", Health::Bad, "/proc is missing")
+            .advise("mount proc at /proc");
+    }
     let says = format!("Linux {}", release.trim());
     if version >= OLDEST {
         Finding::new("system", Health::Good, says)

@@ -224,6 +224,11 @@ pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
         .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
+/// Whether anything stands there, as far as this account may look.
+pub(super) fn exists(place: &Place) -> bool {
+    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
@@ -294,6 +299,13 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
                 .with_code(errno.raw_os_error())
                 .with_advice(advice)
         }
-        Err(_) => error,
+        Err(_) => Error::new(
+            ErrorKind::AccessDenied,
+            operation,
+            name,
+            format!("this account may not look into {FOLDER}"),
+        )
+        .with_code(errno.raw_os_error())
+        .with_advice("make it what it should be: chmod 1777 /dev/shm"),
     }
 }

@@ -245,12 +245,17 @@ impl Mutex {
         let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
         let stat = fstat(object.file()).map_err(|e| explain(Operation::Open, name, e))?;
         let space = object::detail(&object);
+        let is_here = match Process::current() {
+            Ok(me) => me.space == space,
+            Err(error) if error.kind() == ErrorKind::Unsupported => false,
+            Err(error) => return Err(error),
+        };
         Ok(Mutex {
             shared: Arc::new(Shared {
                 view,
                 object,
                 file: (stat.st_dev, stat.st_ino),
-                is_here: Process::current().is_ok_and(|me| me.space == space),
+                is_here,
                 writable,
                 subject,
                 last: std::sync::Mutex::default(),

@@ -270,7 +270,7 @@ fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
                 drop(file);
                 lifetime::retire(place, stat.st_uid);
             }
-            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+            Err(error) if error.kind() == ErrorKind::AccessDenied && lifetime::exists(place) => {
                 let meaning = format!("the name is taken: {}", error.meaning());
                 let kind = ErrorKind::AlreadyExists;
                 let advice = "use another name, or have its owner close or remove it";

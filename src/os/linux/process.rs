@@ -238,6 +238,9 @@ fn no_process(pid: u32) -> Error {
 }
 
 fn no_proc(pid: u32, errno: Errno) -> Error {
+    if !matches!(errno, Errno::NOENT | Errno::NOTSUP) {
+        return explain(Operation::Watch, &subject(pid), errno);
+    }
     let meaning = "/proc is missing, or that of another pid namespace";
     Error::new(
         ErrorKind::Unsupported,
