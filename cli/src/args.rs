@@ -57,7 +57,7 @@ pub enum Command {
 /// so are the event and the mutex that may stand beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --access users-read-only"
+    after_help = "Examples:\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --manual-reset --access users-read-only"
 )]
 pub struct Serve {
     /// Serve bare memory, as the classic recipe does (the only kind so far).
@@ -81,6 +81,9 @@ pub struct Serve {
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// Create an event beside the section, and set it once when the text or file is there.
+    ///
+    /// On Linux only its own user can wait for it, unless it is a --manual-reset one: to
+    /// wait for an auto-reset event is to change it.
     #[arg(long, value_name = "NAME")]
     pub event: Option<String>,
     /// The event stays signaled until it is reset, and does not go to one waiter.
@@ -244,10 +247,10 @@ pub struct Write {
 #[group(required = true, multiple = false)]
 pub struct Written {
     /// A whole number of 4 bytes, decimal or 0x.
-    #[arg(long, value_name = "NUMBER", value_parser = values::u32)]
+    #[arg(long, value_name = "NUMBER", value_parser = values::u32, allow_negative_numbers = true)]
     pub u32: Option<u32>,
     /// A whole number of 8 bytes, decimal or 0x.
-    #[arg(long, value_name = "NUMBER", value_parser = values::u64)]
+    #[arg(long, value_name = "NUMBER", value_parser = values::u64, allow_negative_numbers = true)]
     pub u64: Option<u64>,
     /// A floating-point number of 4 bytes.
     #[arg(long, value_name = "NUMBER", value_parser = values::f32, allow_negative_numbers = true)]

@@ -57,6 +57,13 @@ fn wait_for(args: &Consume) -> Result<Found, Failure> {
     loop {
         let late = start.elapsed() >= patience;
         match look(args) {
+            Ok(Some(found)) if late && found.text.is_empty() && args.wait.is_some() => {
+                return Err(Failure::Absent(format!(
+                    "{} has no text yet\n  waited {} s",
+                    output::name(&args.name),
+                    patience.as_secs_f64()
+                )));
+            }
             Ok(Some(found)) if late || !found.text.is_empty() => return Ok(found),
             Ok(None) if late => {
                 return Err(Failure::Absent(format!(

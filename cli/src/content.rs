@@ -28,6 +28,12 @@ pub fn of_file(path: &Path, size: Option<u64>) -> Result<Vec<u8>, Failure> {
 }
 
 fn load(path: &Path, size: Option<u64>) -> std::io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut content = Vec::new();
+        let most = size.map_or(u64::MAX, |size| size.saturating_add(1));
+        std::io::stdin().take(most).read_to_end(&mut content)?;
+        return Ok(content);
+    }
     let file = File::open(path)?;
     let mut content = Vec::new();
     match size {

@@ -8,10 +8,15 @@ use wildmatch::WildMatch;
 
 pub fn run(args: &List) -> Outcome {
     let mut found = shmkit::list()?;
-    found.retain(|listed| args.kind.kind().is_none_or(|kind| listed.kind == kind));
     if let Some(pattern) = &args.pattern {
         found.retain(|listed| matches(&listed.name, pattern));
     }
+    let all = found.len();
+    found.retain(|listed| args.kind.kind().is_none_or(|kind| listed.kind == kind));
+    let hint = match all - found.len() {
+        0 => "",
+        _ => "\n  something of another kind does: --kind all",
+    };
     let what = args.kind.kind().map_or("object", object::word);
     if args.json {
         let rows = found.iter().map(|listed| {
@@ -30,7 +35,7 @@ pub fn run(args: &List) -> Outcome {
     }
     match &args.pattern {
         Some(pattern) if found.is_empty() => Err(Failure::Absent(format!(
-            "no named {what} in reach matches {}",
+            "no named {what} in reach matches {}{hint}",
             output::name(pattern)
         ))),
         _ => Ok(()),

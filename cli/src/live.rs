@@ -79,6 +79,9 @@ pub fn in_lines<V: View>(mut view: V) -> Outcome {
     end_by_signals(tell)?;
     loop {
         view.print()?;
+        if platform::reader_left() {
+            return Err(Failure::ClosedPipe);
+        }
         if told.recv_timeout(V::EVERY) != Err(RecvTimeoutError::Timeout) {
             return Ok(());
         }

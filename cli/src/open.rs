@@ -3,11 +3,11 @@
 use crate::args::Dump;
 use crate::object::{self, Object};
 use crate::{Failure, output};
-use shmkit::{ErrorKind, Name, Scope, Section};
+use shmkit::{ErrorKind, Name, Section};
 use std::ops::Range;
 
-/// Opens a section for reading. Where it is not there, says so, and whether the
-/// other scope has something of that name.
+/// Opens a section for reading. Where it is not there, says so, and whether there is
+/// something of nearly that name.
 pub fn section(name: &str) -> Result<Section, Failure> {
     Section::open(name).map_err(|error| explain(name, error))
 }
@@ -46,13 +46,15 @@ pub fn explain(name: &str, error: shmkit::Error) -> Failure {
     }
 }
 
+/// Something whose name is easily mistaken for this one: of the other scope, in other
+/// letters, or with the backslash that a shell eats.
 fn elsewhere(name: &str) -> Option<(&'static str, String)> {
-    let name = Name::new(name).ok()?;
-    let prefix = match name.scope() {
-        Scope::Session => "Global",
-        Scope::Global => "Local",
-    };
-    let other = format!("{prefix}\\{}", name.base());
-    let found = Object::open(&other).ok()?;
-    Some((object::noun(found.kind()), other))
+    let wanted = Name::new(name).ok()?;
+    let plain = |text: &str| text.replace('\\', "").to_lowercase();
+    let base = |text: &str| plain(text.split_once('\\').map_or(text, |(_, base)| base));
+    let listed = shmkit::list().ok()?;
+    let found = listed.into_iter().find(|l| {
+        l.name != name && (base(&l.name) == plain(wanted.base()) || plain(&l.name) == plain(name))
+    })?;
+    Some((object::noun(found.kind), found.name))
 }

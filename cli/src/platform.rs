@@ -89,6 +89,22 @@ pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(),
     ctrlc::set_handler(move || tell("Ctrl-C")).map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
 }
 
+/// Whether whoever read our output has gone, before it is written to.
+#[cfg(unix)]
+pub fn reader_left() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = std::io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec::default();
+    poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0 && fds[0].revents().contains(PollFlags::ERR))
+}
+
+/// Whether whoever read our output has gone; here only writing tells.
+#[cfg(windows)]
+pub fn reader_left() -> bool {
+    false
+}
+
 /// Whether keys come to us: a job in the background that reads them is stopped.
 #[cfg(unix)]
 pub fn in_foreground() -> bool {

@@ -4,7 +4,7 @@ use crate::args::Serve;
 use crate::ends::Ends;
 use crate::{Failure, Outcome, content, output};
 use serde_json::json;
-use shmkit::{Event, Mapping, Mutex, ReadWrite, Reset, Section, SectionInfo};
+use shmkit::{Event, Mapping, Mutex, Name, ReadWrite, Reset, Section, SectionInfo};
 use std::sync::atomic::{Ordering, fence};
 
 /// What the classic recipe calls BUF_SIZE.
@@ -28,6 +28,7 @@ pub fn run(args: &Serve) -> Outcome {
             ),
         }));
     }
+    apart(args)?;
     // Before the section exists, so that no signal finds it without a caretaker.
     let ends = Ends::watch().map_err(Failure::Other)?;
     // Before the section too: whoever finds that finds them.
@@ -45,6 +46,26 @@ pub fn run(args: &Serve) -> Outcome {
     let reason = ends.wait(args.duration);
     drop((section, beside));
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
+    Ok(())
+}
+
+/// All kinds share one namespace.
+fn apart(args: &Serve) -> Outcome {
+    let names = [Some(&args.name), args.event.as_ref(), args.mutex.as_ref()];
+    let names: Vec<Name> = names
+        .into_iter()
+        .flatten()
+        .map(|name| Name::new(name))
+        .collect::<shmkit::Result<_>>()?;
+    let same = |a: &Name, b: &Name| (a.scope(), a.base()) == (b.scope(), b.base());
+    for (n, name) in names.iter().enumerate() {
+        if names[..n].iter().any(|other| same(name, other)) {
+            return Err(Failure::Other(format!(
+                "{} cannot be two things at once\n  give the event and the mutex names of their own",
+                output::name(name.as_str())
+            )));
+        }
+    }
     Ok(())
 }
 

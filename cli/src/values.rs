@@ -13,6 +13,7 @@ impl FromStr for Hex {
 
     /// Two digits a byte, and blanks wherever they help to read.
     fn from_str(text: &str) -> Result<Hex, String> {
+        let text = text.strip_prefix("0x").unwrap_or(text);
         let digits: String = text.split_whitespace().collect();
         let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
         bytes
@@ -137,7 +138,8 @@ mod tests {
     #[test]
     fn bytes_are_pairs_of_digits() {
         assert_eq!("0aFF 00".parse(), Ok(Hex(vec![10, 255, 0])));
-        for wrong in ["", " ", "1", "0x10", "gg"] {
+        assert_eq!("0xdead".parse(), Ok(Hex(vec![0xde, 0xad])));
+        for wrong in ["", " ", "1", "0x", "gg"] {
             assert!(wrong.parse::<Hex>().is_err(), "{wrong}");
         }
     }

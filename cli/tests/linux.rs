@@ -9,12 +9,30 @@ mod program;
 use common::{eventually, unique, watchdog};
 use program::{Running, command, shmkit};
 use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 fn file_of(base: &str) -> PathBuf {
     let uid = getuid().as_raw();
     PathBuf::from(format!("/dev/shm/shmkit.local.{uid}.{base}"))
+}
+
+#[test]
+fn a_watch_ends_when_its_reader_leaves() {
+    let _watchdog = watchdog();
+    let name = unique("left");
+    let _server = Running::serve(&["--raw", &name, "hello"]);
+    for verb in ["show", "dump"] {
+        let mut watch = command(&[verb, &name, "--watch"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(watch.stdout.take().unwrap());
+        assert_ne!(out.read_line(&mut String::new()).unwrap(), 0);
+        drop(out);
+        assert!(watch.wait().unwrap().success(), "{verb}");
+    }
 }
 
 #[test]

@@ -442,6 +442,36 @@ fn clean_says_what_it_removed() {
 }
 
 #[test]
+fn a_name_that_is_nearly_right_is_shown_the_right_one() {
+    let _watchdog = watchdog();
+    let base = unique("Nearly");
+    let name = format!("Global\\{base}");
+    let _server = Running::serve(&["--raw", &name]);
+    let eaten = format!("Global{base}");
+    for wrong in [&eaten, &base, &name.replace("Nearly", "nearly")] {
+        let ended = run(&["consume", wrong], 1);
+        contains(
+            &ended.err,
+            &["there is a section", &name, "is that the one?"],
+        );
+    }
+    let empty = run(&["consume", &name, "--wait", "0.05"], 1);
+    contains(&empty.err, &["no text yet"]);
+}
+
+#[test]
+fn an_object_and_its_companion_need_two_names() {
+    let _watchdog = watchdog();
+    let name = unique("apart");
+    let same = format!("Local\\{name}");
+    for args in [["--event", &same], ["--mutex", &same]] {
+        let ended = run(&["serve", "--raw", &name, args[0], args[1]], 2);
+        contains(&ended.err, &["two things at once"]);
+    }
+    run(&["show", &name], 1);
+}
+
+#[test]
 fn the_doctor_finds_that_everything_works_here() {
     let _watchdog = watchdog();
     let findings = parsed(&run(&["doctor", "--json"], 0).out);
