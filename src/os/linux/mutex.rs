@@ -214,6 +214,10 @@ impl Shared {
             return Ok(None);
         };
         let process = Arc::new(Process::watch(identity)?);
+        // As long as the thread is there, its process is the one that is watched now.
+        if !is_there((now & THREAD) as u32) {
+            return Ok(None);
+        }
         *last = Some((state, Arc::clone(&process)));
         Ok(Some(process))
     }
