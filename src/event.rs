@@ -1,6 +1,6 @@
 //! A named event: something that happened, for whoever waits for it.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::options::{Options, Origin, open_or_create};
 use crate::os::{self, EventBackend, ObjectBackend, ObjectInfo, RawObject, Reset, Wake};
@@ -112,6 +112,7 @@ impl Event {
     ///
     /// [`ReadOnly`](crate::ErrorKind::ReadOnly) where it was opened for waiting.
     pub fn set(&self) -> Result<()> {
+        self.check_writable()?;
         self.os.set()
     }
 
@@ -121,6 +122,7 @@ impl Event {
     ///
     /// As [`set`](Event::set).
     pub fn reset(&self) -> Result<()> {
+        self.check_writable()?;
         self.os.reset()
     }
 
@@ -220,6 +222,16 @@ impl Event {
     #[must_use]
     pub fn as_raw(&self) -> RawObject {
         self.os.raw()
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.os.writable() {
+            return Ok(());
+        }
+        let meaning = "it was opened for waiting only";
+        let kind = ErrorKind::ReadOnly;
+        let error = Error::new(kind, Operation::Signal, &self.name, meaning);
+        Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
     }
 }
 

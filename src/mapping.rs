@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// What a [`Mapping`] may do: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].
 pub trait Mode: sealed::Sealed {}
 
-/// An [`Mode`] that takes writes.
+/// A [`Mode`] that takes writes.
 pub trait Writable: Mode {}
 
 /// Loads only; the processor refuses stores.

@@ -327,6 +327,7 @@ pub(crate) trait EventBackend: ObjectBackend + Sized {
     /// Whether it is signaled now; `None` where that is not told.
     fn is_set(&self) -> Option<bool>;
     fn writable(&self) -> bool;
+    /// This and the next only where it is writable.
     fn set(&self) -> Result<()>;
     fn reset(&self) -> Result<()>;
     /// A signal goes before a death, and both before the time.

@@ -12,6 +12,20 @@ pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno)
         .with_advice(advice)
 }
 
+/// As [`explain`], for what the standard library asked of the system.
+pub(super) fn explain_io(
+    operation: Operation,
+    subject: &dyn Display,
+    error: &std::io::Error,
+) -> Error {
+    explain(operation, subject, errno_of(error))
+}
+
+/// The errno in an error of the standard library.
+pub(super) fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
 fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'static str) {
     match errno {
         Errno::NOENT => not_found(operation),

@@ -85,16 +85,6 @@ impl Event {
             }
         }
     }
-
-    fn check_writable(&self) -> Result<()> {
-        if self.writable {
-            return Ok(());
-        }
-        let meaning = "it was opened for waiting only";
-        let kind = ErrorKind::ReadOnly;
-        let error = Error::new(kind, Operation::Signal, &self.subject, meaning);
-        Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
-    }
 }
 
 impl ObjectBackend for Event {
@@ -148,7 +138,6 @@ impl EventBackend for Event {
     }
 
     fn set(&self) -> Result<()> {
-        self.check_writable()?;
         match self.reset {
             Reset::Auto => {
                 // Release: pairs with the acquire of `take`.
@@ -172,12 +161,11 @@ impl EventBackend for Event {
         }
         // All, also for a signal that one may take: whoever is woken alone may be dead
         // before it takes it, or only look on.
-        futex::wake(self.word(), futex::ALL);
+        futex::wake(self.word());
         Ok(())
     }
 
     fn reset(&self) -> Result<()> {
-        self.check_writable()?;
         // Acquire and release: pairs with the release of `set`, and with its load.
         self.word().fetch_and(!1, Ordering::AcqRel);
         Ok(())

@@ -11,15 +11,12 @@ use std::time::{Duration, Instant};
 /// A sleep of at most this much at a time; times that no clock holds end earlier.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// Wakes at most `count` of those who sleep on the word, in all processes.
-pub(super) fn wake(word: &AtomicU32, count: u32) {
+/// Wakes all who sleep on the word, in all processes.
+pub(super) fn wake(word: &AtomicU32) {
     // It cannot fail for an address that is mapped, and who waits can be none.
-    let woken = futex::wake(word, Flags::empty(), count);
+    let woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
     debug_assert!(woken.is_ok(), "futex wake: {woken:?}");
 }
-
-/// All who sleep.
-pub(super) const ALL: u32 = i32::MAX as u32;
 
 /// Sleeps while the word is `expected`, until it is woken, `dead` is no longer 0, or
 /// the deadline is there.
@@ -72,5 +69,5 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 pub(super) fn declare_dead(dead: &AtomicU32) {
     // Release: pairs with the acquire load of whoever waits with it.
     dead.store(1, Ordering::Release);
-    wake(dead, ALL);
+    wake(dead);
 }

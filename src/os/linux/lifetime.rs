@@ -20,7 +20,7 @@
 //!
 //! No lock is ever waited for.
 
-use super::errno::explain;
+use super::errno::{explain, explain_io};
 use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::owner;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -30,7 +30,9 @@ use rustix::fs::{
     linkat, open, statat, unlink,
 };
 use rustix::io::Errno;
+use std::fs::Metadata;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -196,27 +198,33 @@ pub(super) fn sweep() {
 /// Removes this user's dead files, which killed holders left, and says which names
 /// they had.
 pub(crate) fn clean() -> Result<Vec<String>> {
-    let folder = std::fs::read_dir(FOLDER).map_err(|e| {
-        let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-        explain(Operation::List, &FOLDER, errno)
-    })?;
     let me = owner::me();
     let mut removed = Vec::new();
-    for entry in folder.flatten() {
-        let file = entry.file_name();
-        let Some(name) = file.to_str().and_then(|file| name_of(file, me)) else {
-            continue;
-        };
-        let Ok(place) = place(&name, me, Operation::List) else {
-            continue;
-        };
-        let mine = statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|s| s.st_uid == me && is_regular(&s));
-        if mine && place.kind != PlaceKind::Posix && !retire(&place, me) {
+    for Entry { name, place, meta } in entries(me)? {
+        let mine = meta.uid() == me && place.kind != PlaceKind::Posix;
+        if mine && !retire(&place, me) {
             removed.push(name.to_string());
         }
     }
     Ok(removed)
+}
+
+/// A file in [`FOLDER`] that a name stands for.
+pub(super) struct Entry {
+    pub name: Name,
+    pub place: Place,
+    pub meta: Metadata,
+}
+
+/// The files that the user `me` has names for, dead or alive.
+pub(super) fn entries(me: u32) -> Result<impl Iterator<Item = Entry>> {
+    let folder = std::fs::read_dir(FOLDER).map_err(|e| explain_io(Operation::List, &FOLDER, &e))?;
+    Ok(folder.flatten().filter_map(move |entry| {
+        let name = name_of(entry.file_name().to_str()?, me)?;
+        let place = place(&name, me, Operation::List).ok()?;
+        let meta = entry.metadata().ok().filter(Metadata::is_file)?;
+        Some(Entry { name, place, meta })
+    }))
 }
 
 pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {

@@ -1,13 +1,13 @@
 //! What stands in `/dev/shm`, and who holds it.
 
-use super::errno::explain;
-use super::naming::{FOLDER, PREFIX, PlaceKind, name_of, place};
+use super::errno::explain_io;
+use super::lifetime::Entry;
+use super::naming::{PREFIX, PlaceKind};
 use super::section::file_of;
 use super::{RawObject, lifetime, object, owner};
 use crate::error::{Operation, Result};
 use crate::os::{Holder, Holders, Kind, Listed};
 use rustix::fs::{Mode, OFlags, fstat, major, minor, open};
-use rustix::io::Errno;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -15,35 +15,22 @@ use std::path::Path;
 /// Every living object of ours, and every other file, under the name that opens
 /// it. Dead files do not exist by the rules of this crate and are left out.
 pub(crate) fn list() -> Result<Vec<Listed>> {
-    let me = owner::me();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(FOLDER).map_err(|e| fail(&FOLDER, &e))? {
-        let entry = entry.map_err(|e| fail(&FOLDER, &e))?;
-        let Some(name) = entry.file_name().to_str().and_then(|f| name_of(f, me)) else {
-            continue;
+    let living = lifetime::entries(owner::me())?.filter(|Entry { place, meta, .. }| {
+        place.kind == PlaceKind::Posix || lifetime::retire(place, meta.uid())
+    });
+    let listed = living.map(|Entry { name, place, meta }| {
+        let kind = match place.kind {
+            PlaceKind::Posix => Kind::Section,
+            _ => kind_of(&meta, &place.path),
         };
-        let Ok(place) = place(&name, me, Operation::List) else {
-            continue;
-        };
-        let Ok(meta) = entry.metadata() else {
-            continue;
-        };
-        let posix = place.kind == PlaceKind::Posix;
-        if meta.is_file() && (posix || lifetime::retire(&place, meta.uid())) {
-            let kind = if posix {
-                Kind::Section
-            } else {
-                kind_of(&meta, &place.path)
-            };
-            found.push(Listed {
-                name: name.to_string(),
-                kind,
-                len: (kind == Kind::Section).then_some(meta.len()),
-                owner: Some(owner::describe(meta.uid())),
-            });
+        Listed {
+            name: name.to_string(),
+            kind,
+            len: (kind == Kind::Section).then_some(meta.len()),
+            owner: Some(owner::describe(meta.uid())),
         }
-    }
-    Ok(found)
+    });
+    Ok(listed.collect())
 }
 
 /// Only what is no section has to be opened to know what it is.
@@ -61,14 +48,14 @@ fn kind_of(meta: &Metadata, path: &str) -> Kind {
 /// The processes that have a descriptor or a view of the file behind `raw`.
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let path = format!("/proc/self/fd/{raw}");
-    let file = std::fs::metadata(&path).map_err(|e| fail(&path, &e))?;
+    let file = std::fs::metadata(&path).map_err(|e| explain_io(Operation::List, &path, &e))?;
     let ours = file_of(file.dev(), file.ino()).is_some_and(|name| name.starts_with(PREFIX));
     let mut holders = Holders {
         found: Vec::new(),
         hidden: 0,
     };
     for entry in std::fs::read_dir("/proc")
-        .map_err(|e| fail(&"/proc", &e))?
+        .map_err(|e| explain_io(Operation::List, &"/proc", &e))?
         .flatten()
     {
         let Some(pid) = entry
@@ -115,9 +102,4 @@ fn holds(process: &Path, file: &Metadata, ours: bool) -> Option<bool> {
         let mut fields = line.split_ascii_whitespace().skip(3);
         fields.next() == Some(&device) && fields.next() == Some(&inode)
     }))
-}
-
-fn fail(subject: &dyn std::fmt::Display, error: &std::io::Error) -> crate::error::Error {
-    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
-    explain(Operation::List, subject, errno)
 }

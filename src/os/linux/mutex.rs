@@ -11,7 +11,7 @@
 
 use super::errno::explain;
 use super::object::{self, LEN, Object};
-use super::process::{is_there, process_of, start_time};
+use super::process::{identity_of, is_there, process_of, start_time};
 use super::view::View;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -139,7 +139,7 @@ impl Shared {
                 (now & !WAITERS == state).then_some(mark)
             });
         if given.is_ok_and(|before| before & WAITERS != 0) {
-            futex::wake(self.sleep_word(), futex::ALL);
+            futex::wake(self.sleep_word());
         }
     }
 
@@ -231,15 +231,12 @@ impl Shared {
         if state_of(thread, start) != now & !(WAITERS | ABANDONED) {
             return Ok(None);
         }
-        match Process::identify(pid) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            identity => identity.map(Some),
-        }
+        identity_of(pid)
     }
 }
 
 impl Mutex {
-    fn new(object: Object, name: &Name, writable: bool) -> Result<Mutex> {
+    fn new(object: Object, name: &Name, writable: bool, is_here: bool) -> Result<Mutex> {
         let protection = if writable {
             Protection::ReadWrite
         } else {
@@ -248,12 +245,6 @@ impl Mutex {
         let subject = name.to_string();
         let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
         let stat = fstat(object.file()).map_err(|e| explain(Operation::Open, name, e))?;
-        let space = object::detail(&object);
-        let is_here = match Process::current() {
-            Ok(me) => me.space == space,
-            Err(error) if error.kind() == ErrorKind::Unsupported => false,
-            Err(error) => return Err(error),
-        };
         Ok(Mutex {
             shared: Arc::new(Shared {
                 view,
@@ -342,7 +333,7 @@ impl MutexBackend for Mutex {
             pwrite(file, &state.to_le_bytes(), STATE as u64)?;
             pwrite(file, &object::header(Kind::Mutex, space), 0).map(|_| ())
         })?;
-        let mutex = Mutex::new(object, name, true)?;
+        let mutex = Mutex::new(object, name, true, true)?;
         if taken {
             mutex.remember()?;
         }
@@ -354,15 +345,20 @@ impl MutexBackend for Mutex {
             write: true,
             ..how.clone()
         };
-        match Object::open(name, Kind::Mutex, &write) {
-            Ok(object) => Mutex::new(object, name, true),
+        let (object, writable) = match Object::open(name, Kind::Mutex, &write) {
             // It can be looked at, and its owner watched.
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let object = Object::open(name, Kind::Mutex, how).map_err(|_| error)?;
-                Mutex::new(object, name, false)
+                (object, false)
             }
-            Err(error) => Err(error),
-        }
+            opened => (opened?, true),
+        };
+        let is_here = match Process::current() {
+            Ok(me) => me.space == object::detail(&object),
+            Err(error) if error.kind() == ErrorKind::Unsupported => false,
+            Err(error) => return Err(error),
+        };
+        Mutex::new(object, name, writable, is_here)
     }
 
     fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>> {

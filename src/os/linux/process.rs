@@ -1,6 +1,6 @@
 //! One process for good: a pidfd, opened once its start time was compared.
 
-use super::errno::explain;
+use super::errno::{errno_of, explain, explain_io};
 use super::watcher::Watch;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -75,11 +75,9 @@ impl ProcessBackend for Process {
     }
 
     fn identify(pid: u32) -> Result<ProcessIdentity> {
-        let space = space().map_err(|errno| no_proc(pid, errno))?;
-        let Some(start) = start_of(pid)? else {
+        let Some(identity) = identity_of(pid)? else {
             return Err(no_process(pid));
         };
-        let identity = ProcessIdentity { pid, space, start };
         // A zombie has a start time too, and a thread's number an entry.
         if Process::watch(identity)?.pidfd.is_none() {
             return Err(no_process(pid));
@@ -144,7 +142,7 @@ fn has_ended(pidfd: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool
 /// When a process or thread was started, in clock ticks since the system was: the
 /// field `starttime` of its `stat` in `/proc`.
 pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
-    let stat = std::fs::read(path).map_err(errno_of)?;
+    let stat = std::fs::read(path).map_err(|e| errno_of(&e))?;
     field(&stat, 22).ok_or(Errno::IO)
 }
 
@@ -154,6 +152,13 @@ fn field(stat: &[u8], number: usize) -> Option<u64> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
     rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// Who has this number; `None` where nobody has. It may be a zombie, or a thread.
+pub(super) fn identity_of(pid: u32) -> Result<Option<ProcessIdentity>> {
+    let space = space().map_err(|errno| no_proc(pid, errno))?;
+    let start = start_of(pid)?;
+    Ok(start.map(|start| ProcessIdentity { pid, space, start }))
 }
 
 /// As [`start_time`], of a process or thread by its number; `None` where there is none,
@@ -181,7 +186,7 @@ pub(super) fn is_there(number: u32) -> bool {
 /// that of the pids, with that of the times folded in.
 fn space() -> rustix::io::Result<u32> {
     // A /proc that was mounted for others has their numbers.
-    let me = std::fs::read_link("/proc/self").map_err(errno_of)?;
+    let me = std::fs::read_link("/proc/self").map_err(|e| errno_of(&e))?;
     if me.to_str().and_then(|me| me.parse().ok()) != Some(std::process::id()) {
         return Err(Errno::NOTSUP);
     }
@@ -200,10 +205,7 @@ pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     let status = match std::fs::read_to_string(format!("/proc/{thread}/status")) {
         Ok(status) => status,
         Err(_) if !is_there(thread) => return Ok(None),
-        Err(error) => {
-            let errno = errno_of(error);
-            return Err(explain(Operation::Watch, &subject(thread), errno));
-        }
+        Err(error) => return Err(explain_io(Operation::Watch, &subject(thread), &error)),
     };
     let line = |key: &str| {
         let found = status.lines().find_map(|l| l.strip_prefix(key));
@@ -216,10 +218,6 @@ pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     let process = line("Tgid:").parse();
     let process = process.map_err(|_| explain(Operation::Watch, &subject(thread), Errno::IO))?;
     Ok(Some((process, start)))
-}
-
-fn errno_of(error: std::io::Error) -> Errno {
-    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 fn subject(pid: u32) -> String {

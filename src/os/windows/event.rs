@@ -3,7 +3,7 @@
 use super::call::{self, Woken};
 use super::code::explain;
 use super::{RawObject, nt, object};
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Process, Reset, Wake,
@@ -34,14 +34,8 @@ impl Event {
         }
     }
 
-    fn change(&self, call: impl FnOnce() -> call::Called<()>) -> Result<()> {
-        if self.writable {
-            return call().map_err(|code| explain(Operation::Signal, &self.subject, code));
-        }
-        let meaning = "it was opened for waiting only";
-        let kind = ErrorKind::ReadOnly;
-        let error = Error::new(kind, Operation::Signal, &self.subject, meaning);
-        Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
+    fn changed(&self, called: call::Called<()>) -> Result<()> {
+        called.map_err(|code| explain(Operation::Signal, &self.subject, code))
     }
 }
 
@@ -87,11 +81,11 @@ impl EventBackend for Event {
     }
 
     fn set(&self) -> Result<()> {
-        self.change(|| call::set_event(self.handle.as_handle()))
+        self.changed(call::set_event(self.handle.as_handle()))
     }
 
     fn reset(&self) -> Result<()> {
-        self.change(|| call::reset_event(self.handle.as_handle()))
+        self.changed(call::reset_event(self.handle.as_handle()))
     }
 
     fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {

@@ -59,9 +59,9 @@ fn look(name: String, kind: Kind) -> Listed {
         if kind == Kind::Section {
             let section = Section::open(&name, &HowToOpen::default()).ok();
             len = section.as_ref().and_then(|s| s.kernel_len().ok());
-            owner = section.and_then(|s| s.facts().object.owner);
+            owner = section.and_then(|s| s.owner());
         } else if let Ok(handle) = call::open(kind, &name, READ_CONTROL) {
-            owner = security::describe(handle.as_handle(), kind).0;
+            owner = security::owner(handle.as_handle());
         }
     }
     Listed {

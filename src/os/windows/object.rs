@@ -6,7 +6,7 @@ use super::code::{denied_create, explain};
 use super::security::{self, Attributes};
 use super::{RawObject, nt};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::name::{Name, Scope};
+use crate::name::Name;
 use crate::os::{HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 use windows_sys::Win32::Foundation::{
@@ -75,8 +75,7 @@ fn let_inherit(handle: &OwnedHandle, subject: &dyn std::fmt::Display) -> Result<
 
 fn taken(name: &Name, kind: Kind, existing: BorrowedHandle<'_>) -> Error {
     let error = explain(Operation::Create, name, ERROR_ALREADY_EXISTS);
-    let (owner, ..) = security::describe(existing, kind);
-    match owner {
+    match security::owner(existing) {
         Some(owner) => {
             let meaning = format!(
                 "{} of this name is held already; it belongs to {owner}",
@@ -97,9 +96,7 @@ fn refused_create(name: &Name, kind: Kind, code: u32) -> Error {
         ERROR_ACCESS_DENIED => {
             let there = call::who_is_there(name, READ_CONTROL);
             // Events and mutexes need no privilege.
-            let may_create = kind != Kind::Section
-                || name.scope() != Scope::Global
-                || security::may_create_global();
+            let may_create = kind != Kind::Section || security::may_create_global();
             let (kind, meaning, advice) = denied_create(there.is_some(), name.scope(), may_create);
             Error::new(kind, Operation::Create, name, meaning)
                 .with_code(code.cast_signed())
@@ -129,7 +126,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
 /// Error 6, with what it is that has the name, and whose.
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
     let (noun, handle) = call::who_is_there(name, READ_CONTROL).unwrap_or(("another object", None));
-    let owner = handle.and_then(|handle| security::describe(handle.as_handle(), Kind::Other).0);
+    let owner = handle.and_then(|handle| security::owner(handle.as_handle()));
     let whose = owner.map_or(String::new(), |owner| format!(", which belongs to {owner}"));
     let meaning = format!("the name is held by {noun}{whose}");
     Error::new(ErrorKind::WrongKind, operation, name, meaning)

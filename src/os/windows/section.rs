@@ -72,6 +72,11 @@ impl Section {
         })
     }
 
+    /// To whom it belongs, for lists.
+    pub(super) fn owner(&self) -> Option<String> {
+        security::owner(self.handle.as_handle())
+    }
+
     /// Extends the file to `len` where that is not 0.
     fn map_file(
         file: File,

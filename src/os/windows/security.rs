@@ -154,6 +154,11 @@ pub(super) fn describe(
     }
 }
 
+/// The owner of an object alone.
+pub(super) fn owner(object: BorrowedHandle<'_>) -> Option<String> {
+    account(Described::of(object, SE_KERNEL_OBJECT)?.owner)
+}
+
 /// A security descriptor, and the owner in it.
 struct Described {
     descriptor: Local,
