@@ -270,7 +270,7 @@ fn hidden(pid: u32) -> Error {
         &subject(pid),
         meaning,
     )
-    .with_advice("have it announce itself by a liveness mutex, or run as its user")
+    .with_advice("run as its user, or mount /proc without hidepid")
 }
 
 #[cfg(test)]
