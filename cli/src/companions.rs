@@ -1,5 +1,6 @@
 //! Which names look as if they belonged together.
 
+use crate::object::base_of;
 use shmkit::{Listed, Name};
 
 /// What stands between the words of a name.
@@ -15,12 +16,6 @@ pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
         .into_iter()
         .filter(|other| !is_itself(other) && related(base, base_of(&other.name)))
         .collect()
-}
-
-/// What a listed name has behind its scope. It may break the rules for names, so
-/// `Name` cannot say.
-fn base_of(name: &str) -> &str {
-    name.split_once('\\').map_or(name, |(_, base)| base)
 }
 
 fn related(a: &str, b: &str) -> bool {

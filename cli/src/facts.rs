@@ -31,16 +31,19 @@ enum About {
 
 impl Facts {
     pub fn of(name: &str, object: &Object) -> shmkit::Result<Facts> {
-        let about = match object {
-            Object::Section(section) => About::Section(section.info()?),
-            Object::Event(event) => About::Event {
-                reset: event.reset_mode(),
-                signaled: event.is_set(),
-            },
-            Object::Mutex(mutex) => About::Mutex {
-                taken: mutex.is_taken(),
-                taken_by: mutex.owner(),
-            },
+        let (about, info) = match object {
+            Object::Section(section) => {
+                let info = section.info()?;
+                (About::Section(info.clone()), info.object)
+            }
+            Object::Event(event) => {
+                let (reset, signaled) = (event.reset_mode(), event.is_set());
+                (About::Event { reset, signaled }, event.info())
+            }
+            Object::Mutex(mutex) => {
+                let (taken, taken_by) = (mutex.is_taken(), mutex.owner());
+                (About::Mutex { taken, taken_by }, mutex.info())
+            }
         };
         let full = Name::new(name)?;
         let listed = shmkit::list().ok();
@@ -53,7 +56,7 @@ impl Facts {
             name: name.to_string(),
             kind: object.kind(),
             about,
-            object: object.info()?,
+            object: info,
             companions: listed.map(|listed| companions::of(&full, listed)),
             holders,
         })

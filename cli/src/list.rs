@@ -45,8 +45,7 @@ pub fn run(args: &List) -> Outcome {
 fn matches(name: &str, pattern: &str) -> bool {
     if pattern.contains(['*', '?']) {
         let pattern = WildMatch::new(pattern);
-        let base = name.split_once('\\').map_or(name, |(_, base)| base);
-        pattern.matches(name) || pattern.matches(base)
+        pattern.matches(name) || pattern.matches(object::base_of(name))
     } else {
         name.contains(pattern)
     }

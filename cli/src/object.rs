@@ -1,6 +1,6 @@
 //! An object of whatever kind a name stands for.
 
-use shmkit::{Error, ErrorKind, Event, Kind, Mutex, ObjectInfo, RawObject, Section};
+use shmkit::{Error, ErrorKind, Event, Kind, Mutex, RawObject, Section};
 
 /// An object that was opened to be looked at.
 #[derive(Debug)]
@@ -44,14 +44,6 @@ impl Object {
             Object::Mutex(mutex) => mutex.as_raw(),
         }
     }
-
-    pub fn info(&self) -> shmkit::Result<ObjectInfo> {
-        Ok(match self {
-            Object::Section(section) => section.info()?.object,
-            Object::Event(event) => event.info(),
-            Object::Mutex(mutex) => mutex.info(),
-        })
-    }
 }
 
 /// A kind in one word, also for programs.
@@ -72,4 +64,10 @@ pub fn noun(kind: Kind) -> &'static str {
         Kind::Mutex => "a mutex",
         _ => "something else",
     }
+}
+
+/// What a listed name has behind its scope. It may break the rules for names, so
+/// `Name` cannot say.
+pub fn base_of(name: &str) -> &str {
+    name.split_once('\\').map_or(name, |(_, base)| base)
 }

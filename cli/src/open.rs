@@ -51,10 +51,11 @@ pub fn explain(name: &str, error: shmkit::Error) -> Failure {
 fn elsewhere(name: &str) -> Option<(&'static str, String)> {
     let wanted = Name::new(name).ok()?;
     let plain = |text: &str| text.replace('\\', "").to_lowercase();
-    let base = |text: &str| plain(text.split_once('\\').map_or(text, |(_, base)| base));
     let listed = shmkit::list().ok()?;
     let found = listed.into_iter().find(|l| {
-        l.name != name && (base(&l.name) == plain(wanted.base()) || plain(&l.name) == plain(name))
+        l.name != name
+            && (plain(object::base_of(&l.name)) == plain(wanted.base())
+                || plain(&l.name) == plain(name))
     })?;
     Some((object::noun(found.kind), found.name))
 }
