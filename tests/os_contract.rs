@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Test, TestChild, gone, hear, say, start};
+use common::{TestChild, gone, hear, listed, refused, say, start};
 use shmkit::{Backing, Error, ErrorKind as Kind, Name, Operation, Origin, Section};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{AcqRel, Release};
@@ -11,13 +11,6 @@ use std::sync::atomic::Ordering::{AcqRel, Release};
 const TEXT: &str = "Message from first process.";
 const ROUNDS: u64 = 100_000;
 const GIB: u64 = 1 << 30;
-
-/// What `list` says about a name, whichever prefix it shows.
-fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
-    let end = format!("\\{}", Name::new(name).unwrap().base());
-    let all = test.alone(shmkit::list).unwrap();
-    all.into_iter().find(|l| l.name.ends_with(&end))
-}
 
 #[test]
 fn child_entry() {
@@ -90,15 +83,6 @@ fn storm(name: &str) {
             return;
         }
     }
-}
-
-#[track_caller]
-fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> Error {
-    let error = result.err().expect("it must be refused");
-    assert_eq!(error.kind(), kind, "{error}");
-    assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    assert!(!error.meaning().is_empty());
-    error
 }
 
 #[track_caller]

@@ -4,13 +4,13 @@
 
 mod common;
 
-use common::{Test, TestChild, eventually, gone, hear, say, start};
+use common::{Test, TestChild, eventually, gone, hear, listed, refused, say, start};
 use shmkit::ErrorKind::{
     AlreadyExists, InvalidArgument, NotFound, OutOfBounds, Unsupported, WrongKind, WrongOwner,
 };
 use shmkit::{
-    Access, Error, ErrorKind, Event, Kind, Liveness, Mutex, Name, ObjectInfo, Owner, Process,
-    ProcessIdentity, RawObject, Reset, Section, Wake,
+    Access, ErrorKind, Event, Kind, Liveness, Mutex, ObjectInfo, Owner, Process, ProcessIdentity,
+    RawObject, Reset, Section, Wake,
 };
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -141,15 +141,6 @@ fn open_of(owner: Option<&str>, kind: Kind, name: &str) -> [shmkit::Result<Objec
 }
 
 #[track_caller]
-fn refused<T>(kind: ErrorKind, result: shmkit::Result<T>) -> Error {
-    let error = result.err().expect("it must be refused");
-    assert_eq!(error.kind(), kind, "{error}");
-    assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    assert!(!error.meaning().is_empty());
-    error
-}
-
-#[track_caller]
 fn all_refused<T>(kind: ErrorKind, results: [shmkit::Result<T>; 2]) {
     for result in results {
         refused(kind, result);
@@ -165,13 +156,6 @@ fn assert_gone(name: &str) {
 
 fn event(name: &str) -> Event {
     Event::create_new(name, Reset::Auto).unwrap()
-}
-
-/// What `list` says about a name, whichever prefix it shows.
-fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
-    let end = format!("\\{}", Name::new(name).unwrap().base());
-    let all = test.alone(shmkit::list).unwrap();
-    all.into_iter().find(|l| l.name.ends_with(&end))
 }
 
 fn accounts(info: &ObjectInfo) -> usize {

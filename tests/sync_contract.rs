@@ -4,11 +4,10 @@
 
 mod common;
 
-use common::{Test, TestChild, eventually, gone, hear, say, start};
+use common::{Test, TestChild, eventually, gone, hear, listed, refused, say, start};
 use shmkit::ErrorKind::{AlreadyExists, NotFound, ReadOnly};
 use shmkit::{
-    Error, ErrorKind, Event, Locked, Mapping, Mutex, Name, Origin, ProcessIdentity, ReadWrite,
-    Reset, Section, Wake,
+    Event, Locked, Mapping, Mutex, Origin, ProcessIdentity, ReadWrite, Reset, Section, Wake,
 };
 use std::ops::Deref;
 use std::sync::Barrier;
@@ -112,15 +111,6 @@ fn elsewhere(mutex: &Mutex) -> &'static str {
 }
 
 #[track_caller]
-fn refused<T>(kind: ErrorKind, result: shmkit::Result<T>) -> Error {
-    let error = result.err().expect("it must be refused");
-    assert_eq!(error.kind(), kind, "{error}");
-    assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    assert!(!error.meaning().is_empty());
-    error
-}
-
-#[track_caller]
 fn assert_gone(name: &str) {
     gone(|| Event::open(name));
     gone(|| Mutex::open(name));
@@ -147,13 +137,6 @@ impl Deref for Cell {
 fn cell(name: &str) -> Cell {
     let (section, _) = Section::open_or_create(&*format!("{name}-cell"), 64).unwrap();
     Cell(section.map_rw(..).unwrap())
-}
-
-/// What `list` says about a name, whichever prefix it shows.
-fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
-    let end = format!("\\{}", Name::new(name).unwrap().base());
-    let all = test.alone(shmkit::list).unwrap();
-    all.into_iter().find(|l| l.name.ends_with(&end))
 }
 
 #[test]

@@ -5,20 +5,10 @@ mod common;
 mod program;
 
 use common::{eventually, started, unique, watchdog};
-use program::{Running, command, shmkit};
-use serde_json::{Value, json};
+use program::{Running, command, contains, parsed, shmkit};
+use serde_json::json;
 use std::io::Write;
 use std::process::Stdio;
-
-fn parsed(out: &str) -> Value {
-    serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"))
-}
-
-fn contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is missing in: {text}");
-    }
-}
 
 #[test]
 fn what_is_served_is_consumed_in_every_encoding() {

@@ -6,21 +6,11 @@ mod common;
 mod program;
 
 use common::{eventually, started, unique, watchdog};
-use program::{Ended, Running, command, shmkit};
+use program::{Ended, Running, command, contains, parsed, shmkit};
 use serde_json::{Value, json};
 use shmkit::Mutex;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
-
-fn parsed(out: &str) -> Value {
-    serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"))
-}
-
-fn contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is missing in: {text}");
-    }
-}
 
 /// Runs it, and expects this exit code.
 fn run(args: &[&str], code: i32) -> Ended {

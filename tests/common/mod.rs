@@ -67,6 +67,23 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// What was refused, for this reason, in one line that says why.
+#[track_caller]
+pub fn refused<T>(kind: shmkit::ErrorKind, result: shmkit::Result<T>) -> shmkit::Error {
+    let error = result.err().expect("it must be refused");
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    assert!(!error.meaning().is_empty());
+    error
+}
+
+/// What `list` says about a name, whichever prefix it shows.
+pub fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
+    let end = format!("\\{}", shmkit::Name::new(name).unwrap().base());
+    let all = test.alone(shmkit::list).unwrap();
+    all.into_iter().find(|l| l.name.ends_with(&end))
+}
+
 /// Waits until nothing of a name is there. On Linux whoever reads the `/proc/PID/maps`
 /// of a process, as tools do, keeps its memory and so its locks for that moment, also
 /// when it was killed.
