@@ -133,7 +133,7 @@ impl Event {
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for an auto-reset event that its
     /// creator lets this account look at only (Linux).
     pub fn wait(&self) -> Result<()> {
-        self.os.wait(None, None).map(|_| ())
+        self.os.wait(&[], None).map(|_| ())
     }
 
     /// Waits until it is signaled, at most this long, and says whether it was.
@@ -142,7 +142,7 @@ impl Event {
     ///
     /// As [`wait`](Event::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
-        Ok(self.os.wait(None, Some(timeout))? == Wake::Signaled)
+        Ok(self.os.wait(&[], Some(timeout))? == Wake::Signaled)
     }
 
     /// Whether it is signaled now. An auto-reset event then is no longer.
@@ -184,7 +184,7 @@ impl Event {
     /// On Linux the first such wait starts a thread that learns of deaths, one for the
     /// whole process.
     pub fn wait_or_death(&self, peer: &Process, timeout: Option<Duration>) -> Result<Wake> {
-        self.os.wait(Some(peer.os()), timeout)
+        self.os.wait(&[peer.os()], timeout)
     }
 
     /// What takes its signal away; `None` where the system does not tell.

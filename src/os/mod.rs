@@ -23,6 +23,7 @@
 //!   it means at that place.
 //! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
 //!   what the dead left, [`findings`] tells what this account may do.
+//!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
 
 use crate::access::{Access, Owner};
 use crate::error::{Operation, Result};
@@ -46,7 +47,9 @@ mod unsupported;
 #[cfg(not(any(windows, target_os = "linux")))]
 use unsupported as backend;
 
-pub(crate) use backend::{Event, Mutex, Process, Section, View, clean, findings, holders, list};
+pub(crate) use backend::{
+    Event, Mutex, Process, Section, View, clean, findings, has_several_processors, holders, list,
+};
 pub use backend::{OwnedObject, RawObject};
 
 /// How an object is created.
@@ -275,6 +278,9 @@ pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
     }
 }
 
+/// With the event itself, as many as `WaitForMultipleObjects` takes handles.
+pub(crate) const MAX_PEERS: usize = 63;
+
 /// When a wait of this length ends; `None` where nobody lives to see it.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
@@ -330,8 +336,9 @@ pub(crate) trait EventBackend: ObjectBackend + Sized {
     /// This and the next only where it is writable.
     fn set(&self) -> Result<()>;
     fn reset(&self) -> Result<()>;
-    /// A signal goes before a death, and both before the time.
-    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake>;
+    /// A signal goes before a death, and both before the time. At most
+    /// [`MAX_PEERS`] peers.
+    fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake>;
 }
 
 pub(crate) trait MutexBackend: ObjectBackend + Sized {
@@ -377,4 +384,5 @@ const _: fn() = || {
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;
     let _: fn() -> Vec<Finding> = findings;
+    let _: fn() -> bool = has_several_processors;
 };

@@ -122,7 +122,7 @@ impl EventBackend for Event {
         match *self {}
     }
 
-    fn wait(&self, _peer: Option<&Process>, _timeout: Option<Duration>) -> Result<Wake> {
+    fn wait(&self, _peers: &[&Process], _timeout: Option<Duration>) -> Result<Wake> {
         match *self {}
     }
 }
@@ -249,4 +249,8 @@ impl ViewBackend for View {
     fn prefault(&self) -> Result<()> {
         match *self {}
     }
+}
+
+pub(crate) fn has_several_processors() -> bool {
+    true
 }

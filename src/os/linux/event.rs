@@ -171,7 +171,7 @@ impl EventBackend for Event {
         Ok(())
     }
 
-    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {
+    fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         if self.reset == Reset::Auto && !self.may_write {
             let meaning = "its owner lets this account look, and to wait for an auto-reset event \
                            is to change it";
@@ -185,8 +185,11 @@ impl EventBackend for Event {
         if self.take(before) {
             return Ok(Wake::Signaled);
         }
-        let dead = peer.map(Process::death).transpose()?;
-        let dead = dead.as_deref();
+        let deaths: Vec<_> = peers
+            .iter()
+            .map(|peer| peer.death())
+            .collect::<Result<_>>()?;
+        let deaths: Vec<&AtomicU32> = deaths.iter().map(|word| &**word).collect();
         loop {
             let now = self.word().load(Ordering::Relaxed);
             // After the word was loaded: a signal from now on changes it.
@@ -194,7 +197,7 @@ impl EventBackend for Event {
                 return Ok(Wake::Signaled);
             }
             // Acquire: pairs with the release of `declare_dead`.
-            if dead.is_some_and(|dead| dead.load(Ordering::Acquire) != 0) {
+            if deaths.iter().any(|dead| dead.load(Ordering::Acquire) != 0) {
                 // What it signaled before it died goes first.
                 return Ok(if self.take(before) {
                     Wake::Signaled
@@ -205,13 +208,14 @@ impl EventBackend for Event {
             if until.is_some_and(|at| Instant::now() >= at) {
                 // A death goes before the time, also one that the watcher is about to
                 // learn of.
-                let died = match peer {
-                    Some(peer) => peer.wait(Some(Duration::ZERO))?,
-                    None => false,
-                };
-                return Ok(if died { Wake::PeerDied } else { Wake::TimedOut });
+                for peer in peers {
+                    if peer.wait(Some(Duration::ZERO))? {
+                        return Ok(Wake::PeerDied);
+                    }
+                }
+                return Ok(Wake::TimedOut);
             }
-            futex::sleep(self.word(), now, dead, until)
+            futex::sleep(self.word(), now, &deaths, until)
                 .map_err(|errno| explain(Operation::Wait, &self.subject, errno))?;
         }
     }

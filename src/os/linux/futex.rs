@@ -2,6 +2,7 @@
 //!
 //! A sleep may end for no reason: whoever sleeps looks again, and looks at the time.
 
+use crate::os::MAX_PEERS;
 use crate::sync::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
@@ -18,31 +19,33 @@ pub(super) fn wake(word: &AtomicU32) {
     debug_assert!(woken.is_ok(), "futex wake: {woken:?}");
 }
 
-/// Sleeps while the word is `expected`, until it is woken, `dead` is no longer 0, or
-/// the deadline is there.
+/// Sleeps while the word is `expected`, until it is woken, one of `deaths` is no longer
+/// 0, or the deadline is there.
 pub(super) fn sleep(
     word: &AtomicU32,
     expected: u32,
-    dead: Option<&AtomicU32>,
+    deaths: &[&AtomicU32],
     deadline: Option<Instant>,
 ) -> rustix::io::Result<()> {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST));
-    let slept = match dead {
-        None => {
-            let left = left.map(timespec);
-            futex::wait(word, Flags::empty(), expected, left.as_ref())
+    let slept = if deaths.is_empty() {
+        let left = left.map(timespec);
+        futex::wait(word, Flags::empty(), expected, left.as_ref())
+    } else {
+        // Absolute: the time then does not depend on how long it took to get here.
+        let until = left.map(|left| {
+            let now = clock_gettime(ClockId::Monotonic);
+            let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
+            timespec(now + left)
+        });
+        let mut waits = [Wait::new(); 1 + MAX_PEERS];
+        waits[0] = entry(word, expected);
+        for (wait, dead) in waits[1..].iter_mut().zip(deaths) {
+            *wait = entry(dead, 0);
         }
-        Some(dead) => {
-            // Absolute: the time then does not depend on how long it took to get here.
-            let until = left.map(|left| {
-                let now = clock_gettime(ClockId::Monotonic);
-                let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
-                timespec(now + left)
-            });
-            let waits = [entry(word, expected), entry(dead, 0)];
-            let flags = WaitvFlags::empty();
-            futex::waitv(&waits, flags, until.as_ref(), futex::ClockId::Monotonic).map(|_| ())
-        }
+        let waits = &waits[..=deaths.len().min(MAX_PEERS)];
+        let flags = WaitvFlags::empty();
+        futex::waitv(waits, flags, until.as_ref(), futex::ClockId::Monotonic).map(|_| ())
     };
     match slept {
         Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),

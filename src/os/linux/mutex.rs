@@ -196,7 +196,8 @@ impl Shared {
                 // `owner` lives until the sleep is over, and with it the watch.
                 let death = owner.as_ref().map(|owner| owner.death()).transpose()?;
                 let lower = marked as u32;
-                futex::sleep(self.sleep_word(), lower, death.as_deref(), until).map_err(fail)?;
+                futex::sleep(self.sleep_word(), lower, death.as_deref().as_slice(), until)
+                    .map_err(fail)?;
             }
         }
     }

@@ -220,6 +220,12 @@ pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     Ok(Some((process, start)))
 }
 
+/// Whether the machine has more than one processor; a list such as `0-3,8`.
+pub(crate) fn has_several_processors() -> bool {
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online");
+    online.map_or(true, |list| list.contains(['-', ',']))
+}
+
 fn subject(pid: u32) -> String {
     format!("process {pid}")
 }

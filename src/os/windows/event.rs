@@ -6,8 +6,8 @@ use super::{RawObject, nt, object};
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    EventBackend, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Process, Reset, Wake,
-    deadline,
+    EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
+    Reset, Wake, deadline,
 };
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
 use std::time::Duration;
@@ -88,26 +88,32 @@ impl EventBackend for Event {
         self.changed(call::reset_event(self.handle.as_handle()))
     }
 
-    fn wait(&self, peer: Option<&Process>, timeout: Option<Duration>) -> Result<Wake> {
+    fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
+        debug_assert!(peers.len() <= MAX_PEERS);
         let mut handles = vec![self.handle.as_handle()];
-        let death = peer.map(|peer| peer.death().filter(|_| !peer.is_orphan()));
-        if let Some(Some(death)) = death {
-            handles.push(death);
+        let mut watched = Vec::with_capacity(peers.len());
+        for peer in peers {
+            if let Some(death) = peer.death().filter(|_| !peer.is_orphan()) {
+                handles.push(death);
+                watched.push(peer);
+            }
         }
         // A process that had ended before it was watched has no handle.
-        let until = match death {
-            Some(None) => deadline(Some(Duration::ZERO)),
-            _ => deadline(timeout),
+        let ended = watched.len() < peers.len();
+        let until = match ended {
+            true => deadline(Some(Duration::ZERO)),
+            false => deadline(timeout),
         };
         let woken = call::wait(&handles, until)
             .map_err(|code| explain(Operation::Wait, &self.subject, code))?;
-        Ok(match (woken, death) {
-            (Woken::Signaled(0), _) => Wake::Signaled,
-            (Woken::TimedOut, Some(None)) => Wake::PeerDied,
-            (Woken::TimedOut, _) if peer.is_some_and(Process::is_orphan) => Wake::PeerDied,
-            (Woken::TimedOut, _) => Wake::TimedOut,
-            (Woken::Signaled(_) | Woken::Abandoned(_), _) => {
-                peer.iter().for_each(|peer| peer.give_back());
+        Ok(match woken {
+            Woken::Signaled(0) => Wake::Signaled,
+            Woken::TimedOut if ended || peers.iter().any(|peer| peer.is_orphan()) => Wake::PeerDied,
+            Woken::TimedOut => Wake::TimedOut,
+            Woken::Signaled(n) | Woken::Abandoned(n) => {
+                watched
+                    .get(n.wrapping_sub(1))
+                    .inspect(|peer| peer.give_back());
                 Wake::PeerDied
             }
         })

@@ -241,7 +241,18 @@ impl Drop for View {
 
 /// The page size, and the allocation granularity.
 pub(super) fn granularity() -> (usize, u64) {
-    static SYSTEM: OnceLock<(usize, u64)> = OnceLock::new();
+    let (page, granularity, _) = system();
+    (page, granularity)
+}
+
+/// Whether the machine has more than one processor.
+pub(crate) fn has_several_processors() -> bool {
+    system().2 > 1
+}
+
+/// Page size, allocation granularity, and number of processors.
+fn system() -> (usize, u64, u32) {
+    static SYSTEM: OnceLock<(usize, u64, u32)> = OnceLock::new();
     *SYSTEM.get_or_init(|| {
         let mut info = SYSTEM_INFO::default();
         // SAFETY: a place for the answer.
@@ -249,6 +260,7 @@ pub(super) fn granularity() -> (usize, u64) {
         (
             info.dwPageSize as usize,
             u64::from(info.dwAllocationGranularity),
+            info.dwNumberOfProcessors,
         )
     })
 }
