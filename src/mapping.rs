@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{self, Protection, SectionBackend, ViewBackend};
-use crate::sync::{self, AtomicU32, AtomicU64, ReadCell};
+use crate::sync::{self, AtomicU32, AtomicU64, ReadCell, Window, WindowMut};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -207,6 +207,25 @@ impl<M: Mode> Mapping<M> {
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
+    /// A part of the view as words, which keeps the view; both numbers are multiples of 8.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Mapping::read).
+    pub(crate) fn window(self: &Arc<Self>, offset: usize, len: usize) -> Result<Window>
+    where
+        M: Send + Sync + 'static,
+    {
+        let at = self.aligned_range(Operation::Read, offset, len)?;
+        // SAFETY: in the view, which the window keeps, and aligned to 8.
+        Ok(unsafe { Window::new(at.cast_const(), len, Arc::clone(self) as _) })
+    }
+
+    fn aligned_range(&self, operation: Operation, offset: usize, len: usize) -> Result<*mut u8> {
+        self.aligned(operation, offset, 8)?;
+        self.at(operation, offset, len)
+    }
+
     /// Faults all committed pages of the view in, so that later accesses do not.
     ///
     /// # Errors
@@ -312,6 +331,13 @@ impl Mapping<ReadWrite> {
         // SAFETY: in the view, which outlives the reference, touchable, aligned,
         // and it takes stores.
         Ok(unsafe { sync::atomic_u64(at.cast()) })
+    }
+
+    /// As [`window`](Mapping::window), to be written too.
+    pub(crate) fn window_mut(self: &Arc<Self>, offset: usize, len: usize) -> Result<WindowMut> {
+        let at = self.aligned_range(Operation::Write, offset, len)?;
+        // SAFETY: in the view, which the window keeps, aligned to 8, and it takes stores.
+        Ok(unsafe { WindowMut::new(at, len, Arc::clone(self) as _) })
     }
 
     /// Writes changes to the file behind a file-backed section, and returns when

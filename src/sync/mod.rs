@@ -1,17 +1,32 @@
-//! The one door to atomics: cells in shared memory, and copies of bytes that
-//! another process may be writing.
+//! The one door to atomics: cells in shared memory, copies of bytes that another
+//! process may be writing, and windows of both.
 //!
 //! Memory that a peer can write is only ever touched here, by atomic loads and
 //! stores. A plain `memcpy` of such bytes would be a data race, and a `&[u8]`
 //! over them a lie to the compiler.
 
+mod copy;
+mod window;
+
+use copy::{IN, OUT, copy_past_caches, copy_quickly};
+pub(crate) use copy::{copy_in, copy_out, ticks};
+#[cfg(test)]
+pub(crate) use window::heap;
+pub(crate) use window::{Window, WindowMut, Words, WordsMut};
+
 use std::marker::PhantomData;
 #[cfg_attr(not(windows), allow(unused_imports, reason = "one system needs it"))]
 pub(crate) use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicU8, AtomicUsize};
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 const WORD: usize = size_of::<usize>();
+
+/// Keeps the compiler from moving anything across; the processor may.
+#[inline]
+pub(crate) fn compiler_fence_full() {
+    // SeqCst: pairs with nothing in another process; it binds the compiler alone.
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
 
 /// A `u32` or `u64` in a view that may be read-only; it can only be loaded.
 ///
@@ -37,6 +52,7 @@ impl<T> std::fmt::Debug for ReadCell<'_, T> {
 
 impl ReadCell<'_, u32> {
     /// The value now; what the writer stored before it is visible afterwards.
+    #[inline]
     #[must_use]
     pub fn load(self) -> u32 {
         // SAFETY: `read_cell` was told that `at` is valid and aligned for 'a.
@@ -55,6 +71,7 @@ impl ReadCell<'_, u64> {
     /// On a 32-bit target the word is read in halves until the upper half holds
     /// still. That is whole for a counter that never jumps by 2^32 between two
     /// loads; for other words use two `u32` and a rule of your own.
+    #[inline]
     #[must_use]
     pub fn load(self) -> u64 {
         let value = if WORD == 8 {
@@ -95,6 +112,7 @@ impl ReadCell<'_, u64> {
 ///
 /// `at` is aligned for `T`, readable for all of `'a`, and whatever is written
 /// there meanwhile is written atomically or by another process.
+#[inline]
 pub(crate) unsafe fn read_cell<'a, T>(at: *const T) -> ReadCell<'a, T> {
     ReadCell {
         at,
@@ -108,6 +126,7 @@ pub(crate) unsafe fn read_cell<'a, T>(at: *const T) -> ReadCell<'a, T> {
 ///
 /// `at` is aligned to 4, readable and writable for all of `'a`, and whatever is
 /// written there meanwhile is written atomically or by another process.
+#[inline]
 pub(crate) unsafe fn atomic_u32<'a>(at: *mut u32) -> &'a AtomicU32 {
     // SAFETY: the caller's promise is that of `from_ptr`.
     unsafe { AtomicU32::from_ptr(at) }
@@ -118,106 +137,15 @@ pub(crate) unsafe fn atomic_u32<'a>(at: *mut u32) -> &'a AtomicU32 {
 /// # Safety
 ///
 /// As [`atomic_u32`], aligned to 8.
+#[inline]
 pub(crate) unsafe fn atomic_u64<'a>(at: *mut u64) -> &'a AtomicU64 {
     // SAFETY: the caller's promise is that of `from_ptr`.
     unsafe { AtomicU64::from_ptr(at) }
 }
 
-/// Copies bytes out of memory that a peer may be writing. The copy is not a
-/// snapshot: each aligned word in it is whole, the words together are not.
-///
-/// # Safety
-///
-/// `from` is readable for `to.len()` bytes, and whatever is written there
-/// meanwhile is written atomically or by another process.
-pub(crate) unsafe fn copy_out(from: *const u8, to: &mut [u8]) {
-    let head = from.align_offset(WORD).min(to.len());
-    let (to_head, to_rest) = to.split_at_mut(head);
-    // SAFETY: the head lies in the caller's range.
-    unsafe { copy_out_bytes(from, to_head) };
-    let mut at = from.wrapping_add(head);
-    let mut words = to_rest.chunks_exact_mut(WORD);
-    for chunk in &mut words {
-        // SAFETY: `at` is aligned to a word, and the word lies in the range.
-        let word = unsafe { &*at.cast::<AtomicUsize>() }.load(Ordering::Relaxed);
-        chunk.copy_from_slice(&word.to_ne_bytes());
-        at = at.wrapping_add(WORD);
-    }
-    // SAFETY: what remains lies in the caller's range.
-    unsafe { copy_out_bytes(at, words.into_remainder()) };
-}
-
-/// # Safety
-///
-/// As [`copy_out`].
-unsafe fn copy_out_bytes(from: *const u8, to: &mut [u8]) {
-    for (i, byte) in to.iter_mut().enumerate() {
-        // SAFETY: the caller's range covers `to.len()` bytes.
-        *byte = unsafe { &*from.add(i).cast::<AtomicU8>() }.load(Ordering::Relaxed);
-    }
-}
-
-/// Copies bytes into memory that a peer may be reading. Each aligned word
-/// arrives whole, the words together do not.
-///
-/// # Safety
-///
-/// `to` is writable for `from.len()` bytes, and whatever else is written there
-/// meanwhile is written atomically or by another process.
-pub(crate) unsafe fn copy_in(from: &[u8], to: *mut u8) {
-    let head = to.align_offset(WORD).min(from.len());
-    let (from_head, from_rest) = from.split_at(head);
-    // SAFETY: the head lies in the caller's range.
-    unsafe { copy_in_bytes(from_head, to) };
-    let mut at = to.wrapping_add(head);
-    let words = from_rest.chunks_exact(WORD);
-    let tail = words.remainder();
-    for chunk in words {
-        let mut bytes = [0; WORD];
-        bytes.copy_from_slice(chunk);
-        // SAFETY: `at` is aligned to a word, and the word lies in the range.
-        let cell = unsafe { AtomicUsize::from_ptr(at.cast()) };
-        cell.store(usize::from_ne_bytes(bytes), Ordering::Relaxed);
-        at = at.wrapping_add(WORD);
-    }
-    // SAFETY: what remains lies in the caller's range.
-    unsafe { copy_in_bytes(tail, at) };
-}
-
-/// # Safety
-///
-/// As [`copy_in`].
-unsafe fn copy_in_bytes(from: &[u8], to: *mut u8) {
-    for (i, byte) in from.iter().enumerate() {
-        // SAFETY: the caller's range covers `from.len()` bytes.
-        unsafe { AtomicU8::from_ptr(to.add(i)) }.store(*byte, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Every alignment and length around two words, against the obvious answer.
-    #[test]
-    fn copies_every_alignment_and_length() {
-        let source: Vec<u8> = (1..=64).collect();
-        for from in 0..2 * WORD {
-            for len in 0..=3 * WORD {
-                let mut out = vec![0; len];
-                // SAFETY: `from + len` is at most 5 words, below 64 bytes.
-                unsafe { copy_out(source.as_ptr().add(from), &mut out) };
-                assert_eq!(out, source[from..from + len]);
-
-                let mut memory = vec![0u8; 64];
-                // SAFETY: as above.
-                unsafe { copy_in(&source[..len], memory.as_mut_ptr().add(from)) };
-                assert_eq!(memory[from..from + len], source[..len]);
-                assert!(memory[..from].iter().all(|b| *b == 0));
-                assert!(memory[from + len..].iter().all(|b| *b == 0));
-            }
-        }
-    }
 
     #[test]
     fn cells_load_what_was_stored() {

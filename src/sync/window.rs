@@ -1,0 +1,285 @@
+//! A range of shared memory as words and bytes, by offset. Every access is checked
+//! against the range, so who holds a window can do no harm beyond it.
+//!
+//! What is built on [`Words`] runs over mapped memory, over a heap buffer and, in
+//! tests, over a model checker's atomics.
+
+use super::{
+    AtomicU32, AtomicU64, IN, OUT, Ordering, atomic_u32, atomic_u64, copy_past_caches,
+    copy_quickly, fence, read_cell,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// Memory that may be read. Offsets count bytes, those of words are aligned to them.
+pub(crate) trait Words {
+    /// What the writer of the word stored before it is visible afterwards.
+    fn load32(&self, at: usize) -> u32;
+    /// As above. A counter; on 32-bit targets it is read in halves.
+    fn load64(&self, at: usize) -> u64;
+    /// Bytes in no order: who wants them whole learns otherwise whether they were.
+    fn copy_out(&self, at: usize, to: &mut [u8]);
+    /// No load from below is done above.
+    fn acquire(&self);
+    /// For who looks again and again.
+    fn relax(&self) {
+        std::hint::spin_loop();
+    }
+}
+
+/// Memory that this side alone writes.
+pub(crate) trait WordsMut: Words {
+    fn store32(&self, at: usize, value: u32);
+    /// What was stored before is visible to whoever loads the value.
+    fn publish32(&self, at: usize, value: u32);
+    fn store64(&self, at: usize, value: u64);
+    /// As `publish32`.
+    fn publish64(&self, at: usize, value: u64);
+    /// As `copy_out`.
+    fn copy_in(&self, at: usize, from: &[u8]);
+    /// As `copy_in`, but what stands behind the first so many bytes before those, and past
+    /// the caches where the reader is far away.
+    fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, _far: bool) {
+        let (first, rest) = from.split_at(from.len().min(first));
+        self.copy_in(at + first.len(), rest);
+        self.copy_in(at, first);
+    }
+    /// No store from above is done below.
+    fn release(&self);
+    /// No load from below is done above, no store from above below, in one order for all.
+    fn full(&self);
+}
+
+/// A range that is only read.
+#[derive(Clone)]
+pub(crate) struct Window {
+    base: *mut u8,
+    len: usize,
+    keep: Arc<dyn Send + Sync>,
+}
+
+// SAFETY: a window is a range of memory that `keep` keeps; its bytes are shared with
+// other processes anyway and are only touched through `sync`.
+unsafe impl Send for Window {}
+// SAFETY: as above; no method changes the window itself.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// # Safety
+    ///
+    /// The range is aligned to 8 and readable as long as `keep` lives, and whatever is
+    /// written there meanwhile is written atomically or by another process.
+    pub unsafe fn new(base: *const u8, len: usize, keep: Arc<dyn Send + Sync>) -> Window {
+        assert!((base as usize).is_multiple_of(8) && len.is_multiple_of(8));
+        let base = base.cast_mut();
+        Window { base, len, keep }
+    }
+
+    /// A part of it.
+    pub fn part(&self, at: usize, len: usize) -> Window {
+        let _ = self.range(at, len);
+        assert!(at.is_multiple_of(8) && len.is_multiple_of(8));
+        let base = self.base.wrapping_add(at);
+        let keep = Arc::clone(&self.keep);
+        Window { base, len, keep }
+    }
+
+    /// The address of an aligned word of at most 8 bytes.
+    #[inline(always)]
+    fn word(&self, at: usize, size: usize) -> *mut u8 {
+        debug_assert!(at.is_multiple_of(size));
+        let at = at & !(size - 1);
+        // Range and base are aligned to 8, so where it begins inside it ends inside.
+        assert!(at < self.len, "a word beyond its window");
+        self.base.wrapping_add(at)
+    }
+
+    #[inline(always)]
+    fn range(&self, at: usize, len: usize) -> *mut u8 {
+        let inside = at <= self.len && len <= self.len - at;
+        assert!(inside, "a range beyond its window");
+        self.base.wrapping_add(at)
+    }
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Window({} bytes)", self.len)
+    }
+}
+
+impl Words for Window {
+    #[inline(always)]
+    fn load32(&self, at: usize) -> u32 {
+        // SAFETY: an aligned word inside the window.
+        unsafe { read_cell::<u32>(self.word(at, 4).cast()) }.load()
+    }
+
+    #[inline(always)]
+    fn load64(&self, at: usize) -> u64 {
+        // SAFETY: an aligned word inside the window.
+        unsafe { read_cell::<u64>(self.word(at, 8).cast()) }.load()
+    }
+
+    #[inline(always)]
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        let from = self.range(at, to.len());
+        // SAFETY: a range inside the window.
+        unsafe { copy_quickly::<OUT>(from, to.as_mut_ptr(), to.len()) };
+    }
+
+    #[inline(always)]
+    fn acquire(&self) {
+        // Acquire: pairs with the release store or fence of the writer of what was
+        // loaded before.
+        fence(Ordering::Acquire);
+    }
+}
+
+/// A range that is read and written.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowMut(Window);
+
+impl WindowMut {
+    /// # Safety
+    ///
+    /// As [`Window::new`], and writable.
+    pub unsafe fn new(base: *mut u8, len: usize, keep: Arc<dyn Send + Sync>) -> WindowMut {
+        // SAFETY: the caller's promise.
+        WindowMut(unsafe { Window::new(base, len, keep) })
+    }
+
+    /// A part of it.
+    pub fn part(&self, at: usize, len: usize) -> WindowMut {
+        WindowMut(self.0.part(at, len))
+    }
+
+    /// A word with several writers.
+    #[inline(always)]
+    pub fn atomic32(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: an aligned word inside the window, which outlives the reference.
+        unsafe { atomic_u32(self.0.word(at, 4).cast()) }
+    }
+
+    /// A word with several writers.
+    #[inline(always)]
+    pub fn atomic64(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { atomic_u64(self.0.word(at, 8).cast()) }
+    }
+}
+
+impl Words for WindowMut {
+    #[inline(always)]
+    fn load32(&self, at: usize) -> u32 {
+        self.0.load32(at)
+    }
+
+    #[inline(always)]
+    fn load64(&self, at: usize) -> u64 {
+        self.0.load64(at)
+    }
+
+    #[inline(always)]
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        self.0.copy_out(at, to);
+    }
+
+    #[inline(always)]
+    fn acquire(&self) {
+        self.0.acquire();
+    }
+}
+
+impl WordsMut for WindowMut {
+    #[inline(always)]
+    fn store32(&self, at: usize, value: u32) {
+        self.atomic32(at).store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn publish32(&self, at: usize, value: u32) {
+        // Release: pairs with the acquire of `load32` in the peer.
+        self.atomic32(at).store(value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn store64(&self, at: usize, value: u64) {
+        self.atomic64(at).store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn publish64(&self, at: usize, value: u64) {
+        // Release: pairs with the acquire of `load64` in the peer.
+        self.atomic64(at).store(value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        let to = self.0.range(at, from.len());
+        // SAFETY: a range inside the window, which may be written.
+        unsafe { copy_quickly::<IN>(from.as_ptr(), to, from.len()) };
+    }
+
+    #[inline(always)]
+    fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, far: bool) {
+        let to = self.0.range(at, from.len());
+        let len = from.len().min(first);
+        // SAFETY: parts of a range inside the window, which may be written.
+        unsafe {
+            if len < from.len() {
+                let (mut rest, mut behind) = (&from[len..], to.add(len));
+                if far && (behind as usize).is_multiple_of(64) {
+                    let lines = rest.len() / 64 * 64;
+                    copy_past_caches(rest.as_ptr(), behind, lines);
+                    (rest, behind) = (&rest[lines..], behind.add(lines));
+                }
+                copy_quickly::<IN>(rest.as_ptr(), behind, rest.len());
+            }
+            copy_quickly::<IN>(from.as_ptr(), to, len);
+        }
+    }
+
+    #[inline(always)]
+    fn release(&self) {
+        // Release: pairs with the acquire fence of a reader that loads what is stored
+        // after it.
+        fence(Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn full(&self) {
+        // SeqCst: pairs with the same fence of the peer, each between a store of its own
+        // and a load of the other's word: one of the two sees the other.
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// Memory of this process alone, for tests.
+#[cfg(test)]
+pub(crate) mod heap {
+    use super::*;
+    use std::cell::UnsafeCell;
+
+    #[repr(align(128))]
+    struct Line(#[allow(dead_code)] UnsafeCell<[u8; 128]>);
+
+    struct Heap(Vec<Line>);
+
+    // SAFETY: only touched through `sync`.
+    unsafe impl Sync for Heap {}
+
+    /// Zero bytes.
+    pub(crate) fn window(len: usize) -> WindowMut {
+        let lines = (0..len.div_ceil(128)).map(|_| Line(UnsafeCell::new([0; 128])));
+        let heap = Arc::new(Heap(lines.collect()));
+        let base = heap.0.as_ptr().cast_mut().cast();
+        // SAFETY: the lines, which are cells and live as long as the window.
+        unsafe { WindowMut::new(base, len, heap) }
+    }
+
+    /// The same memory, to be read.
+    pub(crate) fn reading(window: &WindowMut) -> Window {
+        window.0.clone()
+    }
+}
