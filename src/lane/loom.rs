@@ -1,0 +1,712 @@
+//! Lanes under a model checker: all the ways in which two threads can take turns, and
+//! all the old values that weakly ordered memory may show them.
+//!
+//! Of a line it knows the first word and the eight bytes behind the reserved ones; what
+//! else is copied in is forgotten. In the lane of a waiting writer those bytes are no
+//! atomics, so that reading them while they are written is found out as a race.
+
+use super::Step;
+use super::gated::{GatedReader, GatedWriter};
+use super::lossy::{Begin, LossyReader, LossyWriter};
+use super::ring::Shape;
+use crate::layout::{LINE, cursor, lane, record};
+use crate::sync::{Words, WordsMut};
+use ::loom::cell::Cell as Racy;
+use ::loom::model::Builder;
+use ::loom::{sync as loomed, thread};
+use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A message in one line, and one in two.
+const SHORT: usize = 8;
+const LONG: usize = 72;
+
+enum Body {
+    Racy(Racy<u64>),
+    Atomic(AtomicU64),
+}
+
+struct Line {
+    word: AtomicU32,
+    body: Body,
+}
+
+/// The ring of a lane, or its counters.
+#[derive(Clone)]
+struct Model {
+    ring: Rc<Vec<Line>>,
+    counters: Rc<BTreeMap<usize, AtomicU64>>,
+    /// How many more stores arrive before the writer is dead.
+    life: Rc<Cell<usize>>,
+}
+
+impl Model {
+    fn new(ring: Vec<Line>, counters: impl Iterator<Item = usize>) -> Model {
+        Model {
+            ring: Rc::new(ring),
+            counters: Rc::new(counters.map(|at| (at, AtomicU64::new(0))).collect()),
+            life: Rc::new(Cell::new(usize::MAX)),
+        }
+    }
+
+    fn ring(body: fn() -> Body) -> Model {
+        let line = || Line {
+            word: AtomicU32::new(record::EMPTY),
+            body: body(),
+        };
+        Model::new((0..8).map(|_| line()).collect(), 0..0)
+    }
+
+    fn head() -> Model {
+        let marks = (lane::MARKS..lane::HEAD).step_by(8).take(16);
+        Model::new(
+            Vec::new(),
+            [lane::RESERVED, lane::SENT].into_iter().chain(marks),
+        )
+    }
+
+    fn cursor() -> Model {
+        let at = [cursor::ROOM, cursor::EXACT, cursor::RECEIVED];
+        Model::new(Vec::new(), at.into_iter())
+    }
+
+    /// The same memory, for a writer that lives for so many stores.
+    fn mortal(&self, life: &Rc<Cell<usize>>) -> Model {
+        Model {
+            life: Rc::clone(life),
+            ..self.clone()
+        }
+    }
+
+    fn lives(&self) -> bool {
+        let left = self.life.get();
+        self.life.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        assert!(at.is_multiple_of(LINE));
+        &self.ring[at / LINE].word
+    }
+
+    /// The lines in a range of bytes, and where in the range they begin.
+    fn lines(&self, at: usize, len: usize) -> impl Iterator<Item = (&Line, isize)> {
+        assert!(at + len <= self.ring.len() * LINE);
+        let lines = at / LINE..(at + len).div_ceil(LINE);
+        lines.map(move |n| (&self.ring[n], (n * LINE) as isize - at as isize))
+    }
+}
+
+/// The part of a range at an offset, if all of it is inside.
+fn part(range: &[u8], at: isize, len: usize) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    range.get(at..at + len)
+}
+
+impl Words for Model {
+    fn load32(&self, at: usize) -> u32 {
+        let value = self.word(at).load(Ordering::Relaxed);
+        self.acquire();
+        value
+    }
+
+    fn load64(&self, at: usize) -> u64 {
+        let value = self.counters[&at].load(Ordering::Relaxed);
+        self.acquire();
+        value
+    }
+
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        to.fill(0);
+        for (line, begins) in self.lines(at, to.len()) {
+            let body = begins + record::PAYLOAD as isize;
+            if part(to, body, 8).is_some() {
+                let value = match &line.body {
+                    Body::Racy(cell) => cell.get(),
+                    Body::Atomic(word) => word.load(Ordering::Relaxed),
+                };
+                to[body as usize..][..8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+
+    fn acquire(&self) {
+        // Pairs with the release stores and fences of whoever wrote what was loaded.
+        fence(Ordering::Acquire);
+    }
+
+    fn relax(&self) {
+        thread::yield_now();
+    }
+}
+
+impl WordsMut for Model {
+    fn store32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.word(at).store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn publish32(&self, at: usize, value: u32) {
+        if self.lives() {
+            // Pairs with `load32`.
+            self.word(at).store(value, Ordering::Release);
+        }
+    }
+
+    fn store64(&self, at: usize, value: u64) {
+        if self.lives() {
+            self.counters[&at].store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn publish64(&self, at: usize, value: u64) {
+        if self.lives() {
+            // Pairs with `load64`.
+            self.counters[&at].store(value, Ordering::Release);
+        }
+    }
+
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        if !self.lives() {
+            return;
+        }
+        for (line, begins) in self.lines(at, from.len()) {
+            // The first word of a line behind the first is payload like the rest.
+            if let Some(word) = part(from, begins, 4) {
+                let word = u32::from_le_bytes(word.try_into().unwrap());
+                line.word.store(word, Ordering::Relaxed);
+            }
+            if let Some(body) = part(from, begins + record::PAYLOAD as isize, 8) {
+                let body = u64::from_le_bytes(body.try_into().unwrap());
+                match &line.body {
+                    Body::Racy(cell) => cell.set(body),
+                    Body::Atomic(word) => word.store(body, Ordering::Relaxed),
+                }
+            }
+        }
+    }
+
+    fn release(&self) {
+        // Pairs with `acquire`.
+        fence(Ordering::Release);
+    }
+
+    fn full(&self) {
+        // Pairs with the same fence of the peer.
+        fence(Ordering::SeqCst);
+    }
+}
+
+fn shape() -> Shape {
+    Shape::new(8, LONG).unwrap()
+}
+
+/// Eight bytes that could be the first word of a message, again and again.
+fn message(number: u64, len: usize) -> Vec<u8> {
+    (number << 8 | 0x21)
+        .to_le_bytes()
+        .into_iter()
+        .cycle()
+        .take(len)
+        .collect()
+}
+
+/// Compares what the model keeps.
+fn check(text: &[u8], number: u64) {
+    let expected = message(number, text.len());
+    assert_eq!(text[..8], expected[..8], "the first line of {number}");
+    if text.len() == LONG {
+        assert_eq!(
+            text[LONG - 8..],
+            expected[LONG - 8..],
+            "the last line of {number}"
+        );
+    }
+}
+
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+// A lane whose writer waits.
+
+struct Gated {
+    ring: Model,
+    head: Model,
+    cursor: Model,
+    reader: GatedReader<Model, Model>,
+}
+
+impl Gated {
+    /// A lane whose next record will stand at `from`.
+    fn new(from: u64) -> (Gated, GatedWriter<Model, Model>) {
+        let ring = Model::ring(|| Body::Racy(Racy::new(0)));
+        let (head, cursor) = (Model::head(), Model::cursor());
+        let mut reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
+        let mut writer = resume(&ring, &head, &cursor).unwrap();
+        let mut to = [0; LONG];
+        for n in 0..from {
+            assert!(writer.try_send(&message(100 + n, SHORT)));
+            assert_eq!(reader.receive(&mut to), Step::Message(SHORT));
+        }
+        let gated = Gated {
+            ring,
+            head,
+            cursor,
+            reader,
+        };
+        (gated, writer)
+    }
+}
+
+fn resume(ring: &Model, head: &Model, cursor: &Model) -> Option<GatedWriter<Model, Model>> {
+    GatedWriter::resume(ring.clone(), head.clone(), cursor.clone(), shape())
+}
+
+fn send(writer: &mut GatedWriter<Model, Model>, number: u64, len: usize) {
+    while !writer.try_send(&message(number, len)) {
+        thread::yield_now();
+    }
+}
+
+fn receive(reader: &mut GatedReader<Model, Model>, number: u64, len: usize) {
+    let mut to = [0; LONG];
+    loop {
+        match reader.receive(&mut to) {
+            Step::Nothing => thread::yield_now(),
+            step => {
+                assert_eq!(step, Step::Message(len));
+                return check(&to[..len], number);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_lane_is_not_overwritten_while_it_is_read() {
+    explore(2, || {
+        let (mut gated, mut writer) = Gated::new(5);
+        for n in 0..7 {
+            send(&mut writer, n, SHORT);
+        }
+        assert!(!writer.has_room(SHORT));
+        let reader = thread::spawn(move || {
+            for n in 0..9 {
+                receive(&mut gated.reader, n, SHORT);
+            }
+            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+        });
+        for n in 7..9 {
+            send(&mut writer, n, SHORT);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
+    explore(3, || {
+        let (mut gated, mut writer) = Gated::new(6);
+        let reader = thread::spawn(move || {
+            for n in 0..4 {
+                receive(&mut gated.reader, n, SHORT);
+            }
+            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+        });
+        for n in 0..4 {
+            send(&mut writer, n, SHORT);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_long_message_behind_a_pad_comes_whole() {
+    explore(3, || {
+        let (mut gated, mut writer) = Gated::new(7);
+        let reader = thread::spawn(move || {
+            receive(&mut gated.reader, 0, LONG);
+            receive(&mut gated.reader, 1, LONG);
+            receive(&mut gated.reader, 2, SHORT);
+            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+        });
+        send(&mut writer, 0, LONG);
+        send(&mut writer, 1, LONG);
+        send(&mut writer, 2, SHORT);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_batch_is_seen_as_a_whole_or_not_at_all() {
+    explore(3, || {
+        let (mut gated, mut writer) = Gated::new(6);
+        let reader = thread::spawn(move || {
+            receive(&mut gated.reader, 0, SHORT);
+            let mut to = [0; LONG];
+            for (n, len) in [(1, LONG), (2, SHORT)] {
+                assert_eq!(gated.reader.receive(&mut to), Step::Message(len));
+                check(&to[..len], n);
+            }
+        });
+        for (n, len) in [(0, SHORT), (1, LONG), (2, SHORT)] {
+            assert!(writer.try_add(&message(n, len)));
+        }
+        writer.flush();
+        reader.join().unwrap();
+    });
+}
+
+/// What the first writer of a succession stores in a full life.
+const STORES: usize = 10;
+
+/// A writer sends a message, writes another to a batch and dies on the way; the next one
+/// sends two. Says how many stores the first would have done.
+fn succession(life: usize) -> usize {
+    let (mut gated, _) = Gated::new(6);
+    let (head, cursor) = (gated.head.clone(), gated.cursor.clone());
+    let left = Rc::new(Cell::new(life));
+    let (ring, mortal) = (gated.ring.clone(), gated.ring.mortal(&left));
+    let reader = thread::spawn(move || {
+        let mut to = [0; LONG];
+        let mut next = 0;
+        while next < 4 {
+            match gated.reader.receive(&mut to) {
+                Step::Nothing => thread::yield_now(),
+                Step::Message(len) => {
+                    let number = u64::from(to[1]);
+                    check(&to[..len], number);
+                    assert!(number == next || number == 2 && next == 0);
+                    // The one in the batch is gone.
+                    next = if number == 0 { 2 } else { number + 1 };
+                }
+                step => panic!("{step:?}"),
+            }
+        }
+        assert_eq!(gated.reader.receive(&mut to), Step::Nothing);
+    });
+    let mut first = resume(&mortal, &head.mortal(&left), &cursor).unwrap();
+    send(&mut first, 0, SHORT);
+    assert!(first.try_add(&message(1, LONG)));
+    let mut second = resume(&ring, &head, &cursor).unwrap();
+    send(&mut second, 2, SHORT);
+    send(&mut second, 3, LONG);
+    reader.join().unwrap();
+    life - left.get()
+}
+
+#[test]
+fn the_successor_of_a_dead_writer_goes_on_while_the_reader_reads() {
+    for life in 0..=STORES {
+        explore(2, move || assert_eq!(succession(life), life));
+    }
+}
+
+// A lane whose writer does not wait.
+
+/// A publisher that has sent messages of these lengths, and a subscriber.
+fn lossy(lens: &[usize]) -> (LossyWriter<Model>, LossyReader<Model>) {
+    let ring = Model::ring(|| Body::Atomic(AtomicU64::new(0)));
+    let head = Model::head();
+    let mut writer = LossyWriter::new(ring.clone(), head.clone(), shape());
+    for len in lens {
+        publish(&mut writer, *len);
+    }
+    (writer, LossyReader::new(ring, head, shape()))
+}
+
+fn publish(writer: &mut LossyWriter<Model>, len: usize) {
+    let text = message(writer.sent(), len);
+    if let Some(position) = writer.lacks(len) {
+        writer.announce(position);
+    }
+    writer.send(&text);
+}
+
+/// Looks once; whatever is found is right, and `sent` messages at least are there.
+fn look(reader: &mut LossyReader<Model>, sent: u64) -> Step {
+    let before = reader.number();
+    let mut to = [0; LONG];
+    let step = reader.receive(&mut to);
+    match step {
+        Step::Message(len) => {
+            check(&to[..len], before);
+            assert_eq!(reader.number(), before + 1);
+        }
+        Step::Lagged(missed) => assert_eq!(reader.number(), before + missed),
+        Step::Nothing => assert!(reader.number() == before && before >= sent),
+        Step::Corrupt => panic!("corrupt"),
+    }
+    step
+}
+
+#[test]
+fn an_overtaken_reader_counts_and_shows_nothing_torn() {
+    explore(2, || {
+        let (mut writer, mut reader) = lossy(&[SHORT; 7]);
+        let writing = thread::spawn(move || {
+            for _ in 0..2 {
+                publish(&mut writer, SHORT);
+            }
+        });
+        for _ in 0..2 {
+            look(&mut reader, 7);
+        }
+        writing.join().unwrap();
+        while look(&mut reader, 9) != Step::Nothing {}
+        assert_eq!(reader.number(), 9);
+    });
+}
+
+#[test]
+fn a_long_message_is_not_torn_either() {
+    explore(2, || {
+        let (mut writer, mut reader) = lossy(&[LONG; 3]);
+        let writing = thread::spawn(move || {
+            publish(&mut writer, LONG);
+            publish(&mut writer, SHORT);
+        });
+        for _ in 0..2 {
+            look(&mut reader, 3);
+        }
+        writing.join().unwrap();
+        while look(&mut reader, 5) != Step::Nothing {}
+        assert_eq!(reader.number(), 5);
+    });
+}
+
+/// The second line of the long message is written over a short one right after it was
+/// announced, with no other message in between.
+#[test]
+fn a_short_message_under_a_long_one_is_not_torn() {
+    explore(2, || {
+        let (mut writer, mut reader) = lossy(&[SHORT; 8]);
+        assert!(reader.begin(Begin::Oldest));
+        assert_eq!(reader.number(), 1);
+        let writing = thread::spawn(move || publish(&mut writer, LONG));
+        look(&mut reader, 8);
+        writing.join().unwrap();
+        while look(&mut reader, 9) != Step::Nothing {}
+        assert_eq!(reader.number(), 9);
+    });
+}
+
+#[test]
+fn who_begins_with_the_last_message_gets_one_that_is_right() {
+    explore(2, || {
+        let (mut writer, mut reader) = lossy(&[SHORT; 9]);
+        let writing = thread::spawn(move || {
+            publish(&mut writer, SHORT);
+        });
+        if reader.begin(Begin::Last) {
+            assert!(reader.number() >= 8);
+            assert_ne!(look(&mut reader, 9), Step::Nothing);
+        }
+        writing.join().unwrap();
+        assert!(reader.begin(Begin::Last));
+        assert_eq!(look(&mut reader, 10), Step::Message(SHORT));
+        assert_eq!(reader.number(), 10);
+    });
+}
+
+#[test]
+fn who_begins_behind_the_last_message_knows_its_number() {
+    explore(2, || {
+        let (mut writer, mut reader) = lossy(&[SHORT; 9]);
+        let writing = thread::spawn(move || publish(&mut writer, SHORT));
+        if reader.begin(Begin::Next) {
+            assert!(reader.number() == 9 || reader.number() == 10);
+            look(&mut reader, 9);
+        }
+        writing.join().unwrap();
+        while look(&mut reader, 10) != Step::Nothing {}
+        assert_eq!(reader.number(), 10);
+    });
+}
+
+/// The mark that is overwritten here still holds for a reader that finds its old
+/// position: a long message stands before it.
+#[test]
+fn a_mark_that_is_changed_is_not_believed() {
+    explore(3, || {
+        let mut lens = vec![SHORT; 7];
+        lens.push(LONG);
+        lens.extend([SHORT; 5]);
+        let (mut writer, mut reader) = lossy(&lens);
+        let writing = thread::spawn(move || publish(&mut writer, SHORT));
+        assert!(reader.begin(Begin::Oldest));
+        look(&mut reader, 14);
+        writing.join().unwrap();
+    });
+}
+
+// Sleeping and waking.
+
+/// A waiter that is about to sleep shows its bit and looks once more; a sender stores
+/// its message and looks at the bit, without a fence between the two. So each may miss
+/// the other, and the waiter sleeps a bounded time before it sleeps for good: what
+/// another processor stored arrives within that time.
+///
+/// A model checker knows no time. `stage` stands for it: a lock that a sender takes
+/// between its store and its look, and the waiter at the end of the bounded sleep.
+/// Who of them comes first is seen by the other, and nothing else is promised. The
+/// waiter's first look goes without it, as the sender's store does.
+struct Park {
+    asleep: AtomicU32,
+    naps: AtomicU32,
+    sent: [AtomicU32; 2],
+    event: loomed::Mutex<bool>,
+    set: loomed::Condvar,
+    stage: loomed::Mutex<()>,
+}
+
+impl Park {
+    fn new() -> Rc<Park> {
+        Rc::new(Park {
+            asleep: AtomicU32::new(0),
+            naps: AtomicU32::new(0),
+            sent: [AtomicU32::new(0), AtomicU32::new(0)],
+            event: loomed::Mutex::new(false),
+            set: loomed::Condvar::new(),
+            stage: loomed::Mutex::new(()),
+        })
+    }
+
+    fn sent(&self) -> u32 {
+        // Pairs with the store of the senders.
+        let load = |sent: &AtomicU32| sent.load(Ordering::Acquire);
+        self.sent.iter().map(load).sum()
+    }
+
+    /// Waits until so many messages are there.
+    fn wait(&self, wanted: u32, bounded: bool) {
+        let mut naps = 0;
+        while self.sent() < wanted {
+            naps += 1;
+            self.naps.store(naps, Ordering::Relaxed);
+            // Pairs with nothing: the sender's look at it is relaxed.
+            self.asleep.fetch_or(1, Ordering::AcqRel);
+            // Pairs with a full fence of senders that have one; these have none.
+            fence(Ordering::SeqCst);
+            if self.sent() < wanted && !(bounded && self.doze(wanted)) {
+                self.sleep();
+            }
+            // Its own bit; nobody else touches it. Pairs with nothing.
+            self.asleep.fetch_and(!1, Ordering::AcqRel);
+        }
+    }
+
+    /// The bounded sleep: `true` if the event or a look ended it.
+    fn doze(&self, wanted: u32) -> bool {
+        let rung = std::mem::take(&mut *self.event.lock().unwrap());
+        rung || {
+            drop(self.stage.lock().unwrap());
+            self.sent() >= wanted
+        }
+    }
+
+    /// Until the event is set, which resets it.
+    fn sleep(&self) {
+        let mut event = self.event.lock().unwrap();
+        while !*event {
+            event = self.set.wait(event).unwrap();
+        }
+        *event = false;
+    }
+
+    /// Sends a message, and says whether the waiter must be woken. `rung` is the nap in
+    /// which this sender did so last.
+    fn send(&self, who: usize, number: u32, rung: &mut u32) -> bool {
+        // Pairs with the waiter's look.
+        self.sent[who].store(number, Ordering::Release);
+        drop(self.stage.lock().unwrap());
+        if self.asleep.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let naps = self.naps.load(Ordering::Relaxed);
+        std::mem::replace(rung, naps) != naps
+    }
+
+    fn ring(&self) {
+        *self.event.lock().unwrap() = true;
+        self.set.notify_one();
+    }
+}
+
+/// One waiter, and one sender of two messages.
+fn park(bounded: bool) {
+    let (park, mut rung) = (Park::new(), 0);
+    let waiter = Rc::clone(&park);
+    let waiting = thread::spawn(move || waiter.wait(2, bounded));
+    for number in 1..=2 {
+        if park.send(0, number, &mut rung) {
+            park.ring();
+        }
+    }
+    waiting.join().unwrap();
+}
+
+#[test]
+fn nobody_sleeps_for_ever_beside_a_message() {
+    explore(3, || park(true));
+}
+
+/// That the model would find it.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_bounded_sleep_somebody_would() {
+    explore(3, || park(false));
+}
+
+#[test]
+fn two_senders_and_nobody_sleeps_for_ever() {
+    explore(2, || {
+        let park = Park::new();
+        let senders = [0, 1].map(|who| {
+            let park = Rc::clone(&park);
+            thread::spawn(move || {
+                if park.send(who, 1, &mut 0) {
+                    park.ring();
+                }
+            })
+        });
+        park.wait(2, true);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+/// A sender that dies between its look and the event, and another one that sends later.
+fn waker_dies(clears: bool) {
+    let park = Park::new();
+    let waiter = Rc::clone(&park);
+    let waiting = thread::spawn(move || waiter.wait(2, true));
+    let dying = park.send(0, 1, &mut 0);
+    if dying && clears {
+        // Pairs with nothing; nobody does this.
+        park.asleep.fetch_and(!1, Ordering::AcqRel);
+    }
+    if park.send(1, 1, &mut 0) {
+        park.ring();
+    }
+    waiting.join().unwrap();
+}
+
+#[test]
+fn a_waker_may_die_before_it_wakes_if_another_one_comes() {
+    explore(3, || waker_dies(false));
+}
+
+/// Why wakers leave the bit alone.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_waker_that_clears_the_bit_and_dies_would_do_harm() {
+    explore(3, || waker_dies(true));
+}

@@ -1,0 +1,356 @@
+//! A lane whose writer waits for nobody it does not know: readers that are overtaken
+//! learn how many messages they missed.
+//!
+//! Before the writer touches a line for the second time it announces how far it will
+//! write (`reserved`, moved by an eighth of the ring at a time). A reader that has copied
+//! a message looks at that word afterwards: if its own place may have been written, the
+//! copy is thrown away. Eight marks, one for each eighth, say which record begins where
+//! and how many messages stand before it, so the number of those missed is exact.
+
+use super::ring::{Record, RingReader, RingWriter, Shape};
+use super::{ABSURD, Step};
+use crate::layout::lane;
+use crate::sync::{Words, WordsMut};
+
+/// A mark that is being changed.
+const CHANGING: u64 = u64::MAX;
+
+/// How often a reader looks for a mark while the writer takes them away.
+const TRIES: u32 = 100;
+
+fn mark(k: u64) -> usize {
+    lane::MARKS + (k % lane::MARK_COUNT as u64) as usize * lane::MARK_STRIDE
+}
+
+fn step(shape: Shape) -> u64 {
+    shape.lines() / lane::MARK_COUNT as u64
+}
+
+/// The publisher's end.
+#[derive(Debug)]
+pub(crate) struct LossyWriter<M> {
+    ring: RingWriter<M>,
+    head: M,
+    reserved: u64,
+    sent: u64,
+}
+
+impl<M: WordsMut> LossyWriter<M> {
+    /// The writer of a new lane.
+    pub fn new(ring: M, head: M, shape: Shape) -> LossyWriter<M> {
+        LossyWriter {
+            ring: RingWriter::new(ring, shape, 0),
+            head,
+            reserved: 0,
+            sent: 0,
+        }
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.ring.shape()
+    }
+
+    /// How many messages were sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// What is announced.
+    pub fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    /// What has to be announced before a message of this length can be written, where
+    /// that is more than is.
+    #[inline]
+    pub fn lacks(&self, len: usize) -> Option<u64> {
+        let limit = self.ring.place(len).limit();
+        let step = step(self.ring.shape());
+        (limit > self.reserved).then(|| limit.div_ceil(step) * step)
+    }
+
+    /// Announces that lines below this position will be written. May be taken back before
+    /// anything was written.
+    pub fn announce(&mut self, position: u64) {
+        self.reserved = position;
+        // Pairs with the reader's load before it looks at the marks (P2).
+        self.head.publish64(lane::RESERVED, position);
+        // Pairs with the reader's fence after its copy (P3).
+        self.head.release();
+    }
+
+    /// Stands between what was announced and a look at who must be waited for. Pairs with
+    /// the same fence of a subscriber that joins.
+    pub fn full_fence(&self) {
+        self.head.full();
+    }
+
+    /// Sends a message for which enough is announced.
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) {
+        self.write(message, false);
+    }
+
+    /// As `send`, but it is sent with the next message or `flush`, and at the latest when an
+    /// eighth of the ring is full: a mark must not lead past what is held back.
+    #[inline]
+    pub fn add(&mut self, message: &[u8]) {
+        self.write(message, true);
+    }
+
+    #[inline(always)]
+    fn write(&mut self, message: &[u8], hold: bool) {
+        let place = self.ring.place(message.len());
+        let step = step(self.ring.shape());
+        let (before, after) = (self.ring.tail() / step, place.end() / step);
+        let hold = hold && before == after;
+        self.ring.write(place, message, self.reserved, hold);
+        self.sent += 1;
+        // For those who look on.
+        self.head.store64(lane::SENT, self.sent);
+        for k in before + 1..=after {
+            self.set_mark(mark(k), place.end());
+        }
+    }
+
+    fn set_mark(&self, at: usize, position: u64) {
+        let head = &self.head;
+        head.store64(at + lane::MARK_POSITION, CHANGING);
+        // Pairs with the reader's fence before its second look at the position.
+        head.release();
+        head.store64(at + lane::MARK_NUMBER, self.sent);
+        // Pairs with the reader's first look at it.
+        head.publish64(at + lane::MARK_POSITION, position);
+    }
+
+    /// Sends what was added.
+    pub fn flush(&mut self) {
+        self.ring.flush();
+    }
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Oldest,
+    /// With the last message that was sent, if there is one.
+    Last,
+    /// Behind it.
+    Next,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    position: u64,
+    number: u64,
+}
+
+/// What a walk from a mark to the end came by.
+enum Walk {
+    Nothing,
+    Last(Mark),
+    Overtaken,
+}
+
+/// The subscriber's end.
+#[derive(Debug)]
+pub(crate) struct LossyReader<M> {
+    ring: RingReader<M>,
+    head: M,
+    /// How many messages stand before the position.
+    number: u64,
+    /// The writer waits for us: what it announces in our way it may take back.
+    waited_for: bool,
+}
+
+/// How often a reader that is waited for looks again before it believes that it is not.
+const LOOKS: u32 = 1000;
+
+impl<M: Words> LossyReader<M> {
+    pub fn new(ring: M, head: M, shape: Shape) -> LossyReader<M> {
+        LossyReader {
+            ring: RingReader::new(ring, shape, 0),
+            head,
+            number: 0,
+            waited_for: false,
+        }
+    }
+
+    /// Whether the writer was asked to wait for this reader.
+    pub fn wait_for(&mut self, on: bool) {
+        self.waited_for = on;
+    }
+
+    /// Whether there is anything to receive, or to be told.
+    pub fn has_news(&self) -> bool {
+        self.ring.look() != Record::Empty || self.may_be_overwritten(self.ring.position())
+    }
+
+    #[inline]
+    pub fn position(&self) -> u64 {
+        self.ring.position()
+    }
+
+    /// How many messages were sent before the next one to be read.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many messages the writer has sent.
+    pub fn sent(&self) -> u64 {
+        self.head.load64(lane::SENT)
+    }
+
+    /// Goes to where reading begins; `false` where the writer was faster each time.
+    pub fn begin(&mut self, begin: Begin) -> bool {
+        for _ in 0..TRIES {
+            self.number = 0;
+            let mut marks: Vec<Mark> = self.marks().collect();
+            marks.sort_by_key(|mark| mark.position);
+            if begin == Begin::Oldest {
+                if let Some(oldest) = marks.first() {
+                    self.go(*oldest);
+                    return true;
+                }
+                continue;
+            }
+            // The newest may stand behind the last message.
+            for mark in marks.into_iter().rev() {
+                self.go(mark);
+                match self.walk() {
+                    Walk::Overtaken => break,
+                    Walk::Nothing if begin == Begin::Last && mark.number > 0 => {}
+                    Walk::Nothing => return true,
+                    Walk::Last(last) => {
+                        if begin == Begin::Last {
+                            self.go(last);
+                        }
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// From a mark to the end.
+    fn walk(&mut self) -> Walk {
+        let from = self.ring.position();
+        let lines = self.ring.shape().lines();
+        let mut last = Walk::Nothing;
+        while self.ring.position() <= from + lines {
+            match self.ring.look() {
+                Record::Message(len) => {
+                    last = Walk::Last(Mark {
+                        position: self.ring.position(),
+                        number: self.number,
+                    });
+                    self.ring.pass(len);
+                    self.number += 1;
+                }
+                Record::Pad => self.ring.wrap(),
+                Record::Nonsense => break,
+                Record::Empty if self.may_be_overwritten(from) => break,
+                Record::Empty => return last,
+            }
+        }
+        Walk::Overtaken
+    }
+
+    fn go(&mut self, mark: Mark) {
+        self.ring.jump(mark.position);
+        self.number = mark.number;
+    }
+
+    /// Copies the next message to the beginning of `to`, which takes the longest.
+    #[inline]
+    pub fn receive(&mut self, to: &mut [u8]) -> Step {
+        loop {
+            let found = self.ring.look();
+            if let Record::Message(len) = found {
+                self.ring.copy(&mut to[..len]);
+                if self.is_overtaken() {
+                    return self.lag();
+                }
+                self.ring.pass(len);
+                self.number += 1;
+                return Step::Message(len);
+            }
+            if self.is_overtaken() {
+                return self.lag();
+            }
+            match found {
+                // Once: no pad can stand at the ring's beginning.
+                Record::Pad => self.ring.wrap(),
+                Record::Nonsense => return Step::Corrupt,
+                Record::Empty | Record::Message(_) => return Step::Nothing,
+            }
+        }
+    }
+
+    /// Whether what was read from a position on may have been written meanwhile.
+    #[inline]
+    pub fn may_be_overwritten(&self, position: u64) -> bool {
+        // Pairs with the writer's fence after `reserved` (P3).
+        self.ring.acquire();
+        self.head.load64(lane::RESERVED) > position + self.ring.shape().lines()
+    }
+
+    /// Whether what stands here is lost. A writer that waits for us takes back what it
+    /// announced before it saw us, and has written nothing then.
+    #[inline]
+    fn is_overtaken(&self) -> bool {
+        let mut overtaken = self.may_be_overwritten(self.ring.position());
+        let mut looks = 0;
+        while overtaken && self.waited_for && looks < LOOKS {
+            self.head.relax();
+            overtaken = self.may_be_overwritten(self.ring.position());
+            looks += 1;
+        }
+        overtaken
+    }
+
+    /// Goes on where it can be read, and says how many messages are gone.
+    fn lag(&mut self) -> Step {
+        for _ in 0..TRIES {
+            let half = self.ring.shape().lines() / 2;
+            let reserved = self.head.load64(lane::RESERVED);
+            let far = |mark: &Mark| mark.position + half >= reserved;
+            // Far enough away from the writer, or else as far as can be.
+            let found = self.marks().filter(far).min_by_key(|mark| mark.position);
+            let found = found.or_else(|| self.marks().max_by_key(|mark| mark.position));
+            if let Some(mark) = found {
+                let missed = mark.number - self.number;
+                self.go(mark);
+                return Step::Lagged(missed);
+            }
+        }
+        // The next look comes here again.
+        Step::Nothing
+    }
+
+    /// The marks from which one can read now, none of them behind us.
+    fn marks(&self) -> impl Iterator<Item = Mark> + use<M> {
+        // Pairs with the writer's store (P2).
+        let _ = self.head.load64(lane::RESERVED);
+        let marks: [Option<Mark>; lane::MARK_COUNT] =
+            std::array::from_fn(|k| self.mark(mark(k as u64)));
+        self.ring.acquire();
+        let reserved = self.head.load64(lane::RESERVED);
+        let (lines, number) = (self.ring.shape().lines(), self.number);
+        let valid = move |mark: &Mark| mark.position + lines >= reserved && mark.number >= number;
+        marks.into_iter().flatten().filter(valid)
+    }
+
+    /// A mark, unless it is being changed.
+    fn mark(&self, at: usize) -> Option<Mark> {
+        // Pairs with the writer's last store of it.
+        let position = self.head.load64(at + lane::MARK_POSITION);
+        let number = self.head.load64(at + lane::MARK_NUMBER);
+        // Pairs with the writer's fence behind CHANGING.
+        self.head.acquire();
+        let again = self.head.load64(at + lane::MARK_POSITION);
+        let whole = position == again && position <= ABSURD && number <= ABSURD;
+        whole.then_some(Mark { position, number })
+    }
+}

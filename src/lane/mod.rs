@@ -1,0 +1,48 @@
+//! The one ring under queue and topic: messages of one writer, in lines of memory that
+//! it shares with its readers.
+//!
+//! - [`ring`]: records, as their writer lays them down and a reader finds them.
+//! - [`gated`]: a reader whom the writer waits for; nothing is lost.
+//! - [`lossy`]: readers whom the writer does not know; they learn what they missed.
+//!
+//! The code knows words and offsets and nothing of sections, so it runs over mapped
+//! memory, over the heap, and over a model checker's atomics.
+//!
+//! # Who pairs with whom
+//!
+//! | | store | load | what it guarantees |
+//! |---|---|---|---|
+//! | P1 | reader: `room` published | writer: before it writes there | what was read is not overwritten while it is read |
+//! | P2 | writer: `reserved` published | reader: before it looks at the marks | all older marks are seen |
+//! | P3 | writer: release fence after `reserved` | reader: acquire fence after the copy | a torn copy is recognised |
+//! | P4 | writer: first word of a record published | reader: its load | the payload, and the empty word behind the record, are seen |
+
+pub(crate) mod gated;
+pub(crate) mod lossy;
+pub(crate) mod ring;
+
+#[cfg(test)]
+mod corrupt;
+#[cfg(test)]
+mod delayed;
+// The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
+#[cfg(all(test, not(miri), not(windows)))]
+mod loom;
+#[cfg(test)]
+mod model;
+
+/// What a look at a lane found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// No message that was not read.
+    Nothing,
+    /// A message of this length, copied out.
+    Message(usize),
+    /// So many messages are gone.
+    Lagged(u64),
+    /// What stands there was written by no writer of this lane.
+    Corrupt,
+}
+
+/// Beyond this no position and no number is believed.
+const ABSURD: u64 = 1 << 62;

@@ -1,0 +1,781 @@
+//! Lanes beside a naive model of them, on memory of this process.
+
+use super::Step;
+use super::gated::{GatedReader, GatedWriter};
+use super::lossy::{Begin, LossyReader, LossyWriter};
+use super::ring::Shape;
+use crate::layout::{LINE, cursor, lane, record};
+use crate::sync::{Window, WindowMut, Words, WordsMut, heap};
+use proptest::prelude::*;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::thread;
+
+const CURSOR: usize = 256;
+
+/// The bytes of a lane; the one who tests it holds all of them.
+pub(super) struct Memory {
+    pub ring: WindowMut,
+    pub head: WindowMut,
+    pub cursor: WindowMut,
+    pub shape: Shape,
+}
+
+impl Memory {
+    pub fn new(lines: u64, max: usize) -> Memory {
+        Memory {
+            ring: heap::window(lines as usize * LINE),
+            head: heap::window(lane::HEAD),
+            cursor: heap::window(CURSOR),
+            shape: Shape::new(lines, max).unwrap(),
+        }
+    }
+
+    /// Each with its size.
+    pub fn parts(&self) -> [(&WindowMut, usize); 3] {
+        let ring = self.shape.lines() as usize * LINE;
+        [
+            (&self.ring, ring),
+            (&self.head, lane::HEAD),
+            (&self.cursor, CURSOR),
+        ]
+    }
+
+    pub fn sender(&self) -> GatedWriter<WindowMut, Window> {
+        let (ring, head) = (self.ring.clone(), self.head.clone());
+        GatedWriter::resume(ring, head, heap::reading(&self.cursor), self.shape).unwrap()
+    }
+
+    pub fn receiver(&self) -> GatedReader<Window, WindowMut> {
+        GatedReader::new(heap::reading(&self.ring), self.cursor.clone(), self.shape)
+    }
+
+    pub fn publisher(&self) -> LossyWriter<WindowMut> {
+        LossyWriter::new(self.ring.clone(), self.head.clone(), self.shape)
+    }
+
+    pub fn subscriber(&self) -> LossyReader<Window> {
+        let (ring, head) = (heap::reading(&self.ring), heap::reading(&self.head));
+        LossyReader::new(ring, head, self.shape)
+    }
+}
+
+/// What message `number` says. No two numbers have a word in common.
+pub(super) fn message(number: u64, len: usize) -> Vec<u8> {
+    let seed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = |n: u64| (seed ^ n.wrapping_mul(0xd1b5_4a32_d192_ed03)).to_le_bytes();
+    (0..).flat_map(word).take(len).collect()
+}
+
+/// A length for a message with that number, anything from nothing to the longest.
+fn some_len(number: u64, max: usize) -> usize {
+    let len = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % (max + 1);
+    // Miri knows no atomics of different sizes in one place, as messages of several
+    // lines, and of other lengths, have them. The processors do.
+    if cfg!(miri) { len.min(56) / 8 * 8 } else { len }
+}
+
+// A lane whose writer waits.
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Send(usize),
+    Receive,
+    Begin,
+    Flush,
+    End,
+    /// The writer dies, another one takes its place.
+    Die,
+}
+
+/// A lane and what should be in it.
+struct Beside {
+    memory: Memory,
+    writer: GatedWriter<WindowMut, Window>,
+    reader: GatedReader<Window, WindowMut>,
+    /// Sent, not received: the message, and the lines that it and its pad take.
+    there: VecDeque<(Vec<u8>, u64)>,
+    /// Written to the batch, not sent.
+    held: Vec<(Vec<u8>, u64)>,
+    batch: bool,
+    number: u64,
+    received: u64,
+    /// In lines: behind what was sent and held, and before what was not received.
+    tail: u64,
+    position: u64,
+    /// What the writer may know of `position`.
+    room: u64,
+}
+
+impl Beside {
+    fn new(lines: u64, max: usize) -> Beside {
+        let memory = Memory::new(lines, max);
+        Beside {
+            writer: memory.sender(),
+            reader: memory.receiver(),
+            memory,
+            there: VecDeque::new(),
+            held: Vec::new(),
+            batch: false,
+            number: 0,
+            received: 0,
+            tail: 0,
+            position: 0,
+            room: 0,
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Send(len) => self.send(len),
+            Act::Receive => self.receive(),
+            Act::Begin => self.batch = true,
+            Act::Flush => {
+                self.writer.flush();
+                self.there.extend(self.held.drain(..));
+            }
+            Act::End => {
+                self.writer.flush();
+                self.there.extend(self.held.drain(..));
+                self.batch = false;
+            }
+            Act::Die => {
+                self.writer = self.memory.sender();
+                self.tail -= self.held.drain(..).map(|(_, lines)| lines).sum::<u64>();
+                self.batch = false;
+            }
+        }
+        assert_eq!(self.reader.is_empty(), self.there.is_empty());
+        let counter = |at| self.memory.cursor.load64(at);
+        assert_eq!(counter(cursor::RECEIVED), self.received);
+        assert_eq!(counter(cursor::EXACT), self.position);
+        assert_eq!(counter(cursor::ROOM), self.room);
+        // Those that died with a batch are counted too.
+        assert_eq!(self.writer.sent(), self.number);
+        assert_eq!(self.memory.head.load64(lane::SENT), self.number);
+    }
+
+    fn send(&mut self, len: usize) {
+        let lines = self.memory.shape.lines();
+        let need = (len + record::PAYLOAD).div_ceil(LINE) as u64;
+        let left = lines - self.tail % lines;
+        let takes = if need > left { left + need } else { need };
+        // One more line, for the word behind it.
+        let fits = self.tail + takes < self.room + lines;
+        // Whatever fits into seven eighths with its pad is taken.
+        assert!(fits || self.tail - self.position + takes > lines / 8 * 7);
+        if self.number.is_multiple_of(3) {
+            assert_eq!(self.writer.has_room(len), fits);
+        }
+        let text = message(self.number, len);
+        let taken = match self.batch {
+            true => self.writer.try_add(&text),
+            false => self.writer.try_send(&text),
+        };
+        assert_eq!(taken, fits);
+        if fits {
+            self.number += 1;
+            self.tail += takes;
+            if self.batch {
+                self.held.push((text, takes));
+            } else {
+                // What was held back goes with it.
+                self.there.extend(self.held.drain(..));
+                self.there.push_back((text, takes));
+            }
+        } else {
+            assert!(!self.writer.has_room(len));
+        }
+    }
+
+    fn receive(&mut self) {
+        let lines = self.memory.shape.lines();
+        let mut to = vec![0; self.memory.shape.max()];
+        let step = self.reader.receive(&mut to);
+        let mut frees = false;
+        if let Some((text, takes)) = self.there.pop_front() {
+            assert_eq!(step, Step::Message(text.len()));
+            assert_eq!(to[..text.len()], text);
+            self.received += 1;
+            self.position += takes;
+            frees |= self.position - self.room >= lines / 8;
+        } else {
+            assert_eq!(step, Step::Nothing);
+            frees |= self.position != self.room;
+        }
+        assert_eq!(self.reader.has_freed(), frees);
+        if frees {
+            self.room = self.position;
+        }
+    }
+
+    fn drain(&mut self) {
+        self.act(Act::End);
+        while !self.there.is_empty() {
+            self.act(Act::Receive);
+        }
+        self.act(Act::Receive);
+        self.act(Act::Receive);
+        // Of an empty lane all but a pad and one line can be used.
+        let lines = self.memory.shape.lines();
+        let before = self.number;
+        self.act(Act::Send(self.memory.shape.max()));
+        assert_eq!(self.number, before + 1);
+        while self.tail - self.position + 1 < lines {
+            self.act(Act::Send(0));
+        }
+        assert_eq!(self.number - before, lines - self.there[0].1);
+        while !self.there.is_empty() {
+            self.act(Act::Receive);
+        }
+        self.act(Act::Receive);
+    }
+}
+
+/// Rings, with messages as long as they can take and shorter ones.
+fn shapes() -> impl Strategy<Value = (u64, usize)> {
+    prop_oneof![Just(8), Just(16), Just(64)].prop_flat_map(|lines| {
+        let longest = Shape::longest(lines);
+        let few = [8, 56, 57, 120, 121, 184, 248].into_iter();
+        let mut max: Vec<usize> = few.filter(|max| *max <= longest).collect();
+        max.push(longest);
+        (Just(lines), prop::sample::select(max))
+    })
+}
+
+fn lens(max: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![
+        2 => 0..=max.min(56),
+        2 => 0..=max,
+        1 => Just(max),
+    ]
+}
+
+fn gated_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
+    shapes().prop_flat_map(|(lines, max)| {
+        let act = prop_oneof![
+            16 => lens(max).prop_map(Act::Send),
+            12 => Just(Act::Receive),
+            2 => Just(Act::Begin),
+            1 => Just(Act::Flush),
+            2 => Just(Act::End),
+            1 => Just(Act::Die),
+        ];
+        (Just(lines), Just(max), prop::collection::vec(act, 0..200))
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Topic {
+    /// The message is announced and not yet sent.
+    Announce(usize),
+    Send(usize),
+    Start(usize, Begin),
+    Receive(usize),
+}
+
+const READERS: usize = 3;
+
+fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
+    shapes().prop_flat_map(|(lines, max)| {
+        let begin = prop_oneof![Just(Begin::Oldest), Just(Begin::Last), Just(Begin::Next)];
+        let act = prop_oneof![
+            2 => lens(max).prop_map(Topic::Announce),
+            20 => lens(max).prop_map(Topic::Send),
+            4 => (0..READERS, begin).prop_map(|(who, begin)| Topic::Start(who, begin)),
+            12 => (0..READERS).prop_map(Topic::Receive),
+        ];
+        (Just(lines), Just(max), prop::collection::vec(act, 0..300))
+    })
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        // Else a failure takes minutes to be told.
+        max_shrink_iters: 200,
+        max_flat_map_regens: 100,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    #[cfg_attr(miri, ignore = "proptest is too slow there")]
+    fn a_waiting_writer_loses_nothing_whatever_the_two_do((lines, max, acts) in gated_acts()) {
+        let mut beside = Beside::new(lines, max);
+        for act in acts {
+            beside.act(act);
+        }
+        beside.drain();
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "proptest is too slow there")]
+    fn overtaken_readers_know_exactly_what_they_missed((lines, max, acts) in lossy_acts()) {
+        let mut audience = Audience::new(lines, max);
+        for act in acts {
+            audience.act(act);
+        }
+        for who in 0..READERS {
+            audience.drain(who);
+        }
+    }
+}
+
+/// Every history of a small lane, from every place in the ring.
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn no_short_history_of_a_small_lane_goes_wrong() {
+    const ACTS: [Act; 3] = [Act::Send(3), Act::Send(120), Act::Receive];
+    let depth = 8;
+    for from in 0..8 {
+        for history in 0..ACTS.len().pow(depth) {
+            let mut beside = Beside::new(8, 120);
+            for _ in 0..from {
+                beside.act(Act::Send(0));
+                beside.act(Act::Receive);
+            }
+            let mut rest = history;
+            for _ in 0..depth {
+                beside.act(ACTS[rest % ACTS.len()]);
+                rest /= ACTS.len();
+            }
+            while !beside.there.is_empty() {
+                beside.act(Act::Receive);
+            }
+            beside.act(Act::Receive);
+        }
+    }
+}
+
+/// A window that counts: of a writer that dies only the first stores arrive, and one who
+/// looks without end is found out.
+#[derive(Clone)]
+pub(super) struct Probe {
+    window: WindowMut,
+    stores: Rc<Cell<usize>>,
+    pub loads: Rc<Cell<usize>>,
+}
+
+impl Probe {
+    pub fn new(window: &WindowMut, stores: usize) -> Probe {
+        Probe {
+            window: window.clone(),
+            stores: Rc::new(Cell::new(stores)),
+            loads: Rc::new(Cell::new(usize::MAX)),
+        }
+    }
+
+    /// Another window of the same party.
+    pub fn with(&self, window: &WindowMut) -> Probe {
+        Probe {
+            window: window.clone(),
+            ..self.clone()
+        }
+    }
+
+    fn look(&self) {
+        let left = self.loads.get().checked_sub(1);
+        self.loads.set(left.expect("looks without end"));
+    }
+
+    fn lives(&self) -> bool {
+        let left = self.stores.get();
+        self.stores.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl Words for Probe {
+    fn load32(&self, at: usize) -> u32 {
+        self.look();
+        self.window.load32(at)
+    }
+
+    fn load64(&self, at: usize) -> u64 {
+        self.look();
+        self.window.load64(at)
+    }
+
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        self.window.copy_out(at, to);
+    }
+
+    fn acquire(&self) {
+        self.window.acquire();
+    }
+}
+
+impl WordsMut for Probe {
+    fn store32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.window.store32(at, value);
+        }
+    }
+
+    fn publish32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.window.publish32(at, value);
+        }
+    }
+
+    fn store64(&self, at: usize, value: u64) {
+        if self.lives() {
+            self.window.store64(at, value);
+        }
+    }
+
+    fn publish64(&self, at: usize, value: u64) {
+        if self.lives() {
+            self.window.publish64(at, value);
+        }
+    }
+
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        // It may die in the middle of a copy, too.
+        let (half, rest) = from.split_at(from.len() / 2);
+        if self.lives() {
+            self.window.copy_in(at, half);
+        }
+        if self.lives() {
+            self.window.copy_in(at + half.len(), rest);
+        }
+    }
+
+    fn release(&self) {
+        self.window.release();
+    }
+
+    fn full(&self) {
+        self.window.full();
+    }
+}
+
+/// Sends two messages and a batch of three, and says which of them are sent once the
+/// stores that remain are done.
+fn last_words(memory: &Memory, stores: usize) -> usize {
+    let ring = Probe::new(&memory.ring, stores);
+    let head = ring.with(&memory.head);
+    let cursor = heap::reading(&memory.cursor);
+    let mut writer = GatedWriter::resume(ring.clone(), head, cursor, memory.shape).unwrap();
+    let lens = [10, 100, 0, 57, 56];
+    for (n, len) in lens.into_iter().enumerate() {
+        let text = message(n as u64, len);
+        assert!(match n < 2 {
+            true => writer.try_send(&text),
+            false => writer.try_add(&text),
+        });
+    }
+    writer.flush();
+    stores - ring.stores.get()
+}
+
+/// A lane with messages of an earlier lap everywhere, which are read.
+fn worn(from: u64) -> (Memory, GatedReader<Window, WindowMut>) {
+    let memory = Memory::new(16, 120);
+    let (mut writer, mut reader) = (memory.sender(), memory.receiver());
+    let mut to = [0; 120];
+    for n in 0..16 + from {
+        assert!(writer.try_send(&message(n, 8)));
+        assert_eq!(reader.receive(&mut to), Step::Message(8));
+    }
+    assert_eq!(reader.receive(&mut to), Step::Nothing);
+    (memory, reader)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
+    for from in 0..16 {
+        let all = last_words(&worn(from).0, usize::MAX);
+        for life in 0..=all {
+            let (memory, mut reader) = worn(from);
+            last_words(&memory, life);
+            let mut next = memory.sender();
+            assert!(next.try_send(&message(99, 30)));
+            let mut to = [0; 120];
+            let mut arrived = 0;
+            loop {
+                let Step::Message(len) = reader.receive(&mut to) else {
+                    panic!("the message of the next writer is missing");
+                };
+                if to[..len] == message(99, 30) {
+                    break;
+                }
+                assert_eq!(to[..len], message(arrived, len));
+                arrived += 1;
+            }
+            assert!(arrived <= 2 || arrived == 5, "a part of a batch");
+            assert!(life > 0 || arrived == 0);
+            assert!(life < all || arrived == 5);
+            assert_eq!(reader.receive(&mut to), Step::Nothing);
+        }
+    }
+}
+
+// A lane whose writer does not wait.
+
+struct Audience {
+    shape: Shape,
+    writer: LossyWriter<WindowMut>,
+    all: Vec<Vec<u8>>,
+    announced: Option<Vec<u8>>,
+    readers: Vec<LossyReader<Window>>,
+}
+
+impl Audience {
+    fn new(lines: u64, max: usize) -> Audience {
+        let memory = Memory::new(lines, max);
+        Audience {
+            shape: memory.shape,
+            writer: memory.publisher(),
+            all: Vec::new(),
+            announced: None,
+            readers: (0..READERS).map(|_| memory.subscriber()).collect(),
+        }
+    }
+
+    fn act(&mut self, act: Topic) {
+        match act {
+            Topic::Announce(len) => self.announce(len),
+            Topic::Send(len) => {
+                self.announce(len);
+                let text = self.announced.take().unwrap();
+                self.writer.send(&text);
+                self.all.push(text);
+                assert_eq!(self.writer.sent(), self.all.len() as u64);
+            }
+            Topic::Start(who, begin) => self.start(who, begin),
+            Topic::Receive(who) => drop(self.receive(who)),
+        }
+    }
+
+    fn announce(&mut self, len: usize) {
+        if self.announced.is_none() {
+            let text = message(self.all.len() as u64, len);
+            if let Some(position) = self.writer.lacks(len) {
+                self.writer.announce(position);
+            }
+            assert_eq!(self.writer.lacks(len), None);
+            self.announced = Some(text);
+        }
+    }
+
+    fn start(&mut self, who: usize, begin: Begin) {
+        let sent = self.all.len() as u64;
+        let reader = &mut self.readers[who];
+        assert!(reader.begin(begin));
+        assert_eq!(reader.sent(), sent);
+        let number = reader.number();
+        match begin {
+            Begin::Next => assert_eq!(number, sent),
+            Begin::Last => assert_eq!(number, sent.saturating_sub(1)),
+            Begin::Oldest if self.writer.reserved() <= self.shape.lines() => assert_eq!(number, 0),
+            Begin::Oldest => assert!(number <= sent),
+        }
+        // Where it begins, it can read.
+        let there = !matches!(self.receive(who), Step::Lagged(_));
+        assert!(there, "began with a message that is gone");
+    }
+
+    fn receive(&mut self, who: usize) -> Step {
+        let reader = &mut self.readers[who];
+        let sent = self.all.len() as u64;
+        let (before, position) = (reader.number(), reader.position());
+        let mut to = vec![0; self.shape.max()];
+        let step = reader.receive(&mut to);
+        let after = reader.number();
+        match step {
+            Step::Message(len) => {
+                assert_eq!(to[..len], self.all[before as usize]);
+                assert_eq!(after, before + 1);
+            }
+            Step::Lagged(missed) => {
+                assert_eq!(after, before + missed);
+                assert!(missed > 0 && after <= sent);
+                assert!(position + self.shape.lines() < self.writer.reserved());
+            }
+            Step::Nothing => assert_eq!((before, after), (sent, sent)),
+            Step::Corrupt => panic!("an honest writer was found corrupt"),
+        }
+        step
+    }
+
+    fn drain(&mut self, who: usize) {
+        let mut lagged = false;
+        loop {
+            match self.receive(who) {
+                Step::Nothing => break,
+                // Nobody writes meanwhile.
+                Step::Lagged(_) => assert!(!std::mem::replace(&mut lagged, true)),
+                _ => {}
+            }
+        }
+    }
+}
+
+pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+    make_room(writer, text);
+    writer.send(text);
+}
+
+fn add(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+    make_room(writer, text);
+    writer.add(text);
+}
+
+fn make_room(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+    if let Some(position) = writer.lacks(text.len()) {
+        writer.announce(position);
+    }
+}
+
+#[test]
+fn a_waiting_subscriber_gets_a_batch_when_it_is_flushed() {
+    let memory = Memory::new(64, 56);
+    let mut writer = memory.publisher();
+    let mut reader = memory.subscriber();
+    let mut to = [0; 56];
+    for round in 0..50 {
+        for n in 2 * round..2 * round + 2 {
+            assert_eq!(reader.receive(&mut to), Step::Nothing);
+            add(&mut writer, &message(n, 20));
+        }
+        writer.flush();
+        for n in 2 * round..2 * round + 2 {
+            assert_eq!(reader.receive(&mut to), Step::Message(20));
+            assert_eq!(to[..20], message(n, 20));
+        }
+    }
+}
+
+#[test]
+fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
+    let memory = Memory::new(64, 56);
+    let mut writer = memory.publisher();
+    let (mut to, mut sent) = ([0; 56], 0);
+    for n in 0..150 {
+        add(&mut writer, &message(n, 20));
+        if n % 5 == 4 {
+            writer.flush();
+        }
+        // A line each: with the eighth one an eighth of the ring is full.
+        if n % 5 == 4 || n % 8 == 7 {
+            sent = n + 1;
+        }
+        for begin in [Begin::Oldest, Begin::Last, Begin::Next] {
+            let mut reader = memory.subscriber();
+            assert!(reader.begin(begin));
+            while reader.receive(&mut to) != Step::Nothing {}
+            assert_eq!(reader.number(), sent, "{begin:?} after {n}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn a_batch_longer_than_the_ring_does_no_harm() {
+    for count in 0..40 {
+        let memory = Memory::new(8, 120);
+        let (mut writer, mut reader) = (memory.publisher(), memory.subscriber());
+        let len = |n| if n == 0 { 100 } else { 20 };
+        for n in 0..=count {
+            add(&mut writer, &message(n, len(n)));
+        }
+        writer.flush();
+        let (mut to, mut next) = ([0; 120], 0);
+        while next <= count {
+            match reader.receive(&mut to) {
+                Step::Message(found) => {
+                    assert_eq!(to[..found], message(next, len(next)));
+                    next += 1;
+                }
+                Step::Lagged(missed) => next += missed,
+                step => panic!("{step:?} at {next} of {count}"),
+            }
+        }
+        assert_eq!(reader.receive(&mut to), Step::Nothing);
+    }
+}
+
+// Two threads.
+
+const MANY: u64 = if cfg!(miri) { 200 } else { 200_000 };
+
+#[test]
+fn what_one_thread_sends_another_receives_in_order() {
+    let memory = Memory::new(16, 180);
+    let (mut writer, mut reader) = (memory.sender(), memory.receiver());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..MANY {
+                let text = message(n, some_len(n, 180));
+                while !match n % 5 < 3 {
+                    true => writer.try_add(&text),
+                    false => writer.try_send(&text),
+                } {
+                    // What is not sent is not received, and makes no room.
+                    writer.flush();
+                    thread::yield_now();
+                }
+            }
+            writer.flush();
+        });
+        let mut to = [0; 180];
+        let mut n = 0;
+        while n < MANY {
+            match reader.receive(&mut to) {
+                Step::Nothing => thread::yield_now(),
+                Step::Message(len) => {
+                    assert_eq!(to[..len], message(n, some_len(n, 180)));
+                    n += 1;
+                }
+                step => panic!("{step:?} at {n}"),
+            }
+        }
+        assert_eq!(reader.receive(&mut to), Step::Nothing);
+    });
+}
+
+/// Reads until `MANY` were sent; says how many were received, and how many missed.
+fn keep_up(mut reader: LossyReader<Window>, begin: Begin, max: usize) -> (u64, u64) {
+    while !reader.begin(begin) {}
+    let mut to = vec![0; max];
+    let (mut next, mut received, mut missed) = (reader.number(), 0, 0);
+    let first = next;
+    while next < MANY {
+        match reader.receive(&mut to) {
+            Step::Nothing => thread::yield_now(),
+            Step::Message(len) => {
+                assert_eq!(to[..len], message(next, some_len(next, max)));
+                (next, received) = (next + 1, received + 1);
+            }
+            Step::Lagged(n) => (next, missed) = (next + n, missed + n),
+            Step::Corrupt => panic!("corrupt at {next}"),
+        }
+        assert_eq!(reader.number(), next);
+    }
+    assert_eq!(first + received + missed, MANY);
+    (received, missed)
+}
+
+#[test]
+fn a_hot_writer_never_shows_half_a_message() {
+    for (lines, max) in [(8, 120), (64, 248), (64, 1016)] {
+        let memory = Memory::new(lines, max);
+        let mut writer = memory.publisher();
+        thread::scope(|scope| {
+            for begin in [Begin::Oldest, Begin::Last] {
+                let reader = memory.subscriber();
+                scope.spawn(move || keep_up(reader, begin, max));
+            }
+            for n in 0..MANY {
+                publish(&mut writer, &message(n, some_len(n, max)));
+            }
+        });
+    }
+}

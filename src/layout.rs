@@ -1,0 +1,300 @@
+//! Every offset, size, magic and version of what this crate puts into shared memory for
+//! messages. No behaviour. `docs/layout.md` says the same in prose, and a test holds the
+//! two together.
+//!
+//! All numbers are little-endian, all offsets count bytes from the start of their
+//! section, and whatever has no name here is zero.
+
+/// What a section begins with whose format this is; stored last of all.
+pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
+/// The version of the format. Another major is refused; a minor may only use what was
+/// zero before, where zero means the old behaviour.
+pub(crate) const MAJOR: u32 = 1;
+pub(crate) const MINOR: u32 = 0;
+
+/// The unit of records, and of all positions.
+pub(crate) const LINE: usize = 64;
+/// The distance of words with different writers: two lines, since processors fetch two.
+pub(crate) const APART: usize = 128;
+
+/// Participants besides the owner of the name: with it, one for each bit of a word, and
+/// with an event each as many as `WaitForMultipleObjects` takes handles.
+pub(crate) const SLOTS: usize = 63;
+/// The bit of the owner.
+pub(crate) const OWNER: usize = 63;
+
+/// The name of the section that participants write, behind that of the control section.
+pub(crate) const ROSTER_SUFFIX: &str = "~roster";
+/// That of the section with the lanes, with the generation behind it in hexadecimal.
+pub(crate) const LANES_SUFFIX: &str = "~lanes-";
+/// That of the owner's liveness mutex.
+pub(crate) const ALIVE_SUFFIX: &str = "~alive";
+/// That of a participant's event, with seat, pid and tenancy behind it in hexadecimal.
+pub(crate) const WAKE_SUFFIX: &str = "~wake-";
+
+/// The control section: the owner writes it, everybody else maps it read-only.
+pub(crate) mod control {
+    use super::{APART, SLOTS};
+
+    /// `u32`.
+    pub(crate) const MAGIC: usize = 0;
+    /// `u32`: major in the upper half, minor in the lower.
+    pub(crate) const VERSION: usize = 4;
+    /// `u32`: see [`kind`].
+    pub(crate) const KIND: usize = 8;
+    /// `u32`: how many lanes there are.
+    pub(crate) const LANES: usize = 12;
+    /// `u64`: start time of the owner, as its process identity has it.
+    pub(crate) const OWNER_START: usize = 16;
+    /// `u64`: pid of the owner, and in the upper half the namespaces it lives in.
+    pub(crate) const OWNER_PID: usize = 24;
+    /// `u32`: lines of a ring, a power of two.
+    pub(crate) const RING_LINES: usize = 32;
+    /// `u32`: the longest message in bytes.
+    pub(crate) const MAX_MESSAGE: usize = 36;
+    /// `u32`: the lanes section in use.
+    pub(crate) const GENERATION: usize = 40;
+    /// `u32`: see [`delivery`](super::delivery).
+    pub(crate) const DELIVERY: usize = 44;
+    /// `u32`: 1 once the owner has closed in good order.
+    pub(crate) const CLOSED: usize = 128;
+    /// The cursors of lane i, written by the receiver of a queue, stand at
+    /// `CURSORS + i * CURSOR_STRIDE`.
+    pub(crate) const CURSORS: usize = 4096;
+    pub(crate) const CURSOR_STRIDE: usize = 2 * APART;
+    pub(crate) const LEN: usize = CURSORS + SLOTS * CURSOR_STRIDE;
+
+    /// What a segment is.
+    pub(crate) mod kind {
+        pub(crate) const QUEUE: u32 = 1;
+        pub(crate) const TOPIC: u32 = 2;
+    }
+}
+
+/// What a topic's publisher does for slow subscribers.
+pub(crate) mod delivery {
+    pub(crate) const LOSSY: u32 = 0;
+    pub(crate) const LOSSLESS: u32 = 1;
+}
+
+/// A reader's place in a lane: in the control section for a queue, in its slot for a
+/// subscriber.
+pub(crate) mod cursor {
+    /// `u64`: what lies before this position may be overwritten. Stored rarely.
+    pub(crate) const ROOM: usize = 0;
+    /// `u64`: the next record to be read.
+    pub(crate) const EXACT: usize = 128;
+    /// `u64`: how many messages were read.
+    pub(crate) const RECEIVED: usize = 136;
+    /// `u64`: how many were missed.
+    pub(crate) const MISSED: usize = 144;
+    /// `u64`: how many were sent before the next one to be read (subscriber).
+    pub(crate) const NUMBER: usize = 152;
+}
+
+/// The roster: participants and owner write it, and nothing in it is believed.
+pub(crate) mod roster {
+    use super::{APART, SLOTS};
+
+    /// `u64`: bit i is set while the participant of slot i is about to sleep or asleep;
+    /// each changes its own bit.
+    pub(crate) const ASLEEP: usize = 0;
+    /// `u32`: counted up by whoever joins, and by 65536 by whoever leaves.
+    pub(crate) const MEMBERS: usize = APART;
+    /// `u32`: the owner's naps, counted up before each.
+    pub(crate) const OWNER_NAPS: usize = 2 * APART;
+    /// Slot i stands at `SLOTS_AT + i * SLOT_STRIDE`.
+    pub(crate) const SLOTS_AT: usize = 4096;
+    pub(crate) const SLOT_STRIDE: usize = 512;
+    pub(crate) const LEN: usize = SLOTS_AT + SLOTS * SLOT_STRIDE;
+
+    /// `u64` in a slot: 0, or pid in the upper half and in the lower the fold of its
+    /// start time, which is never 0.
+    pub(crate) const WHO: usize = 0;
+    /// `u32`: see [`state`].
+    pub(crate) const STATE: usize = 8;
+    /// `u32`: naps of the participant, counted up before each.
+    pub(crate) const NAPS: usize = 12;
+    /// `u32`: counted up by whoever takes the slot.
+    pub(crate) const TENANCY: usize = 16;
+    /// A subscriber's cursor.
+    pub(crate) const CURSOR: usize = APART;
+
+    /// What a participant is doing.
+    pub(crate) mod state {
+        /// Not (yet) of concern to the owner.
+        pub(crate) const PASSIVE: u32 = 0;
+        /// A sender that may send, a subscriber that is waited for.
+        pub(crate) const ACTIVE: u32 = 1;
+        /// A subscriber that the publisher gave up waiting for.
+        pub(crate) const DROPPED: u32 = 2;
+    }
+}
+
+/// The lanes section: lane i begins at `i * (HEAD + ring)`, written by its one writer.
+pub(crate) mod lane {
+    /// `u64`: positions up to here may be written any moment (topic).
+    pub(crate) const RESERVED: usize = 0;
+    /// `u64`: messages sent since the beginning.
+    pub(crate) const SENT: usize = 128;
+    /// Mark k stands at `MARKS + k * MARK_STRIDE` (topic).
+    pub(crate) const MARKS: usize = 256;
+    pub(crate) const MARK_STRIDE: usize = 16;
+    pub(crate) const MARK_COUNT: usize = 8;
+    /// `u64` in a mark: where a record begins.
+    pub(crate) const MARK_POSITION: usize = 0;
+    /// `u64` in a mark: how many messages stand before it.
+    pub(crate) const MARK_NUMBER: usize = 8;
+    /// Where the ring begins. With it the distance of two lanes is no power of two, so
+    /// that equal places in them do not share a set of the cache.
+    pub(crate) const HEAD: usize = 512;
+}
+
+/// A record: a word that says what it is, four bytes that are reserved, and the payload.
+pub(crate) mod record {
+    /// The bits of the first word that tell the kind; above them stands the length.
+    pub(crate) const KIND_BITS: u32 = 2;
+    pub(crate) const EMPTY: u32 = 0;
+    pub(crate) const MESSAGE: u32 = 1;
+    /// Nothing up to the end of the ring.
+    pub(crate) const PAD: u32 = 2;
+    /// Where the payload begins.
+    pub(crate) const PAYLOAD: usize = 8;
+}
+
+/// The smallest ring.
+pub(crate) const MIN_LINES: u64 = 64;
+/// The largest ring: 1 GiB.
+pub(crate) const MAX_LINES: u64 = 1 << 24;
+
+const _: () = {
+    assert!(control::CLOSED >= control::DELIVERY + 4);
+    assert!(cursor::NUMBER + 8 <= control::CURSOR_STRIDE);
+    assert!(roster::CURSOR + cursor::NUMBER + 8 <= roster::SLOT_STRIDE);
+    assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
+    assert!(record::PAYLOAD < LINE);
+    assert!(MIN_LINES.is_power_of_two() && MAX_LINES.is_power_of_two());
+    assert!(MAX_LINES as usize * LINE <= 1 << 30);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Each table of the document, by its heading: the name, offset and size of its rows.
+    fn tables(page: &str) -> BTreeMap<String, Vec<(String, usize, usize)>> {
+        let mut tables: BTreeMap<String, Vec<(String, usize, usize)>> = BTreeMap::new();
+        let mut heading = String::new();
+        for line in page.lines() {
+            if let Some(text) = line.strip_prefix("## ") {
+                heading = text.to_string();
+            }
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            if let [_, offset, size, name, ..] = cells[..]
+                && let (Ok(offset), Ok(size)) = (offset.parse(), size.parse())
+            {
+                let rows = tables.entry(heading.clone()).or_default();
+                rows.push((name.to_string(), offset, size));
+            }
+        }
+        tables
+    }
+
+    fn table(rows: &[(&str, usize, usize)]) -> Vec<(String, usize, usize)> {
+        let row = |(name, at, size): &(&str, usize, usize)| (name.to_string(), *at, *size);
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_document_says_what_the_code_does() {
+        let page = include_str!("../docs/layout.md").replace("\r\n", "\n");
+        assert!(page.contains(&format!("Version {MAJOR}.{MINOR}.")));
+        let tables = tables(&page);
+        let control = [
+            ("MAGIC", control::MAGIC, 4),
+            ("VERSION", control::VERSION, 4),
+            ("KIND", control::KIND, 4),
+            ("LANES", control::LANES, 4),
+            ("OWNER_START", control::OWNER_START, 8),
+            ("OWNER_PID", control::OWNER_PID, 8),
+            ("RING_LINES", control::RING_LINES, 4),
+            ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
+            ("GENERATION", control::GENERATION, 4),
+            ("DELIVERY", control::DELIVERY, 4),
+            ("CLOSED", control::CLOSED, 4),
+            ("CURSORS", control::CURSORS, control::CURSOR_STRIDE),
+        ];
+        assert_eq!(tables["Control"], table(&control));
+        let cursor = [
+            ("ROOM", cursor::ROOM, 8),
+            ("EXACT", cursor::EXACT, 8),
+            ("RECEIVED", cursor::RECEIVED, 8),
+            ("MISSED", cursor::MISSED, 8),
+            ("NUMBER", cursor::NUMBER, 8),
+        ];
+        assert_eq!(tables["Cursor"], table(&cursor));
+        let roster = [
+            ("ASLEEP", roster::ASLEEP, 8),
+            ("MEMBERS", roster::MEMBERS, 4),
+            ("OWNER_NAPS", roster::OWNER_NAPS, 4),
+            ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
+            ("WHO", roster::WHO, 8),
+            ("STATE", roster::STATE, 4),
+            ("NAPS", roster::NAPS, 4),
+            ("TENANCY", roster::TENANCY, 4),
+            (
+                "CURSOR",
+                roster::CURSOR,
+                roster::SLOT_STRIDE - roster::CURSOR,
+            ),
+        ];
+        assert_eq!(tables["Roster"], table(&roster));
+        let lanes = [
+            ("RESERVED", lane::RESERVED, 8),
+            ("SENT", lane::SENT, 8),
+            ("MARKS", lane::MARKS, lane::MARK_COUNT * lane::MARK_STRIDE),
+            ("HEAD", lane::HEAD, LINE),
+            ("MARK_POSITION", lane::MARK_POSITION, 8),
+            ("MARK_NUMBER", lane::MARK_NUMBER, 8),
+        ];
+        assert_eq!(tables["Lanes"], table(&lanes));
+        assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
+        for len in [control::LEN, roster::LEN] {
+            let says = format!("The section has {len} bytes.");
+            assert!(page.contains(&says), "{says}");
+        }
+    }
+
+    /// The bytes of the example stand where it says.
+    #[test]
+    fn the_example_is_what_is_written() {
+        use crate::lane::gated::GatedWriter;
+        use crate::lane::ring::Shape;
+        use crate::sync::{Words, heap};
+        let shape = Shape::new(MIN_LINES, 64).unwrap();
+        let [ring, head, cursor] = [MIN_LINES as usize * LINE, lane::HEAD, 256].map(heap::window);
+        let mut writer = GatedWriter::resume(ring.clone(), head, cursor, shape).unwrap();
+        assert!(writer.try_send(b"Hello"));
+        let page = include_str!("../docs/layout.md");
+        let example = page.split("### Example").nth(1).unwrap();
+        let mut compared = 0;
+        for line in example.split("```").nth(1).unwrap().lines() {
+            let Some((offset, bytes)) = line.split_once(": ") else {
+                continue;
+            };
+            let offset = usize::from_str_radix(offset, 16).unwrap();
+            for (n, byte) in bytes
+                .split(' ')
+                .enumerate()
+                .filter(|(_, byte)| *byte != "..")
+            {
+                let mut found = [0];
+                ring.copy_out(offset + n, &mut found);
+                assert_eq!(found[0], u8::from_str_radix(byte, 16).unwrap(), "{line}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 13);
+    }
+}
