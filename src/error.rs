@@ -41,6 +41,10 @@ pub enum ErrorKind {
     NoSpace,
     /// The name is being created, closed or judged by somebody who does not finish.
     Busy,
+    /// It has another version of the format in shared memory; both are in the message.
+    WrongVersion,
+    /// What stands in shared memory was not written by this crate, or was damaged.
+    Corrupt,
     /// This system cannot do it.
     Unsupported,
     /// The system refused for a reason that has no kind of its own; see
@@ -278,6 +282,7 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoSpace => Io::OutOfMemory,
             ErrorKind::Busy => Io::WouldBlock,
             ErrorKind::Unsupported => Io::Unsupported,
+            ErrorKind::Corrupt | ErrorKind::WrongVersion => Io::InvalidData,
             ErrorKind::WrongKind | ErrorKind::NotCommitted | ErrorKind::System => Io::Other,
         };
         std::io::Error::new(kind, error)

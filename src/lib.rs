@@ -1,26 +1,31 @@
 //! Named shared memory for programs that talk on one machine, on Windows and
 //! Linux, with the rules of the Windows kernel on both.
 //!
-//! A *message server* creates a named [`Section`], maps it and writes; *message
-//! consumers* open it by name, map it and read:
+//! A *message server* creates a name and sends messages; *message consumers* open it by
+//! name and receive them:
 //!
 //! ```
-//! use shmkit::Section;
+//! use shmkit::{Publisher, Subscriber};
 //!
 //! // The server. Nobody but this user gets in.
 //! # let name = format!("Local\\shmkit-doc-{}", std::process::id());
 //! # let name = name.as_str();
 //! // let name = "Local\\MyFileMappingObject";
-//! let section = Section::create_new(name, 256)?;
-//! section.map_rw(..)?.write(0, b"Message from first process.\0")?;
+//! let mut server = Publisher::create(name)?;
+//! server.send(b"Message from first process.")?;
 //!
 //! // A consumer, in any other process. It cannot create, and it cannot write.
-//! let view = Section::open(name)?.map(..)?;
-//! let mut text = [0; 27];
-//! view.read(0, &mut text)?;
-//! assert_eq!(&text, b"Message from first process.");
-//! # Ok::<(), shmkit::Error>(())
+//! let mut consumer = Subscriber::open(name)?;
+//! assert_eq!(consumer.recv()?, b"Message from first process.");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! | | |
+//! |---|---|
+//! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
+//! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
+//! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
+//! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
 //!
 //! # What holds, on every system
 //!
@@ -31,6 +36,9 @@
 //!   asks for no right to write.
 //! - A new section is all zero bytes and belongs to this user alone, unless its
 //!   [`Access`] says otherwise.
+//! - A message arrives whole, and is sent when `send` returns. Whoever waits is woken by a
+//!   message, and by the death of whom it waits for. A participant that is killed loses
+//!   nothing that it had sent, leaves nothing half-done, and is in nobody's way.
 //! - Beside sections stand [`Event`]s and [`Mutex`]es, with the same names and the same
 //!   lifetime. A mutex tells when its owner died, and a wait for an event can watch a
 //!   [`Process`] too; nothing is polled.
@@ -48,20 +56,31 @@ mod access;
 mod doctor;
 mod error;
 mod event;
+mod exchange;
+mod lane;
+mod layout;
 mod mapping;
 mod mutex;
 mod name;
 mod options;
 mod os;
 mod process;
+mod publisher;
+mod receiver;
+mod roster;
 mod section;
+mod segment;
+mod sender;
 mod stat;
+mod subscriber;
 mod sync;
+mod wait;
 
 pub use access::{Access, Owner};
 pub use doctor::doctor;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use event::{Event, EventOptions};
+pub use exchange::{Departure, RecvError, SendError};
 pub use mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
 pub use mutex::{Locked, Mutex, MutexGuard, MutexOptions};
 pub use name::{Name, Scope};
@@ -71,7 +90,11 @@ pub use os::{
     ProcessIdentity, RawObject, Reset, Wake,
 };
 pub use process::{Liveness, Process};
+pub use publisher::{Delivery, Publisher, TopicOptions};
+pub use receiver::{QueueOptions, Receiver};
 pub use section::{Section, SectionInfo, SectionOptions};
-pub use stat::{clean, holders, list};
+pub use sender::{Batch, Sender, SenderOptions};
+pub use stat::{Participant, Pattern, SegmentInfo, clean, holders, list, segment_info};
+pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;
 pub use zerocopy;

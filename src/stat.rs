@@ -1,7 +1,12 @@
 //! Read-only facts about what is there, for tools, and tidying up.
 
-use crate::error::Result;
-use crate::os::{self, Holders, Listed, RawObject};
+use crate::error::{Error, Result};
+use crate::layout::{LINE, MAJOR, SLOTS, control, cursor, delivery, roster};
+use crate::name::Name;
+use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
+use crate::roster::{is_dead, pid_of};
+use crate::segment::Found;
+use crate::sync::Words;
 
 /// The named sections, events and mutexes in reach, sorted by name: those of this
 /// session and those of the whole machine, and on Linux the POSIX objects in
@@ -43,4 +48,155 @@ pub fn clean() -> Result<Vec<String>> {
     let mut removed = os::clean()?;
     removed.sort();
     Ok(removed)
+}
+
+/// What messages go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// A [`Receiver`](crate::Receiver) and its [`Sender`](crate::Sender)s.
+    Queue,
+    /// A [`Publisher`](crate::Publisher) and its [`Subscriber`](crate::Subscriber)s.
+    Topic,
+}
+
+/// Somebody who sends or receives.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Its process.
+    pub pid: u32,
+    /// Whether that is alive; `None` where the system does not tell.
+    pub alive: Option<bool>,
+    /// Whether it is waiting, or about to.
+    pub asleep: bool,
+    /// How many messages it has sent. That of a sender counts its lane, which it may have
+    /// from another one.
+    pub sent: u64,
+    /// How many messages it has received, or how many of a sender's were received.
+    pub received: u64,
+    /// How many messages it has missed.
+    pub missed: u64,
+    /// How many messages a subscriber has still to receive, or are to be received of a
+    /// sender.
+    pub behind: u64,
+}
+
+/// What is known about a queue or topic. The numbers are looked at one after the other,
+/// while they change.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct SegmentInfo {
+    /// What it is.
+    pub pattern: Pattern,
+    /// The version of its format: major and minor.
+    pub version: (u32, u32),
+    /// The longest message in bytes.
+    pub max_message: usize,
+    /// The bytes of each lane.
+    pub capacity: u64,
+    /// How many senders there can be (queue).
+    pub lanes: usize,
+    /// Whether the publisher waits for slow subscribers; always so in a queue.
+    pub lossless: bool,
+    /// Whether its owner has closed it in good order.
+    pub closed: bool,
+    /// Who made it: the receiver of a queue, the publisher of a topic.
+    pub owner: Participant,
+    /// Who made it, for good.
+    pub owner_identity: ProcessIdentity,
+    /// Who else takes part; `None` where this account may not look.
+    pub others: Option<Vec<Participant>>,
+}
+
+/// What is known about a queue or topic, without taking part in it.
+///
+/// # Errors
+///
+/// As [`Sender::open`](crate::Sender::open);
+/// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is neither.
+pub fn segment_info<N>(name: N) -> Result<SegmentInfo>
+where
+    N: TryInto<Name>,
+    Error: From<N::Error>,
+{
+    let found = Found::open(&name.try_into()?, None)?;
+    let pattern = match found.measures.kind {
+        control::kind::QUEUE => Pattern::Queue,
+        _ => Pattern::Topic,
+    };
+    let roster = found.roster_words();
+    let sent = found
+        .sent()
+        .unwrap_or_else(|_| vec![0; found.measures.lanes]);
+    let others = roster.as_ref().ok().map(|words| {
+        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot)) != 0);
+        slots
+            .map(|slot| participant(&found, words, slot, &sent))
+            .collect()
+    });
+    let asleep = |words: &crate::sync::Window| words.load64(roster::ASLEEP) >> SLOTS & 1 == 1;
+    let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
+    let owner = Participant {
+        pid: found.owner.pid(),
+        alive: found.owner.is_alive().ok(),
+        asleep: roster.as_ref().is_ok_and(asleep),
+        sent: match pattern {
+            Pattern::Queue => 0,
+            Pattern::Topic => sent[0],
+        },
+        received: match pattern {
+            Pattern::Queue => (0..found.measures.lanes)
+                .map(received)
+                .fold(0, u64::wrapping_add),
+            Pattern::Topic => 0,
+        },
+        missed: 0,
+        behind: 0,
+    };
+    Ok(SegmentInfo {
+        pattern,
+        version: (MAJOR, found.minor),
+        max_message: found.measures.shape.max(),
+        capacity: found.measures.shape.lines() * LINE as u64,
+        lanes: found.measures.lanes,
+        lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
+        closed: found.is_closed(),
+        owner,
+        owner_identity: found.owner,
+        others,
+    })
+}
+
+fn slot_at(slot: usize) -> usize {
+    roster::SLOTS_AT + slot * roster::SLOT_STRIDE
+}
+
+fn participant(
+    found: &Found,
+    words: &crate::sync::Window,
+    slot: usize,
+    sent: &[u64],
+) -> Participant {
+    let who = words.load64(slot_at(slot) + roster::WHO);
+    let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
+    let is_queue = found.measures.kind == control::kind::QUEUE;
+    let in_lane = is_queue && slot < found.measures.lanes;
+    let sent_here = if in_lane { sent[slot] } else { 0 };
+    let received = match is_queue {
+        true if in_lane => found.cursor(slot).load64(cursor::RECEIVED),
+        true => 0,
+        false => own(cursor::RECEIVED),
+    };
+    Participant {
+        pid: pid_of(who),
+        alive: Some(!is_dead(who)),
+        asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
+        sent: sent_here,
+        received,
+        missed: if is_queue { 0 } else { own(cursor::MISSED) },
+        behind: match is_queue {
+            true => sent_here.saturating_sub(received),
+            false => sent[0].saturating_sub(own(cursor::NUMBER)),
+        },
+    }
 }

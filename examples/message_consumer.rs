@@ -1,0 +1,16 @@
+//! A message consumer: the last message that `message_server` sent, and all that follow.
+
+use shmkit::{Departure, RecvError, Subscriber};
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut messages = Subscriber::open("Global\\MyFileMappingObject")?;
+    loop {
+        match messages.recv() {
+            Ok(message) => println!("{}", String::from_utf8_lossy(message)),
+            Err(RecvError::Lagged(missed)) => eprintln!("missed {missed} messages"),
+            Err(RecvError::Disconnected(Departure::Closed)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

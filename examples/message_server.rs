@@ -1,0 +1,12 @@
+//! A message server. Start it, then any number of `message_consumer`.
+
+use shmkit::Publisher;
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut server = Publisher::create("Global\\MyFileMappingObject")?;
+    for line in std::io::stdin().lines() {
+        server.send(line?.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What sending and receiving can come to.
+
+use crate::error::Error;
+use std::fmt;
+
+/// How the other side went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// In good order: it was dropped.
+    Closed,
+    /// Its process ended without that.
+    Died,
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Departure::Closed => "closed",
+            Departure::Died => "died",
+        })
+    }
+}
+
+/// Why a message was not sent.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum SendError {
+    /// There is no room for it now.
+    Full,
+    /// There was no room for it in all the time.
+    Timeout,
+    /// Nobody will receive it.
+    Disconnected(Departure),
+    /// It is longer than the creator lets messages be.
+    TooLong {
+        /// Its bytes.
+        len: usize,
+        /// Those of the longest message.
+        max: usize,
+    },
+    /// The system refused something.
+    System(Error),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendError::Full => f.write_str("there is no room for the message now"),
+            SendError::Timeout => f.write_str("there was no room for the message in time"),
+            SendError::Disconnected(how) => write!(f, "the receiving side has {how}"),
+            SendError::TooLong { len, max } => write!(
+                f,
+                "a message of {len} bytes is longer than the {max} bytes that its receiver allows"
+            ),
+            SendError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl From<Error> for SendError {
+    fn from(error: Error) -> SendError {
+        SendError::System(error)
+    }
+}
+
+/// Why there is no message.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum RecvError {
+    /// None is there now.
+    Empty,
+    /// None came in all the time.
+    Timeout,
+    /// So many messages were overwritten before they were read. The next call goes on
+    /// behind them.
+    Lagged(u64),
+    /// Everything that was sent was received, and nobody is left who would send more.
+    Disconnected(Departure),
+    /// What stands there was written by no sender of this crate. The next call goes on
+    /// without that sender, if there are others.
+    Corrupt,
+    /// The system refused something.
+    System(Error),
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecvError::Empty => f.write_str("there is no message now"),
+            RecvError::Timeout => f.write_str("there was no message in time"),
+            RecvError::Lagged(1) => f.write_str("1 message was missed"),
+            RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
+            RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
+            RecvError::Corrupt => f.write_str("a sender wrote what is no message"),
+            RecvError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RecvError {}
+
+impl From<Error> for RecvError {
+    fn from(error: Error) -> RecvError {
+        RecvError::System(error)
+    }
+}

@@ -1,0 +1,437 @@
+//! The sending end of a topic: one publisher, many subscribers, each of which sees every
+//! message or is told exactly how many it missed.
+
+use crate::access::Access;
+use crate::error::{Error, Result};
+use crate::exchange::SendError;
+use crate::lane::lossy::LossyWriter;
+use crate::layout::{SLOTS, control, cursor, delivery, roster};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::process::Process;
+use crate::roster::{Roster, is_dead, watch};
+use crate::segment::{Measures, Owned};
+use crate::sync::{WindowMut, Words};
+use crate::wait::{EVERYBODY, Spin};
+use std::time::{Duration, Instant};
+
+/// What a publisher does about subscribers that are slower than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It never waits. A subscriber that is overtaken is told how many messages it missed.
+    #[default]
+    Lossy,
+    /// It waits for the slowest one that lives, so that no subscriber misses anything.
+    Lossless,
+    /// It waits this long for a slow one, and then goes on without it: that one is told how
+    /// many messages it missed, and is waited for again from then on.
+    LosslessFor(Duration),
+}
+
+/// How to create a topic; see [`Publisher::options`].
+#[derive(Clone, Debug)]
+pub struct TopicOptions {
+    capacity: u64,
+    max_message: Option<u64>,
+    delivery: Delivery,
+    access: Access,
+    prefault: bool,
+}
+
+impl TopicOptions {
+    /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
+    /// Each message takes whole lines of 64 bytes, of which 8 are ours, and between 7/8
+    /// and all of the capacity can be read. It is rounded up to a power of two and to four
+    /// of the longest messages.
+    #[must_use]
+    pub fn capacity(mut self, bytes: u64) -> TopicOptions {
+        self.capacity = bytes;
+        self
+    }
+
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8).
+    #[must_use]
+    pub fn max_message(mut self, bytes: u64) -> TopicOptions {
+        self.max_message = Some(bytes);
+        self
+    }
+
+    /// What to do about slow subscribers ([`Delivery::Lossy`]).
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> TopicOptions {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Who may subscribe. What is let in only to look reads the messages too, and is never
+    /// waited for; see [`Subscriber`](crate::Subscriber).
+    #[must_use]
+    pub fn access(mut self, access: Access) -> TopicOptions {
+        self.access = access;
+        self
+    }
+
+    /// Touches all memory now, so that no message has to.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> TopicOptions {
+        self.prefault = on;
+        self
+    }
+
+    /// Creates the topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::create`]; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for measures that cannot be.
+    pub fn create<N>(&self, name: N) -> Result<Publisher>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Publisher::make(self, &name.try_into()?)
+    }
+}
+
+/// The sending end of a topic, which owns its name: a message server.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-topic-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Publisher, Subscriber};
+///
+/// // The server.
+/// let mut prices = Publisher::create(name)?;
+/// prices.send(b"101.5").unwrap();
+///
+/// // A consumer, which comes late and still sees the last message.
+/// let mut subscriber = Subscriber::open(name)?;
+/// assert_eq!(subscriber.recv().unwrap(), b"101.5");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Publisher {
+    // Declared before the segment, and so dropped before it is closed.
+    lane: LossyWriter<WindowMut>,
+    delivery: Delivery,
+    /// Nobody that is waited for stands before this, as last seen.
+    slowest: u64,
+    processes: Vec<Option<(u64, Process)>>,
+    segment: Owned,
+}
+
+impl Publisher {
+    /// Creates a topic for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the name is held, with the process that owns it;
+    /// [`InvalidName`](crate::ErrorKind::InvalidName) where it leaves no room for the names of
+    /// what stands beside it, 26 characters longer; otherwise as [`Section::create_new`](crate::Section::create_new).
+    pub fn create<N>(name: N) -> Result<Publisher>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Publisher::options().create(name)
+    }
+
+    /// Other ways to create one.
+    #[must_use]
+    pub fn options() -> TopicOptions {
+        TopicOptions {
+            capacity: 1 << 20,
+            max_message: None,
+            delivery: Delivery::Lossy,
+            access: Access::SameUser,
+            prefault: false,
+        }
+    }
+
+    fn make(options: &TopicOptions, name: &Name) -> Result<Publisher> {
+        let shape = Measures::shape_for(options.capacity, options.max_message, name.as_str())?;
+        let measures = Measures {
+            kind: control::kind::TOPIC,
+            lanes: 1,
+            shape,
+            delivery: match options.delivery {
+                Delivery::Lossy => delivery::LOSSY,
+                Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
+            },
+        };
+        let segment = Owned::create(name, measures, &options.access)?;
+        let lane = segment.lane_mut(0, options.prefault)?;
+        segment.publish();
+        Ok(Publisher {
+            lane: LossyWriter::new(lane.ring, lane.head, shape),
+            delivery: options.delivery,
+            slowest: 0,
+            processes: Vec::new(),
+            segment,
+        })
+    }
+
+    /// The name it was created by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.segment.name()
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.lane.shape().max()
+    }
+
+    /// How many messages were sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.lane.sent()
+    }
+
+    /// Sends a message to all who are there and all who come while it is kept. It is sent
+    /// when this returns. Where delivery is lossless it waits for slow subscribers.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`]; [`SendError::System`] where the system lets it not wait.
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.write(message, Patience::Forever)
+    }
+
+    /// Sends a message without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] where a subscriber that must not miss anything has not read yet
+    /// what would be overwritten; otherwise as [`send`](Publisher::send).
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.write(message, Patience::None)
+    }
+
+    /// Sends a message, and waits for slow subscribers at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Publisher::send).
+    pub fn send_timeout(
+        &mut self,
+        message: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        let patience = deadline(Some(timeout)).map_or(Patience::Forever, Patience::Until);
+        self.write(message, patience)
+    }
+
+    /// Sends all of them, several at a time. Those before one that fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Publisher::send).
+    pub fn send_all<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> std::result::Result<(), SendError> {
+        let all = || {
+            for (count, message) in (1u32..).zip(messages) {
+                let message = message.as_ref();
+                self.make_room(message, Patience::Forever)?;
+                self.lane.add(message);
+                if count.is_multiple_of(BATCH) {
+                    self.flush();
+                }
+            }
+            Ok(())
+        };
+        let done = all();
+        self.flush();
+        done
+    }
+
+    fn flush(&mut self) {
+        self.lane.flush();
+        self.segment.seat.wake(EVERYBODY);
+    }
+
+    #[inline]
+    fn write(&mut self, message: &[u8], patience: Patience) -> std::result::Result<(), SendError> {
+        self.make_room(message, patience)?;
+        self.lane.send(message);
+        self.segment.seat.wake(EVERYBODY);
+        Ok(())
+    }
+
+    #[inline]
+    fn make_room(
+        &mut self,
+        message: &[u8],
+        patience: Patience,
+    ) -> std::result::Result<(), SendError> {
+        let max = self.lane.shape().max();
+        if message.len() > max {
+            let len = message.len();
+            return Err(SendError::TooLong { len, max });
+        }
+        match (self.lane.lacks(message.len()), self.delivery) {
+            (None, _) => {}
+            (Some(position), Delivery::Lossy) => self.lane.announce(position),
+            (Some(position), _) => self.announce_to_all(position, patience)?,
+        }
+        Ok(())
+    }
+
+    /// Announces once nobody who is waited for is in the way.
+    #[cold]
+    fn announce_to_all(
+        &mut self,
+        position: u64,
+        patience: Patience,
+    ) -> std::result::Result<(), SendError> {
+        let lines = self.lane.shape().lines();
+        let mut since = None;
+        loop {
+            if self.slowest + lines < position {
+                self.slowest = slowest(&self.segment, position);
+            }
+            if self.slowest + lines >= position {
+                let before = self.lane.reserved();
+                self.lane.announce(position);
+                // Pairs with that of a subscriber between its joining and its look at what
+                // is announced: one of us sees the other.
+                self.lane.full_fence();
+                self.slowest = slowest(&self.segment, position);
+                if self.slowest + lines >= position {
+                    return Ok(());
+                }
+                // Nothing was written yet.
+                self.lane.announce(before);
+            }
+            // Nobody reads on in what was not sent.
+            self.flush();
+            let since = *since.get_or_insert_with(Instant::now);
+            if self.drop_the_dead_and_late(position, since) {
+                continue;
+            }
+            let until = match patience {
+                Patience::None => return Err(SendError::Full),
+                Patience::Until(at) if Instant::now() >= at => return Err(SendError::Timeout),
+                Patience::Until(at) => Some(at),
+                Patience::Forever => None,
+            };
+            self.wait_for_the_slowest(position, since, until)?;
+        }
+    }
+
+    /// Gives up waiting for those that have died, or had their time; says whether there
+    /// were any.
+    fn drop_the_dead_and_late(&mut self, position: u64, since: Instant) -> bool {
+        let late = match self.delivery {
+            Delivery::LosslessFor(limit) => since.elapsed() >= limit,
+            _ => false,
+        };
+        self.processes.resize_with(SLOTS, || None);
+        let roster = &self.segment.roster();
+        let mut dropped = false;
+        for slot in in_the_way(&self.segment, position) {
+            let who = roster.who(slot);
+            let known = &mut self.processes[slot];
+            if known.as_ref().is_none_or(|(word, _)| *word != who) {
+                *known = watch(who).ok().flatten().map(|process| (who, process));
+                // It cannot be told, and so is taken for alive.
+                if known.is_none() && !is_dead(who) {
+                    continue;
+                }
+            }
+            let dead = known
+                .as_ref()
+                .is_none_or(|(_, process)| matches!(process.has_ended(), Ok(true)));
+            if dead {
+                roster.evict(slot, who);
+            } else if late {
+                roster.change_state(slot, roster::state::ACTIVE, roster::state::DROPPED);
+            }
+            dropped |= dead || late;
+        }
+        dropped
+    }
+
+    fn wait_for_the_slowest(
+        &mut self,
+        position: u64,
+        since: Instant,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        let lines = self.lane.shape().lines();
+        let Publisher {
+            segment,
+            processes,
+            delivery,
+            ..
+        } = self;
+        let mut spin = Spin::new(until);
+        while spin.again() {
+            if slowest(segment, position) + lines >= position {
+                return Ok(());
+            }
+        }
+        let late = match delivery {
+            Delivery::LosslessFor(limit) => since.checked_add(*limit),
+            _ => None,
+        };
+        let until = match (until, late) {
+            (Some(until), Some(late)) => Some(until.min(late)),
+            (until, late) => until.or(late),
+        };
+        let slots: Vec<usize> = in_the_way(segment, position).collect();
+        let watched = |slot: &usize| processes[*slot].as_ref().map(|(_, process)| process);
+        let peers: Vec<&Process> = slots.iter().filter_map(watched).collect();
+        let roster = segment.roster().clone();
+        let ready = || lowest(&roster, position) + lines >= position;
+        segment.seat.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+/// How long a publisher waits.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    None,
+    Until(Instant),
+    Forever,
+}
+
+/// After so many messages a batch is sent.
+const BATCH: u32 = 16;
+
+fn slowest(segment: &Owned, position: u64) -> u64 {
+    lowest(segment.roster(), position)
+}
+
+/// The place of the slowest subscriber that is waited for; that position where there is
+/// none. A place that lies further back than the ring reaches is no subscriber's of ours,
+/// who joins where it can be waited for.
+fn lowest(roster: &Roster, position: u64) -> u64 {
+    let waited_for = |slot: &usize| is_waited_for(roster, *slot);
+    let places = (0..SLOTS)
+        .filter(waited_for)
+        .map(|slot| place(roster, slot));
+    places.min().unwrap_or(position).min(position)
+}
+
+fn is_waited_for(roster: &Roster, slot: usize) -> bool {
+    roster.state(slot) == roster::state::ACTIVE && roster.who(slot) != 0
+}
+
+fn place(roster: &Roster, slot: usize) -> u64 {
+    // Pairs with the subscriber's store (P1).
+    roster.cursor(slot).load64(cursor::ROOM)
+}
+
+/// The slots of those who have not read what is about to be overwritten.
+fn in_the_way(segment: &Owned, position: u64) -> impl Iterator<Item = usize> + use<> {
+    let roster = segment.roster().clone();
+    let lines = segment.measures.shape.lines();
+    (0..SLOTS).filter(move |slot| {
+        is_waited_for(&roster, *slot) && place(&roster, *slot).saturating_add(lines) < position
+    })
+}

@@ -1,0 +1,443 @@
+//! The receiving end of a queue: many senders, one receiver, and nothing lost.
+
+use crate::access::Access;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::{Departure, RecvError};
+use crate::lane::Step;
+use crate::lane::gated::GatedReader;
+use crate::layout::{SLOTS, control, delivery, roster};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::process::Process;
+use crate::roster::{LEFT, has_joined, watch};
+use crate::segment::{Measures, Owned};
+use crate::sync::{Window, WindowMut};
+use crate::wait::{self, Inbox};
+use std::time::{Duration, Instant};
+
+/// How many messages of one sender are received before it is the next one's turn.
+const TURN: u32 = 32;
+/// How many looks in vain go between two questions whether the senders are alive, for
+/// those who never sleep.
+const LOOKS: u32 = 4096;
+
+/// How to create a queue; see [`Receiver::options`].
+#[derive(Clone, Debug)]
+pub struct QueueOptions {
+    capacity: u64,
+    max_message: Option<u64>,
+    senders: usize,
+    access: Access,
+    prefault: bool,
+}
+
+impl QueueOptions {
+    /// How many bytes of messages each sender can be ahead of the receiver (256 KiB).
+    /// Each message takes whole lines of 64 bytes, of which 8 are ours. The capacity is
+    /// rounded up to a power of two and to four of the longest messages.
+    ///
+    /// Streams are fastest where a lane is several times as large as the processor's own
+    /// cache (4 MiB do): what its writer is ahead then lies in the cache that both share.
+    /// The time for a single message does not depend on it.
+    #[must_use]
+    pub fn capacity(mut self, bytes: u64) -> QueueOptions {
+        self.capacity = bytes;
+        self
+    }
+
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8).
+    #[must_use]
+    pub fn max_message(mut self, bytes: u64) -> QueueOptions {
+        self.max_message = Some(bytes);
+        self
+    }
+
+    /// How many senders there can be at a time, 1 to 63 (16). Each has memory of its own.
+    #[must_use]
+    pub fn senders(mut self, senders: usize) -> QueueOptions {
+        self.senders = senders;
+        self
+    }
+
+    /// Who may send: [`Access::SameUser`] or [`Access::Sddl`]. The other presets let
+    /// others see that the queue is there, and not send.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> QueueOptions {
+        self.access = access;
+        self
+    }
+
+    /// Touches all memory now, so that no message has to.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> QueueOptions {
+        self.prefault = on;
+        self
+    }
+
+    /// Creates the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::create`]; [`ErrorKind::InvalidArgument`] for
+    /// measures that cannot be.
+    pub fn create<N>(&self, name: N) -> Result<Receiver>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Receiver::make(self, &name.try_into()?)
+    }
+}
+
+/// The receiving end of a queue, which owns its name.
+///
+/// Every message that a [`Sender`](crate::Sender) has sent reaches it once, in each sender's order.
+/// Nothing is lost: a sender that finds its lane full waits, or is told. Each sender has
+/// a lane of its own, so that senders do not slow each other down and a dead one is in
+/// nobody's way: what it has sent is received, and what it was about to send is not.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-queue-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Receiver, Sender};
+///
+/// // One program.
+/// let mut orders = Receiver::create(name)?;
+///
+/// // Another one.
+/// let mut sender = Sender::open(name)?;
+/// sender.send(b"17 pieces").unwrap();
+///
+/// // The first again.
+/// assert_eq!(orders.recv().unwrap(), b"17 pieces");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+///
+/// A message is copied out of shared memory before it is handed out, into memory of the
+/// receiver that the next call uses again.
+#[derive(Debug)]
+pub struct Receiver {
+    // Declared before the segment, and so dropped before it is closed.
+    lanes: Vec<Lane>,
+    /// Bit i: lane i is looked at.
+    active: u64,
+    turn: usize,
+    streak: u32,
+    members: u32,
+    idle: u32,
+    /// Somebody was there, and how the last of them went.
+    had_senders: bool,
+    last: Departure,
+    buffer: Box<[u8]>,
+    segment: Owned,
+}
+
+#[derive(Debug)]
+struct Lane {
+    reader: GatedReader<Window, WindowMut>,
+    /// The word of whoever sends here, or 0.
+    tenant: u64,
+    process: Option<Process>,
+}
+
+impl Receiver {
+    /// Creates a queue for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] where the name is held, with the
+    /// process that owns it; [`ErrorKind::InvalidName`] where it leaves no room for the
+    /// names of what stands beside it, 26 characters longer; otherwise as
+    /// [`Section::create_new`](crate::Section::create_new).
+    pub fn create<N>(name: N) -> Result<Receiver>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Receiver::options().create(name)
+    }
+
+    /// Other ways to create one.
+    #[must_use]
+    pub fn options() -> QueueOptions {
+        QueueOptions {
+            capacity: 256 << 10,
+            max_message: None,
+            senders: 16,
+            access: Access::SameUser,
+            prefault: false,
+        }
+    }
+
+    fn make(options: &QueueOptions, name: &Name) -> Result<Receiver> {
+        let senders = options.senders.clamp(1, SLOTS);
+        if senders != options.senders {
+            let kind = ErrorKind::InvalidArgument;
+            let meaning = format!("there can be 1 to {SLOTS} senders");
+            return Err(Error::new(kind, Operation::Create, name, meaning));
+        }
+        let shape = Measures::shape_for(options.capacity, options.max_message, name.as_str())?;
+        let measures = Measures {
+            kind: control::kind::QUEUE,
+            lanes: senders,
+            shape,
+            delivery: delivery::LOSSLESS,
+        };
+        let segment = Owned::create(name, measures, &options.access)?;
+        let lanes = (0..senders).map(|lane| {
+            let mapped = segment.lane(lane, options.prefault)?;
+            Ok(Lane {
+                reader: GatedReader::new(mapped.ring, segment.cursor(lane), shape),
+                tenant: 0,
+                process: None,
+            })
+        });
+        let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
+        segment.publish();
+        Ok(Receiver {
+            lanes,
+            active: 0,
+            turn: 0,
+            streak: 0,
+            members: 0,
+            idle: 0,
+            had_senders: false,
+            last: Departure::Closed,
+            buffer: vec![0; shape.max()].into_boxed_slice(),
+            segment,
+        })
+    }
+
+    /// The name it was created by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.segment.name()
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.segment.measures.shape.max()
+    }
+
+    /// The next message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv).
+    #[inline]
+    pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        match self.poll() {
+            Step::Message(len) => Ok(&self.buffer[..len]),
+            other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
+        }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Disconnected`] when the last sender has gone and everything was
+    /// received; that is told once, and the next call waits for the next sender.
+    /// [`RecvError::Corrupt`] where a sender wrote what is no message.
+    #[inline]
+    pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        let len = match self.poll() {
+            Step::Message(len) => len,
+            other => wait::receive(self, other, None)?,
+        };
+        Ok(&self.buffer[..len])
+    }
+
+    /// Waits for the next message, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
+        let len = match self.poll() {
+            Step::Message(len) => len,
+            other => wait::receive(self, other, deadline(Some(timeout)))?,
+        };
+        Ok(&self.buffer[..len])
+    }
+
+    /// Hands out every message that is there now, without waiting, and says how many they
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Receiver::try_recv), but that it is empty is none.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
+        let mut count = 0;
+        loop {
+            match self.poll() {
+                Step::Message(len) => each(&self.buffer[..len]),
+                // That the last sender has gone is told next time.
+                Step::Nothing if count > 0 => return Ok(count),
+                other => return self.no_message(other).map_or(Ok(count), Err),
+            }
+            count += 1;
+        }
+    }
+
+    #[inline]
+    fn count_turn(&mut self, lane: usize) {
+        self.turn = lane;
+        self.streak += 1;
+        if self.streak >= TURN {
+            self.streak = 0;
+            self.turn = lane + 1;
+        }
+    }
+
+    /// After somebody joined or left.
+    #[cold]
+    fn look_who_is_there(&mut self) {
+        let members = self.segment.roster().members();
+        // Somebody may have come, sent and gone since the last look. That one has gone is no
+        // sign of it: who was seen to leave before it was counted was told of already.
+        self.had_senders |= has_joined(self.members, members);
+        self.members = members;
+        // The deaths before it, which are told by nobody.
+        self.look_who_is_alive();
+        self.last = Departure::Closed;
+        for (slot, lane) in self.lanes.iter_mut().enumerate() {
+            let who = match self.segment.roster().state(slot) {
+                roster::state::ACTIVE => self.segment.roster().who(slot),
+                _ => 0,
+            };
+            if who == lane.tenant {
+                continue;
+            }
+            lane.tenant = who;
+            lane.process = None;
+            self.had_senders |= who != 0;
+        }
+        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len());
+    }
+
+    /// Frees the slots of the dead. What they sent stays to be received.
+    #[cold]
+    fn look_who_is_alive(&mut self) {
+        for (slot, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.tenant == 0 {
+                continue;
+            }
+            if lane.process.is_none() {
+                match watch(lane.tenant) {
+                    Ok(Some(process)) => lane.process = Some(process),
+                    Ok(None) => {}
+                    // It cannot be told, and so is taken for alive.
+                    Err(_) => continue,
+                }
+            }
+            let alive = lane
+                .process
+                .as_ref()
+                .is_some_and(|p| !matches!(p.has_ended(), Ok(true)));
+            if !alive {
+                if self.segment.roster().evict(slot, lane.tenant) {
+                    self.last = Departure::Died;
+                    self.members = self.members.wrapping_add(LEFT);
+                } else {
+                    // It had left in good order, and ended right after.
+                    self.last = Departure::Closed;
+                }
+                lane.tenant = 0;
+                lane.process = None;
+            }
+        }
+    }
+
+    /// Whether all have gone and nothing is left of them; told once.
+    #[inline]
+    fn deserted(&mut self) -> Option<Departure> {
+        if self.active != 0 || !self.had_senders {
+            return None;
+        }
+        self.had_senders = false;
+        Some(self.last)
+    }
+}
+
+impl Inbox for Receiver {
+    /// Looks at each lane once, beginning with the one whose turn it is.
+    #[inline]
+    fn poll(&mut self) -> Step {
+        if self.segment.roster().members() != self.members {
+            self.look_who_is_there();
+        }
+        let mut left = self.active;
+        while left != 0 {
+            let mut lane = self.turn;
+            if left >> lane & 1 == 0 {
+                let ahead = left >> lane << lane;
+                lane = if ahead == 0 { left } else { ahead }.trailing_zeros() as usize;
+            }
+            let end = &mut self.lanes[lane];
+            let step = end.reader.receive(&mut self.buffer);
+            if end.reader.has_freed() {
+                self.segment.seat.wake(1 << lane);
+            }
+            match step {
+                Step::Message(_) => {
+                    self.count_turn(lane);
+                    return step;
+                }
+                Step::Nothing => {
+                    left &= !(1 << lane);
+                    self.turn = lane + 1;
+                    self.streak = 0;
+                    if end.tenant == 0 {
+                        // Everything that was ever sent here was received.
+                        self.active &= !(1 << lane);
+                    }
+                }
+                Step::Corrupt | Step::Lagged(_) => {
+                    self.active &= !(1 << lane);
+                    return Step::Corrupt;
+                }
+            }
+        }
+        self.idle = self.idle.wrapping_add(1);
+        if self.idle.is_multiple_of(LOOKS) {
+            self.look_who_is_alive();
+        }
+        Step::Nothing
+    }
+
+    /// What there is to be told where there is no message.
+    #[inline]
+    fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        match step {
+            Step::Corrupt => Some(RecvError::Corrupt),
+            _ => self.deserted().map(RecvError::Disconnected),
+        }
+    }
+
+    #[cold]
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        self.look_who_is_alive();
+        let Receiver {
+            lanes,
+            active,
+            members,
+            segment,
+            ..
+        } = self;
+        let peers: Vec<&Process> = lanes.iter().filter_map(|l| l.process.as_ref()).collect();
+        let roster = segment.roster().clone();
+        let ready = || {
+            let active = |lane: &usize| *active & 1 << lane != 0;
+            roster.members() != *members
+                || (0..lanes.len())
+                    .filter(active)
+                    .any(|lane| lanes[lane].tenant == 0 || !lanes[lane].reader.is_empty())
+        };
+        if segment.seat.park(ready, &peers, until)? {
+            self.look_who_is_alive();
+        }
+        Ok(())
+    }
+}

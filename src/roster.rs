@@ -1,0 +1,230 @@
+//! Who takes part in a segment: a table of slots that participants claim and leave.
+//!
+//! A slot belongs to whoever's word stands in it. The word is a process id and a fold of
+//! the process's start time, so that it can be proved dead; it changes by compare and
+//! swap only, and so has one winner whoever else claims the slot. Participants of one
+//! segment can write each other's slots: nothing in the table is believed further than
+//! that its slots are taken.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::layout::{OWNER, SLOTS, roster};
+use crate::name::Name;
+use crate::os::ProcessIdentity;
+use crate::process::Process;
+use crate::sync::{Ordering, WindowMut, Words, WordsMut};
+
+/// How often a slot is tried while it changes under us.
+const TRIES: u32 = 16;
+
+/// What is counted for whoever joins, in the lower half of a word.
+pub(crate) const JOINED: u32 = 1;
+/// What is counted for whoever leaves, in the upper half.
+pub(crate) const LEFT: u32 = 1 << 16;
+
+/// Whether somebody has joined between two looks at what is counted.
+pub(crate) fn has_joined(before: u32, now: u32) -> bool {
+    (before ^ now) & (LEFT - 1) != 0
+}
+
+/// The word of a process.
+pub(crate) fn word_of(identity: &ProcessIdentity) -> u64 {
+    u64::from(identity.pid) << 32 | u64::from(fold(identity.start))
+}
+
+/// A start time in 32 bits, never 0.
+fn fold(start: u64) -> u32 {
+    ((start >> 32) as u32 ^ start as u32).max(1)
+}
+
+/// The number of the process whose word it is.
+pub(crate) fn pid_of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+/// Watches the process whose word it is; `None` where it has ended. An error is no proof.
+pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
+    let identity = match ProcessIdentity::of(pid_of(word)) {
+        Ok(identity) => identity,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if word_of(&identity) != word {
+        return Ok(None);
+    }
+    let process = identity.watch()?;
+    Ok(if process.has_ended()? {
+        None
+    } else {
+        Some(process)
+    })
+}
+
+/// Whether the process whose word it is has certainly ended.
+pub(crate) fn is_dead(word: u64) -> bool {
+    matches!(watch(word), Ok(None))
+}
+
+/// The table of participants.
+#[derive(Clone, Debug)]
+pub(crate) struct Roster {
+    words: WindowMut,
+}
+
+impl Roster {
+    pub fn new(words: WindowMut) -> Roster {
+        Roster { words }
+    }
+
+    pub fn words(&self) -> &WindowMut {
+        &self.words
+    }
+
+    /// Takes a free slot, or that of a dead process, for the process of this word.
+    pub fn claim(&self, me: u64, slots: usize, name: &Name) -> Result<usize> {
+        let slots = slots.min(SLOTS);
+        let free = (0..slots).find(|slot| self.take(*slot, 0, me));
+        let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me)));
+        let Some(slot) = slot else {
+            let meaning = format!("all {slots} places are taken by living processes");
+            let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
+            return Err(
+                error.with_advice("wait until one of them leaves, or let the creator allow more")
+            );
+        };
+        // So that nobody takes what the last tenant left for ours: its event lives as long
+        // as anybody has a handle of it.
+        let tenancy = self.tenancy(slot).wrapping_add(1);
+        self.words.store32(at(slot) + roster::TENANCY, tenancy);
+        // The last tenant may have died in any state.
+        self.set_state(slot, roster::state::PASSIVE);
+        self.set_asleep(slot, false);
+        Ok(slot)
+    }
+
+    /// Takes the slot of a dead process, or one that was freed since the last look.
+    fn inherit(&self, slot: usize, me: u64) -> bool {
+        // Others may free it, or take it, at the same time.
+        for _ in 0..TRIES {
+            let word = self.who(slot);
+            if word != 0 && !is_dead(word) {
+                return false;
+            }
+            if self.take(slot, word, me) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn take(&self, slot: usize, from: u64, to: u64) -> bool {
+        let who = self.words.atomic64(at(slot) + roster::WHO);
+        // Acquire and release: pairs with the same of the last tenant, whose stores are
+        // seen, and of the next.
+        who.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Gives our own slot back.
+    pub fn leave(&self, slot: usize, me: u64) {
+        self.set_state(slot, roster::state::PASSIVE);
+        self.set_asleep(slot, false);
+        self.take(slot, me, 0);
+        self.tell(LEFT);
+    }
+
+    /// Frees the slot of a process that was proved dead; `false` where it is no longer in
+    /// it. Its bit stays for the next tenant to clear, who may be there already.
+    pub fn evict(&self, slot: usize, word: u64) -> bool {
+        let evicted = self.take(slot, word, 0);
+        if evicted {
+            self.tell(LEFT);
+        }
+        evicted
+    }
+
+    /// The word of whoever has the slot, or 0.
+    pub fn who(&self, slot: usize) -> u64 {
+        self.words.load64(at(slot) + roster::WHO)
+    }
+
+    /// Which tenant of the slot it is; 0 for the owner.
+    pub fn tenancy(&self, seat: usize) -> u32 {
+        match seat {
+            OWNER => 0,
+            slot => self.words.load32(at(slot) + roster::TENANCY),
+        }
+    }
+
+    pub fn state(&self, slot: usize) -> u32 {
+        self.words.load32(at(slot) + roster::STATE)
+    }
+
+    pub fn set_state(&self, slot: usize, state: u32) {
+        // Pairs with the load of the owner, which then sees the cursor too.
+        self.words.publish32(at(slot) + roster::STATE, state);
+    }
+
+    /// Changes the state only where it is the expected one.
+    pub fn change_state(&self, slot: usize, from: u32, to: u32) {
+        let state = self.words.atomic32(at(slot) + roster::STATE);
+        // Release: pairs with the load of the slot's tenant.
+        let _ = state.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// A subscriber's cursor.
+    pub fn cursor(&self, slot: usize) -> WindowMut {
+        let at = at(slot) + roster::CURSOR;
+        self.words.part(at, roster::SLOT_STRIDE - roster::CURSOR)
+    }
+
+    /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
+    #[inline]
+    pub fn members(&self) -> u32 {
+        self.words.load32(roster::MEMBERS)
+    }
+
+    /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
+    pub fn tell(&self, what: u32) {
+        let members = self.words.atomic32(roster::MEMBERS);
+        // Release: pairs with the load of the owner, which then sees the slot's word.
+        members.fetch_add(what, Ordering::Release);
+    }
+
+    /// The bits of those who are about to sleep, or asleep.
+    #[inline]
+    pub fn asleep(&self) -> u64 {
+        self.words.atomic64(roster::ASLEEP).load(Ordering::Relaxed)
+    }
+
+    pub fn set_asleep(&self, seat: usize, asleep: bool) {
+        let word = self.words.atomic64(roster::ASLEEP);
+        let bit = 1 << seat;
+        // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
+        // fence that whoever goes to sleep puts behind this.
+        if asleep {
+            word.fetch_or(bit, Ordering::AcqRel);
+        } else {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// How often a participant has gone to sleep.
+    pub fn naps(&self, seat: usize) -> u32 {
+        self.words.load32(naps_at(seat))
+    }
+
+    pub fn set_naps(&self, seat: usize, naps: u32) {
+        self.words.store32(naps_at(seat), naps);
+    }
+}
+
+fn at(slot: usize) -> usize {
+    roster::SLOTS_AT + slot * roster::SLOT_STRIDE
+}
+
+fn naps_at(seat: usize) -> usize {
+    match seat {
+        OWNER => roster::OWNER_NAPS,
+        slot => at(slot) + roster::NAPS,
+    }
+}

@@ -1,0 +1,498 @@
+//! Sections with our header: who made them, what is in them, and who takes part.
+//!
+//! A segment is three sections, split by who writes them. *Control* has the name that
+//! people use: the owner writes it, everybody else maps it read-only. Participants write
+//! the *roster*, in which nothing is believed. The *lanes* hold the messages; each is
+//! written by its one writer. The measures are read once, checked against the sections,
+//! and kept.
+
+use crate::access::{Access, Owner};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::lane::ring::Shape;
+use crate::layout::{
+    ALIVE_SUFFIX, LANES_SUFFIX, LINE, MAGIC, MAJOR, MAX_LINES, MIN_LINES, MINOR, OWNER,
+    ROSTER_SUFFIX, SLOTS, control, lane, roster,
+};
+use crate::name::Name;
+use crate::os::ProcessIdentity;
+use crate::process::{Liveness, Process};
+use crate::roster::Roster;
+use crate::section::{Section, SectionOptions};
+use crate::sync::{Window, WindowMut, Words, WordsMut};
+use crate::wait::{EVERYBODY, Seat, event_name};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an opener waits for a segment that is being made, and a creator for what a
+/// closing one still holds.
+const PATIENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_millis(2);
+
+/// What a segment is, once for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measures {
+    pub kind: u32,
+    pub lanes: usize,
+    pub shape: Shape,
+    pub delivery: u32,
+}
+
+impl Measures {
+    fn stride(&self) -> u64 {
+        (lane::HEAD + self.shape.lines() as usize * LINE) as u64
+    }
+
+    /// The bytes of all lanes.
+    fn len(&self) -> u64 {
+        self.stride() * self.lanes as u64
+    }
+
+    fn place(&self, lane: usize) -> Range<u64> {
+        let at = self.stride() * lane as u64;
+        at..at + self.stride()
+    }
+
+    fn map(&self, lanes: &Section, lane: usize, prefault: bool) -> Result<Lane<Window>> {
+        let view = Arc::new(lanes.map(self.place(lane))?);
+        if prefault {
+            view.prefault()?;
+        }
+        Ok(Lane {
+            head: view.window(0, lane::HEAD)?,
+            ring: view.window(lane::HEAD, view.len() - lane::HEAD)?,
+        })
+    }
+
+    fn map_mut(&self, lanes: &Section, lane: usize, prefault: bool) -> Result<Lane<WindowMut>> {
+        let view = Arc::new(lanes.map_rw(self.place(lane))?);
+        if prefault {
+            view.prefault()?;
+        }
+        Ok(Lane {
+            head: view.window_mut(0, lane::HEAD)?,
+            ring: view.window_mut(lane::HEAD, view.len() - lane::HEAD)?,
+        })
+    }
+
+    /// Lines of a ring that takes messages of `max` bytes, and `capacity` bytes of them.
+    pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
+        let refuse = |meaning: String| {
+            let error = Error::new(
+                ErrorKind::InvalidArgument,
+                Operation::Create,
+                &subject,
+                meaning,
+            );
+            Err(error
+                .with_advice("a lane takes at most 1 GiB, and a message a quarter of its lane"))
+        };
+        let wanted = capacity.div_ceil(LINE as u64).max(MIN_LINES);
+        let for_max = max.map_or(0, |max| max.saturating_add(8).div_ceil(LINE as u64));
+        let lines = wanted.max(for_max.saturating_mul(4));
+        if lines > MAX_LINES {
+            return refuse(format!(
+                "{lines} lines of 64 bytes are too many for one lane"
+            ));
+        }
+        let lines = lines.next_power_of_two();
+        let max = max.map_or(Shape::longest(lines), |max| max as usize);
+        match Shape::new(lines, max) {
+            Some(shape) => Ok(shape),
+            None => refuse(format!("{max} bytes are too many for one message")),
+        }
+    }
+}
+
+/// A lane, mapped.
+#[derive(Debug)]
+pub(crate) struct Lane<W> {
+    pub head: W,
+    pub ring: W,
+}
+
+/// The sections that stand beside a name.
+struct Companions {
+    roster: Name,
+    lanes: Name,
+    alive: Name,
+}
+
+impl Companions {
+    fn of(name: &Name, generation: u32) -> Result<Companions> {
+        // The longest of all, so that it is refused now and not when somebody has to sleep.
+        event_name(name, OWNER, (u64::MAX, u32::MAX))?;
+        Ok(Companions {
+            roster: Name::new(&format!("{name}{ROSTER_SUFFIX}"))?,
+            lanes: Name::new(&format!("{name}{LANES_SUFFIX}{generation:08x}"))?,
+            alive: Name::new(&format!("{name}{ALIVE_SUFFIX}"))?,
+        })
+    }
+}
+
+/// A segment, for whoever made it.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    pub measures: Measures,
+    pub seat: Seat,
+    lanes: Section,
+    control: WindowMut,
+    name: Name,
+    /// For those who may not watch this process.
+    _alive: Option<Liveness>,
+}
+
+impl Owned {
+    /// Makes the three sections. Nobody can use them before [`publish`](Owned::publish).
+    pub fn create(name: &Name, measures: Measures, access: &Access) -> Result<Owned> {
+        let companions = Companions::of(name, 1)?;
+        let me = ProcessIdentity::current()?;
+        let (inner, lanes_access) = match (access, measures.kind) {
+            (Access::Sddl(_), _) => (access.clone(), access.clone()),
+            // Others may look; what is written by participants is for this user alone.
+            (_, control::kind::TOPIC) => (Access::SameUser, access.clone()),
+            _ => (Access::SameUser, Access::SameUser),
+        };
+        let section = |access: &Access| Section::options().access(access.clone());
+        let base = section(access)
+            .create_new(name, control::LEN as u64)
+            .map_err(whose_it_was)?;
+        let view = Arc::new(base.map_rw(..control::LEN as u64)?);
+        let control = view.window_mut(0, control::LEN)?;
+        let len = roster::LEN as u64;
+        let roster = create_beside(&section(&inner), &companions.roster, len)?;
+        let view = Arc::new(roster.map_rw(..len)?);
+        let roster = Roster::new(view.window_mut(0, roster::LEN)?);
+        let len = measures.len();
+        let lanes = create_beside(&section(&lanes_access), &companions.lanes, len)?;
+        let alive = match access {
+            Access::SameUser => None,
+            _ => Some(Liveness::announce(companions.alive, access.clone())?),
+        };
+        format(&control, &measures, &me);
+        Ok(Owned {
+            seat: Seat::of_owner(roster, name, inner, &me),
+            measures,
+            lanes,
+            control,
+            name: name.clone(),
+            _alive: alive,
+        })
+    }
+
+    /// Lets others in.
+    pub fn publish(&self) {
+        // Last, so that whoever reads it sees the rest: pairs with the opener's load.
+        self.control.publish32(control::MAGIC, MAGIC);
+    }
+
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub fn roster(&self) -> &Roster {
+        self.seat.roster()
+    }
+
+    /// A lane that others write.
+    pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window>> {
+        self.measures.map(&self.lanes, lane, prefault)
+    }
+
+    /// A lane that the owner writes.
+    pub fn lane_mut(&self, lane: usize, prefault: bool) -> Result<Lane<WindowMut>> {
+        self.measures.map_mut(&self.lanes, lane, prefault)
+    }
+
+    /// The owner's cursor in a lane.
+    pub fn cursor(&self, lane: usize) -> WindowMut {
+        self.control.part(cursor_at(lane), control::CURSOR_STRIDE)
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Pairs with the load of whoever waits for messages or room, who sees what was
+        // sent before.
+        self.control.publish32(control::CLOSED, 1);
+        self.seat.wake(EVERYBODY);
+    }
+}
+
+fn cursor_at(lane: usize) -> usize {
+    control::CURSORS + lane * control::CURSOR_STRIDE
+}
+
+fn format(words: &WindowMut, measures: &Measures, me: &ProcessIdentity) {
+    let [start, pid] = me.to_words();
+    words.store32(control::VERSION, MAJOR << 16 | MINOR);
+    words.store32(control::KIND, measures.kind);
+    words.store32(control::LANES, measures.lanes as u32);
+    words.store64(control::OWNER_START, start);
+    words.store64(control::OWNER_PID, pid);
+    words.store32(control::RING_LINES, measures.shape.lines() as u32);
+    words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
+    words.store32(control::GENERATION, 1);
+    words.store32(control::DELIVERY, measures.delivery);
+}
+
+/// Where a participant of a predecessor is closing, its last section may outlive the
+/// first by a moment.
+fn create_beside(options: &SectionOptions, name: &Name, len: u64) -> Result<Section> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match options.create_new(name, len) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && Instant::now() < end => {
+                std::thread::sleep(NAP);
+            }
+            created => return created,
+        }
+    }
+}
+
+/// A name that is taken because consumers still hold what a dead owner made.
+fn whose_it_was(error: Error) -> Error {
+    if error.kind() != ErrorKind::AlreadyExists {
+        return error;
+    }
+    let subject = error.subject().to_string();
+    let Ok(found) = Name::new(&subject).and_then(|name| Found::look(&name, None)) else {
+        return error;
+    };
+    let pid = found.owner.pid();
+    let (meaning, advice) = match found.owner.is_alive() {
+        Ok(false) => (
+            format!("its owner, process {pid}, has ended, and others still hold what it made"),
+            "stop them: a section lives until the last process lets go of it",
+        ),
+        _ => (
+            format!("it is owned by process {pid}, which is alive"),
+            "stop that process, use another name, or open what is there",
+        ),
+    };
+    let code = error.code();
+    let error = Error::new(
+        ErrorKind::AlreadyExists,
+        Operation::Create,
+        &subject,
+        meaning,
+    );
+    match code {
+        Some(code) => error.with_code(code).with_advice(advice),
+        None => error.with_advice(advice),
+    }
+}
+
+/// The control section of a segment, checked.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub measures: Measures,
+    pub owner: ProcessIdentity,
+    pub control: Window,
+    pub name: Name,
+    pub minor: u32,
+    generation: u32,
+    expect: Option<Owner>,
+}
+
+impl Found {
+    /// Opens and checks what has this name.
+    pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Found::look(name, expect.clone()) {
+                // It was made a moment ago. It is not held meanwhile: that would keep
+                // what a dead process half made.
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < end => {
+                    std::thread::sleep(NAP);
+                }
+                found => return found,
+            }
+        }
+    }
+
+    fn look(name: &Name, expect: Option<Owner>) -> Result<Found> {
+        let section = looking(expect.clone()).open(name)?;
+        let refuse = |kind, meaning: String, advice: &'static str| {
+            Err(Error::new(kind, Operation::Open, name, meaning).with_advice(advice))
+        };
+        let raw = "it is bare memory: read it by Section::open, or shmkit consume";
+        if section.len()? < control::LEN as u64 {
+            let meaning = "it is too small to be a queue or topic".to_string();
+            return refuse(ErrorKind::WrongKind, meaning, raw);
+        }
+        let view = Arc::new(section.map(..control::LEN as u64)?);
+        let words = view.window(0, control::LEN)?;
+        match words.load32(control::MAGIC) {
+            MAGIC => {}
+            0 => {
+                let meaning = "it is not ready, or bare memory".to_string();
+                return refuse(
+                    ErrorKind::Busy,
+                    meaning,
+                    "try again, or read it by Section::open",
+                );
+            }
+            _ => {
+                let meaning = "it is no queue and no topic".to_string();
+                return refuse(ErrorKind::WrongKind, meaning, raw);
+            }
+        }
+        let version = words.load32(control::VERSION);
+        let (major, minor) = (version >> 16, version & 0xffff);
+        if major != MAJOR {
+            let meaning = format!(
+                "it has version {major}.{minor} of the format, and this is {MAJOR}.{MINOR}"
+            );
+            let advice = "use one version of shmkit on both sides";
+            return refuse(ErrorKind::WrongVersion, meaning, advice);
+        }
+        let Some(measures) = measures(&words) else {
+            let meaning = "its header makes no sense".to_string();
+            return refuse(
+                ErrorKind::Corrupt,
+                meaning,
+                "restart the program that made it",
+            );
+        };
+        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
+        Ok(Found {
+            measures,
+            owner: ProcessIdentity::from_words(owner),
+            generation: words.load32(control::GENERATION),
+            control: words,
+            name: name.clone(),
+            minor,
+            expect,
+        })
+    }
+
+    /// As `open`, of this kind.
+    pub fn open_as(name: &Name, expect: Option<Owner>, kind: u32) -> Result<Found> {
+        let found = Found::open(name, expect)?;
+        if found.measures.kind == kind {
+            return Ok(found);
+        }
+        let (is, advice) = match found.measures.kind {
+            control::kind::QUEUE => ("a queue, and no topic", "send to it: Sender::open"),
+            _ => ("a topic, and no queue", "subscribe to it: Subscriber::open"),
+        };
+        let meaning = format!("it is {is}");
+        let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// The roster, to take part, and who may set the events of those who do: whoever may
+    /// write the roster. (On Windows the right to map a section for writing and that to
+    /// set an event are the same bit.)
+    pub fn roster(&self) -> Result<(Roster, Access)> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        let section = self.beside(&companions.roster, roster::LEN as u64, true)?;
+        let access = match section.info()?.object.access {
+            Some(sddl) if sddl.contains("D:") => Access::Sddl(sddl),
+            _ => Access::SameUser,
+        };
+        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
+        Ok((Roster::new(view.window_mut(0, roster::LEN)?), access))
+    }
+
+    /// The roster, to look at.
+    pub fn roster_words(&self) -> Result<Window> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        let section = self.beside(&companions.roster, roster::LEN as u64, false)?;
+        let view = Arc::new(section.map(..roster::LEN as u64)?);
+        view.window(0, roster::LEN)
+    }
+
+    /// A lane, to be read.
+    pub fn lane(&self, lane: usize) -> Result<Lane<Window>> {
+        self.measures.map(&self.lanes(false)?, lane, false)
+    }
+
+    /// A lane, to be written.
+    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut>> {
+        self.measures.map_mut(&self.lanes(true)?, lane, false)
+    }
+
+    fn lanes(&self, write: bool) -> Result<Section> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        self.beside(&companions.lanes, self.measures.len(), write)
+    }
+
+    /// How many messages were sent in each lane.
+    pub fn sent(&self) -> Result<Vec<u64>> {
+        let lanes = self.lanes(false)?;
+        let sent = |lane: usize| {
+            let mut word = [0; 8];
+            let at = self.measures.place(lane).start + lane::SENT as u64;
+            lanes.read_at(at, &mut word)?;
+            Ok(u64::from_le_bytes(word))
+        };
+        (0..self.measures.lanes).map(sent).collect()
+    }
+
+    /// The owner's cursor in a lane.
+    pub fn cursor(&self, lane: usize) -> Window {
+        self.control.part(cursor_at(lane), control::CURSOR_STRIDE)
+    }
+
+    /// Whether the owner has closed in good order.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.control.load32(control::CLOSED) != 0
+    }
+
+    /// Watches the owner, which is alive.
+    pub fn watch_owner(&self) -> Result<Process> {
+        let owner = match self.owner.watch() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let companions = Companions::of(&self.name, self.generation)?;
+                Process::by_liveness(companions.alive).or(Err(error))?
+            }
+            watched => watched?,
+        };
+        if !owner.has_ended()? {
+            return Ok(owner);
+        }
+        let pid = self.owner.pid();
+        let meaning =
+            format!("its owner, process {pid}, has ended; others still hold what it made");
+        let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
+        Err(error.with_advice("stop them, and start the owner again"))
+    }
+
+    fn beside(&self, name: &Name, len: u64, write: bool) -> Result<Section> {
+        looking(self.expect.clone())
+            .write(write)
+            .expect_len(len)
+            .open(name)
+    }
+}
+
+fn looking(expect: Option<Owner>) -> SectionOptions {
+    match expect {
+        Some(owner) => Section::options().expect_owner(owner),
+        None => Section::options(),
+    }
+}
+
+/// The measures in a header, if they can be.
+fn measures(words: &Window) -> Option<Measures> {
+    let kind = words.load32(control::KIND);
+    let lanes = words.load32(control::LANES) as usize;
+    let lines = u64::from(words.load32(control::RING_LINES));
+    let max = words.load32(control::MAX_MESSAGE) as usize;
+    let known = match kind {
+        control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
+        control::kind::TOPIC => lanes == 1,
+        _ => false,
+    };
+    let sound = known && (MIN_LINES..=MAX_LINES).contains(&lines);
+    let shape = Shape::new(lines, max).filter(|_| sound)?;
+    Some(Measures {
+        kind,
+        lanes,
+        shape,
+        delivery: words.load32(control::DELIVERY),
+    })
+}

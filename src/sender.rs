@@ -1,0 +1,366 @@
+//! The sending end of a queue.
+
+use crate::access::Owner;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::{Departure, SendError};
+use crate::lane::gated::GatedWriter;
+use crate::layout::{OWNER, control, roster};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::process::Process;
+use crate::roster::JOINED;
+use crate::segment::Found;
+use crate::sync::{Window, WindowMut};
+use crate::wait::{Seat, Spin};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many messages that found no room go between two questions whether the receiver is
+/// alive, for those who never sleep.
+const LOOKS: u32 = 4096;
+
+/// How to open a queue; see [`Sender::options`].
+#[derive(Clone, Debug, Default)]
+pub struct SenderOptions {
+    owner: Option<Owner>,
+}
+
+impl SenderOptions {
+    /// Send only to a queue that belongs to this owner.
+    #[must_use]
+    pub fn expect_owner(mut self, owner: Owner) -> SenderOptions {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Opens the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::open`], and [`ErrorKind::WrongOwner`].
+    pub fn open<N>(&self, name: N) -> Result<Sender>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Sender::join(Found::open_as(
+            &name.try_into()?,
+            self.owner.clone(),
+            control::kind::QUEUE,
+        )?)
+    }
+}
+
+/// A sending end of a queue. See [`Receiver`](crate::Receiver).
+///
+/// It is `Send`, and not shared: each thread opens its own.
+pub struct Sender {
+    lane: GatedWriter<WindowMut, Window>,
+    seat: Seat,
+    owner: Process,
+    full: u32,
+    // Declared last, and so let go last.
+    found: Found,
+}
+
+impl Sender {
+    /// Opens a queue to send. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where there is none,
+    /// [`ErrorKind::WrongKind`] where it is something else,
+    /// [`ErrorKind::Busy`] where all its lanes are taken or it is not
+    /// ready after a second, [`ErrorKind::WrongVersion`];
+    /// otherwise as [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Sender>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Sender::options().open(name)
+    }
+
+    /// Other ways to open one.
+    #[must_use]
+    pub fn options() -> SenderOptions {
+        SenderOptions::default()
+    }
+
+    fn join(found: Found) -> Result<Sender> {
+        let owner = found.watch_owner()?;
+        let (roster, access) = found.roster()?;
+        let measures = found.measures;
+        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
+        let lane = found.lane_mut(seat.slot())?;
+        let cursor = found.cursor(seat.slot());
+        let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier sender left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the receiver"));
+        };
+        let roster = seat.roster();
+        roster.set_state(seat.slot(), roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Sender {
+            lane,
+            seat,
+            owner,
+            full: 0,
+            found,
+        })
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.found.name
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.lane.shape().max()
+    }
+
+    /// Sends a message, if there is room for it. It is sent when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`]; otherwise as [`send`](Sender::send).
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.check(message)?;
+        if self.lane.try_send(message) {
+            return self.sent();
+        }
+        self.full = self.full.wrapping_add(1);
+        if self.full.is_multiple_of(LOOKS) {
+            self.check_owner()?;
+        }
+        Err(SendError::Full)
+    }
+
+    /// Sends a message, and waits for room where there is none. It is sent when this
+    /// returns; a receiver that dies later may not have received it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Disconnected`] where the receiver has gone: at once where it closed,
+    /// and where it died at the latest when its lane is full.
+    /// [`SendError::TooLong`].
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.check(message)?;
+        if self.lane.try_send(message) {
+            return self.sent();
+        }
+        self.send_until(message, None)
+    }
+
+    /// Sends a message, and waits for room at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Sender::send).
+    pub fn send_timeout(
+        &mut self,
+        message: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        self.send_until(message, deadline(Some(timeout)))
+    }
+
+    /// Sends all of them, several at a time, and waits for room where there is none.
+    /// Those before one that fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_all<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> std::result::Result<(), SendError> {
+        let mut batch = self.batch();
+        for message in messages {
+            batch.send(message.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Begins a batch: its messages are sent together when it is flushed or dropped,
+    /// which costs less than one by one.
+    #[must_use]
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch {
+            sender: self,
+            count: 0,
+        }
+    }
+
+    #[inline]
+    fn check(&self, message: &[u8]) -> std::result::Result<(), SendError> {
+        let max = self.lane.shape().max();
+        if message.len() > max {
+            let len = message.len();
+            return Err(SendError::TooLong { len, max });
+        }
+        if self.found.is_closed() {
+            return Err(SendError::Disconnected(Departure::Closed));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn sent(&mut self) -> std::result::Result<(), SendError> {
+        self.seat.wake(1 << OWNER);
+        if self.seat.is_deaf(OWNER) {
+            self.check_owner()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_owner(&self) -> std::result::Result<(), SendError> {
+        if self.found.is_closed() {
+            return Err(SendError::Disconnected(Departure::Closed));
+        }
+        match self.owner.has_ended()? {
+            true => Err(SendError::Disconnected(Departure::Died)),
+            false => Ok(()),
+        }
+    }
+
+    fn send_until(
+        &mut self,
+        message: &[u8],
+        until: Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        self.check(message)?;
+        while !self.lane.try_send(message) {
+            self.wait_for_room(message.len(), until)?;
+        }
+        self.sent()
+    }
+
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        len: usize,
+        until: Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        // Nobody frees what was not sent.
+        self.lane.flush();
+        self.seat.wake(1 << OWNER);
+        let mut spin = Spin::new(until);
+        loop {
+            if self.lane.has_room(len) {
+                return Ok(());
+            }
+            if !spin.again() {
+                break;
+            }
+        }
+        self.check_owner()?;
+        if until.is_some_and(|at| Instant::now() >= at) {
+            return Err(SendError::Timeout);
+        }
+        let Sender {
+            lane,
+            seat,
+            owner,
+            found,
+            ..
+        } = self;
+        let ready = || lane.has_room(len) || found.is_closed();
+        if seat.park(ready, &[owner], until)? {
+            self.check_owner()?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("name", &self.found.name)
+            .field("lane", &self.seat.slot())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Messages that are sent together; see [`Sender::batch`].
+///
+/// Until [`flush`](Batch::flush) or the end of the batch nothing of it is sent, and a
+/// crash loses all of it. It is also sent every 16 messages, and before anything that
+/// waits.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    sender: &'a mut Sender,
+    count: u32,
+}
+
+/// After so many messages a batch is sent.
+const BATCH: u32 = 16;
+
+impl Batch<'_> {
+    /// Adds a message, and waits for room where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.sender.check(message)?;
+        while !self.sender.lane.try_add(message) {
+            self.count = 0;
+            self.sender.wait_for_room(message.len(), None)?;
+        }
+        self.added()
+    }
+
+    /// Adds a message, if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::try_send`]; the messages before are sent then.
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.sender.check(message)?;
+        if !self.sender.lane.try_add(message) {
+            self.flush()?;
+            return Err(SendError::Full);
+        }
+        self.added()
+    }
+
+    #[inline]
+    fn added(&mut self) -> std::result::Result<(), SendError> {
+        self.count += 1;
+        if self.count >= BATCH {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Sends what was added.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Disconnected`] where the receiver has died.
+    pub fn flush(&mut self) -> std::result::Result<(), SendError> {
+        self.count = 0;
+        self.sender.lane.flush();
+        self.sender.sent()
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.sender.lane.flush();
+        self.sender.seat.wake(1 << OWNER);
+    }
+}

@@ -1,0 +1,442 @@
+//! The receiving end of a topic.
+
+use crate::access::Owner;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::{Departure, RecvError};
+use crate::lane::Step;
+use crate::lane::lossy::{Begin, LossyReader};
+use crate::layout::{OWNER, SLOTS, control, cursor, delivery, roster};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::process::Process;
+use crate::roster::JOINED;
+use crate::segment::Found;
+use crate::sync::{Window, WindowMut, WordsMut};
+use crate::wait::{self, Inbox, Seat};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many looks in vain go between two questions whether the publisher is alive, for
+/// those who never sleep.
+const LOOKS: u32 = 4096;
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the last message that was sent before, if there is one, as a consumer of the
+    /// classic recipe does.
+    #[default]
+    Latest,
+    /// With the oldest message that is still kept.
+    Oldest,
+    /// With the next one that is sent.
+    New,
+}
+
+/// How to open a topic; see [`Subscriber::options`].
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberOptions {
+    start: Start,
+    owner: Option<Owner>,
+}
+
+impl SubscriberOptions {
+    /// Where to begin ([`Start::Latest`]).
+    #[must_use]
+    pub fn start(mut self, start: Start) -> SubscriberOptions {
+        self.start = start;
+        self
+    }
+
+    /// Subscribe only to a topic that belongs to this owner.
+    #[must_use]
+    pub fn expect_owner(mut self, owner: Owner) -> SubscriberOptions {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Opens the topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscriber::open`], and [`ErrorKind::WrongOwner`].
+    pub fn open<N>(&self, name: N) -> Result<Subscriber>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        let found = Found::open_as(&name, self.owner.clone(), control::kind::TOPIC)?;
+        Subscriber::join(found, self.start)
+    }
+}
+
+/// A receiving end of a topic: a message consumer. See [`Publisher`](crate::Publisher).
+///
+/// It maps the messages read-only, so that it can do no harm to anybody. Each message is
+/// copied out of shared memory, and thrown away if it was overwritten meanwhile; what is
+/// handed out is whole.
+///
+/// # Platform notes
+///
+/// A program that the publisher's [`Access`](crate::Access) lets only look, that of another user, is no
+/// participant: it is not waited for, nobody sees it, and where nothing comes it looks
+/// again each millisecond.
+pub struct Subscriber {
+    lane: LossyReader<Window>,
+    owner: Process,
+    idle: u32,
+    /// What it has seen of the end.
+    end: Option<Departure>,
+    buffer: Box<[u8]>,
+    received: u64,
+    missed: u64,
+    place: Option<Place>,
+    // Declared last, and so let go last.
+    found: Found,
+}
+
+/// What a participant has in the roster.
+struct Place {
+    cursor: WindowMut,
+    /// As last stored at `room`.
+    freed: u64,
+    seat: Seat,
+}
+
+impl Subscriber {
+    /// Opens a topic to receive from it, beginning with the last message that was sent.
+    /// Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::WrongKind`] where it is
+    /// something else, [`ErrorKind::Busy`] where it is not ready after a second,
+    /// [`ErrorKind::WrongVersion`]; otherwise as [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Subscriber>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Subscriber::options().open(name)
+    }
+
+    /// Other ways to open one.
+    #[must_use]
+    pub fn options() -> SubscriberOptions {
+        SubscriberOptions::default()
+    }
+
+    fn join(found: Found, start: Start) -> Result<Subscriber> {
+        let owner = found.watch_owner()?;
+        let lane = found.lane(0)?;
+        let shape = found.measures.shape;
+        let place = Subscriber::take_place(&found)?;
+        let mut subscriber = Subscriber {
+            lane: LossyReader::new(lane.ring, lane.head, shape),
+            owner,
+            idle: 0,
+            end: None,
+            buffer: vec![0; shape.max()].into_boxed_slice(),
+            received: 0,
+            missed: 0,
+            place,
+            found,
+        };
+        let begin = match start {
+            Start::Latest => Begin::Last,
+            Start::Oldest => Begin::Oldest,
+            Start::New => Begin::Next,
+        };
+        for _ in 0..100 {
+            if !subscriber.lane.begin(begin) {
+                break;
+            }
+            if subscriber.is_safe_here() {
+                return Ok(subscriber);
+            }
+        }
+        let meaning = "its publisher overwrites everything before it can be read";
+        let name = &subscriber.found.name;
+        let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
+        Err(error.with_advice("let the publisher create it with more capacity"))
+    }
+
+    /// A slot, where this account may have one and there is one left. Who is not waited
+    /// for can do without.
+    fn take_place(found: &Found) -> Result<Option<Place>> {
+        let (roster, access) = match found.roster() {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let seat = match Seat::take(roster, &found.name, access, SLOTS, &found.owner) {
+            Ok(seat) => seat,
+            Err(error) => match (error.kind(), found.measures.delivery) {
+                (ErrorKind::Busy, delivery::LOSSY) => return Ok(None),
+                _ => return Err(error),
+            },
+        };
+        let cursor = seat.roster().cursor(seat.slot());
+        for at in [cursor::RECEIVED, cursor::MISSED] {
+            cursor.store64(at, 0);
+        }
+        Ok(Some(Place {
+            cursor,
+            freed: 0,
+            seat,
+        }))
+    }
+
+    /// Lets the publisher wait for us, if it waits for anybody, and says whether it will
+    /// before it overwrites what stands here.
+    fn is_safe_here(&mut self) -> bool {
+        let lossless = self.found.measures.delivery == delivery::LOSSLESS;
+        let position = self.lane.position();
+        let Some(place) = &mut self.place else {
+            return true;
+        };
+        place.free(position);
+        place.cursor.publish64(cursor::EXACT, position);
+        place.cursor.store64(cursor::NUMBER, self.lane.number());
+        if !lossless {
+            place.seat.roster().tell(JOINED);
+            return true;
+        }
+        place
+            .seat
+            .roster()
+            .set_state(place.seat.slot(), roster::state::ACTIVE);
+        place.seat.roster().tell(JOINED);
+        // Pairs with the publisher's between what it announces and its look at the slots:
+        // one of us sees the other.
+        place.cursor.full();
+        self.lane.wait_for(true);
+        !self.lane.may_be_overwritten(position)
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.found.name
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.found.measures.shape.max()
+    }
+
+    /// The number of the next message: how many the publisher has sent before it.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.lane.number()
+    }
+
+    /// How many messages were missed since it was opened.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// How many messages the publisher is ahead.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.lane.sent().saturating_sub(self.lane.number())
+    }
+
+    /// The next message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv).
+    #[inline]
+    pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        match self.poll() {
+            Step::Message(len) => Ok(&self.buffer[..len]),
+            other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
+        }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Lagged`] with the number of messages that were overwritten before
+    /// they were read; the next call goes on behind them.
+    /// [`RecvError::Disconnected`] when the publisher has gone and everything was received.
+    /// [`RecvError::Corrupt`] where it wrote what is no message.
+    #[inline]
+    pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        let len = match self.poll() {
+            Step::Message(len) => len,
+            other => wait::receive(self, other, None)?,
+        };
+        Ok(&self.buffer[..len])
+    }
+
+    /// Waits for the next message, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
+        let len = match self.poll() {
+            Step::Message(len) => len,
+            other => wait::receive(self, other, deadline(Some(timeout)))?,
+        };
+        Ok(&self.buffer[..len])
+    }
+
+    /// Hands out every message that is there now, without waiting, and says how many they
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Subscriber::try_recv), but that it is empty is none.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
+        let mut count = 0;
+        loop {
+            match self.try_recv() {
+                Ok(message) => each(message),
+                Err(RecvError::Empty) => return Ok(count),
+                // What was received counts; that it ended is told next time.
+                Err(RecvError::Disconnected(_)) if count > 0 => return Ok(count),
+                Err(error) => return Err(error),
+            }
+            count += 1;
+        }
+    }
+
+    #[inline]
+    fn passed(&mut self) {
+        self.received += 1;
+        let position = self.lane.position();
+        if let Some(place) = &mut self.place {
+            place.cursor.store64(cursor::RECEIVED, self.received);
+            place.cursor.store64(cursor::NUMBER, self.lane.number());
+            // For those who look on.
+            place.cursor.publish64(cursor::EXACT, position);
+            if position - place.freed >= self.found.measures.shape.lines() / 8 {
+                place.free(position);
+            }
+        }
+    }
+
+    #[cold]
+    fn lagged(&mut self, missed: u64) {
+        self.missed += missed;
+        if let Some(place) = &self.place {
+            place.cursor.store64(cursor::MISSED, self.missed);
+            place.cursor.store64(cursor::NUMBER, self.lane.number());
+        }
+        // From here on we are waited for again; if not, the next look finds that out.
+        let _ = self.is_safe_here();
+    }
+
+    #[inline]
+    fn nothing(&mut self) -> Step {
+        let position = self.lane.position();
+        if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
+            place.free(position);
+        }
+        self.idle = self.idle.wrapping_add(1);
+        if self.end.is_some() {
+            return Step::Nothing;
+        }
+        if self.found.is_closed() {
+            self.end = Some(Departure::Closed);
+        } else if self.idle.is_multiple_of(LOOKS) {
+            self.look_whether_alive();
+        }
+        match self.end {
+            None => Step::Nothing,
+            // What was sent before the end is seen now.
+            Some(_) => self.poll(),
+        }
+    }
+
+    #[cold]
+    fn look_whether_alive(&mut self) {
+        if matches!(self.owner.has_ended(), Ok(true)) {
+            self.end = Some(match self.found.is_closed() {
+                true => Departure::Closed,
+                false => Departure::Died,
+            });
+        }
+    }
+}
+
+impl Place {
+    /// Lets the publisher have what was read.
+    #[inline]
+    fn free(&mut self, position: u64) {
+        self.freed = position;
+        // Pairs with the load of a publisher that waits for us (P1).
+        self.cursor.publish64(cursor::ROOM, position);
+        let (roster, slot) = (self.seat.roster(), self.seat.slot());
+        if roster.state(slot) == roster::state::DROPPED {
+            // It gave us up, and nothing was missed.
+            roster.set_state(slot, roster::state::ACTIVE);
+        }
+        self.seat.wake(1 << OWNER);
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("name", &self.found.name)
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inbox for Subscriber {
+    #[inline]
+    fn poll(&mut self) -> Step {
+        let step = self.lane.receive(&mut self.buffer);
+        match step {
+            Step::Message(_) => self.passed(),
+            Step::Nothing => return self.nothing(),
+            Step::Lagged(missed) => self.lagged(missed),
+            Step::Corrupt => {}
+        }
+        step
+    }
+
+    /// What there is to be told where there is no message.
+    #[inline]
+    fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        match step {
+            Step::Lagged(missed) => Some(RecvError::Lagged(missed)),
+            Step::Corrupt => Some(RecvError::Corrupt),
+            _ => self.end.map(RecvError::Disconnected),
+        }
+    }
+
+    #[cold]
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        let Subscriber {
+            lane,
+            owner,
+            place,
+            found,
+            ..
+        } = self;
+        let ended = match place {
+            Some(place) => {
+                let ready = || lane.has_news() || found.is_closed();
+                place.seat.park(ready, &[owner], until)?
+            }
+            None => {
+                wait::look_later(until);
+                owner.has_ended()?
+            }
+        };
+        if ended {
+            self.look_whether_alive();
+        }
+        Ok(())
+    }
+}
