@@ -1,0 +1,147 @@
+//! A peer that writes anything anywhere: every word of a queue's and a topic's sections,
+//! set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
+//! no endless loop, no read outside a view (windows check each access, and panic).
+
+mod common;
+
+use common::{unique, watchdog};
+use shmkit::{
+    Delivery, Mapping, Publisher, ReadWrite, Receiver, RecvError, Section, SendError, Sender,
+    Start, Subscriber, segment_info,
+};
+use std::time::Duration;
+
+/// What stands in the sections that is worth changing: those words whose meaning is in
+/// docs/layout.md, and the first lines of the ring.
+const PLACES: [(&str, &[std::ops::Range<usize>]); 3] = [
+    ("", &[0..48, 128..132, 4096..4104, 4224..4248]),
+    (
+        "~roster",
+        &[0..8, 128..132, 256..260, 4096..4112, 4224..4232, 4352..4376],
+    ),
+    ("~lanes-00000001", &[0..8, 128..136, 256..384, 512..1024]),
+];
+
+/// More rounds than any of these rings has lines.
+const LOOKS: u32 = 200;
+
+fn values(old: u32) -> [u32; 12] {
+    [
+        0,
+        1,
+        2,
+        3,
+        old.wrapping_sub(1),
+        old.wrapping_add(1),
+        old ^ 1 << 31,
+        old ^ 1 << 6,
+        1 << 20 | 1,
+        1 << 31,
+        u32::MAX - 1,
+        u32::MAX,
+    ]
+}
+
+/// Everything that a test must not leave waiting.
+fn settled<T: std::fmt::Debug>(answer: Result<T, RecvError>) -> bool {
+    !matches!(answer, Err(RecvError::Lagged(_)) | Ok(_))
+}
+
+fn each_word(mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadWrite>, usize))) {
+    for (section, ranges) in PLACES {
+        for at in ranges.iter().flat_map(|range| range.clone().step_by(4)) {
+            let change = |view: &Mapping<ReadWrite>, n: usize| {
+                let old: u32 = view.read_value(at).unwrap();
+                view.write_value(at, &values(old)[n]).unwrap();
+            };
+            victim(section, &change);
+        }
+    }
+}
+
+fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
+    let section = Section::open_rw(&format!("{name}{section}")).unwrap();
+    section.map_rw(..).unwrap()
+}
+
+#[test]
+fn no_word_of_a_queue_does_harm() {
+    let _dog = watchdog();
+    each_word(|section, change| {
+        for n in 0..values(0).len() {
+            let name = unique("hostile-queue");
+            let options = Receiver::options().capacity(4096).senders(2);
+            let mut receiver = options.create(name.as_str()).unwrap();
+            let mut sender = Sender::open(name.as_str()).unwrap();
+            for message in [&b"one"[..], &[2; 100], b"three"] {
+                sender.send(message).unwrap();
+            }
+            receiver.recv().unwrap();
+            change(&open(&name, section), n);
+            for _ in 0..LOOKS {
+                let sent = sender.try_send(&[4; 200]);
+                if matches!(sent, Err(SendError::Full | SendError::Disconnected(_))) {
+                    break;
+                }
+            }
+            for _ in 0..LOOKS {
+                if settled(receiver.try_recv()) {
+                    break;
+                }
+            }
+            let _ = receiver.recv_timeout(Duration::from_micros(1));
+            let _ = segment_info(name.as_str());
+            if !starts_like_raw(&name) {
+                let _ = Sender::open(name.as_str()).map(|mut late| late.try_send(b"late"));
+            }
+        }
+    });
+}
+
+#[test]
+fn no_word_of_a_topic_does_harm() {
+    let _dog = watchdog();
+    each_word(|section, change| {
+        for n in 0..values(0).len() {
+            let name = unique("hostile-topic");
+            let delivery = Delivery::LosslessFor(Duration::ZERO);
+            let options = Publisher::options().capacity(4096).delivery(delivery);
+            let mut publisher = options.create(name.as_str()).unwrap();
+            let mut subscriber = Subscriber::open(name.as_str()).unwrap();
+            for message in [&b"one"[..], &[2; 100], b"three"] {
+                publisher.send(message).unwrap();
+            }
+            subscriber.recv().unwrap();
+            change(&open(&name, section), n);
+            for _ in 0..LOOKS {
+                if settled(subscriber.try_recv()) {
+                    break;
+                }
+            }
+            for _ in 0..40 {
+                let _ = publisher.send_timeout(&[4; 200], Duration::from_micros(1));
+            }
+            for _ in 0..LOOKS {
+                if settled(subscriber.try_recv()) {
+                    break;
+                }
+            }
+            let _ = subscriber.recv_timeout(Duration::from_micros(1));
+            let _ = segment_info(name.as_str());
+            if !starts_like_raw(&name) {
+                for start in [Start::Latest, Start::Oldest, Start::New] {
+                    let late = Subscriber::options().start(start).open(name.as_str());
+                    let _ = late.map(|mut late| settled(late.try_recv()));
+                }
+            }
+        }
+    });
+}
+
+/// What an opener waits a second for.
+fn starts_like_raw(name: &str) -> bool {
+    let mut first = [0; 4];
+    let section = Section::open(name).unwrap();
+    section.read_at(0, &mut first).unwrap();
+    first == [0; 4]
+}
