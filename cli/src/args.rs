@@ -1,10 +1,10 @@
 //! The command line.
 
 use crate::text::Encoding;
-use crate::values::{self, Hex, bytes, seconds};
+use crate::values::{self, Hex, bytes, rate, seconds};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use shmkit::{Access, Kind};
+use shmkit::{Access, Kind, Start};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ A NAME is written as on Windows: Local\\X or X for this session, Global\\X for t
 whole machine. On Linux, /X is the POSIX shared memory object of that name.
 Quote it: 'Global\\X'.
 
-Exit codes: 0 done, 1 not there or not in time, 2 anything else.";
+Exit codes: 0 done, 1 not there, not in time, or its other side died, 2 anything else.";
 
 /// Named shared memory: message servers, consumers, and tools to look inside.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub struct Args {
 pub enum Command {
     Serve(Serve),
     Consume(Consume),
+    Send(Send),
+    Recv(Recv),
     List(List),
     Show(Show),
     Dump(Dump),
@@ -36,7 +38,7 @@ pub enum Command {
     Hold(Hold),
     Clean(Clean),
     Doctor(Doctor),
-    /// Watch a server and two consumers exchange messages (a few seconds).
+    /// Watch a server and three consumers: a fast one, a slow one, and one that is killed.
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo,
     Completions(Completions),
@@ -44,37 +46,54 @@ pub enum Command {
     /// One consumer of the demo; the demo starts it.
     #[command(hide = true)]
     DemoConsumer {
-        board: String,
-        replies: String,
+        topic: String,
+        /// What it does after each message.
+        nap_micros: u64,
     },
 }
 
-/// Create a section, write a text or a file into it, and hold it.
+/// Serve messages, each to every consumer; or with --raw, one text in bare memory.
 ///
-/// This is the classic message server: the text stands at offset 0 and ends with
-/// a NUL. It holds the section until a key is pressed on the terminal, until
-/// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. Then it is gone, and
-/// so are the event and the mutex that may stand beside it.
+/// The messages are those of the command line, or the lines of standard input, or a
+/// stream for tests (--rate). The last ones are kept for consumers that come late or are
+/// slow; one that is overtaken is told how many it missed. After the last message the
+/// server stays until a key is pressed on the terminal, until Ctrl-C, SIGTERM or SIGHUP,
+/// or for as long as --for says. Then its consumers are told that it closed.
+///
+/// A line that is longer than --max-message is left out, which is said on standard error.
+///
+/// With --raw this is the classic message server: it creates a section, and the text
+/// stands at offset 0 and ends with a NUL. The section is gone with the server, and so
+/// are the event and the mutex that may stand beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --manual-reset --access users-read-only"
+    after_help = "Examples:\n  shmkit serve Prices 'EUR 1.08' 'EUR 1.09'\n  tail -f prices.log | shmkit serve Prices --access users-read-only\n  shmkit serve Test --rate 1000\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --manual-reset"
 )]
 pub struct Serve {
-    /// Serve bare memory, as the classic recipe does (the only kind so far).
-    #[arg(long, required = true)]
+    /// Serve bare memory, as the classic recipe does.
+    #[arg(long, conflicts_with_all = ["Measures", "lossless", "rate"])]
     pub raw: bool,
-    /// The section to create.
+    /// The name to serve by.
     pub name: String,
-    /// The text to put there.
-    pub text: Option<String>,
+    /// The messages; none, or -, for the lines of standard input. With --raw the one text.
+    #[arg(value_name = "MESSAGE")]
+    pub messages: Vec<String>,
+    /// Serve "message 1", "message 2" and so on, so many a second.
+    #[arg(long, value_name = "NUMBER", value_parser = rate, conflicts_with = "messages")]
+    pub rate: Option<f64>,
+    #[command(flatten)]
+    pub measures: Measures,
+    /// Wait for slow consumers, so that they miss nothing.
+    #[arg(long)]
+    pub lossless: bool,
     /// The size in bytes: 4096, 64K, 1M, 2G, 1T, 0x1000 [default: 256, or the size of the file].
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "raw", help_heading = RAW)]
     pub size: Option<u64>,
     /// How the text is written.
-    #[arg(long, value_enum, default_value = "utf16")]
+    #[arg(long, value_enum, default_value = "utf16", requires = "raw", help_heading = RAW)]
     pub encoding: Encoding,
     /// Load this file instead of a text.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "encoding"])]
+    #[arg(long, value_name = "FILE", requires = "raw", conflicts_with_all = ["messages", "encoding"], help_heading = RAW)]
     pub file: Option<PathBuf>,
     /// Who may use what is created: same-user, users-read-only, interactive-read-only, or
     /// sddl:… (Windows).
@@ -84,47 +103,153 @@ pub struct Serve {
     ///
     /// On Linux only its own user can wait for it, unless it is a --manual-reset one: to
     /// wait for an auto-reset event is to change it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "raw", help_heading = RAW)]
     pub event: Option<String>,
     /// The event stays signaled until it is reset, and does not go to one waiter.
-    #[arg(long, requires = "event")]
+    #[arg(long, requires = "event", help_heading = RAW)]
     pub manual_reset: bool,
     /// Create a mutex beside the section.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "raw", help_heading = RAW)]
     pub mutex: Option<String>,
     /// End after this many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Print one JSON object when the section is up.
+    /// Print one JSON object when it is up.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Open a section for reading and print the text in it.
+/// The heading of the options that only bare memory has.
+const RAW: &str = "Options of --raw";
+
+/// How much room a queue or topic has.
+#[derive(Debug, clap::Args)]
+pub struct Measures {
+    /// How many bytes of messages are kept: 64K, 1M [default: 1M, for a queue 256K for each
+    /// sender]. Each message takes whole lines of 64 bytes, of which 8 are ours.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub capacity: Option<u64>,
+    /// The longest message in bytes [default: what fits, about a quarter of the capacity].
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_message: Option<u64>,
+}
+
+/// Print the messages of a server as they come, or the text in bare memory.
 ///
-/// This is the classic message consumer. It never creates the section and never
-/// asks to write. The text goes up to the first NUL.
+/// It begins with the newest message, unless --from says otherwise. What it missed is said
+/// on standard error. It ends with 0 when the server closes, with 1 when the server died,
+/// and with 0 on Ctrl-C or SIGTERM.
+///
+/// Of bare memory (serve --raw, and programs that follow the classic recipe) it prints
+/// the text, up to the first NUL, and ends. It never creates anything and never writes to
+/// what it reads.
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:\n  shmkit consume 'Global\\MyFileMappingObject' --wait 10")]
+#[command(
+    after_help = "Examples:\n  shmkit consume Prices\n  shmkit consume Prices --from start --count 10 --json\n  shmkit consume 'Global\\MyFileMappingObject' --wait 10"
+)]
 pub struct Consume {
-    /// The section to open.
+    /// What to open.
     pub name: String,
-    /// How the text is written [default: guessed, and said on standard error].
-    #[arg(long, value_enum)]
-    pub encoding: Option<Encoding>,
-    /// Wait up to this many seconds for the server, and its text, to appear.
+    /// Where to begin.
+    #[arg(long, value_enum, default_value = "latest")]
+    pub from: Begin,
+    /// End after so many messages.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Wait up to this many seconds for the server to appear, and its text in bare memory.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub wait: Option<Duration>,
+    /// Print a JSON object for each message ("text", or "hex" where it is no UTF-8), and
+    /// for what was missed ("missed").
+    #[arg(long)]
+    pub json: bool,
+    /// How the text is written [default: guessed, and said on standard error].
+    #[arg(long, value_enum, help_heading = BARE)]
+    pub encoding: Option<Encoding>,
     /// Show the text in a message box (Windows).
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", help_heading = BARE)]
     pub message_box: bool,
-    /// Print a JSON object.
+}
+
+/// The heading of the options that are for texts in bare memory.
+const BARE: &str = "Options for bare memory";
+
+/// Where a consumer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Begin {
+    /// With the oldest message that is still kept.
+    Start,
+    /// With the newest message that is there.
+    Latest,
+    /// With the next message that is sent.
+    New,
+}
+
+impl Begin {
+    pub fn start(self) -> Start {
+        match self {
+            Begin::Start => Start::Oldest,
+            Begin::Latest => Start::Latest,
+            Begin::New => Start::New,
+        }
+    }
+}
+
+/// Send messages to a receiver: those of the command line, or the lines of standard input.
+///
+/// They wait in a queue until they are received. Where it is full this waits for room. It
+/// exits with 1 where the receiver is not there, or has gone.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Examples:\n  shmkit send Orders '17 pieces'\n  seq 1000 | shmkit send Orders --timeout 10"
+)]
+pub struct Send {
+    /// The queue, which its receiver makes (shmkit recv).
+    pub name: String,
+    /// The messages; none, or -, for the lines of standard input.
+    #[arg(value_name = "MESSAGE")]
+    pub messages: Vec<String>,
+    /// Wait up to this many seconds for the receiver to appear, and for room for each
+    /// message [default: not for the receiver, and for room as long as it takes].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Create a queue, and print each message that is sent to it.
+///
+/// Every message of every sender arrives once. The queue is there until Ctrl-C, SIGTERM or
+/// SIGHUP, for as long as --for says, or until --count messages came; then its senders are
+/// told that it closed.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  shmkit recv Orders\n  shmkit recv Orders --count 1 --json")]
+pub struct Recv {
+    /// The queue to create.
+    pub name: String,
+    /// How many senders there can be at a time, 1 to 63.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    pub senders: usize,
+    #[command(flatten)]
+    pub measures: Measures,
+    /// Who may send: same-user, or sddl:… (Windows). The other presets let others see the
+    /// queue, and not send.
+    #[arg(long, value_name = "PRESET", default_value_t)]
+    pub access: Access,
+    /// End after so many messages.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// End after this many seconds.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Print a JSON object for each message: "text", or "hex" where it is no UTF-8.
     #[arg(long)]
     pub json: bool,
 }
 
 /// List the named sections, events or mutexes in reach: of this session and of the
 /// whole machine.
+///
+/// A queue or topic is one section here; what stands beside it for its own use (X~roster
+/// and the like) is left out unless --all is given.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit list\n  shmkit list 'Global\\*' --json\n  shmkit list --kind all"
@@ -135,6 +260,9 @@ pub struct List {
     /// What to list.
     #[arg(long, value_enum, default_value = "section")]
     pub kind: Wanted,
+    /// List the parts of queues and topics too.
+    #[arg(long)]
+    pub all: bool,
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,
@@ -173,6 +301,9 @@ impl Wanted {
 /// of these only (Foo.event, Foo.mutex). A word begins with a letter.
 ///
 /// Holders are the processes that keep the object alive, this one left out.
+///
+/// Of a queue or topic it tells who takes part, alive or dead, and what they sent,
+/// received and missed; with --watch how many messages a second, too.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit show 'Global\\MyFileMappingObject'\n  shmkit show PricesChanged --watch"

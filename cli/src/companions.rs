@@ -18,6 +18,20 @@ pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
         .collect()
 }
 
+/// Of what queue or topic this name is a part, by its looks: the sections, the events and
+/// the mutex that stand beside its name for its own use.
+pub fn whole_of(name: &str) -> Option<&str> {
+    let (whole, part) = name.rsplit_once('~')?;
+    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
+    let is_part = match part.split_once('-') {
+        Some(("lanes", generation)) => is_hex(generation),
+        Some(("wake", words)) => words.split('-').count() == 3 && words.split('-').all(is_hex),
+        Some(_) => false,
+        None => matches!(part, "roster" | "alive"),
+    };
+    (is_part && !base_of(whole).is_empty()).then_some(whole)
+}
+
 fn related(a: &str, b: &str) -> bool {
     // A POSIX object's name begins with a slash.
     let (a, b) = (a.trim_start_matches('/'), b.trim_start_matches('/'));
@@ -49,6 +63,24 @@ fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_queue_or_topic_are_known_by_their_names() {
+        for part in ["roster", "lanes-00000001", "alive", "wake-3f-1a2b-9c"] {
+            let name = format!("Local\\a~b~{part}");
+            assert_eq!(whole_of(&name), Some("Local\\a~b"), "{part}");
+        }
+        for name in [
+            "Local\\~roster",
+            "a~rosters",
+            "a~lanes-",
+            "a~wake-1-2",
+            "a",
+            "a~b",
+        ] {
+            assert_eq!(whole_of(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn companions_share_a_stem() {

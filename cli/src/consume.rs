@@ -1,76 +1,59 @@
-//! `consume`: the classic message consumer.
+//! `consume`: the messages of a server, or the text in bare memory.
 
 use crate::args::Consume;
-use crate::text::{self, Encoding};
+use crate::consume_raw::{self, Found};
+use crate::ends::Ends;
+use crate::printer::Printer;
+use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
-use serde_json::json;
-use shmkit::{ErrorKind, Section};
+use shmkit::{Departure, ErrorKind, Pattern, RecvError, Section, Subscriber};
 use std::time::{Duration, Instant};
 
-/// A text that has not ended here is none.
-const LONGEST: u64 = 16 << 20;
-
 /// There is nothing to wait on before a name exists, so it is tried this often.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_millis(10);
 
-/// A text as it was found.
-struct Found {
-    text: String,
-    encoding: Encoding,
-    why: Option<&'static str>,
-    has_end: bool,
-    cut: bool,
+/// What stands behind the name.
+enum Behind {
+    Messages(Box<Subscriber>),
+    Queue,
+    Text(Found),
+    /// A POSIX object that exists and has no bytes yet.
+    Nothing,
 }
 
 pub fn run(args: &Consume) -> Outcome {
-    let found = wait_for(args)?;
-    if let Some(why) = found.why {
-        let encoding = found.encoding.name();
-        output::remark(&format!("guessed --encoding {encoding}: {why}"));
+    match wait_for(args)? {
+        Behind::Messages(subscriber) => follow(args, *subscriber),
+        Behind::Queue => Err(Failure::Other(format!(
+            "{} is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one",
+            output::name(&args.name)
+        ))),
+        Behind::Text(found) => consume_raw::print(args, &found),
+        Behind::Nothing => Err(Failure::Absent(format!(
+            "{} exists, and its owner has not given it a size",
+            output::name(&args.name)
+        ))),
     }
-    if found.cut {
-        output::remark("no NUL ends the text within 16 MiB; use dump for the rest");
-    } else if !found.has_end {
-        output::remark("no NUL ends the text; this is all that the section holds");
-    }
-    if args.message_box {
-        return platform::message_box(&args.name, &found.text).map_err(Failure::Other);
-    }
-    if args.json {
-        output::json(&json!({
-            "name": args.name,
-            "text": found.text,
-            "encoding": found.encoding.name(),
-            "guessed": found.why.is_some(),
-        }))?;
-    } else {
-        output::line(&output::foreign(&found.text))?;
-    }
-    Ok(())
 }
 
-/// With --wait, for a server, and for the text that it writes a moment after its
-/// section appears.
-fn wait_for(args: &Consume) -> Result<Found, Failure> {
+/// With --wait, for a server, and for the text that it writes into bare memory a moment
+/// after that appears.
+fn wait_for(args: &Consume) -> Result<Behind, Failure> {
     let start = Instant::now();
     let patience = args.wait.unwrap_or(Duration::ZERO);
     loop {
         let late = start.elapsed() >= patience;
         match look(args) {
-            Ok(Some(found)) if late && found.text.is_empty() && args.wait.is_some() => {
+            Ok(Behind::Text(found)) if late && found.is_empty() && args.wait.is_some() => {
                 return Err(Failure::Absent(format!(
                     "{} has no text yet\n  waited {} s",
                     output::name(&args.name),
                     patience.as_secs_f64()
                 )));
             }
-            Ok(Some(found)) if late || !found.text.is_empty() => return Ok(found),
-            Ok(None) if late => {
-                return Err(Failure::Absent(format!(
-                    "{} exists, and its owner has not given it a size",
-                    output::name(&args.name)
-                )));
-            }
+            Ok(Behind::Text(found)) if !late && found.is_empty() => {}
+            Ok(Behind::Nothing) if !late => {}
+            Ok(behind) => return Ok(behind),
             Err(error) if late || error.kind() != ErrorKind::NotFound => {
                 return Err(match (open::explain(&args.name, error), args.wait) {
                     (Failure::Absent(why), Some(time)) => {
@@ -79,42 +62,95 @@ fn wait_for(args: &Consume) -> Result<Found, Failure> {
                     (failure, _) => failure,
                 });
             }
-            _ => std::thread::sleep(LOOK_EVERY.min(patience.saturating_sub(start.elapsed()))),
+            Err(_) => {}
         }
+        std::thread::sleep(NAP.min(patience.saturating_sub(start.elapsed())));
     }
 }
 
-/// `None` where a POSIX object exists and has no bytes yet.
-fn look(args: &Consume) -> shmkit::Result<Option<Found>> {
+fn look(args: &Consume) -> shmkit::Result<Behind> {
     let section = Section::open(&args.name)?;
-    let all = section.len()?;
-    let size = all.min(LONGEST);
-    if size == 0 {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    let (mut encoding, mut why) = (args.encoding, None);
-    loop {
-        // A page at first, which nearly every text fits in.
-        let len = (bytes.len().max(2048) as u64 * 2).min(size);
-        bytes.resize(len as usize, 0);
-        section.read_at(0, &mut bytes)?;
-        let encoding = *encoding.get_or_insert_with(|| {
-            let (guess, reason) = text::guess(&bytes);
-            why = Some(reason);
-            guess
+    if !open::may_hold_messages(&section)? {
+        return Ok(match consume_raw::look(args, &section)? {
+            Some(found) => Behind::Text(found),
+            None => Behind::Nothing,
         });
-        let end = text::end(&bytes, encoding);
-        if end.is_some() || len == size {
-            let text = text::decode(&bytes[..end.unwrap_or(bytes.len())], encoding);
-            let has_end = end.is_some();
-            return Ok(Some(Found {
-                text,
-                encoding,
-                why,
-                has_end,
-                cut: !has_end && all > LONGEST,
-            }));
+    }
+    // Not held while the library looks: that would keep what a dead server half made.
+    drop(section);
+    match shmkit::segment_info(&args.name) {
+        Ok(info) if info.pattern == Pattern::Queue => Ok(Behind::Queue),
+        Ok(_) => {
+            let options = Subscriber::options().start(args.from.start());
+            Ok(Behind::Messages(Box::new(options.open(&args.name)?)))
         }
+        Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::WrongKind) => {
+            let section = Section::open(&args.name)?;
+            let found = consume_raw::look(args, &section)?;
+            Ok(found.map_or(Behind::Nothing, Behind::Text))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn follow(args: &Consume, mut subscriber: Subscriber) -> Outcome {
+    if args.encoding.is_some() || args.message_box {
+        let option = match args.message_box {
+            true => "--message-box",
+            false => "--encoding",
+        };
+        return Err(Failure::Other(format!(
+            "{} serves messages, and {option} is for the text in bare memory\n  leave it out",
+            output::name(&args.name)
+        )));
+    }
+    // So that whoever waits for us is told that we left.
+    let ends = Ends::watch(None).map_err(Failure::Other)?;
+    let mut printer = Printer::new(args.json, args.count);
+    let received = receive(args, &mut subscriber, &mut printer, &ends);
+    // What came is printed, whatever came after it.
+    printer.flush()?;
+    received
+}
+
+fn receive(
+    args: &Consume,
+    subscriber: &mut Subscriber,
+    printer: &mut Printer,
+    ends: &Ends,
+) -> Outcome {
+    while !printer.is_done() {
+        let got = match subscriber.try_recv() {
+            Err(RecvError::Empty) => {
+                printer.flush()?;
+                subscriber.recv_timeout(LOOK_EVERY)
+            }
+            got => got,
+        };
+        match got {
+            Ok(message) => printer.message(message)?,
+            Err(RecvError::Lagged(missed)) => printer.missed(missed)?,
+            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
+            Err(RecvError::Timeout) => {}
+            Err(RecvError::Disconnected(how)) => return gone(args, how),
+            Err(error) => return Err(error.into()),
+        }
+        if ends.within(Duration::ZERO).is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn gone(args: &Consume, how: Departure) -> Outcome {
+    let name = output::name(&args.name);
+    match how {
+        Departure::Closed => {
+            output::remark(&format!("the server of {name} has closed"));
+            Ok(())
+        }
+        Departure::Died => Err(Failure::Absent(format!(
+            "the server of {name} died\n  this was all it had sent; start it again"
+        ))),
     }
 }

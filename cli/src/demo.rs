@@ -1,309 +1,319 @@
-//! `demo`: one server process and two consumer processes exchange messages over
-//! raw sections, by a rule that any program could follow.
-//!
-//! The board, which the server writes and the consumers map read-only:
-//! a `u32` sequence word at 0 (odd while a message is being written, then twice
-//! its number), a `u32` length at 4, the text from 8 on. Each consumer answers in
-//! a section of its own: the number of the last message it read whole at 0, its
-//! process id at 4, the length and text of its answer at 8 and 12.
+//! `demo`: a server and three consumers, each a process, with live numbers. One consumer
+//! is slow, and one is killed and started again.
 
-use crate::{Failure, Outcome, output, platform};
-use shmkit::{ErrorKind, Mapping, ReadWrite, Section};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::demo_peers::{Peer, Rate, Server};
+use crate::live::{self, Scroll, View};
+use crate::screen::{Line, Size};
+use crate::{Failure, Outcome, output};
+use shmkit::{ErrorKind, Publisher, Section};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-const SIZE: u64 = 256;
-const TEXT_MAX: usize = 200;
+const RATE: f64 = 10_000.0;
+/// More than a second of it, so that only who is slow misses anything.
+const CAPACITY: u64 = 1 << 20;
 /// Nobody waits longer for anybody.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// So that a person can follow.
-const PAUSE: Duration = Duration::from_millis(500);
-const MESSAGES: [&str; 3] = [
-    "Message from first process.",
-    "A message is read whole or not at all.",
-    "Each of us writes only what is ours.",
-];
-const FAST: u32 = 10_000;
-const GOODBYE: &str = "goodbye";
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether the person has seen enough.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// When what happens.
+const KILL: Duration = Duration::from_millis(2500);
+const RESTART: Duration = Duration::from_millis(3500);
+const CLOSE: Duration = Duration::from_millis(6500);
+
+/// The consumers: what each does after a message.
+const CONSUMERS: [(&str, Duration); 3] = [
+    ("fast", Duration::ZERO),
+    ("slow", Duration::from_millis(5)),
+    ("unlucky", Duration::ZERO),
+];
+const SLOW: usize = 1;
+const UNLUCKY: usize = 2;
 
 pub fn run() -> Outcome {
-    platform::on_end(|_| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(Failure::Other)?;
-    let name = format!("Local\\shmkit-demo-{}", std::process::id());
-    output::line("A message server and two consumers: three processes, one named section.\n")?;
-    let mut server = Server::start(&name)?;
-    for text in MESSAGES {
-        pause()?;
-        server.tell_and_show(text)?;
+    let mut demo = Demo::new();
+    match std::io::stdout().is_terminal() {
+        true => {
+            live::on_screen(&mut demo)?;
+            // The screen of its own is gone, and what it showed last stays.
+            let lines = [demo.table(), vec![String::new()], demo.story.clone()].concat();
+            output::line(&lines.join("\n"))?;
+        }
+        false => live::in_lines(&mut demo)?,
     }
-    pause()?;
-    server.race()?;
-    pause()?;
-    server.lose_one()?;
-    pause()?;
-    server.leave(&name)
+    demo.end()
 }
 
-/// A consumer as the server sees it.
-struct Peer {
-    title: String,
-    process: Child,
-    answer: Mapping,
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not before signals are watched, so that none finds anything without a caretaker.
+    Create,
+    Join,
+    Kill,
+    Restart,
+    Return,
+    Close,
+    Leave,
+    Over,
 }
 
-struct Server {
-    // Dropped first: the last holder tidies up, and a killed consumer cannot.
+struct Demo {
+    name: String,
+    /// Until all have joined.
+    publisher: Option<Publisher>,
+    server: Option<Server>,
     peers: Vec<Peer>,
-    board: Mapping<ReadWrite>,
-    number: u32,
+    stage: Stage,
+    since: Instant,
+    /// When the first message was sent.
+    start: Instant,
+    took: Duration,
+    story: Vec<String>,
+    printed: usize,
+    rounds: u32,
+    was_overtaken: bool,
 }
 
-impl Drop for Peer {
+impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // The server first, so that the consumers leave in good order.
+        self.publisher = None;
+        if let Some(server) = &mut self.server {
+            let _ = server.close();
+        }
+        self.peers.clear();
+        // What the killed one left is in nobody's way, and this demo leaves nothing.
+        let _ = shmkit::clean();
     }
 }
 
-impl Server {
-    fn start(name: &str) -> Result<Server, Failure> {
-        let section = Section::create_new(name, SIZE)?;
-        let me = std::process::id();
-        row(
-            "server",
-            &format!("pid {me} created {name}, {SIZE} bytes, for this user only"),
-        )?;
-        let mut server = Server {
-            board: section.map_rw(..)?,
-            number: 0,
+impl Demo {
+    fn new() -> Demo {
+        let now = Instant::now();
+        Demo {
+            name: format!("Local\\shmkit-demo-{}", std::process::id()),
+            publisher: None,
+            server: None,
             peers: Vec::new(),
-        };
-        for n in 1..=2 {
-            let peer = Peer::start(n, name)?;
-            let cell = peer.answer.cell_u32(4)?;
-            wait(&peer.title, || cell.load() != 0)?;
-            row(
-                &peer.title,
-                &format!("pid {} opened it, and can only read it", cell.load()),
-            )?;
-            server.peers.push(peer);
+            stage: Stage::Create,
+            since: now,
+            start: now,
+            took: Duration::ZERO,
+            story: Vec::new(),
+            printed: 0,
+            rounds: 0,
+            was_overtaken: false,
         }
-        output::line("")?;
-        Ok(server)
     }
 
-    /// The sequence rule, from the writer's side.
-    fn tell(&mut self, text: &str) -> Result<(), Failure> {
-        assert!(text.len() <= TEXT_MAX, "the board has no room for it");
-        self.number += 1;
-        let sequence = self.board.atomic_u32(0)?;
-        sequence.store(2 * self.number - 1, Ordering::Relaxed);
-        // Release: pairs with the acquire fence of `read_whole`; whoever sees the
-        // new text sees the odd word before it.
-        fence(Ordering::Release);
-        self.board.write_value(4, &(text.len() as u32))?;
-        self.board.write(8, text.as_bytes())?;
-        // Release: pairs with the load in `read_whole`; the word comes last.
-        sequence.store(2 * self.number, Ordering::Release);
-        Ok(())
-    }
-
-    fn wait_for_answers(&self) -> Outcome {
-        for peer in &self.peers {
-            let answered = peer.answer.cell_u32(0)?;
-            wait(&peer.title, || answered.load() == self.number)?;
-        }
-        Ok(())
-    }
-
-    fn tell_and_show(&mut self, text: &str) -> Outcome {
-        row("server", &format!("writes #{} \"{text}\"", self.number + 1))?;
-        self.tell(text)?;
-        self.wait_for_answers()?;
-        for peer in &self.peers {
-            row(&peer.title, &format!("answers   \"{}\"", peer.answer()?))?;
-        }
-        Ok(())
-    }
-
-    fn race(&mut self) -> Outcome {
-        output::line("\nNow without a pause, each message answered by both before the next:")?;
-        let start = Instant::now();
-        for n in 0..FAST {
-            self.tell(&format!("fast message {n}"))?;
-            self.wait_for_answers()?;
-        }
-        let took = start.elapsed();
-        let each = took.as_secs_f64() * 1e6 / f64::from(FAST);
-        row(
-            "all three",
-            &format!(
-                "{FAST} messages in {:.0} ms, {each:.1} µs each; none torn, none missed",
-                took.as_secs_f64() * 1e3
-            ),
-        )
-    }
-
-    fn lose_one(&mut self) -> Outcome {
-        let Some(mut lost) = self.peers.pop() else {
-            return Ok(());
-        };
-        output::line("")?;
-        lost.process.kill().map_err(Failure::other)?;
-        lost.process.wait().map_err(Failure::other)?;
-        row(&lost.title, "was killed: no goodbye, no clean-up")?;
-        self.tell_and_show("Is anybody left?")
-    }
-
-    fn leave(mut self, name: &str) -> Outcome {
-        row("server", "says goodbye and leaves")?;
-        self.tell(GOODBYE)?;
+    /// One look at everybody, and what is due.
+    fn step(&mut self) -> Outcome {
         for peer in &mut self.peers {
-            let limit = Instant::now() + PATIENCE;
-            while peer.process.try_wait().map_err(Failure::other)?.is_none() {
-                if Instant::now() > limit {
-                    return Err(Failure::Other(format!("{} does not leave", peer.title)));
+            peer.look()?;
+            let received = peer.number("received").unwrap_or_default();
+            peer.rate.look(received);
+        }
+        if let Some(server) = &mut self.server {
+            server.rate.look(server.sent());
+        }
+        self.look_at_the_slow_one();
+        let before = self.stage;
+        self.act()?;
+        if self.stage != before {
+            self.since = Instant::now();
+        } else if self.since.elapsed() > PATIENCE {
+            return Err(Failure::other("the consumers do not answer"));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self) -> Outcome {
+        let time = self.start.elapsed();
+        match self.stage {
+            Stage::Create => {
+                let publisher = Publisher::options().capacity(CAPACITY).create(&self.name)?;
+                self.publisher = Some(publisher);
+                let what = format!("serves {}, {}", self.name, output::bytes(CAPACITY));
+                self.tell("server", &what);
+                for (title, nap) in CONSUMERS {
+                    self.peers.push(Peer::start(title, &self.name, nap)?);
                 }
-                std::thread::sleep(Duration::from_millis(1));
+                self.stage = Stage::Join;
             }
-        }
-        drop(self);
-        match Section::open(name) {
-            Err(gone) if gone.kind() == ErrorKind::NotFound => {
-                output::line("\nThe last holder has left. Who opens the name now is told:")?;
-                Ok(output::line(&format!("  {}", gone.meaning()))?)
+            Stage::Join if self.peers.iter().all(Peer::has_joined) => {
+                self.tell("all", "three consumers have joined, each a process");
+                self.server = self.publisher.take().map(|p| Server::start(p, RATE));
+                self.start = Instant::now();
+                self.stage = Stage::Kill;
             }
-            Err(error) => Err(error.into()),
-            Ok(_) => Err(Failure::other("the section outlived its holders")),
+            Stage::Kill if time >= KILL => {
+                self.peers[UNLUCKY].kill()?;
+                self.tell("unlucky", "was killed; nobody else notices");
+                self.stage = Stage::Restart;
+            }
+            Stage::Restart if time >= RESTART => {
+                let (title, nap) = CONSUMERS[UNLUCKY];
+                self.peers[UNLUCKY] = Peer::start(title, &self.name, nap)?;
+                self.stage = Stage::Return;
+            }
+            Stage::Return => {
+                let peer = &self.peers[UNLUCKY];
+                if let Some(first) = peer.number("first") {
+                    let what = format!("was started again; it begins with the newest, {first}");
+                    self.tell("unlucky", &what);
+                    self.stage = Stage::Close;
+                }
+            }
+            Stage::Close if time >= CLOSE => {
+                if let Some(server) = &mut self.server {
+                    server.close()?;
+                }
+                self.took = self.start.elapsed();
+                self.tell("server", "closes");
+                self.stage = Stage::Leave;
+            }
+            Stage::Leave if self.peers.iter().all(Peer::has_ended) => {
+                self.tell("all", "received the rest, were told of the end, and left");
+                self.stage = Stage::Over;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn look_at_the_slow_one(&mut self) {
+        let slow = self.peers.get(SLOW);
+        let missed = slow
+            .and_then(|slow| slow.number("missed"))
+            .filter(|n| *n > 0);
+        if let (Some(missed), false) = (missed, self.was_overtaken) {
+            self.was_overtaken = true;
+            let what = format!("was overtaken, and told that it missed {missed} messages");
+            self.tell("slow", &what);
         }
     }
-}
 
-impl Peer {
-    fn start(n: u32, board: &str) -> Result<Peer, Failure> {
-        let name = format!("{board}.answers-{n}");
-        let section = Section::create_new(&name, SIZE)?;
-        let program = std::env::current_exe().map_err(Failure::other)?;
-        let process = Command::new(program)
-            .args(["demo-consumer", board, &name])
-            .stdin(Stdio::null())
-            .spawn()
-            .map_err(|e| Failure::Other(format!("cannot start a consumer: {e}")))?;
-        Ok(Peer {
-            title: format!("consumer {n}"),
-            process,
-            answer: section.map(..)?,
-        })
-    }
-
-    fn answer(&self) -> Result<String, Failure> {
-        let len: u32 = self.answer.read_value(8)?;
-        let mut text = vec![0; (len as usize).min(TEXT_MAX)];
-        self.answer.read(12, &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-}
-
-/// The other process: reads each message, answers it, and leaves when told to.
-pub fn consumer(board: &str, answers: &str) -> Outcome {
-    let board = Section::open(board)?.map(..)?;
-    let answers = Section::open_rw(answers)?.map_rw(..)?;
-    let me = std::process::id();
-    // Release: pairs with the load in `Server::start`.
-    answers.atomic_u32(4)?.store(me, Ordering::Release);
-    let answered = answers.atomic_u32(0)?;
-    let sequence = board.cell_u32(0)?;
-    let mut last = 0;
-    loop {
-        if wait("the server", || sequence.load() > 2 * last).is_err() {
-            // It is gone, and nobody is left to be told.
-            return Ok(());
-        }
-        let Some((number, text)) = read_whole(&board)? else {
-            continue;
+    fn tell(&mut self, who: &str, what: &str) {
+        let time = match self.server {
+            Some(_) => self.start.elapsed().as_secs_f64(),
+            None => 0.0,
         };
-        if text == GOODBYE {
-            return Ok(());
+        self.story.push(format!("{time:>4.1} s  {who:<8} {what}"));
+    }
+
+    fn sent(&self) -> u64 {
+        self.server.as_ref().map_or(0, Server::sent)
+    }
+
+    fn table(&self) -> Vec<String> {
+        let title = row([
+            "", "process", "messages", "a second", "behind", "missed", "delay",
+        ]);
+        let rate = |rate: &Rate| rate.a_second.map_or(String::new(), |n| format!("{n:.0}"));
+        let me = std::process::id().to_string();
+        let (sent, pace) = match &self.server {
+            Some(server) if server.is_closed() => (server.sent().to_string(), String::new()),
+            Some(server) => (server.sent().to_string(), rate(&server.rate)),
+            None => ("0".to_string(), String::new()),
+        };
+        let mut lines = vec![title, row(["server", &me, &sent, &pace, "", "", ""])];
+        for peer in &self.peers {
+            let number = |what| peer.number(what).map_or(String::new(), |n| n.to_string());
+            let (process, pace, behind, delay) = match peer.has_ended() {
+                true => (
+                    "ended".to_string(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ),
+                false => (
+                    peer.id().to_string(),
+                    rate(&peer.rate),
+                    number("behind"),
+                    peer.number("delay").map_or(String::new(), duration),
+                ),
+            };
+            let (received, missed) = (number("received"), number("missed"));
+            lines.push(row([
+                peer.title, &process, &received, &pace, &behind, &missed, &delay,
+            ]));
         }
-        if number != last + 1 {
-            return Err(Failure::Other(format!(
-                "message {number} came after {last}"
-            )));
+        lines
+    }
+
+    /// What it all came to.
+    fn end(mut self) -> Outcome {
+        if self.stage != Stage::Over {
+            return Err(Failure::Other("interrupted".to_string()));
         }
-        let answer = format!("{me} read #{number}, {} bytes", text.len());
-        answers.write_value(8, &(answer.len() as u32))?;
-        answers.write(12, answer.as_bytes())?;
-        // Release: pairs with the load in `wait_for_answers`.
-        answered.store(number, Ordering::Release);
-        last = number;
-    }
-}
-
-/// The sequence rule, from the reader's side: `None` while a message is being
-/// written, or where it changed under our eyes.
-fn read_whole(board: &Mapping) -> Result<Option<(u32, String)>, Failure> {
-    let sequence = board.cell_u32(0)?;
-    let before = sequence.load();
-    let len: u32 = board.read_value(4)?;
-    let mut text = vec![0; (len as usize).min(TEXT_MAX)];
-    board.read(8, &mut text)?;
-    // Acquire: pairs with the release fence of `tell`; the second look at the word
-    // comes after the bytes.
-    fence(Ordering::Acquire);
-    if before % 2 == 1 || sequence.load() != before {
-        return Ok(None);
-    }
-    Ok(Some((
-        before / 2,
-        String::from_utf8_lossy(&text).into_owned(),
-    )))
-}
-
-/// Raw sections have nothing to wait on, so this looks again and again.
-fn wait(whom: &str, mut done: impl FnMut() -> bool) -> Outcome {
-    let limit = Instant::now() + PATIENCE;
-    let mut looks = 0u32;
-    while !done() {
-        looks = looks.saturating_add(1);
-        if looks > 100_000 {
-            std::thread::sleep(Duration::from_millis(1));
-        } else if looks.is_multiple_of(64) {
-            std::thread::yield_now();
-        } else {
-            std::hint::spin_loop();
+        let (sent, name) = (self.sent(), self.name.clone());
+        let took = self.took.as_secs_f64();
+        self.peers.clear();
+        drop(self);
+        match Section::open(&name) {
+            Err(gone) if gone.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Err(Failure::other("the topic outlived its holders")),
         }
-        check_interrupted()?;
-        let check = looks > 100_000 || looks.is_multiple_of(1024);
-        if check && Instant::now() > limit {
-            return Err(Failure::Other(format!(
-                "{whom} did not answer within {PATIENCE:?}"
-            )));
+        output::line(&format!(
+            "\n{sent} messages in {took:.1} s: each consumer got every one, or was told how many it\nmissed. Nothing is left behind."
+        ))?;
+        Ok(())
+    }
+}
+
+impl View for Demo {
+    const EVERY: Duration = Duration::from_millis(100);
+
+    fn look(&mut self) -> Outcome {
+        self.step()
+    }
+
+    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
+        let mut lines = vec![Line::bar("shmkit demo", "q ends", size.width)];
+        let mut rest = self.table();
+        rest.push(String::new());
+        // The end of the story, where not all of it fits.
+        let room = size.height.saturating_sub(lines.len() + rest.len());
+        let from = self.story.len().saturating_sub(room);
+        rest.extend_from_slice(&self.story[from..]);
+        lines.extend(rest.into_iter().map(Line::plain));
+        Ok(lines)
+    }
+
+    fn scroll(&mut self, _: Scroll) {}
+
+    /// The story as it goes on, and the numbers once a second.
+    fn print(&mut self) -> Outcome {
+        self.step()?;
+        for line in &self.story[self.printed..] {
+            output::line(line)?;
         }
+        self.printed = self.story.len();
+        self.rounds += 1;
+        if self.rounds.is_multiple_of(10) || self.is_over() {
+            let lines = [vec![String::new()], self.table(), vec![String::new()]].concat();
+            output::line(&lines.join("\n"))?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
 }
 
-/// So that everything is dropped, and so tidied up, on Ctrl-C too.
-fn check_interrupted() -> Outcome {
-    match INTERRUPTED.load(Ordering::Relaxed) {
-        true => Err(Failure::Other("interrupted".to_string())),
-        false => Ok(()),
-    }
+fn row(cells: [&str; 7]) -> String {
+    let [who, process, messages, rate, behind, missed, delay] = cells;
+    let line =
+        format!("{who:<8} {process:>8} {messages:>9} {rate:>9} {behind:>7} {missed:>7} {delay:>9}");
+    line.trim_end().to_string()
 }
 
-/// A moment for the person.
-fn pause() -> Outcome {
-    let end = Instant::now() + PAUSE;
-    while Instant::now() < end {
-        check_interrupted()?;
-        std::thread::sleep(Duration::from_millis(10));
+/// Nanoseconds, as people say them.
+fn duration(nanos: u64) -> String {
+    match nanos {
+        0..1_000_000 => format!("{:.0} µs", nanos as f64 / 1e3),
+        _ => format!("{:.0} ms", nanos as f64 / 1e6),
     }
-    Ok(())
-}
-
-fn row(who: &str, what: &str) -> Outcome {
-    Ok(output::line(&format!("  {who:<11} {what}"))?)
 }

@@ -17,7 +17,7 @@ pub fn run(args: &Dump) -> Outcome {
     if args.length == Some(0) {
         return Err(Failure::other("a --length of 0 leaves nothing to watch"));
     }
-    let watch = Watch {
+    let mut watch = Watch {
         args,
         was_there: false,
         first: 0,
@@ -29,8 +29,8 @@ pub fn run(args: &Dump) -> Outcome {
         printed: None,
     };
     match std::io::stdout().is_terminal() {
-        true => live::on_screen(watch),
-        false => live::in_lines(watch),
+        true => live::on_screen(&mut watch),
+        false => live::in_lines(&mut watch),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known about an object at one moment, and how it reads.
 
 use crate::object::{self, Object};
+use crate::traffic::Traffic;
 use crate::{companions, output};
 use serde_json::{Value, json};
 use shmkit::{Backing, Holders, Kind, Listed, Name, ObjectInfo, Reset, SectionInfo};
@@ -12,6 +13,8 @@ pub struct Facts {
     about: About,
     object: ObjectInfo,
     companions: Option<Vec<Listed>>,
+    /// Of a queue or topic.
+    traffic: Option<Traffic>,
     /// Without this process.
     holders: Option<Holders>,
 }
@@ -45,6 +48,10 @@ impl Facts {
                 (About::Mutex { taken, taken_by }, mutex.info())
             }
         };
+        let traffic = match object {
+            Object::Section(section) => Traffic::of(name, section),
+            _ => None,
+        };
         let full = Name::new(name)?;
         let listed = shmkit::list().ok();
         let mut holders = shmkit::holders(object.as_raw()).ok();
@@ -58,8 +65,16 @@ impl Facts {
             about,
             object: info,
             companions: listed.map(|listed| companions::of(&full, listed)),
+            traffic,
             holders,
         })
+    }
+
+    /// Works out what happened since this look before.
+    pub fn since(&mut self, before: &Facts) {
+        if let (Some(now), Some(before)) = (&mut self.traffic, &before.traffic) {
+            now.since(before);
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -80,6 +95,9 @@ impl Facts {
                 .collect::<Vec<_>>()),
             "hidden": self.holders.as_ref().map(|holders| holders.hidden),
         });
+        if let Some(traffic) = &self.traffic {
+            json["messages"] = traffic.json();
+        }
         match &self.about {
             About::Section(info) => {
                 json["kernel_len"] = info.kernel_len.into();
@@ -104,6 +122,12 @@ impl Facts {
         let mut table = Table::default();
         table.row("name", &self.name);
         table.row("kind", object::word(self.kind));
+        if let Some(whole) = companions::whole_of(&self.name) {
+            table.row("part of", &format!("{whole}, a queue or topic"));
+        }
+        for (title, value) in self.traffic.iter().flat_map(Traffic::rows) {
+            table.row(title, &value);
+        }
         match &self.about {
             About::Section(info) => {
                 table.row("size", &output::bytes(info.kernel_len));
@@ -142,7 +166,17 @@ impl Facts {
         match &self.companions {
             Some(all) => {
                 let words = |one: &Listed| format!("{}, {}", one.name, object::noun(one.kind));
-                table.rows("companions", all.iter().map(words), "none");
+                // Those of a queue or topic are told by their number, if they are its own.
+                let is_own = |one: &&Listed| {
+                    self.traffic.is_some() && companions::whole_of(&one.name).is_some()
+                };
+                let (own, others): (Vec<_>, Vec<_>) = all.iter().partition(is_own);
+                let own = (!own.is_empty()).then(|| match own.len() {
+                    1 => "1 object of its own (list --all)".to_string(),
+                    n => format!("{n} objects of its own (list --all)"),
+                });
+                let others = others.into_iter().map(words);
+                table.rows("companions", own.into_iter().chain(others), "none");
             }
             None => table.row("companions", UNKNOWN),
         }

@@ -8,10 +8,10 @@ use serde_json::json;
 
 pub fn run(args: &Hold) -> Outcome {
     // Before the object is held, so that no signal finds it without a caretaker.
-    let ends = Ends::watch().map_err(Failure::Other)?;
+    let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let object = open::any(&args.name)?;
     output::announce(|| say(args, &object, &ends))?;
-    let reason = ends.wait(args.duration);
+    let reason = ends.wait();
     drop(object);
     output::remark(&format!("{} let go: {reason}", output::name(&args.name)));
     Ok(())
@@ -29,6 +29,6 @@ fn say(args: &Hold, object: &Object, ends: &Ends) -> std::io::Result<()> {
         "holding {}, {}, {}",
         output::name(&args.name),
         object::noun(object.kind()),
-        ends.how(args.duration),
+        ends.how(),
     ))
 }

@@ -1,15 +1,21 @@
 //! `list`: the named objects in reach.
 
 use crate::args::{List, Wanted};
-use crate::{Failure, Outcome, object, output};
+use crate::{Failure, Outcome, companions, object, output};
 use serde_json::json;
 use shmkit::{Kind, Listed};
+use std::collections::HashSet;
 use wildmatch::WildMatch;
 
 pub fn run(args: &List) -> Outcome {
     let mut found = shmkit::list()?;
     if let Some(pattern) = &args.pattern {
         found.retain(|listed| matches(&listed.name, pattern));
+    }
+    if !args.all {
+        let names: HashSet<String> = found.iter().map(|l| l.name.clone()).collect();
+        let is_shown = |whole: &str| names.contains(whole);
+        found.retain(|listed| !companions::whole_of(&listed.name).is_some_and(is_shown));
     }
     let all = found.len();
     found.retain(|listed| args.kind.kind().is_none_or(|kind| listed.kind == kind));

@@ -23,6 +23,11 @@ pub trait View {
 
     /// Instead of all that: prints what is new.
     fn print(&mut self) -> Outcome;
+
+    /// Whether this was the last round, and it ends by itself.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Which way to go.
@@ -74,11 +79,14 @@ enum Input {
 }
 
 /// Looks until somebody says it is enough, and prints what is new each time.
-pub fn in_lines<V: View>(mut view: V) -> Outcome {
+pub fn in_lines<V: View>(view: &mut V) -> Outcome {
     let (tell, told) = channel();
     end_by_signals(tell)?;
     loop {
         view.print()?;
+        if view.is_over() {
+            return Ok(());
+        }
         if platform::reader_left() {
             return Err(Failure::ClosedPipe);
         }
@@ -89,13 +97,16 @@ pub fn in_lines<V: View>(mut view: V) -> Outcome {
 }
 
 /// Looks until somebody says it is enough, and redraws the screen each time.
-pub fn on_screen<V: View>(mut view: V) -> Outcome {
+pub fn on_screen<V: View>(view: &mut V) -> Outcome {
     let (tell, told) = channel();
     end_by_signals(tell.clone())?;
     let mut screen = Screen::enter()?;
     std::thread::spawn(move || watch_keys(&tell));
     loop {
         view.look()?;
+        if view.is_over() {
+            return Ok(());
+        }
         let next = Instant::now() + V::EVERY;
         loop {
             let size = Screen::size();

@@ -1,15 +1,18 @@
 //! The program `shmkit`: message servers, consumers and tools for named shared
 //! memory.
 //!
-//! Exit codes: 0 done, 1 what was asked for is not there or did not come in time,
-//! 2 anything else.
+//! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, or its
+//! other side died, 2 anything else.
 
 mod args;
 mod clean;
 mod companions;
 mod consume;
+mod consume_raw;
 mod content;
 mod demo;
+mod demo_consumer;
+mod demo_peers;
 mod doctor;
 mod dump;
 mod dump_watch;
@@ -23,12 +26,19 @@ mod live;
 mod object;
 mod open;
 mod output;
+mod pace;
 mod platform;
+mod printer;
+mod recv;
 mod screen;
+mod send;
 mod serve;
+mod serve_raw;
 mod show;
 mod signal;
+mod source;
 mod text;
+mod traffic;
 mod values;
 mod wait;
 mod write;
@@ -72,6 +82,24 @@ impl From<shmkit::Error> for Failure {
     }
 }
 
+impl From<shmkit::SendError> for Failure {
+    fn from(error: shmkit::SendError) -> Failure {
+        match error {
+            shmkit::SendError::System(error) => error.into(),
+            error => Failure::other(error),
+        }
+    }
+}
+
+impl From<shmkit::RecvError> for Failure {
+    fn from(error: shmkit::RecvError) -> Failure {
+        match error {
+            shmkit::RecvError::System(error) => error.into(),
+            error => Failure::other(error),
+        }
+    }
+}
+
 /// Only what is written to standard output fails this way.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
@@ -86,6 +114,8 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Consume(args) => consume::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Recv(args) => recv::run(&args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Dump(args) => dump::run(&args),
@@ -98,7 +128,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo => demo::run(),
-        Command::DemoConsumer { board, replies } => demo::consumer(&board, &replies),
+        Command::DemoConsumer { topic, nap_micros } => demo_consumer::run(&topic, nap_micros),
     };
     match outcome {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,

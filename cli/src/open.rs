@@ -2,7 +2,7 @@
 
 use crate::args::Dump;
 use crate::object::{self, Object};
-use crate::{Failure, output};
+use crate::{Failure, companions, output};
 use shmkit::{ErrorKind, Name, Section};
 use std::ops::Range;
 
@@ -16,6 +16,40 @@ pub fn section(name: &str) -> Result<Section, Failure> {
 pub fn any(name: &str) -> Result<Object, Failure> {
     Object::open(name).map_err(|error| explain(name, error))
 }
+
+/// Whether a section may belong to a queue or topic. The library knows for certain, and
+/// takes its time where one may be in the making: its first word comes last.
+pub fn may_hold_messages(section: &Section) -> shmkit::Result<bool> {
+    Ok(match first_word(section)? {
+        Some(MAGIC) => true,
+        Some([0, 0, 0, 0]) => {
+            section.len()?.next_multiple_of(PAGE) == HEADER.next_multiple_of(PAGE)
+        }
+        _ => false,
+    })
+}
+
+/// Whether a section looks like that of a queue or topic that is there.
+pub fn holds_messages(section: &Section) -> bool {
+    matches!(first_word(section), Ok(Some(MAGIC)))
+}
+
+/// What it begins with, where it is as large as that of a queue or topic.
+fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
+    let mut first = [0; 4];
+    if section.len()? < HEADER {
+        return Ok(None);
+    }
+    section.read_at(0, &mut first)?;
+    Ok(Some(first))
+}
+
+/// What the section of a queue or topic begins with.
+const MAGIC: [u8; 4] = *b"SHMK";
+/// The size of the section that has the name of a queue or topic.
+const HEADER: u64 = 4096 + 63 * 256;
+/// Some systems tell whole pages only.
+const PAGE: u64 = 4096;
 
 /// The bytes that are asked for, of a section of `size` bytes.
 pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
@@ -37,6 +71,12 @@ pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
 /// What to say when something could not be opened.
 pub fn explain(name: &str, error: shmkit::Error) -> Failure {
     let missing = error.kind() == ErrorKind::NotFound;
+    if missing && error.subject() != name && companions::whole_of(error.subject()).is_some() {
+        let name = output::name(name);
+        return Failure::Absent(format!(
+            "{name} was closed at this moment\n  start it again"
+        ));
+    }
     match (Failure::from(error), elsewhere(name)) {
         (Failure::Absent(why), Some((kind, other))) if missing => Failure::Absent(format!(
             "{why}\n  there is {kind} {}; is that the one?",

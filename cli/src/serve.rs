@@ -1,134 +1,169 @@
-//! `serve --raw`: the classic message server.
+//! `serve`: a message server, whose messages go to every consumer.
 
 use crate::args::Serve;
 use crate::ends::Ends;
-use crate::{Failure, Outcome, content, output};
+use crate::pace::Pace;
+use crate::source::{self, Ended, LOOK_EVERY, Line, Source};
+use crate::{Failure, Outcome, output, serve_raw};
 use serde_json::json;
-use shmkit::{Event, Mapping, Mutex, Name, ReadWrite, Reset, Section, SectionInfo};
-use std::sync::atomic::{Ordering, fence};
-
-/// What the classic recipe calls BUF_SIZE.
-const CLASSIC_SIZE: u64 = 256;
+use shmkit::{Delivery, Publisher, SendError};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 pub fn run(args: &Serve) -> Outcome {
-    debug_assert!(args.raw, "the only kind so far, and required");
-    let content = content(args)?;
-    let size = args.size.unwrap_or(match &args.file {
-        Some(_) => content.len() as u64,
-        None => CLASSIC_SIZE,
-    });
-    if content.len() as u64 > size {
-        let len = content.len();
-        return Err(Failure::Other(match &args.file {
-            Some(_) => format!(
-                "the file has more than the {size} bytes of the section\n  use a larger --size, or leave it out"
-            ),
-            None => format!(
-                "the text needs {len} bytes with its NUL, and the section has {size}\n  use --size {len} or more"
-            ),
-        }));
+    if args.raw {
+        return serve_raw::run(args);
     }
-    apart(args)?;
-    // Before the section exists, so that no signal finds it without a caretaker.
-    let ends = Ends::watch().map_err(Failure::Other)?;
-    // Before the section too: whoever finds that finds them.
-    let beside = Beside::create(args)?;
-    let section = Section::options()
-        .access(args.access.clone())
-        .create_new(&args.name, size)?;
-    if !content.is_empty() {
-        fill(&section.map_rw(..content.len() as u64)?, &content)?;
-        beside.event.as_ref().map_or(Ok(()), Event::set)?;
+    let source = Source::of(&args.messages);
+    if source.is_none() && args.rate.is_none() {
+        return Err(Failure::Other(
+            "there is nothing to serve\n  give a MESSAGE, or - to type them line by line, or --rate NUMBER for a test"
+                .to_string(),
+        ));
     }
-    let info = section.info()?;
-    // A server serves on when nobody reads what it prints.
-    output::announce(|| say(args, &info, &ends))?;
-    let reason = ends.wait(args.duration);
-    drop((section, beside));
+    // Before the topic exists, so that no signal finds it without a caretaker.
+    let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
+    let mut server = Server {
+        publisher: create(args)?,
+        ends,
+    };
+    let ended = match (args.rate, source) {
+        (Some(rate), _) => {
+            announce(args, &server)?;
+            server.stream(rate)?
+        }
+        (None, Some(Source::Given(messages))) => {
+            let ended = server.all(messages)?;
+            announce(args, &server)?;
+            ended
+        }
+        (None, _) => {
+            announce(args, &server)?;
+            server.lines()?
+        }
+    };
+    let Server { publisher, ends } = server;
+    let reason = ended.unwrap_or_else(|| ends.wait());
+    // Its consumers see that it closed.
+    drop(publisher);
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
 }
 
-/// All kinds share one namespace.
-fn apart(args: &Serve) -> Outcome {
-    let names = [Some(&args.name), args.event.as_ref(), args.mutex.as_ref()];
-    let names: Vec<Name> = names
-        .into_iter()
-        .flatten()
-        .map(|name| Name::new(name))
-        .collect::<shmkit::Result<_>>()?;
-    let same = |a: &Name, b: &Name| (a.scope(), a.base()) == (b.scope(), b.base());
-    for (n, name) in names.iter().enumerate() {
-        if names[..n].iter().any(|other| same(name, other)) {
+fn create(args: &Serve) -> shmkit::Result<Publisher> {
+    let mut options = Publisher::options().access(args.access.clone());
+    if let Some(capacity) = args.measures.capacity {
+        options = options.capacity(capacity);
+    }
+    if let Some(max) = args.measures.max_message {
+        options = options.max_message(max);
+    }
+    if args.lossless {
+        options = options.delivery(Delivery::Lossless);
+    }
+    options.create(&args.name)
+}
+
+struct Server {
+    publisher: Publisher,
+    ends: Ends,
+}
+
+impl Server {
+    fn all(&mut self, messages: &[String]) -> Result<Ended, Failure> {
+        let max = self.publisher.max_message();
+        if let Some(long) = messages.iter().find(|message| message.len() > max) {
+            let len = long.len();
             return Err(Failure::Other(format!(
-                "{} cannot be two things at once\n  give the event and the mutex names of their own",
-                output::name(name.as_str())
+                "a message has {}, and the longest message has {max}\n  use --max-message {len}",
+                output::bytes(len as u64)
             )));
         }
+        for message in messages {
+            match send(&mut self.publisher, &self.ends, message.as_bytes())? {
+                None => {}
+                ended => return Ok(ended),
+            }
+        }
+        Ok(None)
     }
-    Ok(())
-}
 
-/// The first word comes last: whoever looks meanwhile sees an empty text, and not
-/// half of one.
-fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
-    let first = content.len().min(8);
-    view.write(first, &content[first..])?;
-    // Release: the rest is there before the first word; pairs with whatever the
-    // reader does between the two.
-    fence(Ordering::Release);
-    view.write(0, &content[..first])
-}
-
-fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
-    match (&args.file, &args.text) {
-        (Some(file), _) => content::of_file(file, args.size),
-        (None, Some(text)) => content::of_text(text, args.encoding),
-        (None, None) => Ok(Vec::new()),
+    fn lines(&mut self) -> Result<Ended, Failure> {
+        let Server { publisher, ends } = self;
+        let max = publisher.max_message();
+        let ended = source::each_line(ends, max, |line| match line {
+            Line::Whole(message) => send(publisher, ends, &message),
+            Line::TooLong { number, len } => {
+                let what = source::too_long(number, len, max);
+                output::remark(&format!(
+                    "{what}; it is left out\n  use --max-message {len}"
+                ));
+                Ok(None)
+            }
+        })?;
+        if ended.is_none() {
+            output::remark(&format!("the input has ended; serving on {}", ends.how()));
+        }
+        Ok(ended)
     }
-}
 
-/// What stands beside the section.
-struct Beside {
-    event: Option<Event>,
-    /// Held, and not used.
-    _mutex: Option<Mutex>,
-}
-
-impl Beside {
-    fn create(args: &Serve) -> shmkit::Result<Beside> {
-        let reset = match args.manual_reset {
-            true => Reset::Manual,
-            false => Reset::Auto,
-        };
-        let events = Event::options().access(args.access.clone());
-        let mutexes = Mutex::options().access(args.access.clone());
-        let event = args.event.as_ref().map(|n| events.create_new(n, reset));
-        let mutex = args.mutex.as_ref().map(|n| mutexes.create_new(n));
-        Ok(Beside {
-            event: event.transpose()?,
-            _mutex: mutex.transpose()?,
-        })
-    }
-}
-
-fn say(args: &Serve, info: &SectionInfo, ends: &Ends) -> std::io::Result<()> {
-    if args.json {
-        return output::json(&json!({
-            "name": args.name,
-            "requested_len": info.requested_len,
-            "kernel_len": info.kernel_len,
-            "pid": std::process::id(),
-            "event": args.event,
-            "mutex": args.mutex,
-        }));
-    }
-    let len = output::bytes(info.requested_len.unwrap_or(info.kernel_len));
-    let mut line = format!("serving {}, {len}", output::name(&args.name));
-    for (what, name) in [("event", &args.event), ("mutex", &args.mutex)] {
-        if let Some(name) = name {
-            line += &format!(", {what} {}", output::name(name));
+    fn stream(&mut self, rate: f64) -> Result<Ended, Failure> {
+        let _keys = self.ends.keys();
+        let mut pace = Pace::new(rate, Instant::now());
+        loop {
+            for _ in 0..pace.due(Instant::now()) {
+                let message = format!("message {}", self.publisher.sent() + 1);
+                match send(&mut self.publisher, &self.ends, message.as_bytes())? {
+                    None => {}
+                    ended => return Ok(ended),
+                }
+            }
+            match self.ends.within(pace.pause(Instant::now())) {
+                None => {}
+                ended => return Ok(ended),
+            }
         }
     }
-    output::line(&format!("{line}, {}", ends.how(args.duration)))
+}
+
+/// Sends it; with --lossless slow consumers are waited for, for as long as nobody ends
+/// that.
+fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
+    loop {
+        match publisher.send_timeout(message, LOOK_EVERY) {
+            Ok(()) => return Ok(None),
+            Err(SendError::Timeout) => match ends.within(Duration::ZERO) {
+                None => {}
+                ended => return Ok(ended),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn announce(args: &Serve, server: &Server) -> Outcome {
+    let capacity = shmkit::segment_info(&args.name)?.capacity;
+    let publisher = &server.publisher;
+    let typed = args.messages == ["-"] && std::io::stdin().is_terminal();
+    // A server serves on when nobody reads what it prints.
+    output::announce(|| {
+        if args.json {
+            return output::json(&json!({
+                "name": args.name,
+                "pid": std::process::id(),
+                "capacity": capacity,
+                "max_message": publisher.max_message(),
+                "lossless": args.lossless,
+                "sent": publisher.sent(),
+            }));
+        }
+        let name = output::name(&args.name);
+        let capacity = output::bytes(capacity);
+        let how = match typed {
+            true => "each line you type, until Ctrl-D or Ctrl-C".to_string(),
+            false => server.ends.how(),
+        };
+        output::line(&format!("serving {name}, a topic of {capacity}, {how}"))
+    })?;
+    Ok(())
 }

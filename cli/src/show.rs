@@ -15,10 +15,10 @@ pub fn run(args: &Show) -> Outcome {
         let object = open::any(&args.name)?;
         return print(args, &Facts::of(&args.name, &object)?);
     }
-    let watch = Watch::new(args);
+    let mut watch = Watch::new(args);
     match std::io::stdout().is_terminal() && !args.json {
-        true => live::on_screen(watch),
-        false => live::in_lines(watch),
+        true => live::on_screen(&mut watch),
+        false => live::in_lines(&mut watch),
     }
 }
 
@@ -34,7 +34,8 @@ fn print(args: &Show, facts: &Facts) -> Outcome {
 struct Watch<'a> {
     args: &'a Show,
     was_there: bool,
-    lines: Vec<String>,
+    /// The last look at what is there.
+    facts: Option<Facts>,
     /// The first line on the screen, of how many, and how many fit.
     first: u64,
     all: u64,
@@ -48,7 +49,7 @@ impl Watch<'_> {
         Watch {
             args,
             was_there: false,
-            lines: Vec::new(),
+            facts: None,
             first: 0,
             all: 0,
             page: 0,
@@ -56,22 +57,27 @@ impl Watch<'_> {
         }
     }
 
-    /// Opens it, looks, and lets go; `None` where it is not there.
-    fn facts(&mut self) -> Result<Option<Facts>, Failure> {
+    /// Opens it, looks, and lets go.
+    fn look_again(&mut self) -> Outcome {
         let name = &self.args.name;
         let looked = Object::open(name).and_then(|object| Facts::of(name, &object));
+        let before = self.facts.take();
         match looked {
-            Ok(facts) => {
+            Ok(mut facts) => {
                 self.was_there = true;
-                Ok(Some(facts))
+                if let Some(before) = &before {
+                    facts.since(before);
+                }
+                self.facts = Some(facts);
+                Ok(())
             }
-            Err(error) if live::is_absence(&error) => Ok(None),
+            Err(error) if live::is_absence(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn lines_of(&self, facts: Option<&Facts>) -> Vec<String> {
-        match facts {
+    fn lines(&self) -> Vec<String> {
+        match &self.facts {
             Some(facts) => facts.lines(),
             None => vec![live::absence(&self.args.name, self.was_there)],
         }
@@ -82,16 +88,15 @@ impl View for Watch<'_> {
     const EVERY: Duration = Duration::from_secs(1);
 
     fn look(&mut self) -> Outcome {
-        let facts = self.facts()?;
-        self.lines = self.lines_of(facts.as_ref());
-        Ok(())
+        self.look_again()
     }
 
     fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
         // Under the values, where there is room for that.
         let indent = " ".repeat(if size.width < 40 { 1 } else { 11 });
         let options = textwrap::Options::new(size.width).subsequent_indent(&indent);
-        let lines = self.lines.iter().flat_map(|l| textwrap::wrap(l, &options));
+        let lines = self.lines();
+        let lines = lines.iter().flat_map(|l| textwrap::wrap(l, &options));
         let lines: Vec<Line> = lines.map(Line::plain).collect();
         self.all = lines.len() as u64;
         self.page = (size.height as u64).saturating_sub(1).max(1);
@@ -113,12 +118,10 @@ impl View for Watch<'_> {
     }
 
     fn print(&mut self) -> Outcome {
-        let facts = self.facts()?;
+        self.look_again()?;
         let absent = json!({ "name": self.args.name, "kind": null });
-        let json = facts.as_ref().map_or(absent, Facts::json);
-        let mut news = json.clone();
-        // Processes that cannot be looked into come and go all the time.
-        news["hidden"].take();
+        let json = self.facts.as_ref().map_or(absent, Facts::json);
+        let news = news(&json);
         if self.printed.as_ref() == Some(&news) {
             return Ok(());
         }
@@ -128,9 +131,28 @@ impl View for Watch<'_> {
             if self.printed.is_some() {
                 output::line("")?;
             }
-            output::line(&self.lines_of(facts.as_ref()).join("\n"))?;
+            output::line(&self.lines().join("\n"))?;
         }
         self.printed = Some(news);
         Ok(())
     }
+}
+
+/// Without what is no news: processes that cannot be looked into come and go all the
+/// time, and those that take part wait and work.
+fn news(json: &Value) -> Value {
+    let mut news = json.clone();
+    news["hidden"].take();
+    let Some(messages) = news.get_mut("messages") else {
+        return news;
+    };
+    messages["owner"]["waiting"].take();
+    for one in messages["participants"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        one["waiting"].take();
+    }
+    news
 }

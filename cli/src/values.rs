@@ -89,6 +89,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number of seconds, such as 20 or 0.5".to_string())
 }
 
+/// How many a second.
+pub fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e9)
+        .ok_or_else(|| "write how many a second, such as 1000 or 0.5".to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +141,14 @@ mod tests {
         assert_eq!((f32("-2.5"), f64("1e39")), (Ok(-2.5), Ok(1e39)));
         assert_eq!(f64("-inf"), Ok(f64::NEG_INFINITY));
         assert!(f32("1e39").is_err() && f64("1e309").is_err() && f64("").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_positive_and_finite() {
+        assert_eq!((rate("0.5"), rate("1e6")), (Ok(0.5), Ok(1e6)));
+        for wrong in ["0", "-1", "inf", "NaN", "x", ""] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn wrong_arguments_say_what_to_do() {
             &["serve", "--raw", &name, "--size", "4611686018427387904"],
             &["ask for less"],
         ),
-        (&["serve", &name, "text"], &["--raw"]),
+        (&["serve", &name, "text", "--size", "4K"], &["--raw"]),
         (&["serve", "--raw"], &["NAME"]),
         (&["consume", &name, "--wait", "soon"], &["seconds"]),
         (&["dump", &name, "--offset", "many"], &["4096"]),
@@ -266,12 +266,12 @@ fn the_demo_ends_by_itself_and_tells_its_story() {
     contains(
         &ended.out,
         &[
-            "consumer 1",
-            "consumer 2",
-            "Message from first process.",
-            "none torn, none missed",
+            "three consumers have joined",
             "was killed",
-            "The last holder has left",
+            "was started again; it begins with the newest",
+            "were told of the end, and left",
+            "a second",
+            "Nothing is left behind",
         ],
     );
 }

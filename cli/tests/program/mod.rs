@@ -59,7 +59,7 @@ fn text(bytes: Vec<u8>) -> String {
 pub struct Running {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: Option<BufReader<ChildStdout>>,
 }
 
 impl Running {
@@ -71,7 +71,7 @@ impl Running {
         let mut child = started(|| command.spawn());
         Running {
             input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().unwrap()),
+            output: child.stdout.take().map(BufReader::new),
             child,
         }
     }
@@ -94,13 +94,14 @@ impl Running {
     /// The next line of its output; empty where that has ended.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
+        let output = self.output.as_mut().unwrap();
+        output.read_line(&mut line).unwrap();
         line.trim_end().to_string()
     }
 
-    pub fn send(&mut self, text: &str) {
+    pub fn send(&mut self, text: impl AsRef<[u8]>) {
         let input = self.input.as_mut().unwrap();
-        input.write_all(text.as_bytes()).unwrap();
+        input.write_all(text.as_ref()).unwrap();
         input.flush().unwrap();
     }
 
@@ -118,10 +119,18 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Reads no more of its output, and waits until it has ended of that.
+    pub fn leave(mut self) -> Ended {
+        self.output = None;
+        self.finish()
+    }
+
     /// Waits until it has ended by itself.
     pub fn finish(mut self) -> Ended {
         let mut out = Vec::new();
-        self.output.read_to_end(&mut out).unwrap();
+        if let Some(output) = &mut self.output {
+            output.read_to_end(&mut out).unwrap();
+        }
         let mut err = Vec::new();
         self.child
             .stderr

@@ -1,0 +1,88 @@
+//! Messages, one on each line.
+
+use crate::output;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use std::io::{BufWriter, IsTerminal, Stdout, Write};
+
+/// Prints what comes. What is printed may be on its way until [`flush`](Printer::flush).
+#[derive(Debug)]
+pub struct Printer {
+    out: BufWriter<Stdout>,
+    json: bool,
+    terminal: bool,
+    /// How many more are wanted.
+    left: Option<u64>,
+}
+
+impl Printer {
+    pub fn new(json: bool, count: Option<u64>) -> Printer {
+        let out = std::io::stdout();
+        Printer {
+            terminal: out.is_terminal(),
+            out: BufWriter::new(out),
+            json,
+            left: count,
+        }
+    }
+
+    /// Whether all that was wanted came.
+    pub fn is_done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Bytes go to a file or pipe as they are, and to a terminal as text without control
+    /// characters, which would obey them.
+    pub fn message(&mut self, message: &[u8]) -> std::io::Result<()> {
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        if self.json {
+            return self.json_line(&as_json(message));
+        }
+        if self.terminal {
+            let text = output::foreign(&String::from_utf8_lossy(message));
+            self.out.write_all(text.as_bytes())?;
+        } else {
+            self.out.write_all(message)?;
+        }
+        self.out.write_all(b"\n")
+    }
+
+    /// Says how many messages did not come, beside the others.
+    pub fn missed(&mut self, missed: u64) -> std::io::Result<()> {
+        if self.json {
+            return self.json_line(&json!({ "missed": missed }));
+        }
+        self.flush()?;
+        output::remark(&match missed {
+            1 => "missed 1 message".to_string(),
+            n => format!("missed {n} messages"),
+        });
+        Ok(())
+    }
+
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+
+    fn json_line(&mut self, value: &Value) -> std::io::Result<()> {
+        writeln!(self.out, "{}", output::json_text(value))
+    }
+}
+
+fn as_json(message: &[u8]) -> Value {
+    match std::str::from_utf8(message) {
+        Ok(text) => json!({ "text": text }),
+        Err(_) => json!({ "hex": HEXLOWER.encode(message) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_hexadecimal() {
+        assert_eq!(as_json("é\n".as_bytes()), json!({ "text": "é\n" }));
+        assert_eq!(as_json(b"\xff\0"), json!({ "hex": "ff00" }));
+    }
+}

@@ -1,0 +1,252 @@
+//! What is known about a queue or topic at one moment, and since the look before.
+
+use crate::{open, output};
+use serde_json::{Value, json};
+use shmkit::{Participant, Pattern, Section, SegmentInfo};
+use std::time::Instant;
+
+/// A look at it, or why there was none.
+#[derive(Debug)]
+pub enum Traffic {
+    Seen(Box<Seen>),
+    Hidden(String),
+}
+
+#[derive(Debug)]
+pub struct Seen {
+    info: SegmentInfo,
+    at: Instant,
+    /// Messages a second since the look before: of the owner, and of each of the others.
+    rates: Option<(f64, Vec<Option<f64>>)>,
+}
+
+impl Traffic {
+    /// `None` where the section belongs to no queue or topic.
+    pub fn of(name: &str, section: &Section) -> Option<Traffic> {
+        if !open::holds_messages(section) {
+            return None;
+        }
+        Some(match shmkit::segment_info(name) {
+            Ok(info) => Traffic::Seen(Box::new(Seen {
+                info,
+                at: Instant::now(),
+                rates: None,
+            })),
+            Err(error) => Traffic::Hidden(error.meaning().to_string()),
+        })
+    }
+
+    /// Works out the rates.
+    pub fn since(&mut self, before: &Traffic) {
+        let (Traffic::Seen(now), Traffic::Seen(before)) = (self, before) else {
+            return;
+        };
+        if now.info.owner_identity == before.info.owner_identity {
+            now.rates = Some(now.rates_since(before));
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        match self {
+            Traffic::Seen(seen) => seen.json(),
+            Traffic::Hidden(why) => json!({ "error": why }),
+        }
+    }
+
+    /// Titles, and what there is to say; no title where it is that of the row above.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Traffic::Seen(seen) => seen.rows(),
+            Traffic::Hidden(why) => vec![("messages", why.clone())],
+        }
+    }
+}
+
+impl Seen {
+    fn rates_since(&self, before: &Seen) -> (f64, Vec<Option<f64>>) {
+        let time = (self.at - before.at).as_secs_f64().max(1e-9);
+        let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / time;
+        let counted = |one: &Participant| self.counted(one);
+        let owner = rate(self.owned(&self.info), self.owned(&before.info));
+        let (new, old) = (all(&self.info.others), all(&before.info.others));
+        let others = new.iter().enumerate().map(|(n, one)| {
+            // A process may take part more than once.
+            let nth = new[..n].iter().filter(|other| other.pid == one.pid).count();
+            let same = old.iter().filter(|other| other.pid == one.pid).nth(nth)?;
+            Some(rate(counted(one), counted(same)))
+        });
+        (owner, others.collect())
+    }
+
+    /// What the owner sends or receives.
+    fn owned(&self, info: &SegmentInfo) -> u64 {
+        match self.info.pattern {
+            Pattern::Topic => info.owner.sent,
+            Pattern::Queue => info.owner.received,
+        }
+    }
+
+    /// What another one receives or sends.
+    fn counted(&self, one: &Participant) -> u64 {
+        match self.info.pattern {
+            Pattern::Topic => one.received,
+            Pattern::Queue => one.sent,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let info = &self.info;
+        let (major, minor) = info.version;
+        let is_queue = info.pattern == Pattern::Queue;
+        let mut owner = person(&info.owner);
+        owner[if is_queue { "received" } else { "sent" }] = self.owned(info).into();
+        let mut json = json!({
+            "pattern": if is_queue { "queue" } else { "topic" },
+            "format": format!("{major}.{minor}"),
+            "capacity": info.capacity,
+            "max_message": info.max_message,
+            "lossless": info.lossless,
+            "closed": info.closed,
+        });
+        let others = info.others.as_ref().map(|others| {
+            let others = others.iter().map(|one| {
+                let mut json = person(one);
+                json["received"] = one.received.into();
+                if is_queue {
+                    json["sent"] = one.sent.into();
+                } else {
+                    json["missed"] = one.missed.into();
+                }
+                json["behind"] = one.behind.into();
+                json
+            });
+            others.collect::<Vec<Value>>()
+        });
+        json["participants"] = others.into();
+        if is_queue {
+            json["senders"] = info.lanes.into();
+        }
+        if let Some((rate, rates)) = &self.rates {
+            owner["rate"] = rate.round().into();
+            for (n, rate) in rates.iter().enumerate() {
+                json["participants"][n]["rate"] = rate.map(f64::round).into();
+            }
+        }
+        json["owner"] = owner;
+        json
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let info = &self.info;
+        let (major, minor) = info.version;
+        let (what, owner, verb, other) = match (info.pattern, info.lossless) {
+            (Pattern::Queue, _) => (
+                "a queue: nothing is lost",
+                "receiver",
+                "received",
+                "senders",
+            ),
+            (Pattern::Topic, true) => (
+                "a topic: its server waits for slow consumers",
+                "server",
+                "sent",
+                "consumers",
+            ),
+            (Pattern::Topic, false) => (
+                "a topic: slow consumers miss messages, and are told",
+                "server",
+                "sent",
+                "consumers",
+            ),
+        };
+        let capacity = output::bytes(info.capacity);
+        let room = match info.pattern {
+            Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
+            Pattern::Topic => capacity,
+        };
+        let longest = info.max_message;
+        let rate = self.rates.as_ref().map(|(rate, _)| *rate);
+        let state = if info.closed { ", has closed" } else { "" };
+        let mut rows = vec![
+            ("messages", format!("{what} (format {major}.{minor})")),
+            (
+                "capacity",
+                format!("{room}, {longest} bytes the longest message"),
+            ),
+            (
+                owner,
+                format!(
+                    "{}{state}, {verb} {}{}",
+                    self.owner(),
+                    self.owned(info),
+                    per_second(rate)
+                ),
+            ),
+        ];
+        let first = rows.len();
+        for (n, one) in all(&info.others).iter().enumerate() {
+            let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
+            let title = if rows.len() == first { other } else { "" };
+            rows.push((title, self.row(one, rate)));
+        }
+        if rows.len() == first {
+            let none = info.others.as_ref().map(|_| "none");
+            rows.push((
+                other,
+                none.unwrap_or("this account may not look").to_string(),
+            ));
+        }
+        rows
+    }
+
+    fn row(&self, one: &Participant, rate: Option<f64>) -> String {
+        let rate = per_second(rate);
+        match self.info.pattern {
+            Pattern::Topic => {
+                let (who, received) = (who(one, "waiting", "busy"), one.received);
+                let (behind, missed) = (one.behind, one.missed);
+                format!("{who}, received {received}{rate}, {behind} behind, missed {missed}")
+            }
+            Pattern::Queue => {
+                let (who, sent) = (who(one, "waiting for room", ""), one.sent);
+                format!(
+                    "{who}, sent {sent}{rate}, of them {} to be received",
+                    one.behind
+                )
+            }
+        }
+    }
+
+    fn owner(&self) -> String {
+        match self.info.pattern {
+            Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
+            Pattern::Queue => who(&self.info.owner, "waiting", "busy"),
+        }
+    }
+}
+
+fn all(others: &Option<Vec<Participant>>) -> &[Participant] {
+    others.as_deref().unwrap_or_default()
+}
+
+fn person(one: &Participant) -> Value {
+    json!({ "pid": one.pid, "alive": one.alive, "waiting": one.asleep })
+}
+
+/// A process, whether it is alive, and what it does while it waits or does not.
+fn who(one: &Participant, waiting: &str, busy: &str) -> String {
+    let doing = if one.asleep { waiting } else { busy };
+    let state = match one.alive {
+        Some(false) => ", dead",
+        Some(true) if doing.is_empty() => ", alive",
+        Some(true) => ", alive, ",
+        None if doing.is_empty() => "",
+        None => ", ",
+    };
+    let doing = if one.alive == Some(false) { "" } else { doing };
+    format!("process {}{state}{doing}", one.pid)
+}
+
+fn per_second(rate: Option<f64>) -> String {
+    rate.map_or(String::new(), |rate| format!(" ({rate:.0}/s)"))
+}
