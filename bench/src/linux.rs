@@ -1,14 +1,19 @@
 //! The system calls that shmkit makes on Linux, made directly and believed.
 
+use crate::pair::Pair;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fchmod, flock, fstat,
-    ftruncate, linkat, open, statat, unlink,
+    AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, fchmod, flock,
+    fstat, ftruncate, linkat, mknodat, open, statat, unlink,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::thread::futex;
+use rustix::thread::{CpuSet, futex, sched_setaffinity};
+use shmkit::{Mapping, ReadWrite, Section};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a program without a lifetime rule does.
@@ -135,5 +140,78 @@ impl Peer {
 
     pub fn wait(&self) {
         poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None).unwrap();
+    }
+}
+
+/// This thread runs on that processor.
+pub fn pin(processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set).unwrap();
+}
+
+/// A bare wake of another process: a futex in shared memory.
+pub struct Bell(Mapping<ReadWrite>);
+
+impl Bell {
+    pub fn new(pair: &Pair) -> Bell {
+        let name = pair.name("bell");
+        let (section, _) = Section::open_or_create(name.as_str(), SIZE as u64).unwrap();
+        pair.meet();
+        Bell(section.map_rw(..).unwrap())
+    }
+
+    pub fn ring(&self) {
+        let word = self.0.atomic_u32(0).unwrap();
+        word.store(1, Ordering::Release);
+        futex::wake(word, futex::Flags::empty(), 1).unwrap();
+    }
+
+    pub fn wait(&self) {
+        let word = self.0.atomic_u32(0).unwrap();
+        // Pairs with the store of `ring`.
+        while word.swap(0, Ordering::Acquire) == 0 {
+            // An error is EAGAIN: it was rung meanwhile.
+            let _ = futex::wait(word, futex::Flags::empty(), 0, None);
+        }
+    }
+}
+
+/// What the system calls a pipe.
+pub const PIPE: &str = "pipe";
+
+fn path(pair: &Pair, tag: &str) -> [PathBuf; 2] {
+    let file = |name: String| std::env::temp_dir().join(name.replace('\\', "."));
+    pair.names(tag).map(file)
+}
+
+/// A pipe in each direction: the end to read, and the end to write.
+pub fn pipe(pair: &Pair) -> (File, File) {
+    let [mine, theirs] = path(pair, "pipe");
+    mknodat(CWD, &mine, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    pair.meet();
+    // To open one is to wait for who opens its other end.
+    let ends = if pair.is_here() {
+        let reader = File::open(&mine).unwrap();
+        (reader, File::options().write(true).open(&theirs).unwrap())
+    } else {
+        let writer = File::options().write(true).open(&theirs).unwrap();
+        (File::open(&mine).unwrap(), writer)
+    };
+    unlink(&mine).unwrap();
+    ends
+}
+
+pub fn socket(pair: &Pair) -> UnixStream {
+    let [mine, theirs] = path(pair, "socket");
+    if pair.is_here() {
+        let listener = UnixListener::bind(&mine).unwrap();
+        pair.meet();
+        let socket = listener.accept().unwrap().0;
+        unlink(&mine).unwrap();
+        socket
+    } else {
+        pair.meet();
+        UnixStream::connect(&theirs).unwrap()
     }
 }

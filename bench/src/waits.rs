@@ -18,13 +18,25 @@ const DEATHS: usize = 50;
 /// So that a waiter sleeps when its peer is killed.
 const SETTLE: Duration = Duration::from_millis(10);
 
+/// A death may wake a waiter this much later than who waits for nothing else.
+const DEATH_LIMIT: f64 = 10.0;
+
+/// Says whether a death is told in time.
+pub fn run(name: &str) -> bool {
+    let (ours, bare) = round_trip(name);
+    report("two threads wake each other", ours, bare);
+    let (ours, bare) = death(name);
+    report("a death wakes a waiter", ours, bare);
+    ours / bare <= DEATH_LIMIT
+}
+
 /// The role of the child.
 pub fn idle() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
 /// Two threads wake each other in turn; microseconds for one round trip.
-pub fn round_trip(name: &str) -> (f64, f64) {
+fn round_trip(name: &str) -> (f64, f64) {
     let names = [0, 1].map(|n| format!("{name}-event{n}"));
     let events = names.map(|name| Event::create_new(name.as_str(), Reset::Auto).unwrap());
     let signals = [0, 1].map(|n| Signal::new(&format!("{name}-signal{n}")));
@@ -72,7 +84,7 @@ fn trips(
 
 /// Microseconds from the kill of a process to the wake of who waits for an event or
 /// its death, and of who waits for its death and nothing else.
-pub fn death(name: &str) -> (f64, f64) {
+fn death(name: &str) -> (f64, f64) {
     let event = Event::create_new(format!("{name}-never").as_str(), Reset::Auto).unwrap();
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..DEATHS {
@@ -111,4 +123,11 @@ fn kill<W: FnOnce() + Send>(watch: impl FnOnce(&Child) -> W) -> f64 {
     });
     child.wait().unwrap();
     latency.as_secs_f64() * 1e6
+}
+
+fn report(what: &str, ours: f64, bare: f64) {
+    println!("{what}");
+    println!("  shmkit                     {ours:8.2} µs");
+    println!("  a bare wait                {bare:8.2} µs");
+    println!("  ratio                      {:8.2}", ours / bare);
 }

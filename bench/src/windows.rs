@@ -1,20 +1,26 @@
 //! The system calls that shmkit makes on Windows, made directly and believed.
 
+use crate::pair::Pair;
 use std::ffi::c_void;
+use std::fs::File;
 use std::mem::transmute;
+use std::os::windows::io::FromRawHandle;
 use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
 };
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::Storage::FileSystem::PIPE_ACCESS_DUPLEX;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MapViewOfFile, OpenFileMappingW,
     PAGE_READWRITE, SECTION_QUERY, UnmapViewOfFile,
 };
+use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, CreateNamedPipeW, PIPE_WAIT};
 use windows_sys::Win32::System::Threading::{
-    CreateEventW, INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, SetEvent, WaitForSingleObject,
+    CreateEventW, GetCurrentThread, INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, SetEvent,
+    SetThreadAffinityMask, WaitForMultipleObjects, WaitForSingleObject,
 };
 
 /// What a program that sets no access list does.
@@ -180,4 +186,78 @@ impl Peer {
             0
         );
     }
+}
+
+/// This thread runs on that processor.
+pub fn pin(processor: usize) {
+    // SAFETY: the pseudo-handle of this thread, and a number.
+    assert_ne!(
+        unsafe { SetThreadAffinityMask(GetCurrentThread(), 1 << processor) },
+        0
+    );
+}
+
+/// A bare wake of another process: a named event, waited for along with the process.
+pub struct Bell {
+    event: Signal,
+    peer: Peer,
+}
+
+impl Bell {
+    pub fn new(pair: &Pair) -> Bell {
+        Bell {
+            event: Signal::new(&pair.name("bell")),
+            peer: Peer::new(pair.peer()),
+        }
+    }
+
+    pub fn ring(&self) {
+        self.event.set();
+    }
+
+    pub fn wait(&self) {
+        let both = [self.event.0, self.peer.0].map(|handle| handle as HANDLE);
+        // SAFETY: two live handles.
+        assert_eq!(
+            unsafe { WaitForMultipleObjects(2, both.as_ptr(), 0, INFINITE) },
+            0
+        );
+    }
+}
+
+/// What the system calls a pipe.
+pub const PIPE: &str = "named pipe";
+
+const BUFFER: u32 = 64 << 10;
+
+/// A named pipe, of bytes: to read, and to write.
+pub fn pipe(pair: &Pair) -> (File, File) {
+    let [mine, theirs] = pair
+        .names("pipe")
+        .map(|name| format!(r"\\.\pipe\{}", name.replace('\\', ".")));
+    let pipe = if pair.is_here() {
+        // SAFETY: a NUL-terminated name; the handle is new, and the file's alone.
+        unsafe {
+            let handle = CreateNamedPipeW(
+                wide(&mine).as_ptr(),
+                PIPE_ACCESS_DUPLEX,
+                PIPE_WAIT,
+                1,
+                BUFFER,
+                BUFFER,
+                0,
+                null(),
+            );
+            assert_ne!(handle, INVALID_HANDLE_VALUE);
+            pair.meet();
+            // It may be connected already, which is said as an error.
+            ConnectNamedPipe(handle, null_mut());
+            File::from_raw_handle(handle)
+        }
+    } else {
+        pair.meet();
+        let both = File::options().read(true).write(true).open(theirs);
+        both.unwrap()
+    };
+    (pipe.try_clone().unwrap(), pipe)
 }

@@ -1,0 +1,252 @@
+//! What the machine can do: a line that goes to and fro, and bare rings.
+
+use crate::clock::{self, Samples};
+use crate::direct;
+use crate::link::{Inbox, Outbox};
+use crate::pair::Pair;
+use crate::traffic::burst;
+use shmkit::{Mapping, ReadWrite, Section};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// One line to and fro, timed as messages are.
+pub fn ping_pong(pair: &Pair, time: Duration) -> Samples {
+    let ball = pair.ball();
+    let mut samples = Samples::new();
+    pair.meet();
+    let mut last = clock::now();
+    let end = last + clock::ticks(time);
+    let mut number = 1;
+    while last < end {
+        // Pairs with the load there, and its store with ours.
+        ball.store(number, Ordering::Release);
+        while ball.load(Ordering::Acquire) == number {}
+        let now = clock::now();
+        samples.push(now - last);
+        last = now;
+        number += 2;
+    }
+    ball.store(0, Ordering::Release);
+    pair.meet();
+    samples
+}
+
+pub fn pong(pair: &Pair) {
+    let ball = pair.ball();
+    ball.store(0, Ordering::Relaxed);
+    pair.meet();
+    let mut last = 0;
+    loop {
+        let number = ball.load(Ordering::Acquire);
+        if number == last {
+            continue;
+        }
+        if number == 0 {
+            break;
+        }
+        last = number + 1;
+        ball.store(last, Ordering::Release);
+    }
+    pair.meet();
+}
+
+/// How a ring's messages are put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    Plain,
+    /// Past the caches.
+    NonTemporal,
+}
+
+/// Slots and two indices, with nothing that a bare ring does not need.
+pub struct Ring {
+    memory: Mapping<ReadWrite>,
+    slots: u64,
+    size: usize,
+    /// After how many messages an index is shown.
+    every: u64,
+    stores: Stores,
+    position: u64,
+    shown: u64,
+    /// The other index, as last seen.
+    seen: u64,
+}
+
+const SENT: usize = 0;
+const FREED: usize = 256;
+const SLOTS: usize = 4096;
+
+impl Ring {
+    /// Here it is written, there read.
+    pub fn new(pair: &Pair, tag: &str, slots: u64, size: usize, every: u64) -> Ring {
+        let name = pair.name(tag);
+        let len = SLOTS as u64 + slots * size as u64;
+        let section = if pair.is_here() {
+            let made = Section::create_new(name.as_str(), len).unwrap();
+            pair.meet();
+            made
+        } else {
+            pair.meet();
+            Section::open_rw(name.as_str()).unwrap()
+        };
+        let memory = section.map_rw(..).unwrap();
+        memory.prefault().unwrap();
+        pair.meet();
+        Ring {
+            memory,
+            slots,
+            size,
+            every,
+            stores: Stores::Plain,
+            position: 0,
+            shown: 0,
+            seen: 0,
+        }
+    }
+
+    pub fn stores(&mut self, stores: Stores) -> &mut Ring {
+        self.stores = stores;
+        self
+    }
+
+    fn index(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: in the mapping, which lives as long, and aligned.
+        unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().add(at).cast()) }
+    }
+
+    fn slot(&self) -> *mut u8 {
+        let slot = (self.position & (self.slots - 1)) as usize;
+        self.memory
+            .as_mut_ptr()
+            .wrapping_add(SLOTS + slot * self.size)
+    }
+
+    fn show(&mut self, at: usize) {
+        self.shown = self.position;
+        // Pairs with the other end's load.
+        self.index(at).store(self.position, Ordering::Release);
+    }
+}
+
+impl Outbox for Ring {
+    #[inline(always)]
+    fn send(&mut self, message: &[u8]) {
+        if self.position == self.seen + self.slots {
+            self.show(SENT);
+            while self.position == self.seen + self.slots {
+                // Pairs with the reader's `show`.
+                self.seen = self.index(FREED).load(Ordering::Acquire);
+            }
+        }
+        // SAFETY: the slot is as long as the messages, and the reader has left it.
+        unsafe {
+            match self.stores {
+                Stores::Plain => self.slot().copy_from(message.as_ptr(), message.len()),
+                Stores::NonTemporal => copy_past_caches(message, self.slot()),
+            }
+        }
+        self.position += 1;
+        if self.position - self.shown >= self.every {
+            self.show(SENT);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.show(SENT);
+    }
+}
+
+impl Inbox for Ring {
+    #[inline(always)]
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        if self.position == self.seen {
+            if self.shown != self.position {
+                self.show(FREED);
+            }
+            while self.position == self.seen {
+                // Pairs with the writer's `show`.
+                self.seen = self.index(SENT).load(Ordering::Acquire);
+            }
+        }
+        // SAFETY: the writer has left it, and comes back when it is shown free.
+        let done = look(unsafe { std::slice::from_raw_parts(self.slot(), self.size) });
+        self.position += 1;
+        if self.position - self.shown >= self.every {
+            self.show(FREED);
+        }
+        done
+    }
+}
+
+/// # Safety
+///
+/// `to` is aligned to 16 and has room for the message, whose length is a multiple of that.
+#[cfg(target_arch = "x86_64")]
+unsafe fn copy_past_caches(message: &[u8], to: *mut u8) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+    for at in (0..message.len()).step_by(16) {
+        // SAFETY: inside the message and its place.
+        unsafe {
+            let from: *const __m128i = message.as_ptr().add(at).cast();
+            _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from));
+        }
+    }
+    // SAFETY: every processor of this kind has it.
+    unsafe { _mm_sfence() };
+}
+
+/// # Safety
+///
+/// As above.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn copy_past_caches(message: &[u8], to: *mut u8) {
+    // SAFETY: as the caller says. There is no such store here that all compilers have.
+    unsafe { to.copy_from(message.as_ptr(), message.len()) };
+}
+
+/// Lines of 64 bytes between two threads on the same two processors, sixteen at a time and
+/// taken as they come; messages in a microsecond. The peer process has to rest meanwhile.
+pub fn rtrb(time: Duration) -> f64 {
+    const CHUNK: usize = 16;
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<[u64; 8]>::new(4096);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            direct::pin(1);
+            let (mut start, mut number) = (None, 0);
+            loop {
+                let Ok(chunk) = consumer.read_chunk(consumer.slots()) else {
+                    continue;
+                };
+                for item in chunk {
+                    if item[0] == u64::MAX {
+                        let start = start.unwrap();
+                        return number as f64 / clock::ns(clock::now() - start) * 1e3;
+                    }
+                    start.get_or_insert_with(clock::now);
+                    assert_eq!(item[0] + item[7], 2 * number);
+                    number += 1;
+                }
+            }
+        });
+        let end = clock::now() + clock::ticks(time);
+        let mut made = [[0; 8]; burst(64)];
+        let mut number = 0;
+        while clock::now() < end {
+            for message in &mut made {
+                (message[0], message[7]) = (number, number);
+                number += 1;
+            }
+            // In memory, as messages that are sent are.
+            for some in std::hint::black_box(&made).as_chunks::<CHUNK>().0 {
+                let chunk = loop {
+                    if let Ok(chunk) = producer.write_chunk_uninit(CHUNK) {
+                        break chunk;
+                    }
+                };
+                chunk.fill_from_iter(some.iter().copied());
+            }
+        }
+        while producer.push([u64::MAX; 8]).is_err() {}
+        reader.join().unwrap()
+    })
+}

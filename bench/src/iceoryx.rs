@@ -1,0 +1,60 @@
+//! iceoryx2's publish-subscribe, polled.
+
+use crate::link::{Inbox, Outbox};
+use crate::pair::Pair;
+use crate::peers::SIZE;
+use iceoryx2::port::publisher::Publisher;
+use iceoryx2::port::subscriber::Subscriber;
+use iceoryx2::prelude::*;
+
+type Message = [u8; SIZE];
+
+pub struct In {
+    subscriber: Subscriber<ipc::Service, Message, ()>,
+    _node: Node<ipc::Service>,
+}
+
+pub struct Out(Publisher<ipc::Service, Message, ()>);
+
+/// A service in each direction that loses nothing.
+pub fn ports(pair: &Pair) -> (In, Out) {
+    set_log_level(LogLevel::Fatal);
+    let node = NodeBuilder::new().create::<ipc::Service>().unwrap();
+    let services = pair.names("service").map(|name| {
+        let name = ServiceName::new(&name).unwrap();
+        let service = node.service_builder(&name).publish_subscribe::<Message>();
+        let service = service
+            .enable_safe_overflow(false)
+            .subscriber_max_buffer_size(64);
+        service.open_or_create().unwrap()
+    });
+    let publisher = services[0]
+        .publisher_builder()
+        .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
+    let publisher = publisher.create().unwrap();
+    let subscriber = services[1].subscriber_builder().create().unwrap();
+    pair.meet();
+    let inbox = In {
+        subscriber,
+        _node: node,
+    };
+    (inbox, Out(publisher))
+}
+
+impl Inbox for In {
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        loop {
+            if let Some(sample) = self.subscriber.receive().unwrap() {
+                return look(sample.payload());
+            }
+        }
+    }
+}
+
+impl Outbox for Out {
+    fn send(&mut self, message: &[u8]) {
+        let sample = self.0.loan_uninit().unwrap();
+        let sample = sample.write_payload(message.try_into().unwrap());
+        sample.send().unwrap();
+    }
+}

@@ -1,0 +1,195 @@
+//! Two processes on two processors, and the raw section by which they keep in step.
+
+use crate::{clock, direct};
+use shmkit::{Event, Mapping, ProcessIdentity, ReadWrite, Reset, Section};
+use std::cell::Cell;
+use std::process::{Child, Command, Stdio, exit};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// The first argument of the second process; the scenario, the name and the number of the
+/// first process follow.
+pub const THERE: &str = "--there";
+
+/// One scenario takes seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+const SIZE: u64 = 4096;
+
+// Each on lines of its own.
+const STEPS: [usize; 2] = [0, 256];
+const BALL: usize = 512;
+const AGAIN: usize = 768;
+const TOLD: usize = 1024;
+const REPLY: usize = 1280;
+
+/// What one of the two has.
+pub struct Pair {
+    name: String,
+    /// 0 here, 1 there; also the processor.
+    side: usize,
+    peer: u32,
+    step: Cell<u64>,
+    control: Mapping<ReadWrite>,
+    rise: Event,
+    child: Option<Child>,
+    _alive: Option<Sender<()>>,
+}
+
+impl Pair {
+    /// Starts the other one.
+    pub fn start(base: &str, scenario: &str) -> Pair {
+        let name = format!("{base}-{scenario}");
+        let section = Section::create_new(name.as_str(), SIZE).unwrap();
+        let rise = Event::create_new(format!("{name}-rise").as_str(), Reset::Auto).unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([THERE, scenario, base, &std::process::id().to_string()])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let alive = watch(scenario);
+        clock::calibrate();
+        direct::pin(0);
+        let pair = Pair {
+            name,
+            side: 0,
+            peer: child.id(),
+            step: Cell::new(0),
+            control: section.map_rw(..).unwrap(),
+            rise,
+            child: Some(child),
+            _alive: Some(alive),
+        };
+        pair.meet();
+        pair
+    }
+
+    /// The other one's, from its arguments.
+    pub fn join(scenario: &str, base: &str, peer: &str) -> Pair {
+        let peer = peer.parse().unwrap();
+        let name = format!("{base}-{scenario}");
+        let section = Section::open_rw(name.as_str()).unwrap();
+        let rise = Event::open(format!("{name}-rise").as_str()).unwrap();
+        let first = ProcessIdentity::of(peer).unwrap().watch().unwrap();
+        std::thread::spawn(move || {
+            first.wait().unwrap();
+            exit(3);
+        });
+        clock::calibrate();
+        direct::pin(1);
+        let pair = Pair {
+            name,
+            side: 1,
+            peer,
+            step: Cell::new(0),
+            control: section.map_rw(..).unwrap(),
+            rise,
+            child: None,
+            _alive: None,
+        };
+        pair.meet();
+        pair
+    }
+
+    pub fn is_here(&self) -> bool {
+        self.side == 0
+    }
+
+    /// The process of the other one.
+    #[cfg_attr(
+        target_os = "linux",
+        expect(dead_code, reason = "a futex waits for no process")
+    )]
+    pub fn peer(&self) -> u32 {
+        self.peer
+    }
+
+    /// A name that is ours, and the peer's by the same tag.
+    pub fn names(&self, tag: &str) -> [String; 2] {
+        [self.side, 1 - self.side].map(|side| format!("{}-{tag}-{side}", self.name))
+    }
+
+    /// A name that both have.
+    pub fn name(&self, tag: &str) -> String {
+        format!("{}-{tag}", self.name)
+    }
+
+    /// Both are here when it returns.
+    pub fn meet(&self) {
+        let step = self.step.get() + 1;
+        self.step.set(step);
+        // Pairs with the load below.
+        self.word(STEPS[self.side]).store(step, Ordering::Release);
+        let other = self.word(STEPS[1 - self.side]);
+        while other.load(Ordering::Acquire) < step {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Leaves the processor to others until the peer lets us `rise`.
+    pub fn rest(&self) {
+        self.rise.wait().unwrap();
+    }
+
+    pub fn rise(&self) {
+        self.rise.set().unwrap();
+    }
+
+    /// Whether there is another repetition, as the first one says.
+    pub fn again(&self, more: bool) -> bool {
+        if self.is_here() {
+            self.word(AGAIN).store(u64::from(more), Ordering::Relaxed);
+        }
+        self.meet();
+        let more = self.word(AGAIN).load(Ordering::Relaxed) != 0;
+        self.meet();
+        more
+    }
+
+    /// A number for the other one.
+    pub fn tell(&self, number: f64) {
+        self.word(TOLD).store(number.to_bits(), Ordering::Relaxed);
+        self.meet();
+    }
+
+    pub fn told(&self) -> f64 {
+        self.meet();
+        f64::from_bits(self.word(TOLD).load(Ordering::Relaxed))
+    }
+
+    /// A line that goes to and fro.
+    pub fn ball(&self) -> &AtomicU64 {
+        self.word(BALL)
+    }
+
+    /// A word that the other one spins for.
+    pub fn reply(&self) -> &AtomicU64 {
+        self.word(REPLY)
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        self.control.atomic_u64(at).unwrap()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let ended = child.wait().unwrap();
+            assert!(ended.success(), "the second process: {ended}");
+        }
+    }
+}
+
+/// Nothing hangs for ever: the end of this process is that of the other.
+fn watch(scenario: &str) -> Sender<()> {
+    let (alive, watched) = channel();
+    let scenario = scenario.to_owned();
+    std::thread::spawn(move || {
+        if watched.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{scenario} hangs");
+            exit(3);
+        }
+    });
+    alive
+}
