@@ -255,7 +255,8 @@ pub fn others(name: &str) -> Vec<Participant> {
     info.others.expect("whoever made it may look")
 }
 
-/// Waits until somebody of that process waits there.
+/// Waits until somebody of that process waits there, and has for a while: whoever has just
+/// begun to looks again by itself.
 pub fn until_asleep(name: &str, pid: u32) {
     eventually("it waits", || {
         let info = shmkit::segment_info(name).unwrap();
@@ -263,6 +264,7 @@ pub fn until_asleep(name: &str, pid: u32) {
         all.push(info.owner);
         all.iter().any(|who| who.pid == pid && who.asleep)
     });
+    std::thread::sleep(3 * MOMENT);
 }
 
 fn orders(mut each: impl FnMut(&str, u64)) {

@@ -508,7 +508,13 @@ fn a_waiting_receiver_is_woken_by_whatever_comes() {
         });
         assert_eq!(whole(&came.unwrap(), 200), (1, n));
     }
+    // Its process lives on.
+    let second = Sender::open(&*name).unwrap();
+    assert!(child.finish().success());
     drop(sender);
+    let came = awaited(&mut receiver, || drop(second));
+    assert_eq!(came.unwrap_err(), "Disconnected(Closed)");
+    let child = self::child(&mut test, "sender", &[&name, "1"]);
     let came = awaited(&mut receiver, || child.kill());
     assert_eq!(came.unwrap_err(), "Disconnected(Died)");
     let child = self::child(&mut test, "sender", &[&name, "1"]);
