@@ -199,6 +199,7 @@ fn what_is_missed_is_counted_to_the_message() {
         let [received, missed] = [received, missed].map(|n| n.parse().unwrap());
         check(Seen { received, missed });
         assert_eq!(end, "Disconnected(Closed)");
+        assert!(process.finish().success());
     }
 }
 
