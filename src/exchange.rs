@@ -73,8 +73,8 @@ pub enum RecvError {
     Empty,
     /// None came in all the time.
     Timeout,
-    /// So many messages were overwritten before they were read. The next call goes on
-    /// behind them.
+    /// So many messages were not received: they were overwritten, or left out with those to
+    /// go on at a safe distance. The next call goes on behind them.
     Lagged(u64),
     /// Everything that was sent was received, and nobody is left who would send more.
     Disconnected(Departure),

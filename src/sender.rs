@@ -294,9 +294,8 @@ impl fmt::Debug for Sender {
 
 /// Messages that are sent together; see [`Sender::batch`].
 ///
-/// Until [`flush`](Batch::flush) or the end of the batch nothing of it is sent, and a
-/// crash loses all of it. It is also sent every 16 messages, and before anything that
-/// waits.
+/// What is added is sent by [`flush`](Batch::flush), at the end of the batch, every 16
+/// messages, and before anything that waits; until then a crash loses it.
 #[derive(Debug)]
 pub struct Batch<'a> {
     sender: &'a mut Sender,
