@@ -9,7 +9,7 @@ use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
-use crate::roster::{Roster, is_dead, watch};
+use crate::roster::{Roster, watch};
 use crate::segment::{Measures, Owned};
 use crate::sync::{WindowMut, Words};
 use crate::wait::{EVERYBODY, Spin};
@@ -292,7 +292,7 @@ impl Publisher {
         let mut since = None;
         loop {
             if self.slowest + lines < position {
-                self.slowest = slowest(&self.segment, position);
+                self.slowest = lowest(self.segment.roster(), position);
             }
             if self.slowest + lines >= position {
                 let before = self.lane.reserved();
@@ -300,7 +300,7 @@ impl Publisher {
                 // Pairs with that of a subscriber between its joining and its look at what
                 // is announced: one of us sees the other.
                 self.lane.full_fence();
-                self.slowest = slowest(&self.segment, position);
+                self.slowest = lowest(self.segment.roster(), position);
                 if self.slowest + lines >= position {
                     return Ok(());
                 }
@@ -337,9 +337,11 @@ impl Publisher {
             let who = roster.who(slot);
             let known = &mut self.processes[slot];
             if known.as_ref().is_none_or(|(word, _)| *word != who) {
-                *known = watch(who).ok().flatten().map(|process| (who, process));
+                let watched = watch(who);
                 // It cannot be told, and so is taken for alive.
-                if known.is_none() && !is_dead(who) {
+                let untold = watched.is_err();
+                *known = watched.ok().flatten().map(|process| (who, process));
+                if untold {
                     continue;
                 }
             }
@@ -371,7 +373,7 @@ impl Publisher {
         } = self;
         let mut spin = Spin::new(until);
         while spin.again() {
-            if slowest(segment, position) + lines >= position {
+            if lowest(segment.roster(), position) + lines >= position {
                 return Ok(());
             }
         }
@@ -402,10 +404,6 @@ enum Patience {
 
 /// After so many messages a batch is sent.
 const BATCH: u32 = 16;
-
-fn slowest(segment: &Owned, position: u64) -> u64 {
-    lowest(segment.roster(), position)
-}
 
 /// The place of the slowest subscriber that is waited for; that position where there is
 /// none. A place that lies further back than the ring reaches is no subscriber's of ours,

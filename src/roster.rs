@@ -94,7 +94,7 @@ impl Roster {
         // So that nobody takes what the last tenant left for ours: its event lives as long
         // as anybody has a handle of it.
         let tenancy = self.tenancy(slot).wrapping_add(1);
-        self.words.store32(at(slot) + roster::TENANCY, tenancy);
+        self.words.store32(slot_at(slot) + roster::TENANCY, tenancy);
         // The last tenant may have died in any state.
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
@@ -117,7 +117,7 @@ impl Roster {
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
-        let who = self.words.atomic64(at(slot) + roster::WHO);
+        let who = self.words.atomic64(slot_at(slot) + roster::WHO);
         // Acquire and release: pairs with the same of the last tenant, whose stores are
         // seen, and of the next.
         who.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
@@ -144,36 +144,36 @@ impl Roster {
 
     /// The word of whoever has the slot, or 0.
     pub fn who(&self, slot: usize) -> u64 {
-        self.words.load64(at(slot) + roster::WHO)
+        self.words.load64(slot_at(slot) + roster::WHO)
     }
 
     /// Which tenant of the slot it is; 0 for the owner.
     pub fn tenancy(&self, seat: usize) -> u32 {
         match seat {
             OWNER => 0,
-            slot => self.words.load32(at(slot) + roster::TENANCY),
+            slot => self.words.load32(slot_at(slot) + roster::TENANCY),
         }
     }
 
     pub fn state(&self, slot: usize) -> u32 {
-        self.words.load32(at(slot) + roster::STATE)
+        self.words.load32(slot_at(slot) + roster::STATE)
     }
 
     pub fn set_state(&self, slot: usize, state: u32) {
         // Pairs with the load of the owner, which then sees the cursor too.
-        self.words.publish32(at(slot) + roster::STATE, state);
+        self.words.publish32(slot_at(slot) + roster::STATE, state);
     }
 
     /// Changes the state only where it is the expected one.
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
-        let state = self.words.atomic32(at(slot) + roster::STATE);
+        let state = self.words.atomic32(slot_at(slot) + roster::STATE);
         // Release: pairs with the load of the slot's tenant.
         let _ = state.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed);
     }
 
     /// A subscriber's cursor.
     pub fn cursor(&self, slot: usize) -> WindowMut {
-        let at = at(slot) + roster::CURSOR;
+        let at = slot_at(slot) + roster::CURSOR;
         self.words.part(at, roster::SLOT_STRIDE - roster::CURSOR)
     }
 
@@ -218,13 +218,14 @@ impl Roster {
     }
 }
 
-fn at(slot: usize) -> usize {
+/// Where a slot stands in the roster.
+pub(crate) fn slot_at(slot: usize) -> usize {
     roster::SLOTS_AT + slot * roster::SLOT_STRIDE
 }
 
 fn naps_at(seat: usize) -> usize {
     match seat {
         OWNER => roster::OWNER_NAPS,
-        slot => at(slot) + roster::NAPS,
+        slot => slot_at(slot) + roster::NAPS,
     }
 }

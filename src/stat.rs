@@ -1,12 +1,12 @@
 //! Read-only facts about what is there, for tools, and tidying up.
 
 use crate::error::{Error, Result};
-use crate::layout::{LINE, MAJOR, SLOTS, control, cursor, delivery, roster};
+use crate::layout::{LINE, MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
-use crate::roster::{is_dead, pid_of};
+use crate::roster::{is_dead, pid_of, slot_at};
 use crate::segment::Found;
-use crate::sync::Words;
+use crate::sync::{Window, Words};
 
 /// The named sections, events and mutexes in reach, sorted by name: those of this
 /// session and those of the whole machine, and on Linux the POSIX objects in
@@ -129,12 +129,12 @@ where
         .sent()
         .unwrap_or_else(|_| vec![0; found.measures.lanes]);
     let others = roster.as_ref().ok().map(|words| {
-        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot)) != 0);
+        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
         slots
             .map(|slot| participant(&found, words, slot, &sent))
             .collect()
     });
-    let asleep = |words: &crate::sync::Window| words.load64(roster::ASLEEP) >> SLOTS & 1 == 1;
+    let asleep = |words: &Window| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
     let owner = Participant {
         pid: found.owner.pid(),
@@ -167,16 +167,7 @@ where
     })
 }
 
-fn slot_at(slot: usize) -> usize {
-    roster::SLOTS_AT + slot * roster::SLOT_STRIDE
-}
-
-fn participant(
-    found: &Found,
-    words: &crate::sync::Window,
-    slot: usize,
-    sent: &[u64],
-) -> Participant {
+fn participant(found: &Found, words: &Window, slot: usize, sent: &[u64]) -> Participant {
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
     let is_queue = found.measures.kind == control::kind::QUEUE;
