@@ -113,8 +113,6 @@ pub struct Publisher {
     // Declared before the segment, and so dropped before it is closed.
     lane: LossyWriter<WindowMut>,
     delivery: Delivery,
-    /// Nobody that is waited for stands before this, as last seen.
-    slowest: u64,
     processes: Vec<Option<(u64, Process)>>,
     segment: Owned,
 }
@@ -164,7 +162,6 @@ impl Publisher {
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, shape),
             delivery: options.delivery,
-            slowest: 0,
             processes: Vec::new(),
             segment,
         })
@@ -291,17 +288,15 @@ impl Publisher {
         let lines = self.lane.shape().lines();
         let mut since = None;
         loop {
-            if self.slowest + lines < position {
-                self.slowest = lowest(self.segment.roster(), position);
-            }
-            if self.slowest + lines >= position {
+            // Whoever joined since the last look must not see its place announced, even for a
+            // moment: that moment is long where this thread is held up in it.
+            if lowest(self.segment.roster(), position) + lines >= position {
                 let before = self.lane.reserved();
                 self.lane.announce(position);
                 // Pairs with that of a subscriber between its joining and its look at what
                 // is announced: one of us sees the other.
                 self.lane.full_fence();
-                self.slowest = lowest(self.segment.roster(), position);
-                if self.slowest + lines >= position {
+                if lowest(self.segment.roster(), position) + lines >= position {
                     return Ok(());
                 }
                 // Nothing was written yet.

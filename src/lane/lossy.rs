@@ -163,8 +163,9 @@ pub(crate) struct LossyReader<M> {
     waited_for: bool,
 }
 
-/// How often a reader that is waited for looks again before it believes that it is not.
-const LOOKS: u32 = 1000;
+/// How often a reader that is waited for looks again before it believes that it is not: for
+/// some milliseconds, since a writer may be held up before it takes back what it announced.
+const LOOKS: u32 = 100_000;
 
 impl<M: Words> LossyReader<M> {
     pub fn new(ring: M, head: M, shape: Shape) -> LossyReader<M> {
