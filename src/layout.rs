@@ -48,8 +48,8 @@ pub(crate) mod control {
     pub(crate) const OWNER_START: usize = 16;
     /// `u64`: pid of the owner, and in the upper half the namespaces it lives in.
     pub(crate) const OWNER_PID: usize = 24;
-    /// `u32`: lines of a ring, a power of two.
-    pub(crate) const RING_LINES: usize = 32;
+    /// `u32`: bytes of a ring, a power of two.
+    pub(crate) const RING_BYTES: usize = 32;
     /// `u32`: the longest message in bytes.
     pub(crate) const MAX_MESSAGE: usize = 36;
     /// `u32`: the lanes section in use.
@@ -160,12 +160,14 @@ pub(crate) mod record {
     pub(crate) const PAD: u32 = 2;
     /// Where the payload begins.
     pub(crate) const PAYLOAD: usize = 8;
+    /// Every record begins at a multiple of this.
+    pub(crate) const ALIGN: usize = 8;
 }
 
 /// The smallest ring.
-pub(crate) const MIN_LINES: u64 = 64;
+pub(crate) const MIN_RING: u64 = 4096;
 /// The largest ring: 1 GiB.
-pub(crate) const MAX_LINES: u64 = 1 << 24;
+pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
     assert!(control::CLOSED >= control::DELIVERY + 4);
@@ -173,8 +175,9 @@ const _: () = {
     assert!(roster::CURSOR + cursor::NUMBER + 8 <= roster::SLOT_STRIDE);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
-    assert!(MIN_LINES.is_power_of_two() && MAX_LINES.is_power_of_two());
-    assert!(MAX_LINES as usize * LINE <= 1 << 30);
+    assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
+    // A length and its kind fit into a word.
+    assert!(MAX_RING / 4 < 1 << (32 - record::KIND_BITS));
 };
 
 #[cfg(test)]
@@ -218,7 +221,7 @@ mod tests {
             ("LANES", control::LANES, 4),
             ("OWNER_START", control::OWNER_START, 8),
             ("OWNER_PID", control::OWNER_PID, 8),
-            ("RING_LINES", control::RING_LINES, 4),
+            ("RING_BYTES", control::RING_BYTES, 4),
             ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
             ("GENERATION", control::GENERATION, 4),
             ("DELIVERY", control::DELIVERY, 4),
@@ -272,8 +275,8 @@ mod tests {
         use crate::lane::gated::GatedWriter;
         use crate::lane::ring::Shape;
         use crate::sync::{Words, heap};
-        let shape = Shape::new(MIN_LINES, 64).unwrap();
-        let [ring, head, cursor] = [MIN_LINES as usize * LINE, lane::HEAD, 256].map(heap::window);
+        let shape = Shape::new(MIN_RING, 64).unwrap();
+        let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
         let mut writer = GatedWriter::resume(ring.clone(), head, cursor, shape).unwrap();
         assert!(writer.try_send(b"Hello"));
         let page = include_str!("../docs/layout.md");

@@ -40,9 +40,9 @@ pub struct TopicOptions {
 
 impl TopicOptions {
     /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
-    /// Each message takes whole lines of 64 bytes, of which 8 are ours, and between 7/8
-    /// and all of the capacity can be read. It is rounded up to a power of two and to four
-    /// of the longest messages.
+    /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
+    /// beyond that to a multiple of 8. Between 7/8 and all of the capacity can be read. It
+    /// is rounded up to a power of two and to four of the longest messages.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> TopicOptions {
         self.capacity = bytes;
@@ -285,18 +285,18 @@ impl Publisher {
         position: u64,
         patience: Patience,
     ) -> std::result::Result<(), SendError> {
-        let lines = self.lane.shape().lines();
+        let bytes = self.lane.shape().bytes();
         let mut since = None;
         loop {
             // Whoever joined since the last look must not see its place announced, even for a
             // moment: that moment is long where this thread is held up in it.
-            if lowest(self.segment.roster(), position) + lines >= position {
+            if lowest(self.segment.roster(), position) + bytes >= position {
                 let before = self.lane.reserved();
                 self.lane.announce(position);
                 // Pairs with that of a subscriber between its joining and its look at what
                 // is announced: one of us sees the other.
                 self.lane.full_fence();
-                if lowest(self.segment.roster(), position) + lines >= position {
+                if lowest(self.segment.roster(), position) + bytes >= position {
                     return Ok(());
                 }
                 // Nothing was written yet.
@@ -359,7 +359,7 @@ impl Publisher {
         since: Instant,
         until: Option<Instant>,
     ) -> Result<()> {
-        let lines = self.lane.shape().lines();
+        let bytes = self.lane.shape().bytes();
         let Publisher {
             segment,
             processes,
@@ -368,7 +368,7 @@ impl Publisher {
         } = self;
         let mut spin = Spin::new(until);
         while spin.again() {
-            if lowest(segment.roster(), position) + lines >= position {
+            if lowest(segment.roster(), position) + bytes >= position {
                 return Ok(());
             }
         }
@@ -384,7 +384,7 @@ impl Publisher {
         let watched = |slot: &usize| processes[*slot].as_ref().map(|(_, process)| process);
         let peers: Vec<&Process> = slots.iter().filter_map(watched).collect();
         let roster = segment.roster().clone();
-        let ready = || lowest(&roster, position) + lines >= position;
+        let ready = || lowest(&roster, position) + bytes >= position;
         segment.seat.park(ready, &peers, until).map(|_| ())
     }
 }
@@ -423,8 +423,8 @@ fn place(roster: &Roster, slot: usize) -> u64 {
 /// The slots of those who have not read what is about to be overwritten.
 fn in_the_way(segment: &Owned, position: u64) -> impl Iterator<Item = usize> + use<> {
     let roster = segment.roster().clone();
-    let lines = segment.measures.shape.lines();
+    let bytes = segment.measures.shape.bytes();
     (0..SLOTS).filter(move |slot| {
-        is_waited_for(&roster, *slot) && place(&roster, *slot).saturating_add(lines) < position
+        is_waited_for(&roster, *slot) && place(&roster, *slot).saturating_add(bytes) < position
     })
 }

@@ -33,8 +33,9 @@ pub struct QueueOptions {
 
 impl QueueOptions {
     /// How many bytes of messages each sender can be ahead of the receiver (256 KiB).
-    /// Each message takes whole lines of 64 bytes, of which 8 are ours. The capacity is
-    /// rounded up to a power of two and to four of the longest messages.
+    /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
+    /// beyond that to a multiple of 8. The capacity is rounded up to a power of two and to
+    /// four of the longest messages.
     ///
     /// Streams are fastest where a lane is several times as large as the processor's own
     /// cache (4 MiB do): what its writer is ahead then lies in the cache that both share.

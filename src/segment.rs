@@ -10,8 +10,8 @@ use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::lane::ring::Shape;
 use crate::layout::{
-    ALIVE_SUFFIX, LANES_SUFFIX, LINE, MAGIC, MAJOR, MAX_LINES, MIN_LINES, MINOR, OWNER,
-    ROSTER_SUFFIX, SLOTS, control, lane, roster,
+    ALIVE_SUFFIX, LANES_SUFFIX, MAGIC, MAJOR, MAX_RING, MIN_RING, MINOR, OWNER, ROSTER_SUFFIX,
+    SLOTS, control, lane, record, roster,
 };
 use crate::name::Name;
 use crate::os::ProcessIdentity;
@@ -40,7 +40,7 @@ pub(crate) struct Measures {
 
 impl Measures {
     fn stride(&self) -> u64 {
-        (lane::HEAD + self.shape.lines() as usize * LINE) as u64
+        lane::HEAD as u64 + self.shape.bytes()
     }
 
     /// The bytes of all lanes.
@@ -75,7 +75,7 @@ impl Measures {
         })
     }
 
-    /// Lines of a ring that takes messages of `max` bytes, and `capacity` bytes of them.
+    /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
     pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
         let refuse = |meaning: String| {
             let error = Error::new(
@@ -87,17 +87,14 @@ impl Measures {
             Err(error
                 .with_advice("a lane takes at most 1 GiB, and a message a quarter of its lane"))
         };
-        let wanted = capacity.div_ceil(LINE as u64).max(MIN_LINES);
-        let for_max = max.map_or(0, |max| max.saturating_add(8).div_ceil(LINE as u64));
-        let lines = wanted.max(for_max.saturating_mul(4));
-        if lines > MAX_LINES {
-            return refuse(format!(
-                "{lines} lines of 64 bytes are too many for one lane"
-            ));
+        let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
+        let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
+        if bytes > MAX_RING {
+            return refuse(format!("{bytes} bytes are too many for one lane"));
         }
-        let lines = lines.next_power_of_two();
-        let max = max.map_or(Shape::longest(lines), |max| max as usize);
-        match Shape::new(lines, max) {
+        let bytes = bytes.next_power_of_two();
+        let max = max.map_or(Shape::longest(bytes), |max| max as usize);
+        match Shape::new(bytes, max) {
             Some(shape) => Ok(shape),
             None => refuse(format!("{max} bytes are too many for one message")),
         }
@@ -230,7 +227,7 @@ fn format(words: &WindowMut, measures: &Measures, me: &ProcessIdentity) {
     words.store32(control::LANES, measures.lanes as u32);
     words.store64(control::OWNER_START, start);
     words.store64(control::OWNER_PID, pid);
-    words.store32(control::RING_LINES, measures.shape.lines() as u32);
+    words.store32(control::RING_BYTES, measures.shape.bytes() as u32);
     words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
     words.store32(control::GENERATION, 1);
     words.store32(control::DELIVERY, measures.delivery);
@@ -480,15 +477,15 @@ fn looking(expect: Option<Owner>) -> SectionOptions {
 fn measures(words: &Window) -> Option<Measures> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;
-    let lines = u64::from(words.load32(control::RING_LINES));
+    let bytes = u64::from(words.load32(control::RING_BYTES));
     let max = words.load32(control::MAX_MESSAGE) as usize;
     let known = match kind {
         control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
         control::kind::TOPIC => lanes == 1,
         _ => false,
     };
-    let sound = known && (MIN_LINES..=MAX_LINES).contains(&lines);
-    let shape = Shape::new(lines, max).filter(|_| sound)?;
+    let sound = known && (MIN_RING..=MAX_RING).contains(&bytes);
+    let shape = Shape::new(bytes, max).filter(|_| sound)?;
     Some(Measures {
         kind,
         lanes,

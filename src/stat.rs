@@ -1,7 +1,7 @@
 //! Read-only facts about what is there, for tools, and tidying up.
 
 use crate::error::{Error, Result};
-use crate::layout::{LINE, MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
+use crate::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
 use crate::roster::{is_dead, pid_of, slot_at};
@@ -157,7 +157,7 @@ where
         pattern,
         version: (MAJOR, found.minor),
         max_message: found.measures.shape.max(),
-        capacity: found.measures.shape.lines() * LINE as u64,
+        capacity: found.measures.shape.bytes(),
         lanes: found.measures.lanes,
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
         closed: found.is_closed(),

@@ -317,7 +317,7 @@ impl Subscriber {
             place.cursor.store64(cursor::NUMBER, self.lane.number());
             // For those who look on.
             place.cursor.publish64(cursor::EXACT, position);
-            if position - place.freed >= self.found.measures.shape.lines() / 8 {
+            if position - place.freed >= self.found.measures.shape.bytes() / 8 {
                 place.free(position);
             }
         }

@@ -126,7 +126,7 @@ const RAW: &str = "Options of --raw";
 #[derive(Debug, clap::Args)]
 pub struct Measures {
     /// How many bytes of messages are kept: 64K, 1M [default: 1M, for a queue 256K for each
-    /// sender]. Each message takes whole lines of 64 bytes, of which 8 are ours.
+    /// sender]. Each message takes 8 bytes more than its own, rounded up.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub capacity: Option<u64>,
     /// The longest message in bytes [default: what fits, about a quarter of the capacity].

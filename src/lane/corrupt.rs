@@ -5,7 +5,7 @@ use super::Step;
 use super::gated::{GatedReader, GatedWriter};
 use super::lossy::{Begin, LossyReader, LossyWriter};
 use super::model::{Memory, Probe, message, publish};
-use crate::layout::record;
+use crate::layout::{LINE, record};
 use crate::sync::Words as _;
 use crate::sync::WordsMut as _;
 
@@ -25,7 +25,7 @@ fn corruptions(word: u32, max: usize) -> Vec<u32> {
 const WIDE: [u64; 5] = [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) + 1];
 
 /// What the end of a lane may look at in one call.
-const PATIENCE: usize = 20_000;
+const PATIENCE: usize = 100_000;
 
 /// The ends of a lane that is in use.
 struct Ends {
@@ -48,11 +48,11 @@ fn history(memory: &Memory) -> Ends {
         subscriber: LossyReader::new(probe.clone(), head, shape),
         probe,
     };
-    let scratch = Memory::new(shape.lines(), shape.max());
+    let scratch = Memory::new(shape.bytes(), shape.max());
     let mut publisher = LossyWriter::new(scratch.ring, memory.head.clone(), shape);
     let mut to = vec![0; shape.max()];
     for n in 0..14 {
-        let text = message(n, [8, 100][n as usize % 2]);
+        let text = message(n, [40, 100][n as usize % 2]);
         assert!(ends.writer.try_send(&text));
         publish(&mut publisher, &text);
         if n < 10 {
@@ -64,12 +64,12 @@ fn history(memory: &Memory) -> Ends {
 }
 
 /// Has each corruption of each word of a lane looked at.
-fn corrupt(lines: u64, max: usize, look: fn(&Memory, Ends)) {
-    let sizes = Memory::new(lines, max).parts().map(|(_, size)| size);
+fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
+    let sizes = Memory::new(bytes, max).parts().map(|(_, size)| size);
     for (part, size) in sizes.into_iter().enumerate() {
         for at in (0..size).step_by(4) {
             for which in 0..corruptions(0, max).len() {
-                let memory = Memory::new(lines, max);
+                let memory = Memory::new(bytes, max);
                 let ends = history(&memory);
                 let (window, _) = memory.parts()[part];
                 window.store32(at, corruptions(window.load32(at), max)[which]);
@@ -78,13 +78,17 @@ fn corrupt(lines: u64, max: usize, look: fn(&Memory, Ends)) {
         }
         for at in (0..size).step_by(8) {
             for value in WIDE {
-                let memory = Memory::new(lines, max);
+                let memory = Memory::new(bytes, max);
                 let ends = history(&memory);
                 memory.parts()[part].0.store64(at, value);
                 look(&memory, ends);
             }
         }
     }
+}
+
+fn lines(memory: &Memory) -> u64 {
+    memory.shape.bytes() / LINE as u64
 }
 
 fn goes_on(step: Step, to: &[u8]) -> bool {
@@ -106,7 +110,7 @@ fn use_gated(memory: &Memory, ends: Ends) {
     let resumed = GatedWriter::resume(probe.clone(), head, cursor, memory.shape);
     let mut readers = [ends.reader, newcomer];
     for mut writer in [Some(ends.writer), resumed].into_iter().flatten() {
-        for n in 0..3 * memory.shape.lines() {
+        for n in 0..3 * lines(memory) {
             calm();
             let has_room = writer.has_room(to.len());
             let taken = match n % 4 < 3 {
@@ -119,7 +123,7 @@ fn use_gated(memory: &Memory, ends: Ends) {
     }
     for reader in &mut readers {
         // A ring without an empty word is read round and round.
-        for _ in 0..3 * memory.shape.lines() {
+        for _ in 0..3 * lines(memory) {
             calm();
             if !goes_on(reader.receive(&mut to), &to) {
                 break;
@@ -143,7 +147,7 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
             continue;
         }
         ends.probe.loads.set(PATIENCE);
-        for _ in 0..4 * memory.shape.lines() {
+        for _ in 0..4 * lines(memory) {
             if !goes_on(ends.subscriber.receive(&mut to), &to) {
                 break;
             }
@@ -154,13 +158,13 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
-    corrupt(8, 120, use_gated);
-    corrupt(16, 184, use_gated);
+    corrupt(512, 120, use_gated);
+    corrupt(1024, 184, use_gated);
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {
-    corrupt(8, 120, use_lossy);
-    corrupt(16, 184, use_lossy);
+    corrupt(512, 120, use_lossy);
+    corrupt(1024, 184, use_lossy);
 }

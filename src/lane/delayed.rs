@@ -48,9 +48,9 @@ impl Words for HeldUp {
 
 /// Begins and reads; after `looks` the writer sends `turn` messages. Says whether it did.
 fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
-    let memory = Memory::new(8, 120);
+    let memory = Memory::new(512, 120);
     let writer = RefCell::new(memory.publisher());
-    let len = |n| if n % 3 == 0 { 100 } else { 8 };
+    let len = |n| if n % 3 == 0 { 100 } else { 40 };
     let send = move |count| {
         for _ in 0..count {
             let mut writer = writer.borrow_mut();

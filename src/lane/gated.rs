@@ -1,7 +1,7 @@
 //! A lane whose writer waits for its one reader: nothing is lost.
 
 use super::ring::{Place, Record, RingReader, RingWriter, Shape};
-use super::{ABSURD, Step};
+use super::{ABSURD, Step, is_possible};
 use crate::layout::{cursor, lane};
 use crate::sync::{Words, WordsMut, ticks};
 
@@ -57,11 +57,11 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
     {
         // Pairs with the reader's store (P1).
         let gate = cursor.load64(cursor::ROOM);
-        if gate > ABSURD {
+        if !is_possible(gate) {
             return None;
         }
         let mut walk = RingReader::new(ring.clone(), shape, gate);
-        while walk.position() <= gate + shape.lines() {
+        while walk.position() <= gate + shape.bytes() {
             match walk.look() {
                 Record::Message(len) => walk.pass(len),
                 Record::Pad => walk.wrap(),
@@ -99,13 +99,13 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
     #[inline]
     fn admit(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
-        let lines = self.ring.shape().lines();
+        let bytes = self.ring.shape().bytes();
         if len >= LONG {
             self.look_how_far();
-        } else if place.limit() > self.gate + lines {
+        } else if place.limit() > self.gate + bytes {
             self.refresh();
         }
-        (place.limit() <= self.gate + lines).then_some(place)
+        (place.limit() <= self.gate + bytes).then_some(place)
     }
 
     /// Pairs with the reader's store (P1). What a peer wrote is believed only where it can
@@ -150,7 +150,7 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
         let Some(place) = self.admit(message.len()) else {
             return false;
         };
-        let free = self.gate + self.ring.shape().lines();
+        let free = self.gate + self.ring.shape().bytes();
         self.ring.write(place, message, free, hold);
         self.sent += 1;
         // For those who look on.
@@ -224,7 +224,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.cursor.store64(cursor::RECEIVED, self.received);
         // Pairs with the load of whoever goes on here after our death.
         self.cursor.publish64(cursor::EXACT, position);
-        if position - self.freed >= self.ring.shape().lines() / 8 {
+        if position - self.freed >= self.ring.shape().bytes() / 8 {
             self.free();
         }
     }

@@ -19,9 +19,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// A message in one line, and one in two.
-const SHORT: usize = 8;
-const LONG: usize = 72;
+/// A message in one line, and one in two. All records begin with a line.
+const SHORT: usize = 56;
+const LONG: usize = 120;
 
 enum Body {
     Racy(Racy<u64>),
@@ -201,7 +201,7 @@ impl WordsMut for Model {
 }
 
 fn shape() -> Shape {
-    Shape::new(8, LONG).unwrap()
+    Shape::new(512, LONG).unwrap()
 }
 
 /// Eight bytes that could be the first word of a message, again and again.
@@ -220,8 +220,8 @@ fn check(text: &[u8], number: u64) {
     assert_eq!(text[..8], expected[..8], "the first line of {number}");
     if text.len() == LONG {
         assert_eq!(
-            text[LONG - 8..],
-            expected[LONG - 8..],
+            text[LINE..LINE + 8],
+            expected[LINE..LINE + 8],
             "the last line of {number}"
         );
     }

@@ -8,7 +8,7 @@
 //! and how many messages stand before it, so the number of those missed is exact.
 
 use super::ring::{Record, RingReader, RingWriter, Shape};
-use super::{ABSURD, Step};
+use super::{ABSURD, Step, is_possible};
 use crate::layout::lane;
 use crate::sync::{Words, WordsMut};
 
@@ -23,7 +23,7 @@ fn mark(k: u64) -> usize {
 }
 
 fn step(shape: Shape) -> u64 {
-    shape.lines() / lane::MARK_COUNT as u64
+    shape.bytes() / lane::MARK_COUNT as u64
 }
 
 /// The publisher's end.
@@ -69,7 +69,7 @@ impl<M: WordsMut> LossyWriter<M> {
         (limit > self.reserved).then(|| limit.div_ceil(step) * step)
     }
 
-    /// Announces that lines below this position will be written. May be taken back before
+    /// Announces that what lies below this position will be written. May be taken back before
     /// anything was written.
     pub fn announce(&mut self, position: u64) {
         self.reserved = position;
@@ -237,9 +237,9 @@ impl<M: Words> LossyReader<M> {
     /// From a mark to the end.
     fn walk(&mut self) -> Walk {
         let from = self.ring.position();
-        let lines = self.ring.shape().lines();
+        let bytes = self.ring.shape().bytes();
         let mut last = Walk::Nothing;
-        while self.ring.position() <= from + lines {
+        while self.ring.position() <= from + bytes {
             match self.ring.look() {
                 Record::Message(len) => {
                     last = Walk::Last(Mark {
@@ -294,7 +294,7 @@ impl<M: Words> LossyReader<M> {
     pub fn may_be_overwritten(&self, position: u64) -> bool {
         // Pairs with the writer's fence after `reserved` (P3).
         self.ring.acquire();
-        self.head.load64(lane::RESERVED) > position + self.ring.shape().lines()
+        self.head.load64(lane::RESERVED) > position + self.ring.shape().bytes()
     }
 
     /// Whether what stands here is lost. A writer that waits for us takes back what it
@@ -314,7 +314,7 @@ impl<M: Words> LossyReader<M> {
     /// Goes on where it can be read, and says how many messages are gone.
     fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
-            let half = self.ring.shape().lines() / 2;
+            let half = self.ring.shape().bytes() / 2;
             let reserved = self.head.load64(lane::RESERVED);
             let far = |mark: &Mark| mark.position + half >= reserved;
             // Far enough away from the writer, or else as far as can be.
@@ -338,8 +338,8 @@ impl<M: Words> LossyReader<M> {
             std::array::from_fn(|k| self.mark(mark(k as u64)));
         self.ring.acquire();
         let reserved = self.head.load64(lane::RESERVED);
-        let (lines, number) = (self.ring.shape().lines(), self.number);
-        let valid = move |mark: &Mark| mark.position + lines >= reserved && mark.number >= number;
+        let (bytes, number) = (self.ring.shape().bytes(), self.number);
+        let valid = move |mark: &Mark| mark.position + bytes >= reserved && mark.number >= number;
         marks.into_iter().flatten().filter(valid)
     }
 
@@ -351,7 +351,7 @@ impl<M: Words> LossyReader<M> {
         // Pairs with the writer's fence behind CHANGING.
         self.head.acquire();
         let again = self.head.load64(at + lane::MARK_POSITION);
-        let whole = position == again && position <= ABSURD && number <= ABSURD;
+        let whole = position == again && is_possible(position) && number <= ABSURD;
         whole.then_some(Mark { position, number })
     }
 }

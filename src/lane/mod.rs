@@ -31,6 +31,8 @@ mod loom;
 #[cfg(test)]
 mod model;
 
+use crate::layout::record;
+
 /// What a look at a lane found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -46,3 +48,8 @@ pub(crate) enum Step {
 
 /// Beyond this no position and no number is believed.
 const ABSURD: u64 = 1 << 62;
+
+/// Whether a record may begin at a position that a peer wrote.
+fn is_possible(position: u64) -> bool {
+    position <= ABSURD && position.is_multiple_of(record::ALIGN as u64)
+}

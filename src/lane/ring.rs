@@ -1,56 +1,57 @@
-//! Records in a ring of lines.
+//! Records in a ring.
 //!
-//! A record takes whole lines. Its first word says what it is, and *is* the commit: a
-//! reader polls that word and nothing else. Before it is stored, the word where the next
-//! record will begin reads "empty", so what an earlier lap left there is never taken for
-//! a message.
+//! Its first word says what a record is, and *is* the commit: a reader polls that word and
+//! nothing else. Before it is stored, the word where the next record will begin reads
+//! "empty", so what an earlier lap left there is never taken for a message.
 //!
-//! Positions count lines and never wrap; their place in the ring is the position modulo
+//! Positions count bytes and never wrap; their place in the ring is the position modulo
 //! its length.
 
 use crate::layout::{LINE, record};
 use crate::sync::{Words, WordsMut};
 
-/// How much of a message stands in the line of its first word.
-const FIRST: usize = LINE - record::PAYLOAD;
-
-/// How many lines are emptied at a time. Stores are done in order, and each of these has to
-/// fetch its line from afar: several at once wait together. Measured between near
-/// processors, streams of 56 bytes and round trips against the floor: with 1 40 M/s and
-/// 1.29, with 4 103 M/s and 1.40, with 8 106 M/s and 1.41.
-const AHEAD: u64 = 4;
+/// How many lines are touched at a time before they are needed. Stores are done in order,
+/// and each of these has to fetch its line from afar: several at once wait together.
+/// Measured between near processors, streams of 56 bytes and round trips against the floor:
+/// with 1 40 M/s and 1.29, with 4 103 M/s and 1.40, with 8 106 M/s and 1.41.
+const AHEAD: u64 = 4 * LINE as u64;
 
 /// The measures of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    lines: u64,
+    bytes: u64,
     max: usize,
 }
 
 impl Shape {
-    /// `None` where the lines are no power of two, or messages of `max` bytes too long for
+    /// `None` where the bytes are no power of two, or messages of `max` bytes too long for
     /// them: a record and the pad before it must fit, and a reader that lags must find its
     /// way, so a record takes at most a quarter.
-    pub fn new(lines: u64, max: usize) -> Option<Shape> {
-        let sound = lines.is_power_of_two() && lines >= 8 && max <= Shape::longest(lines);
-        sound.then_some(Shape { lines, max })
+    pub fn new(bytes: u64, max: usize) -> Option<Shape> {
+        let sound = bytes.is_power_of_two() && bytes >= 512 && max <= Shape::longest(bytes);
+        sound.then_some(Shape { bytes, max })
     }
 
     /// The longest message that a ring of this size can take.
-    pub fn longest(lines: u64) -> usize {
-        let bytes = (lines / 4).saturating_mul(LINE as u64);
-        usize::try_from(bytes).map_or(0, |bytes| bytes.saturating_sub(record::PAYLOAD))
+    pub fn longest(bytes: u64) -> usize {
+        usize::try_from(bytes / 4).map_or(0, |bytes| bytes.saturating_sub(record::PAYLOAD))
     }
 
-    /// The lines of a record.
+    /// What a record takes. Up to a line it is a power of two, so that among its like it
+    /// does not stand in two lines, each of which would have to be fetched.
     #[inline]
     pub fn need(len: usize) -> u64 {
-        ((len + record::PAYLOAD - 1) / LINE + 1) as u64
+        let size = len + record::PAYLOAD;
+        let taken = match size <= LINE {
+            true => size.next_power_of_two(),
+            false => size.next_multiple_of(record::ALIGN),
+        };
+        taken as u64
     }
 
     #[inline]
-    pub fn lines(&self) -> u64 {
-        self.lines
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn max(&self) -> usize {
@@ -59,16 +60,16 @@ impl Shape {
 
     #[inline]
     fn inside(&self, position: u64) -> u64 {
-        position & (self.lines - 1)
+        position & (self.bytes - 1)
     }
 
     #[inline]
     fn offset(&self, position: u64) -> usize {
-        self.inside(position) as usize * LINE
+        self.inside(position) as usize
     }
 
     fn next_lap(&self, position: u64) -> u64 {
-        (position | (self.lines - 1)) + 1
+        (position | (self.bytes - 1)) + 1
     }
 }
 
@@ -80,11 +81,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Lines below this are written: those of the record, and that of the next one's
-    /// first word.
+    /// What lies below this is written: the record, and the next one's first word.
     #[inline]
     pub fn limit(&self) -> u64 {
-        self.end + 1
+        self.end + record::ALIGN as u64
     }
 
     /// The position behind the record.
@@ -100,8 +100,8 @@ pub(crate) struct RingWriter<M> {
     ring: M,
     shape: Shape,
     tail: u64,
-    /// The words of the lines from `tail` up to here read "empty".
-    emptied: u64,
+    /// The lines below this were touched.
+    touched: u64,
     /// Position and first word of the first record of a batch, which keeps readers from
     /// the others.
     held: Option<(u64, u32)>,
@@ -116,7 +116,7 @@ impl<M: WordsMut> RingWriter<M> {
             ring,
             shape,
             tail,
-            emptied: tail + 1,
+            touched: tail.next_multiple_of(LINE as u64),
             held: None,
             far: false,
         }
@@ -140,7 +140,7 @@ impl<M: WordsMut> RingWriter<M> {
     #[inline]
     pub fn place(&self, len: usize) -> Place {
         let need = Shape::need(len);
-        let left = self.shape.lines - self.shape.inside(self.tail);
+        let left = self.shape.bytes - self.shape.inside(self.tail);
         let pad = if need > left { left } else { 0 };
         let start = self.tail + pad;
         Place {
@@ -149,43 +149,48 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Writes a message at its place, of which the caller knows that all lines below its
-    /// limit may be written, and that those below `free` may. It is sent at once, with
-    /// what was held back before; or, with `hold`, is written and sent later.
+    /// Writes a message at its place, of which the caller knows that all below its limit may
+    /// be written, and also what lies below `free`. It is sent at once, with what was held
+    /// back before; or, with `hold`, is written and sent later.
     ///
     /// What does not stand in the line of the first word is written before it: between
     /// that line's payload and its first word no other line may wait to be written, or a
     /// polling reader gets the line twice.
     #[inline(always)]
     pub fn write(&mut self, place: Place, message: &[u8], free: u64, hold: bool) {
-        self.empty(place.end);
-        let at = self.shape.offset(place.start);
-        self.ring
-            .copy_in_tail_first(at + record::PAYLOAD, message, FIRST, self.far);
+        // The first word of a touched line reads "empty" already.
+        if place.end >= self.touched || !place.end.is_multiple_of(LINE as u64) {
+            self.ring
+                .store32(self.shape.offset(place.end), record::EMPTY);
+        }
+        let at = self.shape.offset(place.start) + record::PAYLOAD;
+        let first = LINE - at % LINE;
+        self.ring.copy_in_tail_first(at, message, first, self.far);
         let word = (message.len() as u32) << record::KIND_BITS | record::MESSAGE;
         if place.start == self.tail {
             self.publish(self.tail, word, hold);
         } else {
-            self.ring.store32(at, word);
+            self.ring.store32(at - record::PAYLOAD, word);
             self.publish(self.tail, record::PAD, hold);
         }
         self.tail = place.end;
-        // Lines are fetched while the reader is busy with this one, and not in the way of
-        // the next message.
-        if self.emptied <= self.tail + 1 {
-            for position in self.emptied..(self.tail + 1 + AHEAD).min(free) {
-                self.empty(position);
-            }
-        }
+        self.touch_ahead(free);
     }
 
-    /// Lets the word at a position read "empty".
-    #[inline]
-    fn empty(&mut self, position: u64) {
-        if self.emptied <= position {
+    /// Fetches the next lines while the reader is busy with this message, and not in the
+    /// way of the next one.
+    #[inline(always)]
+    fn touch_ahead(&mut self, free: u64) {
+        // The line of `tail` is ours already.
+        let next = (self.tail | (LINE as u64 - 1)) + 1;
+        if self.touched > next {
+            return;
+        }
+        self.touched = next;
+        while self.touched < (next + AHEAD).min(free) {
             self.ring
-                .store32(self.shape.offset(position), record::EMPTY);
-            self.emptied = position + 1;
+                .store32(self.shape.offset(self.touched), record::EMPTY);
+            self.touched += LINE as u64;
         }
     }
 
@@ -257,14 +262,14 @@ impl<M: Words> RingReader<M> {
     #[inline]
     pub fn look(&self) -> Record {
         let inside = self.shape.inside(self.position);
-        let word = self.ring.load32(inside as usize * LINE);
+        let word = self.ring.load32(inside as usize);
         if word == record::EMPTY {
             return Record::Empty;
         }
         let len = (word >> record::KIND_BITS) as usize;
         match word & ((1 << record::KIND_BITS) - 1) {
             record::MESSAGE
-                if len <= self.shape.max && Shape::need(len) <= self.shape.lines - inside =>
+                if len <= self.shape.max && Shape::need(len) <= self.shape.bytes - inside =>
             {
                 Record::Message(len)
             }

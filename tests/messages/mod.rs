@@ -19,7 +19,7 @@ pub const MOMENT: Duration = Duration::from_millis(1);
 /// Four pages: what a lane or topic has here, if nothing else is said.
 pub const CAPACITY: u64 = 4096;
 pub const LONGEST: u64 = 200;
-/// What a message takes that is no longer than this.
+/// What a message takes that is no longer than `SHORT`, and longer than 24.
 pub const LINE: usize = 64;
 pub const SHORT: usize = 56;
 
@@ -100,11 +100,12 @@ fn since_1970() -> u64 {
 }
 
 /// The message of this number from somebody: a word that says both, and what only they
-/// make. It has 8 to `max` bytes.
+/// make. It has 8 to `max` bytes; where that is `SHORT`, so many that each takes a `LINE`.
 pub fn message(from: u64, number: u64, max: usize) -> Vec<u8> {
     let head = from << 40 | number;
     let mut state = mix(head);
     let len = match number % 16 {
+        _ if max == SHORT => 25 + (state % 32) as usize,
         3 => 8,
         7 => max,
         _ => 8 + (state % (max as u64 - 7)) as usize,
