@@ -5,7 +5,7 @@
 //!     shmkit-bench [--check] [--quick] [--only NAME]
 //!
 //! With `--check` a ratio that misses its gate is a failure; with `--quick` it is only seen
-//! to run. The names: calls, waits, and those of the scenarios.
+//! to run. The names: calls, waits, steps, and those of the scenarios.
 
 mod bulk;
 mod calls;
@@ -23,6 +23,8 @@ mod peers;
 mod repeat;
 #[cfg(all(feature = "peers", target_os = "linux"))]
 mod shmem;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod steps;
 mod stream;
 mod table;
 mod topic;
@@ -44,6 +46,11 @@ fn main() -> ExitCode {
         [pair::THERE, scenario, base, peer] => {
             let entry = entries().into_iter().find(|entry| entry.name == scenario);
             repeat::serve(&entry.unwrap(), base, peer);
+            return ExitCode::SUCCESS;
+        }
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        [steps::STEPPED, name] => {
+            steps::stepped(name);
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -88,6 +95,10 @@ fn run(only: Option<&str>, quick: bool) -> bool {
     }
     if wanted("waits") {
         good &= waits::run(&name);
+    }
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    if wanted("steps") {
+        good &= steps::run(&name);
     }
     let effort = match quick {
         true => Effort {

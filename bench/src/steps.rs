@@ -1,0 +1,94 @@
+//! How many instructions it takes to send a message and to receive it: a process of ours
+//! is stepped through them one by one.
+
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use shmkit::{Receiver, Sender};
+use std::process::{Command, Stdio};
+
+/// The first argument of the process that is stepped; a name follows.
+pub const STEPPED: &str = "--stepped";
+
+const LEN: usize = 64;
+/// So many that the costs of every few messages are in it: lines touched ahead, room given
+/// back, another turn.
+const MESSAGES: usize = 512;
+/// Send and receive together, in the middle.
+const GATE: f64 = 160.0;
+const GOAL: f64 = 120.0;
+
+/// Says whether it takes at most so many.
+pub fn run(name: &str) -> bool {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([STEPPED, &format!("{name}-stepped")])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let stopped = WaitStatus::Stopped(pid, Signal::SIGTRAP);
+    assert_eq!(waitpid(pid, None), Ok(stopped));
+    let nothing = count(pid);
+    let (mut send, mut receive) = (0, 0);
+    for _ in 0..MESSAGES {
+        count(pid);
+        send += count(pid) - nothing;
+        receive += count(pid) - nothing;
+    }
+    ptrace::detach(pid, None).unwrap();
+    let ended = waitpid(pid, None);
+    assert_eq!(ended, Ok(WaitStatus::Exited(pid, 0)));
+    let [send, receive] = [send, receive].map(|all| all as f64 / MESSAGES as f64);
+    let both = send + receive;
+    println!("instructions for {LEN} bytes, the mean of {MESSAGES} messages");
+    println!("  send                         {send:8.1}");
+    println!("  receive                      {receive:8.1}");
+    println!("  both                         {both:8.1}   gate {GATE}, goal {GOAL}");
+    both <= GATE
+}
+
+/// The instructions up to the next mark.
+fn count(pid: Pid) -> u64 {
+    // What the kernel says of a breakpoint; of a step it says TRAP_TRACE.
+    const SI_KERNEL: i32 = 0x80;
+    let mut steps = 0;
+    loop {
+        ptrace::step(pid, None).unwrap();
+        let stopped = WaitStatus::Stopped(pid, Signal::SIGTRAP);
+        assert_eq!(waitpid(pid, None), Ok(stopped));
+        if ptrace::getsiginfo(pid).unwrap().si_code == SI_KERNEL {
+            return steps;
+        }
+        steps += 1;
+    }
+}
+
+/// Sends and receives, with a mark before and behind each.
+pub fn stepped(name: &str) {
+    let mut receiver = Receiver::create(name).unwrap();
+    let mut sender = Sender::open(name).unwrap();
+    let message = [7; LEN];
+    // Once round the ring.
+    for _ in 0..8192 {
+        sender.send(&message).unwrap();
+        receiver.recv().unwrap();
+    }
+    ptrace::traceme().unwrap();
+    mark();
+    mark();
+    for _ in 0..MESSAGES {
+        mark();
+        sender.send(&message).unwrap();
+        mark();
+        let received = receiver.recv().unwrap();
+        mark();
+        assert_eq!(received, message);
+    }
+}
+
+#[inline(always)]
+fn mark() {
+    // SAFETY: a breakpoint, which a tracer waits for.
+    unsafe { std::arch::asm!("int3") };
+}
