@@ -90,6 +90,8 @@ pub(crate) mod cursor {
     pub(crate) const MISSED: usize = 144;
     /// `u64`: how many were sent before the next one to be read (subscriber).
     pub(crate) const NUMBER: usize = 152;
+    /// What all of them take.
+    pub(crate) const LEN: usize = 160;
 }
 
 /// The roster: participants and owner write it, and nothing in it is believed.
@@ -171,8 +173,8 @@ pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
     assert!(control::CLOSED >= control::DELIVERY + 4);
-    assert!(cursor::NUMBER + 8 <= control::CURSOR_STRIDE);
-    assert!(roster::CURSOR + cursor::NUMBER + 8 <= roster::SLOT_STRIDE);
+    assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
+    assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -277,7 +279,7 @@ mod tests {
         use crate::sync::{Words, heap};
         let shape = Shape::new(MIN_RING, 64).unwrap();
         let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
-        let mut writer = GatedWriter::resume(ring.clone(), head, cursor, shape).unwrap();
+        let mut writer = GatedWriter::resume(ring.clone().round(), head, cursor, shape).unwrap();
         assert!(writer.try_send(b"Hello"));
         let page = include_str!("../docs/layout.md");
         let example = page.split("### Example").nth(1).unwrap();

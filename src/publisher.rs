@@ -10,8 +10,8 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
-use crate::segment::{Measures, Owned};
-use crate::sync::{WindowMut, Words};
+use crate::segment::{Head, Measures, Owned};
+use crate::sync::{Round, WindowMut, Words};
 use crate::wait::{EVERYBODY, Spin};
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,7 @@ impl TopicOptions {
 #[derive(Debug)]
 pub struct Publisher {
     // Declared before the segment, and so dropped before it is closed.
-    lane: LossyWriter<WindowMut>,
+    lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
     processes: Vec<Option<(u64, Process)>>,
     segment: Owned,
@@ -253,13 +253,14 @@ impl Publisher {
 
     #[inline]
     fn write(&mut self, message: &[u8], patience: Patience) -> std::result::Result<(), SendError> {
-        self.make_room(message, patience)?;
-        self.lane.send(message);
+        if !self.lane.send_quickly(message) {
+            self.make_room(message, patience)?;
+            self.lane.send(message);
+        }
         self.segment.seat.wake(EVERYBODY);
         Ok(())
     }
 
-    #[inline]
     fn make_room(
         &mut self,
         message: &[u8],

@@ -10,13 +10,11 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::{LEFT, has_joined, watch};
-use crate::segment::{Measures, Owned};
-use crate::sync::{Window, WindowMut};
+use crate::segment::{Cursor, Measures, Owned};
+use crate::sync::{Round, Window, WindowMut};
 use crate::wait::{self, Inbox};
 use std::time::{Duration, Instant};
 
-/// How many messages of one sender are received before it is the next one's turn.
-const TURN: u32 = 32;
 /// How many looks in vain go between two questions whether the senders are alive, for
 /// those who never sleep.
 const LOOKS: u32 = 4096;
@@ -122,8 +120,8 @@ pub struct Receiver {
     lanes: Vec<Lane>,
     /// Bit i: lane i is looked at.
     active: u64,
+    /// The lane whose turn it is.
     turn: usize,
-    streak: u32,
     members: u32,
     idle: u32,
     /// Somebody was there, and how the last of them went.
@@ -135,7 +133,7 @@ pub struct Receiver {
 
 #[derive(Debug)]
 struct Lane {
-    reader: GatedReader<Window, WindowMut>,
+    reader: GatedReader<Window<Round>, WindowMut<Cursor>>,
     /// The word of whoever sends here, or 0.
     tenant: u64,
     process: Option<Process>,
@@ -199,7 +197,6 @@ impl Receiver {
             lanes,
             active: 0,
             turn: 0,
-            streak: 0,
             members: 0,
             idle: 0,
             had_senders: false,
@@ -228,6 +225,9 @@ impl Receiver {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        if let Some(len) = self.receive_quickly() {
+            return Ok(&self.buffer[..len]);
+        }
         match self.poll() {
             Step::Message(len) => Ok(&self.buffer[..len]),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
@@ -243,11 +243,10 @@ impl Receiver {
     /// [`RecvError::Corrupt`] where a sender wrote what is no message.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = match self.poll() {
-            Step::Message(len) => len,
-            other => wait::receive(self, other, None)?,
-        };
-        Ok(&self.buffer[..len])
+        if let Some(len) = self.receive_quickly() {
+            return Ok(&self.buffer[..len]);
+        }
+        self.recv_until(None)
     }
 
     /// Waits for the next message, at most this long.
@@ -256,9 +255,13 @@ impl Receiver {
     ///
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
+        self.recv_until(deadline(Some(timeout)))
+    }
+
+    fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = match self.poll() {
             Step::Message(len) => len,
-            other => wait::receive(self, other, deadline(Some(timeout)))?,
+            other => wait::receive(self, other, until)?,
         };
         Ok(&self.buffer[..len])
     }
@@ -282,14 +285,61 @@ impl Receiver {
         }
     }
 
-    #[inline]
-    fn count_turn(&mut self, lane: usize) {
-        self.turn = lane;
-        self.streak += 1;
-        if self.streak >= TURN {
-            self.streak = 0;
-            self.turn = lane + 1;
+    /// The next message, where it is as most are: a short one, behind the last one.
+    #[inline(always)]
+    fn receive_quickly(&mut self) -> Option<usize> {
+        if self.segment.roster().members() != self.members {
+            return None;
         }
+        let lane = &mut self.lanes[self.turn];
+        lane.reader.receive_quickly(&mut self.buffer)
+    }
+
+    /// Looks at a lane.
+    fn look_at(&mut self, lane: usize) -> Step {
+        let end = &mut self.lanes[lane];
+        let step = end.reader.receive(&mut self.buffer);
+        if end.reader.has_freed() {
+            self.segment.seat.wake(1 << lane);
+        }
+        match step {
+            Step::Message(_) => {}
+            Step::Nothing => {
+                if end.tenant == 0 {
+                    // Everything that was ever sent here was received.
+                    self.active &= !(1 << lane);
+                }
+            }
+            Step::Corrupt | Step::Lagged(_) => {
+                self.active &= !(1 << lane);
+                return Step::Corrupt;
+            }
+        }
+        step
+    }
+
+    /// Looks at each lane once, beginning behind the one whose turn it was.
+    fn go_round(&mut self) -> Step {
+        let mut left = self.active;
+        let mut lane = self.turn;
+        while left != 0 {
+            let ahead = left & u64::MAX << lane << 1;
+            lane = if ahead == 0 { left } else { ahead }.trailing_zeros() as usize;
+            left &= !(1 << lane);
+            match self.look_at(lane) {
+                Step::Nothing => {}
+                Step::Message(len) => {
+                    self.turn = lane;
+                    return Step::Message(len);
+                }
+                step => return step,
+            }
+        }
+        self.idle = self.idle.wrapping_add(1);
+        if self.idle.is_multiple_of(LOOKS) {
+            self.look_who_is_alive();
+        }
+        Step::Nothing
     }
 
     /// After somebody joined or left.
@@ -363,49 +413,14 @@ impl Receiver {
 }
 
 impl Inbox for Receiver {
-    /// Looks at each lane once, beginning with the one whose turn it is.
-    #[inline]
     fn poll(&mut self) -> Step {
+        if let Some(len) = self.receive_quickly() {
+            return Step::Message(len);
+        }
         if self.segment.roster().members() != self.members {
             self.look_who_is_there();
         }
-        let mut left = self.active;
-        while left != 0 {
-            let mut lane = self.turn;
-            if left >> lane & 1 == 0 {
-                let ahead = left >> lane << lane;
-                lane = if ahead == 0 { left } else { ahead }.trailing_zeros() as usize;
-            }
-            let end = &mut self.lanes[lane];
-            let step = end.reader.receive(&mut self.buffer);
-            if end.reader.has_freed() {
-                self.segment.seat.wake(1 << lane);
-            }
-            match step {
-                Step::Message(_) => {
-                    self.count_turn(lane);
-                    return step;
-                }
-                Step::Nothing => {
-                    left &= !(1 << lane);
-                    self.turn = lane + 1;
-                    self.streak = 0;
-                    if end.tenant == 0 {
-                        // Everything that was ever sent here was received.
-                        self.active &= !(1 << lane);
-                    }
-                }
-                Step::Corrupt | Step::Lagged(_) => {
-                    self.active &= !(1 << lane);
-                    return Step::Corrupt;
-                }
-            }
-        }
-        self.idle = self.idle.wrapping_add(1);
-        if self.idle.is_multiple_of(LOOKS) {
-            self.look_who_is_alive();
-        }
-        Step::Nothing
+        self.go_round()
     }
 
     /// What there is to be told where there is no message.

@@ -7,11 +7,11 @@
 //! that its slots are taken.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::layout::{OWNER, SLOTS, roster};
+use crate::layout::{OWNER, SLOTS, cursor, roster};
 use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::process::Process;
-use crate::sync::{Ordering, WindowMut, Words, WordsMut};
+use crate::sync::{Fixed, Ordering, WindowMut, Words, WordsMut};
 
 /// How often a slot is tried while it changes under us.
 const TRIES: u32 = 16;
@@ -64,18 +64,20 @@ pub(crate) fn is_dead(word: u64) -> bool {
     matches!(watch(word), Ok(None))
 }
 
+type Table = WindowMut<Fixed<{ roster::LEN }>>;
+
 /// The table of participants.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster {
-    words: WindowMut,
+    words: Table,
 }
 
 impl Roster {
-    pub fn new(words: WindowMut) -> Roster {
+    pub fn new(words: Table) -> Roster {
         Roster { words }
     }
 
-    pub fn words(&self) -> &WindowMut {
+    pub fn words(&self) -> &Table {
         &self.words
     }
 
@@ -172,9 +174,8 @@ impl Roster {
     }
 
     /// A subscriber's cursor.
-    pub fn cursor(&self, slot: usize) -> WindowMut {
-        let at = slot_at(slot) + roster::CURSOR;
-        self.words.part(at, roster::SLOT_STRIDE - roster::CURSOR)
+    pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
+        self.words.part(slot_at(slot) + roster::CURSOR)
     }
 
     /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).

@@ -11,14 +11,14 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::lane::ring::Shape;
 use crate::layout::{
     ALIVE_SUFFIX, LANES_SUFFIX, MAGIC, MAJOR, MAX_RING, MIN_RING, MINOR, OWNER, ROSTER_SUFFIX,
-    SLOTS, control, lane, record, roster,
+    SLOTS, control, cursor, lane, record, roster,
 };
 use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::process::{Liveness, Process};
 use crate::roster::Roster;
 use crate::section::{Section, SectionOptions};
-use crate::sync::{Window, WindowMut, Words, WordsMut};
+use crate::sync::{Fixed, Round, Window, WindowMut, Words, WordsMut};
 use crate::wait::{EVERYBODY, Seat, event_name};
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,25 +53,37 @@ impl Measures {
         at..at + self.stride()
     }
 
-    fn map(&self, lanes: &Section, lane: usize, prefault: bool) -> Result<Lane<Window>> {
+    fn map(
+        &self,
+        lanes: &Section,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<Window<Head>, Window<Round>>> {
         let view = Arc::new(lanes.map(self.place(lane))?);
         if prefault {
             view.prefault()?;
         }
         Ok(Lane {
-            head: view.window(0, lane::HEAD)?,
-            ring: view.window(lane::HEAD, view.len() - lane::HEAD)?,
+            head: view.window(0, lane::HEAD)?.part(0),
+            ring: view.window(lane::HEAD, view.len() - lane::HEAD)?.round(),
         })
     }
 
-    fn map_mut(&self, lanes: &Section, lane: usize, prefault: bool) -> Result<Lane<WindowMut>> {
+    fn map_mut(
+        &self,
+        lanes: &Section,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
         let view = Arc::new(lanes.map_rw(self.place(lane))?);
         if prefault {
             view.prefault()?;
         }
         Ok(Lane {
-            head: view.window_mut(0, lane::HEAD)?,
-            ring: view.window_mut(lane::HEAD, view.len() - lane::HEAD)?,
+            head: view.window_mut(0, lane::HEAD)?.part(0),
+            ring: view
+                .window_mut(lane::HEAD, view.len() - lane::HEAD)?
+                .round(),
         })
     }
 
@@ -101,11 +113,15 @@ impl Measures {
     }
 }
 
+type Control = Fixed<{ control::LEN }>;
+pub(crate) type Cursor = Fixed<{ cursor::LEN }>;
+pub(crate) type Head = Fixed<{ lane::HEAD }>;
+
 /// A lane, mapped.
 #[derive(Debug)]
-pub(crate) struct Lane<W> {
-    pub head: W,
-    pub ring: W,
+pub(crate) struct Lane<H, R> {
+    pub head: H,
+    pub ring: R,
 }
 
 /// The sections that stand beside a name.
@@ -133,7 +149,7 @@ pub(crate) struct Owned {
     pub measures: Measures,
     pub seat: Seat,
     lanes: Section,
-    control: WindowMut,
+    control: WindowMut<Control>,
     name: Name,
     /// For those who may not watch this process.
     _alive: Option<Liveness>,
@@ -155,11 +171,11 @@ impl Owned {
             .create_new(name, control::LEN as u64)
             .map_err(whose_it_was)?;
         let view = Arc::new(base.map_rw(..control::LEN as u64)?);
-        let control = view.window_mut(0, control::LEN)?;
+        let control = view.window_mut(0, control::LEN)?.part(0);
         let len = roster::LEN as u64;
         let roster = create_beside(&section(&inner), &companions.roster, len)?;
         let view = Arc::new(roster.map_rw(..len)?);
-        let roster = Roster::new(view.window_mut(0, roster::LEN)?);
+        let roster = Roster::new(view.window_mut(0, roster::LEN)?.part(0));
         let len = measures.len();
         let lanes = create_beside(&section(&lanes_access), &companions.lanes, len)?;
         let alive = match access {
@@ -192,18 +208,22 @@ impl Owned {
     }
 
     /// A lane that others write.
-    pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window>> {
+    pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window<Head>, Window<Round>>> {
         self.measures.map(&self.lanes, lane, prefault)
     }
 
     /// A lane that the owner writes.
-    pub fn lane_mut(&self, lane: usize, prefault: bool) -> Result<Lane<WindowMut>> {
+    pub fn lane_mut(
+        &self,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
         self.measures.map_mut(&self.lanes, lane, prefault)
     }
 
     /// The owner's cursor in a lane.
-    pub fn cursor(&self, lane: usize) -> WindowMut {
-        self.control.part(cursor_at(lane), control::CURSOR_STRIDE)
+    pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
+        self.control.part(cursor_at(lane))
     }
 }
 
@@ -220,7 +240,7 @@ fn cursor_at(lane: usize) -> usize {
     control::CURSORS + lane * control::CURSOR_STRIDE
 }
 
-fn format(words: &WindowMut, measures: &Measures, me: &ProcessIdentity) {
+fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity) {
     let [start, pid] = me.to_words();
     words.store32(control::VERSION, MAJOR << 16 | MINOR);
     words.store32(control::KIND, measures.kind);
@@ -285,7 +305,7 @@ fn whose_it_was(error: Error) -> Error {
 pub(crate) struct Found {
     pub measures: Measures,
     pub owner: ProcessIdentity,
-    pub control: Window,
+    pub control: Window<Control>,
     pub name: Name,
     pub minor: u32,
     generation: u32,
@@ -319,7 +339,7 @@ impl Found {
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
         let view = Arc::new(section.map(..control::LEN as u64)?);
-        let words = view.window(0, control::LEN)?;
+        let words = view.window(0, control::LEN)?.part(0);
         match words.load32(control::MAGIC) {
             MAGIC => {}
             0 => {
@@ -390,24 +410,27 @@ impl Found {
             _ => Access::SameUser,
         };
         let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
-        Ok((Roster::new(view.window_mut(0, roster::LEN)?), access))
+        Ok((
+            Roster::new(view.window_mut(0, roster::LEN)?.part(0)),
+            access,
+        ))
     }
 
     /// The roster, to look at.
-    pub fn roster_words(&self) -> Result<Window> {
+    pub fn roster_words(&self) -> Result<Window<Fixed<{ roster::LEN }>>> {
         let companions = Companions::of(&self.name, self.generation)?;
         let section = self.beside(&companions.roster, roster::LEN as u64, false)?;
         let view = Arc::new(section.map(..roster::LEN as u64)?);
-        view.window(0, roster::LEN)
+        Ok(view.window(0, roster::LEN)?.part(0))
     }
 
     /// A lane, to be read.
-    pub fn lane(&self, lane: usize) -> Result<Lane<Window>> {
+    pub fn lane(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
         self.measures.map(&self.lanes(false)?, lane, false)
     }
 
     /// A lane, to be written.
-    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut>> {
+    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
         self.measures.map_mut(&self.lanes(true)?, lane, false)
     }
 
@@ -429,8 +452,8 @@ impl Found {
     }
 
     /// The owner's cursor in a lane.
-    pub fn cursor(&self, lane: usize) -> Window {
-        self.control.part(cursor_at(lane), control::CURSOR_STRIDE)
+    pub fn cursor(&self, lane: usize) -> Window<Cursor> {
+        self.control.part(cursor_at(lane))
     }
 
     /// Whether the owner has closed in good order.
@@ -474,7 +497,7 @@ fn looking(expect: Option<Owner>) -> SectionOptions {
 }
 
 /// The measures in a header, if they can be.
-fn measures(words: &Window) -> Option<Measures> {
+fn measures(words: &Window<Control>) -> Option<Measures> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;
     let bytes = u64::from(words.load32(control::RING_BYTES));

@@ -9,8 +9,8 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::JOINED;
-use crate::segment::Found;
-use crate::sync::{Window, WindowMut};
+use crate::segment::{Cursor, Found, Head};
+use crate::sync::{Round, Window, WindowMut};
 use crate::wait::{Seat, Spin};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl SenderOptions {
 ///
 /// It is `Send`, and not shared: each thread opens its own.
 pub struct Sender {
-    lane: GatedWriter<WindowMut, Window>,
+    lane: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
     seat: Seat,
     owner: Process,
     full: u32,
@@ -133,6 +133,9 @@ impl Sender {
     /// [`SendError::Full`]; otherwise as [`send`](Sender::send).
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        if self.send_quickly(message) {
+            return self.sent();
+        }
         self.check(message)?;
         if self.lane.try_send(message) {
             return self.sent();
@@ -154,11 +157,15 @@ impl Sender {
     /// [`SendError::TooLong`].
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.check(message)?;
-        if self.lane.try_send(message) {
+        if self.send_quickly(message) {
             return self.sent();
         }
         self.send_until(message, None)
+    }
+
+    #[inline(always)]
+    fn send_quickly(&mut self, message: &[u8]) -> bool {
+        !self.found.is_closed() && self.lane.send_quickly(message)
     }
 
     /// Sends a message, and waits for room at most this long.
@@ -216,11 +223,20 @@ impl Sender {
 
     #[inline]
     fn sent(&mut self) -> std::result::Result<(), SendError> {
-        self.seat.wake(1 << OWNER);
-        if self.seat.is_deaf(OWNER) {
-            self.check_owner()?;
+        match self.seat.has_to_wake(1 << OWNER) {
+            true => self.wake(),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Who was rung for and does not wake up may be dead.
+    #[cold]
+    fn wake(&mut self) -> std::result::Result<(), SendError> {
+        self.seat.wake(1 << OWNER);
+        match self.seat.is_deaf(OWNER) {
+            true => self.check_owner(),
+            false => Ok(()),
+        }
     }
 
     #[cold]
@@ -313,10 +329,12 @@ impl Batch<'_> {
     /// As [`Sender::send`].
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.sender.check(message)?;
-        while !self.sender.lane.try_add(message) {
-            self.count = 0;
-            self.sender.wait_for_room(message.len(), None)?;
+        if !self.add_quickly(message) {
+            self.sender.check(message)?;
+            while !self.sender.lane.try_add(message) {
+                self.count = 0;
+                self.sender.wait_for_room(message.len(), None)?;
+            }
         }
         self.added()
     }
@@ -328,12 +346,19 @@ impl Batch<'_> {
     /// As [`Sender::try_send`]; the messages before are sent then.
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.sender.check(message)?;
-        if !self.sender.lane.try_add(message) {
-            self.flush()?;
-            return Err(SendError::Full);
+        if !self.add_quickly(message) {
+            self.sender.check(message)?;
+            if !self.sender.lane.try_add(message) {
+                self.flush()?;
+                return Err(SendError::Full);
+            }
         }
         self.added()
+    }
+
+    #[inline(always)]
+    fn add_quickly(&mut self, message: &[u8]) -> bool {
+        !self.sender.found.is_closed() && self.sender.lane.add_quickly(message)
     }
 
     #[inline]

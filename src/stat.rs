@@ -6,7 +6,7 @@ use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
 use crate::roster::{is_dead, pid_of, slot_at};
 use crate::segment::Found;
-use crate::sync::{Window, Words};
+use crate::sync::{Fixed, Window, Words};
 
 /// The named sections, events and mutexes in reach, sorted by name: those of this
 /// session and those of the whole machine, and on Linux the POSIX objects in
@@ -108,6 +108,8 @@ pub struct SegmentInfo {
     pub others: Option<Vec<Participant>>,
 }
 
+type Roster = Window<Fixed<{ roster::LEN }>>;
+
 /// What is known about a queue or topic, without taking part in it.
 ///
 /// # Errors
@@ -134,7 +136,7 @@ where
             .map(|slot| participant(&found, words, slot, &sent))
             .collect()
     });
-    let asleep = |words: &Window| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
+    let asleep = |words: &Roster| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
     let owner = Participant {
         pid: found.owner.pid(),
@@ -167,7 +169,7 @@ where
     })
 }
 
-fn participant(found: &Found, words: &Window, slot: usize, sent: &[u64]) -> Participant {
+fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Participant {
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
     let is_queue = found.measures.kind == control::kind::QUEUE;

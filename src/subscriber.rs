@@ -10,8 +10,8 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::JOINED;
-use crate::segment::Found;
-use crate::sync::{Window, WindowMut, WordsMut};
+use crate::segment::{Cursor, Found, Head};
+use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Seat};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ impl SubscriberOptions {
 /// participant: it is not waited for, nobody sees it, and where nothing comes it looks
 /// again each millisecond.
 pub struct Subscriber {
-    lane: LossyReader<Window>,
+    lane: LossyReader<Window<Round>, Window<Head>>,
     owner: Process,
     idle: u32,
     /// What it has seen of the end.
@@ -98,7 +98,7 @@ pub struct Subscriber {
 
 /// What a participant has in the roster.
 struct Place {
-    cursor: WindowMut,
+    cursor: WindowMut<Cursor>,
     /// As last stored at `room`.
     freed: u64,
     seat: Seat,
@@ -252,6 +252,9 @@ impl Subscriber {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        if let Some(len) = self.receive_quickly() {
+            return Ok(&self.buffer[..len]);
+        }
         match self.poll() {
             Step::Message(len) => Ok(&self.buffer[..len]),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
@@ -268,11 +271,10 @@ impl Subscriber {
     /// [`RecvError::Corrupt`] where it wrote what is no message.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = match self.poll() {
-            Step::Message(len) => len,
-            other => wait::receive(self, other, None)?,
-        };
-        Ok(&self.buffer[..len])
+        if let Some(len) = self.receive_quickly() {
+            return Ok(&self.buffer[..len]);
+        }
+        self.recv_until(None)
     }
 
     /// Waits for the next message, at most this long.
@@ -281,9 +283,13 @@ impl Subscriber {
     ///
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
+        self.recv_until(deadline(Some(timeout)))
+    }
+
+    fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = match self.poll() {
             Step::Message(len) => len,
-            other => wait::receive(self, other, deadline(Some(timeout)))?,
+            other => wait::receive(self, other, until)?,
         };
         Ok(&self.buffer[..len])
     }
@@ -308,7 +314,15 @@ impl Subscriber {
         }
     }
 
-    #[inline]
+    /// The next message, where it is as most are.
+    #[inline(always)]
+    fn receive_quickly(&mut self) -> Option<usize> {
+        let len = self.lane.receive_quickly(&mut self.buffer)?;
+        self.passed();
+        Some(len)
+    }
+
+    #[inline(always)]
     fn passed(&mut self) {
         self.received += 1;
         let position = self.lane.position();
@@ -334,7 +348,6 @@ impl Subscriber {
         let _ = self.is_safe_here();
     }
 
-    #[inline]
     fn nothing(&mut self) -> Step {
         let position = self.lane.position();
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
@@ -369,7 +382,7 @@ impl Subscriber {
 
 impl Place {
     /// Lets the publisher have what was read.
-    #[inline]
+    #[cold]
     fn free(&mut self, position: u64) {
         self.freed = position;
         // Pairs with the load of a publisher that waits for us (P1).
@@ -393,8 +406,10 @@ impl fmt::Debug for Subscriber {
 }
 
 impl Inbox for Subscriber {
-    #[inline]
     fn poll(&mut self) -> Step {
+        if let Some(len) = self.receive_quickly() {
+            return Step::Message(len);
+        }
         let step = self.lane.receive(&mut self.buffer);
         match step {
             Step::Message(_) => self.passed(),

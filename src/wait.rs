@@ -204,16 +204,22 @@ impl Seat {
     /// stored.
     #[inline]
     pub fn wake(&mut self, seats: u64) {
+        if self.has_to_wake(seats) {
+            self.ring(seats);
+        }
+    }
+
+    /// Whether any of the seats sleeps.
+    #[inline]
+    pub fn has_to_wake(&self, seats: u64) -> bool {
         // The compiler keeps the order; see above for the processor.
         compiler_fence_full();
-        let asleep = self.roster.asleep() & seats;
-        if asleep != 0 {
-            self.ring(asleep);
-        }
+        self.roster.asleep() & seats != 0
     }
 
     #[cold]
     fn ring(&mut self, mut seats: u64) {
+        seats &= self.roster.asleep();
         if self.others.is_empty() {
             self.others.resize_with(OWNER + 1, Other::default);
         }
@@ -257,7 +263,6 @@ impl Seat {
     }
 
     /// Whether somebody was rung for a while ago and has not woken up, as the dead do not.
-    #[inline]
     pub fn is_deaf(&self, seat: usize) -> bool {
         let Some(other) = self.others.get(seat) else {
             return false;

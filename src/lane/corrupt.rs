@@ -4,7 +4,8 @@
 use super::Step;
 use super::gated::{GatedReader, GatedWriter};
 use super::lossy::{Begin, LossyReader, LossyWriter};
-use super::model::{Memory, Probe, message, publish};
+use super::model::{Memory, message, publish};
+use super::probe::Probe;
 use crate::layout::{LINE, record};
 use crate::sync::Words as _;
 use crate::sync::WordsMut as _;
@@ -31,8 +32,8 @@ const PATIENCE: usize = 100_000;
 struct Ends {
     probe: Probe,
     reader: GatedReader<Probe, Probe>,
-    writer: GatedWriter<Probe, Probe>,
-    subscriber: LossyReader<Probe>,
+    writer: GatedWriter<Probe, Probe, Probe>,
+    subscriber: LossyReader<Probe, Probe>,
 }
 
 /// Leaves four messages and a pad in a lane, behind others that were read. It is one of
@@ -49,7 +50,7 @@ fn history(memory: &Memory) -> Ends {
         probe,
     };
     let scratch = Memory::new(shape.bytes(), shape.max());
-    let mut publisher = LossyWriter::new(scratch.ring, memory.head.clone(), shape);
+    let mut publisher = LossyWriter::new(scratch.ring.round(), memory.head.clone(), shape);
     let mut to = vec![0; shape.max()];
     for n in 0..14 {
         let text = message(n, [40, 100][n as usize % 2]);

@@ -4,14 +4,14 @@ use super::Step;
 use super::lossy::{Begin, LossyReader};
 use super::model::{Memory, message, publish};
 use crate::layout::lane;
-use crate::sync::{Window, Words, heap};
+use crate::sync::{Words, heap};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// A reader's window that is held up once: after so many looks the writer has a turn.
 #[derive(Clone)]
 struct HeldUp {
-    window: Window,
+    window: Rc<dyn Words>,
     looks: Rc<Cell<usize>>,
     turn: Rc<dyn Fn()>,
 }
@@ -61,11 +61,11 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
     send(11);
     let looks = Rc::new(Cell::new(looks));
     let ring = HeldUp {
-        window: heap::reading(&memory.ring),
+        window: Rc::new(heap::reading(&memory.ring).round()),
         looks: Rc::clone(&looks),
         turn: Rc::new(move || send(turn)),
     };
-    let window = heap::reading(&memory.head);
+    let window = Rc::new(heap::reading(&memory.head));
     let head = HeldUp {
         window,
         ..ring.clone()

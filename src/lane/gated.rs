@@ -1,18 +1,16 @@
 //! A lane whose writer waits for its one reader: nothing is lost.
 
-use super::ring::{Place, Record, RingReader, RingWriter, Shape};
+use super::ring::{Found, Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
-use crate::layout::{cursor, lane};
+use crate::layout::{cursor, lane, record};
 use crate::sync::{Words, WordsMut, ticks};
 
-/// The sender's end. `M` are the words it writes, `C` the reader's cursor.
+/// The sender's end: the words of the ring, those before it, and the reader's cursor.
 #[derive(Debug)]
-pub(crate) struct GatedWriter<M, C> {
-    ring: RingWriter<M>,
-    head: M,
+pub(crate) struct GatedWriter<R, H, C> {
+    ring: RingWriter<R>,
+    head: H,
     cursor: C,
-    /// What the reader has freed, as last heard.
-    gate: u64,
     sent: u64,
     distance: Distance,
 }
@@ -48,12 +46,12 @@ impl Distance {
     }
 }
 
-impl<M: WordsMut, C: Words> GatedWriter<M, C> {
+impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     /// Goes on in a lane that others may have written before: behind their last record.
     /// `None` where what stands there was written by no writer of ours.
-    pub fn resume(ring: M, head: M, cursor: C, shape: Shape) -> Option<GatedWriter<M, C>>
+    pub fn resume(ring: R, head: H, cursor: C, shape: Shape) -> Option<GatedWriter<R, H, C>>
     where
-        M: Clone,
+        R: Clone,
     {
         // Pairs with the reader's store (P1).
         let gate = cursor.load64(cursor::ROOM);
@@ -63,7 +61,9 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
         let mut walk = RingReader::new(ring.clone(), shape, gate);
         while walk.position() <= gate + shape.bytes() {
             match walk.look() {
-                Record::Message(len) => walk.pass(len),
+                Record::Message(found) => {
+                    walk.pass(found);
+                }
                 Record::Pad => walk.wrap(),
                 Record::Nonsense => return None,
                 Record::Empty => {
@@ -72,10 +72,9 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
                         return None;
                     }
                     return Some(GatedWriter {
-                        ring: RingWriter::new(ring, shape, walk.position()),
+                        ring: RingWriter::new(ring, shape, walk.position(), gate + shape.bytes()),
                         head,
                         cursor,
-                        gate,
                         sent,
                         distance: Distance::default(),
                     });
@@ -99,32 +98,36 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
     #[inline]
     fn admit(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
-        let bytes = self.ring.shape().bytes();
-        if len >= LONG {
-            self.look_how_far();
-        } else if place.limit() > self.gate + bytes {
-            self.refresh();
+        if len >= LONG || !self.ring.fits(place) {
+            self.refresh(len);
         }
-        (place.limit() <= self.gate + bytes).then_some(place)
+        self.ring.fits(place).then_some(place)
+    }
+
+    /// Asks what the reader has freed, and where it is.
+    #[cold]
+    fn refresh(&mut self, len: usize) {
+        if len < LONG {
+            return self.ring.set_free(self.freed());
+        }
+        let start = ticks();
+        let free = self.freed();
+        let took = ticks() - start;
+        if self.ring.free() != free {
+            self.ring.set_free(free);
+            self.distance.took(took);
+            self.ring.set_far(self.distance.is_far());
+        }
     }
 
     /// Pairs with the reader's store (P1). What a peer wrote is believed only where it can
     /// be true.
-    fn refresh(&mut self) {
+    fn freed(&self) -> u64 {
         let room = self.cursor.load64(cursor::ROOM);
-        if room >= self.gate && room <= self.ring.tail() {
-            self.gate = room;
-        }
-    }
-
-    #[cold]
-    fn look_how_far(&mut self) {
-        let (before, start) = (self.gate, ticks());
-        self.refresh();
-        let took = ticks() - start;
-        if self.gate != before {
-            self.distance.took(took);
-            self.ring.set_far(self.distance.is_far());
+        let free = room.wrapping_add(self.ring.shape().bytes());
+        match room <= self.ring.tail() && free >= self.ring.free() {
+            true => free,
+            false => self.ring.free(),
         }
     }
 
@@ -133,29 +136,51 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
         self.admit(len).is_some()
     }
 
+    /// Sends a message as most are; `false` where that takes more, as
+    /// [`try_send`](GatedWriter::try_send) does.
+    #[inline(always)]
+    pub fn send_quickly(&mut self, message: &[u8]) -> bool {
+        let sent = self.ring.send_quickly(message);
+        if sent {
+            self.count();
+        }
+        sent
+    }
+
+    /// The same for [`try_add`](GatedWriter::try_add).
+    #[inline(always)]
+    pub fn add_quickly(&mut self, message: &[u8]) -> bool {
+        let added = self.ring.add_quickly(message);
+        if added {
+            self.count();
+        }
+        added
+    }
+
     /// Sends a message no longer than the longest; `false` where the lane is full.
-    #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> bool {
         self.write(message, false)
     }
 
     /// As `try_send`, but it is sent with the next message or `flush`.
-    #[inline]
     pub fn try_add(&mut self, message: &[u8]) -> bool {
         self.write(message, true)
     }
 
-    #[inline(always)]
     fn write(&mut self, message: &[u8], hold: bool) -> bool {
         let Some(place) = self.admit(message.len()) else {
             return false;
         };
-        let free = self.gate + self.ring.shape().bytes();
-        self.ring.write(place, message, free, hold);
+        self.ring.write(place, message, hold);
+        self.count();
+        true
+    }
+
+    #[inline(always)]
+    fn count(&mut self) {
         self.sent += 1;
         // For those who look on.
         self.head.store64(lane::SENT, self.sent);
-        true
     }
 
     /// Sends what was added.
@@ -164,6 +189,10 @@ impl<M: WordsMut, C: Words> GatedWriter<M, C> {
     }
 }
 
+/// So many bytes of short messages are received in a row, before a receiver of several lanes
+/// has to look at the others.
+const TURN: u64 = 8192;
+
 /// The receiver's end. `M` are the words of the ring, `C` its own cursor.
 #[derive(Debug)]
 pub(crate) struct GatedReader<M, C> {
@@ -171,6 +200,10 @@ pub(crate) struct GatedReader<M, C> {
     cursor: C,
     /// As last stored at `room`.
     freed: u64,
+    /// Where it is next to be stored.
+    frees: u64,
+    /// A short message that ends here or before is received with no more questions.
+    quick: u64,
     received: u64,
     has_freed: bool,
 }
@@ -182,22 +215,36 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
             ring: RingReader::new(ring, shape, 0),
             cursor,
             freed: 0,
+            frees: shape.bytes() / 8,
+            quick: 0,
             received: 0,
             has_freed: false,
         }
     }
 
+    /// As [`receive`](GatedReader::receive), where there is a message as most are and nothing
+    /// else to be done.
+    #[inline(always)]
+    pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
+        let found = self.ring.look_quickly(self.quick)?;
+        self.take(found, to);
+        Some(found.len)
+    }
+
     /// Copies the next message to the beginning of `to`, which takes the longest.
-    #[inline]
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         loop {
             match self.ring.look() {
-                Record::Message(len) => {
-                    self.ring.copy(&mut to[..len]);
-                    self.ring.pass(len);
-                    self.received += 1;
-                    self.passed();
-                    return Step::Message(len);
+                Record::Message(found) => {
+                    self.take(found, to);
+                    if self.ring.position() >= self.frees {
+                        self.free();
+                    }
+                    // With one that reaches `frees` there is more to be done.
+                    let before = self.frees - record::ALIGN as u64;
+                    let turn = self.ring.position() + TURN;
+                    self.quick = self.ring.lap().min(before).min(turn);
+                    return Step::Message(found.len);
                 }
                 Record::Empty => {
                     if self.freed != self.ring.position() {
@@ -218,20 +265,20 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.ring.look() == Record::Empty
     }
 
-    #[inline]
-    fn passed(&mut self) {
-        let position = self.ring.position();
+    #[inline(always)]
+    fn take(&mut self, found: Found, to: &mut [u8]) {
+        self.ring.copy(found, to);
+        self.received += 1;
         self.cursor.store64(cursor::RECEIVED, self.received);
+        let position = self.ring.pass(found);
         // Pairs with the load of whoever goes on here after our death.
         self.cursor.publish64(cursor::EXACT, position);
-        if position - self.freed >= self.ring.shape().bytes() / 8 {
-            self.free();
-        }
     }
 
     /// Lets the writer have what was read. Pairs with its load of `room` (P1).
     fn free(&mut self) {
         self.freed = self.ring.position();
+        self.frees = self.freed + self.ring.shape().bytes() / 8;
         self.cursor.publish64(cursor::ROOM, self.freed);
         self.has_freed = true;
     }

@@ -88,11 +88,12 @@ impl Model {
 
     fn word(&self, at: usize) -> &AtomicU32 {
         assert!(at.is_multiple_of(LINE));
-        &self.ring[at / LINE].word
+        &self.ring[at / LINE % self.ring.len()].word
     }
 
     /// The lines in a range of bytes, and where in the range they begin.
     fn lines(&self, at: usize, len: usize) -> impl Iterator<Item = (&Line, isize)> {
+        let at = at % (self.ring.len() * LINE);
         assert!(at + len <= self.ring.len() * LINE);
         let lines = at / LINE..(at + len).div_ceil(LINE);
         lines.map(move |n| (&self.ring[n], (n * LINE) as isize - at as isize))
@@ -245,7 +246,7 @@ struct Gated {
 
 impl Gated {
     /// A lane whose next record will stand at `from`.
-    fn new(from: u64) -> (Gated, GatedWriter<Model, Model>) {
+    fn new(from: u64) -> (Gated, GatedWriter<Model, Model, Model>) {
         let ring = Model::ring(|| Body::Racy(Racy::new(0)));
         let (head, cursor) = (Model::head(), Model::cursor());
         let mut reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
@@ -265,11 +266,11 @@ impl Gated {
     }
 }
 
-fn resume(ring: &Model, head: &Model, cursor: &Model) -> Option<GatedWriter<Model, Model>> {
+fn resume(ring: &Model, head: &Model, cursor: &Model) -> Option<GatedWriter<Model, Model, Model>> {
     GatedWriter::resume(ring.clone(), head.clone(), cursor.clone(), shape())
 }
 
-fn send(writer: &mut GatedWriter<Model, Model>, number: u64, len: usize) {
+fn send(writer: &mut GatedWriter<Model, Model, Model>, number: u64, len: usize) {
     while !writer.try_send(&message(number, len)) {
         thread::yield_now();
     }
@@ -411,7 +412,7 @@ fn the_successor_of_a_dead_writer_goes_on_while_the_reader_reads() {
 // A lane whose writer does not wait.
 
 /// A publisher that has sent messages of these lengths, and a subscriber.
-fn lossy(lens: &[usize]) -> (LossyWriter<Model>, LossyReader<Model>) {
+fn lossy(lens: &[usize]) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
     let ring = Model::ring(|| Body::Atomic(AtomicU64::new(0)));
     let head = Model::head();
     let mut writer = LossyWriter::new(ring.clone(), head.clone(), shape());
@@ -421,7 +422,7 @@ fn lossy(lens: &[usize]) -> (LossyWriter<Model>, LossyReader<Model>) {
     (writer, LossyReader::new(ring, head, shape()))
 }
 
-fn publish(writer: &mut LossyWriter<Model>, len: usize) {
+fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {
     let text = message(writer.sent(), len);
     if let Some(position) = writer.lacks(len) {
         writer.announce(position);
@@ -430,7 +431,7 @@ fn publish(writer: &mut LossyWriter<Model>, len: usize) {
 }
 
 /// Looks once; whatever is found is right, and `sent` messages at least are there.
-fn look(reader: &mut LossyReader<Model>, sent: u64) -> Step {
+fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
     let before = reader.number();
     let mut to = [0; LONG];
     let step = reader.receive(&mut to);

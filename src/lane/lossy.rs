@@ -28,21 +28,22 @@ fn step(shape: Shape) -> u64 {
 
 /// The publisher's end.
 #[derive(Debug)]
-pub(crate) struct LossyWriter<M> {
-    ring: RingWriter<M>,
-    head: M,
-    reserved: u64,
+pub(crate) struct LossyWriter<R, H> {
+    ring: RingWriter<R>,
+    head: H,
     sent: u64,
+    /// The next position at which a mark is set.
+    next_mark: u64,
 }
 
-impl<M: WordsMut> LossyWriter<M> {
+impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// The writer of a new lane.
-    pub fn new(ring: M, head: M, shape: Shape) -> LossyWriter<M> {
+    pub fn new(ring: R, head: H, shape: Shape) -> LossyWriter<R, H> {
         LossyWriter {
-            ring: RingWriter::new(ring, shape, 0),
+            ring: RingWriter::new(ring, shape, 0, 0),
             head,
-            reserved: 0,
             sent: 0,
+            next_mark: step(shape),
         }
     }
 
@@ -57,22 +58,22 @@ impl<M: WordsMut> LossyWriter<M> {
 
     /// What is announced.
     pub fn reserved(&self) -> u64 {
-        self.reserved
+        self.ring.free()
     }
 
     /// What has to be announced before a message of this length can be written, where
     /// that is more than is.
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
-        let limit = self.ring.place(len).limit();
+        let place = self.ring.place(len);
         let step = step(self.ring.shape());
-        (limit > self.reserved).then(|| limit.div_ceil(step) * step)
+        (!self.ring.fits(place)).then(|| place.limit().next_multiple_of(step))
     }
 
     /// Announces that what lies below this position will be written. May be taken back before
     /// anything was written.
     pub fn announce(&mut self, position: u64) {
-        self.reserved = position;
+        self.ring.set_free(position);
         // Pairs with the reader's load before it looks at the marks (P2).
         self.head.publish64(lane::RESERVED, position);
         // Pairs with the reader's fence after its copy (P3).
@@ -85,31 +86,50 @@ impl<M: WordsMut> LossyWriter<M> {
         self.head.full();
     }
 
+    /// Sends a message as most are, for which enough is announced; else `false`.
+    #[inline(always)]
+    pub fn send_quickly(&mut self, message: &[u8]) -> bool {
+        let sent = self.ring.send_quickly(message);
+        if sent {
+            self.count();
+        }
+        sent
+    }
+
     /// Sends a message for which enough is announced.
-    #[inline]
     pub fn send(&mut self, message: &[u8]) {
         self.write(message, false);
     }
 
     /// As `send`, but it is sent with the next message or `flush`, and at the latest when an
     /// eighth of the ring is full: a mark must not lead past what is held back.
-    #[inline]
     pub fn add(&mut self, message: &[u8]) {
         self.write(message, true);
     }
 
-    #[inline(always)]
     fn write(&mut self, message: &[u8], hold: bool) {
         let place = self.ring.place(message.len());
-        let step = step(self.ring.shape());
-        let (before, after) = (self.ring.tail() / step, place.end() / step);
-        let hold = hold && before == after;
-        self.ring.write(place, message, self.reserved, hold);
+        let hold = hold && place.end() < self.next_mark;
+        self.ring.write(place, message, hold);
+        self.count();
+    }
+
+    #[inline(always)]
+    fn count(&mut self) {
         self.sent += 1;
         // For those who look on.
         self.head.store64(lane::SENT, self.sent);
-        for k in before + 1..=after {
-            self.set_mark(mark(k), place.end());
+        if self.ring.tail() >= self.next_mark {
+            self.set_marks();
+        }
+    }
+
+    #[cold]
+    fn set_marks(&mut self) {
+        let (step, tail) = (step(self.ring.shape()), self.ring.tail());
+        while self.next_mark <= tail {
+            self.set_mark(mark(self.next_mark / step), tail);
+            self.next_mark += step;
         }
     }
 
@@ -154,11 +174,13 @@ enum Walk {
 
 /// The subscriber's end.
 #[derive(Debug)]
-pub(crate) struct LossyReader<M> {
-    ring: RingReader<M>,
-    head: M,
+pub(crate) struct LossyReader<R, H> {
+    ring: RingReader<R>,
+    head: H,
     /// How many messages stand before the position.
     number: u64,
+    /// A short message that ends here or before is received with no more questions.
+    quick: u64,
     /// The writer waits for us: what it announces in our way it may take back.
     waited_for: bool,
 }
@@ -167,12 +189,13 @@ pub(crate) struct LossyReader<M> {
 /// some milliseconds, since a writer may be held up before it takes back what it announced.
 const LOOKS: u32 = 100_000;
 
-impl<M: Words> LossyReader<M> {
-    pub fn new(ring: M, head: M, shape: Shape) -> LossyReader<M> {
+impl<R: Words, H: Words> LossyReader<R, H> {
+    pub fn new(ring: R, head: H, shape: Shape) -> LossyReader<R, H> {
         LossyReader {
             ring: RingReader::new(ring, shape, 0),
             head,
             number: 0,
+            quick: 0,
             waited_for: false,
         }
     }
@@ -241,12 +264,12 @@ impl<M: Words> LossyReader<M> {
         let mut last = Walk::Nothing;
         while self.ring.position() <= from + bytes {
             match self.ring.look() {
-                Record::Message(len) => {
+                Record::Message(found) => {
                     last = Walk::Last(Mark {
                         position: self.ring.position(),
                         number: self.number,
                     });
-                    self.ring.pass(len);
+                    self.ring.pass(found);
                     self.number += 1;
                 }
                 Record::Pad => self.ring.wrap(),
@@ -259,28 +282,42 @@ impl<M: Words> LossyReader<M> {
     }
 
     fn go(&mut self, mark: Mark) {
+        self.quick = 0;
         self.ring.jump(mark.position);
         self.number = mark.number;
     }
 
+    /// As [`receive`](LossyReader::receive), where there is a message as most are.
+    #[inline(always)]
+    pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
+        let found = self.ring.look_quickly(self.quick)?;
+        self.ring.copy(found, to);
+        if self.may_be_overwritten(self.ring.position()) {
+            return None;
+        }
+        self.ring.pass(found);
+        self.number += 1;
+        Some(found.len)
+    }
+
     /// Copies the next message to the beginning of `to`, which takes the longest.
-    #[inline]
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         loop {
-            let found = self.ring.look();
-            if let Record::Message(len) = found {
-                self.ring.copy(&mut to[..len]);
+            let record = self.ring.look();
+            if let Record::Message(found) = record {
+                self.ring.copy(found, to);
                 if self.is_overtaken() {
                     return self.lag();
                 }
-                self.ring.pass(len);
+                self.ring.pass(found);
                 self.number += 1;
-                return Step::Message(len);
+                self.quick = self.ring.lap();
+                return Step::Message(found.len);
             }
             if self.is_overtaken() {
                 return self.lag();
             }
-            match found {
+            match record {
                 // Once: no pad can stand at the ring's beginning.
                 Record::Pad => self.ring.wrap(),
                 Record::Nonsense => return Step::Corrupt,
@@ -299,7 +336,6 @@ impl<M: Words> LossyReader<M> {
 
     /// Whether what stands here is lost. A writer that waits for us takes back what it
     /// announced before it saw us, and has written nothing then.
-    #[inline]
     fn is_overtaken(&self) -> bool {
         let mut overtaken = self.may_be_overwritten(self.ring.position());
         let mut looks = 0;
@@ -331,7 +367,7 @@ impl<M: Words> LossyReader<M> {
     }
 
     /// The marks from which one can read now, none of them behind us.
-    fn marks(&self) -> impl Iterator<Item = Mark> + use<M> {
+    fn marks(&self) -> impl Iterator<Item = Mark> + use<R, H> {
         // Pairs with the writer's store (P2).
         let _ = self.head.load64(lane::RESERVED);
         let marks: [Option<Mark>; lane::MARK_COUNT] =

@@ -30,6 +30,8 @@ mod delayed;
 mod loom;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod probe;
 
 use crate::layout::record;
 

@@ -3,16 +3,20 @@
 use super::Step;
 use super::gated::{GatedReader, GatedWriter};
 use super::lossy::{Begin, LossyReader, LossyWriter};
+use super::probe::Probe;
 use super::ring::Shape;
 use crate::layout::{cursor, lane, record};
-use crate::sync::{Window, WindowMut, Words, WordsMut, heap};
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut, heap};
 use proptest::prelude::*;
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::thread;
 
 const CURSOR: usize = 256;
+
+type Sender = GatedWriter<WindowMut<Round>, WindowMut, Window>;
+type Receiver = GatedReader<Window<Round>, WindowMut>;
+type Publisher = LossyWriter<WindowMut<Round>, WindowMut>;
+type Subscriber = LossyReader<Window<Round>, Window>;
 
 /// The bytes of a lane; the one who tests it holds all of them.
 pub(super) struct Memory {
@@ -42,22 +46,27 @@ impl Memory {
         ]
     }
 
-    pub fn sender(&self) -> GatedWriter<WindowMut, Window> {
-        let (ring, head) = (self.ring.clone(), self.head.clone());
-        GatedWriter::resume(ring, head, heap::reading(&self.cursor), self.shape).unwrap()
+    fn round(&self) -> WindowMut<Round> {
+        self.ring.clone().round()
     }
 
-    pub fn receiver(&self) -> GatedReader<Window, WindowMut> {
-        GatedReader::new(heap::reading(&self.ring), self.cursor.clone(), self.shape)
+    pub fn sender(&self) -> Sender {
+        let cursor = heap::reading(&self.cursor);
+        GatedWriter::resume(self.round(), self.head.clone(), cursor, self.shape).unwrap()
     }
 
-    pub fn publisher(&self) -> LossyWriter<WindowMut> {
-        LossyWriter::new(self.ring.clone(), self.head.clone(), self.shape)
+    pub fn receiver(&self) -> Receiver {
+        let ring = heap::reading(&self.round());
+        GatedReader::new(ring, self.cursor.clone(), self.shape)
     }
 
-    pub fn subscriber(&self) -> LossyReader<Window> {
-        let (ring, head) = (heap::reading(&self.ring), heap::reading(&self.head));
-        LossyReader::new(ring, head, self.shape)
+    pub fn publisher(&self) -> Publisher {
+        LossyWriter::new(self.round(), self.head.clone(), self.shape)
+    }
+
+    pub fn subscriber(&self) -> Subscriber {
+        let ring = heap::reading(&self.round());
+        LossyReader::new(ring, heap::reading(&self.head), self.shape)
     }
 }
 
@@ -92,8 +101,8 @@ enum Act {
 /// A lane and what should be in it.
 struct Beside {
     memory: Memory,
-    writer: GatedWriter<WindowMut, Window>,
-    reader: GatedReader<Window, WindowMut>,
+    writer: Sender,
+    reader: Receiver,
     /// Sent, not received: the message, and the bytes that it and its pad take.
     there: VecDeque<(Vec<u8>, u64)>,
     /// Written to the batch, not sent.
@@ -360,109 +369,6 @@ fn no_short_history_of_a_small_lane_goes_wrong() {
     }
 }
 
-/// A window that counts: of a writer that dies only the first stores arrive, and one who
-/// looks without end is found out.
-#[derive(Clone)]
-pub(super) struct Probe {
-    window: WindowMut,
-    stores: Rc<Cell<usize>>,
-    pub loads: Rc<Cell<usize>>,
-}
-
-impl Probe {
-    pub fn new(window: &WindowMut, stores: usize) -> Probe {
-        Probe {
-            window: window.clone(),
-            stores: Rc::new(Cell::new(stores)),
-            loads: Rc::new(Cell::new(usize::MAX)),
-        }
-    }
-
-    /// Another window of the same party.
-    pub fn with(&self, window: &WindowMut) -> Probe {
-        Probe {
-            window: window.clone(),
-            ..self.clone()
-        }
-    }
-
-    fn look(&self) {
-        let left = self.loads.get().checked_sub(1);
-        self.loads.set(left.expect("looks without end"));
-    }
-
-    fn lives(&self) -> bool {
-        let left = self.stores.get();
-        self.stores.set(left.saturating_sub(1));
-        left > 0
-    }
-}
-
-impl Words for Probe {
-    fn load32(&self, at: usize) -> u32 {
-        self.look();
-        self.window.load32(at)
-    }
-
-    fn load64(&self, at: usize) -> u64 {
-        self.look();
-        self.window.load64(at)
-    }
-
-    fn copy_out(&self, at: usize, to: &mut [u8]) {
-        self.window.copy_out(at, to);
-    }
-
-    fn acquire(&self) {
-        self.window.acquire();
-    }
-}
-
-impl WordsMut for Probe {
-    fn store32(&self, at: usize, value: u32) {
-        if self.lives() {
-            self.window.store32(at, value);
-        }
-    }
-
-    fn publish32(&self, at: usize, value: u32) {
-        if self.lives() {
-            self.window.publish32(at, value);
-        }
-    }
-
-    fn store64(&self, at: usize, value: u64) {
-        if self.lives() {
-            self.window.store64(at, value);
-        }
-    }
-
-    fn publish64(&self, at: usize, value: u64) {
-        if self.lives() {
-            self.window.publish64(at, value);
-        }
-    }
-
-    fn copy_in(&self, at: usize, from: &[u8]) {
-        // It may die in the middle of a copy, too.
-        let (half, rest) = from.split_at(from.len() / 2);
-        if self.lives() {
-            self.window.copy_in(at, half);
-        }
-        if self.lives() {
-            self.window.copy_in(at + half.len(), rest);
-        }
-    }
-
-    fn release(&self) {
-        self.window.release();
-    }
-
-    fn full(&self) {
-        self.window.full();
-    }
-}
-
 /// Sends two messages and a batch of three, and says which of them are sent once the
 /// stores that remain are done.
 fn last_words(memory: &Memory, stores: usize) -> usize {
@@ -483,7 +389,7 @@ fn last_words(memory: &Memory, stores: usize) -> usize {
 }
 
 /// A lane with messages of an earlier lap everywhere, which are read.
-fn worn(from: u64) -> (Memory, GatedReader<Window, WindowMut>) {
+fn worn(from: u64) -> (Memory, Receiver) {
     let memory = Memory::new(1024, 120);
     let (mut writer, mut reader) = (memory.sender(), memory.receiver());
     let mut to = [0; 120];
@@ -529,10 +435,10 @@ fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
 
 struct Audience {
     shape: Shape,
-    writer: LossyWriter<WindowMut>,
+    writer: Publisher,
     all: Vec<Vec<u8>>,
     announced: Option<Vec<u8>>,
-    readers: Vec<LossyReader<Window>>,
+    readers: Vec<Subscriber>,
 }
 
 impl Audience {
@@ -626,17 +532,17 @@ impl Audience {
     }
 }
 
-pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
     make_room(writer, text);
     writer.send(text);
 }
 
-fn add(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+fn add(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
     make_room(writer, text);
     writer.add(text);
 }
 
-fn make_room(writer: &mut LossyWriter<impl WordsMut>, text: &[u8]) {
+fn make_room(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
     if let Some(position) = writer.lacks(text.len()) {
         writer.announce(position);
     }
@@ -751,7 +657,7 @@ fn what_one_thread_sends_another_receives_in_order() {
 }
 
 /// Reads until `MANY` were sent; says how many were received, and how many missed.
-fn keep_up(mut reader: LossyReader<Window>, begin: Begin, max: usize) -> (u64, u64) {
+fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
     while !reader.begin(begin) {}
     let mut to = vec![0; max];
     let (mut next, mut received, mut missed) = (reader.number(), 0, 0);

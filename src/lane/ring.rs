@@ -5,7 +5,7 @@
 //! "empty", so what an earlier lap left there is never taken for a message.
 //!
 //! Positions count bytes and never wrap; their place in the ring is the position modulo
-//! its length.
+//! its length, as the ring's words see to themselves.
 
 use crate::layout::{LINE, record};
 use crate::sync::{Words, WordsMut};
@@ -16,11 +16,22 @@ use crate::sync::{Words, WordsMut};
 /// with 1 40 M/s and 1.29, with 4 103 M/s and 1.40, with 8 106 M/s and 1.41.
 const AHEAD: u64 = 4 * LINE as u64;
 
+/// Messages up to this length are copied from their end to their beginning.
+const SHORT: usize = LINE;
+
+/// A position as an offset; what is lost of it does not matter modulo the ring.
+#[inline]
+fn at(position: u64) -> usize {
+    position as usize
+}
+
 /// The measures of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     bytes: u64,
     max: usize,
+    /// The longest message that counts as short.
+    short: usize,
 }
 
 impl Shape {
@@ -29,7 +40,8 @@ impl Shape {
     /// way, so a record takes at most a quarter.
     pub fn new(bytes: u64, max: usize) -> Option<Shape> {
         let sound = bytes.is_power_of_two() && bytes >= 512 && max <= Shape::longest(bytes);
-        sound.then_some(Shape { bytes, max })
+        let short = max.min(SHORT);
+        sound.then_some(Shape { bytes, max, short })
     }
 
     /// The longest message that a ring of this size can take.
@@ -44,7 +56,7 @@ impl Shape {
         let size = len + record::PAYLOAD;
         let taken = match size <= LINE {
             true => size.next_power_of_two(),
-            false => size.next_multiple_of(record::ALIGN),
+            false => (size + record::ALIGN - 1) & !(record::ALIGN - 1),
         };
         taken as u64
     }
@@ -61,11 +73,6 @@ impl Shape {
     #[inline]
     fn inside(&self, position: u64) -> u64 {
         position & (self.bytes - 1)
-    }
-
-    #[inline]
-    fn offset(&self, position: u64) -> usize {
-        self.inside(position) as usize
     }
 
     fn next_lap(&self, position: u64) -> u64 {
@@ -100,6 +107,14 @@ pub(crate) struct RingWriter<M> {
     ring: M,
     shape: Shape,
     tail: u64,
+    /// Where the lap ends in which `tail` is.
+    lap: u64,
+    /// What lies below this may be written.
+    free: u64,
+    /// A short record that ends here or before is written with no more questions, and sent
+    /// so: nowhere, while a batch is held back.
+    quick: u64,
+    quick_to_send: u64,
     /// The lines below this were touched.
     touched: u64,
     /// Position and first word of the first record of a batch, which keeps readers from
@@ -111,15 +126,21 @@ pub(crate) struct RingWriter<M> {
 
 impl<M: WordsMut> RingWriter<M> {
     /// Goes on at `tail`, where the word reads "empty".
-    pub fn new(ring: M, shape: Shape, tail: u64) -> RingWriter<M> {
-        RingWriter {
+    pub fn new(ring: M, shape: Shape, tail: u64, free: u64) -> RingWriter<M> {
+        let mut writer = RingWriter {
             ring,
             shape,
             tail,
+            lap: shape.next_lap(tail),
+            free,
+            quick: 0,
+            quick_to_send: 0,
             touched: tail.next_multiple_of(LINE as u64),
             held: None,
             far: false,
-        }
+        };
+        writer.settle();
+        writer
     }
 
     pub fn shape(&self) -> Shape {
@@ -131,6 +152,25 @@ impl<M: WordsMut> RingWriter<M> {
         self.tail
     }
 
+    #[inline]
+    pub fn free(&self) -> u64 {
+        self.free
+    }
+
+    pub fn set_free(&mut self, free: u64) {
+        self.free = free;
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        let room = self.free.saturating_sub(record::ALIGN as u64);
+        self.quick = room.min(self.lap);
+        self.quick_to_send = match self.held {
+            None => self.quick,
+            Some(_) => 0,
+        };
+    }
+
     /// Says how the long messages that follow are best written.
     pub fn set_far(&mut self, far: bool) {
         self.far = far;
@@ -140,57 +180,106 @@ impl<M: WordsMut> RingWriter<M> {
     #[inline]
     pub fn place(&self, len: usize) -> Place {
         let need = Shape::need(len);
-        let left = self.shape.bytes - self.shape.inside(self.tail);
-        let pad = if need > left { left } else { 0 };
-        let start = self.tail + pad;
+        let start = match self.tail + need <= self.lap {
+            true => self.tail,
+            false => self.lap,
+        };
         Place {
             start,
             end: start + need,
         }
     }
 
-    /// Writes a message at its place, of which the caller knows that all below its limit may
-    /// be written, and also what lies below `free`. It is sent at once, with what was held
-    /// back before; or, with `hold`, is written and sent later.
+    /// Whether all of it may be written.
+    #[inline]
+    pub fn fits(&self, place: Place) -> bool {
+        place.limit() <= self.free
+    }
+
+    /// Writes and sends a short message as most are: no longer than the longest, in front of
+    /// the end of the ring, where there is room, and no batch is held back. Else `false`.
     ///
-    /// What does not stand in the line of the first word is written before it: between
-    /// that line's payload and its first word no other line may wait to be written, or a
-    /// polling reader gets the line twice.
+    /// Its copy begins at its end, so that the line of the first word is written last and
+    /// at once: with another line to wait for in between, a polling reader would get it
+    /// twice.
     #[inline(always)]
-    pub fn write(&mut self, place: Place, message: &[u8], free: u64, hold: bool) {
-        // The first word of a touched line reads "empty" already.
-        if place.end >= self.touched || !place.end.is_multiple_of(LINE as u64) {
-            self.ring
-                .store32(self.shape.offset(place.end), record::EMPTY);
+    pub fn send_quickly(&mut self, message: &[u8]) -> bool {
+        self.write_quickly(message, self.quick_to_send)
+    }
+
+    /// As above, to a batch that is held back already.
+    #[inline(always)]
+    pub fn add_quickly(&mut self, message: &[u8]) -> bool {
+        self.held.is_some() && self.write_quickly(message, self.quick)
+    }
+
+    #[inline(always)]
+    fn write_quickly(&mut self, message: &[u8], quick: u64) -> bool {
+        if message.len() > self.shape.short {
+            return false;
         }
-        let at = self.shape.offset(place.start) + record::PAYLOAD;
-        let first = LINE - at % LINE;
-        self.ring.copy_in_tail_first(at, message, first, self.far);
-        let word = (message.len() as u32) << record::KIND_BITS | record::MESSAGE;
+        let end = self.tail + Shape::need(message.len());
+        if end > quick {
+            return false;
+        }
+        self.empty(end);
+        let at = at(self.tail);
+        self.ring.copy_in(at + record::PAYLOAD, message);
+        // Pairs with the reader's load (P4).
+        self.ring.publish32(at, message_word(message.len()));
+        self.advance(end);
+        true
+    }
+
+    /// Writes a message at a place that [`fits`](RingWriter::fits). It is sent at once, with
+    /// what was held back before; or, with `hold`, is written and sent later.
+    ///
+    /// What does not stand in the line of the first word is written before it, as above.
+    pub fn write(&mut self, place: Place, message: &[u8], hold: bool) {
+        self.empty(place.end);
+        let at = at(place.start) + record::PAYLOAD;
+        match message.len() <= SHORT {
+            true => self.ring.copy_in(at, message),
+            false => {
+                let first = LINE - at % LINE;
+                self.ring.copy_in_tail_first(at, message, first, self.far);
+            }
+        }
+        let word = message_word(message.len());
         if place.start == self.tail {
             self.publish(self.tail, word, hold);
         } else {
             self.ring.store32(at - record::PAYLOAD, word);
             self.publish(self.tail, record::PAD, hold);
         }
-        self.tail = place.end;
-        self.touch_ahead(free);
+        self.advance(place.end);
+        self.lap = self.shape.next_lap(self.tail);
+        self.settle();
     }
 
-    /// Fetches the next lines while the reader is busy with this message, and not in the
-    /// way of the next one.
+    /// Lets the word behind a record read "empty", as the first words of touched lines do.
     #[inline(always)]
-    fn touch_ahead(&mut self, free: u64) {
-        // The line of `tail` is ours already.
-        let next = (self.tail | (LINE as u64 - 1)) + 1;
-        if self.touched > next {
-            return;
+    fn empty(&self, end: u64) {
+        if end >= self.touched || !end.is_multiple_of(LINE as u64) {
+            self.ring.store32(at(end), record::EMPTY);
         }
-        self.touched = next;
-        while self.touched < (next + AHEAD).min(free) {
-            self.ring
-                .store32(self.shape.offset(self.touched), record::EMPTY);
-            self.touched += LINE as u64;
+    }
+
+    /// Goes on behind a record, and fetches the next lines while the reader is busy with it
+    /// and not in the way of the next one.
+    #[inline(always)]
+    fn advance(&mut self, end: u64) {
+        self.tail = end;
+        // The line of `tail` is ours already.
+        let next = (end | (LINE as u64 - 1)) + 1;
+        if self.touched <= next {
+            let end = (next + AHEAD).min(self.free);
+            let mut line = next;
+            while line < end {
+                self.ring.store32(at(line), record::EMPTY);
+                line += LINE as u64;
+            }
+            self.touched = line;
         }
     }
 
@@ -201,30 +290,43 @@ impl<M: WordsMut> RingWriter<M> {
             self.held = Some((position, word));
             return;
         }
-        self.ring.publish32(self.shape.offset(position), word);
+        self.ring.publish32(at(position), word);
         if !hold && self.held.is_some() {
             self.flush();
         }
     }
 
     /// Sends what was held back.
-    #[cold]
     pub fn flush(&mut self) {
         if let Some((position, word)) = self.held.take() {
             // Pairs with the reader's load (P4).
-            self.ring.publish32(self.shape.offset(position), word);
+            self.ring.publish32(at(position), word);
+            self.settle();
         }
     }
+}
+
+const KIND: u32 = (1 << record::KIND_BITS) - 1;
+
+fn message_word(len: usize) -> u32 {
+    (len as u32) << record::KIND_BITS | record::MESSAGE
 }
 
 /// What stands at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Empty,
-    Message(usize),
+    Message(Found),
     Pad,
     /// No writer of ours wrote that.
     Nonsense,
+}
+
+/// A message in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub len: usize,
+    need: u64,
 }
 
 /// The end of the ring at which records are found. Nothing in it is believed: a length
@@ -262,33 +364,55 @@ impl<M: Words> RingReader<M> {
     #[inline]
     pub fn look(&self) -> Record {
         let inside = self.shape.inside(self.position);
-        let word = self.ring.load32(inside as usize);
+        let word = self.ring.load32(at(self.position));
         if word == record::EMPTY {
             return Record::Empty;
         }
         let len = (word >> record::KIND_BITS) as usize;
-        match word & ((1 << record::KIND_BITS) - 1) {
-            record::MESSAGE
-                if len <= self.shape.max && Shape::need(len) <= self.shape.bytes - inside =>
-            {
-                Record::Message(len)
+        if word & KIND == record::MESSAGE && len <= self.shape.max {
+            let need = Shape::need(len);
+            if need <= self.shape.bytes - inside {
+                return Record::Message(Found { len, need });
             }
-            record::PAD if len == 0 && inside != 0 => Record::Pad,
-            _ => Record::Nonsense,
+        }
+        match word == record::PAD && inside != 0 {
+            true => Record::Pad,
+            false => Record::Nonsense,
         }
     }
 
-    /// Copies out the message of this length that [`look`](RingReader::look) found.
-    #[inline]
-    pub fn copy(&self, to: &mut [u8]) {
-        let at = self.shape.offset(self.position) + record::PAYLOAD;
-        self.ring.copy_out(at, to);
+    /// What stands here, if it is a short message that ends at this position or before.
+    /// Pairs with the writer's `publish` (P4).
+    #[inline(always)]
+    pub fn look_quickly(&self, quick: u64) -> Option<Found> {
+        let word = self.ring.load32(at(self.position));
+        // The length, with any kind but that of a message above it.
+        let kind = record::MESSAGE.rotate_right(record::KIND_BITS);
+        let len = word.rotate_right(record::KIND_BITS).wrapping_sub(kind) as usize;
+        if len > self.shape.short {
+            return None;
+        }
+        let need = Shape::need(len);
+        (self.position + need <= quick).then_some(Found { len, need })
     }
 
-    /// Goes on behind a message of this length.
+    /// Where the lap ends in which the reader is.
+    pub fn lap(&self) -> u64 {
+        self.shape.next_lap(self.position)
+    }
+
+    /// Copies out the message that [`look`](RingReader::look) found.
     #[inline]
-    pub fn pass(&mut self, len: usize) {
-        self.position += Shape::need(len);
+    pub fn copy(&self, found: Found, to: &mut [u8]) {
+        let at = at(self.position) + record::PAYLOAD;
+        self.ring.copy_out(at, &mut to[..found.len]);
+    }
+
+    /// Goes on behind the message that was found, and says where that is.
+    #[inline]
+    pub fn pass(&mut self, found: Found) -> u64 {
+        self.position += found.need;
+        self.position
     }
 
     /// Goes on behind a pad.

@@ -244,8 +244,23 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
                 b = out(reg) _,
                 options(nostack, preserves_flags),
             );
+        } else if len >= 4 {
+            std::arch::asm!(
+                "mov {a:e}, [{from}]",
+                "mov {b:e}, [{from} + {len} - 4]",
+                "mov [{to} + {len} - 4], {b:e}",
+                "mov [{to}], {a:e}",
+                from = in(reg) from,
+                to = in(reg) to,
+                len = in(reg) len,
+                a = out(reg) _,
+                b = out(reg) _,
+                options(nostack, preserves_flags),
+            );
         } else {
-            copy_few::<WHICH>(from, to, len);
+            for at in 0..len {
+                copy_byte::<WHICH>(from.wrapping_add(at), to.wrapping_add(at));
+            }
         }
     }
 }
@@ -321,21 +336,6 @@ pub(crate) fn ticks() -> u64 {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) fn ticks() -> u64 {
     0
-}
-
-/// At most 7.
-///
-/// # Safety
-///
-/// As [`copy_quickly`].
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-unsafe fn copy_few<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
-    for at in 0..len {
-        // SAFETY: in the caller's ranges.
-        unsafe {
-            copy_byte::<WHICH>(from.add(at), to.add(at));
-        }
-    }
 }
 
 /// As above, word by word.

@@ -11,7 +11,8 @@ use super::{
 use std::fmt;
 use std::sync::Arc;
 
-/// Memory that may be read. Offsets count bytes, those of words are aligned to them.
+/// Memory that may be read. Offsets count bytes, those of words are aligned to them; those in
+/// a ring go round.
 pub(crate) trait Words {
     /// What the writer of the word stored before it is visible afterwards.
     fn load32(&self, at: usize) -> u32;
@@ -50,19 +51,95 @@ pub(crate) trait WordsMut: Words {
     fn full(&self);
 }
 
+/// How far a window reaches, and how each access is kept inside.
+///
+/// # Safety
+///
+/// What is answered lies inside: a word of 4 or 8 bytes, aligned, or a whole range.
+pub(crate) unsafe trait Extent: Copy {
+    fn word(self, at: usize, size: usize) -> usize;
+    fn range(self, at: usize, len: usize) -> usize;
+}
+
+/// Any length, a multiple of 8: each access is compared with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Any(usize);
+
+// SAFETY: both compare, and a length that is a multiple of 8 ends with a whole word.
+unsafe impl Extent for Any {
+    #[inline(always)]
+    fn word(self, at: usize, size: usize) -> usize {
+        debug_assert!(at.is_multiple_of(size));
+        let at = at & !(size - 1);
+        assert!(at < self.0, "a word beyond its window");
+        at
+    }
+
+    #[inline(always)]
+    fn range(self, at: usize, len: usize) -> usize {
+        let inside = self.0.checked_sub(at).is_some_and(|left| len <= left);
+        assert!(inside, "a range beyond its window");
+        at
+    }
+}
+
+/// A length that is known when this is compiled, and with it whether a word at a fixed
+/// offset lies inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fixed<const LEN: usize>;
+
+// SAFETY: as `Any`.
+unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
+    #[inline(always)]
+    fn word(self, at: usize, size: usize) -> usize {
+        Any(LEN).word(at, size)
+    }
+
+    #[inline(always)]
+    fn range(self, at: usize, len: usize) -> usize {
+        Any(LEN).range(at, len)
+    }
+}
+
+/// A power of two: an offset is taken modulo it, so that every one lies inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    len: usize,
+    /// All bits of an offset, but for those inside an aligned word of 8 bytes.
+    mask: usize,
+}
+
+// SAFETY: the mask is a power of two less 8, so a masked offset has its word inside; a
+// range is compared.
+unsafe impl Extent for Round {
+    #[inline(always)]
+    fn word(self, at: usize, _size: usize) -> usize {
+        debug_assert!(at.is_multiple_of(8));
+        at & self.mask
+    }
+
+    #[inline(always)]
+    fn range(self, at: usize, len: usize) -> usize {
+        debug_assert!(at.is_multiple_of(8));
+        let at = at & self.mask;
+        assert!(len <= self.len - at, "a range beyond its window");
+        at
+    }
+}
+
 /// A range that is only read.
 #[derive(Clone)]
-pub(crate) struct Window {
+pub(crate) struct Window<E = Any> {
     base: *mut u8,
-    len: usize,
+    extent: E,
     keep: Arc<dyn Send + Sync>,
 }
 
 // SAFETY: a window is a range of memory that `keep` keeps; its bytes are shared with
 // other processes anyway and are only touched through `sync`.
-unsafe impl Send for Window {}
+unsafe impl<E> Send for Window<E> {}
 // SAFETY: as above; no method changes the window itself.
-unsafe impl Sync for Window {}
+unsafe impl<E> Sync for Window<E> {}
 
 impl Window {
     /// # Safety
@@ -71,44 +148,55 @@ impl Window {
     /// written there meanwhile is written atomically or by another process.
     pub unsafe fn new(base: *const u8, len: usize, keep: Arc<dyn Send + Sync>) -> Window {
         assert!((base as usize).is_multiple_of(8) && len.is_multiple_of(8));
-        let base = base.cast_mut();
-        Window { base, len, keep }
+        Window {
+            base: base.cast_mut(),
+            extent: Any(len),
+            keep,
+        }
     }
 
+    /// The whole of it, whose length is a power of two, as a ring.
+    pub fn round(self) -> Window<Round> {
+        let len = self.extent.0;
+        assert!(len.is_power_of_two() && len >= 8);
+        Window {
+            base: self.base,
+            extent: Round { len, mask: len - 8 },
+            keep: self.keep,
+        }
+    }
+}
+
+impl<E: Extent> Window<E> {
     /// A part of it.
-    pub fn part(&self, at: usize, len: usize) -> Window {
-        let _ = self.range(at, len);
-        assert!(at.is_multiple_of(8) && len.is_multiple_of(8));
-        let base = self.base.wrapping_add(at);
-        let keep = Arc::clone(&self.keep);
-        Window { base, len, keep }
+    pub fn part<const LEN: usize>(&self, at: usize) -> Window<Fixed<LEN>> {
+        const { assert!(LEN.is_multiple_of(8)) };
+        assert!(at.is_multiple_of(8));
+        Window {
+            base: self.base.wrapping_add(self.extent.range(at, LEN)),
+            extent: Fixed,
+            keep: Arc::clone(&self.keep),
+        }
     }
 
-    /// The address of an aligned word of at most 8 bytes.
     #[inline(always)]
     fn word(&self, at: usize, size: usize) -> *mut u8 {
-        debug_assert!(at.is_multiple_of(size));
-        let at = at & !(size - 1);
-        // Range and base are aligned to 8, so where it begins inside it ends inside.
-        assert!(at < self.len, "a word beyond its window");
-        self.base.wrapping_add(at)
+        self.base.wrapping_add(self.extent.word(at, size))
     }
 
     #[inline(always)]
     fn range(&self, at: usize, len: usize) -> *mut u8 {
-        let inside = at <= self.len && len <= self.len - at;
-        assert!(inside, "a range beyond its window");
-        self.base.wrapping_add(at)
+        self.base.wrapping_add(self.extent.range(at, len))
     }
 }
 
-impl fmt::Debug for Window {
+impl<E: fmt::Debug> fmt::Debug for Window<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Window({} bytes)", self.len)
+        f.debug_tuple("Window").field(&self.extent).finish()
     }
 }
 
-impl Words for Window {
+impl<E: Extent> Words for Window<E> {
     #[inline(always)]
     fn load32(&self, at: usize) -> u32 {
         // SAFETY: an aligned word inside the window.
@@ -138,7 +226,7 @@ impl Words for Window {
 
 /// A range that is read and written.
 #[derive(Clone, Debug)]
-pub(crate) struct WindowMut(Window);
+pub(crate) struct WindowMut<E = Any>(Window<E>);
 
 impl WindowMut {
     /// # Safety
@@ -149,9 +237,16 @@ impl WindowMut {
         WindowMut(unsafe { Window::new(base, len, keep) })
     }
 
+    /// The whole of it, whose length is a power of two, as a ring.
+    pub fn round(self) -> WindowMut<Round> {
+        WindowMut(self.0.round())
+    }
+}
+
+impl<E: Extent> WindowMut<E> {
     /// A part of it.
-    pub fn part(&self, at: usize, len: usize) -> WindowMut {
-        WindowMut(self.0.part(at, len))
+    pub fn part<const LEN: usize>(&self, at: usize) -> WindowMut<Fixed<LEN>> {
+        WindowMut(self.0.part(at))
     }
 
     /// A word with several writers.
@@ -169,7 +264,7 @@ impl WindowMut {
     }
 }
 
-impl Words for WindowMut {
+impl<E: Extent> Words for WindowMut<E> {
     #[inline(always)]
     fn load32(&self, at: usize) -> u32 {
         self.0.load32(at)
@@ -191,7 +286,7 @@ impl Words for WindowMut {
     }
 }
 
-impl WordsMut for WindowMut {
+impl<E: Extent> WordsMut for WindowMut<E> {
     #[inline(always)]
     fn store32(&self, at: usize, value: u32) {
         self.atomic32(at).store(value, Ordering::Relaxed);
@@ -284,7 +379,7 @@ pub(crate) mod heap {
     }
 
     /// The same memory, to be read.
-    pub(crate) fn reading(window: &WindowMut) -> Window {
+    pub(crate) fn reading<E: Extent>(window: &WindowMut<E>) -> Window<E> {
         window.0.clone()
     }
 }

@@ -1,0 +1,109 @@
+//! Windows of tests that count what is done through them.
+
+use crate::sync::{WindowMut, Words, WordsMut};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A window that counts: of a writer that dies only the first stores arrive, and one who
+/// looks without end is found out.
+#[derive(Clone)]
+pub(super) struct Probe {
+    window: Rc<dyn WordsMut>,
+    pub stores: Rc<Cell<usize>>,
+    pub loads: Rc<Cell<usize>>,
+}
+
+impl Probe {
+    /// One of a ring.
+    pub fn new(ring: &WindowMut, stores: usize) -> Probe {
+        Probe {
+            window: Rc::new(ring.clone().round()),
+            stores: Rc::new(Cell::new(stores)),
+            loads: Rc::new(Cell::new(usize::MAX)),
+        }
+    }
+
+    /// Another window of the same party.
+    pub fn with(&self, window: &WindowMut) -> Probe {
+        Probe {
+            window: Rc::new(window.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn look(&self) {
+        let left = self.loads.get().checked_sub(1);
+        self.loads.set(left.expect("looks without end"));
+    }
+
+    fn lives(&self) -> bool {
+        let left = self.stores.get();
+        self.stores.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl Words for Probe {
+    fn load32(&self, at: usize) -> u32 {
+        self.look();
+        self.window.load32(at)
+    }
+
+    fn load64(&self, at: usize) -> u64 {
+        self.look();
+        self.window.load64(at)
+    }
+
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        self.window.copy_out(at, to);
+    }
+
+    fn acquire(&self) {
+        self.window.acquire();
+    }
+}
+
+impl WordsMut for Probe {
+    fn store32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.window.store32(at, value);
+        }
+    }
+
+    fn publish32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.window.publish32(at, value);
+        }
+    }
+
+    fn store64(&self, at: usize, value: u64) {
+        if self.lives() {
+            self.window.store64(at, value);
+        }
+    }
+
+    fn publish64(&self, at: usize, value: u64) {
+        if self.lives() {
+            self.window.publish64(at, value);
+        }
+    }
+
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        // It may die in the middle of a copy, too.
+        let (half, rest) = from.split_at(from.len() / 16 * 8);
+        if self.lives() {
+            self.window.copy_in(at, half);
+        }
+        if self.lives() {
+            self.window.copy_in(at + half.len(), rest);
+        }
+    }
+
+    fn release(&self) {
+        self.window.release();
+    }
+
+    fn full(&self) {
+        self.window.full();
+    }
+}
