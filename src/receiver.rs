@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::roster::{LEFT, has_joined, watch};
 use crate::segment::{Cursor, Measures, Owned};
 use crate::sync::{Round, Window, WindowMut};
-use crate::wait::{self, Inbox};
+use crate::wait::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
 
 /// How many looks in vain go between two questions whether the senders are alive, for
@@ -124,6 +124,7 @@ pub struct Receiver {
     turn: usize,
     members: u32,
     idle: u32,
+    pace: Pace,
     /// Somebody was there, and how the last of them went.
     had_senders: bool,
     last: Departure,
@@ -199,6 +200,7 @@ impl Receiver {
             turn: 0,
             members: 0,
             idle: 0,
+            pace: Pace::default(),
             had_senders: false,
             last: Departure::Closed,
             buffer: vec![0; shape.max()].into_boxed_slice(),
@@ -259,10 +261,7 @@ impl Receiver {
     }
 
     fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
-        let len = match self.poll() {
-            Step::Message(len) => len,
-            other => wait::receive(self, other, until)?,
-        };
+        let len = wait::receive(self, until)?;
         Ok(&self.buffer[..len])
     }
 
@@ -421,6 +420,10 @@ impl Inbox for Receiver {
             self.look_who_is_there();
         }
         self.go_round()
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
     /// What there is to be told where there is no message.

@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::roster::JOINED;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
-use crate::wait::{self, Inbox, Seat};
+use crate::wait::{self, Inbox, Pace, Seat};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,7 @@ pub struct Subscriber {
     lane: LossyReader<Window<Round>, Window<Head>>,
     owner: Process,
     idle: u32,
+    pace: Pace,
     /// What it has seen of the end.
     end: Option<Departure>,
     buffer: Box<[u8]>,
@@ -136,6 +137,7 @@ impl Subscriber {
             lane: LossyReader::new(lane.ring, lane.head, shape),
             owner,
             idle: 0,
+            pace: Pace::default(),
             end: None,
             buffer: vec![0; shape.max()].into_boxed_slice(),
             received: 0,
@@ -287,10 +289,7 @@ impl Subscriber {
     }
 
     fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
-        let len = match self.poll() {
-            Step::Message(len) => len,
-            other => wait::receive(self, other, until)?,
-        };
+        let len = wait::receive(self, until)?;
         Ok(&self.buffer[..len])
     }
 
@@ -418,6 +417,10 @@ impl Inbox for Subscriber {
             Step::Corrupt => {}
         }
         step
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
     /// What there is to be told where there is no message.
