@@ -4,7 +4,9 @@
 use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::exchange::SendError;
+use crate::in_place::{Claim, Claimed};
 use crate::lane::lossy::LossyWriter;
+use crate::lane::ring::Place;
 use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::deadline;
@@ -221,6 +223,29 @@ impl Publisher {
         self.write(message, patience)
     }
 
+    /// Room for a message of this length, to be written where it will be read. Where delivery
+    /// is lossless it waits for slow subscribers.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Publisher::send).
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+        self.make_room(len, Patience::Forever)?;
+        let place = self.lane.claim(len);
+        Ok(Claim::new(self, place, len))
+    }
+
+    /// Room for a message of this length, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Publisher::try_send).
+    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+        self.make_room(len, Patience::None)?;
+        let place = self.lane.claim(len);
+        Ok(Claim::new(self, place, len))
+    }
+
     /// Sends all of them, several at a time. Those before one that fails are sent.
     ///
     /// # Errors
@@ -233,7 +258,7 @@ impl Publisher {
         let all = || {
             for (count, message) in (1u32..).zip(messages) {
                 let message = message.as_ref();
-                self.make_room(message, Patience::Forever)?;
+                self.make_room(message.len(), Patience::Forever)?;
                 self.lane.add(message);
                 if count.is_multiple_of(BATCH) {
                     self.flush();
@@ -254,24 +279,19 @@ impl Publisher {
     #[inline]
     fn write(&mut self, message: &[u8], patience: Patience) -> std::result::Result<(), SendError> {
         if !self.lane.send_quickly(message) {
-            self.make_room(message, patience)?;
+            self.make_room(message.len(), patience)?;
             self.lane.send(message);
         }
         self.segment.seat.wake(EVERYBODY);
         Ok(())
     }
 
-    fn make_room(
-        &mut self,
-        message: &[u8],
-        patience: Patience,
-    ) -> std::result::Result<(), SendError> {
+    fn make_room(&mut self, len: usize, patience: Patience) -> std::result::Result<(), SendError> {
         let max = self.lane.shape().max();
-        if message.len() > max {
-            let len = message.len();
+        if len > max {
             return Err(SendError::TooLong { len, max });
         }
-        match (self.lane.lacks(message.len()), self.delivery) {
+        match (self.lane.lacks(len), self.delivery) {
             (None, _) => {}
             (Some(position), Delivery::Lossy) => self.lane.announce(position),
             (Some(position), _) => self.announce_to_all(position, patience)?,
@@ -387,6 +407,22 @@ impl Publisher {
         let roster = segment.roster().clone();
         let ready = || lowest(&roster, position) + bytes >= position;
         segment.seat.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+impl Claimed for Publisher {
+    fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        self.lane.fill(place, at, bytes);
+    }
+
+    fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.lane.bytes(place, len)
+    }
+
+    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        self.lane.commit(place, len);
+        self.segment.seat.wake(EVERYBODY);
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{Departure, RecvError};
+use crate::in_place::{Holds, InPlace};
 use crate::lane::Step;
 use crate::lane::gated::GatedReader;
 use crate::layout::{SLOTS, control, delivery, roster};
@@ -265,6 +266,51 @@ impl Receiver {
         Ok(&self.buffer[..len])
     }
 
+    /// Waits for the next message, and leaves it in shared memory as long as it is used.
+    ///
+    /// For long messages, which need not be copied as a whole; the sender has to go without
+    /// that room meanwhile. Short ones are received faster by [`recv`](Receiver::recv).
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-in-place-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    /// use std::io::{Read, Write};
+    ///
+    /// let mut images = Receiver::options().capacity(16 << 20).create(name)?;
+    /// let mut sender = Sender::open(name)?;
+    ///
+    /// let mut image = sender.claim(1 << 20)?;
+    /// image.write_all(&[7; 1 << 20])?;
+    /// image.commit()?;
+    ///
+    /// let mut image = images.recv_in_place()?;
+    /// let mut pixels = [0; 4096];
+    /// image.read_exact(&mut pixels)?;
+    /// assert_eq!((image.len(), pixels), (1 << 20, [7; 4096]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Receiver::recv).
+    pub fn recv_in_place(&mut self) -> std::result::Result<InPlace<'_>, RecvError> {
+        let len = wait::receive(&mut Finder(self), None)?;
+        Ok(InPlace::new(self, len))
+    }
+
+    /// The next message where it stands, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Receiver::try_recv).
+    pub fn try_recv_in_place(&mut self) -> std::result::Result<InPlace<'_>, RecvError> {
+        match self.find() {
+            Step::Message(len) => Ok(InPlace::new(self, len)),
+            other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
+        }
+    }
+
     /// Hands out every message that is there now, without waiting, and says how many they
     /// were.
     ///
@@ -294,10 +340,10 @@ impl Receiver {
         lane.reader.receive_quickly(&mut self.buffer)
     }
 
-    /// Looks at a lane.
+    /// Looks at a lane for a message, which stays where it is.
     fn look_at(&mut self, lane: usize) -> Step {
         let end = &mut self.lanes[lane];
-        let step = end.reader.receive(&mut self.buffer);
+        let step = end.reader.find();
         if end.reader.has_freed() {
             self.segment.seat.wake(1 << lane);
         }
@@ -317,8 +363,12 @@ impl Receiver {
         step
     }
 
-    /// Looks at each lane once, beginning behind the one whose turn it was.
-    fn go_round(&mut self) -> Step {
+    /// Finds the next message, which stays where it is: looks at each lane once, beginning
+    /// behind the one whose turn it was.
+    fn find(&mut self) -> Step {
+        if self.segment.roster().members() != self.members {
+            self.look_who_is_there();
+        }
         let mut left = self.active;
         let mut lane = self.turn;
         while left != 0 {
@@ -416,10 +466,13 @@ impl Inbox for Receiver {
         if let Some(len) = self.receive_quickly() {
             return Step::Message(len);
         }
-        if self.segment.roster().members() != self.members {
-            self.look_who_is_there();
+        let step = self.find();
+        if let Step::Message(len) = step {
+            let reader = &self.lanes[self.turn].reader;
+            reader.copy(0, &mut self.buffer[..len]);
+            self.pass();
         }
-        self.go_round()
+        step
     }
 
     fn pace(&mut self) -> &mut Pace {
@@ -458,5 +511,45 @@ impl Inbox for Receiver {
             self.look_who_is_alive();
         }
         Ok(())
+    }
+}
+
+/// The message that was found last is in the lane whose turn it is.
+impl Holds for Receiver {
+    fn copy(&self, at: usize, to: &mut [u8]) {
+        self.lanes[self.turn].reader.copy(at, to);
+    }
+
+    fn bytes(&self) -> *const u8 {
+        self.lanes[self.turn].reader.bytes()
+    }
+
+    fn pass(&mut self) {
+        let reader = &mut self.lanes[self.turn].reader;
+        reader.pass();
+        if reader.has_freed() {
+            self.segment.seat.wake(1 << self.turn);
+        }
+    }
+}
+
+/// A receiver that finds messages and leaves them where they are.
+struct Finder<'a>(&'a mut Receiver);
+
+impl Inbox for Finder<'_> {
+    fn poll(&mut self) -> Step {
+        self.0.find()
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        self.0.pace()
+    }
+
+    fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        self.0.no_message(step)
+    }
+
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        self.0.sleep(until)
     }
 }

@@ -3,7 +3,9 @@
 use crate::access::Owner;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{Departure, SendError};
+use crate::in_place::{Claim, Claimed};
 use crate::lane::gated::GatedWriter;
+use crate::lane::ring::Place;
 use crate::layout::{OWNER, control, roster};
 use crate::name::Name;
 use crate::os::deadline;
@@ -136,15 +138,21 @@ impl Sender {
         if self.send_quickly(message) {
             return self.sent();
         }
-        self.check(message)?;
+        self.check(message.len())?;
         if self.lane.try_send(message) {
             return self.sent();
         }
+        Err(self.full())
+    }
+
+    /// What there is to be told where there is no room.
+    fn full(&mut self) -> SendError {
         self.full = self.full.wrapping_add(1);
-        if self.full.is_multiple_of(LOOKS) {
-            self.check_owner()?;
-        }
-        Err(SendError::Full)
+        let gone = match self.full.is_multiple_of(LOOKS) {
+            true => self.check_owner(),
+            false => Ok(()),
+        };
+        gone.err().unwrap_or(SendError::Full)
     }
 
     /// Sends a message, and waits for room where there is none. It is sent when this
@@ -181,6 +189,36 @@ impl Sender {
         self.send_until(message, deadline(Some(timeout)))
     }
 
+    /// Room for a message of this length, to be written where it will be read; waits for it
+    /// where there is none. See [`Receiver::recv_in_place`](crate::Receiver::recv_in_place).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+        self.check(len)?;
+        let place = loop {
+            match self.lane.claim(len) {
+                Some(place) => break place,
+                None => self.wait_for_room(len, None)?,
+            }
+        };
+        Ok(Claim::new(self, place, len))
+    }
+
+    /// Room for a message of this length, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Sender::try_send).
+    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+        self.check(len)?;
+        match self.lane.claim(len) {
+            Some(place) => Ok(Claim::new(self, place, len)),
+            None => Err(self.full()),
+        }
+    }
+
     /// Sends all of them, several at a time, and waits for room where there is none.
     /// Those before one that fails are sent.
     ///
@@ -209,10 +247,9 @@ impl Sender {
     }
 
     #[inline]
-    fn check(&self, message: &[u8]) -> std::result::Result<(), SendError> {
+    fn check(&self, len: usize) -> std::result::Result<(), SendError> {
         let max = self.lane.shape().max();
-        if message.len() > max {
-            let len = message.len();
+        if len > max {
             return Err(SendError::TooLong { len, max });
         }
         if self.found.is_closed() {
@@ -255,7 +292,7 @@ impl Sender {
         message: &[u8],
         until: Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        self.check(message)?;
+        self.check(message.len())?;
         while !self.lane.try_send(message) {
             self.wait_for_room(message.len(), until)?;
         }
@@ -299,6 +336,21 @@ impl Sender {
     }
 }
 
+impl Claimed for Sender {
+    fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        self.lane.fill(place, at, bytes);
+    }
+
+    fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.lane.bytes(place, len)
+    }
+
+    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        self.lane.commit(place, len);
+        self.sent()
+    }
+}
+
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
@@ -330,7 +382,7 @@ impl Batch<'_> {
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if !self.add_quickly(message) {
-            self.sender.check(message)?;
+            self.sender.check(message.len())?;
             while !self.sender.lane.try_add(message) {
                 self.count = 0;
                 self.sender.wait_for_room(message.len(), None)?;
@@ -347,7 +399,7 @@ impl Batch<'_> {
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if !self.add_quickly(message) {
-            self.sender.check(message)?;
+            self.sender.check(message.len())?;
             if !self.sender.lane.try_add(message) {
                 self.flush()?;
                 return Err(SendError::Full);

@@ -3,7 +3,7 @@
 use super::ring::{Found, Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
 use crate::layout::{cursor, lane, record};
-use crate::sync::{Words, WordsMut, ticks};
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut, ticks};
 
 /// The sender's end: the words of the ring, those before it, and the reader's cursor.
 #[derive(Debug)]
@@ -104,6 +104,28 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.ring.fits(place).then_some(place)
     }
 
+    /// A place for a message of this length, which is sent when it has been filled and
+    /// [committed](GatedWriter::commit).
+    pub fn claim(&mut self, len: usize) -> Option<Place> {
+        let place = self.ring.place(len);
+        if !self.ring.fits(place) {
+            self.ring.set_free(self.freed());
+        }
+        let fits = self.ring.fits(place);
+        fits.then(|| self.ring.claim(place))
+    }
+
+    /// Writes a part of a message at its place.
+    pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        self.ring.fill(place, at, bytes);
+    }
+
+    /// Sends the message of this length at its place.
+    pub fn commit(&mut self, place: Place, len: usize) {
+        self.ring.commit(place, len, false);
+        self.count();
+    }
+
     /// Asks what the reader has freed, and where it is.
     #[cold]
     fn refresh(&mut self, len: usize) {
@@ -136,7 +158,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.admit(len).is_some()
     }
 
-    /// Sends a message as most are; `false` where that takes more, as
+    /// Sends a message as most are; `false` where there is more to be done, which
     /// [`try_send`](GatedWriter::try_send) does.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
@@ -205,6 +227,8 @@ pub(crate) struct GatedReader<M, C> {
     /// A short message that ends here or before is received with no more questions.
     quick: u64,
     received: u64,
+    /// The message that was found last.
+    found: Found,
     has_freed: bool,
 }
 
@@ -218,32 +242,42 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
             frees: shape.bytes() / 8,
             quick: 0,
             received: 0,
+            found: Found::default(),
             has_freed: false,
         }
     }
 
-    /// As [`receive`](GatedReader::receive), where there is a message as most are and nothing
-    /// else to be done.
+    /// Copies the next message to the beginning of `to`, which takes the longest, where it is
+    /// one as most are and there is nothing else to be done.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
-        self.take(found, to);
+        self.ring.copy(found, 0, &mut to[..found.len]);
+        self.count(found);
         Some(found.len)
     }
 
-    /// Copies the next message to the beginning of `to`, which takes the longest.
+    /// Copies the next message to the beginning of `to`, which takes the longest, as a receiver
+    /// does.
+    #[cfg(test)]
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
+        if let Some(len) = self.receive_quickly(to) {
+            return Step::Message(len);
+        }
+        let step = self.find();
+        if let Step::Message(len) = step {
+            self.copy(0, &mut to[..len]);
+            self.pass();
+        }
+        step
+    }
+
+    /// Finds the next message, and leaves it where it is.
+    pub fn find(&mut self) -> Step {
         loop {
             match self.ring.look() {
                 Record::Message(found) => {
-                    self.take(found, to);
-                    if self.ring.position() >= self.frees {
-                        self.free();
-                    }
-                    // With one that reaches `frees` there is more to be done.
-                    let before = self.frees - record::ALIGN as u64;
-                    let turn = self.ring.position() + TURN;
-                    self.quick = self.ring.lap().min(before).min(turn);
+                    self.found = found;
                     return Step::Message(found.len);
                 }
                 Record::Empty => {
@@ -265,9 +299,25 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.ring.look() == Record::Empty
     }
 
+    /// Copies a part of the message that was [found](GatedReader::find).
+    pub fn copy(&self, at: usize, to: &mut [u8]) {
+        self.ring.copy(self.found, at, to);
+    }
+
+    /// Goes on behind it.
+    pub fn pass(&mut self) {
+        self.count(self.found);
+        if self.ring.position() >= self.frees {
+            self.free();
+        }
+        // With one that reaches `frees` there is more to be done.
+        let before = self.frees - record::ALIGN as u64;
+        let turn = self.ring.position() + TURN;
+        self.quick = self.ring.lap().min(before).min(turn);
+    }
+
     #[inline(always)]
-    fn take(&mut self, found: Found, to: &mut [u8]) {
-        self.ring.copy(found, to);
+    fn count(&mut self, found: Found) {
         self.received += 1;
         self.cursor.store64(cursor::RECEIVED, self.received);
         let position = self.ring.pass(found);
@@ -287,5 +337,19 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     #[inline]
     pub fn has_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)
+    }
+}
+
+impl<H: WordsMut, C: Words> GatedWriter<WindowMut<Round>, H, C> {
+    /// The bytes of a message at its place.
+    pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.ring.bytes(place, len)
+    }
+}
+
+impl<C: WordsMut> GatedReader<Window<Round>, C> {
+    /// The bytes of the message that was [found](GatedReader::find).
+    pub fn bytes(&self) -> *const u8 {
+        self.ring.bytes(self.found)
     }
 }

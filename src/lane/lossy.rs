@@ -7,10 +7,10 @@
 //! copy is thrown away. Eight marks, one for each eighth, say which record begins where
 //! and how many messages stand before it, so the number of those missed is exact.
 
-use super::ring::{Record, RingReader, RingWriter, Shape};
+use super::ring::{Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
 use crate::layout::lane;
-use crate::sync::{Words, WordsMut};
+use crate::sync::{Round, WindowMut, Words, WordsMut};
 
 /// A mark that is being changed.
 const CHANGING: u64 = u64::MAX;
@@ -107,6 +107,22 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.write(message, true);
     }
 
+    /// A place for a message of this length, for which enough is announced.
+    pub fn claim(&mut self, len: usize) -> Place {
+        self.ring.claim(self.ring.place(len))
+    }
+
+    /// Writes a part of a message at its place.
+    pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        self.ring.fill(place, at, bytes);
+    }
+
+    /// Sends the message of this length at its place.
+    pub fn commit(&mut self, place: Place, len: usize) {
+        self.ring.commit(place, len, false);
+        self.count();
+    }
+
     fn write(&mut self, message: &[u8], hold: bool) {
         let place = self.ring.place(message.len());
         let hold = hold && place.end() < self.next_mark;
@@ -146,6 +162,13 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// Sends what was added.
     pub fn flush(&mut self) {
         self.ring.flush();
+    }
+}
+
+impl<H: WordsMut> LossyWriter<WindowMut<Round>, H> {
+    /// The bytes of a message at its place.
+    pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.ring.bytes(place, len)
     }
 }
 
@@ -291,7 +314,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
-        self.ring.copy(found, to);
+        self.ring.copy(found, 0, &mut to[..found.len]);
         if self.may_be_overwritten(self.ring.position()) {
             return None;
         }
@@ -305,7 +328,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         loop {
             let record = self.ring.look();
             if let Record::Message(found) = record {
-                self.ring.copy(found, to);
+                self.ring.copy(found, 0, &mut to[..found.len]);
                 if self.is_overtaken() {
                     return self.lag();
                 }

@@ -90,6 +90,8 @@ fn some_len(number: u64, max: usize) -> usize {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Send(usize),
+    /// In place, a half at a time; committed, or left.
+    Claim(usize, bool),
     Receive,
     Begin,
     Flush,
@@ -138,6 +140,7 @@ impl Beside {
     fn act(&mut self, act: Act) {
         match act {
             Act::Send(len) => self.send(len),
+            Act::Claim(len, committed) => self.claim(len, committed),
             Act::Receive => self.receive(),
             Act::Begin => self.batch = true,
             Act::Flush => {
@@ -178,10 +181,7 @@ impl Beside {
             assert_eq!(self.writer.has_room(len), fits);
         }
         let text = message(self.number, len);
-        let taken = match self.batch {
-            true => self.writer.try_add(&text),
-            false => self.writer.try_send(&text),
-        };
+        let taken = put(&mut self.writer, &text, self.batch);
         assert_eq!(taken, fits);
         if fits {
             self.number += 1;
@@ -195,6 +195,27 @@ impl Beside {
             }
         } else {
             assert!(!self.writer.has_room(len));
+        }
+    }
+
+    fn claim(&mut self, len: usize, committed: bool) {
+        let has_room = self.writer.has_room(len);
+        let place = self.writer.claim(len);
+        assert_eq!(place.is_some(), has_room);
+        let Some(place) = place else {
+            return;
+        };
+        let text = message(self.number, len);
+        let (first, rest) = text.split_at(len / 2);
+        self.writer.fill(place, first.len(), rest);
+        self.writer.fill(place, 0, first);
+        if committed {
+            self.writer.commit(place, len);
+            let end = place.end();
+            self.number += 1;
+            self.there.extend(self.held.drain(..));
+            self.there.push_back((text, end - self.tail));
+            self.tail = end;
         }
     }
 
@@ -243,6 +264,14 @@ impl Beside {
     }
 }
 
+/// Sends or adds a message, as senders and batches do.
+fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
+    match batch {
+        true => writer.add_quickly(text) || writer.try_add(text),
+        false => writer.send_quickly(text) || writer.try_send(text),
+    }
+}
+
 /// The bytes of a record.
 fn takes(len: usize) -> u64 {
     let size = (len + record::PAYLOAD) as u64;
@@ -273,6 +302,7 @@ fn gated_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
     shapes().prop_flat_map(|(bytes, max)| {
         let act = prop_oneof![
             16 => lens(max).prop_map(Act::Send),
+            3 => (lens(max), any::<bool>()).prop_map(|(len, done)| Act::Claim(len, done)),
             12 => Just(Act::Receive),
             2 => Just(Act::Begin),
             1 => Just(Act::Flush),
@@ -459,7 +489,9 @@ impl Audience {
             Topic::Send(len) => {
                 self.announce(len);
                 let text = self.announced.take().unwrap();
-                self.writer.send(&text);
+                if !self.writer.send_quickly(&text) {
+                    self.writer.send(&text);
+                }
                 self.all.push(text);
                 assert_eq!(self.writer.sent(), self.all.len() as u64);
             }
@@ -501,7 +533,7 @@ impl Audience {
         let sent = self.all.len() as u64;
         let (before, position) = (reader.number(), reader.position());
         let mut to = vec![0; self.shape.max()];
-        let step = reader.receive(&mut to);
+        let step = look(reader, &mut to);
         let after = reader.number();
         match step {
             Step::Message(len) => {
@@ -533,8 +565,10 @@ impl Audience {
 }
 
 pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
-    make_room(writer, text);
-    writer.send(text);
+    if !writer.send_quickly(text) {
+        make_room(writer, text);
+        writer.send(text);
+    }
 }
 
 fn add(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
@@ -629,10 +663,7 @@ fn what_one_thread_sends_another_receives_in_order() {
         scope.spawn(move || {
             for n in 0..MANY {
                 let text = message(n, some_len(n, 180));
-                while !match n % 5 < 3 {
-                    true => writer.try_add(&text),
-                    false => writer.try_send(&text),
-                } {
+                while !put(&mut writer, &text, n % 5 < 3) {
                     // What is not sent is not received, and makes no room.
                     writer.flush();
                     thread::yield_now();
@@ -656,6 +687,14 @@ fn what_one_thread_sends_another_receives_in_order() {
     });
 }
 
+/// Receives a message, as a subscriber does.
+fn look(reader: &mut Subscriber, to: &mut [u8]) -> Step {
+    match reader.receive_quickly(to) {
+        Some(len) => Step::Message(len),
+        None => reader.receive(to),
+    }
+}
+
 /// Reads until `MANY` were sent; says how many were received, and how many missed.
 fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
     while !reader.begin(begin) {}
@@ -663,7 +702,7 @@ fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
     let (mut next, mut received, mut missed) = (reader.number(), 0, 0);
     let first = next;
     while next < MANY {
-        match reader.receive(&mut to) {
+        match look(&mut reader, &mut to) {
             Step::Nothing => thread::yield_now(),
             Step::Message(len) => {
                 assert_eq!(to[..len], message(next, some_len(next, max)));

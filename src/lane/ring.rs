@@ -8,7 +8,7 @@
 //! its length, as the ring's words see to themselves.
 
 use crate::layout::{LINE, record};
-use crate::sync::{Words, WordsMut};
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
 /// How many lines are touched at a time before they are needed. Stores are done in order,
 /// and each of these has to fetch its line from afar: several at once wait together.
@@ -245,11 +245,30 @@ impl<M: WordsMut> RingWriter<M> {
                 self.ring.copy_in_tail_first(at, message, first, self.far);
             }
         }
-        let word = message_word(message.len());
+        self.commit(place, message.len(), hold);
+    }
+
+    /// Prepares a place that fits, which is then filled and committed, or left.
+    pub fn claim(&mut self, place: Place) -> Place {
+        // What is left of a message may stand where lines were touched.
+        self.touched = self.tail.next_multiple_of(LINE as u64);
+        self.empty(place.end);
+        place
+    }
+
+    /// Writes a part of a message at its place.
+    pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        let start = self::at(place.start) + record::PAYLOAD;
+        self.ring.copy_in(start + at, bytes);
+    }
+
+    /// Sends, or with `hold` sends later, what was written at its place.
+    pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
+        let word = message_word(len);
         if place.start == self.tail {
             self.publish(self.tail, word, hold);
         } else {
-            self.ring.store32(at - record::PAYLOAD, word);
+            self.ring.store32(at(place.start), word);
             self.publish(self.tail, record::PAD, hold);
         }
         self.advance(place.end);
@@ -323,7 +342,7 @@ pub(crate) enum Record {
 }
 
 /// A message in the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub len: usize,
     need: u64,
@@ -401,11 +420,12 @@ impl<M: Words> RingReader<M> {
         self.shape.next_lap(self.position)
     }
 
-    /// Copies out the message that [`look`](RingReader::look) found.
+    /// Copies out a part of the message that [`look`](RingReader::look) found.
     #[inline]
-    pub fn copy(&self, found: Found, to: &mut [u8]) {
-        let at = at(self.position) + record::PAYLOAD;
-        self.ring.copy_out(at, &mut to[..found.len]);
+    pub fn copy(&self, found: Found, at: usize, to: &mut [u8]) {
+        debug_assert!(at + to.len() <= found.len);
+        let start = self::at(self.position) + record::PAYLOAD;
+        self.ring.copy_out(start + at, to);
     }
 
     /// Goes on behind the message that was found, and says where that is.
@@ -422,5 +442,20 @@ impl<M: Words> RingReader<M> {
 
     pub fn acquire(&self) {
         self.ring.acquire();
+    }
+}
+
+impl RingWriter<WindowMut<Round>> {
+    /// The bytes of a message at its place.
+    pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.ring.bytes(at(place.start) + record::PAYLOAD, len)
+    }
+}
+
+impl RingReader<Window<Round>> {
+    /// The bytes of the message that was found.
+    pub fn bytes(&self, found: Found) -> *const u8 {
+        self.ring
+            .bytes(at(self.position) + record::PAYLOAD, found.len)
     }
 }

@@ -120,8 +120,7 @@ unsafe impl Extent for Round {
 
     #[inline(always)]
     fn range(self, at: usize, len: usize) -> usize {
-        debug_assert!(at.is_multiple_of(8));
-        let at = at & self.mask;
+        let at = at & (self.len - 1);
         assert!(len <= self.len - at, "a range beyond its window");
         at
     }
@@ -177,6 +176,11 @@ impl<E: Extent> Window<E> {
             extent: Fixed,
             keep: Arc::clone(&self.keep),
         }
+    }
+
+    /// The address of a range.
+    pub fn bytes(&self, at: usize, len: usize) -> *const u8 {
+        self.range(at, len)
     }
 
     #[inline(always)]
@@ -247,6 +251,11 @@ impl<E: Extent> WindowMut<E> {
     /// A part of it.
     pub fn part<const LEN: usize>(&self, at: usize) -> WindowMut<Fixed<LEN>> {
         WindowMut(self.0.part(at))
+    }
+
+    /// The address of a range.
+    pub fn bytes(&self, at: usize, len: usize) -> *mut u8 {
+        self.0.range(at, len)
     }
 
     /// A word with several writers.

@@ -1,6 +1,7 @@
 //! What the tests of queues and topics share: messages that say whose they are and
 //! whether they are whole, and the roles that children play.
 
+mod in_place;
 mod kills;
 mod queue;
 mod topic;
@@ -289,6 +290,12 @@ fn serve_sender(name: &str, from: u64) {
         "flood" => {
             say("flooding");
             say(&flood(|| sender.send(&next())));
+        }
+        "claim" => {
+            let mut claim = sender.claim(n as usize).unwrap();
+            claim.write_at(0, &vec![0x21; n as usize]);
+            say("claimed");
+            hear();
         }
         "batch" => {
             let mut batch = sender.batch();
