@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 /// An end that has found a message, which stays where it is until it is passed.
-pub(crate) trait Holds {
+pub trait Holds {
     fn copy(&self, at: usize, to: &mut [u8]);
     fn bytes(&self) -> *const u8;
     fn pass(&mut self);
@@ -18,14 +18,15 @@ pub(crate) trait Holds {
 ///
 /// [`Read`] hands it out in pieces of any size. Each is a copy, as long as the caller's
 /// buffer: what is read piece by piece need not leave the nearest cache.
-pub struct InPlace<'a> {
-    end: &'a mut (dyn Holds + Send),
+pub struct InPlace<'a, E: Holds> {
+    end: &'a mut E,
     len: usize,
     read: usize,
 }
 
-impl<'a> InPlace<'a> {
-    pub(crate) fn new(end: &'a mut (dyn Holds + Send), len: usize) -> InPlace<'a> {
+impl<'a, E: Holds> InPlace<'a, E> {
+    #[inline]
+    pub(crate) fn new(end: &'a mut E, len: usize) -> InPlace<'a, E> {
         InPlace { end, len, read: 0 }
     }
 
@@ -80,7 +81,7 @@ impl<'a> InPlace<'a> {
     }
 }
 
-impl Read for InPlace<'_> {
+impl<E: Holds> Read for InPlace<'_, E> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let len = to.len().min(self.len - self.read);
         self.copy_to(self.read, &mut to[..len]);
@@ -89,13 +90,14 @@ impl Read for InPlace<'_> {
     }
 }
 
-impl Drop for InPlace<'_> {
+impl<E: Holds> Drop for InPlace<'_, E> {
+    #[inline]
     fn drop(&mut self) {
         self.end.pass();
     }
 }
 
-impl fmt::Debug for InPlace<'_> {
+impl<E: Holds> fmt::Debug for InPlace<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InPlace")
             .field("len", &self.len)
@@ -104,7 +106,7 @@ impl fmt::Debug for InPlace<'_> {
 }
 
 /// An end that sends what is written in place.
-pub(crate) trait Claimed {
+pub trait Claimed {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]);
     fn bytes(&self, place: Place, len: usize) -> *mut u8;
     fn commit(&mut self, place: Place, len: usize) -> Result<(), SendError>;
@@ -118,15 +120,16 @@ pub(crate) trait Claimed {
 ///
 /// [`Write`] writes it from its beginning on, until it is full.
 #[must_use = "it is sent by `commit`"]
-pub struct Claim<'a> {
-    end: &'a mut (dyn Claimed + Send),
+pub struct Claim<'a, E: Claimed> {
+    end: &'a mut E,
     place: Place,
     len: usize,
     written: usize,
 }
 
-impl<'a> Claim<'a> {
-    pub(crate) fn new(end: &'a mut (dyn Claimed + Send), place: Place, len: usize) -> Claim<'a> {
+impl<'a, E: Claimed> Claim<'a, E> {
+    #[inline]
+    pub(crate) fn new(end: &'a mut E, place: Place, len: usize) -> Claim<'a, E> {
         Claim {
             end,
             place,
@@ -182,12 +185,13 @@ impl<'a> Claim<'a> {
     ///
     /// [`SendError::Disconnected`] where the receiver of a queue is found dead when it has to
     /// be woken.
+    #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.end.commit(self.place, self.len)
     }
 }
 
-impl Write for Claim<'_> {
+impl<E: Claimed> Write for Claim<'_, E> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = bytes.len().min(self.len - self.written);
         self.write_at(self.written, &bytes[..len]);
@@ -200,7 +204,7 @@ impl Write for Claim<'_> {
     }
 }
 
-impl fmt::Debug for Claim<'_> {
+impl<E: Claimed> fmt::Debug for Claim<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim")
             .field("len", &self.len)

@@ -229,7 +229,8 @@ impl Publisher {
     /// # Errors
     ///
     /// As [`send`](Publisher::send).
-    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    #[inline]
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Publisher>, SendError> {
         self.make_room(len, Patience::Forever)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
@@ -240,7 +241,11 @@ impl Publisher {
     /// # Errors
     ///
     /// As [`try_send`](Publisher::try_send).
-    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    #[inline]
+    pub fn try_claim(
+        &mut self,
+        len: usize,
+    ) -> std::result::Result<Claim<'_, Publisher>, SendError> {
         self.make_room(len, Patience::None)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
@@ -419,6 +424,7 @@ impl Claimed for Publisher {
         self.lane.bytes(place, len)
     }
 
+    #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
         self.lane.commit(place, len);
         self.segment.seat.wake(EVERYBODY);

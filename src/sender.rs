@@ -195,7 +195,8 @@ impl Sender {
     /// # Errors
     ///
     /// As [`send`](Sender::send).
-    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    #[inline]
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         self.check(len)?;
         let place = loop {
             match self.lane.claim(len) {
@@ -211,7 +212,8 @@ impl Sender {
     /// # Errors
     ///
     /// As [`try_send`](Sender::try_send).
-    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    #[inline]
+    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         self.check(len)?;
         match self.lane.claim(len) {
             Some(place) => Ok(Claim::new(self, place, len)),
@@ -345,6 +347,7 @@ impl Claimed for Sender {
         self.lane.bytes(place, len)
     }
 
+    #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
         self.lane.commit(place, len);
         self.sent()

@@ -1,7 +1,7 @@
 //! Long messages, of which every byte is read.
 
 use crate::floor::{Ring, Stores};
-use crate::link::{Queues, Spinning};
+use crate::link::{Queues, Spinning, Standing};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use crate::traffic::{consume, produce, whole};
@@ -18,6 +18,8 @@ pub const ENTRIES: [Entry; 2] = [
         rows: &[
             bulk("64 KiB, all read", RING, (0.6, 0.75), Place::Near),
             bulk("64 KiB, all read, far", PAST, (0.5, 0.8), Place::Far),
+            info("64 KiB, received as a copy", RING, Place::Near),
+            info("64 KiB, received as a copy, far", PAST, Place::Far),
         ],
         make: |pair| Box::new(Bulk::new(pair, 64 << 10)),
     },
@@ -26,6 +28,8 @@ pub const ENTRIES: [Entry; 2] = [
         rows: &[
             bulk("1 MiB, all read", RING, (0.8, 0.95), Place::Near),
             bulk("1 MiB, all read, far", PAST, (0.5, 0.8), Place::Far),
+            info("1 MiB, received as a copy", RING, Place::Near),
+            info("1 MiB, received as a copy, far", PAST, Place::Far),
         ],
         make: |pair| Box::new(Bulk::new(pair, 1 << 20)),
     },
@@ -40,6 +44,16 @@ const fn bulk(what: &'static str, against: &'static str, bound: (f64, f64), plac
         against,
         unit: "GB/s",
         bound: Bound::AtLeast(bound.0, bound.1),
+        place,
+    }
+}
+
+const fn info(what: &'static str, against: &'static str, place: Place) -> Row {
+    Row {
+        what,
+        against,
+        unit: "GB/s",
+        bound: Bound::None,
         place,
     }
 }
@@ -67,15 +81,23 @@ impl Scenario for Bulk {
         pair.meet();
         produce(&mut self.queues.outbox, self.size, EACH);
         let ours = pair.told() * kilobytes;
+        produce(&mut self.queues.outbox, self.size, EACH);
+        let copied = pair.told() * kilobytes;
         produce(self.ring.stores(Stores::Plain), self.size, EACH);
         let plain = pair.told() * kilobytes;
         produce(self.ring.stores(Stores::NonTemporal), self.size, EACH);
         let past = pair.told() * kilobytes;
-        vec![Found::new(ours, plain), Found::new(ours, past)]
+        vec![
+            Found::new(ours, plain),
+            Found::new(ours, past),
+            Found::new(copied, plain),
+            Found::new(copied, past),
+        ]
     }
 
     fn there(&mut self, pair: &Pair) {
         pair.meet();
+        pair.tell(consume(&mut Standing(&mut self.queues.inbox), whole));
         pair.tell(consume(&mut Spinning(&mut self.queues.inbox), whole));
         for _ in 0..2 {
             pair.tell(consume(&mut self.ring, whole));

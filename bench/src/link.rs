@@ -23,6 +23,18 @@ pub struct Spinning<'a, E>(pub &'a mut E);
 /// An end that sleeps where nothing comes.
 pub struct Waiting<'a, E>(pub &'a mut E);
 
+/// An end that looks at messages where they stand.
+pub struct Standing<'a>(pub &'a mut Receiver);
+
+impl Inbox for Standing<'_> {
+    #[inline(always)]
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        let message = self.0.recv_in_place().unwrap();
+        // SAFETY: the only sender leaves it alone.
+        look(unsafe { message.as_slice() })
+    }
+}
+
 macro_rules! inboxes {
     ($($end:ty),*) => { $(
         impl Inbox for Spinning<'_, $end> {
@@ -82,7 +94,11 @@ pub struct Queues {
 
 impl Queues {
     pub fn new(pair: &Pair, options: QueueOptions) -> Queues {
-        let [mine, theirs] = pair.names("queue");
+        Queues::tagged(pair, "queue", options)
+    }
+
+    pub fn tagged(pair: &Pair, tag: &str, options: QueueOptions) -> Queues {
+        let [mine, theirs] = pair.names(tag);
         let inbox = options.prefault(true).create(mine.as_str()).unwrap();
         pair.meet();
         let outbox = Sender::open(theirs.as_str()).unwrap();

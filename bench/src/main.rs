@@ -14,6 +14,7 @@ mod clock;
 #[cfg_attr(windows, path = "windows.rs")]
 mod direct;
 mod floor;
+mod hand_off;
 #[cfg(feature = "peers")]
 mod iceoryx;
 mod latency;
@@ -80,6 +81,7 @@ fn entries() -> Vec<Entry> {
     all.extend(latency::ENTRIES);
     all.extend(stream::ENTRIES);
     all.extend(bulk::ENTRIES);
+    all.push(hand_off::ENTRY);
     all.extend(topic::ENTRIES);
     all.extend(peers::entries());
     all

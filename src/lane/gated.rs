@@ -106,6 +106,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
 
     /// A place for a message of this length, which is sent when it has been filled and
     /// [committed](GatedWriter::commit).
+    #[inline]
     pub fn claim(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
         if !self.ring.fits(place) {
@@ -121,6 +122,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     }
 
     /// Sends the message of this length at its place.
+    #[inline]
     pub fn commit(&mut self, place: Place, len: usize) {
         self.ring.commit(place, len, false);
         self.count();
@@ -272,6 +274,19 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         step
     }
 
+    /// Finds the next message, where it ends in front of the place at which there is more to
+    /// be done, and leaves it where it is.
+    #[inline]
+    pub fn find_quickly(&mut self) -> Option<usize> {
+        match self.ring.look() {
+            Record::Message(found) if self.ring.position() < self.quick => {
+                self.found = found;
+                Some(found.len)
+            }
+            _ => None,
+        }
+    }
+
     /// Finds the next message, and leaves it where it is.
     pub fn find(&mut self) -> Step {
         loop {
@@ -305,6 +320,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 
     /// Goes on behind it.
+    #[inline]
     pub fn pass(&mut self) {
         self.count(self.found);
         if self.ring.position() >= self.frees {

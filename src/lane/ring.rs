@@ -16,6 +16,10 @@ use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 /// with 1 40 M/s and 1.29, with 4 103 M/s and 1.40, with 8 106 M/s and 1.41.
 const AHEAD: u64 = 4 * LINE as u64;
 
+/// From this length on nothing is fetched for the message that follows, which is most likely
+/// as long.
+const LONG: usize = 4096;
+
 /// Messages up to this length are copied from their end to their beginning.
 const SHORT: usize = LINE;
 
@@ -82,7 +86,7 @@ impl Shape {
 
 /// Where a record is to stand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub struct Place {
     start: u64,
     end: u64,
 }
@@ -120,6 +124,8 @@ pub(crate) struct RingWriter<M> {
     /// Position and first word of the first record of a batch, which keeps readers from
     /// the others.
     held: Option<(u64, u32)>,
+    /// A place was claimed, and anything may have been written there.
+    claimed: bool,
     /// The reader's processor is far away.
     far: bool,
 }
@@ -137,6 +143,7 @@ impl<M: WordsMut> RingWriter<M> {
             quick_to_send: 0,
             touched: tail.next_multiple_of(LINE as u64),
             held: None,
+            claimed: false,
             far: false,
         };
         writer.settle();
@@ -162,9 +169,13 @@ impl<M: WordsMut> RingWriter<M> {
         self.settle();
     }
 
+    #[inline]
     fn settle(&mut self) {
         let room = self.free.saturating_sub(record::ALIGN as u64);
-        self.quick = room.min(self.lap);
+        self.quick = match self.claimed {
+            false => room.min(self.lap),
+            true => 0,
+        };
         self.quick_to_send = match self.held {
             None => self.quick,
             Some(_) => 0,
@@ -227,7 +238,7 @@ impl<M: WordsMut> RingWriter<M> {
         self.ring.copy_in(at + record::PAYLOAD, message);
         // Pairs with the reader's load (P4).
         self.ring.publish32(at, message_word(message.len()));
-        self.advance(end);
+        self.advance(end, AHEAD);
         true
     }
 
@@ -236,6 +247,7 @@ impl<M: WordsMut> RingWriter<M> {
     ///
     /// What does not stand in the line of the first word is written before it, as above.
     pub fn write(&mut self, place: Place, message: &[u8], hold: bool) {
+        self.forget_claim();
         self.empty(place.end);
         let at = at(place.start) + record::PAYLOAD;
         match message.len() <= SHORT {
@@ -249,11 +261,20 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Prepares a place that fits, which is then filled and committed, or left.
+    #[inline]
     pub fn claim(&mut self, place: Place) -> Place {
-        // What is left of a message may stand where lines were touched.
-        self.touched = self.tail.next_multiple_of(LINE as u64);
+        self.forget_claim();
+        self.claimed = true;
+        (self.quick, self.quick_to_send) = (0, 0);
         self.empty(place.end);
         place
+    }
+
+    /// After a claim that was left its bytes may stand in lines that were touched.
+    fn forget_claim(&mut self) {
+        if std::mem::take(&mut self.claimed) {
+            self.touched = self.tail.next_multiple_of(LINE as u64);
+        }
     }
 
     /// Writes a part of a message at its place.
@@ -263,6 +284,7 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Sends, or with `hold` sends later, what was written at its place.
+    #[inline]
     pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
         let word = message_word(len);
         if place.start == self.tail {
@@ -271,8 +293,11 @@ impl<M: WordsMut> RingWriter<M> {
             self.ring.store32(at(place.start), word);
             self.publish(self.tail, record::PAD, hold);
         }
-        self.advance(place.end);
-        self.lap = self.shape.next_lap(self.tail);
+        self.advance(place.end, if len < LONG { AHEAD } else { 0 });
+        if self.tail >= self.lap {
+            self.lap = self.shape.next_lap(self.tail);
+        }
+        self.claimed = false;
         self.settle();
     }
 
@@ -287,12 +312,12 @@ impl<M: WordsMut> RingWriter<M> {
     /// Goes on behind a record, and fetches the next lines while the reader is busy with it
     /// and not in the way of the next one.
     #[inline(always)]
-    fn advance(&mut self, end: u64) {
+    fn advance(&mut self, end: u64, ahead: u64) {
         self.tail = end;
         // The line of `tail` is ours already.
         let next = (end | (LINE as u64 - 1)) + 1;
         if self.touched <= next {
-            let end = (next + AHEAD).min(self.free);
+            let end = (next + ahead).min(self.free);
             let mut line = next;
             while line < end {
                 self.ring.store32(at(line), record::EMPTY);
