@@ -78,6 +78,9 @@ pub enum RecvError {
     Lagged(u64),
     /// Everything that was sent was received, and nobody is left who would send more.
     Disconnected(Departure),
+    /// The value changed faster than it could be read, each time; see
+    /// [`Reader::get`](crate::Reader::get).
+    Busy,
     /// What stands there was written by no sender of this crate. The next call goes on
     /// without that sender, if there are others.
     Corrupt,
@@ -93,6 +96,7 @@ impl fmt::Display for RecvError {
             RecvError::Lagged(1) => f.write_str("1 message was missed"),
             RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
+            RecvError::Busy => f.write_str("the value changed each time that it was read"),
             RecvError::Corrupt => f.write_str("a sender wrote what is no message"),
             RecvError::System(error) => error.fmt(f),
         }

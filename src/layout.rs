@@ -56,6 +56,10 @@ pub(crate) mod control {
     pub(crate) const GENERATION: usize = 40;
     /// `u32`: see [`delivery`](super::delivery).
     pub(crate) const DELIVERY: usize = 44;
+    /// `u32`: how many latest values there are.
+    pub(crate) const VALUES: usize = 48;
+    /// `u32`: the slots of each.
+    pub(crate) const VALUE_SLOTS: usize = 52;
     /// `u32`: 1 once the owner has closed in good order.
     pub(crate) const CLOSED: usize = 128;
     /// The cursors of lane i, written by the receiver of a queue, stand at
@@ -68,6 +72,7 @@ pub(crate) mod control {
     pub(crate) mod kind {
         pub(crate) const QUEUE: u32 = 1;
         pub(crate) const TOPIC: u32 = 2;
+        pub(crate) const LATEST: u32 = 3;
     }
 }
 
@@ -105,6 +110,8 @@ pub(crate) mod roster {
     pub(crate) const MEMBERS: usize = APART;
     /// `u32`: the owner's naps, counted up before each.
     pub(crate) const OWNER_NAPS: usize = 2 * APART;
+    /// `u64`: bit i is set while the participant of slot i has a hold; each changes its own.
+    pub(crate) const HOLDING: usize = 3 * APART;
     /// Slot i stands at `SLOTS_AT + i * SLOT_STRIDE`.
     pub(crate) const SLOTS_AT: usize = 4096;
     pub(crate) const SLOT_STRIDE: usize = 512;
@@ -119,6 +126,9 @@ pub(crate) mod roster {
     pub(crate) const NAPS: usize = 12;
     /// `u32`: counted up by whoever takes the slot.
     pub(crate) const TENANCY: usize = 16;
+    /// `u64`: index of a value << 8 | number of its slot + 1, which a reader of latest
+    /// values asks to be left alone; or 0.
+    pub(crate) const HOLD: usize = 24;
     /// A subscriber's cursor.
     pub(crate) const CURSOR: usize = APART;
 
@@ -152,6 +162,35 @@ pub(crate) mod lane {
     pub(crate) const HEAD: usize = 512;
 }
 
+/// Latest values, in place of lanes.
+pub(crate) mod values {
+    pub(crate) use super::APART;
+
+    /// `u64`: how many stores there were.
+    pub(crate) const CHANGES: usize = 0;
+    /// `u32` each: which value store n changed, at `RECENT + n % RECENT_COUNT * 4`.
+    pub(crate) const RECENT: usize = APART;
+    pub(crate) const RECENT_COUNT: u64 = 1024;
+    /// The names of the values: a byte of length and the bytes.
+    pub(crate) const NAMES: usize = 8192;
+    pub(crate) const NAME_LEN: usize = 64;
+    /// `u64` in an entry: the number of the newest value; 0: none.
+    pub(crate) const NEWEST: usize = 0;
+    /// Value n stands in slot n modulo their number.
+    pub(crate) const SLOTS_AT: usize = APART;
+    /// `u64` in a slot: twice the number of the value, and 1 while it is written.
+    pub(crate) const MARK: usize = 0;
+    /// `u32`: its length.
+    pub(crate) const LEN: usize = 8;
+    pub(crate) const VALUE: usize = 16;
+
+    pub(crate) const MIN_SLOTS: u64 = 8;
+    pub(crate) const MAX_SLOTS: u64 = 64;
+    pub(crate) const MAX_COUNT: usize = 1 << 20;
+    pub(crate) const MAX_LEN: usize = 1 << 24;
+    pub(crate) const MAX_TABLE: u64 = 1 << 30;
+}
+
 /// A record: a word that says what it is, four bytes that are reserved, and the payload.
 pub(crate) mod record {
     /// The bits of the first word that tell the kind; above them stands the length.
@@ -175,6 +214,8 @@ const _: () = {
     assert!(control::CLOSED >= control::DELIVERY + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
+    assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
+    assert!(roster::HOLD + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -227,6 +268,8 @@ mod tests {
             ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
             ("GENERATION", control::GENERATION, 4),
             ("DELIVERY", control::DELIVERY, 4),
+            ("VALUES", control::VALUES, 4),
+            ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
             ("CLOSED", control::CLOSED, 4),
             ("CURSORS", control::CURSORS, control::CURSOR_STRIDE),
         ];
@@ -243,11 +286,13 @@ mod tests {
             ("ASLEEP", roster::ASLEEP, 8),
             ("MEMBERS", roster::MEMBERS, 4),
             ("OWNER_NAPS", roster::OWNER_NAPS, 4),
+            ("HOLDING", roster::HOLDING, 8),
             ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
             ("WHO", roster::WHO, 8),
             ("STATE", roster::STATE, 4),
             ("NAPS", roster::NAPS, 4),
             ("TENANCY", roster::TENANCY, 4),
+            ("HOLD", roster::HOLD, 8),
             (
                 "CURSOR",
                 roster::CURSOR,
@@ -264,6 +309,18 @@ mod tests {
             ("MARK_NUMBER", lane::MARK_NUMBER, 8),
         ];
         assert_eq!(tables["Lanes"], table(&lanes));
+        let recent = values::RECENT_COUNT as usize * 4;
+        let values = [
+            ("CHANGES", values::CHANGES, 8),
+            ("RECENT", values::RECENT, recent),
+            ("NAMES", values::NAMES, values::NAME_LEN),
+            ("NEWEST", values::NEWEST, 8),
+            ("SLOTS", values::SLOTS_AT, 0),
+            ("MARK", values::MARK, 8),
+            ("LENGTH", values::LEN, 4),
+            ("VALUE", values::VALUE, 0),
+        ];
+        assert_eq!(tables["Values"], table(&values));
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
         for len in [control::LEN, roster::LEN] {
             let says = format!("The section has {len} bytes.");

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
 //! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
+//! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
 //! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
 //!
@@ -59,6 +60,7 @@ mod event;
 mod exchange;
 mod in_place;
 mod lane;
+mod latest;
 mod layout;
 mod mapping;
 mod mutex;
@@ -67,6 +69,7 @@ mod options;
 mod os;
 mod process;
 mod publisher;
+mod reader;
 mod receiver;
 mod roster;
 mod section;
@@ -76,6 +79,7 @@ mod stat;
 mod subscriber;
 mod sync;
 mod wait;
+mod writer;
 
 pub use access::{Access, Owner};
 pub use doctor::doctor;
@@ -93,10 +97,12 @@ pub use os::{
 };
 pub use process::{Liveness, Process};
 pub use publisher::{Delivery, Publisher, TopicOptions};
+pub use reader::{Reader, ReaderOptions};
 pub use receiver::{QueueOptions, Receiver};
 pub use section::{Section, SectionInfo, SectionOptions};
 pub use sender::{Batch, Sender, SenderOptions};
 pub use stat::{Participant, Pattern, SegmentInfo, clean, holders, list, segment_info};
 pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;
+pub use writer::{LatestOptions, Writer};
 pub use zerocopy;

@@ -157,6 +157,7 @@ impl Publisher {
                 Delivery::Lossy => delivery::LOSSY,
                 Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
             },
+            grid: None,
         };
         let segment = Owned::create(name, measures, &options.access)?;
         let lane = segment.lane_mut(0, options.prefault)?;

@@ -183,6 +183,7 @@ impl Receiver {
             lanes: senders,
             shape,
             delivery: delivery::LOSSLESS,
+            grid: None,
         };
         let segment = Owned::create(name, measures, &options.access)?;
         let lanes = (0..senders).map(|lane| {

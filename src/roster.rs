@@ -100,6 +100,7 @@ impl Roster {
         // The last tenant may have died in any state.
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
+        self.set_hold(slot, 0);
         Ok(slot)
     }
 
@@ -207,6 +208,29 @@ impl Roster {
         } else {
             word.fetch_and(!bit, Ordering::AcqRel);
         }
+    }
+
+    /// The bits of those that have a hold.
+    #[inline]
+    pub fn holding(&self) -> u64 {
+        // Acquire: pairs with `set_hold`, whose word is seen.
+        self.words.atomic64(roster::HOLDING).load(Ordering::Acquire)
+    }
+
+    /// What a reader of latest values asks to be left alone, or 0.
+    pub fn hold(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::HOLD)
+    }
+
+    pub fn set_hold(&self, slot: usize, hold: u64) {
+        self.words.store64(slot_at(slot) + roster::HOLD, hold);
+        let holding = self.words.atomic64(roster::HOLDING);
+        let bit = 1 << slot;
+        // Release: pairs with the load of `holding`.
+        match hold {
+            0 => holding.fetch_and(!bit, Ordering::Release),
+            _ => holding.fetch_or(bit, Ordering::Release),
+        };
     }
 
     /// How often a participant has gone to sleep.

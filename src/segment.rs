@@ -9,9 +9,10 @@
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::lane::ring::Shape;
+use crate::latest::Grid;
 use crate::layout::{
     ALIVE_SUFFIX, LANES_SUFFIX, MAGIC, MAJOR, MAX_RING, MIN_RING, MINOR, OWNER, ROSTER_SUFFIX,
-    SLOTS, control, cursor, lane, record, roster,
+    SLOTS, control, cursor, delivery, lane, record, roster, values,
 };
 use crate::name::Name;
 use crate::os::ProcessIdentity;
@@ -36,6 +37,8 @@ pub(crate) struct Measures {
     pub lanes: usize,
     pub shape: Shape,
     pub delivery: u32,
+    /// Of latest values, which have no lanes.
+    pub grid: Option<Grid>,
 }
 
 impl Measures {
@@ -43,9 +46,23 @@ impl Measures {
         lane::HEAD as u64 + self.shape.bytes()
     }
 
-    /// The bytes of all lanes.
+    /// Those of latest values.
+    pub fn of_values(grid: Grid) -> Measures {
+        Measures {
+            kind: control::kind::LATEST,
+            lanes: 0,
+            shape: Shape::NONE,
+            delivery: delivery::LOSSY,
+            grid: Some(grid),
+        }
+    }
+
+    /// The bytes of all lanes, or values.
     fn len(&self) -> u64 {
-        self.stride() * self.lanes as u64
+        match self.grid {
+            Some(grid) => grid.len(),
+            None => self.stride() * self.lanes as u64,
+        }
     }
 
     fn place(&self, lane: usize) -> Range<u64> {
@@ -163,7 +180,7 @@ impl Owned {
         let (inner, lanes_access) = match (access, measures.kind) {
             (Access::Sddl(_), _) => (access.clone(), access.clone()),
             // Others may look; what is written by participants is for this user alone.
-            (_, control::kind::TOPIC) => (Access::SameUser, access.clone()),
+            (_, control::kind::TOPIC | control::kind::LATEST) => (Access::SameUser, access.clone()),
             _ => (Access::SameUser, Access::SameUser),
         };
         let section = |access: &Access| Section::options().access(access.clone());
@@ -221,6 +238,15 @@ impl Owned {
         self.measures.map_mut(&self.lanes, lane, prefault)
     }
 
+    /// The values, which the owner writes.
+    pub fn values_mut(&self, prefault: bool) -> Result<WindowMut> {
+        let view = Arc::new(self.lanes.map_rw(..self.measures.len())?);
+        if prefault {
+            view.prefault()?;
+        }
+        view.window_mut(0, view.len())
+    }
+
     /// The owner's cursor in a lane.
     pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
         self.control.part(cursor_at(lane))
@@ -251,6 +277,11 @@ fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity)
     words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
     words.store32(control::GENERATION, 1);
     words.store32(control::DELIVERY, measures.delivery);
+    if let Some(grid) = measures.grid {
+        words.store32(control::VALUES, grid.count() as u32);
+        words.store32(control::VALUE_SLOTS, grid.slots() as u32);
+        words.store32(control::MAX_MESSAGE, grid.max() as u32);
+    }
 }
 
 /// Where a participant of a predecessor is closing, its last section may outlive the
@@ -335,7 +366,7 @@ impl Found {
         };
         let raw = "it is bare memory: read it by Section::open, or shmkit consume";
         if section.len()? < control::LEN as u64 {
-            let meaning = "it is too small to be a queue or topic".to_string();
+            let meaning = "it is too small to be a queue, a topic or latest values".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
         let view = Arc::new(section.map(..control::LEN as u64)?);
@@ -351,7 +382,7 @@ impl Found {
                 );
             }
             _ => {
-                let meaning = "it is no queue and no topic".to_string();
+                let meaning = "it is no queue, no topic and no latest value".to_string();
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }
@@ -391,10 +422,16 @@ impl Found {
             return Ok(found);
         }
         let (is, advice) = match found.measures.kind {
-            control::kind::QUEUE => ("a queue, and no topic", "send to it: Sender::open"),
-            _ => ("a topic, and no queue", "subscribe to it: Subscriber::open"),
+            control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
+            control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
+            _ => ("latest values", "read them: Reader::open"),
         };
-        let meaning = format!("it is {is}");
+        let wanted = match kind {
+            control::kind::QUEUE => "queue",
+            control::kind::TOPIC => "topic",
+            _ => "latest value",
+        };
+        let meaning = format!("it is {is}, and no {wanted}");
         let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
         Err(error.with_advice(advice))
     }
@@ -434,21 +471,31 @@ impl Found {
         self.measures.map_mut(&self.lanes(true)?, lane, false)
     }
 
+    /// The values, to be read.
+    pub fn values(&self) -> Result<Window> {
+        let view = Arc::new(self.lanes(false)?.map(..self.measures.len())?);
+        view.window(0, view.len())
+    }
+
     fn lanes(&self, write: bool) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
         self.beside(&companions.lanes, self.measures.len(), write)
     }
 
-    /// How many messages were sent in each lane.
+    /// How many messages were sent in each lane, or how often values were set.
     pub fn sent(&self) -> Result<Vec<u64>> {
         let lanes = self.lanes(false)?;
-        let sent = |lane: usize| {
+        let read = |at| {
             let mut word = [0; 8];
-            let at = self.measures.place(lane).start + lane::SENT as u64;
             lanes.read_at(at, &mut word)?;
             Ok(u64::from_le_bytes(word))
         };
-        (0..self.measures.lanes).map(sent).collect()
+        match self.measures.grid {
+            Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
+            None => (0..self.measures.lanes)
+                .map(|lane| read(self.measures.place(lane).start + lane::SENT as u64))
+                .collect(),
+        }
     }
 
     /// The owner's cursor in a lane.
@@ -502,6 +549,11 @@ fn measures(words: &Window<Control>) -> Option<Measures> {
     let lanes = words.load32(control::LANES) as usize;
     let bytes = u64::from(words.load32(control::RING_BYTES));
     let max = words.load32(control::MAX_MESSAGE) as usize;
+    if kind == control::kind::LATEST {
+        let [count, slots] = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
+        let grid = Grid::new(count as usize, max, u64::from(slots))?;
+        return Some(Measures::of_values(grid));
+    }
     let known = match kind {
         control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
         control::kind::TOPIC => lanes == 1,
@@ -514,5 +566,6 @@ fn measures(words: &Window<Control>) -> Option<Measures> {
         lanes,
         shape,
         delivery: words.load32(control::DELIVERY),
+        grid: None,
     })
 }

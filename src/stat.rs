@@ -57,6 +57,8 @@ pub enum Pattern {
     Queue,
     /// A [`Publisher`](crate::Publisher) and its [`Subscriber`](crate::Subscriber)s.
     Topic,
+    /// A [`Writer`](crate::Writer) of latest values, and its [`Reader`](crate::Reader)s.
+    Latest,
 }
 
 /// Somebody who sends or receives.
@@ -81,7 +83,7 @@ pub struct Participant {
     pub behind: u64,
 }
 
-/// What is known about a queue or topic. The numbers are looked at one after the other,
+/// What is known about a queue, a topic or latest values. The numbers are looked at one after the other,
 /// while they change.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -90,17 +92,19 @@ pub struct SegmentInfo {
     pub pattern: Pattern,
     /// The version of its format: major and minor.
     pub version: (u32, u32),
-    /// The longest message in bytes.
+    /// The longest message, or value, in bytes.
     pub max_message: usize,
-    /// The bytes of each lane.
+    /// The bytes of each lane, or of all values.
     pub capacity: u64,
     /// How many senders there can be (queue).
     pub lanes: usize,
+    /// How many latest values there are.
+    pub values: usize,
     /// Whether the publisher waits for slow subscribers; always so in a queue.
     pub lossless: bool,
     /// Whether its owner has closed it in good order.
     pub closed: bool,
-    /// Who made it: the receiver of a queue, the publisher of a topic.
+    /// Who made it: the receiver of a queue, the publisher of a topic, the writer of values.
     pub owner: Participant,
     /// Who made it, for good.
     pub owner_identity: ProcessIdentity,
@@ -110,12 +114,12 @@ pub struct SegmentInfo {
 
 type Roster = Window<Fixed<{ roster::LEN }>>;
 
-/// What is known about a queue or topic, without taking part in it.
+/// What is known about a queue, a topic or latest values, without taking part in it.
 ///
 /// # Errors
 ///
 /// As [`Sender::open`](crate::Sender::open);
-/// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is neither.
+/// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is none of them.
 pub fn segment_info<N>(name: N) -> Result<SegmentInfo>
 where
     N: TryInto<Name>,
@@ -124,12 +128,14 @@ where
     let found = Found::open(&name.try_into()?, None)?;
     let pattern = match found.measures.kind {
         control::kind::QUEUE => Pattern::Queue,
-        _ => Pattern::Topic,
+        control::kind::TOPIC => Pattern::Topic,
+        _ => Pattern::Latest,
     };
+    let grid = found.measures.grid;
     let roster = found.roster_words();
     let sent = found
         .sent()
-        .unwrap_or_else(|_| vec![0; found.measures.lanes]);
+        .unwrap_or_else(|_| vec![0; found.measures.lanes.max(1)]);
     let others = roster.as_ref().ok().map(|words| {
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
         slots
@@ -144,13 +150,13 @@ where
         asleep: roster.as_ref().is_ok_and(asleep),
         sent: match pattern {
             Pattern::Queue => 0,
-            Pattern::Topic => sent[0],
+            Pattern::Topic | Pattern::Latest => sent[0],
         },
         received: match pattern {
             Pattern::Queue => (0..found.measures.lanes)
                 .map(received)
                 .fold(0, u64::wrapping_add),
-            Pattern::Topic => 0,
+            Pattern::Topic | Pattern::Latest => 0,
         },
         missed: 0,
         behind: 0,
@@ -158,9 +164,10 @@ where
     Ok(SegmentInfo {
         pattern,
         version: (MAJOR, found.minor),
-        max_message: found.measures.shape.max(),
-        capacity: found.measures.shape.bytes(),
+        max_message: grid.map_or(found.measures.shape.max(), |grid| grid.max()),
+        capacity: grid.map_or(found.measures.shape.bytes(), |grid| grid.len()),
         lanes: found.measures.lanes,
+        values: grid.map_or(0, |grid| grid.count()),
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
         closed: found.is_closed(),
         owner,
@@ -173,12 +180,14 @@ fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Part
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
     let is_queue = found.measures.kind == control::kind::QUEUE;
+    let is_topic = found.measures.kind == control::kind::TOPIC;
     let in_lane = is_queue && slot < found.measures.lanes;
     let sent_here = if in_lane { sent[slot] } else { 0 };
     let received = match is_queue {
         true if in_lane => found.cursor(slot).load64(cursor::RECEIVED),
         true => 0,
-        false => own(cursor::RECEIVED),
+        false if is_topic => own(cursor::RECEIVED),
+        false => 0,
     };
     Participant {
         pid: pid_of(who),
@@ -186,10 +195,10 @@ fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Part
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: sent_here,
         received,
-        missed: if is_queue { 0 } else { own(cursor::MISSED) },
-        behind: match is_queue {
-            true => sent_here.saturating_sub(received),
-            false => sent[0].saturating_sub(own(cursor::NUMBER)),
+        missed: if is_topic { own(cursor::MISSED) } else { 0 },
+        behind: match is_topic {
+            true => sent[0].saturating_sub(own(cursor::NUMBER)),
+            false => sent_here.saturating_sub(received),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 24] = [
+const RANKS: [(&str, u32); 27] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -13,6 +13,7 @@ const RANKS: [(&str, u32); 24] = [
     ("name", 1),
     ("sync", 1),
     ("lane", 2),
+    ("latest", 2),
     ("os", 2),
     ("in_place", 3),
     ("mapping", 3),
@@ -26,10 +27,12 @@ const RANKS: [(&str, u32); 24] = [
     ("wait", 5),
     ("segment", 6),
     ("publisher", 7),
+    ("reader", 7),
     ("receiver", 7),
     ("sender", 7),
     ("stat", 7),
     ("subscriber", 7),
+    ("writer", 7),
 ];
 
 /// Every file of the library that may contain `unsafe`, and why.

@@ -16,6 +16,7 @@ const NAP: Duration = Duration::from_millis(10);
 enum Behind {
     Messages(Box<Subscriber>),
     Queue,
+    Values,
     Text(Found),
     /// A POSIX object that exists and has no bytes yet.
     Nothing,
@@ -26,6 +27,10 @@ pub fn run(args: &Consume) -> Outcome {
         Behind::Messages(subscriber) => follow(args, *subscriber),
         Behind::Queue => Err(Failure::Other(format!(
             "{} is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one",
+            output::name(&args.name)
+        ))),
+        Behind::Values => Err(Failure::Other(format!(
+            "{} are latest values, of which each reader gets the newest\n  shmkit get prints them",
             output::name(&args.name)
         ))),
         Behind::Text(found) => consume_raw::print(args, &found),
@@ -79,11 +84,14 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     // Not held while the library looks: that would keep what a dead server half made.
     drop(section);
     match shmkit::segment_info(&args.name) {
-        Ok(info) if info.pattern == Pattern::Queue => Ok(Behind::Queue),
-        Ok(_) => {
-            let options = Subscriber::options().start(args.from.start());
-            Ok(Behind::Messages(Box::new(options.open(&args.name)?)))
-        }
+        Ok(info) => Ok(match info.pattern {
+            Pattern::Queue => Behind::Queue,
+            Pattern::Latest => Behind::Values,
+            Pattern::Topic => {
+                let options = Subscriber::options().start(args.from.start());
+                Behind::Messages(Box::new(options.open(&args.name)?))
+            }
+        }),
         Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::WrongKind) => {
             let section = Section::open(&args.name)?;
             let found = consume_raw::look(args, &section)?;

@@ -19,6 +19,7 @@ mod dump_watch;
 mod ends;
 mod facts;
 mod generate;
+mod get;
 mod hexdump;
 mod hold;
 mod list;
@@ -34,6 +35,7 @@ mod screen;
 mod send;
 mod serve;
 mod serve_raw;
+mod set;
 mod show;
 mod signal;
 mod source;
@@ -116,6 +118,8 @@ fn main() -> ExitCode {
         Command::Consume(args) => consume::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Recv(args) => recv::run(&args),
+        Command::Set(args) => set::run(&args),
+        Command::Get(args) => get::run(&args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Dump(args) => dump::run(&args),

@@ -47,6 +47,20 @@ impl Printer {
         self.out.write_all(b"\n")
     }
 
+    /// A value, of that name where it has one.
+    pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        match (self.json, key) {
+            (_, "") => self.message(value),
+            (false, key) => self.message(&[key.as_bytes(), b"=", value].concat()),
+            (true, key) => {
+                self.left = self.left.map(|left| left.saturating_sub(1));
+                let mut json = as_json(value);
+                json["key"] = key.into();
+                self.json_line(&json)
+            }
+        }
+    }
+
     /// Says how many messages did not come, beside the others.
     pub fn missed(&mut self, missed: u64) -> std::io::Result<()> {
         if self.json {

@@ -81,7 +81,7 @@ impl Seen {
     /// What the owner sends or receives.
     fn owned(&self, info: &SegmentInfo) -> u64 {
         match self.info.pattern {
-            Pattern::Topic => info.owner.sent,
+            Pattern::Topic | Pattern::Latest => info.owner.sent,
             Pattern::Queue => info.owner.received,
         }
     }
@@ -89,7 +89,7 @@ impl Seen {
     /// What another one receives or sends.
     fn counted(&self, one: &Participant) -> u64 {
         match self.info.pattern {
-            Pattern::Topic => one.received,
+            Pattern::Topic | Pattern::Latest => one.received,
             Pattern::Queue => one.sent,
         }
     }
@@ -98,10 +98,16 @@ impl Seen {
         let info = &self.info;
         let (major, minor) = info.version;
         let is_queue = info.pattern == Pattern::Queue;
+        let is_latest = info.pattern == Pattern::Latest;
+        let (pattern, counted) = match info.pattern {
+            Pattern::Queue => ("queue", "received"),
+            Pattern::Topic => ("topic", "sent"),
+            Pattern::Latest => ("latest", "set"),
+        };
         let mut owner = person(&info.owner);
-        owner[if is_queue { "received" } else { "sent" }] = self.owned(info).into();
+        owner[counted] = self.owned(info).into();
         let mut json = json!({
-            "pattern": if is_queue { "queue" } else { "topic" },
+            "pattern": pattern,
             "format": format!("{major}.{minor}"),
             "capacity": info.capacity,
             "max_message": info.max_message,
@@ -111,6 +117,9 @@ impl Seen {
         let others = info.others.as_ref().map(|others| {
             let others = others.iter().map(|one| {
                 let mut json = person(one);
+                if is_latest {
+                    return json;
+                }
                 json["received"] = one.received.into();
                 if is_queue {
                     json["sent"] = one.sent.into();
@@ -126,9 +135,12 @@ impl Seen {
         if is_queue {
             json["senders"] = info.lanes.into();
         }
+        if is_latest {
+            json["values"] = info.values.into();
+        }
         if let Some((rate, rates)) = &self.rates {
             owner["rate"] = rate.round().into();
-            for (n, rate) in rates.iter().enumerate() {
+            for (n, rate) in rates.iter().enumerate().filter(|_| !is_latest) {
                 json["participants"][n]["rate"] = rate.map(f64::round).into();
             }
         }
@@ -139,39 +151,25 @@ impl Seen {
     fn rows(&self) -> Vec<(&'static str, String)> {
         let info = &self.info;
         let (major, minor) = info.version;
-        let (what, owner, verb, other) = match (info.pattern, info.lossless) {
-            (Pattern::Queue, _) => (
-                "a queue: nothing is lost",
-                "receiver",
-                "received",
-                "senders",
-            ),
-            (Pattern::Topic, true) => (
-                "a topic: its server waits for slow consumers",
-                "server",
-                "sent",
-                "consumers",
-            ),
-            (Pattern::Topic, false) => (
-                "a topic: slow consumers miss messages, and are told",
-                "server",
-                "sent",
-                "consumers",
-            ),
-        };
+        let [what, owner, verb, other] = words(info);
         let capacity = output::bytes(info.capacity);
         let room = match info.pattern {
             Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
             Pattern::Topic => capacity,
+            Pattern::Latest => format!("{capacity} for {} of them", info.values),
         };
         let longest = info.max_message;
+        let one = match info.pattern {
+            Pattern::Latest => "value",
+            _ => "message",
+        };
         let rate = self.rates.as_ref().map(|(rate, _)| *rate);
         let state = if info.closed { ", has closed" } else { "" };
         let mut rows = vec![
             ("messages", format!("{what} (format {major}.{minor})")),
             (
                 "capacity",
-                format!("{room}, {longest} bytes the longest message"),
+                format!("{room}, {longest} bytes the longest {one}"),
             ),
             (
                 owner,
@@ -202,6 +200,7 @@ impl Seen {
     fn row(&self, one: &Participant, rate: Option<f64>) -> String {
         let rate = per_second(rate);
         match self.info.pattern {
+            Pattern::Latest => who(one, "waiting", ""),
             Pattern::Topic => {
                 let (who, received) = (who(one, "waiting", "busy"), one.received);
                 let (behind, missed) = (one.behind, one.missed);
@@ -220,8 +219,39 @@ impl Seen {
     fn owner(&self) -> String {
         match self.info.pattern {
             Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
+            Pattern::Latest => who(&self.info.owner, "", ""),
             Pattern::Queue => who(&self.info.owner, "waiting", "busy"),
         }
+    }
+}
+
+/// What it is, who owns it, what that one does, and who else takes part.
+fn words(info: &SegmentInfo) -> [&'static str; 4] {
+    match (info.pattern, info.lossless) {
+        (Pattern::Queue, _) => [
+            "a queue: nothing is lost",
+            "receiver",
+            "received",
+            "senders",
+        ],
+        (Pattern::Topic, true) => [
+            "a topic: its server waits for slow consumers",
+            "server",
+            "sent",
+            "consumers",
+        ],
+        (Pattern::Topic, false) => [
+            "a topic: slow consumers miss messages, and are told",
+            "server",
+            "sent",
+            "consumers",
+        ],
+        (Pattern::Latest, _) => [
+            "latest values: readers get the newest one",
+            "writer",
+            "set",
+            "readers",
+        ],
     }
 }
 

@@ -39,6 +39,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// No ring.
+    pub const NONE: Shape = Shape {
+        bytes: 0,
+        max: 0,
+        short: 0,
+    };
+
     /// `None` where the bytes are no power of two, or messages of `max` bytes too long for
     /// them: a record and the pad before it must fit, and a reader that lags must find its
     /// way, so a record takes at most a quarter.

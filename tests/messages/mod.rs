@@ -3,6 +3,7 @@
 
 mod in_place;
 mod kills;
+mod latest;
 mod queue;
 mod topic;
 
@@ -32,6 +33,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("receiver", [name]) => serve_receiver(queue(name)),
         ("publisher", [name, how]) => serve_publisher(topic(name, delivery(how))),
         ("subscriber", [name, start]) => serve_subscriber(name, start),
+        ("writer", [name]) => latest::serve_writer(name),
+        ("reader", [name]) => latest::serve_reader(name),
         ("victim", args) => kills::victim(args),
         other => panic!("no role {other:?}"),
     }

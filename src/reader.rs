@@ -1,0 +1,328 @@
+//! A reading end of latest values.
+
+use crate::access::Owner;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::{Departure, RecvError};
+use crate::latest::{Hold, Look, ValueReader};
+use crate::layout::{SLOTS, control};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::process::Process;
+use crate::roster::JOINED;
+use crate::segment::Found;
+use crate::sync::{Window, WordsMut};
+use crate::wait::{self, Seat, Spin};
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many looks in vain go between two questions whether the writer is alive, for those
+/// who never sleep.
+const LOOKS: u32 = 4096;
+
+/// How to open latest values; see [`Reader::options`].
+#[derive(Clone, Debug, Default)]
+pub struct ReaderOptions {
+    owner: Option<Owner>,
+}
+
+impl ReaderOptions {
+    /// Read only what belongs to this owner.
+    #[must_use]
+    pub fn expect_owner(mut self, owner: Owner) -> ReaderOptions {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Opens them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::open`], and [`ErrorKind::WrongOwner`].
+    pub fn open<N>(&self, name: N) -> Result<Reader>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        Reader::join(Found::open_as(
+            &name,
+            self.owner.clone(),
+            control::kind::LATEST,
+        )?)
+    }
+}
+
+/// A reading end of latest values. See [`Writer`](crate::Writer).
+///
+/// It maps the values read-only, so that it can do no harm to anybody, and there can be any
+/// number of them.
+///
+/// # Platform notes
+///
+/// A program that the writer's [`Access`](crate::Access) lets only look, that of another
+/// user, is no participant, and neither is the sixty-fourth: it cannot ask the writer to leave
+/// a value alone while it reads, nobody sees it, and where nothing changes it looks again each
+/// millisecond.
+pub struct Reader {
+    values: ValueReader<Window>,
+    names: Vec<String>,
+    indices: HashMap<String, usize>,
+    owner: Process,
+    idle: u32,
+    /// What it has seen of the end.
+    end: Option<Departure>,
+    buffer: Box<[u8]>,
+    seat: Option<Seat>,
+    // Declared last, and so let go last.
+    found: Found,
+}
+
+impl Reader {
+    /// Opens latest values to read them. Never creates them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where there are none, [`ErrorKind::WrongKind`] where it is
+    /// something else, [`ErrorKind::Busy`] where they are not ready after a second,
+    /// [`ErrorKind::WrongVersion`]; otherwise as [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Reader>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Reader::options().open(name)
+    }
+
+    /// Other ways to open them.
+    #[must_use]
+    pub fn options() -> ReaderOptions {
+        ReaderOptions::default()
+    }
+
+    fn join(found: Found) -> Result<Reader> {
+        let owner = found.watch_owner()?;
+        let Some(grid) = found.measures.grid else {
+            unreachable!("latest values have a grid");
+        };
+        let values = ValueReader::new(found.values()?, grid);
+        let names: Vec<String> = (0..grid.count()).map(|index| values.name(index)).collect();
+        let indices = names.iter().cloned().zip(0..).collect();
+        let seat = Reader::take_seat(&found)?;
+        Ok(Reader {
+            values,
+            names,
+            indices,
+            owner,
+            idle: 0,
+            end: None,
+            buffer: vec![0; grid.max()].into_boxed_slice(),
+            seat,
+            found,
+        })
+    }
+
+    /// A slot, where this account may have one and there is one left.
+    fn take_seat(found: &Found) -> Result<Option<Seat>> {
+        let seat = found.roster().and_then(|(roster, access)| {
+            Seat::take(roster, &found.name, access, SLOTS, &found.owner)
+        });
+        match seat {
+            Ok(seat) => {
+                seat.roster().tell(JOINED);
+                Ok(Some(seat))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Busy) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The name they were opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.found.name
+    }
+
+    /// The longest value in bytes.
+    #[must_use]
+    pub fn max_value(&self) -> usize {
+        self.values.grid().max()
+    }
+
+    /// The names of the values; where there is one value, it is empty.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The index of the value with that name. It stays the same.
+    #[must_use]
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indices.get(name).copied()
+    }
+
+    /// The newest value, the first one of a table.
+    ///
+    /// The writer is not waited for, and need not be alive.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`] where none was set yet; [`RecvError::Busy`] where it changed each
+    /// of 64 times that it was read. A participant then has the writer leave it alone for a
+    /// moment, and tries as often again.
+    #[inline]
+    pub fn get(&mut self) -> std::result::Result<&[u8], RecvError> {
+        self.get_at(0)
+    }
+
+    /// The newest value of a table, by its index.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Reader::get).
+    ///
+    /// # Panics
+    ///
+    /// Where there is no value with that index.
+    #[inline]
+    pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
+        let hold = self.seat.as_ref().map(|seat| {
+            move |hold: Hold| {
+                seat.roster().set_hold(seat.slot(), hold.0);
+                // Between the hold and the copy: pairs with the writer's look (L3).
+                seat.roster().words().full();
+            }
+        });
+        match self.values.load(index, &mut self.buffer, hold) {
+            Look::Value(len, _) => Ok(&self.buffer[..len]),
+            Look::Nothing => Err(RecvError::Empty),
+            Look::Busy => Err(RecvError::Busy),
+            Look::Corrupt => Err(RecvError::Corrupt),
+        }
+    }
+
+    /// How often values were set, as a number that is another one after each change of this
+    /// value; 0: it was not set yet.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no value with that index.
+    #[must_use]
+    pub fn version(&self, index: usize) -> u64 {
+        self.values.number(index)
+    }
+
+    /// The index of a value that changed since it was opened or this was last asked, if there
+    /// is one. A value that changed several times may come several times; after more than a
+    /// thousand changes every value comes once.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; [`RecvError::Disconnected`] when the writer has gone, and all
+    /// changes were told.
+    pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
+        if let Some(index) = self.values.next_change() {
+            return Ok(index);
+        }
+        if self.end.is_none() {
+            self.idle = self.idle.wrapping_add(1);
+            if self.found.is_closed() {
+                self.end = Some(Departure::Closed);
+            } else if self.idle.is_multiple_of(LOOKS) {
+                self.look_whether_alive();
+            }
+        }
+        match (self.end, self.values.has_news()) {
+            (Some(how), false) => Err(RecvError::Disconnected(how)),
+            // What was set before the end is seen now.
+            (Some(_), true) => self.values.next_change().ok_or(RecvError::Empty),
+            (None, _) => Err(RecvError::Empty),
+        }
+    }
+
+    /// Waits for a value to change, and says which.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_change`](Reader::try_change).
+    pub fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
+        self.change_until(None)
+    }
+
+    /// Waits for a value to change, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`try_change`](Reader::try_change).
+    pub fn wait_change_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> std::result::Result<usize, RecvError> {
+        self.change_until(deadline(Some(timeout)))
+    }
+
+    fn change_until(&mut self, until: Option<Instant>) -> std::result::Result<usize, RecvError> {
+        loop {
+            let mut spin = Spin::new(until);
+            loop {
+                match self.try_change() {
+                    Err(RecvError::Empty) => {}
+                    found => return found,
+                }
+                if !spin.again() {
+                    break;
+                }
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Err(RecvError::Timeout);
+            }
+            self.sleep(until)?;
+        }
+    }
+
+    #[cold]
+    fn look_whether_alive(&mut self) {
+        if matches!(self.owner.has_ended(), Ok(true)) {
+            self.end = Some(match self.found.is_closed() {
+                true => Departure::Closed,
+                false => Departure::Died,
+            });
+        }
+    }
+
+    #[cold]
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        let Reader {
+            values,
+            owner,
+            seat,
+            found,
+            ..
+        } = self;
+        let ended = match seat {
+            Some(seat) => {
+                let ready = || values.has_news() || found.is_closed();
+                seat.park(ready, &[owner], until)?
+            }
+            None => {
+                wait::look_later(until);
+                owner.has_ended()?
+            }
+        };
+        if ended {
+            self.look_whether_alive();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("name", &self.found.name)
+            .field("values", &self.names.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! The writing end of latest values.
+
+use crate::access::Access;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::SendError;
+use crate::latest::{Grid, Hold, ValueWriter};
+use crate::layout::{SLOTS, values};
+use crate::name::Name;
+use crate::segment::{Measures, Owned};
+use crate::sync::WindowMut;
+use crate::wait::EVERYBODY;
+use std::collections::HashSet;
+
+/// How to create latest values; see [`Writer::options`].
+#[derive(Clone, Debug)]
+pub struct LatestOptions {
+    max: u64,
+    names: Option<Vec<String>>,
+    access: Access,
+    prefault: bool,
+}
+
+impl LatestOptions {
+    /// The longest value in bytes (1024).
+    #[must_use]
+    pub fn max_value(mut self, bytes: u64) -> LatestOptions {
+        self.max = bytes;
+        self
+    }
+
+    /// A table of values with these names, of 1 to 63 bytes, each once. Without it there is
+    /// one value, which has no name.
+    #[must_use]
+    pub fn names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> LatestOptions {
+        self.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Who may read. What is let in only to look is no participant; see [`Reader`](crate::Reader).
+    #[must_use]
+    pub fn access(mut self, access: Access) -> LatestOptions {
+        self.access = access;
+        self
+    }
+
+    /// Touches all memory now, so that no store has to.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> LatestOptions {
+        self.prefault = on;
+        self
+    }
+
+    /// Creates them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::create`]; [`ErrorKind::InvalidArgument`] for names or measures that
+    /// cannot be.
+    pub fn create<N>(&self, name: N) -> Result<Writer>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Writer::make(self, &name.try_into()?)
+    }
+
+    fn check_names(&self, name: &Name) -> Result<()> {
+        let refuse = |meaning| {
+            let kind = ErrorKind::InvalidArgument;
+            Err(Error::new(kind, Operation::Create, name, meaning))
+        };
+        let mut known = HashSet::new();
+        for value in self.names.iter().flatten() {
+            if value.is_empty() || value.len() >= values::NAME_LEN {
+                return refuse(format!(
+                    "the name of a value has 1 to 63 bytes, and not {value:?}"
+                ));
+            }
+            if !known.insert(value) {
+                return refuse(format!("two values have the name {value:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The writing end of latest values, which owns their name: one value, or a table of values
+/// that have names of their own.
+///
+/// A reader gets the newest whole value, and never anything else; what was there before is
+/// of no interest any more. The writer never waits.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-latest-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Reader, Writer};
+///
+/// // One program.
+/// let mut sensors = Writer::options().names(["indoors", "outdoors"]).create(name)?;
+/// sensors.set_at(1, b"-3.5")?;
+/// sensors.set_at(1, b"-3.6")?;
+///
+/// // Another one.
+/// let mut reader = Reader::open(name)?;
+/// let outdoors = reader.index("outdoors").unwrap();
+/// assert_eq!(reader.get_at(outdoors)?, b"-3.6");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    // Declared before the segment, and so dropped before it is closed.
+    values: ValueWriter<WindowMut>,
+    names: Vec<String>,
+    segment: Owned,
+}
+
+impl Writer {
+    /// Creates one value for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] where the name is held, with the process that owns it;
+    /// [`ErrorKind::InvalidName`] where it leaves no room for the names of what stands beside
+    /// it, 26 characters longer; otherwise as
+    /// [`Section::create_new`](crate::Section::create_new).
+    pub fn create<N>(name: N) -> Result<Writer>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Writer::options().create(name)
+    }
+
+    /// Other ways to create them.
+    #[must_use]
+    pub fn options() -> LatestOptions {
+        LatestOptions {
+            max: 1024,
+            names: None,
+            access: Access::SameUser,
+            prefault: false,
+        }
+    }
+
+    fn make(options: &LatestOptions, name: &Name) -> Result<Writer> {
+        options.check_names(name)?;
+        let names = options.names.clone().unwrap_or_else(|| vec![String::new()]);
+        let max = usize::try_from(options.max).unwrap_or(usize::MAX);
+        let Some(grid) = Grid::with_slots_for(names.len(), max) else {
+            let meaning = format!("{} values of up to {max} bytes cannot be", names.len());
+            let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
+            let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
+            return Err(error.with_advice(advice));
+        };
+        let segment = Owned::create(name, Measures::of_values(grid), &options.access)?;
+        let values = ValueWriter::new(segment.values_mut(options.prefault)?, grid);
+        for (index, name) in names.iter().enumerate() {
+            values.name(index, name);
+        }
+        segment.publish();
+        Ok(Writer {
+            values,
+            names,
+            segment,
+        })
+    }
+
+    /// The name they were created by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.segment.name()
+    }
+
+    /// The longest value in bytes.
+    #[must_use]
+    pub fn max_value(&self) -> usize {
+        self.values.grid().max()
+    }
+
+    /// The names of the values; where there is one value, it is empty.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Stores the value, the first one of a table. It is there when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`].
+    #[inline]
+    pub fn set(&mut self, value: &[u8]) -> std::result::Result<(), SendError> {
+        self.set_at(0, value)
+    }
+
+    /// Stores a value of a table. It is there when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`].
+    ///
+    /// # Panics
+    ///
+    /// Where there is no value with that index.
+    #[inline]
+    pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
+        let (len, max) = (value.len(), self.values.grid().max());
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        match self.segment.roster().holding() {
+            0 => self.values.store(index, value, std::iter::empty()),
+            holding => self.store_beside(index, value, holding),
+        }
+        self.segment.seat.wake(EVERYBODY);
+        Ok(())
+    }
+
+    /// Where readers ask that slots be left alone.
+    #[cold]
+    fn store_beside(&mut self, index: usize, value: &[u8], holding: u64) {
+        let roster = self.segment.roster();
+        let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
+        let holds = holding.map(|slot| Hold(roster.hold(slot)));
+        self.values.store(index, value, holds);
+    }
+}
