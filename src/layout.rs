@@ -252,6 +252,20 @@ mod tests {
         rows.iter().map(row).collect()
     }
 
+    fn value_rows() -> Vec<(String, usize, usize)> {
+        let recent = values::RECENT_COUNT as usize * 4;
+        table(&[
+            ("CHANGES", values::CHANGES, 8),
+            ("RECENT", values::RECENT, recent),
+            ("NAMES", values::NAMES, values::NAME_LEN),
+            ("NEWEST", values::NEWEST, 8),
+            ("SLOTS", values::SLOTS_AT, 0),
+            ("MARK", values::MARK, 8),
+            ("LENGTH", values::LEN, 4),
+            ("VALUE", values::VALUE, 0),
+        ])
+    }
+
     #[test]
     fn the_document_says_what_the_code_does() {
         let page = include_str!("../docs/layout.md").replace("\r\n", "\n");
@@ -309,18 +323,7 @@ mod tests {
             ("MARK_NUMBER", lane::MARK_NUMBER, 8),
         ];
         assert_eq!(tables["Lanes"], table(&lanes));
-        let recent = values::RECENT_COUNT as usize * 4;
-        let values = [
-            ("CHANGES", values::CHANGES, 8),
-            ("RECENT", values::RECENT, recent),
-            ("NAMES", values::NAMES, values::NAME_LEN),
-            ("NEWEST", values::NEWEST, 8),
-            ("SLOTS", values::SLOTS_AT, 0),
-            ("MARK", values::MARK, 8),
-            ("LENGTH", values::LEN, 4),
-            ("VALUE", values::VALUE, 0),
-        ];
-        assert_eq!(tables["Values"], table(&values));
+        assert_eq!(tables["Values"], value_rows());
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
         for len in [control::LEN, roster::LEN] {
             let says = format!("The section has {len} bytes.");

@@ -18,6 +18,7 @@ mod hand_off;
 #[cfg(feature = "peers")]
 mod iceoryx;
 mod latency;
+mod latest;
 mod link;
 mod pair;
 mod peers;
@@ -83,6 +84,7 @@ fn entries() -> Vec<Entry> {
     all.extend(bulk::ENTRIES);
     all.push(hand_off::ENTRY);
     all.extend(topic::ENTRIES);
+    all.push(latest::ENTRY);
     all.extend(peers::entries());
     all
 }

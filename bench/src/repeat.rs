@@ -51,8 +51,8 @@ pub struct Found {
 }
 
 enum Theirs {
-    /// That part of the round trips of the line took less.
-    Line(f64),
+    /// That part of the round trips of the line took less, and so much comes to that.
+    Line(f64, f64),
     Measured(f64),
 }
 
@@ -84,9 +84,14 @@ impl Found {
 
     /// Against the same percentile of the line's round trips.
     pub fn percentile(samples: &mut Samples, part: f64) -> Found {
+        Found::percentile_beside(samples, part, 0.0)
+    }
+
+    /// The same with something that has to be done besides.
+    pub fn percentile_beside(samples: &mut Samples, part: f64, besides: f64) -> Found {
         Found {
             ours: samples.percentile(part),
-            theirs: Theirs::Line(part),
+            theirs: Theirs::Line(part, besides),
         }
     }
 }
@@ -148,9 +153,9 @@ fn repetition(pair: &Pair, scenario: &mut dyn Scenario) -> (Option<Place>, Kept)
     let mut after = floor::ping_pong(pair, BRACKET);
     let mut resolve = |found: Found| match found.theirs {
         Theirs::Measured(theirs) => (found.ours, theirs),
-        Theirs::Line(part) => {
+        Theirs::Line(part, besides) => {
             let sum = before.percentile(part) + after.percentile(part);
-            (found.ours, sum / 2.0)
+            (found.ours, sum / 2.0 + besides)
         }
     };
     let found = found.into_iter().map(&mut resolve).collect();

@@ -7,12 +7,12 @@ use std::time::Duration;
 /// The first word of the last message.
 const END: u64 = u64::MAX;
 
-fn word(message: &[u8]) -> u64 {
+pub fn word(message: &[u8]) -> u64 {
     u64::from_ne_bytes(message[..8].try_into().unwrap())
 }
 
 #[inline(always)]
-fn stamp(message: &mut [u8], number: u64) {
+pub fn stamp(message: &mut [u8], number: u64) {
     let last = message.len() - 8;
     message[last..].copy_from_slice(&number.to_ne_bytes());
     message[..8].copy_from_slice(&number.to_ne_bytes());
