@@ -346,16 +346,16 @@ pub(crate) fn ticks() -> u64 {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
 pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
-    let words = len / WORD * WORD;
-    for at in (0..words).step_by(WORD) {
+    let shared = if WHICH == OUT { from } else { to };
+    let first = shared.align_offset(WORD).min(len);
+    let words = (len - first) / WORD * WORD;
+    for at in (0..first).chain(first + words..len) {
         // SAFETY: in the caller's ranges.
-        unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
+        unsafe { copy_byte::<WHICH>(from.add(at), to.add(at)) };
     }
-    for at in words..len {
-        // SAFETY: in the caller's ranges.
-        unsafe {
-            copy_byte::<WHICH>(from.add(at), to.add(at));
-        }
+    for at in (first..first + words).step_by(WORD) {
+        // SAFETY: in the caller's ranges, and aligned.
+        unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
     }
 }
 
@@ -412,25 +412,23 @@ mod tests {
         }
     }
 
-    /// The shared side is aligned, the private one need not be.
+    /// Neither side need be aligned.
     #[test]
     fn quick_copies_take_every_length() {
         let source: Vec<u8> = (0..300).map(|n| n as u8 ^ 0x5a).collect();
         for len in (0..140).chain([191, 192, 193, 255]) {
-            for from in [0, 1, 8] {
+            for (from, at) in [(0, 0), (1, 0), (8, 1), (0, 5), (3, 7)] {
                 let mut shared = vec![0u64; 64];
-                // SAFETY: `from + len` is below 300 and 512.
-                unsafe {
-                    copy_quickly::<IN>(source.as_ptr().add(from), shared.as_mut_ptr().cast(), len);
-                }
+                let place = shared.as_mut_ptr().cast::<u8>().wrapping_add(at);
+                // SAFETY: `from + len` is below 300, and `at + len` below 512.
+                unsafe { copy_quickly::<IN>(source.as_ptr().add(from), place, len) };
                 let mut out = vec![0u8; from + len + 1];
                 // SAFETY: as above.
-                unsafe {
-                    copy_quickly::<OUT>(shared.as_ptr().cast(), out.as_mut_ptr().add(from), len);
-                }
+                unsafe { copy_quickly::<OUT>(place, out.as_mut_ptr().add(from), len) };
                 assert_eq!(out[from..from + len], source[from..from + len]);
                 assert!(out[..from].iter().all(|b| *b == 0) && out[from + len] == 0);
-                assert!(shared[len.div_ceil(8)..].iter().all(|word| *word == 0));
+                let after = &shared[(at + len).div_ceil(8)..];
+                assert!(after.iter().all(|word| *word == 0));
             }
         }
     }

@@ -190,9 +190,14 @@ pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
     start().unwrap()
 }
 
-/// This very executable, as what plays a role of the test file.
+/// This very executable, as what plays a role of the test file; or the same test file as a
+/// program of another width, so that the two talk to each other.
 pub fn in_role(role: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let program = match std::env::var_os("SHMKIT_TEST_CHILD") {
+        Some(other) => other.into(),
+        None => std::env::current_exe().unwrap(),
+    };
+    let mut command = Command::new(program);
     command
         .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
