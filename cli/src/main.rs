@@ -5,6 +5,7 @@
 //! other side died, 2 anything else.
 
 mod args;
+mod bench;
 mod clean;
 mod companions;
 mod consume;
@@ -129,10 +130,12 @@ fn main() -> ExitCode {
         Command::Hold(args) => hold::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo => demo::run(),
         Command::DemoConsumer { topic, nap_micros } => demo_consumer::run(&topic, nap_micros),
+        Command::BenchPeer(args) => bench::run_peer(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,

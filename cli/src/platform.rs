@@ -1,6 +1,7 @@
 //! The few things that only one system has.
 
 use encoding_rs::Encoding;
+use std::fs::File;
 
 /// The code page of ANSI programs.
 #[cfg(windows)]
@@ -116,4 +117,22 @@ pub fn in_foreground() -> bool {
 #[cfg(windows)]
 pub fn in_foreground() -> bool {
     true
+}
+
+/// Standard input and output as they are, without the buffers that are good for text.
+#[cfg(unix)]
+pub fn standard_pipes() -> std::io::Result<(File, File)> {
+    use std::os::fd::AsFd;
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+    Ok((stdin.into(), stdout.into()))
+}
+
+/// Standard input and output as they are, without the buffers that are good for text.
+#[cfg(windows)]
+pub fn standard_pipes() -> std::io::Result<(File, File)> {
+    use std::os::windows::io::AsHandle;
+    let stdin = std::io::stdin().as_handle().try_clone_to_owned()?;
+    let stdout = std::io::stdout().as_handle().try_clone_to_owned()?;
+    Ok((stdin.into(), stdout.into()))
 }

@@ -41,6 +41,14 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         })
 }
 
+/// As above, and not nothing.
+pub fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err("a message has at least one byte here".to_string()),
+        size => Ok(size),
+    }
+}
+
 /// Decimal or 0x, in 32 bits.
 pub fn u32(text: &str) -> Result<u32, String> {
     whole(text)

@@ -253,9 +253,9 @@ fn a_dump_goes_through_a_link() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
 }
 
-/// The files of a demo, by the process id of its server.
-fn demo_files(id: u32) -> usize {
-    let mine = format!("shmkit-demo-{id}");
+/// The files of a demo or benchmark, by the process id of the first process.
+fn files_of(what: &str, id: u32) -> usize {
+    let mine = format!("shmkit-{what}-{id}");
     let folder = std::fs::read_dir("/dev/shm").unwrap();
     folder
         .flatten()
@@ -268,9 +268,11 @@ fn the_demo_leaves_nothing_behind() {
     let _watchdog = watchdog();
     let demo = Running::start(&mut command(&["demo"]));
     let id = demo.id();
-    eventually("the demo creates its sections", || demo_files(id) >= 3);
+    eventually("the demo creates its sections", || {
+        files_of("demo", id) >= 3
+    });
     assert_eq!(demo.finish().code, 0);
-    assert_eq!(demo_files(id), 0);
+    assert_eq!(files_of("demo", id), 0);
 }
 
 #[test]
@@ -278,10 +280,56 @@ fn an_interrupted_demo_leaves_nothing_behind() {
     let _watchdog = watchdog();
     let demo = Running::start(&mut command(&["demo"]));
     let id = demo.id();
-    eventually("the demo creates its sections", || demo_files(id) >= 3);
+    eventually("the demo creates its sections", || {
+        files_of("demo", id) >= 3
+    });
     kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::INT).unwrap();
     let ended = demo.finish();
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("interrupted"), "{}", ended.err);
-    assert_eq!(demo_files(id), 0);
+    assert_eq!(files_of("demo", id), 0);
+}
+
+#[test]
+fn an_interrupted_benchmark_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut bench = Running::start(&mut command(&["bench", "--seconds", "20"]));
+        let id = bench.id();
+        // The floor is measured, and messages go.
+        assert!(bench.line().contains("shmkit"));
+        assert!(files_of("bench", id) >= 3);
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        let ended = bench.finish();
+        assert_eq!(ended.code, 2);
+        assert!(ended.err.contains("interrupted"), "{}", ended.err);
+        assert_eq!(files_of("bench", id), 0);
+    }
+}
+
+#[test]
+fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
+    let _watchdog = watchdog();
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    let line = format!("'{program}' bench --sizes 64 --seconds 0.2 --json");
+    let (bar, name) = (" %  64 B, ", "anonymous pipe");
+    // What stands on the terminal is what went to standard error.
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{line} >/dev/null"), "/dev/null"]);
+    let shown = Running::start(&mut script).finish();
+    assert_eq!(shown.code, 0, "{}", shown.out);
+    assert!(
+        shown.out.contains(bar) && shown.out.contains(name),
+        "{:?}",
+        shown.out
+    );
+    // And of a pipe, in a pipe.
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{line} 2>/dev/null"), "/dev/null"]);
+    let shown = Running::start(&mut script).finish();
+    assert!(
+        shown.out.starts_with('{') && !shown.out.contains(bar),
+        "{:?}",
+        shown.out
+    );
 }

@@ -1,0 +1,99 @@
+//! How the two processes find each other, by each transport.
+
+use super::floor::Court;
+use super::link::{Queues, Result, Stream};
+use super::plan::Plan;
+use interprocess::TryClone;
+use interprocess::local_socket::traits::{Listener as _, Stream as _};
+use interprocess::local_socket::{
+    GenericNamespaced, Listener, ListenerOptions, Name, Stream as LocalStream, ToNsName,
+};
+use shmkit::{Receiver, Sender};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+/// Several times a processor's own cache, as the documentation advises for streams.
+const CAPACITY: u64 = 4 << 20;
+
+/// All that messages can go by.
+pub struct Links {
+    pub queues: Queues,
+    pub pipe: Stream,
+    pub local: Stream,
+    pub tcp: Stream,
+    pub court: Court,
+}
+
+/// What the first process has before the second one is there.
+pub struct Offer {
+    inbox: Receiver,
+    court: Court,
+    local: Listener,
+    tcp: TcpListener,
+}
+
+impl Offer {
+    pub fn new(plan: &Plan) -> Result<Offer> {
+        let name = local_name(plan)?;
+        Ok(Offer {
+            inbox: queue(plan, &plan.queue_here())?,
+            court: Court::create(&plan.court())?,
+            local: ListenerOptions::new().name(name).create_sync()?,
+            tcp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        })
+    }
+
+    pub fn port(&self) -> Result<u16> {
+        Ok(self.tcp.local_addr()?.port())
+    }
+
+    /// Takes what the second process has connected: none of this waits.
+    pub fn accept(self, plan: &Plan, pipe: Stream) -> Result<Links> {
+        Ok(Links {
+            queues: Queues {
+                inbox: self.inbox,
+                outbox: Sender::open(plan.queue_there().as_str())?,
+            },
+            pipe,
+            local: local_stream(self.local.accept()?)?,
+            tcp: tcp_stream(self.tcp.accept()?.0)?,
+            court: self.court,
+        })
+    }
+}
+
+/// Connects the second process with all that the first one offers.
+pub fn join(plan: &Plan, port: u16, pipe: Stream) -> Result<Links> {
+    Ok(Links {
+        queues: Queues {
+            inbox: queue(plan, &plan.queue_there())?,
+            outbox: Sender::open(plan.queue_here().as_str())?,
+        },
+        pipe,
+        local: local_stream(LocalStream::connect(local_name(plan)?)?)?,
+        tcp: tcp_stream(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)?,
+        court: Court::open(&plan.court())?,
+    })
+}
+
+fn queue(plan: &Plan, name: &str) -> shmkit::Result<Receiver> {
+    Receiver::options()
+        .capacity(CAPACITY)
+        .max_message(plan.longest())
+        .senders(1)
+        .prefault(true)
+        .create(name)
+}
+
+/// A name that leaves no file: of the abstract namespace on Linux.
+fn local_name(plan: &Plan) -> std::io::Result<Name<'_>> {
+    plan.base.as_str().to_ns_name::<GenericNamespaced>()
+}
+
+fn local_stream(stream: LocalStream) -> Result<Stream> {
+    Ok(Stream::new(stream.try_clone()?, stream))
+}
+
+fn tcp_stream(stream: TcpStream) -> Result<Stream> {
+    stream.set_nodelay(true)?;
+    Ok(Stream::new(stream.try_clone()?, stream))
+}

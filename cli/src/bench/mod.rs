@@ -1,0 +1,148 @@
+//! `bench`: how fast messages go between two processes of this machine, by shared memory
+//! and by what else the system has.
+
+mod connect;
+mod floor;
+mod link;
+mod machine;
+mod measure;
+mod peer;
+mod plan;
+mod plot;
+mod progress;
+mod report;
+mod second;
+mod table;
+mod units;
+
+pub use peer::run as run_peer;
+
+use crate::args::Bench;
+use crate::{Failure, Outcome, output};
+use connect::{Links, Offer};
+use link::{Link, Result, Stream};
+use machine::Machine;
+use measure::{ask, consume};
+use plan::{Plan, Transport};
+use progress::Progress;
+use quanta::Clock;
+use report::{Block, Report, Row};
+use second::{Guard, Second};
+use std::time::Duration;
+
+pub fn run(args: &Bench) -> Outcome {
+    if let Some(path) = &args.svg {
+        plot::expect_writable(path)?;
+    }
+    let report = measure_all(args).inspect_err(|_| {
+        // A second process that was killed left its names, in nobody's way.
+        let _ = shmkit::clean();
+    })?;
+    if args.json {
+        output::json(&report.json())?;
+    }
+    if let Some(path) = &args.svg {
+        plot::write(&report, path)?;
+        output::remark(&format!("wrote the plot to {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Starts the second process and goes by the plan with it.
+fn measure_all(args: &Bench) -> std::result::Result<Report, Failure> {
+    let plan = Plan::new(args);
+    let processors = machine::two_processors();
+    let guard = Guard::watch()?;
+    let offer = Offer::new(&plan).map_err(second::failure)?;
+    let port = offer.port().map_err(second::failure)?;
+    let peer_args = peer_args(&plan, port, processors);
+    let (second, mut pipe) = Second::start(&guard, &peer_args).map_err(second::failure)?;
+    let blame = |error| second.blame(error);
+
+    let clock = Clock::new();
+    let is_pinned = processors.is_some_and(|[here, _]| machine::pin(here));
+    let is_pinned = hello(&mut pipe).map_err(blame)? && is_pinned;
+    let mut links = offer.accept(&plan, pipe).map_err(blame)?;
+    let process = second.process();
+    let floor = links.court.serve(plan.each, process, &clock);
+    let mut report = Report {
+        machine: Machine::look(),
+        pinned: processors.filter(|_| is_pinned),
+        floor: floor.map_err(blame)?,
+        blocks: Vec::new(),
+    };
+    let say = |text: &str| match args.json {
+        true => Ok(()),
+        false => output::line(text),
+    };
+    say(&table::head(&report))?;
+    let progress = Progress::new(plan.sizes.len() * Transport::ALL.len());
+    for size in &plan.sizes {
+        let block = measure_size(&mut links, *size, plan.each, &clock, &progress);
+        let block = block.map_err(blame)?;
+        progress.aside(|| say(&format!("\n{}", table::block(&block))))?;
+        report.blocks.push(block);
+    }
+    second.finish().map_err(blame)?;
+    drop(progress);
+    say(&format!("\n{}", table::LEGEND))?;
+    Ok(report)
+}
+
+/// Waits until the second process is there, and hears whether it has its processor.
+fn hello(pipe: &mut Stream) -> Result<bool> {
+    Ok(pipe.receive()? == [1])
+}
+
+fn measure_size(
+    links: &mut Links,
+    size: u64,
+    time: Duration,
+    clock: &Clock,
+    progress: &Progress,
+) -> Result<Block> {
+    let len = usize::try_from(size)?;
+    let mut rows = Vec::new();
+    for transport in Transport::ALL {
+        let name = transport.name();
+        progress.begins(format!("{}, {name}", units::size(size)));
+        rows.push(match transport {
+            Transport::SharedMemory => measure_one(&mut links.queues, transport, len, time, clock),
+            Transport::Pipe => measure_one(&mut links.pipe, transport, len, time, clock),
+            Transport::Local => measure_one(&mut links.local, transport, len, time, clock),
+            Transport::Tcp => measure_one(&mut links.tcp, transport, len, time, clock),
+        }?);
+        progress.is_done();
+    }
+    Ok(Block { size, rows })
+}
+
+fn measure_one(
+    link: &mut impl Link,
+    transport: Transport,
+    len: usize,
+    time: Duration,
+    clock: &Clock,
+) -> Result<Row> {
+    Ok(Row {
+        transport,
+        trips: ask(link, len, time, clock)?,
+        flow: consume(link, len)?,
+    })
+}
+
+/// The arguments of the second process.
+fn peer_args(plan: &Plan, port: u16, processors: Option<[usize; 2]>) -> Vec<String> {
+    let mut args = vec![
+        "bench-peer".to_string(),
+        plan.base.clone(),
+        std::process::id().to_string(),
+        port.to_string(),
+        plan.each.as_secs_f64().to_string(),
+    ];
+    args.extend(plan.sizes.iter().map(u64::to_string));
+    if let Some([_, there]) = processors {
+        args.push(format!("--processor={there}"));
+    }
+    args
+}

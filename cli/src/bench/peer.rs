@@ -1,0 +1,50 @@
+//! The second process: it answers, and then sends, as the plan says.
+
+use super::connect;
+use super::link::{Link, Message, Result, Stream};
+use super::measure::{answer, produce};
+use super::plan::{Plan, Transport};
+use super::{machine, second};
+use crate::args::BenchPeer;
+use crate::{Failure, Outcome, platform};
+use shmkit::ProcessIdentity;
+use std::time::Duration;
+
+pub fn run(args: &BenchPeer) -> Outcome {
+    // Ctrl-C is for the first process, whose end is that of this one.
+    platform::on_end(|_| {}).map_err(Failure::Other)?;
+    take_part(args).map_err(second::failure)
+}
+
+fn take_part(args: &BenchPeer) -> Result<()> {
+    let plan = Plan {
+        base: args.base.clone(),
+        sizes: args.sizes.clone(),
+        each: args.each,
+    };
+    let first = ProcessIdentity::of(args.first)?.watch()?;
+    let is_pinned = args.processor.is_some_and(machine::pin);
+    let (reader, writer) = platform::standard_pipes()?;
+    let mut links = connect::join(&plan, args.port, Stream::new(reader, writer))?;
+    let mut hello = Message::new(1);
+    hello.mark(is_pinned.into());
+    links.pipe.send(&hello)?;
+    links.court.back(&first)?;
+    for size in &plan.sizes {
+        let len = usize::try_from(*size)?;
+        for transport in Transport::ALL {
+            match transport {
+                Transport::SharedMemory => serve(&mut links.queues, len, plan.each),
+                Transport::Pipe => serve(&mut links.pipe, len, plan.each),
+                Transport::Local => serve(&mut links.local, len, plan.each),
+                Transport::Tcp => serve(&mut links.tcp, len, plan.each),
+            }?;
+        }
+    }
+    Ok(())
+}
+
+fn serve(link: &mut impl Link, len: usize, time: Duration) -> Result<()> {
+    answer(link, len)?;
+    produce(link, len, time)
+}
