@@ -1,13 +1,13 @@
-//! A peer that writes anything anywhere: every word of a queue's and a topic's sections,
-//! set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
+//! A peer that writes anything anywhere: every word of the sections of a queue, a topic and
+//! a table of values, set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
 //! no endless loop, no read outside a view (windows check each access, and panic).
 
 mod common;
 
 use common::{unique, watchdog};
 use shmkit::{
-    Delivery, Mapping, Publisher, ReadWrite, Receiver, RecvError, Section, SendError, Sender,
-    Start, Subscriber, segment_info,
+    Delivery, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Section, SendError,
+    Sender, Start, Subscriber, Writer, segment_info,
 };
 use std::time::Duration;
 
@@ -22,8 +22,18 @@ const PLACES: [(&str, &[std::ops::Range<usize>]); 3] = [
     ("~lanes-00000001", &[0..8, 128..136, 256..384, 512..1024]),
 ];
 
-/// More rounds than any of these rings has lines.
-const LOOKS: u32 = 200;
+/// Those of a table of two values of 40 bytes.
+const OF_VALUES: [(&str, &[std::ops::Range<usize>]); 3] = [
+    ("", &[0..56, 128..132]),
+    ("~roster", &[0..8, 128..132, 384..392, 4096..4128]),
+    (
+        "~lanes-00000001",
+        &[0..8, 128..160, 8192..8320, 8320..8336, 8448..8704],
+    ),
+];
+
+/// More rounds than any of these rings has messages.
+const LOOKS: u32 = 600;
 
 fn values(old: u32) -> [u32; 12] {
     [
@@ -47,9 +57,12 @@ fn settled<T: std::fmt::Debug>(answer: Result<T, RecvError>) -> bool {
     !matches!(answer, Err(RecvError::Lagged(_)) | Ok(_))
 }
 
-fn each_word(mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadWrite>, usize))) {
-    for (section, ranges) in PLACES {
+type Places = [(&'static str, &'static [std::ops::Range<usize>]); 3];
+
+fn each_word(places: Places, mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadWrite>, usize))) {
+    for (section, ranges) in places {
         for at in ranges.iter().flat_map(|range| range.clone().step_by(4)) {
+            let _dog = watchdog();
             let change = |view: &Mapping<ReadWrite>, n: usize| {
                 let old: u32 = view.read_value(at).unwrap();
                 view.write_value(at, &values(old)[n]).unwrap();
@@ -66,8 +79,7 @@ fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
 
 #[test]
 fn no_word_of_a_queue_does_harm() {
-    let _dog = watchdog();
-    each_word(|section, change| {
+    each_word(PLACES, |section, change| {
         for n in 0..values(0).len() {
             let name = unique("hostile-queue");
             let options = Receiver::options().capacity(4096).senders(2);
@@ -100,8 +112,7 @@ fn no_word_of_a_queue_does_harm() {
 
 #[test]
 fn no_word_of_a_topic_does_harm() {
-    let _dog = watchdog();
-    each_word(|section, change| {
+    each_word(PLACES, |section, change| {
         for n in 0..values(0).len() {
             let name = unique("hostile-topic");
             let delivery = Delivery::LosslessFor(Duration::ZERO);
@@ -133,6 +144,44 @@ fn no_word_of_a_topic_does_harm() {
                     let late = Subscriber::options().start(start).open(name.as_str());
                     let _ = late.map(|mut late| settled(late.try_recv()));
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn no_word_of_a_table_of_values_does_harm() {
+    each_word(OF_VALUES, |section, change| {
+        for n in 0..values(0).len() {
+            let name = unique("hostile-values");
+            let options = Writer::options().names(["a", "b"]).max_value(40);
+            let mut writer = options.create(name.as_str()).unwrap();
+            let mut reader = Reader::open(name.as_str()).unwrap();
+            for turn in 0..20 {
+                writer.set_at(turn % 2, &[turn as u8; 40]).unwrap();
+            }
+            change(&open(&name, section), n);
+            let look = |reader: &mut Reader| {
+                for index in 0..reader.names().len() {
+                    if let Ok(value) = reader.get_at(index) {
+                        assert!(value.len() <= 40);
+                    }
+                }
+                for _ in 0..LOOKS {
+                    if reader.try_change().is_err() {
+                        break;
+                    }
+                }
+                let _ = reader.wait_change_timeout(Duration::from_micros(1));
+            };
+            look(&mut reader);
+            for turn in 0..20 {
+                writer.set_at(turn % 2, &[turn as u8; 40]).unwrap();
+            }
+            look(&mut reader);
+            let _ = segment_info(name.as_str());
+            if !starts_like_raw(&name) {
+                let _ = Reader::open(name.as_str()).map(|mut late| look(&mut late));
             }
         }
     });
