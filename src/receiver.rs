@@ -373,7 +373,7 @@ impl Receiver {
                     self.active &= !(1 << lane);
                 }
             }
-            Step::Corrupt | Step::Lagged(_) => {
+            Step::Corrupt | Step::Lagged(_) | Step::Overtaken => {
                 self.active &= !(1 << lane);
                 return Step::Corrupt;
             }

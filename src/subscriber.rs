@@ -83,7 +83,7 @@ impl SubscriberOptions {
 /// participant: it is not waited for, nobody sees it, and where nothing comes it looks
 /// again each millisecond.
 pub struct Subscriber {
-    lane: LossyReader<Window<Round>, Window<Head>>,
+    lane: Lane,
     owner: Process,
     idle: u32,
     pace: Pace,
@@ -96,6 +96,8 @@ pub struct Subscriber {
     // Declared last, and so let go last.
     found: Found,
 }
+
+type Lane = LossyReader<Window<Round>, Window<Head>>;
 
 /// What a participant has in the roster.
 struct Place {
@@ -179,6 +181,7 @@ impl Subscriber {
                 _ => return Err(error),
             },
         };
+        seat.roster().tell(JOINED);
         let cursor = seat.roster().cursor(seat.slot());
         for at in [cursor::RECEIVED, cursor::MISSED] {
             cursor.store64(at, 0);
@@ -201,20 +204,7 @@ impl Subscriber {
         place.free(position);
         place.cursor.publish64(cursor::EXACT, position);
         place.cursor.store64(cursor::NUMBER, self.lane.number());
-        if !lossless {
-            place.seat.roster().tell(JOINED);
-            return true;
-        }
-        place
-            .seat
-            .roster()
-            .set_state(place.seat.slot(), roster::state::ACTIVE);
-        place.seat.roster().tell(JOINED);
-        // Pairs with the publisher's between what it announces and its look at the slots:
-        // one of us sees the other.
-        place.cursor.full();
-        self.lane.wait_for(true);
-        !self.lane.may_be_overwritten(position)
+        !lossless || place.activate(&mut self.lane)
     }
 
     /// The name it was opened by.
@@ -331,9 +321,20 @@ impl Subscriber {
             // For those who look on.
             place.cursor.publish64(cursor::EXACT, position);
             if position - place.freed >= self.found.measures.shape.bytes() / 8 {
-                place.free(position);
+                place.free_and_return(&mut self.lane);
             }
         }
+    }
+
+    /// Whether the publisher still has to wait for us.
+    #[cold]
+    fn is_waited_for(&self) -> bool {
+        let Some(Place { seat, .. }) = &self.place else {
+            return false;
+        };
+        // Pairs with the publisher's change of it, which it makes before it announces what it
+        // then writes.
+        self.end.is_none() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
     }
 
     #[cold]
@@ -350,7 +351,7 @@ impl Subscriber {
     fn nothing(&mut self) -> Step {
         let position = self.lane.position();
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
-            place.free(position);
+            place.free_and_return(&mut self.lane);
         }
         self.idle = self.idle.wrapping_add(1);
         if self.end.is_some() {
@@ -381,17 +382,37 @@ impl Subscriber {
 
 impl Place {
     /// Lets the publisher have what was read.
-    #[cold]
     fn free(&mut self, position: u64) {
         self.freed = position;
         // Pairs with the load of a publisher that waits for us (P1).
         self.cursor.publish64(cursor::ROOM, position);
-        let (roster, slot) = (self.seat.roster(), self.seat.slot());
-        if roster.state(slot) == roster::state::DROPPED {
-            // It gave us up, and nothing was missed.
-            roster.set_state(slot, roster::state::ACTIVE);
-        }
         self.seat.wake(1 << OWNER);
+    }
+
+    /// The same; and where it gave us up, and nothing was missed, it has to wait again.
+    #[cold]
+    fn free_and_return(&mut self, lane: &mut Lane) {
+        self.free(lane.position());
+        if self.seat.roster().state(self.seat.slot()) == roster::state::DROPPED {
+            self.activate(lane);
+        }
+    }
+
+    /// Has the publisher wait for us; `false` where it does not, since it may be writing
+    /// what stands here already. Where this is `true`, what it announces in our way it takes
+    /// back before it writes, until it gives us up.
+    fn activate(&mut self, lane: &mut Lane) -> bool {
+        let (roster, slot) = (self.seat.roster(), self.seat.slot());
+        roster.set_state(slot, roster::state::ACTIVE);
+        // Pairs with the publisher's between what it announces and its look at the slots:
+        // one of us sees the other.
+        self.cursor.full();
+        lane.wait_for();
+        let safe = !lane.may_be_overwritten(lane.position());
+        if !safe {
+            roster.set_state(slot, roster::state::DROPPED);
+        }
+        safe
     }
 }
 
@@ -409,12 +430,17 @@ impl Inbox for Subscriber {
         if let Some(len) = self.receive_quickly() {
             return Step::Message(len);
         }
-        let step = self.lane.receive(&mut self.buffer);
+        let step = match self.lane.receive(&mut self.buffer) {
+            // Taken back in a moment. That the writer has died meanwhile ends the wait.
+            Step::Overtaken if self.is_waited_for() => Step::Nothing,
+            Step::Overtaken => self.lane.lag(),
+            step => step,
+        };
         match step {
             Step::Message(_) => self.passed(),
             Step::Nothing => return self.nothing(),
             Step::Lagged(missed) => self.lagged(missed),
-            Step::Corrupt => {}
+            Step::Overtaken | Step::Corrupt => {}
         }
         step
     }

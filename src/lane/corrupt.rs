@@ -96,7 +96,7 @@ fn goes_on(step: Step, to: &[u8]) -> bool {
     match step {
         Step::Message(len) => len <= to.len(),
         Step::Lagged(_) => true,
-        Step::Nothing | Step::Corrupt => false,
+        Step::Nothing | Step::Overtaken | Step::Corrupt => false,
     }
 }
 

@@ -84,7 +84,7 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
             // The writer may have had its turn right after the look.
             Step::Nothing if before < sent() && !late => late = true,
             Step::Nothing => break assert_eq!(before, sent()),
-            Step::Corrupt => panic!("corrupt at {before}"),
+            step => panic!("{step:?} at {before}"),
         }
     }
     looks.get() > isize::MAX as usize

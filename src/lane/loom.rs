@@ -449,7 +449,7 @@ fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
         }
         Step::Lagged(missed) => assert_eq!(reader.number(), before + missed),
         Step::Nothing => assert!(reader.number() == before && before >= sent),
-        Step::Corrupt => panic!("corrupt"),
+        step => panic!("{step:?}"),
     }
     step
 }

@@ -204,13 +204,9 @@ pub(crate) struct LossyReader<R, H> {
     number: u64,
     /// A short message that ends here or before is received with no more questions.
     quick: u64,
-    /// The writer waits for us: what it announces in our way it may take back.
+    /// The writer was asked to wait for us: what it announces in our way it may take back.
     waited_for: bool,
 }
-
-/// How often a reader that is waited for looks again before it believes that it is not: for
-/// some milliseconds, since a writer may be held up before it takes back what it announced.
-const LOOKS: u32 = 100_000;
 
 impl<R: Words, H: Words> LossyReader<R, H> {
     pub fn new(ring: R, head: H, shape: Shape) -> LossyReader<R, H> {
@@ -223,9 +219,11 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         }
     }
 
-    /// Whether the writer was asked to wait for this reader.
-    pub fn wait_for(&mut self, on: bool) {
-        self.waited_for = on;
+    /// The writer was asked to wait for this reader. Where it is overtaken all the same, the
+    /// caller says whether that is so: a writer takes back what it announced before it saw
+    /// the reader, and has written nothing then.
+    pub fn wait_for(&mut self) {
+        self.waited_for = true;
     }
 
     /// Whether there is anything to receive, or to be told.
@@ -329,16 +327,16 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             let record = self.ring.look();
             if let Record::Message(found) = record {
                 self.ring.copy(found, 0, &mut to[..found.len]);
-                if self.is_overtaken() {
-                    return self.lag();
+                if self.may_be_overwritten(self.ring.position()) {
+                    return self.overtaken();
                 }
                 self.ring.pass(found);
                 self.number += 1;
                 self.quick = self.ring.lap();
                 return Step::Message(found.len);
             }
-            if self.is_overtaken() {
-                return self.lag();
+            if self.may_be_overwritten(self.ring.position()) {
+                return self.overtaken();
             }
             match record {
                 // Once: no pad can stand at the ring's beginning.
@@ -357,21 +355,15 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.head.load64(lane::RESERVED) > position + self.ring.shape().bytes()
     }
 
-    /// Whether what stands here is lost. A writer that waits for us takes back what it
-    /// announced before it saw us, and has written nothing then.
-    fn is_overtaken(&self) -> bool {
-        let mut overtaken = self.may_be_overwritten(self.ring.position());
-        let mut looks = 0;
-        while overtaken && self.waited_for && looks < LOOKS {
-            self.head.relax();
-            overtaken = self.may_be_overwritten(self.ring.position());
-            looks += 1;
+    fn overtaken(&mut self) -> Step {
+        match self.waited_for {
+            true => Step::Overtaken,
+            false => self.lag(),
         }
-        overtaken
     }
 
     /// Goes on where it can be read, and says how many messages are gone.
-    fn lag(&mut self) -> Step {
+    pub fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
             let half = self.ring.shape().bytes() / 2;
             let reserved = self.head.load64(lane::RESERVED);

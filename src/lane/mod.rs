@@ -44,6 +44,8 @@ pub(crate) enum Step {
     Message(usize),
     /// So many messages are gone.
     Lagged(u64),
+    /// The writer announced that it may write what stands here, and was asked not to.
+    Overtaken,
     /// What stands there was written by no writer of this lane.
     Corrupt,
 }

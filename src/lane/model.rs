@@ -546,7 +546,7 @@ impl Audience {
                 assert!(position + self.shape.bytes() < self.writer.reserved());
             }
             Step::Nothing => assert_eq!((before, after), (sent, sent)),
-            Step::Corrupt => panic!("an honest writer was found corrupt"),
+            Step::Overtaken | Step::Corrupt => panic!("an honest writer was found corrupt"),
         }
         step
     }
@@ -709,7 +709,7 @@ fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
                 (next, received) = (next + 1, received + 1);
             }
             Step::Lagged(n) => (next, missed) = (next + n, missed + n),
-            Step::Corrupt => panic!("corrupt at {next}"),
+            step => panic!("{step:?} at {next}"),
         }
         assert_eq!(reader.number(), next);
     }
