@@ -43,6 +43,9 @@ pub enum ErrorKind {
     Busy,
     /// It has another version of the format in shared memory; both are in the message.
     WrongVersion,
+    /// Its messages are of another type, or of none; the first difference is in the
+    /// message.
+    WrongType,
     /// What stands in shared memory was not written by this crate, or was damaged.
     Corrupt,
     /// This system cannot do it.
@@ -282,7 +285,7 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoSpace => Io::OutOfMemory,
             ErrorKind::Busy => Io::WouldBlock,
             ErrorKind::Unsupported => Io::Unsupported,
-            ErrorKind::Corrupt | ErrorKind::WrongVersion => Io::InvalidData,
+            ErrorKind::Corrupt | ErrorKind::WrongVersion | ErrorKind::WrongType => Io::InvalidData,
             ErrorKind::WrongKind | ErrorKind::NotCommitted | ErrorKind::System => Io::Other,
         };
         std::io::Error::new(kind, error)

@@ -62,6 +62,14 @@ pub(crate) mod control {
     pub(crate) const VALUE_SLOTS: usize = 52;
     /// `u32`: 1 once the owner has closed in good order.
     pub(crate) const CLOSED: usize = 128;
+    /// `u64`: of [`TYPE`](self::TYPE); what a message is made of. Both it and its length
+    /// are 0 where messages are bare bytes.
+    pub(crate) const TYPE_FINGERPRINT: usize = 256;
+    /// `u32`: bytes of [`TYPE`](self::TYPE).
+    pub(crate) const TYPE_LEN: usize = 264;
+    /// The text of the type.
+    pub(crate) const TYPE: usize = 1024;
+    pub(crate) const TYPE_MAX: usize = CURSORS - TYPE;
     /// The cursors of lane i, written by the receiver of a queue, stand at
     /// `CURSORS + i * CURSOR_STRIDE`.
     pub(crate) const CURSORS: usize = 4096;
@@ -212,6 +220,7 @@ pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
     assert!(control::CLOSED >= control::DELIVERY + 4);
+    assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
@@ -285,6 +294,9 @@ mod tests {
             ("VALUES", control::VALUES, 4),
             ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
             ("CLOSED", control::CLOSED, 4),
+            ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
+            ("TYPE_LEN", control::TYPE_LEN, 4),
+            ("TYPE", control::TYPE, control::TYPE_MAX),
             ("CURSORS", control::CURSORS, control::CURSOR_STRIDE),
         ];
         assert_eq!(tables["Control"], table(&control));

@@ -25,6 +25,7 @@
 //! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
 //! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
 //! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
+//! | [`typed`] | queues and topics of one type, which is compared when they are opened |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
 //! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
 //!
@@ -54,6 +55,7 @@
 #![warn(clippy::cast_lossless)]
 
 mod access;
+mod describe;
 mod doctor;
 mod error;
 mod event;
@@ -78,10 +80,12 @@ mod sender;
 mod stat;
 mod subscriber;
 mod sync;
+pub mod typed;
 mod wait;
 mod writer;
 
 pub use access::{Access, Owner};
+pub use describe::{Described, Field, FieldKind, Layout};
 pub use doctor::doctor;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use event::{Event, EventOptions};
@@ -106,3 +110,9 @@ pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;
 pub use writer::{LatestOptions, Writer};
 pub use zerocopy;
+
+/// What [`describe!`] writes into other crates.
+#[doc(hidden)]
+pub mod __describe {
+    pub use crate::describe::{Part, Shape, check};
+}

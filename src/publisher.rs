@@ -2,6 +2,7 @@
 //! message or is told exactly how many it missed.
 
 use crate::access::Access;
+use crate::describe::Layout;
 use crate::error::{Error, Result};
 use crate::exchange::SendError;
 use crate::in_place::{Claim, Claimed};
@@ -38,6 +39,7 @@ pub struct TopicOptions {
     delivery: Delivery,
     access: Access,
     prefault: bool,
+    layout: Option<Layout>,
 }
 
 impl TopicOptions {
@@ -80,11 +82,21 @@ impl TopicOptions {
         self
     }
 
+    /// What every message is made of, which is told to those who open the topic. For who
+    /// learns it when the program runs; others use [`typed::Publisher`](crate::typed::Publisher). It sets the longest
+    /// message too.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> TopicOptions {
+        self.max_message = Some(layout.size as u64);
+        self.layout = Some(layout);
+        self
+    }
+
     /// Creates the topic.
     ///
     /// # Errors
     ///
-    /// As [`Publisher::create`]; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for measures that cannot be.
+    /// As [`Publisher::create`]; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for measures or a layout that cannot be.
     pub fn create<N>(&self, name: N) -> Result<Publisher>
     where
         N: TryInto<Name>,
@@ -144,6 +156,7 @@ impl Publisher {
             delivery: Delivery::Lossy,
             access: Access::SameUser,
             prefault: false,
+            layout: None,
         }
     }
 
@@ -161,6 +174,9 @@ impl Publisher {
         };
         let segment = Owned::create(name, measures, &options.access)?;
         let lane = segment.lane_mut(0, options.prefault)?;
+        if let Some(layout) = &options.layout {
+            segment.describe(layout)?;
+        }
         segment.publish();
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, shape),

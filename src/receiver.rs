@@ -1,6 +1,7 @@
 //! The receiving end of a queue: many senders, one receiver, and nothing lost.
 
 use crate::access::Access;
+use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{Departure, RecvError};
 use crate::in_place::{Holds, InPlace};
@@ -28,6 +29,7 @@ pub struct QueueOptions {
     senders: usize,
     access: Access,
     prefault: bool,
+    layout: Option<Layout>,
 }
 
 impl QueueOptions {
@@ -74,12 +76,22 @@ impl QueueOptions {
         self
     }
 
+    /// What every message is made of, which is told to those who open the queue. For who
+    /// learns it when the program runs; others use [`typed::Receiver`](crate::typed::Receiver). It sets the longest
+    /// message too.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> QueueOptions {
+        self.max_message = Some(layout.size as u64);
+        self.layout = Some(layout);
+        self
+    }
+
     /// Creates the queue.
     ///
     /// # Errors
     ///
     /// As [`Receiver::create`]; [`ErrorKind::InvalidArgument`] for
-    /// measures that cannot be.
+    /// measures or a layout that cannot be.
     pub fn create<N>(&self, name: N) -> Result<Receiver>
     where
         N: TryInto<Name>,
@@ -167,6 +179,7 @@ impl Receiver {
             senders: 16,
             access: Access::SameUser,
             prefault: false,
+            layout: None,
         }
     }
 
@@ -195,6 +208,9 @@ impl Receiver {
             })
         });
         let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
+        if let Some(layout) = &options.layout {
+            segment.describe(layout)?;
+        }
         segment.publish();
         Ok(Receiver {
             lanes,

@@ -7,6 +7,7 @@
 //! and kept.
 
 use crate::access::{Access, Owner};
+use crate::describe::{Layout, MAX_TEXT};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::lane::ring::Shape;
 use crate::latest::Grid;
@@ -208,6 +209,22 @@ impl Owned {
             name: name.clone(),
             _alive: alive,
         })
+    }
+
+    /// Tells others what a message is made of.
+    pub fn describe(&self, layout: &Layout) -> Result<()> {
+        let text = layout.to_string();
+        if Layout::parse(&text).as_ref() != Some(layout) {
+            let kind = ErrorKind::InvalidArgument;
+            let meaning = "the layout of its messages cannot be";
+            let error = Error::new(kind, Operation::Create, &self.name, meaning);
+            return Err(error.with_advice("docs/layout.md says which can"));
+        }
+        self.control.copy_in(control::TYPE, text.as_bytes());
+        self.control.store32(control::TYPE_LEN, text.len() as u32);
+        let fingerprint = layout.fingerprint();
+        self.control.store64(control::TYPE_FINGERPRINT, fingerprint);
+        Ok(())
     }
 
     /// Lets others in.
@@ -433,6 +450,48 @@ impl Found {
         };
         let meaning = format!("it is {is}, and no {wanted}");
         let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// What a message is made of, as the owner tells; `None` where it is bare bytes.
+    pub fn layout(&self) -> Result<Option<Layout>> {
+        let len = self.control.load32(control::TYPE_LEN) as usize;
+        let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
+        if (len, fingerprint) == (0, 0) {
+            return Ok(None);
+        }
+        let mut bytes = [0; MAX_TEXT];
+        let text = bytes.get_mut(..len).and_then(|bytes| {
+            self.control.copy_out(control::TYPE, bytes);
+            str::from_utf8(bytes).ok()
+        });
+        let layout = text.and_then(Layout::parse);
+        match layout.filter(|layout| layout.fingerprint() == fingerprint) {
+            Some(layout) => Ok(Some(layout)),
+            None => {
+                let meaning = "what it says of the type of its messages makes no sense";
+                let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
+                Err(error.with_advice("restart the program that made it"))
+            }
+        }
+    }
+
+    /// Refuses what has messages of another type than this one.
+    pub fn expect_layout(&self, layout: &Layout) -> Result<()> {
+        let (meaning, advice) = match self.layout()? {
+            Some(there) => match layout.difference(&there) {
+                None => return Ok(()),
+                Some(difference) => (
+                    format!("its messages are of another type: {difference}"),
+                    "use one struct on both sides, or open it without a type",
+                ),
+            },
+            None => (
+                "its messages are bare bytes, of no type that it tells".to_string(),
+                "let its creator say the type, or open it without one",
+            ),
+        };
+        let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
         Err(error.with_advice(advice))
     }
 

@@ -1,6 +1,7 @@
 //! The sending end of a queue.
 
 use crate::access::Owner;
+use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{Departure, SendError};
 use crate::in_place::{Claim, Claimed};
@@ -25,6 +26,7 @@ const LOOKS: u32 = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct SenderOptions {
     owner: Option<Owner>,
+    layout: Option<Layout>,
 }
 
 impl SenderOptions {
@@ -32,6 +34,12 @@ impl SenderOptions {
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> SenderOptions {
         self.owner = Some(owner);
+        self
+    }
+
+    /// Only to a queue of messages of this type.
+    pub(crate) fn expect_layout(mut self, layout: Layout) -> SenderOptions {
+        self.layout = Some(layout);
         self
     }
 
@@ -45,11 +53,12 @@ impl SenderOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        Sender::join(Found::open_as(
-            &name.try_into()?,
-            self.owner.clone(),
-            control::kind::QUEUE,
-        )?)
+        let name = name.try_into()?;
+        let found = Found::open_as(&name, self.owner.clone(), control::kind::QUEUE)?;
+        if let Some(layout) = &self.layout {
+            found.expect_layout(layout)?;
+        }
+        Sender::join(found)
     }
 }
 

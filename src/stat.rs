@@ -1,5 +1,6 @@
 //! Read-only facts about what is there, for tools, and tidying up.
 
+use crate::describe::Layout;
 use crate::error::{Error, Result};
 use crate::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
@@ -102,6 +103,9 @@ pub struct SegmentInfo {
     pub values: usize,
     /// Whether the publisher waits for slow subscribers; always so in a queue.
     pub lossless: bool,
+    /// What a message is made of, where it has a type; see [`typed`](crate::typed). `None`
+    /// too where what stands there makes no sense.
+    pub layout: Option<Layout>,
     /// Whether its owner has closed it in good order.
     pub closed: bool,
     /// Who made it: the receiver of a queue, the publisher of a topic, the writer of values.
@@ -169,6 +173,7 @@ where
         lanes: found.measures.lanes,
         values: grid.map_or(0, |grid| grid.count()),
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
+        layout: found.layout().ok().flatten(),
         closed: found.is_closed(),
         owner,
         owner_identity: found.owner,

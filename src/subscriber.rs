@@ -1,6 +1,7 @@
 //! The receiving end of a topic.
 
 use crate::access::Owner;
+use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{Departure, RecvError};
 use crate::lane::Step;
@@ -38,6 +39,7 @@ pub enum Start {
 pub struct SubscriberOptions {
     start: Start,
     owner: Option<Owner>,
+    layout: Option<Layout>,
 }
 
 impl SubscriberOptions {
@@ -55,6 +57,12 @@ impl SubscriberOptions {
         self
     }
 
+    /// Only to a topic of messages of this type.
+    pub(crate) fn expect_layout(mut self, layout: Layout) -> SubscriberOptions {
+        self.layout = Some(layout);
+        self
+    }
+
     /// Opens the topic.
     ///
     /// # Errors
@@ -67,6 +75,9 @@ impl SubscriberOptions {
     {
         let name = name.try_into()?;
         let found = Found::open_as(&name, self.owner.clone(), control::kind::TOPIC)?;
+        if let Some(layout) = &self.layout {
+            found.expect_layout(layout)?;
+        }
         Subscriber::join(found, self.start)
     }
 }

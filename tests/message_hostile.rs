@@ -5,9 +5,10 @@
 mod common;
 
 use common::{unique, watchdog};
+use shmkit::ErrorKind::{Corrupt, WrongType};
 use shmkit::{
-    Delivery, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Section, SendError,
-    Sender, Start, Subscriber, Writer, segment_info,
+    Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Section,
+    SendError, Sender, Start, Subscriber, Writer, segment_info, typed,
 };
 use std::time::Duration;
 
@@ -185,6 +186,63 @@ fn no_word_of_a_table_of_values_does_harm() {
             }
         }
     });
+}
+
+/// Every byte of the text of a type, and every word that says how long it is and what it
+/// comes to: who opens it for the type is let in or refused, and nobody else minds.
+#[test]
+fn no_byte_of_a_type_does_harm() {
+    const FINGERPRINT: usize = 256;
+    const LEN: usize = 264;
+    const TEXT: usize = 1024;
+    let _dog = watchdog();
+    let name = unique("hostile-type");
+    let mut publisher = typed::Publisher::<[u32; 2]>::create(&*name).unwrap();
+    publisher.send(&[1, 2]).unwrap();
+    let text = Layout::of::<[u32; 2]>().to_string();
+    let control = open(&name, "");
+    let is_refused = || {
+        assert_eq!(segment_info(&*name).unwrap().layout, None);
+        let opened = typed::Subscriber::<[u32; 2]>::open(&*name);
+        let kind = opened.err().unwrap().kind();
+        assert!(matches!(kind, Corrupt | WrongType), "{kind:?}");
+        let mut bare = Subscriber::open(&*name).unwrap();
+        assert_eq!(bare.recv().unwrap().len(), 8);
+    };
+    let is_sound = || {
+        let mut subscriber = typed::Subscriber::<[u32; 2]>::open(&*name).unwrap();
+        assert_eq!(subscriber.recv().unwrap(), [1, 2]);
+    };
+    for (at, byte) in text.bytes().enumerate() {
+        for other in (0..=u8::MAX).filter(|other| *other != byte) {
+            control.write(TEXT + at, &[other]).unwrap();
+            is_refused();
+        }
+        control.write(TEXT + at, &[byte]).unwrap();
+        is_sound();
+    }
+    let len = text.len() as u32;
+    let small = (0..64).filter(|other| *other != len);
+    for other in small.chain([3071, 3072, 3073, 20224, 1 << 31, u32::MAX]) {
+        control.write_value(LEN, &other).unwrap();
+        is_refused();
+    }
+    control.write_value(LEN, &len).unwrap();
+    let fingerprint: u64 = control.read_value(FINGERPRINT).unwrap();
+    for bit in 0..64 {
+        control
+            .write_value(FINGERPRINT, &(fingerprint ^ 1 << bit))
+            .unwrap();
+        is_refused();
+    }
+    control.write_value(FINGERPRINT, &0u64).unwrap();
+    is_refused();
+    control.write_value(LEN, &0u32).unwrap();
+    // Of no type.
+    is_refused();
+    control.write_value(LEN, &len).unwrap();
+    control.write_value(FINGERPRINT, &fingerprint).unwrap();
+    is_sound();
 }
 
 /// What an opener waits a second for.

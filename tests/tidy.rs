@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 27] = [
+const RANKS: [(&str, u32); 29] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
     ("layout", 1),
     ("name", 1),
     ("sync", 1),
+    ("describe", 2),
     ("lane", 2),
     ("latest", 2),
     ("os", 2),
@@ -33,6 +34,7 @@ const RANKS: [(&str, u32); 27] = [
     ("stat", 7),
     ("subscriber", 7),
     ("writer", 7),
+    ("typed", 8),
 ];
 
 /// Every file of the library that may contain `unsafe`, and why.

@@ -6,6 +6,7 @@ mod kills;
 mod latest;
 mod queue;
 mod topic;
+mod typed;
 
 use crate::common::{self, Test, TestChild, eventually, hear, say};
 use shmkit::{
@@ -35,6 +36,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("subscriber", [name, start]) => serve_subscriber(name, start),
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
+        ("typed-sender", [name]) => typed::serve_sender(name),
+        ("typed-publisher", [name]) => typed::serve_publisher(name),
         ("victim", args) => kills::victim(args),
         other => panic!("no role {other:?}"),
     }

@@ -1,0 +1,225 @@
+//! A queue of values of one type.
+
+use super::{each_value, messages, value};
+use crate::describe::{Described, Layout};
+use crate::error::{Error, Result};
+use crate::exchange::{RecvError, SendError};
+use crate::name::Name;
+use crate::receiver::{self, QueueOptions};
+use crate::sender::{self, SenderOptions};
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// The receiving end of a queue of values, which owns its name. See
+/// [`Receiver`](crate::Receiver).
+pub struct Receiver<T> {
+    end: receiver::Receiver,
+    of: PhantomData<T>,
+}
+
+impl<T: Described> Receiver<T> {
+    /// Creates a queue for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::create`](crate::Receiver::create).
+    pub fn create<N>(name: N) -> Result<Receiver<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Receiver::from_options(receiver::Receiver::options(), name)
+    }
+
+    /// Creates one with these options, and messages of just the type's size.
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueOptions::create`].
+    pub fn from_options<N>(options: QueueOptions, name: N) -> Result<Receiver<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Ok(Receiver {
+            end: options.layout(Layout::of::<T>()).create(name)?,
+            of: PhantomData,
+        })
+    }
+
+    /// The next value, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv).
+    #[inline]
+    pub fn try_recv(&mut self) -> std::result::Result<T, RecvError> {
+        value(self.end.try_recv())
+    }
+
+    /// Waits for the next value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`](crate::Receiver::recv). [`RecvError::Corrupt`] too where a
+    /// sender without a type sent a message of another length; the next call goes on
+    /// behind it.
+    #[inline]
+    pub fn recv(&mut self) -> std::result::Result<T, RecvError> {
+        value(self.end.recv())
+    }
+
+    /// Waits for the next value, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
+    #[inline]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<T, RecvError> {
+        value(self.end.recv_timeout(timeout))
+    }
+
+    /// Hands out every value that is there now, without waiting, and says how many they
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Receiver::try_recv), but that it is empty is none; where there was a
+    /// message of another length, all values are handed out nevertheless.
+    pub fn drain(&mut self, each: impl FnMut(T)) -> std::result::Result<usize, RecvError> {
+        let mut corrupt = false;
+        let count = self.end.drain(each_value(each, &mut corrupt))?;
+        match corrupt {
+            true => Err(RecvError::Corrupt),
+            false => Ok(count),
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The end without its type, to be asked.
+    #[must_use]
+    pub fn as_untyped(&self) -> &receiver::Receiver {
+        &self.end
+    }
+
+    /// The end without its type. Those who open the queue are told it still.
+    #[must_use]
+    pub fn into_untyped(self) -> receiver::Receiver {
+        self.end
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.fmt(f)
+    }
+}
+
+/// A sending end of a queue of values. See [`Sender`](crate::Sender).
+pub struct Sender<T> {
+    end: sender::Sender,
+    of: PhantomData<T>,
+}
+
+impl<T: Described> Sender<T> {
+    /// Opens a queue to send. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where its messages are of
+    /// another type, with the first field that differs, or of none; otherwise as
+    /// [`Sender::open`](crate::Sender::open).
+    pub fn open<N>(name: N) -> Result<Sender<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Sender::from_options(sender::Sender::options(), name)
+    }
+
+    /// Opens one with these options.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Sender::open) and [`SenderOptions::open`].
+    pub fn from_options<N>(options: SenderOptions, name: N) -> Result<Sender<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Ok(Sender {
+            end: options.expect_layout(Layout::of::<T>()).open(name)?,
+            of: PhantomData,
+        })
+    }
+
+    /// Sends a value, if there is room for it. It is sent when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`]; otherwise as [`send`](Sender::send).
+    #[inline]
+    pub fn try_send(&mut self, value: &T) -> std::result::Result<(), SendError> {
+        self.end.try_send(value.as_bytes())
+    }
+
+    /// Sends a value, and waits for room where there is none. It is sent when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`](crate::Sender::send).
+    #[inline]
+    pub fn send(&mut self, value: &T) -> std::result::Result<(), SendError> {
+        self.end.send(value.as_bytes())
+    }
+
+    /// Sends a value, and waits for room at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Sender::send).
+    #[inline]
+    pub fn send_timeout(
+        &mut self,
+        value: &T,
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        self.end.send_timeout(value.as_bytes(), timeout)
+    }
+
+    /// Sends all of them, values or references, several at a time, and waits for room where
+    /// there is none. Those before one that fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_all<B: Borrow<T>>(
+        &mut self,
+        values: impl IntoIterator<Item = B>,
+    ) -> std::result::Result<(), SendError> {
+        self.end.send_all(messages(values))
+    }
+}
+
+impl<T> Sender<T> {
+    /// The end without its type, to be asked.
+    #[must_use]
+    pub fn as_untyped(&self) -> &sender::Sender {
+        &self.end
+    }
+
+    /// The end without its type, which sends any bytes.
+    #[must_use]
+    pub fn into_untyped(self) -> sender::Sender {
+        self.end
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.fmt(f)
+    }
+}

@@ -1,0 +1,226 @@
+//! A topic of values of one type.
+
+use super::{each_value, messages, value};
+use crate::describe::{Described, Layout};
+use crate::error::{Error, Result};
+use crate::exchange::{RecvError, SendError};
+use crate::name::Name;
+use crate::publisher::{self, TopicOptions};
+use crate::subscriber::{self, SubscriberOptions};
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// The sending end of a topic of values, which owns its name. See
+/// [`Publisher`](crate::Publisher).
+pub struct Publisher<T> {
+    end: publisher::Publisher,
+    of: PhantomData<T>,
+}
+
+impl<T: Described> Publisher<T> {
+    /// Creates a topic for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::create`](crate::Publisher::create).
+    pub fn create<N>(name: N) -> Result<Publisher<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Publisher::from_options(publisher::Publisher::options(), name)
+    }
+
+    /// Creates one with these options, and messages of just the type's size.
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicOptions::create`].
+    pub fn from_options<N>(options: TopicOptions, name: N) -> Result<Publisher<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Ok(Publisher {
+            end: options.layout(Layout::of::<T>()).create(name)?,
+            of: PhantomData,
+        })
+    }
+
+    /// Sends a value to all who are there and all who come while it is kept. It is sent when
+    /// this returns. Where delivery is lossless it waits for slow subscribers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::send`](crate::Publisher::send).
+    #[inline]
+    pub fn send(&mut self, value: &T) -> std::result::Result<(), SendError> {
+        self.end.send(value.as_bytes())
+    }
+
+    /// Sends a value without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::try_send`](crate::Publisher::try_send).
+    #[inline]
+    pub fn try_send(&mut self, value: &T) -> std::result::Result<(), SendError> {
+        self.end.try_send(value.as_bytes())
+    }
+
+    /// Sends a value, and waits for slow subscribers at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Publisher::send).
+    #[inline]
+    pub fn send_timeout(
+        &mut self,
+        value: &T,
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        self.end.send_timeout(value.as_bytes(), timeout)
+    }
+
+    /// Sends all of them, values or references, several at a time. Those before one that
+    /// fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Publisher::send).
+    pub fn send_all<B: Borrow<T>>(
+        &mut self,
+        values: impl IntoIterator<Item = B>,
+    ) -> std::result::Result<(), SendError> {
+        self.end.send_all(messages(values))
+    }
+}
+
+impl<T> Publisher<T> {
+    /// The end without its type, to be asked.
+    #[must_use]
+    pub fn as_untyped(&self) -> &publisher::Publisher {
+        &self.end
+    }
+
+    /// The end without its type, which sends any bytes. Subscribers are told the type still.
+    #[must_use]
+    pub fn into_untyped(self) -> publisher::Publisher {
+        self.end
+    }
+}
+
+impl<T> fmt::Debug for Publisher<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.fmt(f)
+    }
+}
+
+/// A receiving end of a topic of values. See [`Subscriber`](crate::Subscriber).
+pub struct Subscriber<T> {
+    end: subscriber::Subscriber,
+    of: PhantomData<T>,
+}
+
+impl<T: Described> Subscriber<T> {
+    /// Opens a topic to receive from it, beginning with the last value that was sent.
+    /// Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where its messages are of
+    /// another type, with the first field that differs, or of none; otherwise as
+    /// [`Subscriber::open`](crate::Subscriber::open).
+    pub fn open<N>(name: N) -> Result<Subscriber<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Subscriber::from_options(subscriber::Subscriber::options(), name)
+    }
+
+    /// Opens one with these options.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Subscriber::open) and [`SubscriberOptions::open`].
+    pub fn from_options<N>(options: SubscriberOptions, name: N) -> Result<Subscriber<T>>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Ok(Subscriber {
+            end: options.expect_layout(Layout::of::<T>()).open(name)?,
+            of: PhantomData,
+        })
+    }
+
+    /// The next value, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv).
+    #[inline]
+    pub fn try_recv(&mut self) -> std::result::Result<T, RecvError> {
+        value(self.end.try_recv())
+    }
+
+    /// Waits for the next value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscriber::recv`](crate::Subscriber::recv). [`RecvError::Corrupt`] too where the
+    /// publisher sent a message of another length; the next call goes on behind it.
+    #[inline]
+    pub fn recv(&mut self) -> std::result::Result<T, RecvError> {
+        value(self.end.recv())
+    }
+
+    /// Waits for the next value, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
+    #[inline]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<T, RecvError> {
+        value(self.end.recv_timeout(timeout))
+    }
+
+    /// Hands out every value that is there now, without waiting, and says how many they
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Subscriber::try_recv), but that it is empty is none; where there was
+    /// a message of another length, all values are handed out nevertheless.
+    pub fn drain(&mut self, each: impl FnMut(T)) -> std::result::Result<usize, RecvError> {
+        let mut corrupt = false;
+        let count = self.end.drain(each_value(each, &mut corrupt))?;
+        match corrupt {
+            true => Err(RecvError::Corrupt),
+            false => Ok(count),
+        }
+    }
+}
+
+impl<T> Subscriber<T> {
+    /// The end without its type, to be asked.
+    #[must_use]
+    pub fn as_untyped(&self) -> &subscriber::Subscriber {
+        &self.end
+    }
+
+    /// The end without its type.
+    #[must_use]
+    pub fn into_untyped(self) -> subscriber::Subscriber {
+        self.end
+    }
+}
+
+impl<T> fmt::Debug for Subscriber<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.fmt(f)
+    }
+}

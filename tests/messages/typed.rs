@@ -1,0 +1,304 @@
+//! Queues and topics of one type: what goes through them, and who is refused.
+
+use super::{MOMENT, child, flood, why};
+use crate::common::{hear, refused, say, start};
+use shmkit::ErrorKind::{InvalidArgument, WrongKind, WrongType};
+use shmkit::typed::{Publisher, Receiver, Sender, Subscriber};
+use shmkit::{Delivery, Described, Layout, Start, segment_info};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Tick {
+    price: f64,
+    volume: u32,
+    symbol: [u8; 4],
+}
+
+/// As it was before.
+#[repr(C)]
+#[derive(Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct OldTick {
+    price: f32,
+    volume: u32,
+    symbol: [u8; 4],
+}
+
+/// One of the same fields and another order.
+#[repr(C)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Shuffled {
+    price: f64,
+    symbol: [u8; 4],
+    volume: u32,
+}
+
+/// A struct of the same bytes, which is as good as the other.
+#[repr(C, packed)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct SameTick {
+    price: f64,
+    volume: u32,
+    symbol: [u8; 4],
+}
+
+shmkit::describe! {
+    Tick { price: f64, volume: u32, symbol: [u8; 4] }
+    OldTick { price: f32, volume: u32, symbol: [u8; 4] }
+    Shuffled { price: f64, symbol: [u8; 4], volume: u32 }
+    SameTick { price: f64, volume: u32, symbol: [u8; 4] }
+}
+
+fn tick(n: u32) -> Tick {
+    Tick {
+        price: f64::from(n) * 0.25,
+        volume: n,
+        symbol: *b"ABCD",
+    }
+}
+
+fn queue(name: &str) -> Receiver<Tick> {
+    let options = shmkit::Receiver::options().capacity(4096).senders(2);
+    Receiver::from_options(options, name).unwrap()
+}
+
+fn topic(name: &str) -> Publisher<Tick> {
+    let options = shmkit::Publisher::options().capacity(4096);
+    Publisher::from_options(options.delivery(Delivery::Lossless), name).unwrap()
+}
+
+/// Every way to send, one after another, as often as is ordered.
+pub fn serve_sender(name: &str) {
+    let mut sender = Sender::open(name).unwrap();
+    say("ready");
+    while hear().is_some() {
+        sender.send(&tick(0)).unwrap();
+        sender.try_send(&tick(1)).unwrap();
+        sender.send_timeout(&tick(2), MOMENT).unwrap();
+        sender.send_all([tick(3), tick(4)]).unwrap();
+        sender.send_all([tick(5)].iter()).unwrap();
+        say("sent");
+    }
+}
+
+pub fn serve_publisher(name: &str) {
+    let mut publisher = topic(name);
+    say("ready");
+    while hear().is_some() {
+        publisher.send(&tick(0)).unwrap();
+        publisher.try_send(&tick(1)).unwrap();
+        publisher.send_timeout(&tick(2), MOMENT).unwrap();
+        publisher.send_all([tick(3), tick(4)]).unwrap();
+        publisher.send_all([tick(5)].iter()).unwrap();
+        say("sent");
+    }
+}
+
+#[test]
+fn values_of_another_process_come_through_a_queue() {
+    let (mut test, name) = start("typed-queue");
+    let mut receiver = queue(&name);
+    let mut sender = child(&mut test, "typed-sender", &[&name]);
+    for _ in 0..2 {
+        sender.tell("send");
+        assert_eq!(receiver.recv().unwrap(), tick(0));
+        assert_eq!(receiver.recv_timeout(10_000 * MOMENT).unwrap(), tick(1));
+        sender.expect("sent");
+        assert_eq!(receiver.try_recv().unwrap(), tick(2));
+        let mut drained = Vec::new();
+        assert_eq!(receiver.drain(|value| drained.push(value)).unwrap(), 3);
+        assert_eq!(drained, [3, 4, 5].map(tick));
+        assert_eq!(why(receiver.try_recv()), "Empty");
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        assert_eq!(receiver.drain(|_| {}).unwrap(), 0);
+    }
+    sender.kill();
+    assert_eq!(why(receiver.recv()), "Disconnected(Died)");
+}
+
+#[test]
+fn values_of_another_process_come_through_a_topic() {
+    let (mut test, name) = start("typed-topic");
+    let mut publisher = child(&mut test, "typed-publisher", &[&name]);
+    let options = shmkit::Subscriber::options().start(Start::Oldest);
+    let mut subscriber = Subscriber::<Tick>::from_options(options, &*name).unwrap();
+    for _ in 0..2 {
+        publisher.tell("send");
+        assert_eq!(subscriber.recv().unwrap(), tick(0));
+        assert_eq!(subscriber.recv_timeout(10_000 * MOMENT).unwrap(), tick(1));
+        publisher.expect("sent");
+        assert_eq!(subscriber.try_recv().unwrap(), tick(2));
+        let mut drained = Vec::new();
+        assert_eq!(subscriber.drain(|value| drained.push(value)).unwrap(), 3);
+        assert_eq!(drained, [3, 4, 5].map(tick));
+        assert_eq!(why(subscriber.try_recv()), "Empty");
+        assert_eq!(why(subscriber.recv_timeout(MOMENT)), "Timeout");
+        assert_eq!(subscriber.drain(|_| {}).unwrap(), 0);
+    }
+    let mut late = Subscriber::<Tick>::open(&*name).unwrap();
+    assert_eq!(late.recv().unwrap(), tick(5));
+    publisher.kill();
+    assert_eq!(why(subscriber.recv()), "Disconnected(Died)");
+}
+
+#[test]
+fn a_full_queue_of_values_is_told() {
+    let (_test, name) = start("typed-full");
+    let mut receiver = queue(&name);
+    let mut sender = Sender::open(&*name).unwrap();
+    let mut sent = 0;
+    let full = flood(|| {
+        sent += 1;
+        sender.try_send(&tick(sent))
+    });
+    assert_eq!(full, "Full");
+    assert_eq!(why(sender.send_timeout(&tick(0), MOMENT)), "Timeout");
+    for n in 1..sent {
+        assert_eq!(receiver.recv().unwrap(), tick(n));
+    }
+    assert_eq!(receiver.as_untyped().max_message(), 16);
+    assert_eq!(sender.as_untyped().max_message(), 16);
+    drop(receiver);
+    assert_eq!(why(sender.send(&tick(0))), "Disconnected(Closed)");
+}
+
+/// Opened for the type `T`, a queue and a topic of `Tick` say what differs.
+#[track_caller]
+fn differs<T: Described>(names: [&str; 2], why: &str) {
+    let [sent, received] = [
+        refused(WrongType, Sender::<T>::open(names[0])),
+        refused(WrongType, Subscriber::<T>::open(names[1])),
+    ];
+    for error in [sent, received] {
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[test]
+fn another_type_is_refused_and_its_first_difference_told() {
+    let (_test, name) = start("typed-other");
+    let names = [&*name, &*format!("{name}-topic")];
+    let mut receiver = queue(names[0]);
+    let mut publisher = topic(names[1]);
+    differs::<OldTick>(names, "price is f64[1] at 0 there and f32[1] at 0 here");
+    differs::<Shuffled>(names, "symbol is u8[4] at 12 there and u8[4] at 8 here");
+    differs::<[u8; 16]>(names, "value is missing there and u8[16] at 0 here");
+    // Not even joined.
+    assert!(segment_info(names[0]).unwrap().others.unwrap().is_empty());
+    let mut sender = Sender::<SameTick>::open(names[0]).unwrap();
+    sender
+        .send_all([SameTick::read_from_bytes(tick(7).as_bytes()).unwrap()])
+        .unwrap();
+    assert_eq!(receiver.recv().unwrap(), tick(7));
+    let mut subscriber = Subscriber::<SameTick>::open(names[1]).unwrap();
+    publisher.send(&tick(8)).unwrap();
+    assert_eq!(subscriber.recv().unwrap().as_bytes(), tick(8).as_bytes());
+    refused(WrongKind, Sender::<Tick>::open(names[1]));
+    refused(WrongKind, Subscriber::<Tick>::open(names[0]));
+}
+
+#[test]
+fn bytes_without_a_type_are_no_values() {
+    let (_test, name) = start("typed-bare");
+    let names = [&*name, &*format!("{name}-topic")];
+    let options = shmkit::Receiver::options().max_message(16);
+    let _receiver = options.create(names[0]).unwrap();
+    let options = shmkit::Publisher::options().max_message(16);
+    let _publisher = options.create(names[1]).unwrap();
+    differs::<Tick>(names, "bare bytes");
+    for name in names {
+        assert_eq!(segment_info(name).unwrap().layout, None);
+    }
+}
+
+#[test]
+fn who_knows_no_type_has_the_bytes_and_their_layout() {
+    let (_test, name) = start("typed-stranger");
+    let names = [&*name, &*format!("{name}-topic")];
+    let mut receiver = queue(names[0]);
+    let mut publisher = topic(names[1]);
+    for name in names {
+        let layout = segment_info(name).unwrap().layout.unwrap();
+        assert_eq!(layout, Layout::of::<Tick>());
+    }
+    let mut subscriber = shmkit::Subscriber::open(names[1]).unwrap();
+    publisher.send(&tick(1)).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), tick(1).as_bytes());
+
+    let mut sender = shmkit::Sender::open(names[0]).unwrap();
+    for message in [&[][..], &[1], &[2; 15], tick(2).as_bytes()] {
+        sender.send(message).unwrap();
+        match message.len() {
+            16 => assert_eq!(receiver.recv().unwrap(), tick(2)),
+            _ => assert_eq!(why(receiver.recv()), "Corrupt"),
+        }
+        sender
+            .send_all([tick(3).as_bytes(), message, tick(4).as_bytes()])
+            .unwrap();
+        let mut drained = Vec::new();
+        let answer = receiver.drain(|value| drained.push(value));
+        match message.len() {
+            16 => assert_eq!(answer.unwrap(), 3),
+            _ => assert_eq!(why(answer), "Corrupt"),
+        }
+        drained.retain(|value| *value != tick(2));
+        assert_eq!(drained, [3, 4].map(tick));
+    }
+    assert!(sender.send(&[0; 17]).is_err());
+
+    let mut publisher = publisher.into_untyped();
+    let mut typed = Subscriber::<Tick>::open(names[1]).unwrap();
+    assert_eq!(typed.recv().unwrap(), tick(1));
+    publisher.send(b"short").unwrap();
+    assert_eq!(why(typed.recv()), "Corrupt");
+    publisher.send(tick(5).as_bytes()).unwrap();
+    assert_eq!(typed.recv().unwrap(), tick(5));
+    let mut bare = [receiver.into_untyped()];
+    sender.send(b"raw").unwrap();
+    assert_eq!(bare[0].recv().unwrap(), b"raw");
+}
+
+#[test]
+fn a_type_can_be_told_when_the_program_runs() {
+    let (_test, name) = start("typed-late");
+    let names = [&*name, &*format!("{name}-topic")];
+    let layout = Layout::of::<Tick>();
+    let options = shmkit::Receiver::options().layout(layout.clone());
+    let mut receiver = options.create(names[0]).unwrap();
+    Sender::open(names[0]).unwrap().send(&tick(1)).unwrap();
+    assert_eq!(receiver.recv().unwrap(), tick(1).as_bytes());
+    let options = shmkit::Publisher::options().layout(layout.clone());
+    let mut publisher = options.create(names[1]).unwrap();
+    publisher.send(tick(2).as_bytes()).unwrap();
+    let mut subscriber = Subscriber::<Tick>::open(names[1]).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), tick(2));
+    assert_eq!([receiver.max_message(), publisher.max_message()], [16; 2]);
+    drop((receiver, publisher, subscriber));
+    // One that no text can tell.
+    for spoil in [
+        |layout: &mut Layout| layout.size = 15,
+        |layout: &mut Layout| layout.fields[1].offset = 4,
+        |layout: &mut Layout| layout.fields[1].name = "volume:8".to_string(),
+        |layout: &mut Layout| layout.fields[1].name = "x".repeat(4000),
+        |layout: &mut Layout| layout.fields.clear(),
+    ] {
+        let mut layout = layout.clone();
+        spoil(&mut layout);
+        let options = shmkit::Receiver::options().layout(layout.clone());
+        refused(InvalidArgument, options.create(names[0]));
+        let options = shmkit::Publisher::options().layout(layout);
+        refused(InvalidArgument, options.create(names[1]));
+    }
+}
+
+#[test]
+fn numbers_need_no_struct() {
+    let (_test, name) = start("typed-number");
+    let mut publisher = Publisher::<f64>::create(&*name).unwrap();
+    let mut subscriber = Subscriber::<f64>::open(&*name).unwrap();
+    publisher.send(&101.5).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), 101.5);
+    let error = refused(WrongType, Subscriber::<[f64; 2]>::open(&*name));
+    let why = "value is f64[1] at 0 there and f64[2] at 0 here";
+    assert!(error.to_string().contains(why), "{error}");
+}
