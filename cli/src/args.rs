@@ -1,10 +1,10 @@
 //! The command line.
 
 use crate::text::Encoding;
-use crate::values::{self, Hex, bytes, rate, seconds, size};
+use crate::values::{self, Hex, bytes, layout, rate, seconds, size};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use shmkit::{Access, Kind, Start};
+use shmkit::{Access, Kind, Layout, Start};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,9 +140,9 @@ pub struct Measures {
 
 /// Print the messages of a server as they come, or the text in bare memory.
 ///
-/// It begins with the newest message, unless --from says otherwise. What it missed is said
-/// on standard error. It ends with 0 when the server closes, with 1 when the server died,
-/// and with 0 on Ctrl-C or SIGTERM.
+/// It begins with the newest message, unless --from says otherwise. Messages of a type are
+/// printed by the names of its fields. What it missed is said on standard error. It ends with
+/// 0 when the server closes, with 1 when the server died, and with 0 on Ctrl-C or SIGTERM.
 ///
 /// Of bare memory (serve --raw, and programs that follow the classic recipe) it prints
 /// the text, up to the first NUL, and ends. It never creates anything and never writes to
@@ -163,8 +163,8 @@ pub struct Consume {
     /// Wait up to this many seconds for the server to appear, and its text in bare memory.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub wait: Option<Duration>,
-    /// Print a JSON object for each message ("text", or "hex" where it is no UTF-8), and
-    /// for what was missed ("missed").
+    /// Print a JSON object for each message ("values" where it has a type, else "text", or
+    /// "hex" where it is no UTF-8), and for what was missed ("missed").
     #[arg(long)]
     pub json: bool,
     /// How the text is written [default: guessed, and said on standard error].
@@ -225,7 +225,9 @@ pub struct Send {
 /// SIGHUP, for as long as --for says, or until --count messages came; then its senders are
 /// told that it closed.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  shmkit recv Orders\n  shmkit recv Orders --count 1 --json")]
+#[command(
+    after_help = "Examples:\n  shmkit recv Orders\n  shmkit recv Orders --count 1 --json\n  shmkit recv Orders --type '12;8;price:0:f64[1];volume:8:u32[1];'"
+)]
 pub struct Recv {
     /// The queue to create.
     pub name: String,
@@ -234,6 +236,11 @@ pub struct Recv {
     pub senders: usize,
     #[command(flatten)]
     pub measures: Measures,
+    /// What each message is made of, in the words of the layout that show --json tells; such
+    /// a queue takes the senders of that type, and its messages are printed by the names of
+    /// their fields.
+    #[arg(long = "type", value_name = "LAYOUT", value_parser = layout, conflicts_with = "max_message")]
+    pub layout: Option<Layout>,
     /// Who may send: same-user, or sddl:… (Windows). The other presets let others see the
     /// queue, and not send.
     #[arg(long, value_name = "PRESET", default_value_t)]
@@ -244,7 +251,8 @@ pub struct Recv {
     /// End after this many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Print a JSON object for each message: "text", or "hex" where it is no UTF-8.
+    /// Print a JSON object for each message: "values" with --type, else "text", or "hex" where
+    /// it is no UTF-8.
     #[arg(long)]
     pub json: bool,
 }

@@ -6,7 +6,7 @@ use crate::ends::Ends;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
-use shmkit::{Departure, ErrorKind, Pattern, RecvError, Section, Subscriber};
+use shmkit::{Departure, ErrorKind, Layout, Pattern, RecvError, Section, Subscriber};
 use std::time::{Duration, Instant};
 
 /// There is nothing to wait on before a name exists, so it is tried this often.
@@ -14,7 +14,7 @@ const NAP: Duration = Duration::from_millis(10);
 
 /// What stands behind the name.
 enum Behind {
-    Messages(Box<Subscriber>),
+    Messages(Box<Subscriber>, Option<Layout>),
     Queue,
     Values,
     Text(Found),
@@ -24,7 +24,7 @@ enum Behind {
 
 pub fn run(args: &Consume) -> Outcome {
     match wait_for(args)? {
-        Behind::Messages(subscriber) => follow(args, *subscriber),
+        Behind::Messages(subscriber, layout) => follow(args, *subscriber, layout),
         Behind::Queue => Err(Failure::Other(format!(
             "{} is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one",
             output::name(&args.name)
@@ -89,7 +89,7 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
             Pattern::Latest => Behind::Values,
             Pattern::Topic => {
                 let options = Subscriber::options().start(args.from.start());
-                Behind::Messages(Box::new(options.open(&args.name)?))
+                Behind::Messages(Box::new(options.open(&args.name)?), info.layout)
             }
         }),
         Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::WrongKind) => {
@@ -101,7 +101,7 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     }
 }
 
-fn follow(args: &Consume, mut subscriber: Subscriber) -> Outcome {
+fn follow(args: &Consume, mut subscriber: Subscriber, layout: Option<Layout>) -> Outcome {
     if args.encoding.is_some() || args.message_box {
         let option = match args.message_box {
             true => "--message-box",
@@ -114,7 +114,7 @@ fn follow(args: &Consume, mut subscriber: Subscriber) -> Outcome {
     }
     // So that whoever waits for us is told that we left.
     let ends = Ends::watch(None).map_err(Failure::Other)?;
-    let mut printer = Printer::new(args.json, args.count);
+    let mut printer = Printer::new(args.json, args.count).of(layout);
     let received = receive(args, &mut subscriber, &mut printer, &ends);
     // What came is printed, whatever came after it.
     printer.flush()?;

@@ -1,8 +1,9 @@
 //! Messages, one on each line.
 
-use crate::output;
+use crate::{output, record};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use shmkit::Layout;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
 /// Prints what comes. What is printed may be on its way until [`flush`](Printer::flush).
@@ -11,6 +12,8 @@ pub struct Printer {
     out: BufWriter<Stdout>,
     json: bool,
     terminal: bool,
+    /// What the messages are made of, where that is known.
+    layout: Option<Layout>,
     /// How many more are wanted.
     left: Option<u64>,
 }
@@ -22,8 +25,15 @@ impl Printer {
             terminal: out.is_terminal(),
             out: BufWriter::new(out),
             json,
+            layout: None,
             left: count,
         }
+    }
+
+    /// For messages of a type, where there is one.
+    pub fn of(mut self, layout: Option<Layout>) -> Printer {
+        self.layout = layout;
+        self
     }
 
     /// Whether all that was wanted came.
@@ -31,12 +41,18 @@ impl Printer {
         self.left == Some(0)
     }
 
-    /// Bytes go to a file or pipe as they are, and to a terminal as text without control
-    /// characters, which would obey them.
+    /// Messages of a type are told by the names of its fields. Others go to a file or pipe as
+    /// they are, and to a terminal as text without control characters, which would obey
+    /// them.
     pub fn message(&mut self, message: &[u8]) -> std::io::Result<()> {
         self.left = self.left.map(|left| left.saturating_sub(1));
+        let layout = self.layout.as_ref();
         if self.json {
-            return self.json_line(&as_json(message));
+            let values = layout.and_then(|layout| record::json(layout, message));
+            return self.json_line(&values.unwrap_or_else(|| as_json(message)));
+        }
+        if let Some(text) = layout.and_then(|layout| record::text(layout, message)) {
+            return writeln!(self.out, "{text}");
         }
         if self.terminal {
             let text = output::foreign(&String::from_utf8_lossy(message));

@@ -16,7 +16,7 @@ pub fn run(args: &Recv) -> Outcome {
         "receiving on {}; shmkit send sends to it",
         output::name(&args.name)
     ));
-    let mut printer = Printer::new(args.json, args.count);
+    let mut printer = Printer::new(args.json, args.count).of(args.layout.clone());
     let received = receive(&mut receiver, &mut printer, &ends);
     // What came is printed, whatever came after it.
     printer.flush()?;
@@ -32,6 +32,9 @@ fn create(args: &Recv) -> shmkit::Result<Receiver> {
     }
     if let Some(max) = args.measures.max_message {
         options = options.max_message(max);
+    }
+    if let Some(layout) = &args.layout {
+        options = options.layout(layout.clone());
     }
     options.create(&args.name)
 }

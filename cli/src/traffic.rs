@@ -1,6 +1,6 @@
 //! What is known about a queue or topic at one moment, and since the look before.
 
-use crate::{open, output};
+use crate::{fields, open, output};
 use serde_json::{Value, json};
 use shmkit::{Participant, Pattern, Section, SegmentInfo};
 use std::time::Instant;
@@ -113,6 +113,7 @@ impl Seen {
             "max_message": info.max_message,
             "lossless": info.lossless,
             "closed": info.closed,
+            "layout": info.layout.as_ref().map(fields::json),
         });
         let others = info.others.as_ref().map(|others| {
             let others = others.iter().map(|one| {
@@ -171,22 +172,16 @@ impl Seen {
                 "capacity",
                 format!("{room}, {longest} bytes the longest {one}"),
             ),
-            (
-                owner,
-                format!(
-                    "{}{state}, {verb} {}{}",
-                    self.owner(),
-                    self.owned(info),
-                    per_second(rate)
-                ),
-            ),
         ];
+        rows.extend(under("type", info.layout.iter().flat_map(fields::rows)));
+        let doing = format!("{verb} {}{}", self.owned(info), per_second(rate));
+        rows.push((owner, format!("{}{state}, {doing}", self.owner())));
         let first = rows.len();
-        for (n, one) in all(&info.others).iter().enumerate() {
+        let others = all(&info.others).iter().enumerate().map(|(n, one)| {
             let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
-            let title = if rows.len() == first { other } else { "" };
-            rows.push((title, self.row(one, rate)));
-        }
+            self.row(one, rate)
+        });
+        rows.extend(under(other, others));
         if rows.len() == first {
             let none = info.others.as_ref().map(|_| "none");
             rows.push((
@@ -253,6 +248,16 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "readers",
         ],
     }
+}
+
+/// Several rows, the first of which has the title.
+fn under(
+    title: &'static str,
+    rows: impl Iterator<Item = String>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    std::iter::once(title)
+        .chain(std::iter::repeat(""))
+        .zip(rows)
 }
 
 fn all(others: &Option<Vec<Participant>>) -> &[Participant] {

@@ -1,6 +1,7 @@
-//! How numbers are written on the command line.
+//! How numbers and types are written on the command line.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
+use shmkit::Layout;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -105,6 +106,13 @@ pub fn rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "write how many a second, such as 1000 or 0.5".to_string())
 }
 
+/// What messages are made of.
+pub fn layout(text: &str) -> Result<Layout, String> {
+    Layout::parse(text).ok_or_else(|| {
+        "write it as show --json does, such as '12;8;price:0:f64[1];volume:8:u32[1];'".to_string()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +165,13 @@ mod tests {
         for wrong in ["0", "-1", "inf", "NaN", "x", ""] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_layout_is_written_as_it_is_shown() {
+        let text = "12;8;price:0:f64[1];volume:8:u32[1];";
+        assert_eq!(layout(text).unwrap().to_string(), text);
+        assert!(layout("").is_err() && layout("price:f64").is_err());
     }
 
     #[test]

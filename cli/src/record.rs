@@ -1,0 +1,164 @@
+//! Messages of a type, by the names of its fields.
+
+use crate::output;
+use serde_json::{Map, Value, json};
+use shmkit::{Field, FieldKind, Layout};
+
+/// `price=101.5 volume=3 symbol="ABCD"`; `None` where the message has another length.
+pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
+    let named = |(field, value): (&Field, Value)| {
+        let value = match value {
+            Value::Array(all) => all.iter().map(bare).collect::<Vec<_>>().join(","),
+            // In its quotes, so that it ends where it ends.
+            Value::String(_) if is_bytes(field) => return format!("{}={value}", field.name),
+            one => return format!("{}={}", field.name, bare(&one)),
+        };
+        format!("{}=[{value}]", field.name)
+    };
+    let all: Vec<String> = values(layout, message)?.map(named).collect();
+    Some(output::name(&all.join(" ")))
+}
+
+/// An object of all fields; `None` where the message has another length.
+pub fn json(layout: &Layout, message: &[u8]) -> Option<Value> {
+    let named = |(field, value): (&Field, Value)| (field.name.clone(), value);
+    let all: Map<String, Value> = values(layout, message)?.map(named).collect();
+    Some(json!({ "values": all }))
+}
+
+fn values<'a>(
+    layout: &'a Layout,
+    message: &'a [u8],
+) -> Option<impl Iterator<Item = (&'a Field, Value)>> {
+    let fits = message.len() == layout.size;
+    let of = |field: &'a Field| (field, value(field, &message[field.range()]));
+    fits.then(|| layout.fields.iter().map(of))
+}
+
+/// One number, or an array of them, or where that is one, a text.
+fn value(field: &Field, bytes: &[u8]) -> Value {
+    let one = |bytes: &[u8]| number(field.kind, bytes);
+    match printable(bytes).filter(|_| is_bytes(field)) {
+        Some(text) => text.into(),
+        None if field.count == 1 => one(bytes),
+        None => bytes.chunks_exact(field.kind.size()).map(one).collect(),
+    }
+}
+
+fn is_bytes(field: &Field) -> bool {
+    field.kind == FieldKind::U8 && field.count > 1
+}
+
+/// Printable ASCII up to the zeros that fill the field.
+fn printable(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().rposition(|byte| *byte != 0)? + 1;
+    let text = str::from_utf8(&bytes[..end]).ok()?;
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~'))
+        .then_some(text)
+}
+
+/// The number in the first bytes. What JSON has no number for is a text.
+fn number(kind: FieldKind, bytes: &[u8]) -> Value {
+    let mut eight = [0; 8];
+    eight[..kind.size()].copy_from_slice(&bytes[..kind.size()]);
+    let unsigned = u64::from_le_bytes(eight);
+    // The sign is the uppermost bit of what is there.
+    let unused = 64 - 8 * kind.size() as u32;
+    let signed = (unsigned << unused) as i64 >> unused;
+    match kind {
+        FieldKind::F32 => float(&f32::from_bits(unsigned as u32).to_string()),
+        FieldKind::F64 => float(&f64::from_bits(unsigned).to_string()),
+        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => signed.into(),
+        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => unsigned.into(),
+    }
+}
+
+/// From its shortest decimal text: as it was meant, in either width.
+fn float(text: &str) -> Value {
+    let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+    number.map_or_else(|| text.into(), Value::Number)
+}
+
+/// A text without quotes.
+fn bare(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(text: &str) -> Layout {
+        Layout::parse(text).expect(text)
+    }
+
+    #[test]
+    fn messages_are_told_by_names() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        let message =
+            |symbol: &[u8; 4]| [&101.5f64.to_le_bytes()[..], &3u32.to_le_bytes(), symbol].concat();
+        for (symbol, shown, value) in [
+            (b"ABCD", r#""ABCD""#, json!("ABCD")),
+            (b"A\"\\B", r#""A\"\\B""#, json!("A\"\\B")),
+            (b"AB\0\0", r#""AB""#, json!("AB")),
+            (b"A\0B\0", "[65,0,66,0]", json!([65, 0, 66, 0])),
+            (b"\x1b[2J", "[27,91,50,74]", json!([27, 91, 50, 74])),
+            (b"\0\0\0\0", "[0,0,0,0]", json!([0, 0, 0, 0])),
+        ] {
+            let message = message(symbol);
+            let want = format!("price=101.5 volume=3 symbol={shown}");
+            assert_eq!(text(&tick, &message).as_deref(), Some(&*want));
+            let want = json!({ "values": { "price": 101.5, "volume": 3, "symbol": value } });
+            assert_eq!(json(&tick, &message), Some(want));
+            assert_eq!(text(&tick, &message[1..]), None);
+            assert_eq!(json(&tick, &[&message[..], b"x"].concat()), None);
+        }
+    }
+
+    #[test]
+    fn every_kind_is_exact_at_its_ends() {
+        let of = |kind: &str, size: usize, bytes: &[u8]| {
+            let layout = layout(&format!("{size};{size};x:0:{kind}[1];"));
+            text(&layout, bytes).unwrap()
+        };
+        let full = [0xff; 8];
+        let least = |size: usize| {
+            let mut bytes = [0; 8];
+            bytes[size - 1] = 0x80;
+            bytes
+        };
+        for (bits, size) in [(8, 1), (16, 2), (32, 4), (64, 8)] {
+            let max = u64::MAX >> (64 - bits);
+            let kind = |letter: char| format!("{letter}{bits}");
+            assert_eq!(of(&kind('u'), size, &full[..size]), format!("x={max}"));
+            assert_eq!(of(&kind('i'), size, &full[..size]), "x=-1");
+            let min = -(i128::from(max / 2) + 1);
+            let shown = of(&kind('i'), size, &least(size)[..size]);
+            assert_eq!(shown, format!("x={min}"));
+        }
+        assert_eq!(of("f32", 4, &0.1f32.to_le_bytes()), "x=0.1");
+        assert_eq!(of("f64", 8, &0.1f64.to_le_bytes()), "x=0.1");
+        assert_eq!(of("f64", 8, &101f64.to_le_bytes()), "x=101.0");
+        assert_eq!(
+            of("f64", 8, &f64::MAX.to_le_bytes()),
+            "x=1.7976931348623157e+308"
+        );
+        assert_eq!(of("f64", 8, &f64::NEG_INFINITY.to_le_bytes()), "x=-inf");
+        let several = layout("12;4;at.x:0:f32[2];n:8:i8[2];");
+        let bytes = [
+            &f32::NAN.to_le_bytes()[..],
+            &2.5f32.to_le_bytes(),
+            &[255, 1, 9, 9],
+        ]
+        .concat();
+        assert_eq!(
+            text(&several, &bytes).as_deref(),
+            Some("at.x=[NaN,2.5] n=[-1,1]")
+        );
+        let want = json!({ "values": { "at.x": ["NaN", 2.5], "n": [-1, 1] } });
+        assert_eq!(json(&several, &bytes), Some(want));
+    }
+}
