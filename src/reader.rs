@@ -1,6 +1,7 @@
 //! A reading end of latest values.
 
 use crate::access::Owner;
+use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Departure, RecvError};
 use crate::latest::{Hold, Look, ValueReader};
@@ -24,6 +25,7 @@ const LOOKS: u32 = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct ReaderOptions {
     owner: Option<Owner>,
+    layout: Option<Layout>,
 }
 
 impl ReaderOptions {
@@ -45,11 +47,17 @@ impl ReaderOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        Reader::join(Found::open_as(
-            &name,
-            self.owner.clone(),
-            control::kind::LATEST,
-        )?)
+        let found = Found::open_as(&name, self.owner.clone(), control::kind::LATEST)?;
+        if let Some(layout) = &self.layout {
+            found.expect_layout(layout)?;
+        }
+        Reader::join(found)
+    }
+
+    /// Open only values of this type.
+    pub(crate) fn expect_layout(mut self, layout: Layout) -> ReaderOptions {
+        self.layout = Some(layout);
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writing end of latest values.
 
 use crate::access::Access;
+use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::SendError;
 use crate::latest::{Grid, Hold, ValueWriter};
@@ -18,6 +19,7 @@ pub struct LatestOptions {
     names: Option<Vec<String>>,
     access: Access,
     prefault: bool,
+    layout: Option<Layout>,
 }
 
 impl LatestOptions {
@@ -50,12 +52,22 @@ impl LatestOptions {
         self
     }
 
+    /// What every value is made of, which is told to those who open them. For who learns it
+    /// when the program runs; others use [`typed::Writer`](crate::typed::Writer). It sets the
+    /// longest value too.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> LatestOptions {
+        self.max = layout.size as u64;
+        self.layout = Some(layout);
+        self
+    }
+
     /// Creates them.
     ///
     /// # Errors
     ///
-    /// As [`Writer::create`]; [`ErrorKind::InvalidArgument`] for names or measures that
-    /// cannot be.
+    /// As [`Writer::create`]; [`ErrorKind::InvalidArgument`] for names, measures or a
+    /// layout that cannot be.
     pub fn create<N>(&self, name: N) -> Result<Writer>
     where
         N: TryInto<Name>,
@@ -139,6 +151,7 @@ impl Writer {
             names: None,
             access: Access::SameUser,
             prefault: false,
+            layout: None,
         }
     }
 
@@ -156,6 +169,9 @@ impl Writer {
         let values = ValueWriter::new(segment.values_mut(options.prefault)?, grid);
         for (index, name) in names.iter().enumerate() {
             values.name(index, name);
+        }
+        if let Some(layout) = &options.layout {
+            segment.describe(layout)?;
         }
         segment.publish();
         Ok(Writer {

@@ -26,7 +26,8 @@ pub fn run(args: &Get) -> Outcome {
         })?),
     };
     let ends = Ends::watch(None).map_err(Failure::Other)?;
-    let mut printer = Printer::new(args.json, args.count);
+    let layout = shmkit::segment_info(&args.name)?.layout;
+    let mut printer = Printer::new(args.json, args.count).of(layout);
     let mut shown = Shown {
         versions: vec![0; reader.names().len()],
         wanted,

@@ -45,15 +45,32 @@ impl Printer {
     /// they are, and to a terminal as text without control characters, which would obey
     /// them.
     pub fn message(&mut self, message: &[u8]) -> std::io::Result<()> {
+        self.value("", message)
+    }
+
+    /// The same for a value, of that name where it has one.
+    pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
         self.left = self.left.map(|left| left.saturating_sub(1));
         let layout = self.layout.as_ref();
         if self.json {
-            let values = layout.and_then(|layout| record::json(layout, message));
-            return self.json_line(&values.unwrap_or_else(|| as_json(message)));
+            let values = layout.and_then(|layout| record::json(layout, value));
+            let mut json = values.unwrap_or_else(|| as_json(value));
+            if !key.is_empty() {
+                json["key"] = key.into();
+            }
+            return self.json_line(&json);
         }
-        if let Some(text) = layout.and_then(|layout| record::text(layout, message)) {
-            return writeln!(self.out, "{text}");
+        if let Some(text) = layout.and_then(|layout| record::text(layout, value)) {
+            let key = match key {
+                "" => String::new(),
+                key => format!("{}: ", output::foreign(key)),
+            };
+            return writeln!(self.out, "{key}{text}");
         }
+        let message = match key {
+            "" => value,
+            key => &[key.as_bytes(), b"=", value].concat(),
+        };
         if self.terminal {
             let text = output::foreign(&String::from_utf8_lossy(message));
             self.out.write_all(text.as_bytes())?;
@@ -61,20 +78,6 @@ impl Printer {
             self.out.write_all(message)?;
         }
         self.out.write_all(b"\n")
-    }
-
-    /// A value, of that name where it has one.
-    pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
-        match (self.json, key) {
-            (_, "") => self.message(value),
-            (false, key) => self.message(&[key.as_bytes(), b"=", value].concat()),
-            (true, key) => {
-                self.left = self.left.map(|left| left.saturating_sub(1));
-                let mut json = as_json(value);
-                json["key"] = key.into();
-                self.json_line(&json)
-            }
-        }
     }
 
     /// Says how many messages did not come, beside the others.

@@ -5,7 +5,7 @@
 mod common;
 mod program;
 
-use ::shmkit::typed::{Publisher, Sender};
+use ::shmkit::typed::{Publisher, Sender, Writer};
 use ::shmkit::{Delivery, Layout, Section};
 use common::{eventually, unique, watchdog};
 use program::{Running, command, contains, parsed, shmkit};
@@ -138,4 +138,21 @@ fn a_lossless_topic_of_numbers_is_consumed() {
     assert_eq!(run(&["consume", &name, "--count", "1"]), "value=[-1,2]\n");
     let text = Layout::of::<[i16; 2]>().to_string();
     contains(&run(&["show", &name, "--json"]), &[&text]);
+}
+
+#[test]
+fn latest_values_are_got_by_name() {
+    let _watchdog = watchdog();
+    let name = unique("typed-latest");
+    let options = ::shmkit::Writer::options().names(["one", "two"]);
+    let mut writer = Writer::from_options(options, &*name).unwrap();
+    writer.set_at(1, &tick(b"ABCD"));
+    let text = r#"price=101.5 volume=3 symbol="ABCD""#;
+    assert_eq!(run(&["get", &name, "two"]), format!("{text}\n"));
+    assert_eq!(run(&["get", &name]), format!("two: {text}\n"));
+    let told = parsed(&run(&["get", &name, "--json"]));
+    assert_eq!(
+        (&told["key"], &told["values"]["volume"]),
+        (&json!("two"), &json!(3))
+    );
 }

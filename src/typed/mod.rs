@@ -1,4 +1,4 @@
-//! Queues and topics whose messages are all of one type.
+//! Queues and topics whose messages are all of one type, and latest values that are.
 //!
 //! The ends have the names of those without a type, and what goes through them is the same:
 //! bytes, as they stand in memory. The creator tells the type's layout by name, and who opens
@@ -46,9 +46,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod latest;
 mod queue;
 mod topic;
 
+pub use latest::{Reader, Writer};
 pub use queue::{Receiver, Sender};
 pub use topic::{Publisher, Subscriber};
 

@@ -3,7 +3,7 @@
 use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
 use shmkit::ErrorKind::{InvalidArgument, WrongKind, WrongType};
-use shmkit::typed::{Publisher, Receiver, Sender, Subscriber};
+use shmkit::typed::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
 use shmkit::{Delivery, Described, Layout, Start, segment_info};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -35,7 +35,7 @@ pub struct Shuffled {
 
 /// A struct of the same bytes, which is as good as the other.
 #[repr(C, packed)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct SameTick {
     price: f64,
     volume: u32,
@@ -301,4 +301,27 @@ fn numbers_need_no_struct() {
     let error = refused(WrongType, Subscriber::<[f64; 2]>::open(&*name));
     let why = "value is f64[1] at 0 there and f64[2] at 0 here";
     assert!(error.to_string().contains(why), "{error}");
+}
+
+#[test]
+fn latest_values_have_a_type_too() {
+    let (_test, name) = start("typed-latest");
+    let options = shmkit::Writer::options().names(["a", "b"]);
+    let mut writer = Writer::<Tick>::from_options(options, &*name).unwrap();
+    assert_eq!(writer.as_untyped().max_value(), 16);
+    let mut reader = Reader::<SameTick>::open(&*name).unwrap();
+    let b = reader.index("b").unwrap();
+    assert_eq!(why(reader.get_at(b)), "Empty");
+    writer.set_at(b, &tick(7));
+    assert_eq!(reader.wait_change().unwrap(), b);
+    let volume = reader.get_at(b).unwrap().volume;
+    assert_eq!(volume, 7);
+    let error = refused(WrongType, Reader::<OldTick>::open(&*name));
+    assert!(
+        error.to_string().contains("price is f64[1] at 0 there"),
+        "{error}"
+    );
+    refused(WrongKind, Subscriber::<Tick>::open(&*name));
+    writer.into_untyped().set_at(b, b"short").unwrap();
+    assert_eq!(why(reader.get_at(b)), "Corrupt");
 }
