@@ -21,7 +21,7 @@ const GOAL: f64 = 120.0;
 
 /// Says whether it takes at most so many.
 pub fn run(name: &str) -> bool {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args([STEPPED, &format!("{name}-stepped")])
         .stdin(Stdio::null())
         .spawn()
@@ -37,8 +37,7 @@ pub fn run(name: &str) -> bool {
         receive += count(pid) - nothing;
     }
     ptrace::detach(pid, None).unwrap();
-    let ended = waitpid(pid, None);
-    assert_eq!(ended, Ok(WaitStatus::Exited(pid, 0)));
+    assert!(child.wait().unwrap().success());
     let [send, receive] = [send, receive].map(|all| all as f64 / MESSAGES as f64);
     let both = send + receive;
     println!("instructions for {LEN} bytes, the mean of {MESSAGES} messages");
