@@ -242,7 +242,8 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv).
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv). Who never waits learns of
+    /// a sender's death after 4096 looks in vain at the latest.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         if let Some(len) = self.receive_quickly() {

@@ -125,7 +125,8 @@ impl Subscriber {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::WrongKind`] where it is
-    /// something else, [`ErrorKind::Busy`] where it is not ready after a second,
+    /// something else, [`ErrorKind::Busy`] where it is not ready after a second, or where its
+    /// delivery is lossless and it has 63 subscribers,
     /// [`ErrorKind::WrongVersion`]; otherwise as [`Section::open`](crate::Section::open).
     pub fn open<N>(name: N) -> Result<Subscriber>
     where
@@ -252,7 +253,8 @@ impl Subscriber {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv).
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv). Who never waits learns
+    /// of the publisher's death after 4096 looks in vain at the latest.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         if let Some(len) = self.receive_quickly() {

@@ -1,4 +1,4 @@
-//! What queues and topics promise on Linux alone, or what can be shown there only: views
+//! What messages and latest values promise on Linux alone, or what can be shown there only: views
 //! that cannot be written, a steady state without system calls and allocations, and what
 //! is in `/dev/shm` afterwards.
 #![cfg(target_os = "linux")]
@@ -6,7 +6,9 @@
 mod common;
 
 use common::{Test, TestChild, eventually, hear, is_root, nobody, say, start};
-use shmkit::{Access, Delivery, Publisher, Receiver, Sender, Start, Subscriber, segment_info};
+use shmkit::{
+    Access, Delivery, Publisher, Reader, Receiver, Sender, Start, Subscriber, Writer, segment_info,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
@@ -62,6 +64,7 @@ fn child_entry() {
     common::child_entry(|role, args| match (role, args) {
         ("subscriber", [name]) => serve_subscriber(name),
         ("sender", [name]) => serve_sender(name),
+        ("reader", [name]) => serve_reader(name),
         ("owner", [name]) => own(name),
         ("onlooker", [name]) => look_on(name),
         other => panic!("no role {other:?}"),
@@ -152,6 +155,13 @@ fn serve_sender(name: &str) {
     show_views(name);
 }
 
+fn serve_reader(name: &str) {
+    let mut reader = Reader::open(name).unwrap();
+    assert_eq!(reader.get().unwrap(), b"first");
+    say("ready");
+    show_views(name);
+}
+
 /// Has both of a name, one beside the other, and has waited at both.
 fn own(name: &str) {
     let mut receiver = Receiver::create(name).unwrap();
@@ -187,6 +197,27 @@ fn a_subscriber_cannot_write_what_it_reads() {
     assert_eq!(subscriber.recv().unwrap(), b"first");
     publisher.send(b"second").unwrap();
     assert_eq!(subscriber.recv().unwrap(), b"second");
+}
+
+#[test]
+fn a_reader_cannot_write_what_it_reads() {
+    let (mut test, name) = start("values-views");
+    let mut writer = Writer::create(&*name).unwrap();
+    writer.set(b"first").unwrap();
+    for section in ["control", "~lanes-00000001"] {
+        let mut child = child(&mut test, "reader", &name);
+        child.expect(&format!(
+            "control:{READ} ~lanes-00000001:{READ} ~roster:{WRITE}"
+        ));
+        child.tell(&format!("allow {section}"));
+        assert!(child.hear().starts_with("-1 permission denied"));
+        child.tell(&format!("write {section}"));
+        child.expect("writing");
+        assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    }
+    writer.set(b"second").unwrap();
+    let mut reader = Reader::open(&*name).unwrap();
+    assert_eq!(reader.get().unwrap(), b"second");
 }
 
 #[test]
@@ -295,12 +326,45 @@ fn topic_works((publisher, subscriber): &mut (Publisher, Subscriber)) -> bool {
     works
 }
 
+fn values(name: &str) -> (Writer, Reader) {
+    let options = Writer::options().names(["a", "b"]);
+    let writer = options.create(name).unwrap();
+    (writer, Reader::open(name).unwrap())
+}
+
+fn values_work((writer, reader): &mut (Writer, Reader)) -> bool {
+    (0..MANY as usize).all(|n| {
+        writer.set_at(n % 2, &MESSAGE).is_ok()
+            && reader.wait_change().is_ok_and(|index| index == n % 2)
+            && reader.get_at(n % 2).is_ok_and(|value| value == MESSAGE)
+    })
+}
+
+/// Writes and reads in place.
+fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
+    (0..MANY).all(|_| {
+        let sent = sender.claim(MESSAGE.len()).and_then(|mut claim| {
+            claim.write_at(0, &MESSAGE);
+            claim.commit()
+        });
+        let mut bytes = MESSAGE.map(|_| 0);
+        let read = receiver
+            .recv_in_place()
+            .map(|message| message.copy_to(0, &mut bytes));
+        sent.is_ok() && read.is_ok() && bytes == MESSAGE
+    })
+}
+
 #[test]
 fn the_steady_state_allocates_nothing() {
     let (_test, name) = start("allocations");
     assert_ne!(allocations(|| drop(vec![1])), 0, "it counts");
     let mut ends = queue(&name);
     assert_eq!(allocations(|| assert!(queue_works(&mut ends))), 0);
+    assert_eq!(allocations(|| assert!(claims_work(&mut ends))), 0);
+    drop(ends);
+    let mut ends = values(&name);
+    assert_eq!(allocations(|| assert!(values_work(&mut ends))), 0);
     drop(ends);
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut ends = topic(&name, delivery);
@@ -378,8 +442,14 @@ fn the_steady_state_makes_no_system_calls() {
     }
     assert_eq!(caught.signal(), Some(libc::SIGSYS), "the jail holds");
     let mut ends = queue(&name);
-    let status = jailed(&mut test, || queue_works(&mut ends));
+    let status = jailed(&mut test, || {
+        queue_works(&mut ends) && claims_work(&mut ends)
+    });
     assert_eq!(status.code(), Some(0), "{status}");
+    drop(ends);
+    let mut ends = values(&name);
+    let status = jailed(&mut test, || values_work(&mut ends));
+    assert_eq!(status.code(), Some(0), "values: {status}");
     drop(ends);
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut ends = topic(&name, delivery);
