@@ -12,7 +12,7 @@ pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 pub(crate) const MAJOR: u32 = 1;
 pub(crate) const MINOR: u32 = 0;
 
-/// The unit of records, and of all positions.
+/// What processors hand each other. Records up to a line do not lie across two.
 pub(crate) const LINE: usize = 64;
 /// The distance of words with different writers: two lines, since processors fetch two.
 pub(crate) const APART: usize = 128;

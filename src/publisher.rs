@@ -277,20 +277,16 @@ impl Publisher {
         &mut self,
         messages: impl IntoIterator<Item = M>,
     ) -> std::result::Result<(), SendError> {
-        let all = || {
-            for (count, message) in (1u32..).zip(messages) {
-                let message = message.as_ref();
-                self.make_room(message.len(), Patience::Forever)?;
-                self.lane.add(message);
-                if count.is_multiple_of(BATCH) {
-                    self.flush();
-                }
+        let batch = Flushed(self);
+        for (count, message) in (1u32..).zip(messages) {
+            let message = message.as_ref();
+            batch.0.make_room(message.len(), Patience::Forever)?;
+            batch.0.lane.add(message);
+            if count.is_multiple_of(BATCH) {
+                batch.0.flush();
             }
-            Ok(())
-        };
-        let done = all();
-        self.flush();
-        done
+        }
+        Ok(())
     }
 
     fn flush(&mut self) {
@@ -446,6 +442,15 @@ impl Claimed for Publisher {
         self.lane.commit(place, len);
         self.segment.seat.wake(EVERYBODY);
         Ok(())
+    }
+}
+
+/// Sends what was added, however that ended.
+struct Flushed<'a>(&'a mut Publisher);
+
+impl Drop for Flushed<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 

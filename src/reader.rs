@@ -211,8 +211,7 @@ impl Reader {
         }
     }
 
-    /// How often values were set, as a number that is another one after each change of this
-    /// value; 0: it was not set yet.
+    /// A number that grows each time that this value is set; 0: it was not set yet.
     ///
     /// # Panics
     ///

@@ -17,6 +17,10 @@ use crate::sync::{Round, Window, WindowMut};
 use crate::wait::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
 
+/// So many bytes of one sender are received in a row before the others are looked at, or of
+/// the only one.
+const TURN: u64 = 8192;
+const ALONE: u64 = 1 << 60;
 /// How many looks in vain go between two questions whether the senders are alive, for
 /// those who never sleep.
 const LOOKS: u32 = 4096;
@@ -383,7 +387,10 @@ impl Receiver {
             self.segment.seat.wake(1 << lane);
         }
         match step {
-            Step::Message(_) => {}
+            Step::Message(_) => end.reader.begin_turn(match self.active.is_power_of_two() {
+                true => ALONE,
+                false => TURN,
+            }),
             Step::Nothing => {
                 if end.tenant == 0 {
                     // Everything that was ever sent here was received.

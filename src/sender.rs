@@ -156,6 +156,9 @@ impl Sender {
 
     /// What there is to be told where there is no room.
     fn full(&mut self) -> SendError {
+        // Nobody frees what was not sent, as of a batch that was forgotten.
+        self.lane.flush();
+        self.seat.wake(1 << OWNER);
         self.full = self.full.wrapping_add(1);
         let gone = match self.full.is_multiple_of(LOOKS) {
             true => self.check_owner(),

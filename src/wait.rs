@@ -173,12 +173,14 @@ pub(crate) fn receive(
         Step::Nothing => inbox.pace().waits(),
         _ => {}
     }
+    let mut has_slept = false;
     loop {
         let mut spin = Spin::new(until);
         loop {
             match found {
                 Step::Message(len) => {
-                    inbox.pace().waited(spin.polls, len);
+                    let polls = if has_slept { u32::MAX } else { spin.polls };
+                    inbox.pace().waited(polls, len);
                     return Ok(len);
                 }
                 other => inbox.no_message(other).map_or(Ok(()), Err)?,
@@ -192,6 +194,7 @@ pub(crate) fn receive(
             return Err(RecvError::Timeout);
         }
         inbox.sleep(until)?;
+        has_slept = true;
         found = inbox.poll();
     }
 }

@@ -136,7 +136,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         }
         let start = ticks();
         let free = self.freed();
-        let took = ticks() - start;
+        // Another processor may be behind.
+        let took = ticks().wrapping_sub(start);
         if self.ring.free() != free {
             self.ring.set_free(free);
             self.distance.took(took);
@@ -213,10 +214,6 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     }
 }
 
-/// So many bytes of short messages are received in a row, before a receiver of several lanes
-/// has to look at the others.
-const TURN: u64 = 8192;
-
 /// The receiver's end. `M` are the words of the ring, `C` its own cursor.
 #[derive(Debug)]
 pub(crate) struct GatedReader<M, C> {
@@ -228,6 +225,8 @@ pub(crate) struct GatedReader<M, C> {
     frees: u64,
     /// A short message that ends here or before is received with no more questions.
     quick: u64,
+    /// From here on it is another lane's turn.
+    turn_ends: u64,
     received: u64,
     /// The message that was found last.
     found: Found,
@@ -243,6 +242,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
             freed: 0,
             frees: shape.bytes() / 8,
             quick: 0,
+            turn_ends: 0,
             received: 0,
             found: Found::default(),
             has_freed: false,
@@ -268,13 +268,14 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         }
         let step = self.find();
         if let Step::Message(len) = step {
+            self.begin_turn(8192);
             self.copy(0, &mut to[..len]);
             self.pass();
         }
         step
     }
 
-    /// Finds the next message, where it ends in front of the place at which there is more to
+    /// Finds the next message, where it begins in front of the place at which there is more to
     /// be done, and leaves it where it is.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
@@ -319,6 +320,12 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.ring.copy(self.found, at, to);
     }
 
+    /// From the message that was found on, so many bytes are received with no look at other
+    /// lanes.
+    pub fn begin_turn(&mut self, bytes: u64) {
+        self.turn_ends = self.ring.position() + bytes;
+    }
+
     /// Goes on behind it.
     #[inline]
     pub fn pass(&mut self) {
@@ -328,8 +335,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         }
         // With one that reaches `frees` there is more to be done.
         let before = self.frees - record::ALIGN as u64;
-        let turn = self.ring.position() + TURN;
-        self.quick = self.ring.lap().min(before).min(turn);
+        self.quick = self.ring.lap().min(before).min(self.turn_ends);
     }
 
     #[inline(always)]
@@ -337,7 +343,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.received += 1;
         self.cursor.store64(cursor::RECEIVED, self.received);
         let position = self.ring.pass(found);
-        // Pairs with the load of whoever goes on here after our death.
+        // For those who look on.
         self.cursor.publish64(cursor::EXACT, position);
     }
 

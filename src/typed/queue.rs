@@ -90,10 +90,10 @@ impl<T: Described> Receiver<T> {
     /// message of another length, all values are handed out nevertheless.
     pub fn drain(&mut self, each: impl FnMut(T)) -> std::result::Result<usize, RecvError> {
         let mut corrupt = false;
-        let count = self.end.drain(each_value(each, &mut corrupt))?;
+        let drained = self.end.drain(each_value(each, &mut corrupt));
         match corrupt {
             true => Err(RecvError::Corrupt),
-            false => Ok(count),
+            false => drained,
         }
     }
 }

@@ -105,6 +105,46 @@ fn a_claim_that_is_dropped_was_never_there() {
     assert!(sender.claim(LONGEST as usize + 1).is_err());
 }
 
+/// A sender that is always there first leaves the others their turn.
+#[test]
+fn each_sender_has_its_turn_in_place_too() {
+    let (_test, name) = start("turns");
+    let (mut receiver, mut busy) = large(&name);
+    let keep_busy = |busy: &mut Sender| while busy.try_send(&[1; 1016]).is_ok() {};
+    keep_busy(&mut busy);
+    assert_eq!(receiver.recv_in_place().unwrap().len(), 1016);
+    let mut other = Sender::open(&*name).unwrap();
+    for _ in 0..100 {
+        other.send(&[2; 8]).unwrap();
+        let mut before = 0;
+        while receiver.recv_in_place().unwrap().len() != 8 {
+            keep_busy(&mut busy);
+            before += 1;
+            assert!(before <= 10, "the other one waits");
+        }
+    }
+}
+
+/// What a forgotten batch holds back is in nobody's way.
+#[test]
+fn a_batch_that_is_forgotten_fills_no_lane() {
+    let (_test, name) = start("forgotten");
+    let mut receiver = queue(&name);
+    let mut sender = Sender::open(&*name).unwrap();
+    let mut batch = sender.batch();
+    (0..10).for_each(|_| batch.send(&[1; 200]).unwrap());
+    std::mem::forget(batch);
+    assert_eq!(flood(|| sender.try_claim(200)?.commit()), "Full");
+    assert!(
+        receiver
+            .drain(|bytes| assert_eq!(bytes.len(), 200))
+            .unwrap()
+            >= 10
+    );
+    sender.try_send(b"next").unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"next");
+}
+
 #[test]
 fn a_message_that_is_looked_at_is_not_overwritten() {
     let (_test, name) = start("looked-at");
