@@ -25,7 +25,7 @@
 //! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
 //! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
 //! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
-//! | [`typed`] | queues and topics of one type, which is compared when they are opened |
+//! | [`typed`] | queues, topics and latest values of one type, which is compared when they are opened |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
 //! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
 //!
