@@ -13,6 +13,11 @@ pub trait Holds {
     fn pass(&mut self);
 }
 
+fn assert_inside(message: usize, offset: usize, len: usize) {
+    let inside = message.checked_sub(offset);
+    assert!(inside.is_some_and(|left| len <= left), "beyond the message");
+}
+
 /// A message that was received and is still in shared memory; see
 /// [`Receiver::recv_in_place`](crate::Receiver::recv_in_place). It is taken from the queue when this is dropped.
 ///
@@ -48,11 +53,7 @@ impl<'a, E: Holds> InPlace<'a, E> {
     ///
     /// Where the part is not inside the message.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
-        let inside = self.len.checked_sub(offset);
-        assert!(
-            inside.is_some_and(|left| to.len() <= left),
-            "beyond the message"
-        );
+        assert_inside(self.len, offset, to.len());
         self.end.copy(offset, to);
     }
 
@@ -156,11 +157,7 @@ impl<'a, E: Claimed> Claim<'a, E> {
     ///
     /// Where the part is not inside the message.
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
-        let inside = self.len.checked_sub(offset);
-        assert!(
-            inside.is_some_and(|left| bytes.len() <= left),
-            "beyond the message"
-        );
+        assert_inside(self.len, offset, bytes.len());
         self.end.fill(self.place, offset, bytes);
     }
 

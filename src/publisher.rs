@@ -430,11 +430,11 @@ impl Publisher {
 
 impl Claimed for Publisher {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        self.lane.fill(place, at, bytes);
+        self.lane.ring().fill(place, at, bytes);
     }
 
     fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.lane.bytes(place, len)
+        self.lane.ring().bytes(place, len)
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use super::ring::{Found, Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
 use crate::layout::{cursor, lane, record};
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut, ticks};
+use crate::sync::{Round, Window, Words, WordsMut, ticks};
 
 /// The sender's end: the words of the ring, those before it, and the reader's cursor.
 #[derive(Debug)]
@@ -98,8 +98,10 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     #[inline]
     fn admit(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
-        if len >= LONG || !self.ring.fits(place) {
-            self.refresh(len);
+        if len >= LONG {
+            self.refresh_and_time();
+        } else if !self.ring.fits(place) {
+            self.refresh();
         }
         self.ring.fits(place).then_some(place)
     }
@@ -110,15 +112,15 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     pub fn claim(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
         if !self.ring.fits(place) {
-            self.ring.set_free(self.freed());
+            self.refresh();
         }
         let fits = self.ring.fits(place);
         fits.then(|| self.ring.claim(place))
     }
 
-    /// Writes a part of a message at its place.
-    pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        self.ring.fill(place, at, bytes);
+    /// What is claimed is written there.
+    pub fn ring(&self) -> &RingWriter<R> {
+        &self.ring
     }
 
     /// Sends the message of this length at its place.
@@ -128,12 +130,15 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.count();
     }
 
-    /// Asks what the reader has freed, and where it is.
+    /// Asks what the reader has freed.
     #[cold]
-    fn refresh(&mut self, len: usize) {
-        if len < LONG {
-            return self.ring.set_free(self.freed());
-        }
+    fn refresh(&mut self) {
+        self.ring.set_free(self.freed());
+    }
+
+    /// And where it is.
+    #[cold]
+    fn refresh_and_time(&mut self) {
         let start = ticks();
         let free = self.freed();
         // Another processor may be behind.
@@ -359,13 +364,6 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     #[inline]
     pub fn has_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)
-    }
-}
-
-impl<H: WordsMut, C: Words> GatedWriter<WindowMut<Round>, H, C> {
-    /// The bytes of a message at its place.
-    pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.ring.bytes(place, len)
     }
 }
 

@@ -10,7 +10,7 @@
 use super::ring::{Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
 use crate::layout::lane;
-use crate::sync::{Round, WindowMut, Words, WordsMut};
+use crate::sync::{Words, WordsMut};
 
 /// A mark that is being changed.
 const CHANGING: u64 = u64::MAX;
@@ -112,9 +112,9 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.ring.claim(self.ring.place(len))
     }
 
-    /// Writes a part of a message at its place.
-    pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        self.ring.fill(place, at, bytes);
+    /// What is claimed is written there.
+    pub fn ring(&self) -> &RingWriter<R> {
+        &self.ring
     }
 
     /// Sends the message of this length at its place.
@@ -162,13 +162,6 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// Sends what was added.
     pub fn flush(&mut self) {
         self.ring.flush();
-    }
-}
-
-impl<H: WordsMut> LossyWriter<WindowMut<Round>, H> {
-    /// The bytes of a message at its place.
-    pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.ring.bytes(place, len)
     }
 }
 

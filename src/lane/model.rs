@@ -207,8 +207,8 @@ impl Beside {
         };
         let text = message(self.number, len);
         let (first, rest) = text.split_at(len / 2);
-        self.writer.fill(place, first.len(), rest);
-        self.writer.fill(place, 0, first);
+        self.writer.ring().fill(place, first.len(), rest);
+        self.writer.ring().fill(place, 0, first);
         if committed {
             self.writer.commit(place, len);
             let end = place.end();

@@ -328,11 +328,6 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     #[inline(always)]
     fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, far: bool) {
         let to = self.0.range(at, from.len());
-        // Those are copied from the end to the beginning.
-        if from.len() <= 64 {
-            // SAFETY: a range inside the window, which may be written.
-            return unsafe { copy_quickly::<IN>(from.as_ptr(), to, from.len()) };
-        }
         let len = from.len().min(first);
         // SAFETY: parts of a range inside the window, which may be written.
         unsafe {
