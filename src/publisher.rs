@@ -174,10 +174,7 @@ impl Publisher {
         };
         let segment = Owned::create(name, measures, &options.access)?;
         let lane = segment.lane_mut(0, options.prefault)?;
-        if let Some(layout) = &options.layout {
-            segment.describe(layout)?;
-        }
-        segment.publish();
+        segment.publish(options.layout.as_ref())?;
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, shape),
             delivery: options.delivery,

@@ -47,10 +47,8 @@ impl ReaderOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let found = Found::open_as(&name, self.owner.clone(), control::kind::LATEST)?;
-        if let Some(layout) = &self.layout {
-            found.expect_layout(layout)?;
-        }
+        let owner = self.owner.clone();
+        let found = Found::open_as(&name, control::kind::LATEST, owner, self.layout.as_ref())?;
         Reader::join(found)
     }
 

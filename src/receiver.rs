@@ -212,10 +212,7 @@ impl Receiver {
             })
         });
         let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
-        if let Some(layout) = &options.layout {
-            segment.describe(layout)?;
-        }
-        segment.publish();
+        segment.publish(options.layout.as_ref())?;
         Ok(Receiver {
             lanes,
             active: 0,

@@ -211,8 +211,7 @@ impl Owned {
         })
     }
 
-    /// Tells others what a message is made of.
-    pub fn describe(&self, layout: &Layout) -> Result<()> {
+    fn describe(&self, layout: &Layout) -> Result<()> {
         let text = layout.to_string();
         if Layout::parse(&text).as_ref() != Some(layout) {
             let kind = ErrorKind::InvalidArgument;
@@ -227,10 +226,14 @@ impl Owned {
         Ok(())
     }
 
-    /// Lets others in.
-    pub fn publish(&self) {
+    /// Lets others in, and tells them what a message is made of.
+    pub fn publish(&self, layout: Option<&Layout>) -> Result<()> {
+        if let Some(layout) = layout {
+            self.describe(layout)?;
+        }
         // Last, so that whoever reads it sees the rest: pairs with the opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
+        Ok(())
     }
 
     pub fn name(&self) -> &Name {
@@ -432,10 +435,18 @@ impl Found {
         })
     }
 
-    /// As `open`, of this kind.
-    pub fn open_as(name: &Name, expect: Option<Owner>, kind: u32) -> Result<Found> {
+    /// As `open`, of this kind, and of messages of this type.
+    pub fn open_as(
+        name: &Name,
+        kind: u32,
+        expect: Option<Owner>,
+        layout: Option<&Layout>,
+    ) -> Result<Found> {
         let found = Found::open(name, expect)?;
         if found.measures.kind == kind {
+            if let Some(layout) = layout {
+                found.expect_layout(layout)?;
+            }
             return Ok(found);
         }
         let (is, advice) = match found.measures.kind {
@@ -477,7 +488,7 @@ impl Found {
     }
 
     /// Refuses what has messages of another type than this one.
-    pub fn expect_layout(&self, layout: &Layout) -> Result<()> {
+    fn expect_layout(&self, layout: &Layout) -> Result<()> {
         let (meaning, advice) = match self.layout()? {
             Some(there) => match layout.difference(&there) {
                 None => return Ok(()),

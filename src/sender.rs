@@ -54,10 +54,8 @@ impl SenderOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let found = Found::open_as(&name, self.owner.clone(), control::kind::QUEUE)?;
-        if let Some(layout) = &self.layout {
-            found.expect_layout(layout)?;
-        }
+        let owner = self.owner.clone();
+        let found = Found::open_as(&name, control::kind::QUEUE, owner, self.layout.as_ref())?;
         Sender::join(found)
     }
 }

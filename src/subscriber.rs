@@ -74,10 +74,8 @@ impl SubscriberOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let found = Found::open_as(&name, self.owner.clone(), control::kind::TOPIC)?;
-        if let Some(layout) = &self.layout {
-            found.expect_layout(layout)?;
-        }
+        let owner = self.owner.clone();
+        let found = Found::open_as(&name, control::kind::TOPIC, owner, self.layout.as_ref())?;
         Subscriber::join(found, self.start)
     }
 }

@@ -170,10 +170,7 @@ impl Writer {
         for (index, name) in names.iter().enumerate() {
             values.name(index, name);
         }
-        if let Some(layout) = &options.layout {
-            segment.describe(layout)?;
-        }
-        segment.publish();
+        segment.publish(options.layout.as_ref())?;
         Ok(Writer {
             values,
             names,
