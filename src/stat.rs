@@ -184,26 +184,28 @@ where
 fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Participant {
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
-    let is_queue = found.measures.kind == control::kind::QUEUE;
-    let is_topic = found.measures.kind == control::kind::TOPIC;
-    let in_lane = is_queue && slot < found.measures.lanes;
-    let sent_here = if in_lane { sent[slot] } else { 0 };
-    let received = match is_queue {
-        true if in_lane => found.cursor(slot).load64(cursor::RECEIVED),
-        true => 0,
-        false if is_topic => own(cursor::RECEIVED),
-        false => 0,
-    };
-    Participant {
+    let mut seen = Participant {
         pid: pid_of(who),
         alive: Some(!is_dead(who)),
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
-        sent: sent_here,
-        received,
-        missed: if is_topic { own(cursor::MISSED) } else { 0 },
-        behind: match is_topic {
-            true => sent[0].saturating_sub(own(cursor::NUMBER)),
-            false => sent_here.saturating_sub(received),
-        },
+        sent: 0,
+        received: 0,
+        missed: 0,
+        behind: 0,
+    };
+    match found.measures.kind {
+        control::kind::QUEUE if slot < found.measures.lanes => {
+            seen.sent = sent[slot];
+            seen.received = found.cursor(slot).load64(cursor::RECEIVED);
+            seen.behind = seen.sent.saturating_sub(seen.received);
+        }
+        control::kind::TOPIC => {
+            seen.received = own(cursor::RECEIVED);
+            seen.missed = own(cursor::MISSED);
+            seen.behind = sent[0].saturating_sub(own(cursor::NUMBER));
+        }
+        // Nothing is counted for a reader of latest values.
+        _ => {}
     }
+    seen
 }
