@@ -82,6 +82,7 @@ mod subscriber;
 mod sync;
 pub mod typed;
 mod wait;
+mod watch;
 mod writer;
 
 pub use access::{Access, Owner};

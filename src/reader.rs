@@ -3,23 +3,19 @@
 use crate::access::Owner;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::{Departure, RecvError};
+use crate::exchange::RecvError;
 use crate::latest::{Hold, Look, ValueReader};
 use crate::layout::{SLOTS, control};
 use crate::name::Name;
 use crate::os::deadline;
-use crate::process::Process;
 use crate::roster::JOINED;
 use crate::segment::Found;
 use crate::sync::{Window, WordsMut};
-use crate::wait::{self, Seat, Spin};
+use crate::wait::{Seat, Spin};
+use crate::watch::Watch;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
-
-/// How many looks in vain go between two questions whether the writer is alive, for those
-/// who never sleep.
-const LOOKS: u32 = 4096;
 
 /// How to open latest values; see [`Reader::options`].
 #[derive(Clone, Debug, Default)]
@@ -74,10 +70,7 @@ pub struct Reader {
     values: ValueReader<Window>,
     names: Vec<String>,
     indices: HashMap<String, usize>,
-    owner: Process,
-    idle: u32,
-    /// What it has seen of the end.
-    end: Option<Departure>,
+    watch: Watch,
     buffer: Box<[u8]>,
     seat: Option<Seat>,
     // Declared last, and so let go last.
@@ -107,7 +100,7 @@ impl Reader {
     }
 
     fn join(found: Found) -> Result<Reader> {
-        let owner = found.watch_owner()?;
+        let watch = Watch::begin(&found)?;
         let Some(grid) = found.measures.grid else {
             unreachable!("latest values have a grid");
         };
@@ -119,9 +112,7 @@ impl Reader {
             values,
             names,
             indices,
-            owner,
-            idle: 0,
-            end: None,
+            watch,
             buffer: vec![0; grid.max()].into_boxed_slice(),
             seat,
             found,
@@ -231,15 +222,7 @@ impl Reader {
         if let Some(index) = self.values.next_change() {
             return Ok(index);
         }
-        if self.end.is_none() {
-            self.idle = self.idle.wrapping_add(1);
-            if self.found.is_closed() {
-                self.end = Some(Departure::Closed);
-            } else if self.idle.is_multiple_of(LOOKS) {
-                self.look_whether_alive();
-            }
-        }
-        match (self.end, self.values.has_news()) {
+        match (self.watch.look(&self.found), self.values.has_news()) {
             (Some(how), false) => Err(RecvError::Disconnected(how)),
             // What was set before the end is seen now.
             (Some(_), true) => self.values.next_change().ok_or(RecvError::Empty),
@@ -283,43 +266,10 @@ impl Reader {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(RecvError::Timeout);
             }
-            self.sleep(until)?;
+            let has_news = || self.values.has_news();
+            self.watch
+                .sleep(&self.found, self.seat.as_mut(), has_news, until)?;
         }
-    }
-
-    #[cold]
-    fn look_whether_alive(&mut self) {
-        if matches!(self.owner.has_ended(), Ok(true)) {
-            self.end = Some(match self.found.is_closed() {
-                true => Departure::Closed,
-                false => Departure::Died,
-            });
-        }
-    }
-
-    #[cold]
-    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        let Reader {
-            values,
-            owner,
-            seat,
-            found,
-            ..
-        } = self;
-        let ended = match seat {
-            Some(seat) => {
-                let ready = || values.has_news() || found.is_closed();
-                seat.park(ready, &[owner], until)?
-            }
-            None => {
-                wait::look_later(until);
-                owner.has_ended()?
-            }
-        };
-        if ended {
-            self.look_whether_alive();
-        }
-        Ok(())
     }
 }
 

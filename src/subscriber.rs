@@ -3,23 +3,19 @@
 use crate::access::Owner;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::exchange::{Departure, RecvError};
+use crate::exchange::RecvError;
 use crate::lane::Step;
 use crate::lane::lossy::{Begin, LossyReader};
 use crate::layout::{OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::deadline;
-use crate::process::Process;
 use crate::roster::JOINED;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Pace, Seat};
+use crate::watch::Watch;
 use std::fmt;
 use std::time::{Duration, Instant};
-
-/// How many looks in vain go between two questions whether the publisher is alive, for
-/// those who never sleep.
-const LOOKS: u32 = 4096;
 
 /// Where a subscriber begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,11 +89,8 @@ impl SubscriberOptions {
 /// again each millisecond.
 pub struct Subscriber {
     lane: Lane,
-    owner: Process,
-    idle: u32,
+    watch: Watch,
     pace: Pace,
-    /// What it has seen of the end.
-    end: Option<Departure>,
     buffer: Box<[u8]>,
     received: u64,
     missed: u64,
@@ -141,16 +134,14 @@ impl Subscriber {
     }
 
     fn join(found: Found, start: Start) -> Result<Subscriber> {
-        let owner = found.watch_owner()?;
+        let watch = Watch::begin(&found)?;
         let lane = found.lane(0)?;
         let shape = found.measures.shape;
         let place = Subscriber::take_place(&found)?;
         let mut subscriber = Subscriber {
             lane: LossyReader::new(lane.ring, lane.head, shape),
-            owner,
-            idle: 0,
+            watch,
             pace: Pace::default(),
-            end: None,
             buffer: vec![0; shape.max()].into_boxed_slice(),
             received: 0,
             missed: 0,
@@ -345,7 +336,7 @@ impl Subscriber {
         };
         // Pairs with the publisher's change of it, which it makes before it announces what it
         // then writes.
-        self.end.is_none() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
+        self.watch.end().is_none() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
     }
 
     #[cold]
@@ -364,29 +355,13 @@ impl Subscriber {
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
             place.free_and_return(&mut self.lane);
         }
-        self.idle = self.idle.wrapping_add(1);
-        if self.end.is_some() {
+        if self.watch.end().is_some() {
             return Step::Nothing;
         }
-        if self.found.is_closed() {
-            self.end = Some(Departure::Closed);
-        } else if self.idle.is_multiple_of(LOOKS) {
-            self.look_whether_alive();
-        }
-        match self.end {
+        match self.watch.look(&self.found) {
             None => Step::Nothing,
             // What was sent before the end is seen now.
             Some(_) => self.poll(),
-        }
-    }
-
-    #[cold]
-    fn look_whether_alive(&mut self) {
-        if matches!(self.owner.has_ended(), Ok(true)) {
-            self.end = Some(match self.found.is_closed() {
-                true => Departure::Closed,
-                false => Departure::Died,
-            });
         }
     }
 }
@@ -466,32 +441,14 @@ impl Inbox for Subscriber {
         match step {
             Step::Lagged(missed) => Some(RecvError::Lagged(missed)),
             Step::Corrupt => Some(RecvError::Corrupt),
-            _ => self.end.map(RecvError::Disconnected),
+            _ => self.watch.end().map(RecvError::Disconnected),
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        let Subscriber {
-            lane,
-            owner,
-            place,
-            found,
-            ..
-        } = self;
-        let ended = match place {
-            Some(place) => {
-                let ready = || lane.has_news() || found.is_closed();
-                place.seat.park(ready, &[owner], until)?
-            }
-            None => {
-                wait::look_later(until);
-                owner.has_ended()?
-            }
-        };
-        if ended {
-            self.look_whether_alive();
-        }
-        Ok(())
+        let seat = self.place.as_mut().map(|place| &mut place.seat);
+        let has_news = || self.lane.has_news();
+        self.watch.sleep(&self.found, seat, has_news, until)
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 29] = [
+const RANKS: [(&str, u32); 30] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -27,14 +27,15 @@ const RANKS: [(&str, u32); 29] = [
     ("doctor", 5),
     ("wait", 5),
     ("segment", 6),
-    ("publisher", 7),
-    ("reader", 7),
-    ("receiver", 7),
-    ("sender", 7),
-    ("stat", 7),
-    ("subscriber", 7),
-    ("writer", 7),
-    ("typed", 8),
+    ("watch", 7),
+    ("publisher", 8),
+    ("reader", 8),
+    ("receiver", 8),
+    ("sender", 8),
+    ("stat", 8),
+    ("subscriber", 8),
+    ("writer", 8),
+    ("typed", 9),
 ];
 
 /// Every file of the library that may contain `unsafe`, and why.
