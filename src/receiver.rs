@@ -247,10 +247,7 @@ impl Receiver {
     /// a sender's death after 4096 looks in vain at the latest.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        if let Some(len) = self.receive_quickly() {
-            return Ok(&self.buffer[..len]);
-        }
-        match self.poll() {
+        match self.look() {
             Step::Message(len) => Ok(&self.buffer[..len]),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
@@ -265,10 +262,10 @@ impl Receiver {
     /// [`RecvError::Corrupt`] where a sender wrote what is no message.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        if let Some(len) = self.receive_quickly() {
-            return Ok(&self.buffer[..len]);
+        match self.glance() {
+            Some(len) => Ok(&self.buffer[..len]),
+            None => self.wait_until(None),
         }
-        self.recv_until(None)
     }
 
     /// Waits for the next message, at most this long.
@@ -277,10 +274,13 @@ impl Receiver {
     ///
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
-        self.recv_until(deadline(Some(timeout)))
+        match self.glance() {
+            Some(len) => Ok(&self.buffer[..len]),
+            None => self.wait_until(deadline(Some(timeout))),
+        }
     }
 
-    fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
+    fn wait_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = wait::receive(self, until)?;
         Ok(&self.buffer[..len])
     }
@@ -329,10 +329,7 @@ impl Receiver {
     /// As [`try_recv`](Receiver::try_recv).
     #[inline]
     pub fn try_recv_in_place(&mut self) -> std::result::Result<InPlace<'_, Receiver>, RecvError> {
-        if let Some(len) = self.find_quickly() {
-            return Ok(InPlace::new(self, len));
-        }
-        match self.find() {
+        match Finder(self).look() {
             Step::Message(len) => Ok(InPlace::new(self, len)),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
@@ -347,7 +344,7 @@ impl Receiver {
     pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
         let mut count = 0;
         loop {
-            match self.poll() {
+            match self.look() {
                 Step::Message(len) => each(&self.buffer[..len]),
                 // That the last sender has gone is told next time.
                 Step::Nothing if count > 0 => return Ok(count),
@@ -357,17 +354,8 @@ impl Receiver {
         }
     }
 
-    /// The next message, where it is as most are: a short one, behind the last one.
-    #[inline(always)]
-    fn receive_quickly(&mut self) -> Option<usize> {
-        if self.segment.roster().members() != self.members {
-            return None;
-        }
-        let lane = &mut self.lanes[self.turn];
-        lane.reader.receive_quickly(&mut self.buffer)
-    }
-
-    /// The same, of any length, and it stays where it is.
+    /// The next message, of any length, where it is as most are: behind the last one. It stays
+    /// there.
     #[inline]
     fn find_quickly(&mut self) -> Option<usize> {
         if self.segment.roster().members() != self.members {
@@ -501,10 +489,17 @@ impl Receiver {
 }
 
 impl Inbox for Receiver {
-    fn poll(&mut self) -> Step {
-        if let Some(len) = self.receive_quickly() {
-            return Step::Message(len);
+    /// A short one, behind the last one.
+    #[inline(always)]
+    fn glance(&mut self) -> Option<usize> {
+        if self.segment.roster().members() != self.members {
+            return None;
         }
+        let lane = &mut self.lanes[self.turn];
+        lane.reader.receive_quickly(&mut self.buffer)
+    }
+
+    fn poll(&mut self) -> Step {
         let step = self.find();
         if let Step::Message(len) = step {
             let reader = &self.lanes[self.turn].reader;
@@ -577,11 +572,13 @@ impl Holds for Receiver {
 struct Finder<'a>(&'a mut Receiver);
 
 impl Inbox for Finder<'_> {
+    #[inline]
+    fn glance(&mut self) -> Option<usize> {
+        self.0.find_quickly()
+    }
+
     fn poll(&mut self) -> Step {
-        match self.0.find_quickly() {
-            Some(len) => Step::Message(len),
-            None => self.0.find(),
-        }
+        self.0.find()
     }
 
     fn pace(&mut self) -> &mut Pace {

@@ -246,10 +246,7 @@ impl Subscriber {
     /// of the publisher's death after 4096 looks in vain at the latest.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        if let Some(len) = self.receive_quickly() {
-            return Ok(&self.buffer[..len]);
-        }
-        match self.poll() {
+        match self.look() {
             Step::Message(len) => Ok(&self.buffer[..len]),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
@@ -265,10 +262,10 @@ impl Subscriber {
     /// [`RecvError::Corrupt`] where it wrote what is no message.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        if let Some(len) = self.receive_quickly() {
-            return Ok(&self.buffer[..len]);
+        match self.glance() {
+            Some(len) => Ok(&self.buffer[..len]),
+            None => self.wait_until(None),
         }
-        self.recv_until(None)
     }
 
     /// Waits for the next message, at most this long.
@@ -277,10 +274,13 @@ impl Subscriber {
     ///
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
-        self.recv_until(deadline(Some(timeout)))
+        match self.glance() {
+            Some(len) => Ok(&self.buffer[..len]),
+            None => self.wait_until(deadline(Some(timeout))),
+        }
     }
 
-    fn recv_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
+    fn wait_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = wait::receive(self, until)?;
         Ok(&self.buffer[..len])
     }
@@ -303,14 +303,6 @@ impl Subscriber {
             }
             count += 1;
         }
-    }
-
-    /// The next message, where it is as most are.
-    #[inline(always)]
-    fn receive_quickly(&mut self) -> Option<usize> {
-        let len = self.lane.receive_quickly(&mut self.buffer)?;
-        self.passed();
-        Some(len)
     }
 
     #[inline(always)]
@@ -412,10 +404,14 @@ impl fmt::Debug for Subscriber {
 }
 
 impl Inbox for Subscriber {
+    #[inline(always)]
+    fn glance(&mut self) -> Option<usize> {
+        let len = self.lane.receive_quickly(&mut self.buffer)?;
+        self.passed();
+        Some(len)
+    }
+
     fn poll(&mut self) -> Step {
-        if let Some(len) = self.receive_quickly() {
-            return Step::Message(len);
-        }
         let step = match self.lane.receive(&mut self.buffer) {
             // Taken back in a moment. That the writer has died meanwhile ends the wait.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,

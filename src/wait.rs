@@ -150,8 +150,17 @@ pub(crate) fn look_later(until: Option<Instant>) {
 
 /// An end at which messages arrive.
 pub(crate) trait Inbox {
-    /// One look.
+    /// The next message, where it is as most are.
+    fn glance(&mut self) -> Option<usize>;
+    /// A look at everything, after a glance in vain.
     fn poll(&mut self) -> Step;
+    #[inline]
+    fn look(&mut self) -> Step {
+        match self.glance() {
+            Some(len) => Step::Message(len),
+            None => self.poll(),
+        }
+    }
     fn pace(&mut self) -> &mut Pace;
     /// What there is to be told where a look found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
@@ -159,7 +168,7 @@ pub(crate) trait Inbox {
     fn sleep(&mut self, until: Option<Instant>) -> Result<()>;
 }
 
-/// Waits for a message, whose length it says.
+/// Waits for a message, whose length it says, after a glance in vain.
 pub(crate) fn receive(
     inbox: &mut impl Inbox,
     until: Option<Instant>,
@@ -188,14 +197,14 @@ pub(crate) fn receive(
             if !spin.again() {
                 break;
             }
-            found = inbox.poll();
+            found = inbox.look();
         }
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(RecvError::Timeout);
         }
         inbox.sleep(until)?;
         has_slept = true;
-        found = inbox.poll();
+        found = inbox.look();
     }
 }
 
