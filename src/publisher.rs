@@ -13,9 +13,10 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
+use crate::seat::{EVERYBODY, Seat};
 use crate::segment::{Head, Measures, Owned};
 use crate::sync::{Round, WindowMut, Words};
-use crate::wait::{EVERYBODY, Spin};
+use crate::wait::Spin;
 use std::time::{Duration, Instant};
 
 /// What a publisher does about subscribers that are slower than it.
@@ -128,6 +129,7 @@ pub struct Publisher {
     lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
     processes: Vec<Option<(u64, Process)>>,
+    seat: Seat,
     segment: Owned,
 }
 
@@ -172,13 +174,14 @@ impl Publisher {
             },
             grid: None,
         };
-        let segment = Owned::create(name, measures, &options.access)?;
+        let (segment, seat) = Owned::create(name, measures, &options.access)?;
         let lane = segment.lane_mut(0, options.prefault)?;
         segment.publish(options.layout.as_ref())?;
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, shape),
             delivery: options.delivery,
             processes: Vec::new(),
+            seat,
             segment,
         })
     }
@@ -288,7 +291,7 @@ impl Publisher {
 
     fn flush(&mut self) {
         self.lane.flush();
-        self.segment.seat.wake(EVERYBODY);
+        self.seat.wake(EVERYBODY);
     }
 
     #[inline]
@@ -297,7 +300,7 @@ impl Publisher {
             self.make_room(message.len(), patience)?;
             self.lane.send(message);
         }
-        self.segment.seat.wake(EVERYBODY);
+        self.seat.wake(EVERYBODY);
         Ok(())
     }
 
@@ -398,6 +401,7 @@ impl Publisher {
         let bytes = self.lane.shape().bytes();
         let Publisher {
             segment,
+            seat,
             processes,
             delivery,
             ..
@@ -421,7 +425,7 @@ impl Publisher {
         let peers: Vec<&Process> = slots.iter().filter_map(watched).collect();
         let roster = segment.roster().clone();
         let ready = || lowest(&roster, position) + bytes >= position;
-        segment.seat.park(ready, &peers, until).map(|_| ())
+        seat.park(ready, &peers, until).map(|_| ())
     }
 }
 
@@ -437,7 +441,7 @@ impl Claimed for Publisher {
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
         self.lane.commit(place, len);
-        self.segment.seat.wake(EVERYBODY);
+        self.seat.wake(EVERYBODY);
         Ok(())
     }
 }

@@ -3,27 +3,16 @@
 use crate::access::Access;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::exchange::{Departure, RecvError};
+use crate::exchange::RecvError;
 use crate::in_place::{Holds, InPlace};
+use crate::intake::Intake;
 use crate::lane::Step;
-use crate::lane::gated::GatedReader;
-use crate::layout::{SLOTS, control, delivery, roster};
+use crate::layout::{SLOTS, control, delivery};
 use crate::name::Name;
 use crate::os::deadline;
-use crate::process::Process;
-use crate::roster::{LEFT, has_joined, watch};
-use crate::segment::{Cursor, Measures, Owned};
-use crate::sync::{Round, Window, WindowMut};
+use crate::segment::{Measures, Owned};
 use crate::wait::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
-
-/// So many bytes of one sender are received in a row before the others are looked at, or of
-/// the only one.
-const TURN: u64 = 8192;
-const ALONE: u64 = 1 << 60;
-/// How many looks in vain go between two questions whether the senders are alive, for
-/// those who never sleep.
-const LOOKS: u32 = 4096;
 
 /// How to create a queue; see [`Receiver::options`].
 #[derive(Clone, Debug)]
@@ -134,27 +123,10 @@ impl QueueOptions {
 #[derive(Debug)]
 pub struct Receiver {
     // Declared before the segment, and so dropped before it is closed.
-    lanes: Vec<Lane>,
-    /// Bit i: lane i is looked at.
-    active: u64,
-    /// The lane whose turn it is.
-    turn: usize,
-    members: u32,
-    idle: u32,
+    intake: Intake,
     pace: Pace,
-    /// Somebody was there, and how the last of them went.
-    had_senders: bool,
-    last: Departure,
     buffer: Box<[u8]>,
     segment: Owned,
-}
-
-#[derive(Debug)]
-struct Lane {
-    reader: GatedReader<Window<Round>, WindowMut<Cursor>>,
-    /// The word of whoever sends here, or 0.
-    tenant: u64,
-    process: Option<Process>,
 }
 
 impl Receiver {
@@ -202,26 +174,12 @@ impl Receiver {
             delivery: delivery::LOSSLESS,
             grid: None,
         };
-        let segment = Owned::create(name, measures, &options.access)?;
-        let lanes = (0..senders).map(|lane| {
-            let mapped = segment.lane(lane, options.prefault)?;
-            Ok(Lane {
-                reader: GatedReader::new(mapped.ring, segment.cursor(lane), shape),
-                tenant: 0,
-                process: None,
-            })
-        });
-        let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
+        let (segment, seat) = Owned::create(name, measures, &options.access)?;
+        let intake = Intake::new(&segment, seat, options.prefault)?;
         segment.publish(options.layout.as_ref())?;
         Ok(Receiver {
-            lanes,
-            active: 0,
-            turn: 0,
-            members: 0,
-            idle: 0,
+            intake,
             pace: Pace::default(),
-            had_senders: false,
-            last: Departure::Closed,
             buffer: vec![0; shape.max()].into_boxed_slice(),
             segment,
         })
@@ -315,7 +273,7 @@ impl Receiver {
     /// As [`recv`](Receiver::recv).
     #[inline]
     pub fn recv_in_place(&mut self) -> std::result::Result<InPlace<'_, Receiver>, RecvError> {
-        let len = match self.find_quickly() {
+        let len = match self.intake.find_quickly() {
             Some(len) => len,
             None => wait::receive(&mut Finder(self), None)?,
         };
@@ -353,158 +311,20 @@ impl Receiver {
             count += 1;
         }
     }
-
-    /// The next message, of any length, where it is as most are: behind the last one. It stays
-    /// there.
-    #[inline]
-    fn find_quickly(&mut self) -> Option<usize> {
-        if self.segment.roster().members() != self.members {
-            return None;
-        }
-        self.lanes[self.turn].reader.find_quickly()
-    }
-
-    /// Looks at a lane for a message, which stays where it is.
-    fn look_at(&mut self, lane: usize) -> Step {
-        let end = &mut self.lanes[lane];
-        let step = end.reader.find();
-        if end.reader.has_freed() {
-            self.segment.seat.wake(1 << lane);
-        }
-        match step {
-            Step::Message(_) => end.reader.begin_turn(match self.active.is_power_of_two() {
-                true => ALONE,
-                false => TURN,
-            }),
-            Step::Nothing => {
-                if end.tenant == 0 {
-                    // Everything that was ever sent here was received.
-                    self.active &= !(1 << lane);
-                }
-            }
-            Step::Corrupt | Step::Lagged(_) | Step::Overtaken => {
-                self.active &= !(1 << lane);
-                return Step::Corrupt;
-            }
-        }
-        step
-    }
-
-    /// Finds the next message, which stays where it is: looks at each lane once, beginning
-    /// behind the one whose turn it was.
-    fn find(&mut self) -> Step {
-        if self.segment.roster().members() != self.members {
-            self.look_who_is_there();
-        }
-        let mut left = self.active;
-        let mut lane = self.turn;
-        while left != 0 {
-            let ahead = left & u64::MAX << lane << 1;
-            lane = if ahead == 0 { left } else { ahead }.trailing_zeros() as usize;
-            left &= !(1 << lane);
-            match self.look_at(lane) {
-                Step::Nothing => {}
-                Step::Message(len) => {
-                    self.turn = lane;
-                    return Step::Message(len);
-                }
-                step => return step,
-            }
-        }
-        self.idle = self.idle.wrapping_add(1);
-        if self.idle.is_multiple_of(LOOKS) {
-            self.look_who_is_alive();
-        }
-        Step::Nothing
-    }
-
-    /// After somebody joined or left.
-    #[cold]
-    fn look_who_is_there(&mut self) {
-        let members = self.segment.roster().members();
-        // Somebody may have come, sent and gone since the last look. That one has gone is no
-        // sign of it: who was seen to leave before it was counted was told of already.
-        self.had_senders |= has_joined(self.members, members);
-        self.members = members;
-        // The deaths before it, which are told by nobody.
-        self.look_who_is_alive();
-        self.last = Departure::Closed;
-        for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            let who = match self.segment.roster().state(slot) {
-                roster::state::ACTIVE => self.segment.roster().who(slot),
-                _ => 0,
-            };
-            if who == lane.tenant {
-                continue;
-            }
-            lane.tenant = who;
-            lane.process = None;
-            self.had_senders |= who != 0;
-        }
-        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len());
-    }
-
-    /// Frees the slots of the dead. What they sent stays to be received.
-    #[cold]
-    fn look_who_is_alive(&mut self) {
-        for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.tenant == 0 {
-                continue;
-            }
-            if lane.process.is_none() {
-                match watch(lane.tenant) {
-                    Ok(Some(process)) => lane.process = Some(process),
-                    Ok(None) => {}
-                    // It cannot be told, and so is taken for alive.
-                    Err(_) => continue,
-                }
-            }
-            let alive = lane
-                .process
-                .as_ref()
-                .is_some_and(|p| !matches!(p.has_ended(), Ok(true)));
-            if !alive {
-                if self.segment.roster().evict(slot, lane.tenant) {
-                    self.last = Departure::Died;
-                    self.members = self.members.wrapping_add(LEFT);
-                } else {
-                    // It had left in good order, and ended right after.
-                    self.last = Departure::Closed;
-                }
-                lane.tenant = 0;
-                lane.process = None;
-            }
-        }
-    }
-
-    /// Whether all have gone and nothing is left of them; told once.
-    #[inline]
-    fn deserted(&mut self) -> Option<Departure> {
-        if self.active != 0 || !self.had_senders {
-            return None;
-        }
-        self.had_senders = false;
-        Some(self.last)
-    }
 }
 
 impl Inbox for Receiver {
     /// A short one, behind the last one.
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
-        if self.segment.roster().members() != self.members {
-            return None;
-        }
-        let lane = &mut self.lanes[self.turn];
-        lane.reader.receive_quickly(&mut self.buffer)
+        self.intake.receive_quickly(&mut self.buffer)
     }
 
     fn poll(&mut self) -> Step {
-        let step = self.find();
+        let step = self.intake.find();
         if let Step::Message(len) = step {
-            let reader = &self.lanes[self.turn].reader;
-            reader.copy(0, &mut self.buffer[..len]);
-            self.pass();
+            self.intake.copy(0, &mut self.buffer[..len]);
+            self.intake.pass();
         }
         step
     }
@@ -518,53 +338,28 @@ impl Inbox for Receiver {
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),
-            _ => self.deserted().map(RecvError::Disconnected),
+            _ => self.intake.deserted().map(RecvError::Disconnected),
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.look_who_is_alive();
-        let Receiver {
-            lanes,
-            active,
-            members,
-            segment,
-            ..
-        } = self;
-        let peers: Vec<&Process> = lanes.iter().filter_map(|l| l.process.as_ref()).collect();
-        let roster = segment.roster().clone();
-        let ready = || {
-            let active = |lane: &usize| *active & 1 << lane != 0;
-            roster.members() != *members
-                || (0..lanes.len())
-                    .filter(active)
-                    .any(|lane| lanes[lane].tenant == 0 || !lanes[lane].reader.is_empty())
-        };
-        if segment.seat.park(ready, &peers, until)? {
-            self.look_who_is_alive();
-        }
-        Ok(())
+        self.intake.sleep(until)
     }
 }
 
-/// The message that was found last is in the lane whose turn it is.
 impl Holds for Receiver {
     fn copy(&self, at: usize, to: &mut [u8]) {
-        self.lanes[self.turn].reader.copy(at, to);
+        self.intake.copy(at, to);
     }
 
     fn bytes(&self) -> *const u8 {
-        self.lanes[self.turn].reader.bytes()
+        self.intake.bytes()
     }
 
     #[inline]
     fn pass(&mut self) {
-        let reader = &mut self.lanes[self.turn].reader;
-        reader.pass();
-        if reader.has_freed() {
-            self.segment.seat.wake(1 << self.turn);
-        }
+        self.intake.pass();
     }
 }
 
@@ -574,11 +369,11 @@ struct Finder<'a>(&'a mut Receiver);
 impl Inbox for Finder<'_> {
     #[inline]
     fn glance(&mut self) -> Option<usize> {
-        self.0.find_quickly()
+        self.0.intake.find_quickly()
     }
 
     fn poll(&mut self) -> Step {
-        self.0.find()
+        self.0.intake.find()
     }
 
     fn pace(&mut self) -> &mut Pace {

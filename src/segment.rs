@@ -19,9 +19,10 @@ use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::process::{Liveness, Process};
 use crate::roster::Roster;
+use crate::seat::{Bells, EVERYBODY, Seat, event_name};
 use crate::section::{Section, SectionOptions};
 use crate::sync::{Fixed, Round, Window, WindowMut, Words, WordsMut};
-use crate::wait::{EVERYBODY, Seat, event_name};
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -165,7 +166,7 @@ impl Companions {
 #[derive(Debug)]
 pub(crate) struct Owned {
     pub measures: Measures,
-    pub seat: Seat,
+    bells: Bells,
     lanes: Section,
     control: WindowMut<Control>,
     name: Name,
@@ -174,8 +175,9 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Makes the three sections. Nobody can use them before [`publish`](Owned::publish).
-    pub fn create(name: &Name, measures: Measures, access: &Access) -> Result<Owned> {
+    /// Makes the three sections, and the owner's seat in them. Nobody can use them before
+    /// [`publish`](Owned::publish).
+    pub fn create(name: &Name, measures: Measures, access: &Access) -> Result<(Owned, Seat)> {
         let companions = Companions::of(name, 1)?;
         let me = ProcessIdentity::current()?;
         let (inner, lanes_access) = match (access, measures.kind) {
@@ -201,14 +203,16 @@ impl Owned {
             _ => Some(Liveness::announce(companions.alive, access.clone())?),
         };
         format(&control, &measures, &me);
-        Ok(Owned {
-            seat: Seat::of_owner(roster, name, inner, &me),
+        let seat = Seat::of_owner(roster.clone(), name, inner, &me);
+        let segment = Owned {
             measures,
+            bells: Bells::new(roster, name, &me),
             lanes,
             control,
             name: name.clone(),
             _alive: alive,
-        })
+        };
+        Ok((segment, seat))
     }
 
     fn describe(&self, layout: &Layout) -> Result<()> {
@@ -241,7 +245,7 @@ impl Owned {
     }
 
     pub fn roster(&self) -> &Roster {
-        self.seat.roster()
+        self.bells.roster()
     }
 
     /// A lane that others write.
@@ -278,7 +282,7 @@ impl Drop for Owned {
         // Pairs with the load of whoever waits for messages or room, who sees what was
         // sent before.
         self.control.publish32(control::CLOSED, 1);
-        self.seat.wake(EVERYBODY);
+        self.bells.wake(EVERYBODY);
     }
 }
 

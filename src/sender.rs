@@ -12,9 +12,10 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::JOINED;
+use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut};
-use crate::wait::{Seat, Spin};
+use crate::wait::Spin;
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -4,8 +4,9 @@
 use crate::error::Result;
 use crate::exchange::Departure;
 use crate::process::Process;
+use crate::seat::Seat;
 use crate::segment::Found;
-use crate::wait::{Seat, look_later};
+use crate::wait::look_later;
 use std::time::Instant;
 
 /// How many looks in vain go between two questions whether the owner is alive, for those who

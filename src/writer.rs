@@ -7,9 +7,9 @@ use crate::exchange::SendError;
 use crate::latest::{Grid, Hold, ValueWriter};
 use crate::layout::{SLOTS, values};
 use crate::name::Name;
+use crate::seat::{EVERYBODY, Seat};
 use crate::segment::{Measures, Owned};
 use crate::sync::WindowMut;
-use crate::wait::EVERYBODY;
 use std::collections::HashSet;
 
 /// How to create latest values; see [`Writer::options`].
@@ -123,6 +123,7 @@ pub struct Writer {
     // Declared before the segment, and so dropped before it is closed.
     values: ValueWriter<WindowMut>,
     names: Vec<String>,
+    seat: Seat,
     segment: Owned,
 }
 
@@ -165,7 +166,7 @@ impl Writer {
             let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
             return Err(error.with_advice(advice));
         };
-        let segment = Owned::create(name, Measures::of_values(grid), &options.access)?;
+        let (segment, seat) = Owned::create(name, Measures::of_values(grid), &options.access)?;
         let values = ValueWriter::new(segment.values_mut(options.prefault)?, grid);
         for (index, name) in names.iter().enumerate() {
             values.name(index, name);
@@ -174,6 +175,7 @@ impl Writer {
         Ok(Writer {
             values,
             names,
+            seat,
             segment,
         })
     }
@@ -225,7 +227,7 @@ impl Writer {
             0 => self.values.store(index, value, std::iter::empty()),
             holding => self.store_beside(index, value, holding),
         }
-        self.segment.seat.wake(EVERYBODY);
+        self.seat.wake(EVERYBODY);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 30] = [
+const RANKS: [(&str, u32); 32] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -25,8 +25,10 @@ const RANKS: [(&str, u32); 30] = [
     ("roster", 4),
     ("section", 4),
     ("doctor", 5),
+    ("seat", 5),
     ("wait", 5),
     ("segment", 6),
+    ("intake", 7),
     ("watch", 7),
     ("publisher", 8),
     ("reader", 8),
