@@ -65,6 +65,59 @@ impl From<Error> for SendError {
     }
 }
 
+/// Why a call has no response.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum CallError {
+    /// It is not there now.
+    Empty,
+    /// It did not come in all the time. The server may answer yet; that is not told.
+    Timeout,
+    /// As many calls are open as can be, and each is still held.
+    Full,
+    /// The server has gone before it answered. Whether it did what was asked is not known.
+    Disconnected(Departure),
+    /// The server dropped the request without an answer.
+    Unanswered,
+    /// The request is longer than the server lets messages be.
+    TooLong {
+        /// Its bytes.
+        len: usize,
+        /// Those of the longest message.
+        max: usize,
+    },
+    /// What stands there was written by no server of this crate, or is no value of the type.
+    Corrupt,
+    /// The system refused something.
+    System(Error),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Empty => f.write_str("there is no response now"),
+            CallError::Timeout => f.write_str("there was no response in time"),
+            CallError::Full => f.write_str("as many calls are open as there can be"),
+            CallError::Disconnected(how) => write!(f, "the server has {how} and did not answer"),
+            CallError::Unanswered => f.write_str("the server dropped the request"),
+            CallError::TooLong { len, max } => write!(
+                f,
+                "a request of {len} bytes is longer than the {max} bytes that the server allows"
+            ),
+            CallError::Corrupt => f.write_str("the response is none"),
+            CallError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> CallError {
+        CallError::System(error)
+    }
+}
+
 /// Why there is no message.
 #[non_exhaustive]
 #[derive(Debug)]

@@ -223,6 +223,26 @@ impl Intake {
         self.lanes[self.turn].reader.bytes()
     }
 
+    /// The lane that it came by, which has the number of its sender's slot.
+    pub fn turn(&self) -> usize {
+        self.turn
+    }
+
+    /// Its tag.
+    pub fn tag(&self) -> u32 {
+        self.lanes[self.turn].reader.tag()
+    }
+
+    /// Which tenant of the slot is there.
+    pub fn tenancy(&self) -> u32 {
+        self.seat.roster().tenancy(self.turn)
+    }
+
+    /// Whether whoever sends by its lane has not gone.
+    pub fn is_attended(&self) -> bool {
+        self.lanes[self.turn].tenant != 0
+    }
+
     /// Goes on behind it.
     #[inline]
     pub fn pass(&mut self) {

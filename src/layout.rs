@@ -60,6 +60,8 @@ pub(crate) mod control {
     pub(crate) const VALUES: usize = 48;
     /// `u32`: the slots of each.
     pub(crate) const VALUE_SLOTS: usize = 52;
+    /// `u32`: how many calls of a client can be open at a time, a power of two.
+    pub(crate) const IN_FLIGHT: usize = 56;
     /// `u32`: 1 once the owner has closed in good order.
     pub(crate) const CLOSED: usize = 128;
     /// `u64`: of [`TYPE`](self::TYPE); what a message is made of. Both it and its length
@@ -81,6 +83,7 @@ pub(crate) mod control {
         pub(crate) const QUEUE: u32 = 1;
         pub(crate) const TOPIC: u32 = 2;
         pub(crate) const LATEST: u32 = 3;
+        pub(crate) const RPC: u32 = 4;
     }
 }
 
@@ -199,7 +202,7 @@ pub(crate) mod values {
     pub(crate) const MAX_TABLE: u64 = 1 << 30;
 }
 
-/// A record: a word that says what it is, four bytes that are reserved, and the payload.
+/// A record: a word that says what it is, a tag where it is part of a call, and the payload.
 pub(crate) mod record {
     /// The bits of the first word that tell the kind; above them stands the length.
     pub(crate) const KIND_BITS: u32 = 2;
@@ -207,19 +210,23 @@ pub(crate) mod record {
     pub(crate) const MESSAGE: u32 = 1;
     /// Nothing up to the end of the ring.
     pub(crate) const PAD: u32 = 2;
+    /// In the tag of a response, the `u32` behind the first word: there is none.
+    pub(crate) const UNANSWERED: u32 = 1 << 31;
     /// Where the payload begins.
     pub(crate) const PAYLOAD: usize = 8;
     /// Every record begins at a multiple of this.
     pub(crate) const ALIGN: usize = 8;
 }
 
+/// The most calls of a client that can be open at a time.
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 /// The smallest ring.
 pub(crate) const MIN_RING: u64 = 4096;
 /// The largest ring: 1 GiB.
 pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
-    assert!(control::CLOSED >= control::DELIVERY + 4);
+    assert!(control::CLOSED >= control::IN_FLIGHT + 4);
     assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
@@ -293,6 +300,7 @@ mod tests {
             ("DELIVERY", control::DELIVERY, 4),
             ("VALUES", control::VALUES, 4),
             ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
+            ("IN_FLIGHT", control::IN_FLIGHT, 4),
             ("CLOSED", control::CLOSED, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
             ("TYPE_LEN", control::TYPE_LEN, 4),
@@ -337,6 +345,8 @@ mod tests {
         assert_eq!(tables["Lanes"], table(&lanes));
         assert_eq!(tables["Values"], value_rows());
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
+        let says = format!("power of two up to {MAX_IN_FLIGHT};");
+        assert!(page.contains(&says), "{says}");
         for len in [control::LEN, roster::LEN] {
             let says = format!("The section has {len} bytes.");
             assert!(page.contains(&says), "{says}");

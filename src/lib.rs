@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
 //! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
+//! | [`Server`], [`Client`] | calls: a request, and its response or at once the news that the server has gone |
 //! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
 //! | [`typed`] | queues, topics and latest values of one type, which is compared when they are opened |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
@@ -55,6 +56,7 @@
 #![warn(clippy::cast_lossless)]
 
 mod access;
+mod client;
 mod describe;
 mod doctor;
 mod error;
@@ -79,6 +81,7 @@ mod seat;
 mod section;
 mod segment;
 mod sender;
+mod server;
 mod stat;
 mod subscriber;
 mod sync;
@@ -88,11 +91,12 @@ mod watch;
 mod writer;
 
 pub use access::{Access, Owner};
+pub use client::{Call, Client, ClientOptions};
 pub use describe::{Described, Field, FieldKind, Layout};
 pub use doctor::doctor;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use event::{Event, EventOptions};
-pub use exchange::{Departure, RecvError, SendError};
+pub use exchange::{CallError, Departure, RecvError, SendError};
 pub use in_place::{Claim, InPlace};
 pub use mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
 pub use mutex::{Locked, Mutex, MutexGuard, MutexOptions};
@@ -108,6 +112,7 @@ pub use reader::{Reader, ReaderOptions};
 pub use receiver::{QueueOptions, Receiver};
 pub use section::{Section, SectionInfo, SectionOptions};
 pub use sender::{Batch, Sender, SenderOptions};
+pub use server::{Request, Responder, Server, ServerOptions};
 pub use stat::{Participant, Pattern, SegmentInfo, clean, holders, list, segment_info};
 pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;

@@ -10,13 +10,12 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
 use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
-use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
 use crate::seat::{EVERYBODY, Seat};
 use crate::segment::{Head, Measures, Owned};
 use crate::sync::{Round, WindowMut, Words};
-use crate::wait::Spin;
+use crate::wait::{Patience, Spin};
 use std::time::{Duration, Instant};
 
 /// What a publisher does about subscribers that are slower than it.
@@ -172,11 +171,12 @@ impl Publisher {
                 Delivery::Lossy => delivery::LOSSY,
                 Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
             },
+            in_flight: 0,
             grid: None,
         };
         let (segment, seat) = Owned::create(name, measures, &options.access)?;
         let lane = segment.lane_mut(0, options.prefault)?;
-        segment.publish(options.layout.as_ref())?;
+        segment.publish(options.layout.as_slice())?;
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, shape),
             delivery: options.delivery,
@@ -236,8 +236,7 @@ impl Publisher {
         message: &[u8],
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        let patience = deadline(Some(timeout)).map_or(Patience::Forever, Patience::Until);
-        self.write(message, patience)
+        self.write(message, Patience::within(timeout))
     }
 
     /// Room for a message of this length, to be written where it will be read. Where delivery
@@ -453,14 +452,6 @@ impl Drop for Flushed<'_> {
     fn drop(&mut self) {
         self.0.flush();
     }
-}
-
-/// How long a publisher waits.
-#[derive(Clone, Copy, Debug)]
-enum Patience {
-    None,
-    Until(Instant),
-    Forever,
 }
 
 /// After so many messages a batch is sent.

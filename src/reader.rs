@@ -45,7 +45,7 @@ impl ReaderOptions {
     {
         let name = name.try_into()?;
         let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::LATEST, owner, self.layout.as_ref())?;
+        let found = Found::open_as(&name, control::kind::LATEST, owner, self.layout.as_slice())?;
         Reader::join(found)
     }
 

@@ -172,11 +172,12 @@ impl Receiver {
             lanes: senders,
             shape,
             delivery: delivery::LOSSLESS,
+            in_flight: 0,
             grid: None,
         };
         let (segment, seat) = Owned::create(name, measures, &options.access)?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
-        segment.publish(options.layout.as_ref())?;
+        segment.publish(options.layout.as_slice())?;
         Ok(Receiver {
             intake,
             pace: Pace::default(),

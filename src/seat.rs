@@ -61,6 +61,16 @@ impl Bells {
         }
     }
 
+    /// The same for another thread.
+    pub fn afresh(&self) -> Bells {
+        Bells {
+            roster: self.roster.clone(),
+            name: self.name.clone(),
+            owner: self.owner,
+            others: Vec::new(),
+        }
+    }
+
     pub fn roster(&self) -> &Roster {
         &self.roster
     }

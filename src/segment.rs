@@ -7,13 +7,13 @@
 //! and kept.
 
 use crate::access::{Access, Owner};
-use crate::describe::{Layout, MAX_TEXT};
+use crate::describe::{Layout, MAX_TEXT, fingerprint};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::lane::ring::Shape;
 use crate::latest::Grid;
 use crate::layout::{
-    ALIVE_SUFFIX, LANES_SUFFIX, MAGIC, MAJOR, MAX_RING, MIN_RING, MINOR, OWNER, ROSTER_SUFFIX,
-    SLOTS, control, cursor, delivery, lane, record, roster, values,
+    ALIVE_SUFFIX, LANES_SUFFIX, LINE, MAGIC, MAJOR, MAX_IN_FLIGHT, MAX_RING, MIN_RING, MINOR,
+    OWNER, ROSTER_SUFFIX, SLOTS, control, cursor, delivery, lane, record, roster, values,
 };
 use crate::name::Name;
 use crate::os::ProcessIdentity;
@@ -39,6 +39,8 @@ pub(crate) struct Measures {
     pub lanes: usize,
     pub shape: Shape,
     pub delivery: u32,
+    /// How many calls of a client can be open at a time, where there are calls.
+    pub in_flight: usize,
     /// Of latest values, which have no lanes.
     pub grid: Option<Grid>,
 }
@@ -55,6 +57,7 @@ impl Measures {
             lanes: 0,
             shape: Shape::NONE,
             delivery: delivery::LOSSY,
+            in_flight: 0,
             grid: Some(grid),
         }
     }
@@ -63,8 +66,21 @@ impl Measures {
     fn len(&self) -> u64 {
         match self.grid {
             Some(grid) => grid.len(),
-            None => self.stride() * self.lanes as u64,
+            None => self.stride() * self.rings() as u64,
         }
+    }
+
+    /// How many rings there are: where there are calls, one for the responses to each lane too.
+    pub fn rings(&self) -> usize {
+        match self.kind {
+            control::kind::RPC => 2 * self.lanes,
+            _ => self.lanes,
+        }
+    }
+
+    /// Which ring has the responses to a lane.
+    fn responses(&self, lane: usize) -> usize {
+        self.lanes + lane
     }
 
     fn place(&self, lane: usize) -> Range<u64> {
@@ -104,6 +120,30 @@ impl Measures {
                 .window_mut(lane::HEAD, view.len() - lane::HEAD)?
                 .round(),
         })
+    }
+
+    /// Those of calls, with requests and responses of up to `max` bytes. Both rings of a client
+    /// take all its open calls, so that nobody ever waits for room.
+    pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Measures> {
+        let needed = Measures::needed(max, in_flight as u64);
+        Ok(Measures {
+            kind: control::kind::RPC,
+            lanes: clients,
+            shape: Measures::shape_for(needed, Some(max), subject)?,
+            delivery: delivery::LOSSLESS,
+            in_flight,
+            grid: None,
+        })
+    }
+
+    /// The bytes of a ring that always has room for one more of so many messages: with the
+    /// pad in front of the ring's end, and an eighth that the reader gives back late.
+    fn needed(max: u64, messages: u64) -> u64 {
+        let need = max
+            .saturating_add(2 * record::PAYLOAD as u64)
+            .max(LINE as u64);
+        let records = need.saturating_mul(messages + 2);
+        records.saturating_add(records / 7 + 1)
     }
 
     /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
@@ -215,9 +255,9 @@ impl Owned {
         Ok((segment, seat))
     }
 
-    fn describe(&self, layout: &Layout) -> Result<()> {
-        let text = layout.to_string();
-        if Layout::parse(&text).as_ref() != Some(layout) {
+    fn describe(&self, layouts: &[Layout]) -> Result<()> {
+        let text = text_of(layouts);
+        if layouts_in(&text).as_deref() != Some(layouts) {
             let kind = ErrorKind::InvalidArgument;
             let meaning = "the layout of its messages cannot be";
             let error = Error::new(kind, Operation::Create, &self.name, meaning);
@@ -225,15 +265,16 @@ impl Owned {
         }
         self.control.copy_in(control::TYPE, text.as_bytes());
         self.control.store32(control::TYPE_LEN, text.len() as u32);
-        let fingerprint = layout.fingerprint();
+        let fingerprint = fingerprint(&text);
         self.control.store64(control::TYPE_FINGERPRINT, fingerprint);
         Ok(())
     }
 
-    /// Lets others in, and tells them what a message is made of.
-    pub fn publish(&self, layout: Option<&Layout>) -> Result<()> {
-        if let Some(layout) = layout {
-            self.describe(layout)?;
+    /// Lets others in, and tells them what a message is made of: one type, or that of requests
+    /// and that of responses, or none.
+    pub fn publish(&self, layouts: &[Layout]) -> Result<()> {
+        if !layouts.is_empty() {
+            self.describe(layouts)?;
         }
         // Last, so that whoever reads it sees the rest: pairs with the opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
@@ -248,6 +289,10 @@ impl Owned {
         self.bells.roster()
     }
 
+    pub fn bells(&self) -> &Bells {
+        &self.bells
+    }
+
     /// A lane that others write.
     pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window<Head>, Window<Round>>> {
         self.measures.map(&self.lanes, lane, prefault)
@@ -260,6 +305,15 @@ impl Owned {
         prefault: bool,
     ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
         self.measures.map_mut(&self.lanes, lane, prefault)
+    }
+
+    /// The lane of the responses to another.
+    pub fn responses_mut(
+        &self,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        self.lane_mut(self.measures.responses(lane), prefault)
     }
 
     /// The values, which the owner writes.
@@ -301,6 +355,7 @@ fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity)
     words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
     words.store32(control::GENERATION, 1);
     words.store32(control::DELIVERY, measures.delivery);
+    words.store32(control::IN_FLIGHT, measures.in_flight as u32);
     if let Some(grid) = measures.grid {
         words.store32(control::VALUES, grid.count() as u32);
         words.store32(control::VALUE_SLOTS, grid.slots() as u32);
@@ -390,7 +445,7 @@ impl Found {
         };
         let raw = "it is bare memory: read it by Section::open, or shmkit consume";
         if section.len()? < control::LEN as u64 {
-            let meaning = "it is too small to be a queue, a topic or latest values".to_string();
+            let meaning = "it is too small to be of this crate's patterns".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
         let view = Arc::new(section.map(..control::LEN as u64)?);
@@ -406,7 +461,7 @@ impl Found {
                 );
             }
             _ => {
-                let meaning = "it is no queue, no topic and no latest value".to_string();
+                let meaning = "it is none of this crate's patterns".to_string();
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }
@@ -439,28 +494,30 @@ impl Found {
         })
     }
 
-    /// As `open`, of this kind, and of messages of this type.
+    /// As `open`, of this kind, and of messages of these types.
     pub fn open_as(
         name: &Name,
         kind: u32,
         expect: Option<Owner>,
-        layout: Option<&Layout>,
+        layouts: &[Layout],
     ) -> Result<Found> {
         let found = Found::open(name, expect)?;
         if found.measures.kind == kind {
-            if let Some(layout) = layout {
-                found.expect_layout(layout)?;
+            if !layouts.is_empty() {
+                found.expect_layouts(layouts)?;
             }
             return Ok(found);
         }
         let (is, advice) = match found.measures.kind {
             control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
             control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
+            control::kind::RPC => ("a server of calls", "call it: Client::open"),
             _ => ("latest values", "read them: Reader::open"),
         };
         let wanted = match kind {
             control::kind::QUEUE => "queue",
             control::kind::TOPIC => "topic",
+            control::kind::RPC => "server of calls",
             _ => "latest value",
         };
         let meaning = format!("it is {is}, and no {wanted}");
@@ -468,21 +525,27 @@ impl Found {
         Err(error.with_advice(advice))
     }
 
-    /// What a message is made of, as the owner tells; `None` where it is bare bytes.
-    pub fn layout(&self) -> Result<Option<Layout>> {
+    /// What a message is made of, as the owner tells, or requests and responses are; nothing
+    /// where they are bare bytes.
+    pub fn layouts(&self) -> Result<Vec<Layout>> {
         let len = self.control.load32(control::TYPE_LEN) as usize;
         let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
         if (len, fingerprint) == (0, 0) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let mut bytes = [0; MAX_TEXT];
         let text = bytes.get_mut(..len).and_then(|bytes| {
             self.control.copy_out(control::TYPE, bytes);
             str::from_utf8(bytes).ok()
         });
-        let layout = text.and_then(Layout::parse);
-        match layout.filter(|layout| layout.fingerprint() == fingerprint) {
-            Some(layout) => Ok(Some(layout)),
+        let text = text.filter(|text| self::fingerprint(text) == fingerprint);
+        let count = match self.measures.kind {
+            control::kind::RPC => 2,
+            _ => 1,
+        };
+        let layouts = text.and_then(layouts_in);
+        match layouts.filter(|layouts| layouts.len() == count) {
+            Some(layouts) => Ok(layouts),
             None => {
                 let meaning = "what it says of the type of its messages makes no sense";
                 let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
@@ -491,18 +554,25 @@ impl Found {
         }
     }
 
-    /// Refuses what has messages of another type than this one.
-    fn expect_layout(&self, layout: &Layout) -> Result<()> {
-        let (meaning, advice) = match self.layout()? {
-            Some(there) => match layout.difference(&there) {
-                None => return Ok(()),
-                Some(difference) => (
-                    format!("its messages are of another type: {difference}"),
-                    "use one struct on both sides, or open it without a type",
-                ),
-            },
+    /// Refuses what has messages of other types than these.
+    fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
+        let there = self.layouts()?;
+        let what: &[&str] = match layouts {
+            [_] => &["messages"],
+            _ => &["requests", "responses"],
+        };
+        let differ = |((here, there), what): ((&Layout, &Layout), &&str)| {
+            let difference = here.difference(there)?;
+            Some(format!("its {what} are of another type: {difference}"))
+        };
+        let (meaning, advice) = match layouts.iter().zip(&there).zip(what).find_map(differ) {
+            Some(meaning) => (
+                meaning,
+                "use one struct on both sides, or open it without a type",
+            ),
+            None if !there.is_empty() => return Ok(()),
             None => (
-                "its messages are bare bytes, of no type that it tells".to_string(),
+                format!("its {} are bare bytes, of no type that it tells", what[0]),
                 "let its creator say the type, or open it without one",
             ),
         };
@@ -545,6 +615,11 @@ impl Found {
         self.measures.map_mut(&self.lanes(true)?, lane, false)
     }
 
+    /// The lane of the responses to another, to be read.
+    pub fn responses(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.lane(self.measures.responses(lane))
+    }
+
     /// The values, to be read.
     pub fn values(&self) -> Result<Window> {
         let view = Arc::new(self.lanes(false)?.map(..self.measures.len())?);
@@ -566,7 +641,7 @@ impl Found {
         };
         match self.measures.grid {
             Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
-            None => (0..self.measures.lanes)
+            None => (0..self.measures.rings())
                 .map(|lane| read(self.measures.place(lane).start + lane::SENT as u64))
                 .collect(),
         }
@@ -617,12 +692,24 @@ fn looking(expect: Option<Owner>) -> SectionOptions {
     }
 }
 
+/// The types of messages as they stand in control: texts with `>` between them.
+fn text_of(layouts: &[Layout]) -> String {
+    let texts: Vec<String> = layouts.iter().map(Layout::to_string).collect();
+    texts.join(">")
+}
+
+fn layouts_in(text: &str) -> Option<Vec<Layout>> {
+    let inside = text.len() <= MAX_TEXT;
+    inside.then(|| text.split('>').map(Layout::parse).collect())?
+}
+
 /// The measures in a header, if they can be.
 fn measures(words: &Window<Control>) -> Option<Measures> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;
     let bytes = u64::from(words.load32(control::RING_BYTES));
     let max = words.load32(control::MAX_MESSAGE) as usize;
+    let in_flight = words.load32(control::IN_FLIGHT) as usize;
     if kind == control::kind::LATEST {
         let [count, slots] = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
         let grid = Grid::new(count as usize, max, u64::from(slots))?;
@@ -631,6 +718,11 @@ fn measures(words: &Window<Control>) -> Option<Measures> {
     let known = match kind {
         control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
         control::kind::TOPIC => lanes == 1,
+        control::kind::RPC => {
+            let needed = Measures::needed(max as u64, in_flight as u64);
+            let counts = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
+            counts && (1..=SLOTS).contains(&lanes) && needed <= bytes
+        }
         _ => false,
     };
     let sound = known && (MIN_RING..=MAX_RING).contains(&bytes);
@@ -640,6 +732,7 @@ fn measures(words: &Window<Control>) -> Option<Measures> {
         lanes,
         shape,
         delivery: words.load32(control::DELIVERY),
+        in_flight,
         grid: None,
     })
 }

@@ -56,7 +56,7 @@ impl SenderOptions {
     {
         let name = name.try_into()?;
         let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::QUEUE, owner, self.layout.as_ref())?;
+        let found = Found::open_as(&name, control::kind::QUEUE, owner, self.layout.as_slice())?;
         Sender::join(found)
     }
 }

@@ -60,6 +60,8 @@ pub enum Pattern {
     Topic,
     /// A [`Writer`](crate::Writer) of latest values, and its [`Reader`](crate::Reader)s.
     Latest,
+    /// A [`Server`](crate::Server) and its [`Client`](crate::Client)s.
+    Rpc,
 }
 
 /// Somebody who sends or receives.
@@ -72,20 +74,20 @@ pub struct Participant {
     pub alive: Option<bool>,
     /// Whether it is waiting, or about to.
     pub asleep: bool,
-    /// How many messages it has sent. That of a sender counts its lane, which it may have
-    /// from another one.
+    /// How many messages it has sent. That of a sender or client counts its lane, which it may
+    /// have from another one.
     pub sent: u64,
-    /// How many messages it has received, or how many of a sender's were received.
+    /// How many messages it has received, or how many of a sender's or client's were received.
     pub received: u64,
     /// How many messages it has missed.
     pub missed: u64,
     /// How many messages a subscriber has still to receive, or are to be received of a
-    /// sender.
+    /// sender or client.
     pub behind: u64,
 }
 
-/// What is known about a queue, a topic or latest values. The numbers are looked at one after the other,
-/// while they change.
+/// What is known about a queue, a topic, latest values or a server of calls. The numbers are
+/// looked at one after the other, while they change.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct SegmentInfo {
@@ -97,18 +99,23 @@ pub struct SegmentInfo {
     pub max_message: usize,
     /// The bytes of each lane, or of all values.
     pub capacity: u64,
-    /// How many senders there can be (queue).
+    /// How many senders (queue) or clients (calls) there can be.
     pub lanes: usize,
+    /// How many calls of a client can be open at a time.
+    pub in_flight: usize,
     /// How many latest values there are.
     pub values: usize,
     /// Whether the publisher waits for slow subscribers; always so in a queue.
     pub lossless: bool,
-    /// What a message is made of, where it has a type; see [`typed`](crate::typed). `None`
-    /// too where what stands there makes no sense.
+    /// What a message or a request is made of, where it has a type; see
+    /// [`typed`](crate::typed). `None` too where what stands there makes no sense.
     pub layout: Option<Layout>,
+    /// What a response is made of.
+    pub response_layout: Option<Layout>,
     /// Whether its owner has closed it in good order.
     pub closed: bool,
-    /// Who made it: the receiver of a queue, the publisher of a topic, the writer of values.
+    /// Who made it: the receiver of a queue, the publisher of a topic, the writer of values, the
+    /// server of calls.
     pub owner: Participant,
     /// Who made it, for good.
     pub owner_identity: ProcessIdentity,
@@ -118,7 +125,8 @@ pub struct SegmentInfo {
 
 type Roster = Window<Fixed<{ roster::LEN }>>;
 
-/// What is known about a queue, a topic or latest values, without taking part in it.
+/// What is known about a queue, a topic, latest values or a server of calls, without taking
+/// part in it.
 ///
 /// # Errors
 ///
@@ -133,13 +141,14 @@ where
     let pattern = match found.measures.kind {
         control::kind::QUEUE => Pattern::Queue,
         control::kind::TOPIC => Pattern::Topic,
+        control::kind::RPC => Pattern::Rpc,
         _ => Pattern::Latest,
     };
     let grid = found.measures.grid;
     let roster = found.roster_words();
     let sent = found
         .sent()
-        .unwrap_or_else(|_| vec![0; found.measures.lanes.max(1)]);
+        .unwrap_or_else(|_| vec![0; found.measures.rings().max(1)]);
     let others = roster.as_ref().ok().map(|words| {
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
         slots
@@ -155,9 +164,13 @@ where
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Latest => sent[0],
+            Pattern::Rpc => sent[found.measures.lanes..]
+                .iter()
+                .copied()
+                .fold(0, u64::wrapping_add),
         },
         received: match pattern {
-            Pattern::Queue => (0..found.measures.lanes)
+            Pattern::Queue | Pattern::Rpc => (0..found.measures.lanes)
                 .map(received)
                 .fold(0, u64::wrapping_add),
             Pattern::Topic | Pattern::Latest => 0,
@@ -165,6 +178,7 @@ where
         missed: 0,
         behind: 0,
     };
+    let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
         pattern,
         version: (MAJOR, found.minor),
@@ -172,8 +186,10 @@ where
         capacity: grid.map_or(found.measures.shape.bytes(), |grid| grid.len()),
         lanes: found.measures.lanes,
         values: grid.map_or(0, |grid| grid.count()),
+        in_flight: found.measures.in_flight,
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
-        layout: found.layout().ok().flatten(),
+        layout: layouts.next(),
+        response_layout: layouts.next(),
         closed: found.is_closed(),
         owner,
         owner_identity: found.owner,
@@ -194,7 +210,7 @@ fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Part
         behind: 0,
     };
     match found.measures.kind {
-        control::kind::QUEUE if slot < found.measures.lanes => {
+        control::kind::QUEUE | control::kind::RPC if slot < found.measures.lanes => {
             seen.sent = sent[slot];
             seen.received = found.cursor(slot).load64(cursor::RECEIVED);
             seen.behind = seen.sent.saturating_sub(seen.received);

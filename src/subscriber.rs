@@ -72,7 +72,7 @@ impl SubscriberOptions {
     {
         let name = name.try_into()?;
         let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::TOPIC, owner, self.layout.as_ref())?;
+        let found = Found::open_as(&name, control::kind::TOPIC, owner, self.layout.as_slice())?;
         Subscriber::join(found, self.start)
     }
 }

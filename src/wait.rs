@@ -17,6 +17,20 @@ const POLLS: u32 = 64;
 /// Between two looks of those who have no bit to set.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How long somebody waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    None,
+    Until(Instant),
+    Forever,
+}
+
+impl Patience {
+    pub fn within(timeout: Duration) -> Patience {
+        os::deadline(Some(timeout)).map_or(Patience::Forever, Patience::Until)
+    }
+}
+
 /// Polling for as long as it is worth it.
 pub(crate) struct Spin {
     polls: u32,

@@ -31,6 +31,15 @@ impl Watch {
         })
     }
 
+    /// How it ended, as far as can be seen at a glance.
+    #[inline]
+    pub fn glance(&self, found: &Found) -> Option<Departure> {
+        match found.is_closed() {
+            true => Some(self.end.unwrap_or(Departure::Closed)),
+            false => self.end,
+        }
+    }
+
     /// How it ended, as far as was seen.
     #[inline]
     pub fn end(&self) -> Option<Departure> {

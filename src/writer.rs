@@ -171,7 +171,7 @@ impl Writer {
         for (index, name) in names.iter().enumerate() {
             values.name(index, name);
         }
-        segment.publish(options.layout.as_ref())?;
+        segment.publish(options.layout.as_slice())?;
         Ok(Writer {
             values,
             names,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 32] = [
+const RANKS: [(&str, u32); 34] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -30,10 +30,12 @@ const RANKS: [(&str, u32); 32] = [
     ("segment", 6),
     ("intake", 7),
     ("watch", 7),
+    ("client", 8),
     ("publisher", 8),
     ("reader", 8),
     ("receiver", 8),
     ("sender", 8),
+    ("server", 8),
     ("stat", 8),
     ("subscriber", 8),
     ("writer", 8),

@@ -16,6 +16,7 @@ const NAP: Duration = Duration::from_millis(10);
 enum Behind {
     Messages(Box<Subscriber>, Option<Layout>),
     Queue,
+    Calls,
     Values,
     Text(Found),
     /// A POSIX object that exists and has no bytes yet.
@@ -27,6 +28,10 @@ pub fn run(args: &Consume) -> Outcome {
         Behind::Messages(subscriber, layout) => follow(args, *subscriber, layout),
         Behind::Queue => Err(Failure::Other(format!(
             "{} is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one",
+            output::name(&args.name)
+        ))),
+        Behind::Calls => Err(Failure::Other(format!(
+            "{} is a server of calls: each response goes to the one who asked\n  shmkit call calls it",
             output::name(&args.name)
         ))),
         Behind::Values => Err(Failure::Other(format!(
@@ -86,6 +91,7 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     match shmkit::segment_info(&args.name) {
         Ok(info) => Ok(match info.pattern {
             Pattern::Queue => Behind::Queue,
+            Pattern::Rpc => Behind::Calls,
             Pattern::Latest => Behind::Values,
             Pattern::Topic => {
                 let options = Subscriber::options().start(args.from.start());

@@ -82,7 +82,7 @@ impl Seen {
     fn owned(&self, info: &SegmentInfo) -> u64 {
         match self.info.pattern {
             Pattern::Topic | Pattern::Latest => info.owner.sent,
-            Pattern::Queue => info.owner.received,
+            Pattern::Queue | Pattern::Rpc => info.owner.received,
         }
     }
 
@@ -90,7 +90,7 @@ impl Seen {
     fn counted(&self, one: &Participant) -> u64 {
         match self.info.pattern {
             Pattern::Topic | Pattern::Latest => one.received,
-            Pattern::Queue => one.sent,
+            Pattern::Queue | Pattern::Rpc => one.sent,
         }
     }
 
@@ -103,6 +103,7 @@ impl Seen {
             Pattern::Queue => ("queue", "received"),
             Pattern::Topic => ("topic", "sent"),
             Pattern::Latest => ("latest", "set"),
+            Pattern::Rpc => ("rpc", "received"),
         };
         let mut owner = person(&info.owner);
         owner[counted] = self.owned(info).into();
@@ -158,6 +159,10 @@ impl Seen {
             Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
             Pattern::Topic => capacity,
             Pattern::Latest => format!("{capacity} for {} of them", info.values),
+            Pattern::Rpc => format!(
+                "{capacity} each way for each of up to {} clients, {} calls at a time",
+                info.lanes, info.in_flight
+            ),
         };
         let longest = info.max_message;
         let one = match info.pattern {
@@ -201,6 +206,13 @@ impl Seen {
                 let (behind, missed) = (one.behind, one.missed);
                 format!("{who}, received {received}{rate}, {behind} behind, missed {missed}")
             }
+            Pattern::Rpc => {
+                let (who, sent) = (who(one, "waiting", ""), one.sent);
+                format!(
+                    "{who}, asked {sent}{rate}, of them {} to be taken",
+                    one.behind
+                )
+            }
             Pattern::Queue => {
                 let (who, sent) = (who(one, "waiting for room", ""), one.sent);
                 format!(
@@ -215,7 +227,7 @@ impl Seen {
         match self.info.pattern {
             Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
             Pattern::Latest => who(&self.info.owner, "", ""),
-            Pattern::Queue => who(&self.info.owner, "waiting", "busy"),
+            Pattern::Queue | Pattern::Rpc => who(&self.info.owner, "waiting", "busy"),
         }
     }
 }
@@ -240,6 +252,12 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "server",
             "sent",
             "consumers",
+        ],
+        (Pattern::Rpc, _) => [
+            "calls: a request, and its response",
+            "server",
+            "received",
+            "clients",
         ],
         (Pattern::Latest, _) => [
             "latest values: readers get the newest one",

@@ -146,10 +146,7 @@ impl Layout {
     /// 64 bits that stand for it, the FNV-1a of its text.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let bytes = self.to_string().into_bytes();
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        fingerprint(&self.to_string())
     }
 
     /// In words the first thing in which another one, there, is not as this one, here;
@@ -190,6 +187,13 @@ impl fmt::Display for Layout {
         }
         Ok(())
     }
+}
+
+/// The FNV-1a of a text.
+pub(crate) fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn field(text: &str) -> Option<Field> {

@@ -7,6 +7,7 @@ mod layout;
 mod tests;
 mod text;
 
+pub(crate) use layout::fingerprint;
 pub use layout::{Field, FieldKind, Layout};
 pub(crate) use text::MAX_TEXT;
 

@@ -189,19 +189,30 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
 
     /// Sends a message no longer than the longest; `false` where the lane is full.
     pub fn try_send(&mut self, message: &[u8]) -> bool {
-        self.write(message, false)
+        self.write(message, None, false)
     }
 
     /// As `try_send`, but it is sent with the next message or `flush`.
     pub fn try_add(&mut self, message: &[u8]) -> bool {
-        self.write(message, true)
+        self.write(message, None, true)
     }
 
-    fn write(&mut self, message: &[u8], hold: bool) -> bool {
+    /// Sends a message no longer than the longest, and a tag with it; `false` where the lane
+    /// is full.
+    #[inline]
+    pub fn try_send_tagged(&mut self, message: &[u8], tag: u32) -> bool {
+        if self.ring.send_tagged_quickly(message, tag) {
+            self.count();
+            return true;
+        }
+        self.write(message, Some(tag), false)
+    }
+
+    fn write(&mut self, message: &[u8], tag: Option<u32>, hold: bool) -> bool {
         let Some(place) = self.admit(message.len()) else {
             return false;
         };
-        self.ring.write(place, message, hold);
+        self.ring.write(place, message, tag, hold);
         self.count();
         true
     }
@@ -241,14 +252,39 @@ pub(crate) struct GatedReader<M, C> {
 impl<M: Words, C: WordsMut> GatedReader<M, C> {
     /// The first reader of a new lane.
     pub fn new(ring: M, cursor: C, shape: Shape) -> GatedReader<M, C> {
+        GatedReader::at(ring, cursor, shape, [0, 0])
+    }
+
+    /// Goes on in a lane that another has read, behind everything that stands there now.
+    /// `None` where what stands there was written by no end of ours.
+    pub fn behind_all(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
+        let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
+        if !is_possible(exact) || received > ABSURD {
+            return None;
+        }
+        let mut reader = GatedReader::at(ring, cursor, shape, [exact, received]);
+        while reader.ring.position() <= exact + shape.bytes() {
+            match reader.find() {
+                Step::Message(_) => reader.pass(),
+                Step::Nothing => {
+                    reader.free();
+                    return Some(reader);
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn at(ring: M, cursor: C, shape: Shape, [position, received]: [u64; 2]) -> GatedReader<M, C> {
         GatedReader {
-            ring: RingReader::new(ring, shape, 0),
+            ring: RingReader::new(ring, shape, position),
             cursor,
-            freed: 0,
-            frees: shape.bytes() / 8,
+            freed: position,
+            frees: position + shape.bytes() / 8,
             quick: 0,
             turn_ends: 0,
-            received: 0,
+            received,
             found: Found::default(),
             has_freed: false,
         }
@@ -323,6 +359,12 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     /// Copies a part of the message that was [found](GatedReader::find).
     pub fn copy(&self, at: usize, to: &mut [u8]) {
         self.ring.copy(self.found, at, to);
+    }
+
+    /// Its tag, where its writer gave it one.
+    #[inline]
+    pub fn tag(&self) -> u32 {
+        self.ring.tag()
     }
 
     /// From the message that was found on, so many bytes are received with no look at other

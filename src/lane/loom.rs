@@ -1,7 +1,7 @@
 //! Lanes under a model checker: all the ways in which two threads can take turns, and
 //! all the old values that weakly ordered memory may show them.
 //!
-//! Of a line it knows the first word and the eight bytes behind the reserved ones; what
+//! Of a line it knows the first word, the tag and the eight bytes behind it; what
 //! else is copied in is forgotten. In the lane of a waiting writer those bytes are no
 //! atomics, so that reading them while they are written is found out as a race.
 
@@ -30,6 +30,7 @@ enum Body {
 
 struct Line {
     word: AtomicU32,
+    tag: Racy<u32>,
     body: Body,
 }
 
@@ -54,6 +55,7 @@ impl Model {
     fn ring(body: fn() -> Body) -> Model {
         let line = || Line {
             word: AtomicU32::new(record::EMPTY),
+            tag: Racy::new(0),
             body: body(),
         };
         Model::new((0..8).map(|_| line()).collect(), 0..0)
@@ -86,9 +88,13 @@ impl Model {
         left > 0
     }
 
-    fn word(&self, at: usize) -> &AtomicU32 {
+    fn line(&self, at: usize) -> &Line {
         assert!(at.is_multiple_of(LINE));
-        &self.ring[at / LINE % self.ring.len()].word
+        &self.ring[at / LINE % self.ring.len()]
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        &self.line(at).word
     }
 
     /// The lines in a range of bytes, and where in the range they begin.
@@ -107,6 +113,10 @@ fn part(range: &[u8], at: isize, len: usize) -> Option<&[u8]> {
 }
 
 impl Words for Model {
+    fn load_upper32(&self, at: usize) -> u32 {
+        self.line(at).tag.get()
+    }
+
     fn load32(&self, at: usize) -> u32 {
         let value = self.word(at).load(Ordering::Relaxed);
         self.acquire();
@@ -144,6 +154,12 @@ impl Words for Model {
 }
 
 impl WordsMut for Model {
+    fn store_upper32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.line(at).tag.set(value);
+        }
+    }
+
     fn store32(&self, at: usize, value: u32) {
         if self.lives() {
             self.word(at).store(value, Ordering::Relaxed);

@@ -126,7 +126,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     fn write(&mut self, message: &[u8], hold: bool) {
         let place = self.ring.place(message.len());
         let hold = hold && place.end() < self.next_mark;
-        self.ring.write(place, message, hold);
+        self.ring.write(place, message, None, hold);
         self.count();
     }
 

@@ -54,6 +54,11 @@ impl Words for Probe {
         self.window.load64(at)
     }
 
+    fn load_upper32(&self, at: usize) -> u32 {
+        self.look();
+        self.window.load_upper32(at)
+    }
+
     fn copy_out(&self, at: usize, to: &mut [u8]) {
         self.window.copy_out(at, to);
     }
@@ -64,6 +69,12 @@ impl Words for Probe {
 }
 
 impl WordsMut for Probe {
+    fn store_upper32(&self, at: usize, value: u32) {
+        if self.lives() {
+            self.window.store_upper32(at, value);
+        }
+    }
+
     fn store32(&self, at: usize, value: u32) {
         if self.lives() {
             self.window.store32(at, value);

@@ -222,17 +222,23 @@ impl<M: WordsMut> RingWriter<M> {
     /// twice.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
-        self.write_quickly(message, self.quick_to_send)
+        self.write_quickly(message, self.quick_to_send, None)
+    }
+
+    /// As above, a message with a tag.
+    #[inline(always)]
+    pub fn send_tagged_quickly(&mut self, message: &[u8], tag: u32) -> bool {
+        self.write_quickly(message, self.quick_to_send, Some(tag))
     }
 
     /// As above, to a batch that is held back already.
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
-        self.held.is_some() && self.write_quickly(message, self.quick)
+        self.held.is_some() && self.write_quickly(message, self.quick, None)
     }
 
     #[inline(always)]
-    fn write_quickly(&mut self, message: &[u8], quick: u64) -> bool {
+    fn write_quickly(&mut self, message: &[u8], quick: u64, tag: Option<u32>) -> bool {
         if message.len() > self.shape.short {
             return false;
         }
@@ -243,6 +249,9 @@ impl<M: WordsMut> RingWriter<M> {
         self.empty(end);
         let at = at(self.tail);
         self.ring.copy_in(at + record::PAYLOAD, message);
+        if let Some(tag) = tag {
+            self.ring.store_upper32(at, tag);
+        }
         // Pairs with the reader's load (P4).
         self.ring.publish32(at, message_word(message.len()));
         self.advance(end, AHEAD);
@@ -253,9 +262,12 @@ impl<M: WordsMut> RingWriter<M> {
     /// what was held back before; or, with `hold`, is written and sent later.
     ///
     /// What does not stand in the line of the first word is written before it, as above.
-    pub fn write(&mut self, place: Place, message: &[u8], hold: bool) {
+    pub fn write(&mut self, place: Place, message: &[u8], tag: Option<u32>, hold: bool) {
         self.forget_claim();
         self.empty(place.end);
+        if let Some(tag) = tag {
+            self.ring.store_upper32(at(place.start), tag);
+        }
         let at = at(place.start) + record::PAYLOAD;
         match message.len() <= SHORT {
             true => self.ring.copy_in(at, message),
@@ -458,6 +470,12 @@ impl<M: Words> RingReader<M> {
         debug_assert!(at + to.len() <= found.len);
         let start = self::at(self.position) + record::PAYLOAD;
         self.ring.copy_out(start + at, to);
+    }
+
+    /// The tag of the message that was found, where its writer gave it one.
+    #[inline]
+    pub fn tag(&self) -> u32 {
+        self.ring.load_upper32(at(self.position))
     }
 
     /// Goes on behind the message that was found, and says where that is.

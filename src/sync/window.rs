@@ -18,6 +18,10 @@ pub(crate) trait Words {
     fn load32(&self, at: usize) -> u32;
     /// As above. A counter; on 32-bit targets it is read in halves.
     fn load64(&self, at: usize) -> u64;
+    /// As `load32`, of the upper half of the eight bytes at an offset aligned to 8.
+    fn load_upper32(&self, at: usize) -> u32 {
+        (self.load64(at) >> 32) as u32
+    }
     /// Bytes in no order: who wants them whole learns otherwise whether they were.
     fn copy_out(&self, at: usize, to: &mut [u8]);
     /// No load from below is done above.
@@ -31,6 +35,10 @@ pub(crate) trait Words {
 /// Memory that this side alone writes.
 pub(crate) trait WordsMut: Words {
     fn store32(&self, at: usize, value: u32);
+    /// The upper half of the eight bytes at an offset aligned to 8.
+    fn store_upper32(&self, at: usize, value: u32) {
+        self.copy_in(at + 4, &value.to_le_bytes());
+    }
     /// What was stored before is visible to whoever loads the value.
     fn publish32(&self, at: usize, value: u32);
     fn store64(&self, at: usize, value: u64);
@@ -214,6 +222,12 @@ impl<E: Extent> Words for Window<E> {
     }
 
     #[inline(always)]
+    fn load_upper32(&self, at: usize) -> u32 {
+        // SAFETY: half of an aligned word inside the window.
+        unsafe { read_cell::<u32>(self.word(at, 8).wrapping_add(4).cast()) }.load()
+    }
+
+    #[inline(always)]
     fn copy_out(&self, at: usize, to: &mut [u8]) {
         let from = self.range(at, to.len());
         // SAFETY: a range inside the window.
@@ -285,6 +299,11 @@ impl<E: Extent> Words for WindowMut<E> {
     }
 
     #[inline(always)]
+    fn load_upper32(&self, at: usize) -> u32 {
+        self.0.load_upper32(at)
+    }
+
+    #[inline(always)]
     fn copy_out(&self, at: usize, to: &mut [u8]) {
         self.0.copy_out(at, to);
     }
@@ -299,6 +318,13 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     #[inline(always)]
     fn store32(&self, at: usize, value: u32) {
         self.atomic32(at).store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn store_upper32(&self, at: usize, value: u32) {
+        // SAFETY: half of an aligned word inside the window.
+        let word = unsafe { atomic_u32(self.0.word(at, 8).wrapping_add(4).cast()) };
+        word.store(value, Ordering::Relaxed);
     }
 
     #[inline(always)]

@@ -1,4 +1,5 @@
-//! Queues and topics whose messages are all of one type, and latest values that are.
+//! Queues and topics whose messages are all of one type, calls whose requests and responses
+//! are, and latest values that are.
 //!
 //! The ends have the names of those without a type, and what goes through them is the same:
 //! bytes, as they stand in memory. The creator tells the type's layout by name, and who opens
@@ -48,10 +49,12 @@
 
 mod latest;
 mod queue;
+mod rpc;
 mod topic;
 
 pub use latest::{Reader, Writer};
 pub use queue::{Receiver, Sender};
+pub use rpc::{Client, Request, Responder, Server};
 pub use topic::{Publisher, Subscriber};
 
 use crate::describe::Described;

@@ -1,6 +1,7 @@
 //! What the tests of queues and topics share: messages that say whose they are and
 //! whether they are whole, and the roles that children play.
 
+mod calls;
 mod in_place;
 mod kills;
 mod latest;

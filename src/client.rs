@@ -1,0 +1,552 @@
+//! The calling end: requests to a server, and the responses to them.
+
+use crate::access::Owner;
+use crate::describe::Layout;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::CallError;
+use crate::lane::Step;
+use crate::lane::gated::{GatedReader, GatedWriter};
+use crate::layout::{OWNER, control, cursor, record, roster};
+use crate::name::Name;
+use crate::os::deadline;
+use crate::roster::JOINED;
+use crate::seat::Seat;
+use crate::segment::{Cursor, Found, Head};
+use crate::sync::{AtomicU32, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
+use crate::wait::Spin;
+use crate::watch::Watch;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Between two looks for a server that is not there yet.
+const NAP: Duration = Duration::from_millis(5);
+
+/// How to open a server's name; see [`Client::options`].
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    owner: Option<Owner>,
+    layouts: Vec<Layout>,
+    wait: Duration,
+}
+
+impl ClientOptions {
+    /// Call only a server that belongs to this owner.
+    #[must_use]
+    pub fn expect_owner(mut self, owner: Owner) -> ClientOptions {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Waits so long for a server that is not there yet (not at all). It looks again every
+    /// few milliseconds.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> ClientOptions {
+        self.wait = patience;
+        self
+    }
+
+    /// Only one that takes such requests, and answers so.
+    pub(crate) fn expect_layouts(mut self, request: Layout, response: Layout) -> ClientOptions {
+        self.layouts = vec![request, response];
+        self
+    }
+
+    /// Opens the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::open`], and [`ErrorKind::WrongOwner`].
+    pub fn open<N>(&self, name: N) -> Result<Client>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        let until = deadline(Some(self.wait));
+        let open = || {
+            let owner = self.owner.clone();
+            let found = Found::open_as(&name, control::kind::RPC, owner, &self.layouts)?;
+            Client::join(found)
+        };
+        loop {
+            match open() {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        && until.is_none_or(|at| Instant::now() < at) =>
+                {
+                    std::thread::sleep(NAP);
+                }
+                opened => return opened,
+            }
+        }
+    }
+}
+
+/// A calling end. See [`Server`](crate::Server).
+///
+/// It is `Send`, and not shared: each thread opens its own.
+pub struct Client {
+    requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
+    responses: GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    cursor: WindowMut<Fixed<{ cursor::LEN }>>,
+    calls: Box<[Open]>,
+    /// How many calls were begun in this slot.
+    begun: u64,
+    /// Where to look for a place for the next one.
+    next: usize,
+    watch: Watch,
+    seat: Seat,
+    // Declared last, and so let go last.
+    found: Found,
+}
+
+/// Where a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Asked,
+    Answered,
+    /// The server dropped the request.
+    Unanswered,
+}
+
+/// A place for a call.
+#[derive(Debug)]
+struct Open {
+    state: State,
+    number: u32,
+    response: Vec<u8>,
+    /// 1: somebody may ask for the response still.
+    held: Arc<AtomicU32>,
+}
+
+impl Open {
+    fn is_held(&self) -> bool {
+        // Relaxed: nothing but the word itself is told by it.
+        self.held.load(Ordering::Relaxed) == 1
+    }
+
+    fn hold(&self, held: bool) {
+        self.held.store(u32::from(held), Ordering::Relaxed);
+    }
+}
+
+/// A call that was begun; see [`Client::send`]. Dropping it is to cancel it: what the server
+/// answers is thrown away. The server learns nothing of that.
+#[derive(Debug)]
+#[must_use = "dropped, its response is thrown away"]
+pub struct Call {
+    index: usize,
+    held: Arc<AtomicU32>,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Relaxed: nothing but the word itself is told by it.
+        self.held.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Client {
+    /// Opens a server's name to call it. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where there is none,
+    /// [`ErrorKind::WrongKind`] where it is something else,
+    /// [`ErrorKind::Busy`] where it has as many clients as it allows or is not
+    /// ready after a second, [`ErrorKind::WrongVersion`];
+    /// otherwise as [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Client>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Client::options().open(name)
+    }
+
+    /// Other ways to open one.
+    #[must_use]
+    pub fn options() -> ClientOptions {
+        ClientOptions::default()
+    }
+
+    fn join(found: Found) -> Result<Client> {
+        let watch = Watch::begin(&found)?;
+        let (roster, access) = found.roster()?;
+        let measures = found.measures;
+        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
+        let slot = seat.slot();
+        let lane = found.lane_mut(slot)?;
+        let requests =
+            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
+        let cursor = seat.roster().cursor(slot);
+        let lane = found.responses(slot)?;
+        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
+        let (Some(requests), Some(mut responses)) = (requests, responses) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier client left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the server"));
+        };
+        // There is one lane to look at.
+        responses.begin_turn(1 << 60);
+        let open = |_| Open {
+            state: State::Free,
+            number: 0,
+            response: Vec::new(),
+            held: Arc::new(AtomicU32::new(0)),
+        };
+        let roster = seat.roster();
+        roster.set_state(slot, roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Client {
+            requests,
+            responses,
+            // What the last tenant asked may be answered still, by a number that is not ours.
+            begun: cursor.load64(cursor::NUMBER),
+            cursor,
+            calls: (0..measures.in_flight).map(open).collect(),
+            next: 0,
+            watch,
+            seat,
+            found,
+        })
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.found.name
+    }
+
+    /// The longest request and the longest response in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.found.measures.shape.max()
+    }
+
+    /// How many calls can be open at a time.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Sends a request, and waits for the response.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Disconnected`] at once where the server has gone or goes: what it had
+    /// answered before is received still. [`CallError::Unanswered`], [`CallError::TooLong`],
+    /// [`CallError::Full`] where all calls that can be open are begun and held.
+    #[inline]
+    pub fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
+        self.call_until(request, None)
+    }
+
+    /// Sends a request, and waits for the response at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Timeout`]; otherwise as [`call`](Client::call).
+    pub fn call_timeout(
+        &mut self,
+        request: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<&[u8], CallError> {
+        self.call_until(request, deadline(Some(timeout)))
+    }
+
+    #[inline]
+    fn call_until(
+        &mut self,
+        request: &[u8],
+        until: Option<Instant>,
+    ) -> std::result::Result<&[u8], CallError> {
+        let index = self.begin_until(request, Some(until))?;
+        self.wait(index, until)?;
+        self.response(index)
+    }
+
+    /// Sends a request, and does not wait for the response: several calls can be open at a
+    /// time, and are answered in any order. The response is had by [`recv`](Client::recv).
+    ///
+    /// Where all calls that can be open are, it waits for the response to one that was
+    /// dropped.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-send-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Client, Server};
+    ///
+    /// let mut server = Server::create(name)?;
+    /// let mut client = Client::open(name)?;
+    ///
+    /// let first = client.send(b"1")?;
+    /// let second = client.send(b"2")?;
+    /// let one = server.recv()?.defer();
+    /// server.recv()?.respond(b"two")?;
+    /// one.respond(b"one")?;
+    ///
+    /// assert_eq!(client.recv(&first)?, b"one");
+    /// assert_eq!(client.recv(&second)?, b"two");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Full`] where all calls that can be open are held;
+    /// [`CallError::Disconnected`], [`CallError::TooLong`].
+    pub fn send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
+        let index = self.begin_until(request, Some(None))?;
+        Ok(self.hand_out(index))
+    }
+
+    /// As [`send`](Client::send), but never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Full`] where all calls that can be open are; otherwise as
+    /// [`send`](Client::send).
+    pub fn try_send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
+        let index = self.begin_until(request, None)?;
+        Ok(self.hand_out(index))
+    }
+
+    fn hand_out(&self, index: usize) -> Call {
+        let open = &self.calls[index];
+        open.hold(true);
+        Call {
+            index,
+            held: Arc::clone(&open.held),
+        }
+    }
+
+    /// The response to a call, if it is there. It is kept until the call is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Empty`]; otherwise as [`recv`](Client::recv). Who never waits learns of
+    /// the server's death after 4096 looks in vain at the latest.
+    ///
+    /// # Panics
+    ///
+    /// With a call of another client.
+    pub fn try_recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
+        let index = self.index(call);
+        match self.poll(index)? {
+            true => self.response(index),
+            false => Err(CallError::Empty),
+        }
+    }
+
+    /// Waits for the response to a call. It is kept until the call is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Disconnected`], [`CallError::Unanswered`], as [`call`](Client::call).
+    ///
+    /// # Panics
+    ///
+    /// With a call of another client.
+    pub fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
+        self.recv_until(call, None)
+    }
+
+    /// Waits for the response to a call, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Timeout`]: it can be waited for again; otherwise as
+    /// [`recv`](Client::recv).
+    ///
+    /// # Panics
+    ///
+    /// With a call of another client.
+    pub fn recv_timeout(
+        &mut self,
+        call: &Call,
+        timeout: Duration,
+    ) -> std::result::Result<&[u8], CallError> {
+        self.recv_until(call, deadline(Some(timeout)))
+    }
+
+    fn recv_until(
+        &mut self,
+        call: &Call,
+        until: Option<Instant>,
+    ) -> std::result::Result<&[u8], CallError> {
+        let index = self.index(call);
+        self.wait(index, until)?;
+        self.response(index)
+    }
+
+    fn index(&self, call: &Call) -> usize {
+        let own = self.calls.get(call.index);
+        let is_own = own.is_some_and(|open| Arc::ptr_eq(&open.held, &call.held));
+        assert!(is_own, "a call of another client");
+        call.index
+    }
+
+    /// What a call has come to that is over.
+    fn response(&self, index: usize) -> std::result::Result<&[u8], CallError> {
+        let open = &self.calls[index];
+        match open.state {
+            State::Answered => Ok(&open.response),
+            _ => Err(CallError::Unanswered),
+        }
+    }
+
+    /// Begins a call, and says which it is. `None`: without waiting; else until that moment,
+    /// if any.
+    #[inline]
+    fn begin_until(
+        &mut self,
+        request: &[u8],
+        until: Option<Option<Instant>>,
+    ) -> std::result::Result<usize, CallError> {
+        let (len, max) = (request.len(), self.requests.shape().max());
+        if len > max {
+            return Err(CallError::TooLong { len, max });
+        }
+        // There may be responses, but nobody to ask.
+        if let Some(how) = self.watch.glance(&self.found) {
+            return Err(CallError::Disconnected(how));
+        }
+        let index = match self.place() {
+            Some(index) => index,
+            None => self.wait_for_place(until)?,
+        };
+        self.begun += 1;
+        let bits = self.calls.len().trailing_zeros();
+        let number = (self.begun as u32) << bits | index as u32;
+        let open = &mut self.calls[index];
+        open.number = number & !record::UNANSWERED;
+        // For the next tenant, who must not take it for its own: before it is sent.
+        self.cursor.store64(cursor::NUMBER, self.begun);
+        if !self.requests.try_send_tagged(request, open.number) {
+            // The server took nothing in though all was answered.
+            return Err(CallError::Corrupt);
+        }
+        open.state = State::Asked;
+        self.next = index;
+        self.seat.wake(1 << OWNER);
+        Ok(index)
+    }
+
+    /// A place that is free, or had a call that is over and of no interest.
+    #[inline]
+    fn place(&mut self) -> Option<usize> {
+        let count = self.calls.len();
+        (0..count).map(|n| (self.next + n) % count).find(|index| {
+            let open = &self.calls[*index];
+            open.state != State::Asked && !open.is_held()
+        })
+    }
+
+    #[cold]
+    fn wait_for_place(
+        &mut self,
+        until: Option<Option<Instant>>,
+    ) -> std::result::Result<usize, CallError> {
+        loop {
+            self.take_all()?;
+            if let Some(index) = self.place() {
+                return Ok(index);
+            }
+            let dropped = self.calls.iter().position(|open| !open.is_held());
+            match (dropped, until) {
+                (Some(index), Some(until)) => self.wait(index, until)?,
+                _ => return Err(CallError::Full),
+            }
+        }
+    }
+
+    /// Waits until a call is over.
+    #[inline]
+    fn wait(&mut self, index: usize, until: Option<Instant>) -> std::result::Result<(), CallError> {
+        loop {
+            let mut spin = Spin::new(until);
+            loop {
+                if self.poll(index)? {
+                    return Ok(());
+                }
+                if !spin.again() {
+                    break;
+                }
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Err(CallError::Timeout);
+            }
+            let has_news = || !self.responses.is_empty();
+            self.watch
+                .sleep(&self.found, Some(&mut self.seat), has_news, until)?;
+        }
+    }
+
+    /// Looks whether a call is over.
+    #[inline]
+    fn poll(&mut self, index: usize) -> std::result::Result<bool, CallError> {
+        if self.calls[index].state != State::Asked {
+            return Ok(true);
+        }
+        if self.take_one()? {
+            return Ok(self.calls[index].state != State::Asked);
+        }
+        let Some(how) = self.watch.look(&self.found) else {
+            return Ok(false);
+        };
+        // What was answered before the end is seen now.
+        self.take_all()?;
+        match self.calls[index].state {
+            State::Asked => Err(CallError::Disconnected(how)),
+            _ => Ok(true),
+        }
+    }
+
+    fn take_all(&mut self) -> std::result::Result<(), CallError> {
+        while self.take_one()? {}
+        Ok(())
+    }
+
+    /// Puts the next response to its call; `false` where there is none.
+    #[inline]
+    fn take_one(&mut self) -> std::result::Result<bool, CallError> {
+        let responses = &mut self.responses;
+        let len = match responses.find_quickly() {
+            Some(len) => len,
+            None => match responses.find() {
+                Step::Message(len) => len,
+                Step::Nothing => return Ok(false),
+                _ => return Err(CallError::Corrupt),
+            },
+        };
+        let tag = responses.tag();
+        let number = tag & !record::UNANSWERED;
+        let index = number as usize & (self.calls.len() - 1);
+        let open = &mut self.calls[index];
+        // Else it is for an earlier tenant.
+        if open.state == State::Asked && open.number == number {
+            open.state = match tag == number {
+                true => State::Answered,
+                false => State::Unanswered,
+            };
+            open.response.resize(len, 0);
+            responses.copy(0, &mut open.response);
+        }
+        responses.pass();
+        Ok(true)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("name", &self.found.name)
+            .field("slot", &self.seat.slot())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,593 @@
+//! The serving end of calls: many clients, and workers that share the load.
+
+use crate::access::Access;
+use crate::describe::Layout;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::{RecvError, SendError};
+use crate::intake::Intake;
+use crate::lane::Step;
+use crate::lane::gated::GatedWriter;
+use crate::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
+use crate::name::Name;
+use crate::seat::Bells;
+use crate::segment::{Head, Measures, Owned};
+use crate::sync::{Fixed, Round, WindowMut};
+use crate::wait::{self, Inbox, Pace, Patience};
+use std::cell::Cell;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How to create a server; see [`Server::options`].
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    max_message: u64,
+    in_flight: usize,
+    clients: usize,
+    access: Access,
+    prefault: bool,
+    layouts: Vec<Layout>,
+}
+
+impl ServerOptions {
+    /// The longest request and the longest response in bytes (16384).
+    #[must_use]
+    pub fn max_message(mut self, bytes: u64) -> ServerOptions {
+        self.max_message = bytes;
+        self
+    }
+
+    /// How many calls of a client can be open at a time, 1 to 1024 (8), rounded up to a power
+    /// of two. A client has memory for so many of the longest requests and as many responses,
+    /// so that nobody ever waits for room.
+    #[must_use]
+    pub fn in_flight(mut self, calls: usize) -> ServerOptions {
+        self.in_flight = calls;
+        self
+    }
+
+    /// How many clients there can be at a time, 1 to 63 (16). Each has memory of its own.
+    #[must_use]
+    pub fn clients(mut self, clients: usize) -> ServerOptions {
+        self.clients = clients;
+        self
+    }
+
+    /// Who may call: [`Access::SameUser`] or [`Access::Sddl`]. The other presets let
+    /// others see that the server is there, and not call.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> ServerOptions {
+        self.access = access;
+        self
+    }
+
+    /// Touches all memory now, so that no call has to.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> ServerOptions {
+        self.prefault = on;
+        self
+    }
+
+    /// What every request is made of, and every response, which is told to those who open the
+    /// name. For who learns it when the program runs; others use
+    /// [`typed::Server`](crate::typed::Server). It sets the longest message too.
+    #[must_use]
+    pub fn layouts(mut self, request: Layout, response: Layout) -> ServerOptions {
+        self.max_message = request.size.max(response.size) as u64;
+        self.layouts = vec![request, response];
+        self
+    }
+
+    /// Creates the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::create`]; [`ErrorKind::InvalidArgument`] for measures or layouts that
+    /// cannot be.
+    pub fn create<N>(&self, name: N) -> Result<Server>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Server::make(self, &name.try_into()?)
+    }
+}
+
+/// The serving end of calls, which owns their name.
+///
+/// Each request that a [`Client`](crate::Client) has sent reaches one worker once, in each
+/// client's order, and each response its call. Nobody waits for room, and a client that dies
+/// costs the server nothing: what it had asked and nobody has begun is left out.
+///
+/// It is a handle. A clone of it is a further worker, for a thread of its own; all of them
+/// share the load, and the last one to go closes the name. A worker is woken for each request
+/// that another is about to handle, so they pay where handling takes longer than a wake-up,
+/// some tens of microseconds; what is shorter is served fastest by one.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-server-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Client, Server};
+///
+/// // One program.
+/// let mut server = Server::create(name)?;
+/// let serving = std::thread::spawn(move || {
+///     let request = server.recv().unwrap();
+///     let answer = request.bytes().to_ascii_uppercase();
+///     request.respond(&answer).unwrap();
+/// });
+///
+/// // Another one.
+/// let mut client = Client::open(name)?;
+/// assert_eq!(client.call(b"shout")?, b"SHOUT");
+/// # serving.join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A request is copied out of shared memory before it is handed out, into memory of the
+/// worker that the next call uses again.
+pub struct Server {
+    /// The desk, as long as this is the only worker.
+    mine: Cell<Option<Box<Desk>>>,
+    buffer: Box<[u8]>,
+    shared: Arc<Shared>,
+}
+
+/// Where requests come in; one worker at a time has it.
+#[derive(Debug)]
+struct Desk {
+    intake: Intake,
+    pace: Pace,
+}
+
+/// The desk, where no worker has it.
+#[derive(Debug)]
+struct Turn {
+    desk: Option<Box<Desk>>,
+    waiting: usize,
+}
+
+/// What all workers use.
+struct Shared {
+    // Declared before the segment, and so dropped before it is closed.
+    turn: Mutex<Turn>,
+    next: Condvar,
+    outlets: Box<[Mutex<Outlet>]>,
+    segment: Owned,
+}
+
+/// Where the responses to one client go out.
+struct Outlet {
+    lane: GatedWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    bells: Bells,
+}
+
+/// What is left of a request when its bytes are gone.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    slot: usize,
+    tag: u32,
+    /// Which tenant of the slot is to have the response.
+    tenancy: u32,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked had a whole one in hand.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn take_desk(&self, patience: Patience) -> Option<Box<Desk>> {
+        let mut turn = lock(&self.turn);
+        loop {
+            if let Some(desk) = turn.desk.take() {
+                return Some(desk);
+            }
+            let left = match patience {
+                Patience::None => return None,
+                Patience::Until(at) => Some(at.checked_duration_since(Instant::now())?),
+                Patience::Forever => None,
+            };
+            turn.waiting += 1;
+            turn = match left {
+                None => self.next.wait(turn).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let waited = self.next.wait_timeout(turn, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            turn.waiting -= 1;
+        }
+    }
+
+    fn give_desk(&self, desk: Box<Desk>) {
+        let mut turn = lock(&self.turn);
+        turn.desk = Some(desk);
+        let is_awaited = turn.waiting > 0;
+        drop(turn);
+        if is_awaited {
+            self.next.notify_one();
+        }
+    }
+
+    fn answer(
+        &self,
+        ticket: Ticket,
+        response: Option<&[u8]>,
+    ) -> std::result::Result<(), SendError> {
+        let max = self.segment.measures.shape.max();
+        let len = response.map_or(0, <[u8]>::len);
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        let mut outlet = lock(&self.outlets[ticket.slot]);
+        let outlet = &mut *outlet;
+        // Whoever asked has gone, and another client is there, or will be. What is answered in
+        // the moment of that change bears a number that is none of the other's.
+        if outlet.bells.roster().tenancy(ticket.slot) != ticket.tenancy {
+            return Ok(());
+        }
+        let (bytes, tag) = match response {
+            Some(bytes) => (bytes, ticket.tag),
+            None => (&[][..], ticket.tag | record::UNANSWERED),
+        };
+        if !outlet.lane.try_send_tagged(bytes, tag) {
+            return Err(SendError::Full);
+        }
+        outlet.bells.wake(1 << ticket.slot);
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Creates a server for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] where the name is held, with the
+    /// process that owns it; [`ErrorKind::InvalidName`] where it leaves no room for the
+    /// names of what stands beside it, 26 characters longer; otherwise as
+    /// [`Section::create_new`](crate::Section::create_new).
+    pub fn create<N>(name: N) -> Result<Server>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Server::options().create(name)
+    }
+
+    /// Other ways to create one.
+    #[must_use]
+    pub fn options() -> ServerOptions {
+        ServerOptions {
+            max_message: 16 << 10,
+            in_flight: 8,
+            clients: 16,
+            access: Access::SameUser,
+            prefault: false,
+            layouts: Vec::new(),
+        }
+    }
+
+    fn make(options: &ServerOptions, name: &Name) -> Result<Server> {
+        let refuse = |meaning: String| {
+            let kind = ErrorKind::InvalidArgument;
+            Err(Error::new(kind, Operation::Create, name, meaning))
+        };
+        if !(1..=SLOTS).contains(&options.clients) {
+            return refuse(format!("there can be 1 to {SLOTS} clients"));
+        }
+        if !(1..=MAX_IN_FLIGHT).contains(&options.in_flight) {
+            return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
+        }
+        let in_flight = options.in_flight.next_power_of_two();
+        let measures = Measures::of_calls(
+            options.clients,
+            options.max_message,
+            in_flight,
+            name.as_str(),
+        )?;
+        let (segment, seat) = Owned::create(name, measures, &options.access)?;
+        let outlet = |slot| Server::outlet(&segment, slot, options.prefault).map(Mutex::new);
+        let outlets = (0..options.clients).map(outlet).collect::<Result<_>>()?;
+        let desk = Desk {
+            intake: Intake::new(&segment, seat, options.prefault)?,
+            pace: Pace::default(),
+        };
+        segment.publish(&options.layouts)?;
+        let turn = Turn {
+            desk: Some(Box::new(desk)),
+            waiting: 0,
+        };
+        Ok(Server::worker(Arc::new(Shared {
+            turn: Mutex::new(turn),
+            next: Condvar::new(),
+            outlets,
+            segment,
+        })))
+    }
+
+    fn outlet(segment: &Owned, slot: usize, prefault: bool) -> Result<Outlet> {
+        let lane = segment.responses_mut(slot, prefault)?;
+        let cursor = segment.roster().cursor(slot);
+        let shape = segment.measures.shape;
+        let lane = GatedWriter::resume(lane.ring, lane.head, cursor, shape);
+        Ok(Outlet {
+            lane: lane.expect("a new lane is empty"),
+            bells: segment.bells().afresh(),
+        })
+    }
+
+    fn worker(shared: Arc<Shared>) -> Server {
+        Server {
+            mine: Cell::new(None),
+            buffer: vec![0; shared.segment.measures.shape.max()].into_boxed_slice(),
+            shared,
+        }
+    }
+
+    /// The name it was created by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.shared.segment.name()
+    }
+
+    /// The longest request and the longest response in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.shared.segment.measures.shape.max()
+    }
+
+    /// The next request, if there is one and no other worker waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Empty`]; otherwise as [`recv`](Server::recv).
+    #[inline]
+    pub fn try_recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
+        self.recv_within(Patience::None)
+    }
+
+    /// Waits for the next request.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Corrupt`] where a client wrote what is no request; the next call goes on
+    /// without it.
+    #[inline]
+    pub fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
+        self.recv_within(Patience::Forever)
+    }
+
+    /// Waits for the next request, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`]; otherwise as [`recv`](Server::recv).
+    pub fn recv_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> std::result::Result<Request<'_>, RecvError> {
+        self.recv_within(Patience::within(timeout))
+    }
+
+    #[inline]
+    fn recv_within(&mut self, patience: Patience) -> std::result::Result<Request<'_>, RecvError> {
+        let desk = self.mine.take().or_else(|| self.shared.take_desk(patience));
+        let mut desk = desk.ok_or(match patience {
+            Patience::None => RecvError::Empty,
+            _ => RecvError::Timeout,
+        })?;
+        let mut visit = Visit {
+            desk: &mut desk,
+            buffer: &mut self.buffer,
+            ticket: None,
+        };
+        let found = visit.next(patience);
+        let ticket = visit.ticket;
+        match Arc::strong_count(&self.shared) {
+            1 => self.mine.set(Some(desk)),
+            _ => self.shared.give_desk(desk),
+        }
+        let len = found?;
+        Ok(Request {
+            bytes: &self.buffer[..len],
+            shared: &self.shared,
+            ticket: ticket.expect("what was found has a ticket"),
+        })
+    }
+}
+
+impl Clone for Server {
+    /// A further worker.
+    fn clone(&self) -> Server {
+        // Both are to have it in turn from now on.
+        if let Some(desk) = self.mine.take() {
+            self.shared.give_desk(desk);
+        }
+        Server::worker(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(desk) = self.mine.take() {
+            self.shared.give_desk(desk);
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("name", self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A worker at the desk.
+struct Visit<'a> {
+    desk: &'a mut Desk,
+    buffer: &'a mut [u8],
+    /// Of the request that was found.
+    ticket: Option<Ticket>,
+}
+
+impl Visit<'_> {
+    fn next(&mut self, patience: Patience) -> std::result::Result<usize, RecvError> {
+        if let Some(len) = self.glance() {
+            return Ok(len);
+        }
+        let until = match patience {
+            Patience::None => {
+                return match self.poll() {
+                    Step::Message(len) => Ok(len),
+                    other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
+                };
+            }
+            Patience::Until(at) => Some(at),
+            Patience::Forever => None,
+        };
+        wait::receive(self, until)
+    }
+
+    /// Takes the request that was found, unless nobody waits for the response.
+    #[inline]
+    fn take(&mut self, len: usize) -> bool {
+        let intake = &mut self.desk.intake;
+        let is_attended = intake.is_attended();
+        if is_attended {
+            intake.copy(0, &mut self.buffer[..len]);
+            self.ticket = Some(Ticket {
+                slot: intake.turn(),
+                tag: intake.tag() & !record::UNANSWERED,
+                tenancy: intake.tenancy(),
+            });
+        }
+        intake.pass();
+        is_attended
+    }
+}
+
+impl Inbox for Visit<'_> {
+    #[inline]
+    fn glance(&mut self) -> Option<usize> {
+        let len = self.desk.intake.find_quickly()?;
+        self.take(len).then_some(len)
+    }
+
+    fn poll(&mut self) -> Step {
+        loop {
+            match self.desk.intake.find() {
+                Step::Message(len) if !self.take(len) => {}
+                step => return step,
+            }
+        }
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.desk.pace
+    }
+
+    /// That all clients have gone is no news to a server.
+    fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        matches!(step, Step::Corrupt).then_some(RecvError::Corrupt)
+    }
+
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        self.desk.intake.sleep(until)
+    }
+}
+
+/// A request that a [`Server`] has received. Dropped without an answer, it fails at the
+/// client as [`CallError::Unanswered`](crate::CallError::Unanswered).
+pub struct Request<'a> {
+    bytes: &'a [u8],
+    shared: &'a Arc<Shared>,
+    ticket: Ticket,
+}
+
+impl<'a> Request<'a> {
+    /// What the client has sent.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Answers it. It is answered when this returns; nobody is waited for. Where the client
+    /// has gone nothing is done, and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`]: the client is told that there is no answer.
+    /// [`SendError::Full`] where a client breaks the rules and has more calls open than it
+    /// has room for.
+    #[inline]
+    pub fn respond(self, response: &[u8]) -> std::result::Result<(), SendError> {
+        self.shared.answer(self.ticket, Some(response))?;
+        std::mem::forget(self);
+        Ok(())
+    }
+
+    /// Keeps what is needed to answer it later, from anywhere in this process.
+    pub fn defer(self) -> Responder {
+        let responder = Responder {
+            shared: Arc::clone(self.shared),
+            ticket: Some(self.ticket),
+        };
+        std::mem::forget(self);
+        responder
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        let _ = self.shared.answer(self.ticket, None);
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is needed to answer a request; see [`Request::defer`]. As long as there is one the
+/// server's name is held. Dropped without an answer, it is as a [`Request`] that is.
+#[must_use = "dropped, it fails at the client"]
+pub struct Responder {
+    shared: Arc<Shared>,
+    /// Until it is answered.
+    ticket: Option<Ticket>,
+}
+
+impl Responder {
+    /// As [`Request::respond`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn respond(mut self, response: &[u8]) -> std::result::Result<(), SendError> {
+        if let Some(ticket) = self.ticket {
+            self.shared.answer(ticket, Some(response))?;
+            self.ticket = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let _ = self.shared.answer(ticket, None);
+        }
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").finish_non_exhaustive()
+    }
+}
