@@ -55,7 +55,7 @@ pub const ENTRIES: [Entry; 3] = [
         make: |pair| {
             Box::new(Parked {
                 queues: Queues::new(pair, Receiver::options()),
-                bell: Bell::new(pair),
+                bell: Bell::new(pair, "bell"),
             })
         },
     },

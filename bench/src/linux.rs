@@ -154,8 +154,8 @@ pub fn pin(processor: usize) {
 pub struct Bell(Mapping<ReadWrite>);
 
 impl Bell {
-    pub fn new(pair: &Pair) -> Bell {
-        let name = pair.name("bell");
+    pub fn new(pair: &Pair, tag: &str) -> Bell {
+        let name = pair.name(tag);
         let (section, _) = Section::open_or_create(name.as_str(), SIZE as u64).unwrap();
         pair.meet();
         Bell(section.map_rw(..).unwrap())

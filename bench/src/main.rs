@@ -23,6 +23,7 @@ mod link;
 mod pair;
 mod peers;
 mod repeat;
+mod rpc;
 #[cfg(all(feature = "peers", target_os = "linux"))]
 mod shmem;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -43,6 +44,10 @@ fn main() -> ExitCode {
     match args[..] {
         [waits::IDLE] => {
             waits::idle();
+            return ExitCode::SUCCESS;
+        }
+        [waits::SERVE, name] => {
+            waits::serve(name);
             return ExitCode::SUCCESS;
         }
         [pair::THERE, scenario, base, peer] => {
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
 fn entries() -> Vec<Entry> {
     let mut all = Vec::new();
     all.extend(latency::ENTRIES);
+    all.extend(rpc::ENTRIES);
     all.extend(stream::ENTRIES);
     all.extend(bulk::ENTRIES);
     all.push(hand_off::ENTRY);

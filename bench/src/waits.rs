@@ -3,7 +3,7 @@
 
 use crate::direct::{self, Signal};
 use crate::median;
-use shmkit::{Event, ProcessIdentity, Reset, Wake};
+use shmkit::{CallError, Client, Departure, Event, ProcessIdentity, Reset, Server, Wake};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// The argument of a child that does nothing until its input ends.
 pub const IDLE: &str = "--idle";
+
+/// The arguments of one that serves calls so: the name follows.
+pub const SERVE: &str = "--serve";
 
 const ROUND_TRIPS: u32 = 2000;
 const PAIRS: usize = 20;
@@ -27,12 +30,23 @@ pub fn run(name: &str) -> bool {
     report("two threads wake each other", ours, bare);
     let (ours, bare) = death(name);
     report("a death wakes a waiter", ours, bare);
-    ours / bare <= DEATH_LIMIT
+    let good = ours / bare <= DEATH_LIMIT;
+    let ours = death_of_a_server(&format!("{name}-mortal"));
+    report("a death ends an open call", ours, bare);
+    good && ours / bare <= DEATH_LIMIT
 }
 
 /// The role of the child.
 pub fn idle() {
     let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// A server that answers nobody.
+pub fn serve(name: &str) {
+    let mut server = Server::create(name).unwrap();
+    let request = server.recv().unwrap();
+    idle();
+    drop(request);
 }
 
 /// Two threads wake each other in turn; microseconds for one round trip.
@@ -88,12 +102,12 @@ fn death(name: &str) -> (f64, f64) {
     let event = Event::create_new(format!("{name}-never").as_str(), Reset::Auto).unwrap();
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..DEATHS {
-        ours.push(kill(|child| {
+        ours.push(kill(&[IDLE], |child| {
             let peer = ProcessIdentity::of(child.id()).unwrap().watch().unwrap();
             let event = &event;
             move || assert_eq!(event.wait_or_death(&peer, None).unwrap(), Wake::PeerDied)
         }));
-        bare.push(kill(|child| {
+        bare.push(kill(&[IDLE], |child| {
             let peer = direct::Peer::new(child.id());
             move || peer.wait()
         }));
@@ -101,9 +115,25 @@ fn death(name: &str) -> (f64, f64) {
     (median(ours.into_iter()), median(bare.into_iter()))
 }
 
-fn kill<W: FnOnce() + Send>(watch: impl FnOnce(&Child) -> W) -> f64 {
+/// Microseconds from the kill of a server to the news of it for who has called it.
+fn death_of_a_server(name: &str) -> f64 {
+    let deaths = (0..DEATHS).map(|n| {
+        let name = format!("{name}-{n}");
+        kill(&[SERVE, &name], |_| {
+            let wait = Duration::from_secs(10);
+            let mut client = Client::options().wait(wait).open(name.as_str()).unwrap();
+            move || {
+                let died = CallError::Disconnected(Departure::Died).to_string();
+                assert_eq!(client.call(b"?").unwrap_err().to_string(), died);
+            }
+        })
+    });
+    median(deaths)
+}
+
+fn kill<W: FnOnce() + Send>(args: &[&str], watch: impl FnOnce(&Child) -> W) -> f64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .arg(IDLE)
+        .args(args)
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();

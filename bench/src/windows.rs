@@ -204,9 +204,9 @@ pub struct Bell {
 }
 
 impl Bell {
-    pub fn new(pair: &Pair) -> Bell {
+    pub fn new(pair: &Pair, tag: &str) -> Bell {
         Bell {
-            event: Signal::new(&pair.name("bell")),
+            event: Signal::new(&pair.name(tag)),
             peer: Peer::new(pair.peer()),
         }
     }

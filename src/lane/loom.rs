@@ -345,6 +345,30 @@ fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
 }
 
 #[test]
+fn a_tag_comes_with_its_message() {
+    explore(3, || {
+        let (gated, mut writer) = Gated::new(7);
+        let mut reader = gated.reader;
+        let thread = thread::spawn(move || {
+            for (tag, len) in [(7, SHORT), (8, LONG), (9, SHORT)] {
+                while reader.find() == Step::Nothing {
+                    thread::yield_now();
+                }
+                assert_eq!((reader.tag(), reader.find()), (tag, Step::Message(len)));
+                reader.pass();
+            }
+            assert_eq!(reader.find(), Step::Nothing);
+        });
+        for (tag, len) in [(7, SHORT), (8, LONG), (9, SHORT)] {
+            while !writer.try_send_tagged(&message(0, len), tag) {
+                thread::yield_now();
+            }
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
 fn a_long_message_behind_a_pad_comes_whole() {
     explore(3, || {
         let (mut gated, mut writer) = Gated::new(7);

@@ -1,0 +1,189 @@
+//! Calls: a request, and its response.
+
+use crate::clock::{self, Samples};
+use crate::direct::Bell;
+use crate::pair::Pair;
+use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
+use crate::traffic::{stamp, word};
+use shmkit::{Client, Server};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const EACH: Duration = Duration::from_millis(40);
+const SIZE: usize = 64;
+
+pub const ENTRIES: [Entry; 2] = [
+    Entry {
+        name: "call",
+        rows: &[
+            Row {
+                what: "call, 64 B, p50",
+                against: "ping-pong, p50",
+                unit: "ns",
+                bound: Bound::AtMost(2.5, 2.0),
+                place: Place::Near,
+            },
+            Row {
+                what: "call, 64 B, p99",
+                against: "ping-pong, p99",
+                unit: "ns",
+                bound: Bound::None,
+                place: Place::Near,
+            },
+        ],
+        make: |pair| Box::new(Calls(End::new(pair))),
+    },
+    Entry {
+        name: "parked-call",
+        rows: &[Row {
+            what: "call, both asleep, p50",
+            against: "bare wakes to and fro",
+            unit: "ns",
+            bound: Bound::AtMost(1.3, 1.15),
+            place: Place::Near,
+        }],
+        make: |pair| {
+            Box::new(Parked {
+                end: End::new(pair),
+                bells: ["there", "back"].map(|tag| Bell::new(pair, tag)),
+            })
+        },
+    },
+];
+
+/// That of the client here, that of the server there.
+enum End {
+    Client(Box<Client>),
+    Server(Box<Server>),
+}
+
+impl End {
+    fn new(pair: &Pair) -> End {
+        let name = pair.name("rpc");
+        let name = name.as_str();
+        if pair.is_here() {
+            pair.meet();
+            return End::Client(Box::new(Client::open(name).unwrap()));
+        }
+        let server = Server::create(name).unwrap();
+        pair.meet();
+        End::Server(Box::new(server))
+    }
+
+    fn client(&mut self) -> &mut Client {
+        match self {
+            End::Client(client) => client,
+            End::Server(_) => unreachable!("the client is here"),
+        }
+    }
+
+    fn server(&mut self) -> &mut Server {
+        match self {
+            End::Server(server) => server,
+            End::Client(_) => unreachable!("the server is there"),
+        }
+    }
+}
+
+/// The first word of the last request.
+const LAST: u64 = u64::MAX;
+
+struct Calls(End);
+
+impl Scenario for Calls {
+    fn here(&mut self, pair: &Pair) -> Vec<Found> {
+        let client = self.0.client();
+        pair.meet();
+        let mut samples = Samples::new();
+        let mut request = [0; SIZE];
+        let mut last = clock::now();
+        let end = last + clock::ticks(EACH);
+        let mut number = 0;
+        while last < end {
+            stamp(&mut request, number);
+            assert_eq!(word(client.call(&request).unwrap()), number);
+            let now = clock::now();
+            samples.push(now - last);
+            last = now;
+            number += 1;
+        }
+        stamp(&mut request, LAST);
+        client.call(&request).unwrap();
+        vec![
+            Found::percentile(&mut samples, 0.5),
+            Found::percentile(&mut samples, 0.99),
+        ]
+    }
+
+    fn there(&mut self, pair: &Pair) {
+        let server = self.0.server();
+        pair.meet();
+        loop {
+            let request = server.recv().unwrap();
+            let number = word(request.bytes());
+            let response: [u8; SIZE] = request.bytes().try_into().unwrap();
+            request.respond(&response).unwrap();
+            if number == LAST {
+                break;
+            }
+        }
+    }
+}
+
+/// Whoever waits sleeps, here and there: the other one is busy meanwhile, which is not
+/// counted.
+struct Parked {
+    end: End,
+    bells: [Bell; 2],
+}
+
+const WAKES: usize = 12;
+/// By then a waiter has given up spinning, and dozing.
+const ASLEEP: Duration = Duration::from_millis(3);
+
+impl Scenario for Parked {
+    fn here(&mut self, pair: &Pair) -> Vec<Found> {
+        let [there, back] = &self.bells;
+        let client = self.end.client();
+        let (mut ours, mut bare) = (Samples::new(), Samples::new());
+        pair.meet();
+        for _ in 0..WAKES {
+            clock::busy_for(ASLEEP);
+            let start = clock::now();
+            let busy = word(client.call(&[0; SIZE]).unwrap());
+            ours.push((clock::now() - start).saturating_sub(busy));
+
+            clock::busy_for(ASLEEP);
+            let start = clock::now();
+            there.ring();
+            back.wait();
+            let busy = pair.reply().load(Ordering::Relaxed);
+            bare.push((clock::now() - start).saturating_sub(busy));
+        }
+        pair.meet();
+        vec![Found::new(ours.percentile(0.5), bare.percentile(0.5))]
+    }
+
+    fn there(&mut self, pair: &Pair) {
+        let [there, back] = &self.bells;
+        let server = self.end.server();
+        pair.meet();
+        for _ in 0..WAKES {
+            let request = server.recv().unwrap();
+            let start = clock::now();
+            clock::busy_for(ASLEEP);
+            let mut response = [0; SIZE];
+            stamp(&mut response, clock::now() - start);
+            request.respond(&response).unwrap();
+
+            there.wait();
+            let start = clock::now();
+            clock::busy_for(ASLEEP);
+            let busy = clock::now() - start;
+            // The bell that follows is the release.
+            pair.reply().store(busy, Ordering::Relaxed);
+            back.ring();
+        }
+        pair.meet();
+    }
+}
