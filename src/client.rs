@@ -3,7 +3,7 @@
 use crate::access::Owner;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::exchange::CallError;
+use crate::exchange::{CallError, Departure};
 use crate::lane::Step;
 use crate::lane::gated::{GatedReader, GatedWriter};
 use crate::layout::{OWNER, control, cursor, record, roster};
@@ -65,9 +65,8 @@ impl ClientOptions {
         let name = name.try_into()?;
         let until = deadline(Some(self.wait));
         let open = || {
-            let owner = self.owner.clone();
-            let found = Found::open_as(&name, control::kind::RPC, owner, &self.layouts)?;
-            Client::join(found)
+            let owner = self.owner.as_ref();
+            Found::join(&name, control::kind::RPC, owner, &self.layouts, Line::join)
         };
         loop {
             match open() {
@@ -77,7 +76,7 @@ impl ClientOptions {
                 {
                     std::thread::sleep(NAP);
                 }
-                opened => return opened,
+                opened => return opened.map(Client::new),
             }
         }
     }
@@ -87,15 +86,22 @@ impl ClientOptions {
 ///
 /// It is `Send`, and not shared: each thread opens its own.
 pub struct Client {
+    line: Line,
+    calls: Vec<Open>,
+    /// Where to look for a place for the next one.
+    next: usize,
+}
+
+/// What connects a client with a server.
+struct Line {
     requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
     responses: GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>,
     cursor: WindowMut<Fixed<{ cursor::LEN }>>,
-    calls: Box<[Open]>,
     /// How many calls were begun in this slot.
     begun: u64,
-    /// Where to look for a place for the next one.
-    next: usize,
     watch: Watch,
+    /// How it ended.
+    end: Option<Departure>,
     seat: Seat,
     // Declared last, and so let go last.
     found: Found,
@@ -109,6 +115,8 @@ enum State {
     Answered,
     /// The server dropped the request.
     Unanswered,
+    /// The server has gone.
+    Lost(Departure),
 }
 
 /// A place for a call.
@@ -148,6 +156,50 @@ impl Drop for Call {
     }
 }
 
+impl Line {
+    fn join(found: Found) -> Result<Line> {
+        let watch = Watch::begin(&found)?;
+        let (roster, access) = found.roster()?;
+        let measures = found.measures;
+        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
+        let slot = seat.slot();
+        let lane = found.lane_mut(slot)?;
+        let requests =
+            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
+        let cursor = seat.roster().cursor(slot);
+        let lane = found.responses(slot)?;
+        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
+        let (Some(requests), Some(mut responses)) = (requests, responses) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier client left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the server"));
+        };
+        // There is one lane to look at.
+        responses.begin_turn(1 << 60);
+        let roster = seat.roster();
+        roster.set_state(slot, roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Line {
+            requests,
+            responses,
+            // What the last tenant asked may be answered still, by a number that is not ours.
+            begun: cursor.load64(cursor::NUMBER),
+            cursor,
+            watch,
+            end: None,
+            seat,
+            found,
+        })
+    }
+
+    fn in_flight(&self) -> usize {
+        self.found.measures.in_flight
+    }
+}
+
 impl Client {
     /// Opens a server's name to call it. Never creates one.
     ///
@@ -172,67 +224,70 @@ impl Client {
         ClientOptions::default()
     }
 
-    fn join(found: Found) -> Result<Client> {
-        let watch = Watch::begin(&found)?;
-        let (roster, access) = found.roster()?;
-        let measures = found.measures;
-        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
-        let slot = seat.slot();
-        let lane = found.lane_mut(slot)?;
-        let requests =
-            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
-        let cursor = seat.roster().cursor(slot);
-        let lane = found.responses(slot)?;
-        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
-        let (Some(requests), Some(mut responses)) = (requests, responses) else {
-            let kind = ErrorKind::Corrupt;
-            let meaning = "an earlier client left what is no message";
-            let error = Error::new(kind, Operation::Open, &found.name, meaning);
-            return Err(error.with_advice("restart the server"));
+    fn new(line: Line) -> Client {
+        let mut client = Client {
+            line,
+            calls: Vec::new(),
+            next: 0,
         };
-        // There is one lane to look at.
-        responses.begin_turn(1 << 60);
-        let open = |_| Open {
+        client.make_places();
+        client
+    }
+
+    /// One for each call that can be open.
+    fn make_places(&mut self) {
+        let count = self.line.in_flight().max(self.calls.len());
+        self.calls.resize_with(count, || Open {
             state: State::Free,
             number: 0,
             response: Vec::new(),
             held: Arc::new(AtomicU32::new(0)),
-        };
-        let roster = seat.roster();
-        roster.set_state(slot, roster::state::ACTIVE);
-        roster.tell(JOINED);
-        // So that it watches us too.
-        seat.wake(1 << OWNER);
-        Ok(Client {
-            requests,
-            responses,
-            // What the last tenant asked may be answered still, by a number that is not ours.
-            begun: cursor.load64(cursor::NUMBER),
-            cursor,
-            calls: (0..measures.in_flight).map(open).collect(),
-            next: 0,
-            watch,
-            seat,
-            found,
-        })
+        });
     }
 
     /// The name it was opened by.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.found.name
+        &self.line.found.name
     }
 
     /// The longest request and the longest response in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.found.measures.shape.max()
+        self.line.found.measures.shape.max()
     }
 
     /// How many calls can be open at a time.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.calls.len()
+        self.line.in_flight()
+    }
+
+    /// The number of the server's generation: another one after each restart.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.line.found.generation
+    }
+
+    /// Waits for the next server, at most this long, and goes on with it; says whether there
+    /// is one. Calls that the one before has not answered have ended with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Client::open), where there is one that does not let us in.
+    pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
+        let until = deadline(Some(timeout));
+        loop {
+            let seen = self.line.found.newest();
+            if self.come_over()? {
+                return Ok(true);
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            }
+            let line = &mut self.line;
+            Watch::await_next(&line.found, Some(&mut line.seat), seen, until)?;
+        }
     }
 
     /// Sends a request, and waits for the response.
@@ -396,6 +451,7 @@ impl Client {
         let open = &self.calls[index];
         match open.state {
             State::Answered => Ok(&open.response),
+            State::Lost(how) => Err(CallError::Disconnected(how)),
             _ => Err(CallError::Unanswered),
         }
     }
@@ -408,39 +464,75 @@ impl Client {
         request: &[u8],
         until: Option<Option<Instant>>,
     ) -> std::result::Result<usize, CallError> {
-        let (len, max) = (request.len(), self.requests.shape().max());
+        if self.line.end.is_some() || self.line.found.is_ended() {
+            self.go_on()?;
+        }
+        let (len, max) = (request.len(), self.max_message());
         if len > max {
             return Err(CallError::TooLong { len, max });
-        }
-        // There may be responses, but nobody to ask.
-        if let Some(how) = self.watch.glance(&self.found) {
-            return Err(CallError::Disconnected(how));
         }
         let index = match self.place() {
             Some(index) => index,
             None => self.wait_for_place(until)?,
         };
-        self.begun += 1;
-        let bits = self.calls.len().trailing_zeros();
-        let number = (self.begun as u32) << bits | index as u32;
+        let line = &mut self.line;
+        line.begun += 1;
+        let bits = line.in_flight().trailing_zeros();
+        let number = (line.begun as u32) << bits | index as u32;
         let open = &mut self.calls[index];
         open.number = number & !record::UNANSWERED;
         // For the next tenant, who must not take it for its own: before it is sent.
-        self.cursor.store64(cursor::NUMBER, self.begun);
-        if !self.requests.try_send_tagged(request, open.number) {
+        line.cursor.store64(cursor::NUMBER, line.begun);
+        if !line.requests.try_send_tagged(request, open.number) {
             // The server took nothing in though all was answered.
             return Err(CallError::Corrupt);
         }
         open.state = State::Asked;
         self.next = index;
-        self.seat.wake(1 << OWNER);
+        line.seat.wake(1 << OWNER);
         Ok(index)
+    }
+
+    /// Goes on with the next server, where there is one. What the one before has not answered
+    /// is lost.
+    #[cold]
+    fn go_on(&mut self) -> std::result::Result<(), CallError> {
+        let ended = self.line.found.end().and_then(|end| end.how);
+        let how = self.line.end.or(ended).unwrap_or(Departure::Died);
+        self.take_all()?;
+        self.lose_all(how);
+        match self.come_over()? {
+            true => Ok(()),
+            false => Err(CallError::Disconnected(how)),
+        }
+    }
+
+    fn come_over(&mut self) -> Result<bool> {
+        let Some(line) = self.line.found.follow(Line::join)? else {
+            return Ok(false);
+        };
+        // Of what the one before has not answered.
+        self.lose_all(Departure::Died);
+        self.line = line;
+        self.next = 0;
+        self.make_places();
+        Ok(true)
+    }
+
+    /// No response will come.
+    fn lose_all(&mut self, how: Departure) {
+        self.line.end = Some(how);
+        let asked = self
+            .calls
+            .iter_mut()
+            .filter(|open| open.state == State::Asked);
+        asked.for_each(|open| open.state = State::Lost(how));
     }
 
     /// A place that is free, or had a call that is over and of no interest.
     #[inline]
     fn place(&mut self) -> Option<usize> {
-        let count = self.calls.len();
+        let count = self.in_flight();
         (0..count).map(|n| (self.next + n) % count).find(|index| {
             let open = &self.calls[*index];
             open.state != State::Asked && !open.is_held()
@@ -457,7 +549,8 @@ impl Client {
             if let Some(index) = self.place() {
                 return Ok(index);
             }
-            let dropped = self.calls.iter().position(|open| !open.is_held());
+            let calls = &self.calls[..self.in_flight()];
+            let dropped = calls.iter().position(|open| !open.is_held());
             match (dropped, until) {
                 (Some(index), Some(until)) => self.wait(index, until)?,
                 _ => return Err(CallError::Full),
@@ -481,9 +574,10 @@ impl Client {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(CallError::Timeout);
             }
-            let has_news = || !self.responses.is_empty();
-            self.watch
-                .sleep(&self.found, Some(&mut self.seat), has_news, until)?;
+            let line = &mut self.line;
+            let has_news = || !line.responses.is_empty();
+            line.watch
+                .sleep(&line.found, Some(&mut line.seat), has_news, until)?;
         }
     }
 
@@ -496,15 +590,14 @@ impl Client {
         if self.take_one()? {
             return Ok(self.calls[index].state != State::Asked);
         }
-        let Some(how) = self.watch.look(&self.found) else {
+        if !self.line.watch.look(&self.line.found) {
             return Ok(false);
-        };
+        }
         // What was answered before the end is seen now.
         self.take_all()?;
-        match self.calls[index].state {
-            State::Asked => Err(CallError::Disconnected(how)),
-            _ => Ok(true),
-        }
+        let how = self.line.watch.tell();
+        self.lose_all(how.or(self.line.end).unwrap_or(Departure::Closed));
+        Ok(true)
     }
 
     fn take_all(&mut self) -> std::result::Result<(), CallError> {
@@ -515,7 +608,8 @@ impl Client {
     /// Puts the next response to its call; `false` where there is none.
     #[inline]
     fn take_one(&mut self) -> std::result::Result<bool, CallError> {
-        let responses = &mut self.responses;
+        let in_flight = self.in_flight();
+        let responses = &mut self.line.responses;
         let len = match responses.find_quickly() {
             Some(len) => len,
             None => match responses.find() {
@@ -526,7 +620,7 @@ impl Client {
         };
         let tag = responses.tag();
         let number = tag & !record::UNANSWERED;
-        let index = number as usize & (self.calls.len() - 1);
+        let index = number as usize & (in_flight - 1);
         let open = &mut self.calls[index];
         // Else it is for an earlier tenant.
         if open.state == State::Asked && open.number == number {
@@ -545,8 +639,8 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("name", &self.found.name)
-            .field("slot", &self.seat.slot())
+            .field("name", self.name())
+            .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
 }

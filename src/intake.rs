@@ -1,13 +1,14 @@
 //! Where many senders' lanes come in, at the owner: each is looked at in its turn, and who
 //! comes and goes is noticed.
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::Departure;
 use crate::lane::Step;
 use crate::lane::gated::GatedReader;
 use crate::layout::roster;
+use crate::os::MAX_PEERS;
 use crate::process::Process;
-use crate::roster::{LEFT, has_joined, watch};
+use crate::roster::{LEFT, Roster, has_joined, watch};
 use crate::seat::Seat;
 use crate::segment::{Cursor, Owned};
 use crate::sync::{Round, Window, WindowMut};
@@ -67,6 +68,50 @@ impl Intake {
             last: Departure::Closed,
             seat,
         })
+    }
+
+    /// Of a generation that another owner has read from, and others may be in still.
+    pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
+        let shape = segment.measures.shape;
+        let lanes = (0..segment.measures.lanes).map(|lane| {
+            let mapped = segment.lane(lane, false)?;
+            let reader = GatedReader::resume(mapped.ring, segment.cursor(lane), shape);
+            let reader = reader.ok_or_else(|| {
+                let meaning = "its last owner left cursors that cannot be";
+                Error::new(ErrorKind::Corrupt, Operation::Open, segment.name(), meaning)
+            })?;
+            Ok(Lane {
+                reader,
+                tenant: 0,
+                process: None,
+            })
+        });
+        let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
+        Ok(Intake {
+            lanes,
+            active: 0,
+            turn: 0,
+            // Somebody may have come, and all are to be looked at.
+            members: seat.roster().members().wrapping_sub(1),
+            idle: 0,
+            had_senders: false,
+            last: Departure::Closed,
+            seat,
+        })
+    }
+
+    /// Whether nothing is left here, and nobody who would send more; to be asked after a look
+    /// that found nothing.
+    pub fn is_done(&self) -> bool {
+        self.active == 0 && self.seat.roster().members() == self.members
+    }
+
+    /// Takes note of who was in an earlier generation and came no further.
+    pub fn mourn(&mut self, earlier: &Intake) {
+        if earlier.had_senders {
+            self.had_senders = true;
+            self.last = earlier.last;
+        }
     }
 
     /// The next message, of any length, where it is as most are: behind the last one. It stays
@@ -253,10 +298,12 @@ impl Intake {
         }
     }
 
-    /// Sleeps until there is reason to look again, or that moment.
+    /// Sleeps until there is reason to look again, here or in an earlier generation, or that
+    /// moment.
     #[cold]
-    pub fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+    pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
+        earlier.iter_mut().for_each(|one| one.look_who_is_alive());
         let Intake {
             lanes,
             active,
@@ -264,18 +311,32 @@ impl Intake {
             seat,
             ..
         } = self;
-        let peers: Vec<&Process> = lanes.iter().filter_map(|l| l.process.as_ref()).collect();
+        let others = earlier.iter().flat_map(|one| peers(&one.lanes));
+        // Of more than can be watched at a time, those of this generation.
+        let peers: Vec<&Process> = peers(lanes).chain(others).take(MAX_PEERS).collect();
         let roster = seat.roster().clone();
         let ready = || {
-            let active = |lane: &usize| *active & 1 << lane != 0;
-            roster.members() != *members
-                || (0..lanes.len())
-                    .filter(active)
-                    .any(|lane| lanes[lane].tenant == 0 || !lanes[lane].reader.is_empty())
+            has_news(lanes, *active, *members, &roster)
+                || earlier
+                    .iter()
+                    .any(|one| has_news(&one.lanes, one.active, one.members, one.seat.roster()))
         };
         if seat.park(ready, &peers, until)? {
             self.look_who_is_alive();
+            earlier.iter_mut().for_each(|one| one.look_who_is_alive());
         }
         Ok(())
     }
+}
+
+/// Whether there is reason to look.
+fn has_news(lanes: &[Lane], active: u64, members: u32, roster: &Roster) -> bool {
+    let is_active = |(n, _): &(usize, &Lane)| active & 1 << n != 0;
+    let mut lanes = lanes.iter().enumerate().filter(is_active);
+    roster.members() != members
+        || lanes.any(|(_, lane)| lane.tenant == 0 || !lane.reader.is_empty())
+}
+
+fn peers(lanes: &[Lane]) -> impl Iterator<Item = &Process> {
+    lanes.iter().filter_map(|lane| lane.process.as_ref())
 }

@@ -9,7 +9,7 @@
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 /// The version of the format. Another major is refused; a minor may only use what was
 /// zero before, where zero means the old behaviour.
-pub(crate) const MAJOR: u32 = 1;
+pub(crate) const MAJOR: u32 = 2;
 pub(crate) const MINOR: u32 = 0;
 
 /// What processors hand each other. Records up to a line do not lie across two.
@@ -23,16 +23,41 @@ pub(crate) const SLOTS: usize = 63;
 /// The bit of the owner.
 pub(crate) const OWNER: usize = 63;
 
-/// The name of the section that participants write, behind that of the control section.
-pub(crate) const ROSTER_SUFFIX: &str = "~roster";
-/// That of the section with the lanes, with the generation behind it in hexadecimal.
+/// What stands behind the name in those of a generation's objects, whose number stands behind
+/// that in hexadecimal: the control section,
+pub(crate) const CONTROL_SUFFIX: &str = "~control-";
+/// the section that participants write,
+pub(crate) const ROSTER_SUFFIX: &str = "~roster-";
+/// that with the lanes,
 pub(crate) const LANES_SUFFIX: &str = "~lanes-";
-/// That of the owner's liveness mutex.
-pub(crate) const ALIVE_SUFFIX: &str = "~alive";
+/// and the owner's liveness mutex.
+pub(crate) const ALIVE_SUFFIX: &str = "~alive-";
 /// That of a participant's event, with seat, pid and tenancy behind it in hexadecimal.
 pub(crate) const WAKE_SUFFIX: &str = "~wake-";
 
-/// The control section: the owner writes it, everybody else maps it read-only.
+/// The section that has the name: owners and candidates write it, everybody else maps it
+/// read-only.
+pub(crate) mod root {
+    /// `u32`.
+    pub(crate) const MAGIC: usize = 0;
+    /// `u32`: major in the upper half, minor in the lower.
+    pub(crate) const VERSION: usize = 4;
+    /// `u64`: fingerprint of the rights it was created with.
+    pub(crate) const ACCESS: usize = 8;
+    /// `u64`: the word of the process that owns the name; 0: nobody. Changed by compare and
+    /// swap only.
+    pub(crate) const OWNER: usize = 16;
+    /// `u32`: the namespaces in which that word means something (Linux).
+    pub(crate) const SPACE: usize = 24;
+    /// `u32`: the generation in use; 0: none yet.
+    pub(crate) const GENERATION: usize = 28;
+    /// `u32`: no generation before this one has participants.
+    pub(crate) const OLDEST: usize = 32;
+    /// More than is used: a size that bare memory hardly has.
+    pub(crate) const LEN: usize = 4 * 4096 + 64;
+}
+
+/// The control section of a generation: its owner writes it, everybody else maps it read-only.
 pub(crate) mod control {
     use super::{APART, SLOTS};
 
@@ -52,7 +77,7 @@ pub(crate) mod control {
     pub(crate) const RING_BYTES: usize = 32;
     /// `u32`: the longest message in bytes.
     pub(crate) const MAX_MESSAGE: usize = 36;
-    /// `u32`: the lanes section in use.
+    /// `u32`: which generation it is.
     pub(crate) const GENERATION: usize = 40;
     /// `u32`: see [`delivery`](super::delivery).
     pub(crate) const DELIVERY: usize = 44;
@@ -62,8 +87,8 @@ pub(crate) mod control {
     pub(crate) const VALUE_SLOTS: usize = 52;
     /// `u32`: how many calls of a client can be open at a time, a power of two.
     pub(crate) const IN_FLIGHT: usize = 56;
-    /// `u32`: 1 once the owner has closed in good order.
-    pub(crate) const CLOSED: usize = 128;
+    /// `u32`: see [`end`]; 0 as long as the owner has not ended it.
+    pub(crate) const END: usize = 128;
     /// `u64`: of [`TYPE`](self::TYPE); what a message is made of. Both it and its length
     /// are 0 where messages are bare bytes.
     pub(crate) const TYPE_FINGERPRINT: usize = 256;
@@ -77,6 +102,16 @@ pub(crate) mod control {
     pub(crate) const CURSORS: usize = 4096;
     pub(crate) const CURSOR_STRIDE: usize = 2 * APART;
     pub(crate) const LEN: usize = CURSORS + SLOTS * CURSOR_STRIDE;
+
+    /// How a generation ended: bits.
+    pub(crate) mod end {
+        /// The owner has closed it in good order.
+        pub(crate) const CLOSED: u32 = 1;
+        /// Another generation is in use.
+        pub(crate) const FOLLOWED: u32 = 2;
+        /// By the same owner, which goes on in it.
+        pub(crate) const RESIZED: u32 = 4;
+    }
 
     /// What a segment is.
     pub(crate) mod kind {
@@ -121,6 +156,8 @@ pub(crate) mod roster {
     pub(crate) const MEMBERS: usize = APART;
     /// `u32`: the owner's naps, counted up before each.
     pub(crate) const OWNER_NAPS: usize = 2 * APART;
+    /// `u32`: the generation, which stands in the name of the owner's event.
+    pub(crate) const OWNER_TENANCY: usize = 2 * APART + 4;
     /// `u64`: bit i is set while the participant of slot i has a hold; each changes its own.
     pub(crate) const HOLDING: usize = 3 * APART;
     /// Slot i stands at `SLOTS_AT + i * SLOT_STRIDE`.
@@ -226,7 +263,7 @@ pub(crate) const MIN_RING: u64 = 4096;
 pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
-    assert!(control::CLOSED >= control::IN_FLIGHT + 4);
+    assert!(control::END >= control::IN_FLIGHT + 4);
     assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
@@ -268,6 +305,18 @@ mod tests {
         rows.iter().map(row).collect()
     }
 
+    fn root_rows() -> Vec<(String, usize, usize)> {
+        table(&[
+            ("MAGIC", root::MAGIC, 4),
+            ("VERSION", root::VERSION, 4),
+            ("ACCESS", root::ACCESS, 8),
+            ("OWNER", root::OWNER, 8),
+            ("SPACE", root::SPACE, 4),
+            ("GENERATION", root::GENERATION, 4),
+            ("OLDEST", root::OLDEST, 4),
+        ])
+    }
+
     fn value_rows() -> Vec<(String, usize, usize)> {
         let recent = values::RECENT_COUNT as usize * 4;
         table(&[
@@ -287,6 +336,7 @@ mod tests {
         let page = include_str!("../docs/layout.md").replace("\r\n", "\n");
         assert!(page.contains(&format!("Version {MAJOR}.{MINOR}.")));
         let tables = tables(&page);
+        assert_eq!(tables["Root"], root_rows());
         let control = [
             ("MAGIC", control::MAGIC, 4),
             ("VERSION", control::VERSION, 4),
@@ -301,7 +351,7 @@ mod tests {
             ("VALUES", control::VALUES, 4),
             ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
             ("IN_FLIGHT", control::IN_FLIGHT, 4),
-            ("CLOSED", control::CLOSED, 4),
+            ("END", control::END, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
             ("TYPE_LEN", control::TYPE_LEN, 4),
             ("TYPE", control::TYPE, control::TYPE_MAX),
@@ -320,6 +370,7 @@ mod tests {
             ("ASLEEP", roster::ASLEEP, 8),
             ("MEMBERS", roster::MEMBERS, 4),
             ("OWNER_NAPS", roster::OWNER_NAPS, 4),
+            ("OWNER_TENANCY", roster::OWNER_TENANCY, 4),
             ("HOLDING", roster::HOLDING, 8),
             ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
             ("WHO", roster::WHO, 8),
@@ -347,7 +398,7 @@ mod tests {
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
         let says = format!("power of two up to {MAX_IN_FLIGHT};");
         assert!(page.contains(&says), "{says}");
-        for len in [control::LEN, roster::LEN] {
+        for len in [root::LEN, control::LEN, roster::LEN] {
             let says = format!("The section has {len} bytes.");
             assert!(page.contains(&says), "{says}");
         }

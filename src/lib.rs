@@ -76,6 +76,7 @@ mod process;
 mod publisher;
 mod reader;
 mod receiver;
+mod root;
 mod roster;
 mod seat;
 mod section;

@@ -10,6 +10,7 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
 use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
+use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
 use crate::seat::{EVERYBODY, Seat};
@@ -43,6 +44,20 @@ pub struct TopicOptions {
 }
 
 impl TopicOptions {
+    fn measures(&self, name: &Name) -> Result<Measures> {
+        Ok(Measures {
+            kind: control::kind::TOPIC,
+            lanes: 1,
+            shape: Measures::shape_for(self.capacity, self.max_message, name.as_str())?,
+            delivery: match self.delivery {
+                Delivery::Lossy => delivery::LOSSY,
+                Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
+            },
+            in_flight: 0,
+            grid: None,
+        })
+    }
+
     /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
     /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
     /// beyond that to a multiple of 8. Between 7/8 and all of the capacity can be read. It
@@ -127,7 +142,7 @@ pub struct Publisher {
     // Declared before the segment, and so dropped before it is closed.
     lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
-    processes: Vec<Option<(u64, Process)>>,
+    crowds: Vec<Crowd>,
     seat: Seat,
     segment: Owned,
 }
@@ -162,28 +177,46 @@ impl Publisher {
     }
 
     fn make(options: &TopicOptions, name: &Name) -> Result<Publisher> {
-        let shape = Measures::shape_for(options.capacity, options.max_message, name.as_str())?;
-        let measures = Measures {
-            kind: control::kind::TOPIC,
-            lanes: 1,
-            shape,
-            delivery: match options.delivery {
-                Delivery::Lossy => delivery::LOSSY,
-                Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
-            },
-            in_flight: 0,
-            grid: None,
-        };
-        let (segment, seat) = Owned::create(name, measures, &options.access)?;
+        let measures = options.measures(name)?;
+        let (mut segment, seat) =
+            Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
-        segment.publish(options.layout.as_slice())?;
+        let older = segment.publish(false);
         Ok(Publisher {
-            lane: LossyWriter::new(lane.ring, lane.head, shape),
+            lane: LossyWriter::new(lane.ring, lane.head, measures.shape),
             delivery: options.delivery,
-            processes: Vec::new(),
+            crowds: Crowd::all(&segment, older),
             seat,
             segment,
         })
+    }
+
+    /// Goes on with other measures, all of them new, while subscribers are there: they come over
+    /// by themselves when they have received what was sent before, and their numbers begin anew.
+    /// Rights and name stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicOptions::create`]; everything is as before then.
+    pub fn resize(&mut self, options: &TopicOptions) -> Result<()> {
+        let measures = options.measures(self.segment.name())?;
+        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+        let lane = segment.lane_mut(0, options.prefault)?;
+        self.flush();
+        self.segment.hand_over(&mut segment);
+        let older = segment.publish(true);
+        self.lane = LossyWriter::new(lane.ring, lane.head, measures.shape);
+        self.delivery = options.delivery;
+        self.crowds = Crowd::all(&segment, older);
+        (self.seat, self.segment) = (seat, segment);
+        Ok(())
+    }
+
+    /// The number of the topic's generation: another one after each restart, and
+    /// [`resize`](Publisher::resize).
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.segment.generation
     }
 
     /// The name it was created by.
@@ -198,7 +231,7 @@ impl Publisher {
         self.lane.shape().max()
     }
 
-    /// How many messages were sent.
+    /// How many messages were sent in this generation.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.lane.sent()
@@ -328,13 +361,13 @@ impl Publisher {
         loop {
             // Whoever joined since the last look must not see its place announced, even for a
             // moment: that moment is long where this thread is held up in it.
-            if lowest(self.segment.roster(), position) + bytes >= position {
+            if lowest(&self.crowds, position) + bytes >= position {
                 let before = self.lane.reserved();
                 self.lane.announce(position);
                 // Pairs with that of a subscriber between its joining and its look at what
                 // is announced: one of us sees the other.
                 self.lane.full_fence();
-                if lowest(self.segment.roster(), position) + bytes >= position {
+                if lowest(&self.crowds, position) + bytes >= position {
                     return Ok(());
                 }
                 // Nothing was written yet.
@@ -343,7 +376,14 @@ impl Publisher {
             // Nobody reads on in what was not sent.
             self.flush();
             let since = *since.get_or_insert_with(Instant::now);
-            if self.drop_the_dead_and_late(position, since) {
+            let late = match self.delivery {
+                Delivery::LosslessFor(limit) => since.elapsed() >= limit,
+                _ => false,
+            };
+            let crowds = self.crowds.iter_mut();
+            if crowds.fold(false, |any, crowd| {
+                crowd.drop_the_dead_and_late(position, bytes, late) | any
+            }) {
                 continue;
             }
             let until = match patience {
@@ -356,18 +396,102 @@ impl Publisher {
         }
     }
 
+    fn wait_for_the_slowest(
+        &mut self,
+        position: u64,
+        since: Instant,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        let bytes = self.lane.shape().bytes();
+        let Publisher {
+            seat,
+            crowds,
+            delivery,
+            ..
+        } = self;
+        let mut spin = Spin::new(until);
+        while spin.again() {
+            if lowest(crowds, position) + bytes >= position {
+                return Ok(());
+            }
+        }
+        let late = match delivery {
+            Delivery::LosslessFor(limit) => since.checked_add(*limit),
+            _ => None,
+        };
+        let until = match (until, late) {
+            (Some(until), Some(late)) => Some(until.min(late)),
+            (until, late) => until.or(late),
+        };
+        let peers = crowds
+            .iter()
+            .flat_map(|crowd| crowd.watched(position, bytes));
+        let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
+        let ready = || lowest(crowds, position) + bytes >= position;
+        seat.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+/// The subscribers of one generation, as far as they are waited for.
+#[derive(Debug)]
+struct Crowd {
+    roster: Roster,
+    processes: Vec<Option<(u64, Process)>>,
+    /// Of an earlier generation, which is kept: those who come over begin at the beginning.
+    earlier: Option<(Owned, Seat)>,
+}
+
+impl Crowd {
+    fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
+        let crowd = |roster: &Roster, earlier| Crowd {
+            roster: roster.clone(),
+            processes: Vec::new(),
+            earlier,
+        };
+        let mut crowds = vec![crowd(segment.roster(), None)];
+        if segment.measures.delivery == delivery::LOSSLESS {
+            let topics = older
+                .into_iter()
+                .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
+            crowds.extend(topics.map(|(segment, seat)| {
+                let roster = segment.roster().clone();
+                crowd(&roster, Some((segment, seat)))
+            }));
+        }
+        crowds
+    }
+
+    fn is_waited_for(&self, slot: usize) -> bool {
+        self.roster.state(slot) == roster::state::ACTIVE && self.roster.who(slot) != 0
+    }
+
+    /// Those who are waited for, and how far they have read. A place that lies further back than
+    /// the ring reaches is no subscriber's of ours, who joins where it can be waited for.
+    fn places(&self) -> impl Iterator<Item = (usize, u64)> {
+        let waited_for = (0..SLOTS).filter(|slot| self.is_waited_for(*slot));
+        waited_for.map(|slot| match self.earlier {
+            // Pairs with the subscriber's store (P1).
+            None => (slot, self.roster.cursor(slot).load64(cursor::ROOM)),
+            Some(_) => (slot, 0),
+        })
+    }
+
+    /// The slots of those who have not read what is about to be overwritten.
+    fn in_the_way(&self, position: u64, bytes: u64) -> impl Iterator<Item = usize> {
+        let in_the_way = move |(slot, place): (usize, u64)| {
+            (place.saturating_add(bytes) < position).then_some(slot)
+        };
+        self.places().filter_map(in_the_way)
+    }
+
     /// Gives up waiting for those that have died, or had their time; says whether there
     /// were any.
-    fn drop_the_dead_and_late(&mut self, position: u64, since: Instant) -> bool {
-        let late = match self.delivery {
-            Delivery::LosslessFor(limit) => since.elapsed() >= limit,
-            _ => false,
-        };
+    fn drop_the_dead_and_late(&mut self, position: u64, bytes: u64, late: bool) -> bool {
         self.processes.resize_with(SLOTS, || None);
-        let roster = &self.segment.roster();
         let mut dropped = false;
-        for slot in in_the_way(&self.segment, position) {
-            let who = roster.who(slot);
+        let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
+        for slot in slots {
+            let who = self.roster.who(slot);
             let known = &mut self.processes[slot];
             if known.as_ref().is_none_or(|(word, _)| *word != who) {
                 let watched = watch(who);
@@ -382,49 +506,20 @@ impl Publisher {
                 .as_ref()
                 .is_none_or(|(_, process)| matches!(process.has_ended(), Ok(true)));
             if dead {
-                roster.evict(slot, who);
+                self.roster.evict(slot, who);
             } else if late {
-                roster.change_state(slot, roster::state::ACTIVE, roster::state::DROPPED);
+                let (from, to) = (roster::state::ACTIVE, roster::state::DROPPED);
+                self.roster.change_state(slot, from, to);
             }
             dropped |= dead || late;
         }
         dropped
     }
 
-    fn wait_for_the_slowest(
-        &mut self,
-        position: u64,
-        since: Instant,
-        until: Option<Instant>,
-    ) -> Result<()> {
-        let bytes = self.lane.shape().bytes();
-        let Publisher {
-            segment,
-            seat,
-            processes,
-            delivery,
-            ..
-        } = self;
-        let mut spin = Spin::new(until);
-        while spin.again() {
-            if lowest(segment.roster(), position) + bytes >= position {
-                return Ok(());
-            }
-        }
-        let late = match delivery {
-            Delivery::LosslessFor(limit) => since.checked_add(*limit),
-            _ => None,
-        };
-        let until = match (until, late) {
-            (Some(until), Some(late)) => Some(until.min(late)),
-            (until, late) => until.or(late),
-        };
-        let slots: Vec<usize> = in_the_way(segment, position).collect();
-        let watched = |slot: &usize| processes[*slot].as_ref().map(|(_, process)| process);
-        let peers: Vec<&Process> = slots.iter().filter_map(watched).collect();
-        let roster = segment.roster().clone();
-        let ready = || lowest(&roster, position) + bytes >= position;
-        seat.park(ready, &peers, until).map(|_| ())
+    fn watched(&self, position: u64, bytes: u64) -> impl Iterator<Item = &Process> {
+        let processes = &self.processes;
+        let known = move |slot: usize| processes.get(slot)?.as_ref().map(|(_, process)| process);
+        self.in_the_way(position, bytes).filter_map(known)
     }
 }
 
@@ -458,30 +553,11 @@ impl Drop for Flushed<'_> {
 const BATCH: u32 = 16;
 
 /// The place of the slowest subscriber that is waited for; that position where there is
-/// none. A place that lies further back than the ring reaches is no subscriber's of ours,
-/// who joins where it can be waited for.
-fn lowest(roster: &Roster, position: u64) -> u64 {
-    let waited_for = |slot: &usize| is_waited_for(roster, *slot);
-    let places = (0..SLOTS)
-        .filter(waited_for)
-        .map(|slot| place(roster, slot));
+/// none.
+fn lowest(crowds: &[Crowd], position: u64) -> u64 {
+    let places = crowds
+        .iter()
+        .flat_map(Crowd::places)
+        .map(|(_, place)| place);
     places.min().unwrap_or(position).min(position)
-}
-
-fn is_waited_for(roster: &Roster, slot: usize) -> bool {
-    roster.state(slot) == roster::state::ACTIVE && roster.who(slot) != 0
-}
-
-fn place(roster: &Roster, slot: usize) -> u64 {
-    // Pairs with the subscriber's store (P1).
-    roster.cursor(slot).load64(cursor::ROOM)
-}
-
-/// The slots of those who have not read what is about to be overwritten.
-fn in_the_way(segment: &Owned, position: u64) -> impl Iterator<Item = usize> + use<> {
-    let roster = segment.roster().clone();
-    let bytes = segment.measures.shape.bytes();
-    (0..SLOTS).filter(move |slot| {
-        is_waited_for(&roster, *slot) && place(&roster, *slot).saturating_add(bytes) < position
-    })
 }

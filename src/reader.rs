@@ -2,9 +2,9 @@
 
 use crate::access::Owner;
 use crate::describe::Layout;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::RecvError;
-use crate::latest::{Hold, Look, ValueReader};
+use crate::latest::{Grid, Hold, Look, ValueReader};
 use crate::layout::{SLOTS, control};
 use crate::name::Name;
 use crate::os::deadline;
@@ -44,9 +44,8 @@ impl ReaderOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::LATEST, owner, self.layout.as_slice())?;
-        Reader::join(found)
+        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
+        Found::join(&name, control::kind::LATEST, owner, layouts, Reader::join)
     }
 
     /// Open only values of this type.
@@ -101,11 +100,20 @@ impl Reader {
     }
 
     fn join(found: Found) -> Result<Reader> {
+        Reader::with(found, ValueReader::new)
+    }
+
+    /// One that was there before.
+    fn go_on(found: Found) -> Result<Reader> {
+        Reader::with(found, ValueReader::from_the_beginning)
+    }
+
+    fn with(found: Found, values: impl Fn(Window, Grid) -> ValueReader<Window>) -> Result<Reader> {
         let watch = Watch::begin(&found)?;
         let Some(grid) = found.measures.grid else {
             unreachable!("latest values have a grid");
         };
-        let values = ValueReader::new(found.values()?, grid);
+        let values = values(found.values()?, grid);
         let names: Vec<String> = (0..grid.count()).map(|index| values.name(index)).collect();
         let indices = names.iter().cloned().zip(0..).collect();
         let seat = Reader::take_seat(&found)?;
@@ -186,6 +194,9 @@ impl Reader {
     /// Where there is no value with that index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
+        if self.found.is_ended() && self.found.is_followed() {
+            self.come_over()?;
+        }
         let hold = self.seat.as_ref().map(|seat| {
             move |hold: Hold| {
                 seat.roster().set_hold(seat.slot(), hold.0);
@@ -223,12 +234,64 @@ impl Reader {
         if let Some(index) = self.values.next_change() {
             return Ok(index);
         }
-        match (self.watch.look(&self.found), self.values.has_news()) {
-            (Some(how), false) => Err(RecvError::Disconnected(how)),
-            // What was set before the end is seen now.
-            (Some(_), true) => self.values.next_change().ok_or(RecvError::Empty),
-            (None, _) => Err(RecvError::Empty),
+        if self.watch.is_followed(&self.found) && self.come_over()? {
+            return self.try_change();
         }
+        if self.watch.look(&self.found) {
+            // What was set before the end is seen now.
+            if let Some(index) = self.values.next_change() {
+                return Ok(index);
+            }
+            if let Some(how) = self.watch.tell() {
+                return Err(RecvError::Disconnected(how));
+            }
+        }
+        Err(RecvError::Empty)
+    }
+
+    /// Goes on with the next writer, where it has values of the same names; says whether.
+    #[cold]
+    fn come_over(&mut self) -> Result<bool> {
+        let Some(next) = self.found.follow(Reader::go_on)? else {
+            self.watch.lose_the_next();
+            return Ok(false);
+        };
+        if next.names != self.names {
+            let meaning = "its next writer has values of other names";
+            let error = Error::new(ErrorKind::WrongType, Operation::Open, self.name(), meaning);
+            return Err(error.with_advice("open it again"));
+        }
+        *self = next;
+        Ok(true)
+    }
+
+    /// Waits for the next writer, at most this long; says whether there is one. The values of
+    /// the one before are there until then, and go over where they fit.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Reader::open), where there is one that does not let us in.
+    pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
+        let until = deadline(Some(timeout));
+        loop {
+            let seen = self.found.newest();
+            // What is left here goes before, and then that the one before has gone.
+            let is_free = self.watch.is_followed(&self.found);
+            if self.found.is_followed() && (!is_free || self.come_over()?) {
+                return Ok(true);
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            }
+            Watch::await_next(&self.found, self.seat.as_mut(), seen, until)?;
+        }
+    }
+
+    /// The number of its generation: another one with each writer that follows, and each time
+    /// that one changes its measures.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.found.generation
     }
 
     /// Waits for a value to change, and says which.

@@ -10,6 +10,7 @@ use crate::lane::Step;
 use crate::layout::{SLOTS, control, delivery};
 use crate::name::Name;
 use crate::os::deadline;
+use crate::seat::Seat;
 use crate::segment::{Measures, Owned};
 use crate::wait::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
@@ -26,6 +27,22 @@ pub struct QueueOptions {
 }
 
 impl QueueOptions {
+    fn measures(&self, name: &Name) -> Result<Measures> {
+        if !(1..=SLOTS).contains(&self.senders) {
+            let kind = ErrorKind::InvalidArgument;
+            let meaning = format!("there can be 1 to {SLOTS} senders");
+            return Err(Error::new(kind, Operation::Create, name, meaning));
+        }
+        Ok(Measures {
+            kind: control::kind::QUEUE,
+            lanes: self.senders,
+            shape: Measures::shape_for(self.capacity, self.max_message, name.as_str())?,
+            delivery: delivery::LOSSLESS,
+            in_flight: 0,
+            grid: None,
+        })
+    }
+
     /// How many bytes of messages each sender can be ahead of the receiver (256 KiB).
     /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
     /// beyond that to a multiple of 8. The capacity is rounded up to a power of two and to
@@ -124,6 +141,10 @@ impl QueueOptions {
 pub struct Receiver {
     // Declared before the segment, and so dropped before it is closed.
     intake: Intake,
+    /// Earlier generations with something left in them, the oldest first.
+    older: Vec<(Intake, Owned)>,
+    /// Of those, the one in which the last message was found.
+    from: Option<usize>,
     pace: Pace,
     buffer: Box<[u8]>,
     segment: Owned,
@@ -160,30 +181,79 @@ impl Receiver {
     }
 
     fn make(options: &QueueOptions, name: &Name) -> Result<Receiver> {
-        let senders = options.senders.clamp(1, SLOTS);
-        if senders != options.senders {
-            let kind = ErrorKind::InvalidArgument;
-            let meaning = format!("there can be 1 to {SLOTS} senders");
-            return Err(Error::new(kind, Operation::Create, name, meaning));
-        }
-        let shape = Measures::shape_for(options.capacity, options.max_message, name.as_str())?;
-        let measures = Measures {
-            kind: control::kind::QUEUE,
-            lanes: senders,
-            shape,
-            delivery: delivery::LOSSLESS,
-            in_flight: 0,
-            grid: None,
-        };
-        let (segment, seat) = Owned::create(name, measures, &options.access)?;
+        let measures = options.measures(name)?;
+        let (mut segment, seat) =
+            Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
-        segment.publish(options.layout.as_slice())?;
-        Ok(Receiver {
+        let older = segment.publish(false);
+        let mut receiver = Receiver {
             intake,
+            older: Vec::new(),
+            from: None,
             pace: Pace::default(),
-            buffer: vec![0; shape.max()].into_boxed_slice(),
+            buffer: Box::default(),
             segment,
-        })
+        };
+        receiver.inherit(older);
+        Ok(receiver)
+    }
+
+    /// Goes on with other measures, all of them new, while senders are there: they come over by
+    /// themselves, and what they have sent before is received first. Rights and name stay as
+    /// they are.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-resize-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    ///
+    /// let mut receiver = Receiver::options().max_message(100).create(name)?;
+    /// let mut sender = Sender::open(name)?;
+    /// sender.send(b"short")?;
+    ///
+    /// receiver.resize(&Receiver::options().max_message(1 << 20))?;
+    /// sender.send(&[7; 1 << 20])?;
+    /// assert_eq!(receiver.recv()?, b"short");
+    /// assert_eq!(receiver.recv()?, [7; 1 << 20]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueOptions::create`]; everything is as before then.
+    pub fn resize(&mut self, options: &QueueOptions) -> Result<()> {
+        let measures = options.measures(self.segment.name())?;
+        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+        self.intake = Intake::new(&segment, seat, options.prefault)?;
+        self.segment.hand_over(&mut segment);
+        let older = segment.publish(true);
+        self.segment = segment;
+        self.inherit(older);
+        Ok(())
+    }
+
+    /// Has what is left in earlier generations received first.
+    fn inherit(&mut self, older: Vec<(Owned, Seat)>) {
+        let queues = older
+            .into_iter()
+            .filter(|(segment, _)| segment.measures.kind == control::kind::QUEUE);
+        self.older = queues
+            .filter_map(|(segment, seat)| {
+                // What makes no sense is left alone, as that of a sender would be.
+                let intake = Intake::inherit(&segment, seat).ok()?;
+                Some((intake, segment))
+            })
+            .collect();
+        let all = self.older.iter().map(|(_, segment)| segment);
+        let longest = all.chain([&self.segment]).map(|s| s.measures.shape.max());
+        self.buffer = vec![0; longest.max().unwrap_or_default()].into_boxed_slice();
+    }
+
+    /// The number of the queue's generation: another one after each restart, and
+    /// [`resize`](Receiver::resize).
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.segment.generation
     }
 
     /// The name it was created by.
@@ -274,7 +344,7 @@ impl Receiver {
     /// As [`recv`](Receiver::recv).
     #[inline]
     pub fn recv_in_place(&mut self) -> std::result::Result<InPlace<'_, Receiver>, RecvError> {
-        let len = match self.intake.find_quickly() {
+        let len = match self.find_quickly() {
             Some(len) => len,
             None => wait::receive(&mut Finder(self), None)?,
         };
@@ -314,18 +384,82 @@ impl Receiver {
     }
 }
 
+impl Receiver {
+    /// Where the last message was found.
+    fn source(&self) -> &Intake {
+        match self.from {
+            Some(n) => &self.older[n].0,
+            None => &self.intake,
+        }
+    }
+
+    fn source_mut(&mut self) -> &mut Intake {
+        match self.from {
+            Some(n) => &mut self.older[n].0,
+            None => &mut self.intake,
+        }
+    }
+
+    /// Finds the next message, which stays where it is.
+    fn find(&mut self) -> Step {
+        self.from = None;
+        match self.older.is_empty() {
+            true => self.intake.find(),
+            false => self.find_in_all(),
+        }
+    }
+
+    #[cold]
+    fn find_in_all(&mut self) -> Step {
+        let mut n = 0;
+        while n < self.older.len() {
+            let intake = &mut self.older[n].0;
+            match intake.find() {
+                Step::Nothing if intake.is_done() => {
+                    let (intake, _) = self.older.remove(n);
+                    self.intake.mourn(&intake);
+                }
+                Step::Nothing => n += 1,
+                step => {
+                    self.from = Some(n);
+                    return step;
+                }
+            }
+        }
+        self.intake.find()
+    }
+
+    /// Finds the next message, where it is one as most are.
+    #[inline(always)]
+    fn find_quickly(&mut self) -> Option<usize> {
+        match self.older.is_empty() {
+            true => self.intake.find_quickly(),
+            // A sender's messages there come before those here.
+            false => None,
+        }
+    }
+}
+
 impl Inbox for Receiver {
     /// A short one, behind the last one.
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
-        self.intake.receive_quickly(&mut self.buffer)
+        match self.older.is_empty() {
+            true => self.intake.receive_quickly(&mut self.buffer),
+            // A sender's messages there come before those here.
+            false => None,
+        }
     }
 
     fn poll(&mut self) -> Step {
-        let step = self.intake.find();
+        let step = self.find();
         if let Step::Message(len) = step {
-            self.intake.copy(0, &mut self.buffer[..len]);
-            self.intake.pass();
+            let source = match self.from {
+                Some(n) => &mut self.older[n].0,
+                None => &mut self.intake,
+            };
+            source.copy(0, &mut self.buffer[..len]);
+            source.pass();
         }
         step
     }
@@ -339,28 +473,30 @@ impl Inbox for Receiver {
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),
+            _ if !self.older.is_empty() => None,
             _ => self.intake.deserted().map(RecvError::Disconnected),
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.intake.sleep(until)
+        let mut older: Vec<&mut Intake> = self.older.iter_mut().map(|(intake, _)| intake).collect();
+        self.intake.sleep(&mut older, until)
     }
 }
 
 impl Holds for Receiver {
     fn copy(&self, at: usize, to: &mut [u8]) {
-        self.intake.copy(at, to);
+        self.source().copy(at, to);
     }
 
     fn bytes(&self) -> *const u8 {
-        self.intake.bytes()
+        self.source().bytes()
     }
 
     #[inline]
     fn pass(&mut self) {
-        self.intake.pass();
+        self.source_mut().pass();
     }
 }
 
@@ -370,11 +506,11 @@ struct Finder<'a>(&'a mut Receiver);
 impl Inbox for Finder<'_> {
     #[inline]
     fn glance(&mut self) -> Option<usize> {
-        self.0.intake.find_quickly()
+        self.0.find_quickly()
     }
 
     fn poll(&mut self) -> Step {
-        self.0.intake.find()
+        self.0.find()
     }
 
     fn pace(&mut self) -> &mut Pace {

@@ -77,6 +77,16 @@ impl Roster {
         Roster { words }
     }
 
+    /// That of a new generation, whose tenants have numbers of their own, so that nothing of
+    /// theirs is taken for that of an earlier one.
+    pub fn begin(words: Table, generation: u32) -> Roster {
+        words.store32(roster::OWNER_TENANCY, generation);
+        for slot in 0..SLOTS {
+            words.store32(slot_at(slot) + roster::TENANCY, generation << 16);
+        }
+        Roster { words }
+    }
+
     pub fn words(&self) -> &Table {
         &self.words
     }
@@ -150,12 +160,12 @@ impl Roster {
         self.words.load64(slot_at(slot) + roster::WHO)
     }
 
-    /// Which tenant of the slot it is; 0 for the owner.
+    /// Which tenant of the slot, or which owner, it is.
     pub fn tenancy(&self, seat: usize) -> u32 {
-        match seat {
-            OWNER => 0,
-            slot => self.words.load32(slot_at(slot) + roster::TENANCY),
-        }
+        self.words.load32(match seat {
+            OWNER => roster::OWNER_TENANCY,
+            slot => slot_at(slot) + roster::TENANCY,
+        })
     }
 
     pub fn state(&self, slot: usize) -> u32 {

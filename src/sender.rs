@@ -16,6 +16,7 @@ use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut};
 use crate::wait::Spin;
+use crate::watch::Watch;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -55,9 +56,8 @@ impl SenderOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::QUEUE, owner, self.layout.as_slice())?;
-        Sender::join(found)
+        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
+        Found::join(&name, control::kind::QUEUE, owner, layouts, Sender::join)
     }
 }
 
@@ -136,6 +136,33 @@ impl Sender {
         self.lane.shape().max()
     }
 
+    /// Waits for the next receiver, at most this long, and goes on with it; says whether there
+    /// is one. It receives what was sent to the one before, and not received.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Sender::open), where there is one that does not let us in.
+    pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
+        let until = deadline(Some(timeout));
+        loop {
+            let seen = self.found.newest();
+            if self.come_over()? {
+                return Ok(true);
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            }
+            Watch::await_next(&self.found, Some(&mut self.seat), seen, until)?;
+        }
+    }
+
+    /// The number of its generation: another one with each receiver that follows, and each time
+    /// that one changes its measures.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.found.generation
+    }
+
     /// Sends a message, if there is room for it. It is sent when this returns.
     ///
     /// # Errors
@@ -185,7 +212,7 @@ impl Sender {
 
     #[inline(always)]
     fn send_quickly(&mut self, message: &[u8]) -> bool {
-        !self.found.is_closed() && self.lane.send_quickly(message)
+        !self.found.is_ended() && self.lane.send_quickly(message)
     }
 
     /// Sends a message, and waits for room at most this long.
@@ -262,15 +289,33 @@ impl Sender {
     }
 
     #[inline]
-    fn check(&self, len: usize) -> std::result::Result<(), SendError> {
+    fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
+        if self.found.is_ended() {
+            self.go_on()?;
+        }
         let max = self.lane.shape().max();
-        if len > max {
-            return Err(SendError::TooLong { len, max });
+        match len > max {
+            true => Err(SendError::TooLong { len, max }),
+            false => Ok(()),
         }
-        if self.found.is_closed() {
-            return Err(SendError::Disconnected(Departure::Closed));
+    }
+
+    /// Goes on with the next receiver, where there is one.
+    fn come_over(&mut self) -> Result<bool> {
+        // It receives what was sent to the one before.
+        self.lane.flush();
+        let next = self.found.follow(Sender::join)?;
+        Ok(next.map(|next| *self = next).is_some())
+    }
+
+    /// After the end of the receiver.
+    #[cold]
+    fn go_on(&mut self) -> std::result::Result<(), SendError> {
+        if self.come_over()? {
+            return Ok(());
         }
-        Ok(())
+        let how = self.found.end().and_then(|end| end.how);
+        Err(SendError::Disconnected(how.unwrap_or(Departure::Died)))
     }
 
     #[inline]
@@ -285,6 +330,11 @@ impl Sender {
     #[cold]
     fn wake(&mut self) -> std::result::Result<(), SendError> {
         self.seat.wake(1 << OWNER);
+        if self.found.is_ended() {
+            // The message is sent. Where there is another receiver, that we come has it look.
+            let _ = self.come_over();
+            return Ok(());
+        }
         match self.seat.is_deaf(OWNER) {
             true => self.check_owner(),
             false => Ok(()),
@@ -292,11 +342,13 @@ impl Sender {
     }
 
     #[cold]
-    fn check_owner(&self) -> std::result::Result<(), SendError> {
-        if self.found.is_closed() {
-            return Err(SendError::Disconnected(Departure::Closed));
+    fn check_owner(&mut self) -> std::result::Result<(), SendError> {
+        let died = self.owner.has_ended()?;
+        // It may have said something before it ended.
+        if self.found.is_ended() {
+            return self.go_on();
         }
-        match self.owner.has_ended()? {
+        match died {
             true => Err(SendError::Disconnected(Departure::Died)),
             false => Ok(()),
         }
@@ -343,7 +395,7 @@ impl Sender {
             found,
             ..
         } = self;
-        let ready = || lane.has_room(len) || found.is_closed();
+        let ready = || lane.has_room(len) || found.is_ended();
         if seat.park(ready, &[owner], until)? {
             self.check_owner()?;
         }
@@ -426,7 +478,7 @@ impl Batch<'_> {
 
     #[inline(always)]
     fn add_quickly(&mut self, message: &[u8]) -> bool {
-        !self.sender.found.is_closed() && self.sender.lane.add_quickly(message)
+        !self.sender.found.is_ended() && self.sender.lane.add_quickly(message)
     }
 
     #[inline]

@@ -287,14 +287,15 @@ impl Server {
             in_flight,
             name.as_str(),
         )?;
-        let (segment, seat) = Owned::create(name, measures, &options.access)?;
+        let (mut segment, seat) = Owned::create(name, measures, &options.access, &options.layouts)?;
         let outlet = |slot| Server::outlet(&segment, slot, options.prefault).map(Mutex::new);
         let outlets = (0..options.clients).map(outlet).collect::<Result<_>>()?;
         let desk = Desk {
             intake: Intake::new(&segment, seat, options.prefault)?,
             pace: Pace::default(),
         };
-        segment.publish(&options.layouts)?;
+        // Calls of those before it have ended with them.
+        drop(segment.publish(false));
         let turn = Turn {
             desk: Some(Box::new(desk)),
             waiting: 0,
@@ -330,6 +331,12 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &Name {
         self.shared.segment.name()
+    }
+
+    /// The number of the name's generation: another one after each restart.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.shared.segment.generation
     }
 
     /// The longest request and the longest response in bytes.
@@ -495,7 +502,7 @@ impl Inbox for Visit<'_> {
     }
 
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.desk.intake.sleep(until)
+        self.desk.intake.sleep(&mut [], until)
     }
 }
 

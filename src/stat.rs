@@ -2,6 +2,7 @@
 
 use crate::describe::Layout;
 use crate::error::{Error, Result};
+use crate::exchange::Departure;
 use crate::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
@@ -178,6 +179,7 @@ where
         missed: 0,
         behind: 0,
     };
+    let closed = found.end().filter(|end| end.how == Some(Departure::Closed));
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
         pattern,
@@ -190,7 +192,7 @@ where
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
         layout: layouts.next(),
         response_layout: layouts.next(),
-        closed: found.is_closed(),
+        closed: closed.is_some(),
         owner,
         owner_identity: found.owner,
         others,

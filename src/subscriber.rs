@@ -71,9 +71,10 @@ impl SubscriberOptions {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let owner = self.owner.clone();
-        let found = Found::open_as(&name, control::kind::TOPIC, owner, self.layout.as_slice())?;
-        Subscriber::join(found, self.start)
+        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
+        Found::join(&name, control::kind::TOPIC, owner, layouts, |found| {
+            Subscriber::join(found, self.start)
+        })
     }
 }
 
@@ -96,6 +97,8 @@ pub struct Subscriber {
     received: u64,
     missed: u64,
     place: Option<Place>,
+    /// Why we could not go on with the next publisher.
+    failed: Option<Error>,
     // Declared last, and so let go last.
     found: Found,
 }
@@ -135,20 +138,7 @@ impl Subscriber {
     }
 
     fn join(found: Found, start: Start) -> Result<Subscriber> {
-        let watch = Watch::begin(&found)?;
-        let lane = found.lane(0)?;
-        let shape = found.measures.shape;
-        let place = Subscriber::take_place(&found)?;
-        let mut subscriber = Subscriber {
-            lane: LossyReader::new(lane.ring, lane.head, shape),
-            watch,
-            pace: Pace::default(),
-            buffer: vec![0; shape.max()].into_boxed_slice(),
-            received: 0,
-            missed: 0,
-            place,
-            found,
-        };
+        let mut subscriber = Subscriber::at_the_beginning(found)?;
         let begin = match start {
             Start::Latest => Begin::Last,
             Start::Oldest => Begin::Oldest,
@@ -166,6 +156,45 @@ impl Subscriber {
         let name = &subscriber.found.name;
         let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
         Err(error.with_advice("let the publisher create it with more capacity"))
+    }
+
+    /// One that was there before: what it did not see is missed.
+    fn go_on(found: Found) -> Result<Subscriber> {
+        let mut subscriber = Subscriber::at_the_beginning(found)?;
+        // If not, the next look finds out what is gone.
+        let _ = subscriber.is_safe_here();
+        Ok(subscriber)
+    }
+
+    /// Goes on with the next publisher, which has begun.
+    #[cold]
+    fn come_over(&mut self) -> Result<bool> {
+        let Some(mut next) = self.found.follow(Subscriber::go_on)? else {
+            self.watch.lose_the_next();
+            return Ok(false);
+        };
+        next.missed = self.missed;
+        next.received = self.received;
+        *self = next;
+        Ok(true)
+    }
+
+    fn at_the_beginning(found: Found) -> Result<Subscriber> {
+        let watch = Watch::begin(&found)?;
+        let lane = found.lane(0)?;
+        let shape = found.measures.shape;
+        let place = Subscriber::take_place(&found)?;
+        Ok(Subscriber {
+            lane: LossyReader::new(lane.ring, lane.head, shape),
+            watch,
+            pace: Pace::default(),
+            buffer: vec![0; shape.max()].into_boxed_slice(),
+            received: 0,
+            missed: 0,
+            place,
+            failed: None,
+            found,
+        })
     }
 
     /// A slot, where this account may have one and there is one left. Who is not waited
@@ -237,6 +266,37 @@ impl Subscriber {
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.lane.sent().saturating_sub(self.lane.number())
+    }
+
+    /// Waits for the next publisher, at most this long; says whether there is one. What the one
+    /// before has sent is received first, and [`recv`](Subscriber::recv) says that it has gone; after that it
+    /// goes on with the next.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Subscriber::open), where there is one that does not let us in.
+    pub fn wait_for_publisher(&mut self, timeout: Duration) -> Result<bool> {
+        let until = deadline(Some(timeout));
+        loop {
+            let seen = self.found.newest();
+            // What is left here goes before, and then that the one before has gone.
+            let is_free = self.watch.is_followed(&self.found);
+            if self.found.is_followed() && (!is_free || self.come_over()?) {
+                return Ok(true);
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            }
+            let seat = self.place.as_mut().map(|place| &mut place.seat);
+            Watch::await_next(&self.found, seat, seen, until)?;
+        }
+    }
+
+    /// The number of its generation: another one with each publisher that follows, and each time
+    /// that one changes its measures.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.found.generation
     }
 
     /// The next message, if there is one.
@@ -329,7 +389,7 @@ impl Subscriber {
         };
         // Pairs with the publisher's change of it, which it makes before it announces what it
         // then writes.
-        self.watch.end().is_none() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
+        !self.watch.has_ended() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
     }
 
     #[cold]
@@ -348,13 +408,20 @@ impl Subscriber {
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
             place.free_and_return(&mut self.lane);
         }
-        if self.watch.end().is_some() {
-            return Step::Nothing;
+        if self.watch.is_followed(&self.found) {
+            return match self.come_over() {
+                Ok(true) => self.poll(),
+                Ok(false) => Step::Nothing,
+                Err(error) => {
+                    self.failed = Some(error);
+                    Step::Nothing
+                }
+            };
         }
-        match self.watch.look(&self.found) {
-            None => Step::Nothing,
+        match !self.watch.has_ended() && self.watch.look(&self.found) {
+            false => Step::Nothing,
             // What was sent before the end is seen now.
-            Some(_) => self.poll(),
+            true => self.poll(),
         }
     }
 }
@@ -438,7 +505,10 @@ impl Inbox for Subscriber {
         match step {
             Step::Lagged(missed) => Some(RecvError::Lagged(missed)),
             Step::Corrupt => Some(RecvError::Corrupt),
-            _ => self.watch.end().map(RecvError::Disconnected),
+            _ => match self.failed.take() {
+                Some(error) => Some(RecvError::System(error)),
+                None => self.watch.tell().map(RecvError::Disconnected),
+            },
         }
     }
 

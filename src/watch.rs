@@ -1,5 +1,5 @@
-//! The owner of a segment, as those see it who only read: they learn that it has closed, or
-//! died.
+//! The owner of a generation, as those see it who read: they learn that it has ended, are told
+//! how, once, and wait for the next one.
 
 use crate::error::Result;
 use crate::exchange::Departure;
@@ -17,8 +17,17 @@ const LOOKS: u32 = 4096;
 pub(crate) struct Watch {
     owner: Process,
     idle: u32,
-    /// What was seen of the end.
-    end: Option<Departure>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Alive,
+    /// To be told.
+    Ended(Departure),
+    Told(Departure),
+    /// The same owner goes on in another generation.
+    Left,
 }
 
 impl Watch {
@@ -27,51 +36,84 @@ impl Watch {
         Ok(Watch {
             owner: found.watch_owner()?,
             idle: 0,
-            end: None,
+            state: State::Alive,
         })
     }
 
-    /// How it ended, as far as can be seen at a glance.
+    /// Whether it was seen to have ended.
     #[inline]
-    pub fn glance(&self, found: &Found) -> Option<Departure> {
-        match found.is_closed() {
-            true => Some(self.end.unwrap_or(Departure::Closed)),
-            false => self.end,
+    pub fn has_ended(&self) -> bool {
+        self.state != State::Alive
+    }
+
+    /// How it has ended, where that is to be told.
+    pub fn tell(&mut self) -> Option<Departure> {
+        let (State::Ended(how) | State::Told(how)) = self.state else {
+            return None;
+        };
+        self.state = State::Told(how);
+        Some(how)
+    }
+
+    /// Whether its end was told, and there is another generation.
+    pub fn is_followed(&self, found: &Found) -> bool {
+        matches!(self.state, State::Told(_) | State::Left) && found.is_followed()
+    }
+
+    /// The next one has ended as well.
+    pub fn lose_the_next(&mut self) {
+        if self.state == State::Left {
+            self.state = State::Ended(Departure::Died);
         }
     }
 
-    /// How it ended, as far as was seen.
-    #[inline]
-    pub fn end(&self) -> Option<Departure> {
-        self.end
-    }
-
     /// A look, after one for news that was in vain. What came before the end may be seen only
-    /// now.
-    pub fn look(&mut self, found: &Found) -> Option<Departure> {
-        if self.end.is_none() {
+    /// now, where this is `true`.
+    pub fn look(&mut self, found: &Found) -> bool {
+        if self.state == State::Alive {
             self.idle = self.idle.wrapping_add(1);
-            if found.is_closed() {
-                self.end = Some(Departure::Closed);
+            if found.is_ended() {
+                self.see_the_end(found);
             } else if self.idle.is_multiple_of(LOOKS) {
                 self.look_whether_alive(found);
             }
         }
-        self.end
+        self.has_ended()
+    }
+
+    /// What it says of its end goes before what is seen of it.
+    fn see_the_end(&mut self, found: &Found) {
+        self.state = match found.end() {
+            None => State::Ended(Departure::Died),
+            Some(end) => end.how.map_or(State::Left, State::Ended),
+        };
     }
 
     #[cold]
     fn look_whether_alive(&mut self, found: &Found) {
-        if matches!(self.owner.has_ended(), Ok(true)) {
-            self.end = Some(match found.is_closed() {
-                true => Departure::Closed,
-                false => Departure::Died,
-            });
+        if self.state == State::Alive && matches!(self.owner.has_ended(), Ok(true)) {
+            self.see_the_end(found);
         }
     }
 
-    /// Sleeps until there is news, or the end, or that moment. Who has no seat, which is
-    /// woken by nobody, looks again in a while.
+    /// Sleeps until there is another generation than that one, or that moment.
+    pub fn await_next(
+        found: &Found,
+        seat: Option<&mut Seat>,
+        seen: u32,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        match seat {
+            Some(seat) => seat.park(|| found.newest() != seen, &[], until).map(|_| ()),
+            None => {
+                look_later(until);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sleeps until there is news, or the end, or that moment. Who has no seat, which is woken
+    /// by nobody, looks again in a while.
     #[cold]
     pub fn sleep(
         &mut self,
@@ -81,7 +123,7 @@ impl Watch {
         until: Option<Instant>,
     ) -> Result<()> {
         let ended = match seat {
-            Some(seat) => seat.park(|| has_news() || found.is_closed(), &[&self.owner], until)?,
+            Some(seat) => seat.park(|| has_news() || found.is_ended(), &[&self.owner], until)?,
             None => {
                 look_later(until);
                 self.owner.has_ended()?

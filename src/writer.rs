@@ -4,13 +4,13 @@ use crate::access::Access;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::SendError;
-use crate::latest::{Grid, Hold, ValueWriter};
+use crate::latest::{Grid, Hold, Look, ValueReader, ValueWriter};
 use crate::layout::{SLOTS, values};
 use crate::name::Name;
 use crate::seat::{EVERYBODY, Seat};
 use crate::segment::{Measures, Owned};
 use crate::sync::WindowMut;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How to create latest values; see [`Writer::options`].
 #[derive(Clone, Debug)]
@@ -74,6 +74,36 @@ impl LatestOptions {
         Error: From<N::Error>,
     {
         Writer::make(self, &name.try_into()?)
+    }
+
+    /// Where there is one value, it has no name.
+    fn all_names(&self) -> Vec<String> {
+        self.names.clone().unwrap_or_else(|| vec![String::new()])
+    }
+
+    fn measures(&self, name: &Name) -> Result<Measures> {
+        self.check_names(name)?;
+        let count = self.all_names().len();
+        let max = usize::try_from(self.max).unwrap_or(usize::MAX);
+        let Some(grid) = Grid::with_slots_for(count, max) else {
+            let meaning = format!("{count} values of up to {max} bytes cannot be");
+            let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
+            let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
+            return Err(error.with_advice(advice));
+        };
+        Ok(Measures::of_values(grid))
+    }
+
+    /// The table, with its names.
+    fn lay_out(&self, segment: &Owned) -> Result<ValueWriter<WindowMut>> {
+        let Some(grid) = segment.measures.grid else {
+            unreachable!("latest values have a grid");
+        };
+        let values = ValueWriter::new(segment.values_mut(self.prefault)?, grid);
+        for (index, name) in self.all_names().iter().enumerate() {
+            values.name(index, name);
+        }
+        Ok(values)
     }
 
     fn check_names(&self, name: &Name) -> Result<()> {
@@ -157,27 +187,47 @@ impl Writer {
     }
 
     fn make(options: &LatestOptions, name: &Name) -> Result<Writer> {
-        options.check_names(name)?;
-        let names = options.names.clone().unwrap_or_else(|| vec![String::new()]);
-        let max = usize::try_from(options.max).unwrap_or(usize::MAX);
-        let Some(grid) = Grid::with_slots_for(names.len(), max) else {
-            let meaning = format!("{} values of up to {max} bytes cannot be", names.len());
-            let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
-            let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
-            return Err(error.with_advice(advice));
-        };
-        let (segment, seat) = Owned::create(name, Measures::of_values(grid), &options.access)?;
-        let values = ValueWriter::new(segment.values_mut(options.prefault)?, grid);
-        for (index, name) in names.iter().enumerate() {
-            values.name(index, name);
+        let measures = options.measures(name)?;
+        let layouts = options.layout.as_slice();
+        let (mut segment, seat) = Owned::create(name, measures, &options.access, layouts)?;
+        let mut values = options.lay_out(&segment)?;
+        // What a dead writer has set stays. Nothing is set there meanwhile.
+        for (older, _) in segment.older() {
+            carry_over(&older, &mut values, &options.all_names());
         }
-        segment.publish(options.layout.as_slice())?;
+        segment.publish(false);
         Ok(Writer {
             values,
-            names,
+            names: options.all_names(),
             seat,
             segment,
         })
+    }
+
+    /// Goes on with other measures, and with other values in the table, while readers are
+    /// there: values of the same names stay, as far as they fit. Readers come over by
+    /// themselves where the names are the same. Rights and name stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`LatestOptions::create`]; everything is as before then.
+    pub fn resize(&mut self, options: &LatestOptions) -> Result<()> {
+        let measures = options.measures(self.name())?;
+        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+        let mut values = options.lay_out(&segment)?;
+        carry_over(&self.segment, &mut values, &options.all_names());
+        self.segment.hand_over(&mut segment);
+        segment.publish(true);
+        self.names = options.all_names();
+        (self.values, self.seat, self.segment) = (values, seat, segment);
+        Ok(())
+    }
+
+    /// The number of their generation: another one after each restart, and
+    /// [`resize`](Writer::resize).
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.segment.generation
     }
 
     /// The name they were created by.
@@ -238,5 +288,25 @@ impl Writer {
         let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
         let holds = holding.map(|slot| Hold(roster.hold(slot)));
         self.values.store(index, value, holds);
+    }
+}
+
+/// Sets the values that an earlier generation has by the same names, where they fit.
+fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
+    let (Some(grid), Ok(words)) = (older.measures.grid, older.values()) else {
+        return;
+    };
+    let reader = ValueReader::new(words, grid);
+    let theirs: HashMap<String, usize> = (0..grid.count()).map(|n| (reader.name(n), n)).collect();
+    let mut buffer = vec![0; grid.max()];
+    for (index, name) in names.iter().enumerate() {
+        let Some(&there) = theirs.get(name) else {
+            continue;
+        };
+        if let Look::Value(len, _) = reader.load(there, &mut buffer, None::<fn(Hold)>)
+            && len <= values.grid().max()
+        {
+            values.store(index, &buffer[..len], std::iter::empty());
+        }
     }
 }

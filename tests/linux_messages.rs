@@ -104,7 +104,7 @@ fn views(name: &str) -> Vec<(String, String, usize)> {
         let number: u64 = fields.nth(2)?.parse().ok()?;
         let is = |file: &&(fs::DirEntry, String)| file.0.ino() == number;
         let section = match &*files.iter().find(is)?.1 {
-            "" => "control",
+            "" => "root",
             beside => beside,
         };
         Some((section.to_string(), may.to_string(), at))
@@ -182,8 +182,10 @@ fn a_subscriber_cannot_write_what_it_reads() {
     let (mut test, name) = start("views");
     let mut publisher = Publisher::create(&*name).unwrap();
     publisher.send(b"first").unwrap();
-    let views = format!("control:{READ} ~lanes-00000001:{READ} ~roster:{WRITE}");
-    for section in ["control", "~lanes-00000001"] {
+    let views = format!(
+        "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~roster-00000001:{WRITE}"
+    );
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
         let mut child = child(&mut test, "subscriber", &name);
         child.expect(&views);
         child.tell(&format!("allow {section}"));
@@ -204,10 +206,10 @@ fn a_reader_cannot_write_what_it_reads() {
     let (mut test, name) = start("values-views");
     let mut writer = Writer::create(&*name).unwrap();
     writer.set(b"first").unwrap();
-    for section in ["control", "~lanes-00000001"] {
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
         let mut child = child(&mut test, "reader", &name);
         child.expect(&format!(
-            "control:{READ} ~lanes-00000001:{READ} ~roster:{WRITE}"
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~roster-00000001:{WRITE}"
         ));
         child.tell(&format!("allow {section}"));
         assert!(child.hear().starts_with("-1 permission denied"));
@@ -226,7 +228,7 @@ fn ends_of_a_queue_write_only_what_is_theirs() {
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut child = child(&mut test, "sender", &name);
     child.expect(&format!(
-        "control:{READ} ~lanes-00000001:{WRITE} ~roster:{WRITE}"
+        "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
     ));
     let mine = views(&name);
     let of = |section: &str, may: &str| {
@@ -234,10 +236,11 @@ fn ends_of_a_queue_write_only_what_is_theirs() {
         assert!(all.peek().is_some(), "{mine:?}");
         assert!(all.all(|view| view.1 == may), "{section}: {mine:?}");
     };
-    of("control", WRITE);
+    of("root", WRITE);
+    of("~control-00000001", WRITE);
     of("~lanes-00000001", READ);
-    of("~roster", WRITE);
-    child.tell("write control");
+    of("~roster-00000001", WRITE);
+    child.tell("write ~control-00000001");
     child.expect("writing");
     assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
     assert_eq!(receiver.recv().unwrap(), b"first");
@@ -489,7 +492,7 @@ fn nothing_is_left_of_what_was_closed() {
             false => drop((subscriber, receiver, publisher)),
         }
         process.expect(&format!(
-            "control:{READ} ~lanes-00000001:{WRITE} ~roster:{WRITE}"
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
         ));
         assert!(process.finish().success() && consumer.finish().success());
         eventually("nothing is left", || left(&name).is_empty());

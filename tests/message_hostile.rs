@@ -14,19 +14,24 @@ use std::time::Duration;
 
 /// What stands in the sections that is worth changing: those words whose meaning is in
 /// docs/layout.md, and the first lines of the ring.
-const PLACES: [(&str, &[std::ops::Range<usize>]); 3] = [
-    ("", &[0..48, 128..132, 4096..4104, 4224..4248]),
+const PLACES: [(&str, &[std::ops::Range<usize>]); 4] = [
+    ("", &[0..24, 24..36]),
     (
-        "~roster",
-        &[0..8, 128..132, 256..260, 4096..4112, 4224..4232, 4352..4376],
+        "~control-00000001",
+        &[0..48, 128..132, 4096..4104, 4224..4248],
+    ),
+    (
+        "~roster-00000001",
+        &[0..8, 128..132, 256..264, 4096..4112, 4224..4232, 4352..4376],
     ),
     ("~lanes-00000001", &[0..8, 128..136, 256..384, 512..1024]),
 ];
 
 /// Those of a table of two values of 40 bytes.
-const OF_VALUES: [(&str, &[std::ops::Range<usize>]); 3] = [
-    ("", &[0..56, 128..132]),
-    ("~roster", &[0..8, 128..132, 384..392, 4096..4128]),
+const OF_VALUES: [(&str, &[std::ops::Range<usize>]); 4] = [
+    ("", &[0..24, 24..36]),
+    ("~control-00000001", &[0..56, 128..132]),
+    ("~roster-00000001", &[0..8, 128..132, 384..392, 4096..4128]),
     (
         "~lanes-00000001",
         &[0..8, 128..160, 8192..8320, 8320..8336, 8448..8704],
@@ -58,7 +63,7 @@ fn settled<T: std::fmt::Debug>(answer: Result<T, RecvError>) -> bool {
     !matches!(answer, Err(RecvError::Lagged(_)) | Ok(_))
 }
 
-type Places = [(&'static str, &'static [std::ops::Range<usize>]); 3];
+type Places = [(&'static str, &'static [std::ops::Range<usize>]); 4];
 
 fn each_word(places: Places, mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadWrite>, usize))) {
     for (section, ranges) in places {
@@ -200,7 +205,7 @@ fn no_byte_of_a_type_does_harm() {
     let mut publisher = typed::Publisher::<[u32; 2]>::create(&*name).unwrap();
     publisher.send(&[1, 2]).unwrap();
     let text = Layout::of::<[u32; 2]>().to_string();
-    let control = open(&name, "");
+    let control = open(&name, "~control-00000001");
     let is_refused = || {
         assert_eq!(segment_info(&*name).unwrap().layout, None);
         let opened = typed::Subscriber::<[u32; 2]>::open(&*name);

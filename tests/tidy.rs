@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 34] = [
+const RANKS: [(&str, u32); 35] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -25,6 +25,7 @@ const RANKS: [(&str, u32); 34] = [
     ("roster", 4),
     ("section", 4),
     ("doctor", 5),
+    ("root", 5),
     ("seat", 5),
     ("wait", 5),
     ("segment", 6),

@@ -321,7 +321,7 @@ pub struct Get {
 /// List the named sections, events or mutexes in reach: of this session and of the
 /// whole machine.
 ///
-/// A queue or topic is one section here; what stands beside it for its own use (X~roster
+/// A queue or topic is one section here; what stands beside it for its own use (X~lanes-…
 /// and the like) is left out unless --all is given.
 #[derive(Debug, Parser)]
 #[command(

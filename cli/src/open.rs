@@ -47,7 +47,7 @@ fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
 /// What the section of a queue or topic begins with.
 const MAGIC: [u8; 4] = *b"SHMK";
 /// The size of the section that has the name of a queue or topic.
-const HEADER: u64 = 4096 + 63 * 256;
+const HEADER: u64 = 4 * 4096 + 64;
 /// Some systems tell whole pages only.
 const PAGE: u64 = 4096;
 

@@ -398,7 +398,7 @@ fn show_tells_who_takes_part() {
         ],
     );
     contains(
-        &run(&["show", &format!("{name}~roster")], 0).out,
+        &run(&["show", &format!("{name}~roster-00000001")], 0).out,
         &["part of"],
     );
 }
@@ -459,9 +459,17 @@ fn list_shows_the_parts_of_a_topic_only_when_asked() {
     };
     assert_eq!(names(&[&name]), [format!("Local\\{name}")]);
     let all = names(&[&name, "--all"]).join(" ");
-    contains(&all, &["~roster", "~lanes-00000001", "~alive"]);
+    contains(
+        &all,
+        &[
+            "~control-00000001",
+            "~roster-00000001",
+            "~lanes-00000001",
+            "~alive-00000001",
+        ],
+    );
     // Whoever asks for a part gets it.
-    assert_eq!(names(&[&format!("{name}~roster")]).len(), 1);
+    assert_eq!(names(&[&format!("{name}~roster-00000001")]).len(), 1);
 }
 
 #[test]

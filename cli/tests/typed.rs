@@ -70,7 +70,10 @@ fn what_says_nonsense_of_its_type_is_shown_without_one() {
     let name = unique("typed-nonsense");
     let mut publisher = topic(&name);
     publisher.send(&tick(b"ABCD")).unwrap();
-    let control = Section::open_rw(&*name).unwrap().map_rw(..).unwrap();
+    let control = Section::open_rw(&*format!("{name}~control-00000001"))
+        .unwrap()
+        .map_rw(..)
+        .unwrap();
     control.write(1024, b"\x1b[2J").unwrap();
     let told = parsed(&run(&["show", &name, "--json"]));
     assert_eq!(told["messages"]["layout"], json!(null));

@@ -255,6 +255,17 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         GatedReader::at(ring, cursor, shape, [0, 0])
     }
 
+    /// Goes on where another reader has stopped. `None` where what that one stored cannot be.
+    pub fn resume(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
+        let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
+        let possible = is_possible(exact) && received <= ABSURD;
+        let mut reader =
+            possible.then(|| GatedReader::at(ring, cursor, shape, [exact, received]))?;
+        // So that what it has read and not given back is given back soon.
+        reader.frees = exact;
+        Some(reader)
+    }
+
     /// Goes on in a lane that another has read, behind everything that stands there now.
     /// `None` where what stands there was written by no end of ours.
     pub fn behind_all(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {

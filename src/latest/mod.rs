@@ -257,6 +257,14 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
+    /// One to whom all values of the table are news.
+    pub fn from_the_beginning(words: W, grid: Grid) -> ValueReader<W> {
+        ValueReader {
+            seen: 0,
+            ..ValueReader::new(words, grid)
+        }
+    }
+
     pub fn grid(&self) -> Grid {
         self.grid
     }

@@ -23,6 +23,7 @@
 //!   it means at that place.
 //! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
 //!   what the dead left, [`findings`] tells what this account may do.
+//!   [`check_name`] refuses what no object can be called.
 //!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
 
 use crate::access::{Access, Owner};
@@ -48,7 +49,8 @@ mod unsupported;
 use unsupported as backend;
 
 pub(crate) use backend::{
-    Event, Mutex, Process, Section, View, clean, findings, has_several_processors, holders, list,
+    Event, Mutex, Process, Section, View, check_name, clean, findings, has_several_processors,
+    holders, list,
 };
 pub use backend::{OwnedObject, RawObject};
 
@@ -385,4 +387,5 @@ const _: fn() = || {
     let _: fn(RawObject) -> Result<Holders> = holders;
     let _: fn() -> Vec<Finding> = findings;
     let _: fn() -> bool = has_several_processors;
+    let _: fn(&Name) -> Result<()> = check_name;
 };

@@ -251,6 +251,10 @@ impl ViewBackend for View {
     }
 }
 
+pub(crate) fn check_name(_name: &Name) -> Result<()> {
+    Ok(())
+}
+
 pub(crate) fn has_several_processors() -> bool {
     true
 }

@@ -6,6 +6,7 @@ mod in_place;
 mod kills;
 mod latest;
 mod queue;
+mod restart;
 mod topic;
 mod typed;
 
@@ -39,6 +40,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("reader", [name]) => latest::serve_reader(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
+        ("mute", [name]) => restart::be_mute(name),
+        ("echo", [name]) => restart::serve_echo(name),
         ("victim", args) => kills::victim(args),
         other => panic!("no role {other:?}"),
     }

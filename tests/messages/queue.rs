@@ -678,24 +678,3 @@ fn it_is_created_once_and_opened_where_it_is() {
     common::gone(|| Sender::open(&*name));
     drop(queue(&name));
 }
-
-#[test]
-fn a_name_is_held_until_the_last_one_lets_go() {
-    let (mut test, name) = start("held");
-    for killed in [true, false] {
-        let owner = child(&mut test, "receiver", &[&name]);
-        let pid = owner.id().to_string();
-        let mut sender = Sender::open(&*name).unwrap();
-        match killed {
-            true => owner.kill(),
-            false => assert!(owner.finish().success()),
-        }
-        let error = refused(shmkit::ErrorKind::AlreadyExists, Receiver::create(&*name));
-        assert!(error.to_string().contains(&pid), "{error}");
-        let how = ["Disconnected(Closed)", "Disconnected(Died)"][usize::from(killed)];
-        assert_eq!(flood(|| sender.send(&[1; 200])), how);
-        assert!(Sender::open(&*name).is_err());
-        drop(sender);
-        drop(queue(&name));
-    }
-}

@@ -21,6 +21,7 @@ pub(crate) use findings::findings;
 pub(crate) use lifetime::clean;
 pub(crate) use list::{holders, list};
 pub(crate) use mutex::Mutex;
+pub(crate) use naming::check_name;
 pub(crate) use process::{Process, has_several_processors};
 pub(crate) use section::Section;
 pub(crate) use view::View;

@@ -23,6 +23,14 @@ const NAME_MAX: usize = 255;
 /// Kept free behind a name, for those of the objects that stand beside it.
 const COMPANION_ROOM: usize = 32;
 
+/// Stands between a name and what is added to it for those; they may use that room.
+const BESIDE: char = '~';
+
+/// Refuses a name that cannot be that of anything new.
+pub(crate) fn check_name(name: &Name) -> Result<()> {
+    place(name, super::owner::me(), Operation::Create).map(drop)
+}
+
 /// The file that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -54,7 +62,11 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
         Scope::Global => (PlaceKind::Global, GLOBAL.to_string()),
         Scope::Session => (PlaceKind::Local, format!("{LOCAL}{uid}.")),
     };
-    let room = NAME_MAX - COMPANION_ROOM - head.len();
+    let kept = match name.base().contains(BESIDE) {
+        true => 0,
+        false => COMPANION_ROOM,
+    };
+    let room = NAME_MAX - kept - head.len();
     if encoded.len() > room {
         let meaning = format!(
             "it has {} bytes as a file name, and {room} is the limit",

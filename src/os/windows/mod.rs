@@ -21,7 +21,7 @@ pub(crate) use list::{clean, list};
 pub(crate) use mutex::Mutex;
 pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
-pub(crate) use view::{View, has_several_processors};
+pub(crate) use view::{View, check_name, has_several_processors};
 
 /// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.
 pub type RawObject = std::os::windows::io::RawHandle;

@@ -245,6 +245,11 @@ pub(super) fn granularity() -> (usize, u64) {
     (page, granularity)
 }
 
+/// Every name can be, as [`Name`](crate::Name) lets it.
+pub(crate) fn check_name(_name: &crate::name::Name) -> crate::error::Result<()> {
+    Ok(())
+}
+
 /// Whether the machine has more than one processor.
 pub(crate) fn has_several_processors() -> bool {
     system().2 > 1

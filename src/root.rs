@@ -1,0 +1,214 @@
+//! The section that has the name itself: whose the name is, and which generation of what
+//! stands behind it is in use.
+//!
+//! It lives as long as anybody holds it, and so outlives its owners. Who finds it without a
+//! living owner takes it over by a compare and swap, which has one winner; what an owner makes
+//! is a generation of its own, complete in itself, and becomes the one in use by one store.
+
+use crate::access::{Access, Owner};
+use crate::describe::fingerprint;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::layout::{MAGIC, MAJOR, MINOR, root};
+use crate::name::Name;
+use crate::os::ProcessIdentity;
+use crate::roster::{is_dead, pid_of, word_of};
+use crate::section::{Section, SectionOptions};
+use crate::sync::{Fixed, Ordering, Window, WindowMut, Words, WordsMut};
+use std::sync::Arc;
+
+/// How often a name that appears and vanishes is tried.
+const TRIES: u32 = 100;
+
+type RootWords = Fixed<{ root::LEN }>;
+
+/// The name, for its owner.
+#[derive(Debug)]
+pub(crate) struct Root {
+    words: WindowMut<RootWords>,
+    me: u64,
+    /// The generation that was in use before; 0: none.
+    before: u32,
+}
+
+impl Root {
+    /// Makes the name this process's own: creates it, or takes it over from an owner that has
+    /// closed or is dead.
+    pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Root> {
+        let options = Section::options().access(access.clone());
+        let mut tries = 0;
+        loop {
+            let exists = match options.create_new(name, root::LEN as u64) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => error,
+                created => return Root::begin(&created?, access, me),
+            };
+            tries += 1;
+            match Root::take_over(name, access, me) {
+                // It was the last moment of it, or another candidate was faster.
+                Ok(None) if tries < TRIES => {}
+                Ok(None) => return Err(exists),
+                Ok(Some(root)) => return Ok(root),
+                Err(error) => return Err(refused(exists, error)),
+            }
+        }
+    }
+
+    fn begin(section: &Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
+        let view = Arc::new(section.map_rw(..root::LEN as u64)?);
+        let words: WindowMut<RootWords> = view.window_mut(0, root::LEN)?.part(0);
+        words.store32(root::VERSION, MAJOR << 16 | MINOR);
+        words.store64(root::ACCESS, fingerprint(&access.to_string()));
+        words.store32(root::SPACE, me.space);
+        words.store64(root::OWNER, word_of(me));
+        words.store32(root::OLDEST, 1);
+        // Last: pairs with the load of whoever opens it.
+        words.publish32(root::MAGIC, MAGIC);
+        Ok(Root {
+            words,
+            me: word_of(me),
+            before: 0,
+        })
+    }
+
+    /// `None` where it changes at this moment.
+    fn take_over(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Option<Root>> {
+        let absent = |error: Error| match error.kind() {
+            ErrorKind::NotFound => Ok(None),
+            _ => Err(error),
+        };
+        // Nothing of a stranger's is written to.
+        let mine = Section::options().expect_owner(Owner::Me);
+        if let Err(error) = RootView::open(name, &mine) {
+            return absent(error);
+        }
+        let section = match mine.write(true).open(name) {
+            Ok(section) => section,
+            Err(error) => return absent(error),
+        };
+        let view = Arc::new(section.map_rw(..root::LEN as u64)?);
+        let words: WindowMut<RootWords> = view.window_mut(0, root::LEN)?.part(0);
+        let owner = words.load64(root::OWNER);
+        let refuse = |meaning: String, advice| {
+            let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
+            Err(error.with_advice(advice))
+        };
+        if words.load32(root::SPACE) != me.space {
+            let meaning = "it belongs to processes of another namespace, which cannot be watched";
+            return refuse(meaning.to_string(), "run both in one, or use another name");
+        }
+        if owner != 0 && !is_dead(owner) {
+            let pid = pid_of(owner);
+            return refuse(
+                format!("it is owned by process {pid}, which is alive"),
+                "stop that process, use another name, or open what is there",
+            );
+        }
+        if words.load64(root::ACCESS) != fingerprint(&access.to_string()) {
+            return refuse(
+                "others hold what its last owner made, with other rights than these".to_string(),
+                "create it with those rights, or stop them: a name lives as long as it is held",
+            );
+        }
+        let me = word_of(me);
+        // Acquire and release: pairs with the same of the last owner, whose stores are seen.
+        let taken = words.atomic64(root::OWNER).compare_exchange(
+            owner,
+            me,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        let before = words.load32(root::GENERATION);
+        Ok(taken.is_ok().then_some(Root { words, me, before }))
+    }
+
+    /// The generation that was in use before; 0: none.
+    pub fn before(&self) -> u32 {
+        self.before
+    }
+
+    /// The generations before this one that may still have participants.
+    pub fn older(&self) -> std::ops::RangeInclusive<u32> {
+        self.words.load32(root::OLDEST).max(1)..=self.before
+    }
+
+    /// Nobody is left in those before this one.
+    pub fn forget_before(&self, generation: u32) {
+        self.words.store32(root::OLDEST, generation);
+    }
+
+    /// Puts a generation in use.
+    pub fn publish(&mut self, generation: u32) {
+        // Pairs with the load of whoever opens the name, who then sees all of it.
+        self.words.publish32(root::GENERATION, generation);
+        self.before = generation;
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Release: pairs with the next owner's. It may be another's already, where a child
+        // that was forked has this one too.
+        let owner = self.words.atomic64(root::OWNER);
+        let _ = owner.compare_exchange(self.me, 0, Ordering::Release, Ordering::Relaxed);
+    }
+}
+
+/// Why a name that exists cannot be taken over.
+fn refused(exists: Error, why: Error) -> Error {
+    match (why.kind(), exists.code()) {
+        (ErrorKind::AlreadyExists, Some(code)) => why.with_code(code),
+        (ErrorKind::AlreadyExists | ErrorKind::WrongVersion, _) => why,
+        // Somebody else's, or something else.
+        _ => exists,
+    }
+}
+
+/// The name, for everybody else.
+#[derive(Clone, Debug)]
+pub(crate) struct RootView {
+    words: Window<RootWords>,
+    pub minor: u32,
+}
+
+impl RootView {
+    /// Opens and checks what has this name.
+    pub fn open(name: &Name, options: &SectionOptions) -> Result<RootView> {
+        let section = options.open(name)?;
+        let refuse = |kind, meaning: String, advice: &'static str| {
+            Err(Error::new(kind, Operation::Open, name, meaning).with_advice(advice))
+        };
+        let raw = "it is bare memory: read it by Section::open, or shmkit consume";
+        if section.len()? < root::LEN as u64 {
+            let meaning = "it is too small to be of this crate's patterns".to_string();
+            return refuse(ErrorKind::WrongKind, meaning, raw);
+        }
+        let view = Arc::new(section.map(..root::LEN as u64)?);
+        let words: Window<RootWords> = view.window(0, root::LEN)?.part(0);
+        match words.load32(root::MAGIC) {
+            MAGIC => {}
+            0 => {
+                let meaning = "it is not ready, or bare memory".to_string();
+                let advice = "try again, or read it by Section::open";
+                return refuse(ErrorKind::Busy, meaning, advice);
+            }
+            _ => {
+                let meaning = "it is none of this crate's patterns".to_string();
+                return refuse(ErrorKind::WrongKind, meaning, raw);
+            }
+        }
+        let version = words.load32(root::VERSION);
+        let (major, minor) = (version >> 16, version & 0xffff);
+        if major != MAJOR {
+            let meaning = format!(
+                "it has version {major}.{minor} of the format, and this is {MAJOR}.{MINOR}"
+            );
+            let advice = "use one version of shmkit on both sides";
+            return refuse(ErrorKind::WrongVersion, meaning, advice);
+        }
+        Ok(RootView { words, minor })
+    }
+
+    /// The generation in use; 0: none yet.
+    pub fn generation(&self) -> u32 {
+        self.words.load32(root::GENERATION)
+    }
+}

@@ -1,0 +1,350 @@
+//! A segment, for those who open it.
+
+use super::{
+    Companions, Control, Cursor, End, Head, Lane, Measures, cursor_at, layouts_in, measures,
+};
+use crate::access::{Access, Owner};
+use crate::describe::{Layout, MAX_TEXT, fingerprint};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::layout::{MAGIC, control, lane, roster, values};
+use crate::name::Name;
+use crate::os::ProcessIdentity;
+use crate::process::Process;
+use crate::root::RootView;
+use crate::roster::Roster;
+use crate::section::{Section, SectionOptions};
+use crate::sync::{Fixed, Ordering, Round, Window, WindowMut, Words, fence};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an opener waits for a segment that is being made.
+const PATIENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_millis(2);
+
+/// The generation of a segment that was in use when it was opened, checked.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub measures: Measures,
+    pub owner: ProcessIdentity,
+    pub control: Window<Control>,
+    pub name: Name,
+    pub minor: u32,
+    pub generation: u32,
+    expect: Option<Owner>,
+    /// What its messages must be made of, if anything.
+    layouts: Vec<Layout>,
+    /// Keeps the name.
+    root: RootView,
+}
+
+impl Found {
+    /// Opens and checks what has this name.
+    pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Found::look(name, expect.clone()) {
+                // It was made a moment ago. It is not held meanwhile: that would keep
+                // what a dead process half made.
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < end => {
+                    std::thread::sleep(NAP);
+                }
+                found => return found,
+            }
+        }
+    }
+
+    fn look(name: &Name, expect: Option<Owner>) -> Result<Found> {
+        let options = looking(expect.clone());
+        let root = RootView::open(name, &options)?;
+        let generation = root.generation();
+        let refuse = |kind, meaning: &'static str, advice: &'static str| {
+            let error = Error::new(kind, Operation::Open, name, meaning);
+            Err(error.with_advice(advice))
+        };
+        let again = "try again";
+        if generation == 0 {
+            return refuse(ErrorKind::Busy, "it is not ready", again);
+        }
+        let companions = Companions::of(name, generation)?;
+        let section = match options
+            .expect_len(control::LEN as u64)
+            .open(&companions.control)
+        {
+            Ok(section) => section,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if root.generation() != generation {
+                    return refuse(ErrorKind::Busy, "its owner changes", again);
+                }
+                let meaning = "its owner has ended; others still hold what it made";
+                return refuse(ErrorKind::NotFound, meaning, "start the owner again");
+            }
+            Err(error) => return Err(error),
+        };
+        let view = Arc::new(section.map(..control::LEN as u64)?);
+        let words = view.window(0, control::LEN)?.part(0);
+        let whole = words.load32(control::MAGIC) == MAGIC;
+        let Some(measures) = measures(&words).filter(|_| whole) else {
+            let advice = "restart the program that made it";
+            return refuse(ErrorKind::Corrupt, "its header makes no sense", advice);
+        };
+        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
+        Ok(Found {
+            measures,
+            owner: ProcessIdentity::from_words(owner),
+            generation,
+            control: words,
+            name: name.clone(),
+            minor: root.minor,
+            expect,
+            layouts: Vec::new(),
+            root,
+        })
+    }
+
+    /// Opens what has this name, is of this kind, and has messages of these types, and takes
+    /// part in it.
+    pub fn join<T>(
+        name: &Name,
+        kind: u32,
+        expect: Option<&Owner>,
+        layouts: &[Layout],
+        join: impl Fn(Found) -> Result<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = Found::open_as(name, kind, expect.cloned(), layouts)?;
+            let (root, generation) = (found.root.clone(), found.generation);
+            let control = found.control.clone();
+            let joined = join(found);
+            // Its owner changed meanwhile: pairs with that of the next one between what it
+            // says and its look who is there.
+            fence(Ordering::SeqCst);
+            let ended = End::of(control.load32(control::END)).is_some_and(|end| end.followed);
+            let moved = root.generation() != generation;
+            if !(ended || moved) || Instant::now() >= end {
+                return joined;
+            }
+        }
+    }
+
+    /// The same for the generation that follows this one, where there is one.
+    pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
+        if self.newest() == self.generation {
+            return Ok(None);
+        }
+        let expect = self.expect.as_ref();
+        match Found::join(&self.name, self.measures.kind, expect, &self.layouts, join) {
+            // It has ended as well.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            joined => joined.map(Some),
+        }
+    }
+
+    /// As `open`, of this kind, and of messages of these types.
+    fn open_as(name: &Name, kind: u32, expect: Option<Owner>, layouts: &[Layout]) -> Result<Found> {
+        let mut found = Found::open(name, expect)?;
+        if found.measures.kind == kind {
+            if !layouts.is_empty() {
+                found.expect_layouts(layouts)?;
+                found.layouts = layouts.to_vec();
+            }
+            return Ok(found);
+        }
+        let (is, advice) = match found.measures.kind {
+            control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
+            control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
+            control::kind::RPC => ("a server of calls", "call it: Client::open"),
+            _ => ("latest values", "read them: Reader::open"),
+        };
+        let wanted = match kind {
+            control::kind::QUEUE => "queue",
+            control::kind::TOPIC => "topic",
+            control::kind::RPC => "server of calls",
+            _ => "latest value",
+        };
+        let meaning = format!("it is {is}, and no {wanted}");
+        let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// What a message is made of, as the owner tells, or requests and responses are; nothing
+    /// where they are bare bytes.
+    pub fn layouts(&self) -> Result<Vec<Layout>> {
+        let len = self.control.load32(control::TYPE_LEN) as usize;
+        let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
+        if (len, fingerprint) == (0, 0) {
+            return Ok(Vec::new());
+        }
+        let mut bytes = [0; MAX_TEXT];
+        let text = bytes.get_mut(..len).and_then(|bytes| {
+            self.control.copy_out(control::TYPE, bytes);
+            str::from_utf8(bytes).ok()
+        });
+        let text = text.filter(|text| self::fingerprint(text) == fingerprint);
+        let count = match self.measures.kind {
+            control::kind::RPC => 2,
+            _ => 1,
+        };
+        let layouts = text.and_then(layouts_in);
+        match layouts.filter(|layouts| layouts.len() == count) {
+            Some(layouts) => Ok(layouts),
+            None => {
+                let meaning = "what it says of the type of its messages makes no sense";
+                let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
+                Err(error.with_advice("restart the program that made it"))
+            }
+        }
+    }
+
+    /// Refuses what has messages of other types than these.
+    fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
+        let there = self.layouts()?;
+        let what: &[&str] = match layouts {
+            [_] => &["messages"],
+            _ => &["requests", "responses"],
+        };
+        let differ = |((here, there), what): ((&Layout, &Layout), &&str)| {
+            let difference = here.difference(there)?;
+            Some(format!("its {what} are of another type: {difference}"))
+        };
+        let (meaning, advice) = match layouts.iter().zip(&there).zip(what).find_map(differ) {
+            Some(meaning) => (
+                meaning,
+                "use one struct on both sides, or open it without a type",
+            ),
+            None if !there.is_empty() => return Ok(()),
+            None => (
+                format!("its {} are bare bytes, of no type that it tells", what[0]),
+                "let its creator say the type, or open it without one",
+            ),
+        };
+        let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// The roster, to take part, and who may set the events of those who do: whoever may
+    /// write the roster. (On Windows the right to map a section for writing and that to
+    /// set an event are the same bit.)
+    pub fn roster(&self) -> Result<(Roster, Access)> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        let section = self.beside(&companions.roster, roster::LEN as u64, true)?;
+        let access = match section.info()?.object.access {
+            Some(sddl) if sddl.contains("D:") => Access::Sddl(sddl),
+            _ => Access::SameUser,
+        };
+        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
+        Ok((
+            Roster::new(view.window_mut(0, roster::LEN)?.part(0)),
+            access,
+        ))
+    }
+
+    /// The roster, to look at.
+    pub fn roster_words(&self) -> Result<Window<Fixed<{ roster::LEN }>>> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        let section = self.beside(&companions.roster, roster::LEN as u64, false)?;
+        let view = Arc::new(section.map(..roster::LEN as u64)?);
+        Ok(view.window(0, roster::LEN)?.part(0))
+    }
+
+    /// A lane, to be read.
+    pub fn lane(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.measures.map(&self.lanes(false)?, lane, false)
+    }
+
+    /// A lane, to be written.
+    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        self.measures.map_mut(&self.lanes(true)?, lane, false)
+    }
+
+    /// The lane of the responses to another, to be read.
+    pub fn responses(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.lane(self.measures.responses(lane))
+    }
+
+    /// The values, to be read.
+    pub fn values(&self) -> Result<Window> {
+        let view = Arc::new(self.lanes(false)?.map(..self.measures.len())?);
+        view.window(0, view.len())
+    }
+
+    fn lanes(&self, write: bool) -> Result<Section> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        self.beside(&companions.lanes, self.measures.len(), write)
+    }
+
+    /// How many messages were sent in each lane, or how often values were set.
+    pub fn sent(&self) -> Result<Vec<u64>> {
+        let lanes = self.lanes(false)?;
+        let read = |at| {
+            let mut word = [0; 8];
+            lanes.read_at(at, &mut word)?;
+            Ok(u64::from_le_bytes(word))
+        };
+        match self.measures.grid {
+            Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
+            None => (0..self.measures.rings())
+                .map(|lane| read(self.measures.place(lane).start + lane::SENT as u64))
+                .collect(),
+        }
+    }
+
+    /// The owner's cursor in a lane.
+    pub fn cursor(&self, lane: usize) -> Window<Cursor> {
+        self.control.part(cursor_at(lane))
+    }
+
+    /// Whether it has ended, or is about to be left.
+    #[inline]
+    pub fn is_ended(&self) -> bool {
+        self.control.load32(control::END) != 0
+    }
+
+    /// Whether another generation is in use.
+    pub fn is_followed(&self) -> bool {
+        self.end().is_some_and(|end| end.followed)
+    }
+
+    /// The generation in use.
+    pub fn newest(&self) -> u32 {
+        self.root.generation()
+    }
+
+    /// How it has ended.
+    pub fn end(&self) -> Option<End> {
+        End::of(self.control.load32(control::END))
+    }
+
+    /// Watches the owner, which is alive.
+    pub fn watch_owner(&self) -> Result<Process> {
+        let owner = match self.owner.watch() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let companions = Companions::of(&self.name, self.generation)?;
+                Process::by_liveness(companions.alive).or(Err(error))?
+            }
+            watched => watched?,
+        };
+        if !owner.has_ended()? {
+            return Ok(owner);
+        }
+        let pid = self.owner.pid();
+        let meaning =
+            format!("its owner, process {pid}, has ended; others still hold what it made");
+        let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
+        Err(error.with_advice("stop them, and start the owner again"))
+    }
+
+    fn beside(&self, name: &Name, len: u64, write: bool) -> Result<Section> {
+        looking(self.expect.clone())
+            .write(write)
+            .expect_len(len)
+            .open(name)
+    }
+}
+
+fn looking(expect: Option<Owner>) -> SectionOptions {
+    match expect {
+        Some(owner) => Section::options().expect_owner(owner),
+        None => Section::options(),
+    }
+}

@@ -1,0 +1,279 @@
+//! Sections with our header: who made them, what is in them, and who takes part.
+//!
+//! A segment is a name and generations behind it, of which one is in use. A generation is three
+//! sections, split by who writes them. Its owner writes *control*; everybody else maps it
+//! read-only. Participants write the *roster*, in which nothing is believed. The *lanes* hold
+//! the messages; each is written by its one writer. The measures are read once, checked against
+//! the sections, and kept.
+//!
+//! Where an owner ends and another one comes, or the same wants other measures, a new
+//! generation follows. It says so in those before it, whose participants go over when they have
+//! read what is left for them.
+
+mod found;
+mod owned;
+
+pub(crate) use found::Found;
+pub(crate) use owned::Owned;
+
+use crate::describe::{Layout, MAX_TEXT};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::Departure;
+use crate::lane::ring::Shape;
+use crate::latest::Grid;
+use crate::layout::{
+    ALIVE_SUFFIX, CONTROL_SUFFIX, LANES_SUFFIX, LINE, MAX_IN_FLIGHT, MAX_RING, MIN_RING, OWNER,
+    ROSTER_SUFFIX, SLOTS, control, cursor, delivery, lane, record,
+};
+use crate::name::Name;
+use crate::os;
+use crate::seat::event_name;
+use crate::section::Section;
+use crate::sync::{Fixed, Round, Window, WindowMut, Words};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a segment is, once for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measures {
+    pub kind: u32,
+    pub lanes: usize,
+    pub shape: Shape,
+    pub delivery: u32,
+    /// How many calls of a client can be open at a time, where there are calls.
+    pub in_flight: usize,
+    /// Of latest values, which have no lanes.
+    pub grid: Option<Grid>,
+}
+
+impl Measures {
+    fn stride(&self) -> u64 {
+        lane::HEAD as u64 + self.shape.bytes()
+    }
+
+    /// Those of latest values.
+    pub fn of_values(grid: Grid) -> Measures {
+        Measures {
+            kind: control::kind::LATEST,
+            lanes: 0,
+            shape: Shape::NONE,
+            delivery: delivery::LOSSY,
+            in_flight: 0,
+            grid: Some(grid),
+        }
+    }
+
+    /// The bytes of all lanes, or values.
+    fn len(&self) -> u64 {
+        match self.grid {
+            Some(grid) => grid.len(),
+            None => self.stride() * self.rings() as u64,
+        }
+    }
+
+    /// How many rings there are: where there are calls, one for the responses to each lane too.
+    pub fn rings(&self) -> usize {
+        match self.kind {
+            control::kind::RPC => 2 * self.lanes,
+            _ => self.lanes,
+        }
+    }
+
+    /// Which ring has the responses to a lane.
+    fn responses(&self, lane: usize) -> usize {
+        self.lanes + lane
+    }
+
+    fn place(&self, lane: usize) -> Range<u64> {
+        let at = self.stride() * lane as u64;
+        at..at + self.stride()
+    }
+
+    fn map(
+        &self,
+        lanes: &Section,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<Window<Head>, Window<Round>>> {
+        let view = Arc::new(lanes.map(self.place(lane))?);
+        if prefault {
+            view.prefault()?;
+        }
+        Ok(Lane {
+            head: view.window(0, lane::HEAD)?.part(0),
+            ring: view.window(lane::HEAD, view.len() - lane::HEAD)?.round(),
+        })
+    }
+
+    fn map_mut(
+        &self,
+        lanes: &Section,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        let view = Arc::new(lanes.map_rw(self.place(lane))?);
+        if prefault {
+            view.prefault()?;
+        }
+        Ok(Lane {
+            head: view.window_mut(0, lane::HEAD)?.part(0),
+            ring: view
+                .window_mut(lane::HEAD, view.len() - lane::HEAD)?
+                .round(),
+        })
+    }
+
+    /// Those of calls, with requests and responses of up to `max` bytes. Both rings of a client
+    /// take all its open calls, so that nobody ever waits for room.
+    pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Measures> {
+        let needed = Measures::needed(max, in_flight as u64);
+        Ok(Measures {
+            kind: control::kind::RPC,
+            lanes: clients,
+            shape: Measures::shape_for(needed, Some(max), subject)?,
+            delivery: delivery::LOSSLESS,
+            in_flight,
+            grid: None,
+        })
+    }
+
+    /// The bytes of a ring that always has room for one more of so many messages: with the
+    /// pad in front of the ring's end, and an eighth that the reader gives back late.
+    fn needed(max: u64, messages: u64) -> u64 {
+        let need = max
+            .saturating_add(2 * record::PAYLOAD as u64)
+            .max(LINE as u64);
+        let records = need.saturating_mul(messages + 2);
+        records.saturating_add(records / 7 + 1)
+    }
+
+    /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
+    pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
+        let refuse = |meaning: String| {
+            let error = Error::new(
+                ErrorKind::InvalidArgument,
+                Operation::Create,
+                &subject,
+                meaning,
+            );
+            Err(error
+                .with_advice("a lane takes at most 1 GiB, and a message a quarter of its lane"))
+        };
+        let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
+        let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
+        if bytes > MAX_RING {
+            return refuse(format!("{bytes} bytes are too many for one lane"));
+        }
+        let bytes = bytes.next_power_of_two();
+        let max = max.map_or(Shape::longest(bytes), |max| max as usize);
+        match Shape::new(bytes, max) {
+            Some(shape) => Ok(shape),
+            None => refuse(format!("{max} bytes are too many for one message")),
+        }
+    }
+}
+
+pub(crate) type Control = Fixed<{ control::LEN }>;
+pub(crate) type Cursor = Fixed<{ cursor::LEN }>;
+pub(crate) type Head = Fixed<{ lane::HEAD }>;
+
+/// A lane, mapped.
+#[derive(Debug)]
+pub(crate) struct Lane<H, R> {
+    pub head: H,
+    pub ring: R,
+}
+
+/// What stands beside a name for a generation.
+struct Companions {
+    control: Name,
+    roster: Name,
+    lanes: Name,
+    alive: Name,
+}
+
+impl Companions {
+    fn of(name: &Name, generation: u32) -> Result<Companions> {
+        // The longest of all, so that it is refused now and not when somebody has to sleep.
+        os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)?;
+        event_name(name, OWNER, (u64::MAX, u32::MAX))?;
+        let beside = |suffix| Name::new(&format!("{name}{suffix}{generation:08x}"));
+        Ok(Companions {
+            control: beside(CONTROL_SUFFIX)?,
+            roster: beside(ROSTER_SUFFIX)?,
+            lanes: beside(LANES_SUFFIX)?,
+            alive: beside(ALIVE_SUFFIX)?,
+        })
+    }
+}
+
+fn cursor_at(lane: usize) -> usize {
+    control::CURSORS + lane * control::CURSOR_STRIDE
+}
+
+/// How a generation has ended, as its owner or the next one says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// `None` where the same owner goes on in the next one.
+    pub how: Option<Departure>,
+    /// There is a next one.
+    pub followed: bool,
+}
+
+impl End {
+    fn of(bits: u32) -> Option<End> {
+        let how = match bits {
+            0 => return None,
+            bits if bits & control::end::CLOSED != 0 => Some(Departure::Closed),
+            bits if bits & control::end::RESIZED != 0 => None,
+            _ => Some(Departure::Died),
+        };
+        let followed = bits & control::end::FOLLOWED != 0;
+        Some(End { how, followed })
+    }
+}
+
+/// The types of messages as they stand in control: texts with `>` between them.
+fn text_of(layouts: &[Layout]) -> String {
+    let texts: Vec<String> = layouts.iter().map(Layout::to_string).collect();
+    texts.join(">")
+}
+
+fn layouts_in(text: &str) -> Option<Vec<Layout>> {
+    let inside = text.len() <= MAX_TEXT;
+    inside.then(|| text.split('>').map(Layout::parse).collect())?
+}
+
+/// The measures in a header, if they can be.
+fn measures(words: &Window<Control>) -> Option<Measures> {
+    let kind = words.load32(control::KIND);
+    let lanes = words.load32(control::LANES) as usize;
+    let bytes = u64::from(words.load32(control::RING_BYTES));
+    let max = words.load32(control::MAX_MESSAGE) as usize;
+    let in_flight = words.load32(control::IN_FLIGHT) as usize;
+    if kind == control::kind::LATEST {
+        let [count, slots] = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
+        let grid = Grid::new(count as usize, max, u64::from(slots))?;
+        return Some(Measures::of_values(grid));
+    }
+    let known = match kind {
+        control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
+        control::kind::TOPIC => lanes == 1,
+        control::kind::RPC => {
+            let needed = Measures::needed(max as u64, in_flight as u64);
+            let counts = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
+            counts && (1..=SLOTS).contains(&lanes) && needed <= bytes
+        }
+        _ => false,
+    };
+    let sound = known && (MIN_RING..=MAX_RING).contains(&bytes);
+    let shape = Shape::new(bytes, max).filter(|_| sound)?;
+    Some(Measures {
+        kind,
+        lanes,
+        shape,
+        delivery: words.load32(control::DELIVERY),
+        in_flight,
+        grid: None,
+    })
+}

@@ -1,0 +1,343 @@
+//! A segment, for its owner.
+
+use super::{
+    Companions, Control, Cursor, Head, Lane, Measures, cursor_at, layouts_in, measures, text_of,
+};
+use crate::access::{Access, Owner};
+use crate::describe::{Layout, fingerprint};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::layout::{MAGIC, MAJOR, MINOR, OWNER, control, roster};
+use crate::name::Name;
+use crate::os::ProcessIdentity;
+use crate::process::Liveness;
+use crate::root::Root;
+use crate::roster::Roster;
+use crate::seat::{Bells, EVERYBODY, Seat};
+use crate::section::Section;
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// How many numbers are tried for a generation, where somebody has what is named so.
+const NUMBERS: u32 = 64;
+
+/// A generation of a segment, for whoever owns its name; or one of those before it, with what
+/// is left in it.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    pub measures: Measures,
+    pub generation: u32,
+    bells: Bells,
+    lanes: Section,
+    control: WindowMut<Control>,
+    name: Name,
+    access: Access,
+    /// For those who may not watch this process.
+    _alive: Option<Liveness>,
+    /// Where this is the one in use. Declared last, and so let go last.
+    root: Option<Root>,
+}
+
+/// Who may do what with the roster, and with the lanes.
+fn rights(access: &Access, kind: u32) -> [Access; 2] {
+    match (access, kind) {
+        (Access::Sddl(_), _) => [access.clone(), access.clone()],
+        // Others may look; what is written by participants is for this user alone.
+        (_, control::kind::TOPIC | control::kind::LATEST) => [Access::SameUser, access.clone()],
+        _ => [Access::SameUser, Access::SameUser],
+    }
+}
+
+impl Owned {
+    /// Takes the name and makes the three sections of a generation, and the owner's seat in
+    /// them. Nobody can use them before [`publish`](Owned::publish).
+    pub fn create(
+        name: &Name,
+        measures: Measures,
+        access: &Access,
+        layouts: &[Layout],
+    ) -> Result<(Owned, Seat)> {
+        let me = ProcessIdentity::current()?;
+        // Before anything is made: the longest of all names is refused now.
+        Companions::of(name, u32::MAX)?;
+        let root = Root::take(name, access, &me)?;
+        let mut made = Owned::make(name, measures, access, root.before())?;
+        made.0.describe(layouts)?;
+        made.0.root = Some(root);
+        Ok(made)
+    }
+
+    /// Makes the generation that is to follow this one, by the same owner.
+    pub fn next(&self, measures: Measures, layouts: &[Layout]) -> Result<(Owned, Seat)> {
+        let made = Owned::make(&self.name, measures, &self.access, self.generation)?;
+        made.0.describe(layouts)?;
+        Ok(made)
+    }
+
+    /// Hands the name over to the next generation, which puts itself in use.
+    pub fn hand_over(&mut self, next: &mut Owned) {
+        next.root = self.root.take();
+    }
+
+    fn make(
+        name: &Name,
+        measures: Measures,
+        access: &Access,
+        before: u32,
+    ) -> Result<(Owned, Seat)> {
+        let mut number = before;
+        loop {
+            number = number.wrapping_add(1).max(1);
+            match Owned::make_as(name, measures, access, number) {
+                // What is left of one that never came to be, or that is about to go.
+                Err(error)
+                    if error.kind() == ErrorKind::AlreadyExists
+                        && number.wrapping_sub(before) < NUMBERS => {}
+                made => return made,
+            }
+        }
+    }
+
+    fn make_as(
+        name: &Name,
+        measures: Measures,
+        access: &Access,
+        generation: u32,
+    ) -> Result<(Owned, Seat)> {
+        let companions = Companions::of(name, generation)?;
+        let me = ProcessIdentity::current()?;
+        let [inner, lanes_access] = rights(access, measures.kind);
+        let create = |access: &Access, name: &Name, len: u64| {
+            Section::options()
+                .access(access.clone())
+                .create_new(name, len)
+        };
+        let section = create(access, &companions.control, control::LEN as u64)?;
+        let view = Arc::new(section.map_rw(..control::LEN as u64)?);
+        let control = view.window_mut(0, control::LEN)?.part(0);
+        let section = create(&inner, &companions.roster, roster::LEN as u64)?;
+        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
+        let roster = Roster::begin(view.window_mut(0, roster::LEN)?.part(0), generation);
+        let lanes = create(&lanes_access, &companions.lanes, measures.len())?;
+        let alive = match access {
+            Access::SameUser => None,
+            _ => Some(Liveness::announce(companions.alive, access.clone())?),
+        };
+        format(&control, &measures, &me, generation);
+        let seat = Seat::of_owner(roster.clone(), name, inner, &me);
+        let segment = Owned {
+            measures,
+            generation,
+            bells: Bells::new(roster, name, &me),
+            lanes,
+            control,
+            name: name.clone(),
+            access: access.clone(),
+            _alive: alive,
+            root: None,
+        };
+        Ok((segment, seat))
+    }
+
+    /// An earlier generation, with a seat in it, as long as anybody takes part in it still.
+    fn inherit(&self, generation: u32) -> Result<(Owned, Seat)> {
+        let companions = Companions::of(&self.name, generation)?;
+        let open = |name: &Name, write| {
+            let options = Section::options().expect_owner(Owner::Me);
+            options.write(write).open(name)
+        };
+        let section = open(&companions.control, true)?;
+        let view = Arc::new(section.map_rw(..control::LEN as u64)?);
+        let control: WindowMut<Control> = view.window_mut(0, control::LEN)?.part(0);
+        let whole = control.load32(control::MAGIC) == MAGIC;
+        let view = section.map(..control::LEN as u64)?;
+        let words = Arc::new(view).window(0, control::LEN)?.part(0);
+        let Some(measures) = measures(&words).filter(|_| whole) else {
+            let kind = ErrorKind::NotFound;
+            let meaning = "it never came to be";
+            return Err(Error::new(
+                kind,
+                Operation::Open,
+                &companions.control,
+                meaning,
+            ));
+        };
+        let section = open(&companions.roster, true)?;
+        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
+        let roster = Roster::new(view.window_mut(0, roster::LEN)?.part(0));
+        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
+        let owner = ProcessIdentity::from_words(owner);
+        let [inner, _] = rights(&self.access, measures.kind);
+        let segment = Owned {
+            measures,
+            generation,
+            lanes: open(&companions.lanes, false)?,
+            bells: Bells::new(roster.clone(), &self.name, &owner),
+            control,
+            name: self.name.clone(),
+            access: self.access.clone(),
+            _alive: None,
+            root: None,
+        };
+        let me = ProcessIdentity::current()?;
+        Ok((segment, Seat::of_owner(roster, &self.name, inner, &me)))
+    }
+
+    /// Tells what a message is made of: one type, or that of requests and that of responses, or
+    /// none.
+    fn describe(&self, layouts: &[Layout]) -> Result<()> {
+        if layouts.is_empty() {
+            return Ok(());
+        }
+        let text = text_of(layouts);
+        if layouts_in(&text).as_deref() != Some(layouts) {
+            let kind = ErrorKind::InvalidArgument;
+            let meaning = "the layout of its messages cannot be";
+            let error = Error::new(kind, Operation::Create, &self.name, meaning);
+            return Err(error.with_advice("docs/layout.md says which can"));
+        }
+        self.control.copy_in(control::TYPE, text.as_bytes());
+        self.control.store32(control::TYPE_LEN, text.len() as u32);
+        let fingerprint = fingerprint(&text);
+        self.control.store64(control::TYPE_FINGERPRINT, fingerprint);
+        Ok(())
+    }
+
+    /// Lets others in. Those who are in earlier generations are told to come; says which of
+    /// these there are still, the oldest first.
+    pub fn publish(&mut self, resized: bool) -> Vec<(Owned, Seat)> {
+        // Last, so that whoever reads it sees the rest: pairs with the opener's load.
+        self.control.publish32(control::MAGIC, MAGIC);
+        let Some(root) = &mut self.root else {
+            return Vec::new();
+        };
+        let before = root.older();
+        root.publish(self.generation);
+        let mut older = self.inherit_all(before);
+        let bits = control::end::FOLLOWED | if resized { control::end::RESIZED } else { 0 };
+        for (old, _) in &mut older {
+            old.end(bits);
+        }
+        let oldest = older.first().map(|(old, _)| old.generation);
+        if let Some(root) = &self.root {
+            root.forget_before(oldest.unwrap_or(self.generation));
+        }
+        older
+    }
+
+    /// The generations before this one in which anybody is still, the oldest first.
+    pub fn older(&self) -> Vec<(Owned, Seat)> {
+        let older = self.root.as_ref().map(Root::older);
+        older.map_or_else(Vec::new, |older| self.inherit_all(older))
+    }
+
+    fn inherit_all(&self, generations: RangeInclusive<u32>) -> Vec<(Owned, Seat)> {
+        // One that cannot be opened is gone, or nobody's whom we could tell.
+        let open = |generation| self.inherit(generation).ok();
+        generations.filter_map(open).collect()
+    }
+
+    /// Says that it has ended, and wakes everybody.
+    fn end(&mut self, bits: u32) {
+        let word = self.control.load32(control::END);
+        // How it ended first is how it ended.
+        let how = if word == 0 {
+            bits
+        } else {
+            bits & control::end::FOLLOWED
+        };
+        // Pairs with the load of whoever waits for messages or room, who sees what was
+        // sent before.
+        self.control.publish32(control::END, word | how);
+        if bits & control::end::FOLLOWED != 0 {
+            // For good: whoever sends something here still is to look, and come.
+            self.roster().set_asleep(OWNER, true);
+        }
+        // Pairs with that of whoever has joined and then looks whether it has ended: one of us
+        // sees the other.
+        self.roster().words().full();
+        self.bells.wake(EVERYBODY);
+    }
+
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub fn roster(&self) -> &Roster {
+        self.bells.roster()
+    }
+
+    pub fn bells(&self) -> &Bells {
+        &self.bells
+    }
+
+    /// A lane that others write.
+    pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.measures.map(&self.lanes, lane, prefault)
+    }
+
+    /// A lane that the owner writes.
+    pub fn lane_mut(
+        &self,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        self.measures.map_mut(&self.lanes, lane, prefault)
+    }
+
+    /// The lane of the responses to another.
+    pub fn responses_mut(
+        &self,
+        lane: usize,
+        prefault: bool,
+    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        self.lane_mut(self.measures.responses(lane), prefault)
+    }
+
+    /// The values, to be read.
+    pub fn values(&self) -> Result<Window> {
+        let view = Arc::new(self.lanes.map(..self.measures.len())?);
+        view.window(0, view.len())
+    }
+
+    /// The values, which the owner writes.
+    pub fn values_mut(&self, prefault: bool) -> Result<WindowMut> {
+        let view = Arc::new(self.lanes.map_rw(..self.measures.len())?);
+        if prefault {
+            view.prefault()?;
+        }
+        view.window_mut(0, view.len())
+    }
+
+    /// The owner's cursor in a lane.
+    pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
+        self.control.part(cursor_at(lane))
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if self.root.is_some() {
+            self.end(control::end::CLOSED);
+        }
+    }
+}
+
+fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity, generation: u32) {
+    let [start, pid] = me.to_words();
+    words.store32(control::VERSION, MAJOR << 16 | MINOR);
+    words.store32(control::KIND, measures.kind);
+    words.store32(control::LANES, measures.lanes as u32);
+    words.store64(control::OWNER_START, start);
+    words.store64(control::OWNER_PID, pid);
+    words.store32(control::RING_BYTES, measures.shape.bytes() as u32);
+    words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
+    words.store32(control::GENERATION, generation);
+    words.store32(control::DELIVERY, measures.delivery);
+    words.store32(control::IN_FLIGHT, measures.in_flight as u32);
+    if let Some(grid) = measures.grid {
+        words.store32(control::VALUES, grid.count() as u32);
+        words.store32(control::VALUE_SLOTS, grid.slots() as u32);
+        words.store32(control::MAX_MESSAGE, grid.max() as u32);
+    }
+}
