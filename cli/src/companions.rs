@@ -18,8 +18,8 @@ pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
         .collect()
 }
 
-/// Of what queue or topic this name is a part, by its looks: the sections, the events and
-/// the mutex that stand beside its name for its own use.
+/// Of what queue, topic, values or calls this name is a part, by its looks: the sections, the
+/// events and the mutex that stand beside their name for their own use.
 pub fn whole_of(name: &str) -> Option<&str> {
     let (whole, part) = name.rsplit_once('~')?;
     let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());

@@ -13,7 +13,7 @@ pub struct Facts {
     about: About,
     object: ObjectInfo,
     companions: Option<Vec<Listed>>,
-    /// Of a queue or topic.
+    /// Where messages go through it.
     traffic: Option<Traffic>,
     /// Without this process.
     holders: Option<Holders>,
@@ -123,7 +123,7 @@ impl Facts {
         table.row("name", &self.name);
         table.row("kind", object::word(self.kind));
         if let Some(whole) = companions::whole_of(&self.name) {
-            table.row("part of", &format!("{whole}, a queue or topic"));
+            table.row("part of", whole);
         }
         for (title, value) in self.traffic.iter().flat_map(Traffic::rows) {
             table.row(title, &value);
@@ -166,7 +166,7 @@ impl Facts {
         match &self.companions {
             Some(all) => {
                 let words = |one: &Listed| format!("{}, {}", one.name, object::noun(one.kind));
-                // Those of a queue or topic are told by their number, if they are its own.
+                // Those of its own are told by their number.
                 let is_own = |one: &&Listed| {
                     self.traffic.is_some() && companions::whole_of(&one.name).is_some()
                 };

@@ -1,4 +1,5 @@
-//! What is known about a queue or topic at one moment, and since the look before.
+//! What is known about a queue, a topic, latest values or calls at one moment, and since the
+//! look before.
 
 use crate::{fields, open, output};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ pub struct Seen {
 }
 
 impl Traffic {
-    /// `None` where the section belongs to no queue or topic.
+    /// `None` where no messages go through the section.
     pub fn of(name: &str, section: &Section) -> Option<Traffic> {
         if !open::holds_messages(section) {
             return None;
@@ -97,8 +98,6 @@ impl Seen {
     fn json(&self) -> Value {
         let info = &self.info;
         let (major, minor) = info.version;
-        let is_queue = info.pattern == Pattern::Queue;
-        let is_latest = info.pattern == Pattern::Latest;
         let (pattern, counted) = match info.pattern {
             Pattern::Queue => ("queue", "received"),
             Pattern::Topic => ("topic", "sent"),
@@ -117,36 +116,43 @@ impl Seen {
             "layout": info.layout.as_ref().map(fields::json),
         });
         let others = info.others.as_ref().map(|others| {
-            let others = others.iter().map(|one| {
-                let mut json = person(one);
-                if is_latest {
-                    return json;
-                }
-                json["received"] = one.received.into();
-                if is_queue {
-                    json["sent"] = one.sent.into();
-                } else {
-                    json["missed"] = one.missed.into();
-                }
-                json["behind"] = one.behind.into();
-                json
-            });
+            let others = others.iter().map(|one| self.other(one));
             others.collect::<Vec<Value>>()
         });
         json["participants"] = others.into();
-        if is_queue {
-            json["senders"] = info.lanes.into();
+        match info.pattern {
+            Pattern::Queue => json["senders"] = info.lanes.into(),
+            Pattern::Topic => {}
+            Pattern::Latest => json["values"] = info.values.into(),
+            Pattern::Rpc => {
+                owner["sent"] = info.owner.sent.into();
+                json["clients"] = info.lanes.into();
+                json["in_flight"] = info.in_flight.into();
+                json["response_layout"] = info.response_layout.as_ref().map(fields::json).into();
+            }
         }
-        if is_latest {
-            json["values"] = info.values.into();
-        }
+        let is_counted = info.pattern != Pattern::Latest;
         if let Some((rate, rates)) = &self.rates {
             owner["rate"] = rate.round().into();
-            for (n, rate) in rates.iter().enumerate().filter(|_| !is_latest) {
+            for (n, rate) in rates.iter().enumerate().filter(|_| is_counted) {
                 json["participants"][n]["rate"] = rate.map(f64::round).into();
             }
         }
         json["owner"] = owner;
+        json
+    }
+
+    /// One that is not the owner, for programs.
+    fn other(&self, one: &Participant) -> Value {
+        let mut json = person(one);
+        let (key, count) = match self.info.pattern {
+            Pattern::Latest => return json,
+            Pattern::Queue | Pattern::Rpc => ("sent", one.sent),
+            Pattern::Topic => ("missed", one.missed),
+        };
+        json[key] = count.into();
+        json["received"] = one.received.into();
+        json["behind"] = one.behind.into();
         json
     }
 
@@ -178,8 +184,18 @@ impl Seen {
                 format!("{room}, {longest} bytes the longest {one}"),
             ),
         ];
-        rows.extend(under("type", info.layout.iter().flat_map(fields::rows)));
-        let doing = format!("{verb} {}{}", self.owned(info), per_second(rate));
+        let title = match info.pattern {
+            Pattern::Rpc => "requests",
+            _ => "type",
+        };
+        rows.extend(under(title, info.layout.iter().flat_map(fields::rows)));
+        let responses = info.response_layout.iter().flat_map(fields::rows);
+        rows.extend(under("responses", responses));
+        let answered = match info.pattern {
+            Pattern::Rpc => format!(", answered {}", info.owner.sent),
+            _ => String::new(),
+        };
+        let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
         rows.push((owner, format!("{}{state}, {doing}", self.owner())));
         let first = rows.len();
         let others = all(&info.others).iter().enumerate().map(|(n, one)| {
