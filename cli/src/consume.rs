@@ -15,9 +15,8 @@ const NAP: Duration = Duration::from_millis(10);
 /// What stands behind the name.
 enum Behind {
     Messages(Box<Subscriber>, Option<Layout>),
-    Queue,
-    Calls,
-    Values,
+    /// What is consumed by other commands.
+    Other(Pattern),
     Text(Found),
     /// A POSIX object that exists and has no bytes yet.
     Nothing,
@@ -26,18 +25,7 @@ enum Behind {
 pub fn run(args: &Consume) -> Outcome {
     match wait_for(args)? {
         Behind::Messages(subscriber, layout) => follow(args, *subscriber, layout),
-        Behind::Queue => Err(Failure::Other(format!(
-            "{} is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one",
-            output::name(&args.name)
-        ))),
-        Behind::Calls => Err(Failure::Other(format!(
-            "{} is a server of calls: each response goes to the one who asked\n  shmkit call calls it",
-            output::name(&args.name)
-        ))),
-        Behind::Values => Err(Failure::Other(format!(
-            "{} are latest values, of which each reader gets the newest\n  shmkit get prints them",
-            output::name(&args.name)
-        ))),
+        Behind::Other(pattern) => Err(Failure::Other(open::purpose(&args.name, pattern))),
         Behind::Text(found) => consume_raw::print(args, &found),
         Behind::Nothing => Err(Failure::Absent(format!(
             "{} exists, and its owner has not given it a size",
@@ -90,13 +78,11 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     drop(section);
     match shmkit::segment_info(&args.name) {
         Ok(info) => Ok(match info.pattern {
-            Pattern::Queue => Behind::Queue,
-            Pattern::Rpc => Behind::Calls,
-            Pattern::Latest => Behind::Values,
             Pattern::Topic => {
                 let options = Subscriber::options().start(args.from.start());
                 Behind::Messages(Box::new(options.open(&args.name)?), info.layout)
             }
+            other => Behind::Other(other),
         }),
         Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::WrongKind) => {
             let section = Section::open(&args.name)?;

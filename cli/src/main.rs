@@ -4,8 +4,10 @@
 //! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, or its
 //! other side died, 2 anything else.
 
+mod answer;
 mod args;
 mod bench;
+mod call;
 mod clean;
 mod companions;
 mod consume;
@@ -18,6 +20,7 @@ mod doctor;
 mod dump;
 mod dump_watch;
 mod ends;
+mod exec;
 mod facts;
 mod fields;
 mod generate;
@@ -123,6 +126,8 @@ fn main() -> ExitCode {
         Command::Recv(args) => recv::run(&args),
         Command::Set(args) => set::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Answer(args) => answer::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Dump(args) => dump::run(&args),

@@ -3,7 +3,7 @@
 use crate::args::Dump;
 use crate::object::{self, Object};
 use crate::{Failure, companions, output};
-use shmkit::{ErrorKind, Name, Section};
+use shmkit::{ErrorKind, Name, Pattern, Section};
 use std::ops::Range;
 
 /// Opens a section for reading. Where it is not there, says so, and whether there is
@@ -17,7 +17,7 @@ pub fn any(name: &str) -> Result<Object, Failure> {
     Object::open(name).map_err(|error| explain(name, error))
 }
 
-/// Whether a section may belong to a queue or topic. The library knows for certain, and
+/// Whether a section may be one that messages go through. The library knows for certain, and
 /// takes its time where one may be in the making: its first word comes last.
 pub fn may_hold_messages(section: &Section) -> shmkit::Result<bool> {
     Ok(match first_word(section)? {
@@ -29,12 +29,12 @@ pub fn may_hold_messages(section: &Section) -> shmkit::Result<bool> {
     })
 }
 
-/// Whether a section looks like that of a queue or topic that is there.
+/// Whether a section looks like one that messages go through.
 pub fn holds_messages(section: &Section) -> bool {
     matches!(first_word(section), Ok(Some(MAGIC)))
 }
 
-/// What it begins with, where it is as large as that of a queue or topic.
+/// What it begins with, where it is as large as one that messages go through.
 fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
     let mut first = [0; 4];
     if section.len()? < HEADER {
@@ -44,9 +44,9 @@ fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
     Ok(Some(first))
 }
 
-/// What the section of a queue or topic begins with.
+/// What such a section begins with.
 const MAGIC: [u8; 4] = *b"SHMK";
-/// The size of the section that has the name of a queue or topic.
+/// Its size.
 const HEADER: u64 = 4 * 4096 + 64;
 /// Some systems tell whole pages only.
 const PAGE: u64 = 4096;
@@ -77,6 +77,11 @@ pub fn explain(name: &str, error: shmkit::Error) -> Failure {
             "{name} was closed at this moment\n  start it again"
         ));
     }
+    if error.kind() == ErrorKind::WrongKind
+        && let Ok(info) = shmkit::segment_info(name)
+    {
+        return Failure::Other(purpose(name, info.pattern));
+    }
     match (Failure::from(error), elsewhere(name)) {
         (Failure::Absent(why), Some((kind, other))) if missing => Failure::Absent(format!(
             "{why}\n  there is {kind} {}; is that the one?",
@@ -84,6 +89,25 @@ pub fn explain(name: &str, error: shmkit::Error) -> Failure {
         )),
         (failure, _) => failure,
     }
+}
+
+/// What a name is, and what to do with it.
+pub fn purpose(name: &str, pattern: Pattern) -> String {
+    let is = match pattern {
+        Pattern::Queue => {
+            "is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one"
+        }
+        Pattern::Topic => {
+            "is a topic: what its server sends goes to all consumers\n  shmkit consume prints it, and shmkit serve makes one"
+        }
+        Pattern::Latest => {
+            "are latest values, of which each reader gets the newest\n  shmkit get prints them, and shmkit set sets its own"
+        }
+        Pattern::Rpc => {
+            "is a server of calls: each response goes to the one who asked\n  shmkit call calls it, and shmkit answer makes one"
+        }
+    };
+    format!("{} {is}", output::name(name))
 }
 
 /// Something whose name is easily mistaken for this one: of the other scope, in other

@@ -2,6 +2,7 @@
 
 use encoding_rs::Encoding;
 use std::fs::File;
+use std::process::{Child, Command};
 
 /// The code page of ANSI programs.
 #[cfg(windows)]
@@ -135,4 +136,40 @@ pub fn standard_pipes() -> std::io::Result<(File, File)> {
     let stdin = std::io::stdin().as_handle().try_clone_to_owned()?;
     let stdout = std::io::stdout().as_handle().try_clone_to_owned()?;
     Ok((stdin.into(), stdout.into()))
+}
+
+/// What runs a command line. It gets a group of its own, and so no Ctrl-C that is meant for us.
+#[cfg(unix)]
+pub fn shell(line: &str) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(line).process_group(0);
+    command
+}
+
+/// What runs a command line. With /S the quotes inside the outer ones arrive as they were
+/// typed.
+#[cfg(windows)]
+pub fn shell(line: &str) -> Command {
+    use std::os::windows::process::CommandExt;
+    let mut command = Command::new("cmd");
+    command
+        .args(["/D", "/S", "/C"])
+        .raw_arg(format!("\"{line}\""));
+    command
+}
+
+/// Asks what the shell runs to end. That it has is another matter.
+#[cfg(unix)]
+pub fn end_shell(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    // Where it has ended already that is as well.
+    let _ = kill_process_group(Pid::from_child(child), Signal::TERM);
+}
+
+/// Ends the shell; what it runs notices when its pipes break.
+#[cfg(windows)]
+pub fn end_shell(child: &mut Child) {
+    // Where it has ended already that is as well.
+    let _ = child.kill();
 }

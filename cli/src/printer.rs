@@ -48,6 +48,13 @@ impl Printer {
         self.value("", message)
     }
 
+    /// The same for a message that comes alone: it may have brought the end of its line.
+    pub fn only(&mut self, message: &[u8]) -> std::io::Result<()> {
+        let is_text = !self.json && self.layout.is_none();
+        let line = message.strip_suffix(b"\n").filter(|_| is_text);
+        self.message(line.unwrap_or(message))
+    }
+
     /// The same for a value, of that name where it has one.
     pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
         self.left = self.left.map(|left| left.saturating_sub(1));

@@ -1,6 +1,6 @@
 //! Messages of a type, by the names of its fields.
 
-use crate::output;
+use crate::{output, values};
 use serde_json::{Map, Value, json};
 use shmkit::{Field, FieldKind, Layout};
 
@@ -24,6 +24,95 @@ pub fn json(layout: &Layout, message: &[u8]) -> Option<Value> {
     let named = |(field, value): (&Field, Value)| (field.name.clone(), value);
     let all: Map<String, Value> = values(layout, message)?.map(named).collect();
     Some(json!({ "values": all }))
+}
+
+/// The message that is given by its fields, each as `price=101.5`, in any order; or why there
+/// is none.
+pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
+    let all = || {
+        let names = layout.fields.iter().map(|field| field.name.as_str());
+        output::name(&names.collect::<Vec<_>>().join(", "))
+    };
+    let mut message = vec![0; layout.size];
+    let mut given = Vec::new();
+    for text in fields {
+        let shown = output::name(text);
+        let split = text.split_once('=');
+        let (name, value) = split
+            .ok_or_else(|| format!("{shown} is no FIELD=VALUE\n  the fields are {}", all()))?;
+        let field = layout.fields.iter().find(|field| field.name == name);
+        let field = field.ok_or_else(|| {
+            let name = output::name(name);
+            format!("there is no field {name}\n  the fields are {}", all())
+        })?;
+        if given.contains(&name) {
+            return Err(format!(
+                "{} is given twice\n  give it once",
+                output::name(name)
+            ));
+        }
+        given.push(name);
+        let bytes =
+            bytes_of(field, value).map_err(|how| format!("{shown} does not fit\n  {how}"))?;
+        message[field.range()][..bytes.len()].copy_from_slice(&bytes);
+    }
+    match layout
+        .fields
+        .iter()
+        .find(|field| !given.contains(&&*field.name))
+    {
+        Some(missing) => Err(format!(
+            "there is no value for {}\n  give a FIELD=VALUE for each of {}",
+            output::name(&missing.name),
+            all()
+        )),
+        None => Ok(message),
+    }
+}
+
+/// What is written as [`text`] writes it, or a text without its quotes; or how to.
+fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
+    let numbers = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
+    if is_bytes(field) && numbers.is_none() {
+        let quoted = value
+            .starts_with('"')
+            .then(|| serde_json::from_str(value).ok());
+        let text: String = quoted.flatten().unwrap_or_else(|| value.to_string());
+        let fits = text.len() <= field.count;
+        let how = || format!("write a text of at most {} bytes", field.count);
+        return fits.then(|| text.into_bytes()).ok_or_else(how);
+    }
+    let numbers = numbers.unwrap_or(value).split(',');
+    let bytes: Vec<Vec<u8>> = numbers
+        .map(|number| number_bytes(field.kind, number.trim()))
+        .collect::<Result<_, _>>()?;
+    match bytes.len() == field.count {
+        true => Ok(bytes.concat()),
+        false if field.count == 1 => Err("write one number".to_string()),
+        false => Err(format!("write {} numbers with commas between", field.count)),
+    }
+}
+
+/// A number in as many bytes as its kind has, or how to write it.
+fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
+    let bits = 8 * kind.size() as u32;
+    let is_signed = match kind {
+        FieldKind::F32 => return values::f32(text).map(|n| n.to_le_bytes().to_vec()),
+        FieldKind::F64 => return values::f64(text).map(|n| n.to_le_bytes().to_vec()),
+        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => true,
+        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => false,
+    };
+    let (min, max) = match is_signed {
+        true => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        false => (0, (1i128 << bits) - 1),
+    };
+    let number = match text.strip_prefix("0x") {
+        Some(_) => values::u64(text).ok().map(i128::from),
+        None => text.parse().ok(),
+    };
+    let fits = number.filter(|number| (min..=max).contains(number));
+    let number = fits.ok_or_else(|| format!("write whole numbers from {min} to {max}"))?;
+    Ok(number.to_le_bytes()[..kind.size()].to_vec())
 }
 
 fn values<'a>(
@@ -115,6 +204,60 @@ mod tests {
             assert_eq!(json(&tick, &message), Some(want));
             assert_eq!(text(&tick, &message[1..]), None);
             assert_eq!(json(&tick, &[&message[..], b"x"].concat()), None);
+        }
+    }
+
+    fn given(layout: &Layout, fields: &str) -> Result<Vec<u8>, String> {
+        let fields: Vec<String> = fields.split(' ').map(str::to_string).collect();
+        parse(layout, &fields)
+    }
+
+    #[test]
+    fn what_is_told_is_taken() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        for shown in [
+            r#"price=101.5 volume=3 symbol="ABCD""#,
+            r#"price=-inf volume=4294967295 symbol="A\"""#,
+            "price=0.1 volume=0 symbol=[0,0,0,0]",
+        ] {
+            let message = given(&tick, shown).unwrap();
+            assert_eq!(text(&tick, &message).as_deref(), Some(shown));
+        }
+        let other = given(&tick, "symbol=AB volume=0x10 price=1e3").unwrap();
+        let want = r#"price=1000.0 volume=16 symbol="AB""#;
+        assert_eq!(text(&tick, &other).as_deref(), Some(want));
+        let several = layout("12;4;at.x:0:f32[2];n:8:i8[2];");
+        let message = given(&several, "at.x=NaN,2.5 n=[-128,127]").unwrap();
+        let want = "at.x=[NaN,2.5] n=[-128,127]";
+        assert_eq!(text(&several, &message).as_deref(), Some(want));
+        let wide = layout("16;8;u:0:u64[1];i:8:i64[1];");
+        let ends = "u=18446744073709551615 i=-9223372036854775808";
+        let message = given(&wide, ends).unwrap();
+        assert_eq!(text(&wide, &message).as_deref(), Some(ends));
+    }
+
+    #[test]
+    fn what_makes_no_message_is_refused_and_explained() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        for (fields, why) in [
+            (
+                "price",
+                "is no FIELD=VALUE\n  the fields are price, volume, symbol",
+            ),
+            ("cost=1", "no field cost"),
+            ("price=1 price=1", "price is given twice"),
+            ("price=1 volume=1", "no value for symbol"),
+            ("volume=4294967296", "from 0 to 4294967295"),
+            ("volume=-1", "from 0 to"),
+            ("volume=1,2", "write one number"),
+            ("volume=", "from 0 to"),
+            ("price=much", "such as 1.5"),
+            ("symbol=ABCDE", "at most 4 bytes"),
+            ("symbol=[1,2]", "write 4 numbers"),
+            ("symbol=[1,2,3,256]", "from 0 to 255"),
+        ] {
+            let told = given(&tick, fields).unwrap_err();
+            assert!(told.contains(why), "{fields}: {told}");
         }
     }
 

@@ -4,7 +4,7 @@ use crate::args::Send;
 use crate::ends::Ends;
 use crate::source::{self, Ended, LOOK_EVERY, Line, Source};
 use crate::{Failure, Outcome, open, output};
-use shmkit::{ErrorKind, Pattern, SendError, Sender};
+use shmkit::{ErrorKind, SendError, Sender};
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Send) -> Outcome {
@@ -59,24 +59,9 @@ fn open_in_time(args: &Send) -> Result<Sender, Failure> {
                 let left = patience.saturating_sub(start.elapsed());
                 std::thread::sleep(left.min(Duration::from_millis(10)));
             }
-            ErrorKind::WrongKind => return Err(no_queue(&args.name, error)),
             _ => return Err(open::explain(&args.name, error)),
         }
     }
-}
-
-/// What the program does with the name instead.
-fn no_queue(name: &str, error: shmkit::Error) -> Failure {
-    let is = match shmkit::segment_info(name).map(|info| info.pattern) {
-        Ok(Pattern::Topic) => {
-            "is a topic, and no queue: its server sends (shmkit serve)\n  read it by shmkit consume"
-        }
-        Ok(Pattern::Latest) => {
-            "has latest values, and is no queue: its writer sets them (shmkit set)\n  read them by shmkit get"
-        }
-        _ => return error.into(),
-    };
-    Failure::Other(format!("{} {is}", output::name(name)))
 }
 
 fn send(args: &Send, sender: &mut Sender, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {

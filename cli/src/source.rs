@@ -46,6 +46,34 @@ impl Source<'_> {
     }
 }
 
+/// All of standard input, of which no more than one byte beyond `max` is read; or why it ended
+/// before.
+pub fn all(ends: &Ends, max: usize) -> Result<Result<Vec<u8>, &'static str>, Failure> {
+    let (tell, told) = sync_channel(1);
+    // By a thread of its own: reading can wait for ever.
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let input = std::io::stdin().lock();
+        let read = input.take(max as u64 + 1).read_to_end(&mut all);
+        // Nobody listens any more when the end has come.
+        tell.send(read.map(|_| all)).is_ok()
+    });
+    loop {
+        match told.recv_timeout(LOOK_EVERY) {
+            Ok(read) => return read.map(Ok).map_err(unreadable),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Vec::new())),
+        }
+        if let Some(reason) = ends.within(Duration::ZERO) {
+            return Ok(Err(reason));
+        }
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::Other(format!("cannot read standard input: {error}"))
+}
+
 /// Hands out each line of standard input as it comes, without its end, until there are no
 /// more or somebody says it is enough.
 pub fn each_line(
@@ -60,11 +88,7 @@ pub fn each_line(
                 None => {}
                 ended => return Ok(ended),
             },
-            Ok(Err(error)) => {
-                return Err(Failure::Other(format!(
-                    "cannot read standard input: {error}"
-                )));
-            }
+            Ok(Err(error)) => return Err(unreadable(error)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }

@@ -108,6 +108,54 @@ fn a_receiver_that_is_asked_to_end_closes_its_queue() {
 }
 
 #[test]
+fn a_server_of_calls_that_is_asked_to_end_ends_its_commands() {
+    let _watchdog = watchdog();
+    let name = unique("answers");
+    // The command says when it is there, and hangs with children of its own.
+    let exec = "echo there >&2; sleep 90 | sleep 90";
+    let mut server = command(&["answer", &name, "--exec", exec]);
+    server.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    let mut said = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut said = || said.next().map(Result::unwrap);
+    assert!(said().unwrap().contains("answering on"));
+    let call = Running::start(&mut command(&["call", &name, "x"]));
+    assert_eq!(said().as_deref(), Some("there"));
+    let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = call.finish();
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("has closed"), "{}", ended.err);
+    assert!(server.wait().unwrap().success());
+    // The pipe ends with the last one that has it.
+    assert_eq!(said(), None);
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_call_that_is_asked_to_end_gives_its_place_back() {
+    let _watchdog = watchdog();
+    let name = unique("caller");
+    let args = ["answer", &name, "--json", "--exec", "sleep 9"];
+    let mut server = Running::start(&mut command(&args));
+    assert!(server.line().contains("workers"));
+    for input in ["x", "-"] {
+        let call = Running::start(&mut command(&["call", &name, input]));
+        eventually("it is there", || {
+            shmkit(&["show", &name]).out.contains("asked ")
+        });
+        let pid = Pid::from_raw(call.id().cast_signed()).unwrap();
+        // It may still be on its way to where it listens for the signal.
+        kill_process(pid, Signal::INT).unwrap();
+        let ended = call.finish();
+        assert!(ended.code == 2 && ended.err.contains("Ctrl-C") || ended.code == -1);
+        eventually("it has left", || {
+            shmkit(&["show", &name]).out.contains("clients    none")
+        });
+    }
+}
+
+#[test]
 fn a_server_under_nohup_survives_the_hangup() {
     let _watchdog = watchdog();
     let name = unique("nohup");
