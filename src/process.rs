@@ -8,7 +8,7 @@ use crate::os::{
 };
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl ProcessIdentity {
     /// This process.
@@ -43,6 +43,25 @@ impl ProcessIdentity {
     /// As [`watch`](ProcessIdentity::watch).
     pub fn is_alive(&self) -> Result<bool> {
         Ok(!self.watch()?.has_ended()?)
+    }
+
+    /// The path of its program; `None` where it has ended, or the system does not tell.
+    #[must_use]
+    pub fn image(&self) -> Option<String> {
+        let image = os::Process::image(self.pid);
+        // Not that of the next one with its number.
+        image.filter(|_| os::Process::identify(self.pid).is_ok_and(|now| now == *self))
+    }
+
+    /// When it was started; `None` where the system does not tell.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux it is counted in hundredths of a second from the start of the system, whose
+    /// time is told in whole seconds.
+    #[must_use]
+    pub fn started(&self) -> Option<SystemTime> {
+        os::Process::started(self.start)
     }
 
     /// Watches it. That it has ended already is no error: the [`Process`] then says so.

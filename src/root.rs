@@ -15,6 +15,7 @@ use crate::roster::{is_dead, pid_of, word_of};
 use crate::section::{Section, SectionOptions};
 use crate::sync::{Fixed, Ordering, Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How often a name that appears and vanishes is tried.
 const TRIES: u32 = 100;
@@ -96,9 +97,8 @@ impl Root {
             return refuse(meaning.to_string(), "run both in one, or use another name");
         }
         if owner != 0 && !is_dead(owner) {
-            let pid = pid_of(owner);
             return refuse(
-                format!("it is owned by process {pid}, which is alive"),
+                format!("it is owned by {}, which is alive", describe(owner)),
                 "stop that process, use another name, or open what is there",
             );
         }
@@ -117,7 +117,8 @@ impl Root {
             Ordering::Relaxed,
         );
         let before = words.load32(root::GENERATION);
-        Ok(taken.is_ok().then_some(Root { words, me, before }))
+        // One that is made is let go of, too.
+        Ok(taken.is_ok().then(|| Root { words, me, before }))
     }
 
     /// The generation that was in use before; 0: none.
@@ -150,6 +151,21 @@ impl Drop for Root {
         let owner = self.words.atomic64(root::OWNER);
         let _ = owner.compare_exchange(self.me, 0, Ordering::Release, Ordering::Relaxed);
     }
+}
+
+/// Which process that is, what runs in it, and since when.
+fn describe(word: u64) -> String {
+    let pid = pid_of(word);
+    let identity = ProcessIdentity::of(pid).ok();
+    let identity = identity.filter(|identity| word_of(identity) == word);
+    let started = identity.and_then(|identity| identity.started());
+    let age = started.and_then(|at| SystemTime::now().duration_since(at).ok());
+    let image = identity.and_then(|identity| identity.image());
+    let image = image.map_or(String::new(), |image| format!(" ({image})"));
+    let age = age.map_or(String::new(), |age| {
+        format!(", started {} s ago", age.as_secs())
+    });
+    format!("process {pid}{image}{age}")
 }
 
 /// Why a name that exists cannot be taken over.

@@ -368,7 +368,7 @@ fn show_tells_who_takes_part() {
     let told = messages(&name);
     assert_eq!(
         (&told["pattern"], &told["format"]),
-        (&json!("topic"), &json!("1.0"))
+        (&json!("topic"), &json!("2.0"))
     );
     assert_eq!(
         (&told["capacity"], &told["max_message"]),
@@ -385,7 +385,7 @@ fn show_tells_who_takes_part() {
         &shown,
         &[
             "a topic",
-            "format 1.0",
+            "format 2.0",
             "100 bytes the longest",
             "alive, sent 2",
         ],

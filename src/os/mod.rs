@@ -30,7 +30,7 @@ use crate::access::{Access, Owner};
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -367,6 +367,11 @@ pub(crate) trait ProcessBackend: Sized {
     fn watch(identity: ProcessIdentity) -> Result<Self>;
     /// `None` for a process that had ended before it was watched.
     fn raw(&self) -> Option<RawObject>;
+    /// The path of the program that runs in the process of this number; `None` where the
+    /// system does not tell.
+    fn image(pid: u32) -> Option<String>;
+    /// When a process with this start time was started.
+    fn started(start: u64) -> Option<SystemTime>;
     /// Whether it has ended, at the latest when the time is up.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }

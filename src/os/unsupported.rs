@@ -174,6 +174,14 @@ impl ProcessBackend for Process {
         match *self {}
     }
 
+    fn image(_pid: u32) -> Option<String> {
+        None
+    }
+
+    fn started(_start: u64) -> Option<std::time::SystemTime> {
+        None
+    }
+
     fn wait(&self, _timeout: Option<Duration>) -> Result<bool> {
         match *self {}
     }

@@ -143,10 +143,14 @@ fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
     let sender = Sender::open(&*name).unwrap();
     for _ in 0..5 {
         let error = refused(AlreadyExists, Receiver::create(&*name));
+        let text = error.to_string();
         assert!(
-            error.to_string().contains(&owner.id().to_string()),
-            "{error}"
+            text.contains(&format!("process {} (", owner.id())),
+            "{text}"
         );
+        assert!(text.contains("message_contract"), "{text}");
+        let age = text.split("started ").nth(1).unwrap().split(' ').next();
+        assert!(age.unwrap().parse::<u64>().unwrap() < 3600, "{text}");
         refused(AlreadyExists, Publisher::create(&*name));
         owner.kill();
         let won = scope(|scope| {

@@ -6,7 +6,7 @@ use super::naming::{PREFIX, PlaceKind};
 use super::section::file_of;
 use super::{RawObject, lifetime, object, owner};
 use crate::error::{Operation, Result};
-use crate::os::{Holder, Holders, Kind, Listed};
+use crate::os::{Holder, Holders, Kind, Listed, ProcessBackend};
 use rustix::fs::{Mode, OFlags, fstat, major, minor, open};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -69,9 +69,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             Some(false) => {}
             Some(true) => holders.found.push(Holder {
                 pid,
-                image: std::fs::read_link(entry.path().join("exe"))
-                    .ok()
-                    .map(|image| image.display().to_string()),
+                image: super::Process::image(pid),
             }),
             // It ended meanwhile, or belongs to somebody else.
             None if entry.path().exists() => holders.hidden += 1,

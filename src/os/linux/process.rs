@@ -9,10 +9,11 @@ use crate::sync::AtomicU32;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::stat;
 use rustix::io::Errno;
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -113,6 +114,23 @@ impl ProcessBackend for Process {
 
     fn raw(&self) -> Option<RawObject> {
         self.pidfd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    fn image(pid: u32) -> Option<String> {
+        let image = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        Some(image.display().to_string())
+    }
+
+    fn started(start: u64) -> Option<SystemTime> {
+        // In seconds since 1970; "start time of the process in clock ticks since boot" (proc(5)).
+        let stat = std::fs::read_to_string("/proc/stat").ok()?;
+        let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let booted = Duration::from_secs(booted.trim().parse().ok()?);
+        let ticks = clock_ticks_per_second().max(1);
+        let since = Duration::from_millis(start.checked_mul(1000)? / ticks);
+        SystemTime::UNIX_EPOCH
+            .checked_add(booted)?
+            .checked_add(since)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {

@@ -9,7 +9,7 @@ use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, deadline};
 use crate::sync::{AtomicBool, Ordering};
 use std::collections::BTreeMap;
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER};
 use windows_sys::Win32::System::Threading::{
     PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
@@ -143,6 +143,18 @@ impl ProcessBackend for Process {
 
     fn raw(&self) -> Option<RawObject> {
         self.death().map(|handle| handle.as_raw_handle())
+    }
+
+    fn image(pid: u32) -> Option<String> {
+        let process = call::open_process(pid, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
+        call::image(process.as_handle())
+    }
+
+    fn started(start: u64) -> Option<SystemTime> {
+        // "the number of 100-nanosecond intervals since January 1, 1601 (UTC)" (FILETIME).
+        const TO_1970: u64 = 11_644_473_600 * 10_000_000;
+        let since = start.checked_sub(TO_1970)?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(since / 10))
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
