@@ -392,7 +392,7 @@ impl Client {
     /// With a call of another client.
     pub fn try_recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
         let index = self.index(call);
-        match self.poll(index)? {
+        match self.poll(|client| client.is_over(index))? {
             true => self.response(index),
             false => Err(CallError::Empty),
         }
@@ -476,7 +476,7 @@ impl Client {
             None => self.wait_for_place(until)?,
         };
         let line = &mut self.line;
-        line.begun += 1;
+        line.begun = line.begun.wrapping_add(1);
         let bits = line.in_flight().trailing_zeros();
         let number = (line.begun as u32) << bits | index as u32;
         let open = &mut self.calls[index];
@@ -531,7 +531,7 @@ impl Client {
 
     /// A place that is free, or had a call that is over and of no interest.
     #[inline]
-    fn place(&mut self) -> Option<usize> {
+    fn place(&self) -> Option<usize> {
         let count = self.in_flight();
         (0..count).map(|n| (self.next + n) % count).find(|index| {
             let open = &self.calls[*index];
@@ -550,21 +550,38 @@ impl Client {
                 return Ok(index);
             }
             let calls = &self.calls[..self.in_flight()];
-            let dropped = calls.iter().position(|open| !open.is_held());
-            match (dropped, until) {
-                (Some(index), Some(until)) => self.wait(index, until)?,
+            let is_any_dropped = calls.iter().any(|open| !open.is_held());
+            match until {
+                Some(until) if is_any_dropped => {
+                    self.wait_until(|client| client.place().is_some(), until)?;
+                }
                 _ => return Err(CallError::Full),
             }
         }
     }
 
+    #[inline]
+    fn is_over(&self, index: usize) -> bool {
+        self.calls[index].state != State::Asked
+    }
+
     /// Waits until a call is over.
     #[inline]
     fn wait(&mut self, index: usize, until: Option<Instant>) -> std::result::Result<(), CallError> {
+        self.wait_until(|client| client.is_over(index), until)
+    }
+
+    /// Waits until responses have brought this about.
+    #[inline]
+    fn wait_until(
+        &mut self,
+        done: impl Fn(&Client) -> bool,
+        until: Option<Instant>,
+    ) -> std::result::Result<(), CallError> {
         loop {
             let mut spin = Spin::new(until);
             loop {
-                if self.poll(index)? {
+                if self.poll(&done)? {
                     return Ok(());
                 }
                 if !spin.again() {
@@ -581,14 +598,16 @@ impl Client {
         }
     }
 
-    /// Looks whether a call is over.
+    /// Looks whether responses have brought this about.
     #[inline]
-    fn poll(&mut self, index: usize) -> std::result::Result<bool, CallError> {
-        if self.calls[index].state != State::Asked {
+    fn poll(&mut self, done: impl Fn(&Client) -> bool) -> std::result::Result<bool, CallError> {
+        if done(self) {
             return Ok(true);
         }
-        if self.take_one()? {
-            return Ok(self.calls[index].state != State::Asked);
+        while self.take_one()? {
+            if done(self) {
+                return Ok(true);
+            }
         }
         if !self.line.watch.look(&self.line.found) {
             return Ok(false);
@@ -597,7 +616,7 @@ impl Client {
         self.take_all()?;
         let how = self.line.watch.tell();
         self.lose_all(how.or(self.line.end).unwrap_or(Departure::Closed));
-        Ok(true)
+        Ok(done(self))
     }
 
     fn take_all(&mut self) -> std::result::Result<(), CallError> {
