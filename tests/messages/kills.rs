@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
 /// How many are killed in each test, some at a time.
-const KILLS: u64 = if cfg!(windows) { 50 } else { 200 };
+pub const KILLS: u64 = if cfg!(windows) { 50 } else { 200 };
 const AT_A_TIME: u64 = 25;
 
 pub fn victim(args: &[&str]) {
@@ -22,12 +22,12 @@ pub fn victim(args: &[&str]) {
         "receiver" => receive(name, who, &words),
         "publisher" => publish(name, who, &words),
         "subscriber" => subscribe(name, who, &words),
-        other => panic!("no victim {other}"),
+        other => calls::be_victim(other, name, who, &words),
     }
 }
 
 /// Half of them say that they are there; others may be killed on their way.
-fn here(who: u64) {
+pub fn here(who: u64) {
     if who.is_multiple_of(2) {
         say("here");
     }
@@ -105,7 +105,7 @@ fn subscribe(name: &str, who: u64, words: &Words) {
 }
 
 /// Starts victims some at a time, and has each killed by what is given.
-fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut(u64, TestChild)) {
+pub fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut(u64, TestChild)) {
     for first in (0..KILLS).step_by(AT_A_TIME as usize) {
         let spawn = |n: u64| TestChild::spawn("victim", &[kind, name, &(first + n).to_string()]);
         let mut some = children(test, AT_A_TIME, spawn);
@@ -117,7 +117,7 @@ fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut(u64
 }
 
 /// Has a victim begin, waits until it is there if it says so, and a moment more.
-fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
+pub fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
     child.tell("go");
     if who.is_multiple_of(2) {
         child.expect("here");

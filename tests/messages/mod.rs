@@ -42,6 +42,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("typed-publisher", [name]) => typed::serve_publisher(name),
         ("mute", [name]) => restart::be_mute(name),
         ("echo", [name]) => restart::serve_echo(name),
+        ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),
+        ("server", [name]) => calls::serve_server(name),
         ("victim", args) => kills::victim(args),
         other => panic!("no role {other:?}"),
     }

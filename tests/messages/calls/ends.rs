@@ -1,0 +1,265 @@
+//! Servers that close, or are killed, and servers that are not there yet.
+
+use super::super::kills::{KILLS, each_victim};
+use super::*;
+use crate::common::{gone, refused};
+use shmkit::ErrorKind::{AlreadyExists, NotFound};
+use std::sync::Barrier;
+
+pub fn be_victim(kind: &str, name: &str, who: u64, words: &Words) {
+    match kind {
+        "caller" => super::tenants::call_until_killed(name, who, words),
+        "server" => {
+            let (mut server, max) = (server(name), LONGEST as usize);
+            say("here");
+            loop {
+                let request = server.recv().unwrap();
+                let answer = answer_to(request.bytes(), max);
+                request.respond(&answer).unwrap();
+            }
+        }
+        other => panic!("no victim {other}"),
+    }
+}
+
+/// A server, and what it is told to do.
+pub fn serve_server(name: &str) {
+    let mut server = Some(server(name));
+    let mut taken = Vec::new();
+    orders(|word, n| match word {
+        "take" => {
+            let server = server.as_mut().unwrap();
+            taken.extend((0..n).map(|_| kept(server)));
+            say("taken");
+        }
+        "answer" => {
+            for (responder, request) in taken.drain(..n as usize) {
+                let answer = answer_to(&request, LONGEST as usize);
+                responder.respond(&answer).unwrap();
+            }
+            say("answered");
+        }
+        "drop" => {
+            server = None;
+            say("dropped");
+        }
+        other => panic!("no order {other}"),
+    });
+}
+
+/// Each way to wait for a server that will not answer, and what it comes to. How many of
+/// them there are, and how many sleep.
+const WAYS: usize = 8;
+const SLEEP: usize = 6;
+
+fn wait_in_vain(name: &str, way: usize, sent: &Barrier) -> String {
+    let mut client = Client::open(name).unwrap();
+    let max = client.max_message();
+    let request = message(way as u64, 0, max);
+    let several = |client: &mut Client, n: usize| {
+        let calls: Vec<_> = (0..n).map(|_| client.send(&request).unwrap()).collect();
+        sent.wait();
+        calls
+    };
+    match way {
+        0 => {
+            sent.wait();
+            why(client.call(&request))
+        }
+        1 => {
+            sent.wait();
+            why(client.call_timeout(&request, LONG))
+        }
+        2 => {
+            let calls = several(&mut client, 8);
+            let all = calls.iter().rev().map(|call| why(client.recv(call)));
+            let mut all: Vec<_> = all.collect();
+            all.dedup();
+            all.join(" and ")
+        }
+        3 => {
+            let calls = several(&mut client, 3);
+            why(client.recv_timeout(&calls[1], LONG))
+        }
+        4 | 5 => {
+            // There is no place.
+            drop(several(&mut client, 8));
+            match way {
+                4 => why(client.send(&request)),
+                _ => why(client.call_timeout(&request, LONG)),
+            }
+        }
+        _ => {
+            let calls = several(&mut client, way - 5);
+            loop {
+                let came = client.try_recv(calls.last().unwrap());
+                match why(came).as_str() {
+                    "Empty" => std::hint::spin_loop(),
+                    other => return other.to_string(),
+                }
+            }
+        }
+    }
+}
+
+/// How many requests those make together, with one that is there before.
+const ASKED: u64 = 1 + 1 + 8 + 3 + 8 + 8 + 1 + 2 + 1;
+
+/// A server with requests that it does not answer, which it has received or not, goes so.
+fn a_server_goes(how: &str, received: bool, go: impl FnOnce(TestChild) -> Option<TestChild>) {
+    let (mut test, name) = start("ends");
+    let mut process = child(&mut test, "server", &[&name]);
+    let mut early = Client::open(&*name).unwrap();
+    let max = early.max_message();
+    let calls = [0, 1, 2].map(|n| early.send(&message(1, n, max)).unwrap());
+    assert_eq!(ask(&mut process, "take 2"), "taken");
+    assert_eq!(ask(&mut process, "answer 2"), "answered");
+    let sent = Barrier::new(WAYS + 1);
+    scope(|scope| {
+        let (name, sent) = (&name, &sent);
+        let wait = |way| scope.spawn(move || wait_in_vain(name, way, sent));
+        let waiting: Vec<_> = (0..WAYS).map(wait).collect();
+        sent.wait();
+        if received {
+            assert_eq!(ask(&mut process, &format!("take {ASKED}")), "taken");
+        }
+        eventually("all sleep that will", || {
+            let me = std::process::id();
+            let sleeps = |one: &Participant| one.pid == me && one.asleep;
+            others(name).into_iter().filter(sleeps).count() == SLEEP
+        });
+        let rest = go(process);
+        for (way, one) in waiting.into_iter().enumerate() {
+            assert_eq!(one.join().unwrap(), how, "way {way}");
+        }
+        // What was answered is there.
+        is_answer(early.recv(&calls[1]), 1, 1, max);
+        is_answer(early.try_recv(&calls[0]), 1, 0, max);
+        assert_eq!(why(early.recv(&calls[2])), how);
+        assert_eq!(why(early.recv_timeout(&calls[2], LONG)), how);
+        assert_eq!(why(early.send(b"more")), how);
+        assert_eq!(why(early.try_send(b"more")), how);
+        assert_eq!(why(early.call(b"more")), how);
+        is_answer(early.recv(&calls[1]), 1, 1, max);
+        // Though this one holds what it made.
+        gone(|| Client::open(&**name));
+        drop(rest);
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_lets_nobody_wait() {
+    for received in [false, true] {
+        a_server_goes("Disconnected(Died)", received, |process| {
+            process.kill();
+            None
+        });
+    }
+}
+
+#[test]
+fn a_server_that_closes_lets_nobody_wait() {
+    a_server_goes("Disconnected(Closed)", false, |mut process| {
+        assert_eq!(ask(&mut process, "drop"), "dropped");
+        Some(process)
+    });
+}
+
+#[test]
+fn what_was_answered_before_the_end_is_received() {
+    let (_test, name) = start("ends-answered");
+    for left in 0..3 {
+        let (mut server, mut client) = pair(&name, 8);
+        let max = client.max_message();
+        let calls = (0..8).map(|n| client.send(&message(1, n, max)).unwrap());
+        let calls: Vec<_> = calls.collect();
+        let mut taken: Vec<_> = (0..8 - left).map(|_| kept(&mut server)).collect();
+        let unanswered = taken.pop().unwrap();
+        for (responder, request) in taken.into_iter().rev() {
+            responder.respond(&answer_to(&request, max)).unwrap();
+        }
+        drop(server);
+        refused(AlreadyExists, Server::create(&*name));
+        // It holds the server open.
+        assert_eq!(why(client.try_recv(&calls[7 - left])), "Empty");
+        drop(unanswered);
+        assert_eq!(why(client.try_recv(&calls[7 - left])), "Unanswered");
+        for (n, call) in (0..).zip(&calls[..7 - left]) {
+            is_answer(client.recv(call), 1, n, max);
+        }
+        for call in &calls[8 - left..] {
+            assert_eq!(why(client.recv(call)), "Disconnected(Closed)");
+            assert_eq!(why(client.try_recv(call)), "Disconnected(Closed)");
+        }
+        refused(NotFound, Client::open(&*name));
+    }
+}
+
+#[test]
+fn a_server_killed_at_any_moment_lets_nobody_hang() {
+    let (mut test, name) = start("kill-server");
+    let mut random = Random::new();
+    each_victim(&mut test, "server", &name, |who, mut child| {
+        child.tell("go");
+        child.expect("here");
+        let clients = [(); 3].map(|()| Client::open(&*name).unwrap());
+        scope(|scope| {
+            let all = (0..).zip(clients).map(|(from, mut client)| {
+                let max = client.max_message();
+                scope.spawn(move || {
+                    for n in 0.. {
+                        match one_call(&mut client, n + who + from, &message(from, n, max)) {
+                            Ok(came) => is_answer(Ok(&came), from, n, max),
+                            Err(end) => return format!("{end:?}"),
+                        }
+                    }
+                    unreachable!()
+                })
+            });
+            let all: Vec<_> = all.collect();
+            random.nap();
+            child.kill();
+            for one in all {
+                assert_eq!(one.join().unwrap(), "Disconnected(Died)");
+            }
+        });
+        gone(|| Client::open(&*name));
+    });
+    assert_ne!(KILLS, 0);
+}
+
+#[test]
+fn a_client_can_wait_for_its_server() {
+    let (mut test, name) = start("ends-wait");
+    refused(NotFound, Client::open(&*name));
+    for time in [Duration::ZERO, MOMENT, 20 * MOMENT] {
+        refused(NotFound, Client::options().wait(time).open(&*name));
+    }
+    for time in [LONG, Duration::MAX] {
+        let begun = Barrier::new(2);
+        let process = scope(|scope| {
+            let calling = scope.spawn(|| {
+                let options = Client::options().wait(time);
+                begun.wait();
+                let mut client = options.open(&*name).unwrap();
+                let max = client.max_message();
+                // It stays until what it asks is received.
+                let call = client.send(&message(1, 1, max)).unwrap();
+                (client, call)
+            });
+            begun.wait();
+            let mut process = child(&mut test, "server", &[&name]);
+            assert_eq!(ask(&mut process, "take 1"), "taken");
+            drop(calling.join().unwrap());
+            process
+        });
+        // One that is there is not waited for.
+        Client::options().wait(LONG).open(&*name).unwrap();
+        process.kill();
+        gone(|| Client::options().wait(MOMENT).open(&*name));
+    }
+    // What is something else is not waited for either.
+    let _queue = queue(&name);
+    let options = Client::options().wait(LONG);
+    refused(shmkit::ErrorKind::WrongKind, options.open(&*name));
+}
