@@ -7,7 +7,8 @@ mod common;
 
 use common::{Test, TestChild, eventually, hear, is_root, nobody, say, start};
 use shmkit::{
-    Access, Delivery, Publisher, Reader, Receiver, Sender, Start, Subscriber, Writer, segment_info,
+    Access, Client, Delivery, Publisher, Reader, Receiver, Sender, Server, Start, Subscriber,
+    Writer, segment_info,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -65,6 +66,7 @@ fn child_entry() {
         ("subscriber", [name]) => serve_subscriber(name),
         ("sender", [name]) => serve_sender(name),
         ("reader", [name]) => serve_reader(name),
+        ("client", [name]) => serve_client(name),
         ("owner", [name]) => own(name),
         ("onlooker", [name]) => look_on(name),
         other => panic!("no role {other:?}"),
@@ -162,6 +164,13 @@ fn serve_reader(name: &str) {
     show_views(name);
 }
 
+fn serve_client(name: &str) {
+    let mut client = Client::open(name).unwrap();
+    say("ready");
+    assert_eq!(client.call(b"first").unwrap(), b"FIRST");
+    show_views(name);
+}
+
 /// Has both of a name, one beside the other, and has waited at both.
 fn own(name: &str) {
     let mut receiver = Receiver::create(name).unwrap();
@@ -244,6 +253,43 @@ fn ends_of_a_queue_write_only_what_is_theirs() {
     child.expect("writing");
     assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
     assert_eq!(receiver.recv().unwrap(), b"first");
+}
+
+#[test]
+fn ends_of_calls_write_only_what_is_theirs() {
+    let (mut test, name) = start("calls-views");
+    let mut server = Server::create(&*name).unwrap();
+    // Control, and the responses: the first of the two views of lanes, as they are sorted.
+    for section in ["control", "~lanes-00000001"] {
+        let mut child = child(&mut test, "client", &name);
+        server.recv().unwrap().respond(b"FIRST").unwrap();
+        let views = child.hear();
+        let wanted = format!(
+            "control:{READ} ~lanes-00000001:{READ} ~lanes-00000001:{WRITE} ~roster:{WRITE}"
+        );
+        // And what wakes the server, where it slept.
+        assert!(views.starts_with(&wanted), "{views}");
+        child.tell(&format!("allow {section}"));
+        assert!(child.hear().starts_with("-1 permission denied"));
+        child.tell(&format!("write {section}"));
+        child.expect("writing");
+        assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    }
+    // As many lanes of each as there are clients.
+    let mine = views(&name);
+    let count = |section: &str, may: &str| {
+        let is = |view: &&(String, String, usize)| view.0 == section && view.1 == may;
+        mine.iter().filter(is).count()
+    };
+    assert_eq!(
+        [READ, WRITE].map(|may| count("~lanes-00000001", may)),
+        [16; 2]
+    );
+    assert_eq!(count("control", READ), 0);
+    let mut client = Client::open(&*name).unwrap();
+    let call = client.send(b"first").unwrap();
+    server.recv().unwrap().respond(b"FIRST").unwrap();
+    assert_eq!(client.recv(&call).unwrap(), b"FIRST");
 }
 
 /// The two ends of a queue.
@@ -343,6 +389,51 @@ fn values_work((writer, reader): &mut (Writer, Reader)) -> bool {
     })
 }
 
+/// The two ends of calls, whose places for responses were all used before.
+fn calls(name: &str) -> (Server, Client) {
+    let mut server = Server::create(name).unwrap();
+    let mut client = Client::open(name).unwrap();
+    let calls = [0; 8].map(|_| client.send(&MESSAGE).unwrap());
+    for call in &calls {
+        server.recv().unwrap().respond(&MESSAGE).unwrap();
+        assert_eq!(client.recv(call).unwrap(), MESSAGE);
+    }
+    (server, client)
+}
+
+/// Asks and answers in each way that has not to wait.
+fn calls_work((server, client): &mut (Server, Client)) -> bool {
+    let time = Duration::from_secs(1);
+    (0..MANY).all(|n| {
+        let (Ok(first), Ok(second)) = (client.send(&MESSAGE), client.try_send(&MESSAGE)) else {
+            return false;
+        };
+        let later = server.recv().map(shmkit::Request::defer);
+        let at_once = match n % 3 {
+            0 => server.try_recv(),
+            1 => server.recv_timeout(time),
+            _ => server.recv(),
+        };
+        // One in ten has no answer.
+        let answered = match n % 10 {
+            0 => at_once.map(drop).is_ok(),
+            _ => at_once.is_ok_and(|request| {
+                let bytes = request.bytes();
+                request.respond(bytes).is_ok()
+            }),
+        };
+        let came = match n % 3 {
+            0 => client.try_recv(&second),
+            1 => client.recv(&second),
+            _ => client.recv_timeout(&second, time),
+        };
+        let as_it_should = came.is_ok_and(|bytes| bytes == MESSAGE) != n.is_multiple_of(10);
+        let later = later.is_ok_and(|responder| responder.respond(&MESSAGE).is_ok());
+        let came = client.recv(&first).is_ok_and(|bytes| bytes == MESSAGE);
+        answered && as_it_should && later && came
+    })
+}
+
 /// Writes and reads in place.
 fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
     (0..MANY).all(|_| {
@@ -369,6 +460,11 @@ fn the_steady_state_allocates_nothing() {
     let mut ends = values(&name);
     assert_eq!(allocations(|| assert!(values_work(&mut ends))), 0);
     drop(ends);
+    let mut ends = calls(&name);
+    assert_eq!(allocations(|| assert!(calls_work(&mut ends))), 0);
+    let other = ends.0.clone();
+    assert_eq!(allocations(|| assert!(calls_work(&mut ends))), 0);
+    drop((ends, other));
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut ends = topic(&name, delivery);
         assert_eq!(allocations(|| assert!(topic_works(&mut ends))), 0);
@@ -454,6 +550,12 @@ fn the_steady_state_makes_no_system_calls() {
     let status = jailed(&mut test, || values_work(&mut ends));
     assert_eq!(status.code(), Some(0), "values: {status}");
     drop(ends);
+    for others in [0, 1] {
+        let mut ends = calls(&name);
+        let _workers = vec![ends.0.clone(); others];
+        let status = jailed(&mut test, || calls_work(&mut ends));
+        assert_eq!(status.code(), Some(0), "calls, {others} others: {status}");
+    }
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut ends = topic(&name, delivery);
         let status = jailed(&mut test, || topic_works(&mut ends));
@@ -495,6 +597,36 @@ fn nothing_is_left_of_what_was_closed() {
             "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
         ));
         assert!(process.finish().success() && consumer.finish().success());
+        eventually("nothing is left", || left(&name).is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_left_of_calls() {
+    let (mut test, name) = start("calls-left");
+    let time = Duration::from_millis(3);
+    for (server_first, killed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut server = Server::create(&*name).unwrap();
+        let mut client = Client::open(&*name).unwrap();
+        let mut process = child(&mut test, "client", &name);
+        server.recv().unwrap().respond(b"FIRST").unwrap();
+        process.hear();
+        // Whoever waits makes something to be woken by.
+        assert!(server.recv_timeout(time).is_err());
+        assert!(client.call_timeout(b"first", time).is_err());
+        let late = server.recv().unwrap().defer();
+        assert!(!left(&name).is_empty());
+        match server_first {
+            true => drop((server, late, client)),
+            false => drop((client, server, late)),
+        }
+        match killed {
+            true => {
+                process.kill();
+                test.alone(shmkit::clean).unwrap();
+            }
+            false => assert!(process.finish().success()),
+        }
         eventually("nothing is left", || left(&name).is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! A peer that writes anything anywhere: every word of the sections of a queue, a topic and
-//! a table of values, set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
+//! A peer that writes anything anywhere: every word of the sections of a queue, a topic, a
+//! table of values and a server of calls, set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
 //! no endless loop, no read outside a view (windows check each access, and panic).
 
 mod common;
@@ -7,8 +7,9 @@ mod common;
 use common::{unique, watchdog};
 use shmkit::ErrorKind::{Corrupt, WrongType};
 use shmkit::{
-    Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Section,
-    SendError, Sender, Start, Subscriber, Writer, segment_info, typed,
+    Call, CallError, Client, Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver,
+    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer,
+    segment_info, typed,
 };
 use std::time::Duration;
 
@@ -35,6 +36,28 @@ const OF_VALUES: [(&str, &[std::ops::Range<usize>]); 4] = [
     (
         "~lanes-00000001",
         &[0..8, 128..160, 8192..8320, 8320..8336, 8448..8704],
+    ),
+];
+
+/// The requests of a client, and the responses to it.
+const REQUESTS: usize = 0;
+const RESPONSES: usize = 512 + 4096;
+
+/// Those of a server of one client, with cursors on both sides.
+const OF_CALLS: [(&str, &[std::ops::Range<usize>]); 3] = [
+    ("", &[0..60, 128..132, 4096..4104, 4224..4248]),
+    (
+        "~roster",
+        &[0..8, 128..132, 256..260, 4096..4120, 4224..4232, 4352..4384],
+    ),
+    (
+        "~lanes-00000001",
+        &[
+            REQUESTS + 128..REQUESTS + 136,
+            REQUESTS + 512..REQUESTS + 768,
+            RESPONSES + 128..RESPONSES + 136,
+            RESPONSES + 512..RESPONSES + 768,
+        ],
     ),
 ];
 
@@ -191,6 +214,215 @@ fn no_word_of_a_table_of_values_does_harm() {
             }
         }
     });
+}
+
+/// A server of one client, and that one: two calls are answered and one received, two are
+/// answered and not received, and two are not answered.
+fn calls(name: &str) -> (Server, Client, Vec<Call>) {
+    let options = Server::options().max_message(200).in_flight(8).clients(1);
+    let mut server = options.create(name).unwrap();
+    let mut client = Client::open(name).unwrap();
+    let requests = [&b"one"[..], &[2; 100], b"three", b"", b"five", &[6; 200]];
+    let mut open: Vec<_> = requests
+        .iter()
+        .map(|request| client.send(request).unwrap())
+        .collect();
+    server.recv().unwrap().respond(b"ONE").unwrap();
+    client.recv(&open[0]).unwrap();
+    drop(server.recv().unwrap());
+    for _ in 2..4 {
+        server.recv().unwrap().respond(&[7; 100]).unwrap();
+    }
+    drop(open.remove(0));
+    (server, client, open)
+}
+
+/// All that both can do; what comes of it is some answer, of a length that can be.
+fn use_calls(server: &mut Server, client: &mut Client, open: &[Call]) {
+    let moment = Duration::from_micros(1);
+    for _ in 0..40 {
+        match client.try_send(&[4; 200]) {
+            Ok(call) => drop(call),
+            Err(_) => break,
+        }
+        let mut late = Vec::new();
+        for _ in 0..LOOKS {
+            let request = server.try_recv();
+            match request {
+                Ok(request) if request.bytes().len() % 2 == 0 => {
+                    assert!(request.bytes().len() <= 200);
+                    late.push(request.defer());
+                }
+                Ok(request) => drop(request.respond(b"soon")),
+                Err(RecvError::Corrupt) => {}
+                Err(_) => break,
+            }
+        }
+        for responder in late.into_iter().rev() {
+            let _ = responder.respond(&[5; 200]);
+        }
+        for call in open {
+            if let Ok(response) = client.try_recv(call) {
+                assert!(response.len() <= 200);
+            }
+        }
+    }
+    for call in open {
+        let _ = client.recv_timeout(call, moment);
+    }
+    let _ = client.call_timeout(b"more", moment);
+    let _ = server.recv_timeout(moment).map(Request::defer);
+}
+
+#[test]
+fn no_word_of_calls_does_harm() {
+    each_word(OF_CALLS, |section, change| {
+        for n in 0..values(0).len() {
+            let name = unique("hostile-calls");
+            let (mut server, mut client, open) = calls(&name);
+            change(&self::open(&name, section), n);
+            use_calls(&mut server, &mut client, &open);
+            let _ = segment_info(name.as_str());
+            if starts_like_raw(&name) {
+                continue;
+            }
+            // Whoever takes the place then.
+            drop((client, open));
+            let _ = server.try_recv().map(Request::defer);
+            if let Ok(mut late) = Client::open(name.as_str()) {
+                let call = late.try_send(b"late").ok();
+                use_calls(&mut server, &mut late, call.as_slice());
+            }
+        }
+    });
+}
+
+/// What a client takes over from the last one in its place may be anything.
+#[test]
+fn a_client_goes_on_with_any_number() {
+    let at = 4096 + 128;
+    for number in [
+        0,
+        1,
+        u64::MAX - 1,
+        u64::MAX,
+        1 << 63,
+        1 << 31,
+        (1 << 31) - 1,
+    ] {
+        let _dog = watchdog();
+        let name = unique("hostile-number");
+        let options = Server::options().in_flight(4).clients(1);
+        let mut server = options.create(name.as_str()).unwrap();
+        let roster = open(&name, "~roster");
+        roster.write_value(at + 152, &number).unwrap();
+        let mut client = Client::open(name.as_str()).unwrap();
+        for n in 0..20u8 {
+            let call = client.send(&[n]).unwrap();
+            let request = server.recv().unwrap();
+            assert_eq!(request.bytes(), [n]);
+            request.respond(&[!n]).unwrap();
+            assert_eq!(client.recv(&call).unwrap(), [!n]);
+        }
+    }
+}
+
+/// The header of calls says how much room there must be, and is not believed without it.
+#[test]
+fn measures_without_room_for_all_calls_are_refused() {
+    const LANES: usize = 12;
+    const RING_BYTES: usize = 32;
+    const MAX_MESSAGE: usize = 36;
+    const IN_FLIGHT: usize = 56;
+    let _dog = watchdog();
+    let name = unique("hostile-room");
+    let options = Server::options().max_message(200).in_flight(8).clients(2);
+    let mut server = options.create(name.as_str()).unwrap();
+    let control = open(&name, "");
+    let bad: [(usize, &[u32]); 4] = [
+        // More than the ring has room for, no power of two, or none.
+        (
+            IN_FLIGHT,
+            &[0, 3, 6, 7, 9, 32, 64, 1024, 2048, 1 << 31, u32::MAX],
+        ),
+        (
+            MAX_MESSAGE,
+            &[400, 1000, 1017, 4096, 1 << 20, u32::MAX - 7, u32::MAX],
+        ),
+        (LANES, &[0, 64, 65, 1 << 31, u32::MAX]),
+        (
+            RING_BYTES,
+            &[0, 1, 1024, 2048, 4095, 4097, 1 << 31, u32::MAX],
+        ),
+    ];
+    for (at, all) in bad {
+        let old: u32 = control.read_value(at).unwrap();
+        for value in all {
+            control.write_value(at, value).unwrap();
+            let kind = Client::open(name.as_str()).err().unwrap().kind();
+            assert_eq!(kind, Corrupt, "{value} at {at}");
+        }
+        control.write_value(at, &old).unwrap();
+    }
+    // Those that can be, but that are not those of the lanes.
+    for (at, value) in [(LANES, 63u32), (RING_BYTES, 8192)] {
+        let old: u32 = control.read_value(at).unwrap();
+        control.write_value(at, &value).unwrap();
+        assert!(Client::open(name.as_str()).is_err(), "{value} at {at}");
+        control.write_value(at, &old).unwrap();
+    }
+    let mut client = Client::open(name.as_str()).unwrap();
+    let call = client.send(b"1").unwrap();
+    server.recv().unwrap().respond(b"one").unwrap();
+    assert_eq!(client.recv(&call).unwrap(), b"one");
+}
+
+/// Responses that nobody asked for: with numbers of other calls, of none, and twice.
+#[test]
+fn no_tag_of_a_response_does_harm() {
+    const TAG: usize = RESPONSES + 512 + 4;
+    let tags = [
+        0,
+        1,
+        2,
+        7,
+        8,
+        9,
+        15,
+        16,
+        17,
+        24,
+        1 << 31,
+        1 << 31 | 9,
+        u32::MAX,
+    ];
+    for tag in tags {
+        let _dog = watchdog();
+        let name = unique("hostile-tag");
+        let options = Server::options().max_message(200).in_flight(8).clients(1);
+        let mut server = options.create(name.as_str()).unwrap();
+        let mut client = Client::open(name.as_str()).unwrap();
+        let calls = [0, 1].map(|n| client.send(&[n]).unwrap());
+        for _ in 0..2 {
+            let request = server.recv().unwrap();
+            let bytes = request.bytes();
+            request.respond(bytes).unwrap();
+        }
+        let lanes = open(&name, "~lanes-00000001");
+        let own: u32 = lanes.read_value(TAG).unwrap();
+        lanes.write_value(TAG, &tag).unwrap();
+        // Only that one is lost, or spoilt; the calls after it go on.
+        let of_first = client.try_recv(&calls[0]).map(<[u8]>::to_vec);
+        match of_first {
+            Ok(bytes) => assert_eq!((tag, bytes), (own, vec![0])),
+            Err(CallError::Empty | CallError::Unanswered) => assert_ne!(tag, own),
+            Err(error) => panic!("{error}"),
+        }
+        let _ = client.try_recv(&calls[1]);
+        let call = client.send(b"next").unwrap();
+        server.recv().unwrap().respond(b"NEXT").unwrap();
+        assert_eq!(client.recv(&call).unwrap(), b"NEXT");
+    }
 }
 
 /// Every byte of the text of a type, and every word that says how long it is and what it
