@@ -604,10 +604,8 @@ impl Client {
         if done(self) {
             return Ok(true);
         }
-        while self.take_one()? {
-            if done(self) {
-                return Ok(true);
-            }
+        if self.take_until(&done)? {
+            return Ok(true);
         }
         if !self.line.watch.look(&self.line.found) {
             return Ok(false);
@@ -620,8 +618,27 @@ impl Client {
     }
 
     fn take_all(&mut self) -> std::result::Result<(), CallError> {
-        while self.take_one()? {}
-        Ok(())
+        self.take_until(|_| false).map(drop)
+    }
+
+    /// Puts responses to their calls until that is brought about; `false` where there are too
+    /// few.
+    #[inline]
+    fn take_until(
+        &mut self,
+        done: impl Fn(&Client) -> bool,
+    ) -> std::result::Result<bool, CallError> {
+        // More do not stand in a ring at a time: one that leads in a circle has no end.
+        let most = self.found.measures.shape.bytes() / record::ALIGN as u64;
+        for _ in 0..most {
+            if !self.take_one()? {
+                return Ok(false);
+            }
+            if done(self) {
+                return Ok(true);
+            }
+        }
+        Err(CallError::Corrupt)
     }
 
     /// Puts the next response to its call; `false` where there is none.

@@ -298,6 +298,13 @@ impl Intake {
         }
     }
 
+    /// Leaves out the lane whose turn it is, which makes no sense.
+    #[cold]
+    pub fn give_up(&mut self) -> Step {
+        self.active &= !(1 << self.turn);
+        Step::Corrupt
+    }
+
     /// Sleeps until there is reason to look again, here or in an earlier generation, or that
     /// moment.
     #[cold]
