@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-/// How many calls each of four clients makes. `SHMKIT_TEST_LONG` makes it a million in all.
-fn calls() -> u64 {
+/// How many calls each of four clients makes in a leg. `SHMKIT_TEST_LONG` makes it a million
+/// in all: 25 legs, since each has a watchdog of its own.
+const CALLS: u64 = if cfg!(windows) { 2_000 } else { 10_000 };
+
+fn legs() -> usize {
     match std::env::var_os("SHMKIT_TEST_LONG") {
-        Some(_) => 250_000,
-        None if cfg!(windows) => 2_000,
-        None => 10_000,
+        Some(_) => 25,
+        None => 1,
     }
 }
 
@@ -85,7 +87,14 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
 }
 
 /// Four clients, two of them of other processes, and workers of these manners.
-fn crowd(test: &mut Test, name: &str, workers: &[usize]) {
+fn crowd(stem: &str, workers: &[usize]) {
+    for _ in 0..legs() {
+        let (mut test, name) = start(stem);
+        leg(&mut test, &name, workers);
+    }
+}
+
+fn leg(test: &mut Test, name: &str, workers: &[usize]) {
     let mut random = Random::new();
     let options = Server::options().max_message(SHORT as u64).in_flight(4);
     let server = options.clients(4).create(name).unwrap();
@@ -109,11 +118,11 @@ fn crowd(test: &mut Test, name: &str, workers: &[usize]) {
             let mut random = seed();
             scope.spawn(move || {
                 let mut client = Client::open(name).unwrap();
-                call_all(&mut client, who, 0..calls(), &mut random);
+                call_all(&mut client, who, 0..CALLS, &mut random);
             })
         });
         for child in &mut others {
-            child.tell(&format!("all {}", calls()));
+            child.tell(&format!("all {CALLS}"));
         }
         calling.into_iter().for_each(|one| one.join().unwrap());
         others.iter_mut().for_each(|child| child.expect("done"));
@@ -135,7 +144,7 @@ fn crowd(test: &mut Test, name: &str, workers: &[usize]) {
         .collect()
     });
     came.sort_unstable();
-    let wanted = (0..4).flat_map(|who| (0..calls()).map(move |n| (who, n)));
+    let wanted = (0..4).flat_map(|who| (0..CALLS).map(move |n| (who, n)));
     assert!(came.into_iter().eq(wanted), "each came once");
     for child in others {
         assert!(child.finish().success());
@@ -144,20 +153,17 @@ fn crowd(test: &mut Test, name: &str, workers: &[usize]) {
 
 #[test]
 fn one_worker_answers_many_clients() {
-    let (mut test, name) = start("crowd-one");
-    crowd(&mut test, &name, &[0]);
+    crowd("crowd-one", &[0]);
 }
 
 #[test]
 fn one_worker_answers_many_clients_in_any_order() {
-    let (mut test, name) = start("crowd-any");
-    crowd(&mut test, &name, &[1]);
+    crowd("crowd-any", &[1]);
 }
 
 #[test]
 fn several_workers_answer_many_clients() {
-    let (mut test, name) = start("crowd-several");
-    crowd(&mut test, &name, &[0, 1, 2]);
+    crowd("crowd-several", &[0, 1, 2]);
 }
 
 #[test]
@@ -175,12 +181,12 @@ fn many_workers_answer_one_client_each_request_once() {
                 seen.lock().unwrap().extend(came);
             });
         }
-        call_all(&mut client, 5, 0..calls(), &mut Random::new());
+        call_all(&mut client, 5, 0..CALLS, &mut Random::new());
         stop.store(true, SeqCst);
     });
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
-    assert!(seen.into_iter().eq((0..calls()).map(|n| (5, n))));
+    assert!(seen.into_iter().eq((0..CALLS).map(|n| (5, n))));
 }
 
 /// What a call comes to: a response, or that there is none.

@@ -181,8 +181,10 @@ fn calls_of_the_next(name: &str, server: &mut Server, old: Vec<Kept>, late: bool
     }
     assert_eq!(why(server.try_recv()), "Empty");
     answer_all(old);
-    for call in &calls {
-        assert_eq!(why(client.try_recv(call)), "Empty");
+    // Half of them look, and else all that is answered stands there together.
+    if (who / 4).is_multiple_of(2) {
+        let whys = calls.iter().map(|call| why(client.try_recv(call)));
+        assert!(whys.into_iter().all(|why| why == "Empty"));
     }
     for (responder, bytes) in new {
         let answer: Vec<u8> = bytes.iter().map(|byte| !byte).collect();

@@ -70,15 +70,14 @@ fn a_worker_waits_no_longer_than_it_wants_for_its_turn() {
     is_answer(client.recv(&call), 1, 2, max);
 }
 
-#[test]
-fn a_worker_that_handles_is_in_no_others_way() {
-    let (_test, name) = start("workers-handle");
-    let (server, mut client) = pair(&name, 8);
+/// So many workers, each in the middle of a request.
+fn all_handle(name: &str, count: u64) {
+    let (server, mut client) = pair(name, 8);
     let max = client.max_message();
-    let mut workers: Vec<_> = (0..4).map(|_| server.clone()).collect();
+    let mut workers: Vec<_> = (0..count).map(|_| server.clone()).collect();
     drop(server);
     for round in 0..50 {
-        let numbers = 4 * round..4 * round + 4;
+        let numbers = count * round..count * (round + 1);
         let calls = numbers
             .clone()
             .map(|n| client.send(&message(1, n, max)).unwrap());
@@ -97,6 +96,14 @@ fn a_worker_that_handles_is_in_no_others_way() {
         for (n, call) in numbers.zip(&calls) {
             is_answer(client.recv(call), 1, n, max);
         }
+    }
+}
+
+#[test]
+fn a_worker_that_handles_is_in_no_others_way() {
+    let (_test, name) = start("workers-handle");
+    for count in [2, 3, 8] {
+        all_handle(&name, count);
     }
 }
 
