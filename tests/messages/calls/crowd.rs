@@ -40,6 +40,13 @@ pub fn call_all(client: &mut Client, who: u64, numbers: std::ops::Range<u64>, ra
     }
 }
 
+/// Answers one of those that were put off, whichever.
+fn answer_one(pool: &mut Vec<(Responder, Vec<u8>)>, random: &mut Random, max: usize) {
+    let one = random.below(pool.len() as u64) as usize;
+    let (responder, request) = pool.swap_remove(one);
+    responder.respond(&answer_to(&request, max)).unwrap();
+}
+
 /// How a worker answers: at once, some later in any order, or by another thread.
 fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -> Vec<(u64, u64)> {
     let max = server.max_message();
@@ -52,18 +59,19 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
         }
     });
     loop {
-        let request = match server.recv_timeout(MOMENT) {
+        // Nobody is kept waiting where there is nothing else to do.
+        let next = match pool.is_empty() {
+            true => server.recv_timeout(MOMENT),
+            false => server.try_recv(),
+        };
+        let request = match next {
             Ok(request) => request,
-            Err(RecvError::Timeout) => {
-                let is_over = stop.load(SeqCst);
-                for (responder, request) in pool.drain(..) {
-                    responder.respond(&answer_to(&request, max)).unwrap();
-                }
-                if is_over {
-                    break;
-                }
+            Err(RecvError::Empty) => {
+                answer_one(&mut pool, &mut random, max);
                 continue;
             }
+            Err(RecvError::Timeout) if stop.load(SeqCst) => break,
+            Err(RecvError::Timeout) => continue,
             Err(error) => panic!("{error}"),
         };
         let bytes = request.bytes();
@@ -73,9 +81,7 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
             1 => {
                 pool.push((request.defer(), bytes.to_vec()));
                 if pool.len() > random.below(6) as usize {
-                    let one = random.below(pool.len() as u64) as usize;
-                    let (responder, request) = pool.swap_remove(one);
-                    responder.respond(&answer_to(&request, max)).unwrap();
+                    answer_one(&mut pool, &mut random, max);
                 }
             }
             _ => hand.send((request.defer(), bytes.to_vec())).unwrap(),
