@@ -178,6 +178,7 @@ impl Line {
         // There is one lane to look at.
         responses.begin_turn(1 << 60);
         let roster = seat.roster();
+        roster.set_beginning(slot, requests.position());
         roster.set_state(slot, roster::state::ACTIVE);
         roster.tell(JOINED);
         // So that it watches us too.
@@ -330,7 +331,8 @@ impl Client {
     /// time, and are answered in any order. The response is had by [`recv`](Client::recv).
     ///
     /// Where all calls that can be open are, it waits for the response to one that was
-    /// dropped.
+    /// dropped. A request that the server has not begun when this client is dropped may be left
+    /// out.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-send-{}", std::process::id());
@@ -483,14 +485,48 @@ impl Client {
         open.number = number & !record::UNANSWERED;
         // For the next tenant, who must not take it for its own: before it is sent.
         line.cursor.store64(cursor::NUMBER, line.begun);
-        if !line.requests.try_send_tagged(request, open.number) {
-            // The server took nothing in though all was answered.
-            return Err(CallError::Corrupt);
+        let number = open.number;
+        while !self.line.requests.try_send_tagged(request, number) {
+            // Where an earlier client of this slot has left requests.
+            self.wait_for_room(len, until)?;
         }
-        open.state = State::Asked;
+        self.calls[index].state = State::Asked;
         self.next = index;
-        line.seat.wake(1 << OWNER);
+        self.line.seat.wake(1 << OWNER);
         Ok(index)
+    }
+
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        len: usize,
+        until: Option<Option<Instant>>,
+    ) -> std::result::Result<(), CallError> {
+        let until = until.ok_or(CallError::Full)?;
+        let Line {
+            requests,
+            watch,
+            seat,
+            found,
+            ..
+        } = &mut self.line;
+        seat.wake(1 << OWNER);
+        let mut spin = Spin::new(until);
+        while spin.again() {
+            if requests.has_room(len) {
+                return Ok(());
+            }
+        }
+        if watch.look(found) {
+            let how = watch.tell().unwrap_or(Departure::Closed);
+            self.lose_all(how);
+            return Err(CallError::Disconnected(how));
+        }
+        if until.is_some_and(|at| Instant::now() >= at) {
+            return Err(CallError::Timeout);
+        }
+        watch.sleep(found, Some(seat), || requests.has_room(len), until)?;
+        Ok(())
     }
 
     /// Goes on with the next server, where there is one. What the one before has not answered
@@ -554,6 +590,10 @@ impl Client {
             match until {
                 Some(until) if is_any_dropped => {
                     self.wait_until(|client| client.place().is_some(), until)?;
+                    // There are places, but nobody to ask.
+                    if let Some(how) = self.line.end {
+                        return Err(CallError::Disconnected(how));
+                    }
                 }
                 _ => return Err(CallError::Full),
             }
@@ -629,7 +669,7 @@ impl Client {
         done: impl Fn(&Client) -> bool,
     ) -> std::result::Result<bool, CallError> {
         // More do not stand in a ring at a time: one that leads in a circle has no end.
-        let most = self.found.measures.shape.bytes() / record::ALIGN as u64;
+        let most = self.line.found.measures.shape.bytes() / record::ALIGN as u64;
         for _ in 0..most {
             if !self.take_one()? {
                 return Ok(false);

@@ -43,6 +43,9 @@ struct Lane {
     reader: GatedReader<Window<Round>, WindowMut<Cursor>>,
     /// The word of whoever sends here, or 0.
     tenant: u64,
+    tenancy: u32,
+    /// What stands before this was sent by an earlier one.
+    beginning: u64,
     process: Option<Process>,
 }
 
@@ -55,6 +58,8 @@ impl Intake {
             Ok(Lane {
                 reader: GatedReader::new(mapped.ring, cursor, segment.measures.shape),
                 tenant: 0,
+                tenancy: 0,
+                beginning: 0,
                 process: None,
             })
         });
@@ -83,6 +88,8 @@ impl Intake {
             Ok(Lane {
                 reader,
                 tenant: 0,
+                tenancy: 0,
+                beginning: 0,
                 process: None,
             })
         });
@@ -194,10 +201,13 @@ impl Intake {
                 roster::state::ACTIVE => self.seat.roster().who(slot),
                 _ => 0,
             };
-            if who == lane.tenant {
+            let tenancy = self.seat.roster().tenancy(slot);
+            if (who, tenancy) == (lane.tenant, lane.tenancy) {
                 continue;
             }
             lane.tenant = who;
+            lane.tenancy = tenancy;
+            lane.beginning = self.seat.roster().beginning(slot);
             lane.process = None;
             self.had_senders |= who != 0;
         }
@@ -278,14 +288,17 @@ impl Intake {
         self.lanes[self.turn].reader.tag()
     }
 
-    /// Which tenant of the slot is there.
-    pub fn tenancy(&self) -> u32 {
-        self.seat.roster().tenancy(self.turn)
-    }
-
-    /// Whether whoever sends by its lane has not gone.
-    pub fn is_attended(&self) -> bool {
-        self.lanes[self.turn].tenant != 0
+    /// Which tenant of the slot has sent it; `None` where that one has gone.
+    #[inline]
+    pub fn sender(&mut self) -> Option<u32> {
+        // Whoever has sent it was counted before: it may be another one than was there at the
+        // last look.
+        if self.seat.roster().members() != self.members {
+            self.look_who_is_there();
+        }
+        let lane = &self.lanes[self.turn];
+        let is_there = lane.tenant != 0 && lane.reader.position() >= lane.beginning;
+        is_there.then_some(lane.tenancy)
     }
 
     /// Goes on behind it.

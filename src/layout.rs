@@ -177,6 +177,8 @@ pub(crate) mod roster {
     /// `u64`: index of a value << 8 | number of its slot + 1, which a reader of latest
     /// values asks to be left alone; or 0.
     pub(crate) const HOLD: usize = 24;
+    /// `u64`: where the first request of a client stands in its lane.
+    pub(crate) const BEGINNING: usize = 32;
     /// A subscriber's cursor.
     pub(crate) const CURSOR: usize = APART;
 
@@ -268,7 +270,7 @@ const _: () = {
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
-    assert!(roster::HOLD + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
+    assert!(roster::BEGINNING + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -303,6 +305,16 @@ mod tests {
     fn table(rows: &[(&str, usize, usize)]) -> Vec<(String, usize, usize)> {
         let row = |(name, at, size): &(&str, usize, usize)| (name.to_string(), *at, *size);
         rows.iter().map(row).collect()
+    }
+
+    fn cursor_rows() -> Vec<(String, usize, usize)> {
+        table(&[
+            ("ROOM", cursor::ROOM, 8),
+            ("EXACT", cursor::EXACT, 8),
+            ("RECEIVED", cursor::RECEIVED, 8),
+            ("MISSED", cursor::MISSED, 8),
+            ("NUMBER", cursor::NUMBER, 8),
+        ])
     }
 
     fn root_rows() -> Vec<(String, usize, usize)> {
@@ -358,14 +370,7 @@ mod tests {
             ("CURSORS", control::CURSORS, control::CURSOR_STRIDE),
         ];
         assert_eq!(tables["Control"], table(&control));
-        let cursor = [
-            ("ROOM", cursor::ROOM, 8),
-            ("EXACT", cursor::EXACT, 8),
-            ("RECEIVED", cursor::RECEIVED, 8),
-            ("MISSED", cursor::MISSED, 8),
-            ("NUMBER", cursor::NUMBER, 8),
-        ];
-        assert_eq!(tables["Cursor"], table(&cursor));
+        assert_eq!(tables["Cursor"], cursor_rows());
         let roster = [
             ("ASLEEP", roster::ASLEEP, 8),
             ("MEMBERS", roster::MEMBERS, 4),
@@ -378,6 +383,7 @@ mod tests {
             ("NAPS", roster::NAPS, 4),
             ("TENANCY", roster::TENANCY, 4),
             ("HOLD", roster::HOLD, 8),
+            ("BEGINNING", roster::BEGINNING, 8),
             (
                 "CURSOR",
                 roster::CURSOR,

@@ -243,6 +243,16 @@ impl Roster {
         };
     }
 
+    /// Where a client's first request stands.
+    pub fn beginning(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::BEGINNING)
+    }
+
+    pub fn set_beginning(&self, slot: usize, position: u64) {
+        let at = slot_at(slot) + roster::BEGINNING;
+        self.words.store64(at, position);
+    }
+
     /// How often a participant has gone to sleep.
     pub fn naps(&self, seat: usize) -> u32 {
         self.words.load32(naps_at(seat))

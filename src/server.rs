@@ -39,7 +39,7 @@ impl ServerOptions {
 
     /// How many calls of a client can be open at a time, 1 to 1024 (8), rounded up to a power
     /// of two. A client has memory for so many of the longest requests and as many responses,
-    /// so that nobody ever waits for room.
+    /// so that the server never waits for room.
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> ServerOptions {
         self.in_flight = calls;
@@ -96,8 +96,8 @@ impl ServerOptions {
 /// The serving end of calls, which owns their name.
 ///
 /// Each request that a [`Client`](crate::Client) has sent reaches one worker once, in each
-/// client's order, and each response its call. Nobody waits for room, and a client that dies
-/// costs the server nothing: what it had asked and nobody has begun is left out.
+/// client's order, and each response its call. A server never waits for room, and a client that goes
+/// costs the server nothing: what it had asked is left out from when its end is noticed.
 ///
 /// It is a handle. A clone of it is a further worker, for a thread of its own; all of them
 /// share the load, and the last one to go closes the name. A worker is woken for each request
@@ -465,17 +465,17 @@ impl Visit<'_> {
     #[inline]
     fn take(&mut self, len: usize) -> bool {
         let intake = &mut self.desk.intake;
-        let is_attended = intake.is_attended();
-        if is_attended {
+        let sender = intake.sender();
+        if let Some(tenancy) = sender {
             intake.copy(0, &mut self.buffer[..len]);
             self.ticket = Some(Ticket {
                 slot: intake.turn(),
                 tag: intake.tag() & !record::UNANSWERED,
-                tenancy: intake.tenancy(),
+                tenancy,
             });
         }
         intake.pass();
-        is_attended
+        sender.is_some()
     }
 }
 

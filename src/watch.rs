@@ -119,7 +119,7 @@ impl Watch {
         &mut self,
         found: &Found,
         seat: Option<&mut Seat>,
-        has_news: impl Fn() -> bool,
+        mut has_news: impl FnMut() -> bool,
         until: Option<Instant>,
     ) -> Result<()> {
         let ended = match seat {

@@ -260,12 +260,13 @@ fn ends_of_calls_write_only_what_is_theirs() {
     let (mut test, name) = start("calls-views");
     let mut server = Server::create(&*name).unwrap();
     // Control, and the responses: the first of the two views of lanes, as they are sorted.
-    for section in ["control", "~lanes-00000001"] {
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
         let mut child = child(&mut test, "client", &name);
         server.recv().unwrap().respond(b"FIRST").unwrap();
         let views = child.hear();
         let wanted = format!(
-            "control:{READ} ~lanes-00000001:{READ} ~lanes-00000001:{WRITE} ~roster:{WRITE}"
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~lanes-00000001:{WRITE} \
+             ~roster-00000001:{WRITE}"
         );
         // And what wakes the server, where it slept.
         assert!(views.starts_with(&wanted), "{views}");
@@ -285,7 +286,7 @@ fn ends_of_calls_write_only_what_is_theirs() {
         [READ, WRITE].map(|may| count("~lanes-00000001", may)),
         [16; 2]
     );
-    assert_eq!(count("control", READ), 0);
+    assert_eq!(count("~control-00000001", READ), 0);
     let mut client = Client::open(&*name).unwrap();
     let call = client.send(b"first").unwrap();
     server.recv().unwrap().respond(b"FIRST").unwrap();

@@ -44,11 +44,23 @@ const REQUESTS: usize = 0;
 const RESPONSES: usize = 512 + 4096;
 
 /// Those of a server of one client, with cursors on both sides.
-const OF_CALLS: [(&str, &[std::ops::Range<usize>]); 3] = [
-    ("", &[0..60, 128..132, 4096..4104, 4224..4248]),
+const OF_CALLS: [(&str, &[std::ops::Range<usize>]); 4] = [
+    ("", &[0..24, 24..36]),
     (
-        "~roster",
-        &[0..8, 128..132, 256..260, 4096..4120, 4224..4232, 4352..4384],
+        "~control-00000001",
+        &[0..60, 128..132, 4096..4104, 4224..4248],
+    ),
+    (
+        "~roster-00000001",
+        &[
+            0..8,
+            128..132,
+            256..264,
+            4096..4120,
+            4128..4136,
+            4224..4232,
+            4352..4384,
+        ],
     ),
     (
         "~lanes-00000001",
@@ -314,7 +326,7 @@ fn a_client_goes_on_with_any_number() {
         let name = unique("hostile-number");
         let options = Server::options().in_flight(4).clients(1);
         let mut server = options.create(name.as_str()).unwrap();
-        let roster = open(&name, "~roster");
+        let roster = open(&name, "~roster-00000001");
         roster.write_value(at + 152, &number).unwrap();
         let mut client = Client::open(name.as_str()).unwrap();
         for n in 0..20u8 {
@@ -338,7 +350,7 @@ fn measures_without_room_for_all_calls_are_refused() {
     let name = unique("hostile-room");
     let options = Server::options().max_message(200).in_flight(8).clients(2);
     let mut server = options.create(name.as_str()).unwrap();
-    let control = open(&name, "");
+    let control = open(&name, "~control-00000001");
     let bad: [(usize, &[u32]); 4] = [
         // More than the ring has room for, no power of two, or none.
         (

@@ -88,6 +88,11 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.ring.shape()
     }
 
+    /// Where the next message stands, if there is room for it in front of the ring's end.
+    pub fn position(&self) -> u64 {
+        self.ring.tail()
+    }
+
     /// How many messages were sent in this lane.
     #[cfg(test)]
     pub fn sent(&self) -> u64 {
@@ -370,6 +375,12 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     /// Copies a part of the message that was [found](GatedReader::find).
     pub fn copy(&self, at: usize, to: &mut [u8]) {
         self.ring.copy(self.found, at, to);
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub fn position(&self) -> u64 {
+        self.ring.position()
     }
 
     /// Its tag, where its writer gave it one.

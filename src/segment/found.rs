@@ -324,12 +324,14 @@ impl Found {
             }
             watched => watched?,
         };
-        if !owner.has_ended()? {
-            return Ok(owner);
-        }
+        let how = match (owner.has_ended()?, self.is_ended()) {
+            (false, false) => return Ok(owner),
+            (true, _) => "ended",
+            (false, true) => "closed it",
+        };
         let pid = self.owner.pid();
         let meaning =
-            format!("its owner, process {pid}, has ended; others still hold what it made");
+            format!("its owner, process {pid}, has {how}; others still hold what it made");
         let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
         Err(error.with_advice("stop them, and start the owner again"))
     }

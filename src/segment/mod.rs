@@ -124,7 +124,7 @@ impl Measures {
     }
 
     /// Those of calls, with requests and responses of up to `max` bytes. Both rings of a client
-    /// take all its open calls, so that nobody ever waits for room.
+    /// take all its open calls, so that no server ever waits for room.
     pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Measures> {
         let needed = Measures::needed(max, in_flight as u64);
         Ok(Measures {
