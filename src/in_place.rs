@@ -180,8 +180,7 @@ impl<'a, E: Claimed> Claim<'a, E> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Disconnected`] where the receiver of a queue is found dead when it has to
-    /// be woken.
+    /// None: it had its place.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.end.commit(self.place, self.len)

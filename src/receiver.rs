@@ -411,6 +411,15 @@ impl Receiver {
 
     #[cold]
     fn find_in_all(&mut self) -> Step {
+        if let Some(step) = self.find_in_older() {
+            return step;
+        }
+        let step = self.intake.find();
+        // Between the two looks its sender may have sent there, come over, and sent this.
+        self.find_in_older().unwrap_or(step)
+    }
+
+    fn find_in_older(&mut self) -> Option<Step> {
         let mut n = 0;
         while n < self.older.len() {
             let intake = &mut self.older[n].0;
@@ -422,11 +431,11 @@ impl Receiver {
                 Step::Nothing => n += 1,
                 step => {
                     self.from = Some(n);
-                    return step;
+                    return Some(step);
                 }
             }
         }
-        self.intake.find()
+        None
     }
 
     /// Finds the next message, where it is one as most are.

@@ -11,7 +11,7 @@ use crate::layout::{OWNER, control, roster};
 use crate::name::Name;
 use crate::os::deadline;
 use crate::process::Process;
-use crate::roster::JOINED;
+use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut};
@@ -65,12 +65,26 @@ impl SenderOptions {
 ///
 /// It is `Send`, and not shared: each thread opens its own.
 pub struct Sender {
-    lane: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
+    lane: Lane,
     seat: Seat,
     owner: Process,
     full: u32,
+    /// The receiver was found dead when a message was sent.
+    has_died: bool,
+    left: Vec<Left>,
     // Declared last, and so let go last.
     found: Found,
+}
+
+type Lane = GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
+
+/// A lane of an earlier generation in which something was sent and not received: held, so that it
+/// is there for the next receiver too, should this one die.
+#[derive(Debug)]
+struct Left {
+    lane: Lane,
+    _roster: Roster,
+    _found: Found,
 }
 
 impl Sender {
@@ -120,6 +134,8 @@ impl Sender {
             seat,
             owner,
             full: 0,
+            has_died: false,
+            left: Vec::new(),
             found,
         })
     }
@@ -171,11 +187,13 @@ impl Sender {
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if self.send_quickly(message) {
-            return self.sent();
+            self.sent();
+            return Ok(());
         }
         self.check(message.len())?;
         if self.lane.try_send(message) {
-            return self.sent();
+            self.sent();
+            return Ok(());
         }
         Err(self.full())
     }
@@ -184,7 +202,7 @@ impl Sender {
     fn full(&mut self) -> SendError {
         // Nobody frees what was not sent, as of a batch that was forgotten.
         self.lane.flush();
-        self.seat.wake(1 << OWNER);
+        self.sent();
         self.full = self.full.wrapping_add(1);
         let gone = match self.full.is_multiple_of(LOOKS) {
             true => self.check_owner(),
@@ -199,13 +217,14 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Disconnected`] where the receiver has gone: at once where it closed,
-    /// and where it died at the latest when its lane is full. That it died is not kept in
-    /// mind: a shorter message that still finds room is taken.
+    /// and where it died at the latest when its lane is full. What was sent stays for the next
+    /// receiver, and what this says of was not sent.
     /// [`SendError::TooLong`].
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if self.send_quickly(message) {
-            return self.sent();
+            self.sent();
+            return Ok(());
         }
         self.send_until(message, None)
     }
@@ -290,6 +309,9 @@ impl Sender {
 
     #[inline]
     fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
+        if self.has_died {
+            self.check_owner()?;
+        }
         if self.found.is_ended() {
             self.go_on()?;
         }
@@ -304,8 +326,23 @@ impl Sender {
     fn come_over(&mut self) -> Result<bool> {
         // It receives what was sent to the one before.
         self.lane.flush();
-        let next = self.found.follow(Sender::join)?;
-        Ok(next.map(|next| *self = next).is_some())
+        let Some(next) = self.found.follow(Sender::join)? else {
+            return Ok(false);
+        };
+        let before = std::mem::replace(self, next);
+        self.left = before.left;
+        self.left.push(Left {
+            lane: before.lane,
+            _roster: before.seat.roster().clone(),
+            _found: before.found,
+        });
+        self.let_go();
+        Ok(true)
+    }
+
+    /// Lets go of what was received.
+    fn let_go(&mut self) {
+        self.left.retain(|left| !left.lane.is_received());
     }
 
     /// After the end of the receiver.
@@ -319,25 +356,24 @@ impl Sender {
     }
 
     #[inline]
-    fn sent(&mut self) -> std::result::Result<(), SendError> {
-        match self.seat.has_to_wake(1 << OWNER) {
-            true => self.wake(),
-            false => Ok(()),
+    fn sent(&mut self) {
+        if self.seat.has_to_wake(1 << OWNER) {
+            self.wake();
         }
     }
 
-    /// Who was rung for and does not wake up may be dead.
+    /// Who was rung for and does not wake up may be dead. What was sent is for the next receiver
+    /// then, and is no failure; the message that follows is.
     #[cold]
-    fn wake(&mut self) -> std::result::Result<(), SendError> {
+    fn wake(&mut self) {
         self.seat.wake(1 << OWNER);
+        self.let_go();
         if self.found.is_ended() {
-            // The message is sent. Where there is another receiver, that we come has it look.
+            // Where there is another receiver, that we come has it look.
             let _ = self.come_over();
-            return Ok(());
-        }
-        match self.seat.is_deaf(OWNER) {
-            true => self.check_owner(),
-            false => Ok(()),
+        } else if self.seat.is_deaf(OWNER) && matches!(self.owner.has_ended(), Ok(true)) {
+            self.has_died = true;
+            self.lane.pause();
         }
     }
 
@@ -363,7 +399,8 @@ impl Sender {
         while !self.lane.try_send(message) {
             self.wait_for_room(message.len(), until)?;
         }
-        self.sent()
+        self.sent();
+        Ok(())
     }
 
     #[cold]
@@ -374,7 +411,8 @@ impl Sender {
     ) -> std::result::Result<(), SendError> {
         // Nobody frees what was not sent.
         self.lane.flush();
-        self.seat.wake(1 << OWNER);
+        self.let_go();
+        self.sent();
         let mut spin = Spin::new(until);
         loop {
             if self.lane.has_room(len) {
@@ -415,7 +453,8 @@ impl Claimed for Sender {
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
         self.lane.commit(place, len);
-        self.sent()
+        self.sent();
+        Ok(())
     }
 }
 
@@ -494,17 +533,18 @@ impl Batch<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Disconnected`] where the receiver has died.
+    /// None: what was added had its place.
     pub fn flush(&mut self) -> std::result::Result<(), SendError> {
         self.count = 0;
         self.sender.lane.flush();
-        self.sender.sent()
+        self.sender.sent();
+        Ok(())
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.sender.lane.flush();
-        self.sender.seat.wake(1 << OWNER);
+        self.sender.sent();
     }
 }

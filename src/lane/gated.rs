@@ -135,6 +135,16 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.count();
     }
 
+    /// Whether everything that was sent was received.
+    pub fn is_received(&self) -> bool {
+        self.cursor.load64(cursor::EXACT) >= self.ring.tail()
+    }
+
+    /// Has the next message sent by [`try_send`](GatedWriter::try_send).
+    pub fn pause(&mut self) {
+        self.ring.pause();
+    }
+
     /// Asks what the reader has freed.
     #[cold]
     fn refresh(&mut self) {

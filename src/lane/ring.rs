@@ -189,6 +189,11 @@ impl<M: WordsMut> RingWriter<M> {
         };
     }
 
+    /// The next message is not sent with no more questions.
+    pub fn pause(&mut self) {
+        (self.quick, self.quick_to_send) = (0, 0);
+    }
+
     /// Says how the long messages that follow are best written.
     pub fn set_far(&mut self, far: bool) {
         self.far = far;

@@ -40,6 +40,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("reader", [name]) => latest::serve_reader(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
+        ("heir", [name, who]) => restart::be_heir(name, who.parse().unwrap()),
         ("mute", [name]) => restart::be_mute(name),
         ("echo", [name]) => restart::serve_echo(name),
         ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),

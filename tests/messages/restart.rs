@@ -5,6 +5,7 @@ use super::*;
 use crate::common::{refused, start};
 use shmkit::ErrorKind::{AlreadyExists, NotFound};
 use shmkit::{CallError, Client, Reader, Server, Writer};
+use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -421,6 +422,97 @@ fn calls_through_many_restarts() {
     }
     assert_eq!(client.generation(), 11);
     owner.kill();
+}
+
+/// Receivers that are killed at any moment, also while they take the name over, one after the
+/// other; senders go on all the time. Nothing is lost but what a receiver had in hand, and
+/// nothing comes twice.
+#[test]
+fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
+    let (mut test, name) = start("heirs");
+    let mut random = Random::new();
+    let words = Words::of(&name);
+    let first = child(&mut test, "receiver", &[&name]);
+    let max = LONGEST as usize;
+    let senders = [0, 1, 2].map(|from| (from, Sender::open(&*name).unwrap()));
+    first.kill();
+    let stop = AtomicBool::new(false);
+    let kills = if cfg!(windows) { 20 } else { 100 };
+    scope(|scope| {
+        let stop = &stop;
+        let senders = senders.map(|(from, mut sender)| {
+            scope.spawn(move || {
+                let mut sent = 0;
+                while !stop.load(SeqCst) {
+                    match sender.send_timeout(&message(from, sent, max), 10 * MOMENT) {
+                        Ok(()) => sent += 1,
+                        Err(SendError::Disconnected(_) | SendError::Timeout) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                (from, sender, sent)
+            })
+        });
+        let mut heirs = children(&mut test, kills, |n| {
+            TestChild::spawn("heir", &[&name, &n.to_string()])
+        });
+        for mut heir in heirs.drain(..) {
+            heir.expect("ready");
+            heir.tell("go");
+            // The others may be killed before they are owners.
+            if random.below(2) == 0 {
+                heir.expect("here");
+            }
+            random.nap();
+            heir.kill();
+        }
+        stop.store(true, SeqCst);
+        let senders = senders.map(|one| one.join().unwrap());
+        let mut receiver = eventually_created(|| Receiver::create(&*name));
+        loop {
+            match receiver.recv_timeout(50 * MOMENT) {
+                Ok(bytes) => comes(bytes, max, &words),
+                Err(RecvError::Timeout) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        for (from, sender, sent) in senders {
+            let came = words.begun(from).load(SeqCst);
+            let in_hand = words.done(from).load(SeqCst);
+            assert!(came == sent && in_hand <= kills, "{sent} {came} {in_hand}");
+            drop(sender);
+        }
+        println!("generation {}", receiver.generation());
+    });
+}
+
+/// Each message is the next of its sender, or the one after, where a dead receiver had one in
+/// hand; those are counted.
+fn comes(bytes: &[u8], max: usize, words: &Words) {
+    let (from, number) = whole(bytes, max);
+    let next = words.begun(from).load(SeqCst);
+    assert!(
+        (next..=next + 1).contains(&number),
+        "{number} of {from}, not {next}"
+    );
+    words.done(from).fetch_add(number - next, SeqCst);
+    words.begun(from).store(number + 1, SeqCst);
+}
+
+pub fn be_heir(name: &str, who: u64) {
+    let words = Words::of(name);
+    say("ready");
+    hear();
+    let capacity = CAPACITY << (who % 3);
+    let options = Receiver::options().max_message(LONGEST).capacity(capacity);
+    let mut receiver = eventually_created(|| options.create(name));
+    say("here");
+    loop {
+        match receiver.recv() {
+            Ok(bytes) => comes(bytes, LONGEST as usize, &words),
+            Err(error) => assert!(matches!(error, RecvError::Disconnected(_)), "{error}"),
+        }
+    }
 }
 
 /// Takes requests, and answers none.
