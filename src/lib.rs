@@ -114,7 +114,7 @@ pub use receiver::{QueueOptions, Receiver};
 pub use section::{Section, SectionInfo, SectionOptions};
 pub use sender::{Batch, Sender, SenderOptions};
 pub use server::{Request, Responder, Server, ServerOptions};
-pub use stat::{Participant, Pattern, SegmentInfo, clean, holders, list, segment_info};
+pub use stat::{Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info};
 pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;
 pub use writer::{LatestOptions, Writer};

@@ -6,7 +6,7 @@ use crate::exchange::Departure;
 use crate::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
-use crate::roster::{is_dead, pid_of, slot_at};
+use crate::roster::{is_dead, pid_of, slot_at, word_of};
 use crate::segment::Found;
 use crate::sync::{Fixed, Window, Words};
 
@@ -65,12 +65,31 @@ pub enum Pattern {
     Rpc,
 }
 
+/// What somebody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they have the names of the ends")]
+pub enum Role {
+    Receiver,
+    Sender,
+    Publisher,
+    Subscriber,
+    Writer,
+    Reader,
+    Server,
+    Client,
+}
+
 /// Somebody who sends or receives.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
+    /// What it does.
+    pub role: Role,
     /// Its process.
     pub pid: u32,
+    /// The same for good, with what runs in it and since when; `None` where it has ended, or the
+    /// system does not tell.
+    pub identity: Option<ProcessIdentity>,
     /// Whether that is alive; `None` where the system does not tell.
     pub alive: Option<bool>,
     /// Whether it is waiting, or about to.
@@ -94,6 +113,9 @@ pub struct Participant {
 pub struct SegmentInfo {
     /// What it is.
     pub pattern: Pattern,
+    /// Which generation is in use: counted up with each owner, and each time that one changes
+    /// the measures.
+    pub generation: u32,
     /// The version of its format: major and minor.
     pub version: (u32, u32),
     /// The longest message, or value, in bytes.
@@ -153,13 +175,16 @@ where
     let others = roster.as_ref().ok().map(|words| {
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
         slots
-            .map(|slot| participant(&found, words, slot, &sent))
+            .map(|slot| participant(&found, pattern, words, slot, &sent))
             .collect()
     });
     let asleep = |words: &Roster| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
+    let [owner_role, _] = roles(pattern);
     let owner = Participant {
+        role: owner_role,
         pid: found.owner.pid(),
+        identity: Some(found.owner),
         alive: found.owner.is_alive().ok(),
         asleep: roster.as_ref().is_ok_and(asleep),
         sent: match pattern {
@@ -183,6 +208,7 @@ where
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
         pattern,
+        generation: found.generation,
         version: (MAJOR, found.minor),
         max_message: grid.map_or(found.measures.shape.max(), |grid| grid.max()),
         capacity: grid.map_or(found.measures.shape.bytes(), |grid| grid.len()),
@@ -199,11 +225,31 @@ where
     })
 }
 
-fn participant(found: &Found, words: &Roster, slot: usize, sent: &[u64]) -> Participant {
+/// What the owner does, and the others.
+fn roles(pattern: Pattern) -> [Role; 2] {
+    match pattern {
+        Pattern::Queue => [Role::Receiver, Role::Sender],
+        Pattern::Topic => [Role::Publisher, Role::Subscriber],
+        Pattern::Latest => [Role::Writer, Role::Reader],
+        Pattern::Rpc => [Role::Server, Role::Client],
+    }
+}
+
+fn participant(
+    found: &Found,
+    pattern: Pattern,
+    words: &Roster,
+    slot: usize,
+    sent: &[u64],
+) -> Participant {
+    let [_, role] = roles(pattern);
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
+    let identity = ProcessIdentity::of(pid_of(who)).ok();
     let mut seen = Participant {
+        role,
         pid: pid_of(who),
+        identity: identity.filter(|identity| word_of(identity) == who),
         alive: Some(!is_dead(who)),
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: 0,

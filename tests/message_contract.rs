@@ -13,8 +13,8 @@ use messages::{
 };
 use shmkit::ErrorKind::{InvalidArgument, InvalidName, NoSpace, NotFound, WrongKind};
 use shmkit::{
-    Delivery, Departure, Error, Owner, Pattern, Publisher, Receiver, RecvError, Section, SendError,
-    Sender, Start, Subscriber, segment_info,
+    Delivery, Departure, Error, Owner, Pattern, Publisher, Receiver, RecvError, Role, Section,
+    SendError, Sender, Start, Subscriber, segment_info,
 };
 
 #[test]
@@ -410,4 +410,33 @@ fn a_topic_is_known_from_outside() {
         assert_eq!(mine.missed, own.missed());
         drop(publisher);
     }
+}
+
+/// The owner and the others, by role and for good.
+#[test]
+fn participants_are_told_by_role_and_identity() {
+    let (mut test, name) = start("roles");
+    let receiver = Receiver::create(&*name).unwrap();
+    let child = child(&mut test, "sender", &[&name, "0"]);
+    let info = segment_info(&*name).unwrap();
+    let me = shmkit::ProcessIdentity::current().unwrap();
+    assert_eq!(
+        (info.owner.role, info.owner.identity),
+        (Role::Receiver, Some(me))
+    );
+    assert_eq!(info.generation, receiver.generation());
+    let other = &others(&name)[0];
+    let identity = shmkit::ProcessIdentity::of(child.id()).unwrap();
+    assert_eq!((other.role, other.identity), (Role::Sender, Some(identity)));
+    assert!(identity.image().unwrap().contains("message_contract"));
+    let age = identity.started().unwrap().elapsed().unwrap_or_default();
+    assert!(age.as_secs() < 3600, "{age:?}");
+    let pid = child.id();
+    child.kill();
+    // Until the receiver looks.
+    let dead = others(&name);
+    assert_eq!(
+        (dead[0].pid, dead[0].alive, dead[0].identity),
+        (pid, Some(false), None)
+    );
 }

@@ -109,6 +109,7 @@ impl Seen {
         let mut json = json!({
             "pattern": pattern,
             "format": format!("{major}.{minor}"),
+            "generation": info.generation,
             "capacity": info.capacity,
             "max_message": info.max_message,
             "lossless": info.lossless,
