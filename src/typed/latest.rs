@@ -66,6 +66,15 @@ impl<T: Described> Writer<T> {
             Err(error) => unreachable!("{error}"),
         }
     }
+    /// Goes on with other measures, but those of the type; see
+    /// [`Writer::resize`](crate::Writer::resize).
+    ///
+    /// # Errors
+    ///
+    /// As [`LatestOptions::create`].
+    pub fn resize(&mut self, options: LatestOptions) -> Result<()> {
+        self.end.resize(&options.layout(Layout::of::<T>()))
+    }
 }
 
 impl<T> Writer<T> {
@@ -185,6 +194,15 @@ impl<T: Described> Reader<T> {
         timeout: Duration,
     ) -> std::result::Result<usize, RecvError> {
         self.end.wait_change_timeout(timeout)
+    }
+    /// Waits for the next writer, at most this long; see
+    /// [`Reader::wait_for_writer`](crate::Reader::wait_for_writer).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Reader::open), where there is one that does not let us in.
+    pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
+        self.end.wait_for_writer(timeout)
     }
 }
 

@@ -96,6 +96,15 @@ impl<T: Described> Receiver<T> {
             false => drained,
         }
     }
+    /// Goes on with other measures, but those of the type; see
+    /// [`Receiver::resize`](crate::Receiver::resize).
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueOptions::create`].
+    pub fn resize(&mut self, options: QueueOptions) -> Result<()> {
+        self.end.resize(&options.layout(Layout::of::<T>()))
+    }
 }
 
 impl<T> Receiver<T> {
@@ -201,6 +210,15 @@ impl<T: Described> Sender<T> {
         values: impl IntoIterator<Item = B>,
     ) -> std::result::Result<(), SendError> {
         self.end.send_all(messages(values))
+    }
+    /// Waits for the next receiver, at most this long; see
+    /// [`Sender::wait_for_receiver`](crate::Sender::wait_for_receiver).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Sender::open), where there is one that does not let us in.
+    pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
+        self.end.wait_for_receiver(timeout)
     }
 }
 

@@ -310,6 +310,15 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ) -> std::result::Result<R, CallError> {
         value(self.end.recv_timeout(call, timeout))
     }
+    /// Waits for the next server, at most this long; see
+    /// [`Client::wait_for_server`](crate::Client::wait_for_server).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Client::open), where there is one that does not let us in.
+    pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
+        self.end.wait_for_server(timeout)
+    }
 }
 
 impl<Q, R> Client<Q, R> {

@@ -96,6 +96,15 @@ impl<T: Described> Publisher<T> {
     ) -> std::result::Result<(), SendError> {
         self.end.send_all(messages(values))
     }
+    /// Goes on with other measures, but those of the type; see
+    /// [`Publisher::resize`](crate::Publisher::resize).
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicOptions::create`].
+    pub fn resize(&mut self, options: TopicOptions) -> Result<()> {
+        self.end.resize(&options.layout(Layout::of::<T>()))
+    }
 }
 
 impl<T> Publisher<T> {
@@ -203,6 +212,15 @@ impl<T: Described> Subscriber<T> {
             true => Err(RecvError::Corrupt),
             false => drained,
         }
+    }
+    /// Waits for the next publisher, at most this long; see
+    /// [`Subscriber::wait_for_publisher`](crate::Subscriber::wait_for_publisher).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Subscriber::open), where there is one that does not let us in.
+    pub fn wait_for_publisher(&mut self, timeout: Duration) -> Result<bool> {
+        self.end.wait_for_publisher(timeout)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::common::{refused, start};
-use shmkit::ErrorKind::{AlreadyExists, NotFound};
-use shmkit::{CallError, Client, Reader, Server, Writer};
+use shmkit::ErrorKind::{AlreadyExists, NotFound, WrongType};
+use shmkit::{CallError, Client, Reader, Server, Writer, typed};
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
@@ -398,6 +398,32 @@ fn other_rights_are_not_given_by_a_name_that_is_held() {
     assert!(error.to_string().contains("rights"), "{error}");
     drop(sender);
     drop(options.create(&*name).unwrap());
+}
+
+#[test]
+fn another_type_is_refused_after_a_restart_too() {
+    let (_test, name) = start("types-again");
+    let publisher = typed::Publisher::<u32>::create(&*name).unwrap();
+    let mut subscriber = typed::Subscriber::<u32>::open(&*name).unwrap();
+    drop(publisher);
+    let mut publisher = typed::Publisher::<u32>::create(&*name).unwrap();
+    publisher.send(&7).unwrap();
+    assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
+    assert_eq!(subscriber.recv().unwrap(), 7);
+    publisher
+        .resize(Publisher::options().capacity(1 << 16))
+        .unwrap();
+    publisher.send(&8).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), 8);
+    drop(publisher);
+    let _publisher = typed::Publisher::<f32>::create(&*name).unwrap();
+    assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
+    // It stays so.
+    for _ in 0..2 {
+        let told = why(subscriber.recv());
+        assert!(told.contains("WrongType") && told.contains("f32"), "{told}");
+        refused(WrongType, subscriber.wait_for_publisher(LONG));
+    }
 }
 
 /// Of the calls that are made while a server is killed and comes again all end, and none is
