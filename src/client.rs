@@ -13,7 +13,7 @@ use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{AtomicU32, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
-use crate::wait::Spin;
+use crate::wait::{Patience, Spin};
 use crate::watch::Watch;
 use std::fmt;
 use std::sync::Arc;
@@ -322,7 +322,7 @@ impl Client {
         request: &[u8],
         until: Option<Instant>,
     ) -> std::result::Result<&[u8], CallError> {
-        let index = self.begin_until(request, Some(until))?;
+        let index = self.begin(request, Patience::until(until))?;
         self.wait(index, until)?;
         self.response(index)
     }
@@ -358,7 +358,7 @@ impl Client {
     /// [`CallError::Full`] where all calls that can be open are held;
     /// [`CallError::Disconnected`], [`CallError::TooLong`].
     pub fn send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin_until(request, Some(None))?;
+        let index = self.begin(request, Patience::Forever)?;
         Ok(self.hand_out(index))
     }
 
@@ -369,7 +369,7 @@ impl Client {
     /// [`CallError::Full`] where all calls that can be open are; otherwise as
     /// [`send`](Client::send).
     pub fn try_send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin_until(request, None)?;
+        let index = self.begin(request, Patience::None)?;
         Ok(self.hand_out(index))
     }
 
@@ -458,13 +458,12 @@ impl Client {
         }
     }
 
-    /// Begins a call, and says which it is. `None`: without waiting; else until that moment,
-    /// if any.
+    /// Begins a call, and says which it is.
     #[inline]
-    fn begin_until(
+    fn begin(
         &mut self,
         request: &[u8],
-        until: Option<Option<Instant>>,
+        patience: Patience,
     ) -> std::result::Result<usize, CallError> {
         if self.line.end.is_some() || self.line.found.is_ended() {
             self.go_on()?;
@@ -475,7 +474,7 @@ impl Client {
         }
         let index = match self.place() {
             Some(index) => index,
-            None => self.wait_for_place(until)?,
+            None => self.wait_for_place(patience)?,
         };
         let line = &mut self.line;
         line.begun = line.begun.wrapping_add(1);
@@ -488,7 +487,7 @@ impl Client {
         let number = open.number;
         while !self.line.requests.try_send_tagged(request, number) {
             // Where an earlier client of this slot has left requests.
-            self.wait_for_room(len, until)?;
+            self.wait_for_room(len, patience)?;
         }
         self.calls[index].state = State::Asked;
         self.next = index;
@@ -500,9 +499,9 @@ impl Client {
     fn wait_for_room(
         &mut self,
         len: usize,
-        until: Option<Option<Instant>>,
+        patience: Patience,
     ) -> std::result::Result<(), CallError> {
-        let until = until.ok_or(CallError::Full)?;
+        let until = patience.moment(CallError::Full)?;
         let Line {
             requests,
             watch,
@@ -576,10 +575,7 @@ impl Client {
     }
 
     #[cold]
-    fn wait_for_place(
-        &mut self,
-        until: Option<Option<Instant>>,
-    ) -> std::result::Result<usize, CallError> {
+    fn wait_for_place(&mut self, patience: Patience) -> std::result::Result<usize, CallError> {
         loop {
             self.take_all()?;
             if let Some(index) = self.place() {
@@ -587,15 +583,14 @@ impl Client {
             }
             let calls = &self.calls[..self.in_flight()];
             let is_any_dropped = calls.iter().any(|open| !open.is_held());
-            match until {
-                Some(until) if is_any_dropped => {
-                    self.wait_until(|client| client.place().is_some(), until)?;
-                    // There are places, but nobody to ask.
-                    if let Some(how) = self.line.end {
-                        return Err(CallError::Disconnected(how));
-                    }
-                }
-                _ => return Err(CallError::Full),
+            if !is_any_dropped {
+                return Err(CallError::Full);
+            }
+            let until = patience.moment(CallError::Full)?;
+            self.wait_until(|client| client.place().is_some(), until)?;
+            // There are places, but nobody to ask.
+            if let Some(how) = self.line.end {
+                return Err(CallError::Disconnected(how));
             }
         }
     }

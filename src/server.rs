@@ -185,10 +185,9 @@ impl Shared {
             if let Some(desk) = turn.desk.take() {
                 return Some(desk);
             }
-            let left = match patience {
-                Patience::None => return None,
-                Patience::Until(at) => Some(at.checked_duration_since(Instant::now())?),
-                Patience::Forever => None,
+            let left = match patience.moment(()).ok()? {
+                Some(at) => Some(at.checked_duration_since(Instant::now())?),
+                None => None,
             };
             turn.waiting += 1;
             turn = match left {
@@ -448,17 +447,13 @@ impl Visit<'_> {
         if let Some(len) = self.glance() {
             return Ok(len);
         }
-        let until = match patience {
-            Patience::None => {
-                return match self.poll() {
-                    Step::Message(len) => Ok(len),
-                    other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
-                };
-            }
-            Patience::Until(at) => Some(at),
-            Patience::Forever => None,
-        };
-        wait::receive(self, until)
+        match patience.moment(()) {
+            Ok(until) => wait::receive(self, until),
+            Err(()) => match self.poll() {
+                Step::Message(len) => Ok(len),
+                other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
+            },
+        }
     }
 
     /// Takes the request that was found, unless nobody waits for the response.

@@ -27,7 +27,20 @@ pub(crate) enum Patience {
 
 impl Patience {
     pub fn within(timeout: Duration) -> Patience {
-        os::deadline(Some(timeout)).map_or(Patience::Forever, Patience::Until)
+        Patience::until(os::deadline(Some(timeout)))
+    }
+
+    pub fn until(moment: Option<Instant>) -> Patience {
+        moment.map_or(Patience::Forever, Patience::Until)
+    }
+
+    /// Until when to wait, if for a time only; an error is not to wait at all.
+    pub fn moment<E>(self, impatient: E) -> std::result::Result<Option<Instant>, E> {
+        match self {
+            Patience::None => Err(impatient),
+            Patience::Until(moment) => Ok(Some(moment)),
+            Patience::Forever => Ok(None),
+        }
     }
 }
 
