@@ -532,7 +532,7 @@ impl Client {
     /// is lost.
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), CallError> {
-        let ended = self.line.found.end().and_then(|end| end.how);
+        let ended = self.line.found.departure();
         let how = self.line.end.or(ended).unwrap_or(Departure::Died);
         self.take_all()?;
         self.lose_all(how);

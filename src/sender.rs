@@ -351,7 +351,7 @@ impl Sender {
         if self.come_over()? {
             return Ok(());
         }
-        let how = self.found.end().and_then(|end| end.how);
+        let how = self.found.departure();
         Err(SendError::Disconnected(how.unwrap_or(Departure::Died)))
     }
 
@@ -379,13 +379,9 @@ impl Sender {
 
     #[cold]
     fn check_owner(&mut self) -> std::result::Result<(), SendError> {
-        let died = self.owner.has_ended()?;
         // It may have said something before it ended.
-        if self.found.is_ended() {
-            return self.go_on();
-        }
-        match died {
-            true => Err(SendError::Disconnected(Departure::Died)),
+        match self.owner.has_ended()? || self.found.is_ended() {
+            true => self.go_on(),
             false => Ok(()),
         }
     }

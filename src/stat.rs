@@ -204,7 +204,6 @@ where
         missed: 0,
         behind: 0,
     };
-    let closed = found.end().filter(|end| end.how == Some(Departure::Closed));
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
         pattern,
@@ -218,7 +217,7 @@ where
         lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
         layout: layouts.next(),
         response_layout: layouts.next(),
-        closed: closed.is_some(),
+        closed: found.departure() == Some(Departure::Closed),
         owner,
         owner_identity: found.owner,
         others,

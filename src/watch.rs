@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::exchange::Departure;
 use crate::process::Process;
 use crate::seat::Seat;
-use crate::segment::Found;
+use crate::segment::{End, Found};
 use crate::wait::look_later;
 use std::time::Instant;
 
@@ -84,8 +84,9 @@ impl Watch {
     /// What it says of its end goes before what is seen of it.
     fn see_the_end(&mut self, found: &Found) {
         self.state = match found.end() {
+            Some(End::Resized) => State::Left,
+            Some(End::Gone(how)) => State::Ended(how),
             None => State::Ended(Departure::Died),
-            Some(end) => end.how.map_or(State::Left, State::Ended),
         };
     }
 

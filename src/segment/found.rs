@@ -6,6 +6,7 @@ use super::{
 use crate::access::{Access, Owner};
 use crate::describe::{Layout, MAX_TEXT, fingerprint};
 use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::Departure;
 use crate::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
 use crate::os::ProcessIdentity;
@@ -114,14 +115,11 @@ impl Found {
         loop {
             let found = Found::open_as(name, kind, expect.cloned(), layouts)?;
             let (root, generation) = (found.root.clone(), found.generation);
-            let control = found.control.clone();
             let joined = join(found);
-            // Its owner changed meanwhile: pairs with that of the next one between what it
-            // says and its look who is there.
+            // Between what it says of itself and its look which generation is in use: pairs with
+            // that of the next owner between what it puts in use and its look who is there.
             fence(Ordering::SeqCst);
-            let ended = End::of(control.load32(control::END)).is_some_and(|end| end.followed);
-            let moved = root.generation() != generation;
-            if !(ended || moved) || Instant::now() >= end {
+            if root.generation() == generation || Instant::now() >= end {
                 return joined;
             }
         }
@@ -129,7 +127,7 @@ impl Found {
 
     /// The same for the generation that follows this one, where there is one.
     pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
-        if self.newest() == self.generation {
+        if !self.is_followed() {
             return Ok(None);
         }
         let expect = self.expect.as_ref();
@@ -300,9 +298,9 @@ impl Found {
         self.control.load32(control::END) != 0
     }
 
-    /// Whether another generation is in use.
+    /// Whether another generation is in use, as the name says: this one need not have been told.
     pub fn is_followed(&self) -> bool {
-        self.end().is_some_and(|end| end.followed)
+        self.newest() != self.generation
     }
 
     /// The generation in use.
@@ -310,7 +308,15 @@ impl Found {
         self.root.generation()
     }
 
-    /// How it has ended.
+    /// How its owner has gone, as far as that is said.
+    pub fn departure(&self) -> Option<Departure> {
+        match self.end() {
+            Some(End::Gone(how)) => Some(how),
+            _ => None,
+        }
+    }
+
+    /// How it has ended, as is said; who was killed says nothing.
     pub fn end(&self) -> Option<End> {
         End::of(self.control.load32(control::END))
     }

@@ -213,23 +213,20 @@ fn cursor_at(lane: usize) -> usize {
 
 /// How a generation has ended, as its owner or the next one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    /// `None` where the same owner goes on in the next one.
-    pub how: Option<Departure>,
-    /// There is a next one.
-    pub followed: bool,
+pub(crate) enum End {
+    Gone(Departure),
+    /// The same owner goes on in the next one.
+    Resized,
 }
 
 impl End {
     fn of(bits: u32) -> Option<End> {
-        let how = match bits {
-            0 => return None,
-            bits if bits & control::end::CLOSED != 0 => Some(Departure::Closed),
-            bits if bits & control::end::RESIZED != 0 => None,
-            _ => Some(Departure::Died),
-        };
-        let followed = bits & control::end::FOLLOWED != 0;
-        Some(End { how, followed })
+        match bits {
+            0 => None,
+            bits if bits & control::end::CLOSED != 0 => Some(End::Gone(Departure::Closed)),
+            bits if bits & control::end::RESIZED != 0 => Some(End::Resized),
+            _ => Some(End::Gone(Departure::Died)),
+        }
     }
 }
 
