@@ -532,22 +532,28 @@ impl Client {
     /// is lost.
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), CallError> {
-        let ended = self.line.found.departure();
-        let how = self.line.end.or(ended).unwrap_or(Departure::Died);
-        self.take_all()?;
-        self.lose_all(how);
+        let how = self.leave();
         match self.come_over()? {
             true => Ok(()),
             false => Err(CallError::Disconnected(how)),
         }
     }
 
+    /// Takes what the server had answered, and says how it has gone.
+    fn leave(&mut self) -> Departure {
+        let said = self.line.found.departure();
+        let how = self.line.end.or(said).unwrap_or(Departure::Died);
+        // What makes no sense is no answer either.
+        let _ = self.take_all();
+        self.lose_all(how);
+        how
+    }
+
     fn come_over(&mut self) -> Result<bool> {
         let Some(line) = self.line.found.follow(Line::join)? else {
             return Ok(false);
         };
-        // Of what the one before has not answered.
-        self.lose_all(Departure::Died);
+        self.leave();
         self.line = line;
         self.next = 0;
         self.make_places();

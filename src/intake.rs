@@ -1,7 +1,7 @@
 //! Where many senders' lanes come in, at the owner: each is looked at in its turn, and who
 //! comes and goes is noticed.
 
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::Result;
 use crate::exchange::Departure;
 use crate::lane::Step;
 use crate::lane::gated::GatedReader;
@@ -9,7 +9,7 @@ use crate::layout::roster;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{LEFT, Roster, has_joined, watch};
-use crate::seat::Seat;
+use crate::seat::{Seat, sooner};
 use crate::segment::{Cursor, Owned};
 use crate::sync::{Round, Window, WindowMut};
 use std::time::Instant;
@@ -31,6 +31,8 @@ pub(crate) struct Intake {
     /// The lane whose turn it is.
     turn: usize,
     members: u32,
+    /// Bit i: lane i is never looked at.
+    left_out: u64,
     idle: u32,
     /// Somebody was there, and how the last of them went.
     had_senders: bool,
@@ -68,6 +70,7 @@ impl Intake {
             active: 0,
             turn: 0,
             members: 0,
+            left_out: 0,
             idle: 0,
             had_senders: false,
             last: Departure::Closed,
@@ -78,15 +81,17 @@ impl Intake {
     /// Of a generation that another owner has read from, and others may be in still.
     pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
         let shape = segment.measures.shape;
+        let mut left_out = 0;
         let lanes = (0..segment.measures.lanes).map(|lane| {
             let mapped = segment.lane(lane, false)?;
-            let reader = GatedReader::resume(mapped.ring, segment.cursor(lane), shape);
-            let reader = reader.ok_or_else(|| {
-                let meaning = "its last owner left cursors that cannot be";
-                Error::new(ErrorKind::Corrupt, Operation::Open, segment.name(), meaning)
-            })?;
+            let cursor = || segment.cursor(lane);
+            let reader = GatedReader::resume(mapped.ring.clone(), cursor(), shape);
             Ok(Lane {
-                reader,
+                // Where that cannot be, what stands there is left alone.
+                reader: reader.unwrap_or_else(|| {
+                    left_out |= 1 << lane;
+                    GatedReader::new(mapped.ring, cursor(), shape)
+                }),
                 tenant: 0,
                 tenancy: 0,
                 beginning: 0,
@@ -99,7 +104,8 @@ impl Intake {
             active: 0,
             turn: 0,
             // Somebody may have come, and all are to be looked at.
-            members: seat.roster().members().wrapping_sub(1),
+            members: seat.roster().members().wrapping_sub(LEFT),
+            left_out,
             idle: 0,
             had_senders: false,
             last: Departure::Closed,
@@ -115,7 +121,7 @@ impl Intake {
 
     /// Takes note of who was in an earlier generation and came no further.
     pub fn mourn(&mut self, earlier: &Intake) {
-        if earlier.had_senders {
+        if earlier.had_senders && !self.had_senders {
             self.had_senders = true;
             self.last = earlier.last;
         }
@@ -211,7 +217,7 @@ impl Intake {
             lane.process = None;
             self.had_senders |= who != 0;
         }
-        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len());
+        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
 
     /// Frees the slots of the dead. What they sent stays to be received.
@@ -324,6 +330,11 @@ impl Intake {
     pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
         earlier.iter_mut().for_each(|one| one.look_who_is_alive());
+        let until = match earlier.is_empty() {
+            true => until,
+            // Who leaves there rings for the owner that it knows.
+            false => sooner(until),
+        };
         let Intake {
             lanes,
             active,

@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
-use crate::seat::{EVERYBODY, Seat};
+use crate::seat::{EVERYBODY, Seat, sooner};
 use crate::segment::{Head, Measures, Owned};
 use crate::sync::{Round, WindowMut, Words};
 use crate::wait::{Patience, Spin};
@@ -181,7 +181,7 @@ impl Publisher {
         let (mut segment, seat) =
             Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
-        let older = segment.publish(false);
+        let older = segment.publish()?;
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, measures.shape),
             delivery: options.delivery,
@@ -193,7 +193,8 @@ impl Publisher {
 
     /// Goes on with other measures, all of them new, while subscribers are there: they come over
     /// by themselves when they have received what was sent before, and their numbers begin anew.
-    /// Rights and name stay as they are.
+    /// Rights and name stay as they are. Nobody holds what is sent from now on before they have
+    /// come over: a publisher that closes until then takes it along.
     ///
     /// # Errors
     ///
@@ -203,13 +204,24 @@ impl Publisher {
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
         self.flush();
-        self.segment.hand_over(&mut segment);
-        let older = segment.publish(true);
+        segment.follow(&mut self.segment);
         self.lane = LossyWriter::new(lane.ring, lane.head, measures.shape);
         self.delivery = options.delivery;
-        self.crowds = Crowd::all(&segment, older);
-        (self.seat, self.segment) = (seat, segment);
+        let seat = std::mem::replace(&mut self.seat, seat);
+        let segment = std::mem::replace(&mut self.segment, segment);
+        self.crowds[0].earlier = Some((segment, seat));
+        self.crowds
+            .insert(0, Crowd::of(self.segment.roster(), None));
+        self.let_go();
         Ok(())
+    }
+
+    /// Lets go of earlier generations in which nobody is waited for.
+    fn let_go(&mut self) {
+        let waits = self.segment.measures.delivery == delivery::LOSSLESS;
+        let is_needed = |crowd: &Crowd| waits && crowd.places().next().is_some();
+        self.crowds
+            .retain(|crowd| crowd.earlier.is_none() || is_needed(crowd));
     }
 
     /// The number of the topic's generation: another one after each restart, and
@@ -358,6 +370,7 @@ impl Publisher {
     ) -> std::result::Result<(), SendError> {
         let bytes = self.lane.shape().bytes();
         let mut since = None;
+        self.let_go();
         loop {
             // Whoever joined since the last look must not see its place announced, even for a
             // moment: that moment is long where this thread is held up in it.
@@ -423,6 +436,11 @@ impl Publisher {
             (Some(until), Some(late)) => Some(until.min(late)),
             (until, late) => until.or(late),
         };
+        let until = match crowds.len() {
+            1 => until,
+            // Who leaves there rings for the owner that it knows.
+            _ => sooner(until),
+        };
         let peers = crowds
             .iter()
             .flat_map(|crowd| crowd.watched(position, bytes));
@@ -442,20 +460,23 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
-        let crowd = |roster: &Roster, earlier| Crowd {
+    fn of(roster: &Roster, earlier: Option<(Owned, Seat)>) -> Crowd {
+        Crowd {
             roster: roster.clone(),
             processes: Vec::new(),
             earlier,
-        };
-        let mut crowds = vec![crowd(segment.roster(), None)];
+        }
+    }
+
+    fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
+        let mut crowds = vec![Crowd::of(segment.roster(), None)];
         if segment.measures.delivery == delivery::LOSSLESS {
             let topics = older
                 .into_iter()
                 .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
             crowds.extend(topics.map(|(segment, seat)| {
                 let roster = segment.roster().clone();
-                crowd(&roster, Some((segment, seat)))
+                Crowd::of(&roster, Some((segment, seat)))
             }));
         }
         crowds

@@ -73,6 +73,8 @@ pub struct Reader {
     watch: Watch,
     buffer: Box<[u8]>,
     seat: Option<Seat>,
+    /// The generation that was last looked at.
+    tried: u32,
     // Declared last, and so let go last.
     found: Found,
 }
@@ -124,6 +126,7 @@ impl Reader {
             watch,
             buffer: vec![0; grid.max()].into_boxed_slice(),
             seat,
+            tried: found.generation,
             found,
         })
     }
@@ -194,8 +197,10 @@ impl Reader {
     /// Where there is no value with that index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
-        if self.found.is_ended() && self.found.is_followed() {
-            self.come_over()?;
+        if self.found.is_ended() && self.found.newest() != self.tried {
+            // Where it does not let us in, which a wait for changes tells, the values are there.
+            self.tried = self.found.newest();
+            let _ = self.come_over();
         }
         let hold = self.seat.as_ref().map(|seat| {
             move |hold: Hold| {
@@ -253,7 +258,7 @@ impl Reader {
     #[cold]
     fn come_over(&mut self) -> Result<bool> {
         let Some(next) = self.found.follow(Reader::go_on)? else {
-            self.watch.lose_the_next();
+            self.watch.lose_the_next(&self.found);
             return Ok(false);
         };
         if next.names != self.names {

@@ -185,7 +185,7 @@ impl Receiver {
         let (mut segment, seat) =
             Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
-        let older = segment.publish(false);
+        let older = segment.publish()?;
         let mut receiver = Receiver {
             intake,
             older: Vec::new(),
@@ -194,13 +194,14 @@ impl Receiver {
             buffer: Box::default(),
             segment,
         };
-        receiver.inherit(older);
+        receiver.inherit(older)?;
         Ok(receiver)
     }
 
     /// Goes on with other measures, all of them new, while senders are there: they come over by
     /// themselves, and what they have sent before is received first. Rights and name stay as
-    /// they are.
+    /// they are. As long as one of them sends nothing, and so does not come over, receiving takes
+    /// somewhat longer.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-resize-{}", std::process::id());
@@ -224,29 +225,34 @@ impl Receiver {
     pub fn resize(&mut self, options: &QueueOptions) -> Result<()> {
         let measures = options.measures(self.segment.name())?;
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
-        self.intake = Intake::new(&segment, seat, options.prefault)?;
-        self.segment.hand_over(&mut segment);
-        let older = segment.publish(true);
-        self.segment = segment;
-        self.inherit(older);
+        let intake = Intake::new(&segment, seat, options.prefault)?;
+        segment.follow(&mut self.segment);
+        let intake = std::mem::replace(&mut self.intake, intake);
+        let segment = std::mem::replace(&mut self.segment, segment);
+        self.older.push((intake, segment));
+        self.make_room();
         Ok(())
     }
 
-    /// Has what is left in earlier generations received first.
-    fn inherit(&mut self, older: Vec<(Owned, Seat)>) {
-        let queues = older
-            .into_iter()
-            .filter(|(segment, _)| segment.measures.kind == control::kind::QUEUE);
-        self.older = queues
-            .filter_map(|(segment, seat)| {
-                // What makes no sense is left alone, as that of a sender would be.
-                let intake = Intake::inherit(&segment, seat).ok()?;
-                Some((intake, segment))
-            })
-            .collect();
-        let all = self.older.iter().map(|(_, segment)| segment);
-        let longest = all.chain([&self.segment]).map(|s| s.measures.shape.max());
+    /// Has what is left in the generations of dead owners received first.
+    fn inherit(&mut self, older: Vec<(Owned, Seat)>) -> Result<()> {
+        for (segment, seat) in older {
+            let is_queue = segment.measures.kind == control::kind::QUEUE;
+            // What is of another type is nothing to us.
+            if is_queue && segment.has_type_of(&self.segment) {
+                self.older.push((Intake::inherit(&segment, seat)?, segment));
+            }
+        }
+        self.make_room();
+        Ok(())
+    }
+
+    /// For the longest message of all generations.
+    fn make_room(&mut self) {
+        let older = self.older.iter().map(|(_, segment)| segment);
+        let longest = older.chain([&self.segment]).map(|s| s.measures.shape.max());
         self.buffer = vec![0; longest.max().unwrap_or_default()].into_boxed_slice();
+        self.from = None;
     }
 
     /// The number of the queue's generation: another one after each restart, and
@@ -415,8 +421,11 @@ impl Receiver {
             return step;
         }
         let step = self.intake.find();
-        // Between the two looks its sender may have sent there, come over, and sent this.
-        self.find_in_older().unwrap_or(step)
+        match step {
+            // Between the two looks its sender may have sent there, come over, and sent this.
+            Step::Message(_) => self.find_in_older().unwrap_or(step),
+            _ => step,
+        }
     }
 
     fn find_in_older(&mut self) -> Option<Step> {

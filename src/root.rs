@@ -20,6 +20,9 @@ use std::time::SystemTime;
 /// How often a name that appears and vanishes is tried.
 const TRIES: u32 = 100;
 
+/// Of so many generations at most those are looked for who may be in them still.
+const MOST: u32 = 4096;
+
 type RootWords = Fixed<{ root::LEN }>;
 
 /// The name, for its owner.
@@ -128,7 +131,13 @@ impl Root {
 
     /// The generations before this one that may still have participants.
     pub fn older(&self) -> std::ops::RangeInclusive<u32> {
-        self.words.load32(root::OLDEST).max(1)..=self.before
+        let oldest = self.words.load32(root::OLDEST).max(1);
+        oldest.max(self.before.saturating_sub(MOST))..=self.before
+    }
+
+    /// Whether it is this process that took it, and not the parent that it was forked from.
+    pub fn is_ours(&self) -> bool {
+        pid_of(self.me) == std::process::id()
     }
 
     /// Nobody is left in those before this one.
@@ -146,8 +155,10 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // Release: pairs with the next owner's. It may be another's already, where a child
-        // that was forked has this one too.
+        if !self.is_ours() {
+            return;
+        }
+        // Release: pairs with the next owner's.
         let owner = self.words.atomic64(root::OWNER);
         let _ = owner.compare_exchange(self.me, 0, Ordering::Release, Ordering::Relaxed);
     }
@@ -221,6 +232,11 @@ impl RootView {
             return refuse(ErrorKind::WrongVersion, meaning, advice);
         }
         Ok(RootView { words, minor })
+    }
+
+    /// Whether the last owner has let go of the name, as who was killed has not.
+    pub fn is_free(&self) -> bool {
+        self.words.load64(root::OWNER) == 0
     }
 
     /// The generation in use; 0: none yet.

@@ -40,6 +40,16 @@ pub(crate) struct Bells {
     others: Vec<Other>,
 }
 
+/// How long who has participants in earlier generations, which cannot ring for it, sleeps at a
+/// time.
+const LOOK_BACK: Duration = Duration::from_millis(100);
+
+/// That moment, or that of the next look back.
+pub(crate) fn sooner(until: Option<Instant>) -> Option<Instant> {
+    let next = Instant::now() + LOOK_BACK;
+    Some(until.map_or(next, |until| until.min(next)))
+}
+
 /// What is known about whoever may have to be woken.
 #[derive(Debug, Default)]
 struct Other {
@@ -277,7 +287,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if self.number != OWNER {
+        // A child that was forked leaves nothing of its parent's.
+        if self.number != OWNER && pid_of(self.me) == std::process::id() {
             self.bells.roster.leave(self.number, self.me);
             // So that nobody waits for us.
             self.wake(1 << OWNER);

@@ -3,7 +3,7 @@
 use crate::access::Owner;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::exchange::{Departure, SendError};
+use crate::exchange::SendError;
 use crate::in_place::{Claim, Claimed};
 use crate::lane::gated::GatedWriter;
 use crate::lane::ring::Place;
@@ -218,7 +218,7 @@ impl Sender {
     ///
     /// [`SendError::Disconnected`] where the receiver has gone: at once where it closed,
     /// and where it died at the latest when its lane is full. What was sent stays for the next
-    /// receiver, and what this says of was not sent.
+    /// receiver as long as anybody holds it, and what this says of was not sent.
     /// [`SendError::TooLong`].
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
@@ -255,8 +255,8 @@ impl Sender {
     /// As [`send`](Sender::send).
     #[inline]
     pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
-        self.check(len)?;
         let place = loop {
+            self.check(len)?;
             match self.lane.claim(len) {
                 Some(place) => break place,
                 None => self.wait_for_room(len, None)?,
@@ -352,7 +352,8 @@ impl Sender {
             return Ok(());
         }
         let how = self.found.departure();
-        Err(SendError::Disconnected(how.unwrap_or(Departure::Died)))
+        let how = how.unwrap_or_else(|| self.found.last_departure());
+        Err(SendError::Disconnected(how))
     }
 
     #[inline]
@@ -391,24 +392,32 @@ impl Sender {
         message: &[u8],
         until: Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        self.check(message.len())?;
-        while !self.lane.try_send(message) {
+        loop {
+            // The next receiver may allow less.
+            self.check(message.len())?;
+            if self.lane.try_send(message) {
+                self.sent();
+                return Ok(());
+            }
             self.wait_for_room(message.len(), until)?;
         }
-        self.sent();
-        Ok(())
     }
 
+    /// Until there may be room, or all is to be looked at anew, since another receiver is there.
     #[cold]
     fn wait_for_room(
         &mut self,
         len: usize,
         until: Option<Instant>,
     ) -> std::result::Result<(), SendError> {
+        let generation = self.generation();
         // Nobody frees what was not sent.
         self.lane.flush();
         self.let_go();
         self.sent();
+        if self.generation() != generation {
+            return Ok(());
+        }
         let mut spin = Spin::new(until);
         loop {
             if self.lane.has_room(len) {
@@ -419,6 +428,9 @@ impl Sender {
             }
         }
         self.check_owner()?;
+        if self.generation() != generation {
+            return Ok(());
+        }
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(SendError::Timeout);
         }
@@ -485,8 +497,11 @@ impl Batch<'_> {
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if !self.add_quickly(message) {
-            self.sender.check(message.len())?;
-            while !self.sender.lane.try_add(message) {
+            loop {
+                self.sender.check(message.len())?;
+                if self.sender.lane.try_add(message) {
+                    break;
+                }
                 self.count = 0;
                 self.sender.wait_for_room(message.len(), None)?;
             }

@@ -170,7 +170,7 @@ impl Subscriber {
     #[cold]
     fn come_over(&mut self) -> Result<bool> {
         let Some(mut next) = self.found.follow(Subscriber::go_on)? else {
-            self.watch.lose_the_next();
+            self.watch.lose_the_next(&self.found);
             return Ok(false);
         };
         next.missed = self.missed;

@@ -61,9 +61,9 @@ impl Watch {
     }
 
     /// The next one has ended as well.
-    pub fn lose_the_next(&mut self) {
+    pub fn lose_the_next(&mut self, found: &Found) {
         if self.state == State::Left {
-            self.state = State::Ended(Departure::Died);
+            self.state = State::Ended(found.last_departure());
         }
     }
 

@@ -192,10 +192,12 @@ impl Writer {
         let (mut segment, seat) = Owned::create(name, measures, &options.access, layouts)?;
         let mut values = options.lay_out(&segment)?;
         // What a dead writer has set stays. Nothing is set there meanwhile.
-        for (older, _) in segment.older() {
-            carry_over(&older, &mut values, &options.all_names());
+        for (older, _) in segment.older()? {
+            if older.has_type_of(&segment) {
+                carry_over(&older, &mut values, &options.all_names());
+            }
         }
-        segment.publish(false);
+        drop(segment.publish()?);
         Ok(Writer {
             values,
             names: options.all_names(),
@@ -215,9 +217,10 @@ impl Writer {
         let measures = options.measures(self.name())?;
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let mut values = options.lay_out(&segment)?;
-        carry_over(&self.segment, &mut values, &options.all_names());
-        self.segment.hand_over(&mut segment);
-        segment.publish(true);
+        if self.segment.has_type_of(&segment) {
+            carry_over(&self.segment, &mut values, &options.all_names());
+        }
+        segment.follow(&mut self.segment);
         self.names = options.all_names();
         (self.values, self.seat, self.segment) = (values, seat, segment);
         Ok(())

@@ -308,6 +308,14 @@ impl Found {
         self.root.generation()
     }
 
+    /// How the last owner of the name has gone, which nobody is now.
+    pub fn last_departure(&self) -> Departure {
+        match self.root.is_free() {
+            true => Departure::Closed,
+            false => Departure::Died,
+        }
+    }
+
     /// How its owner has gone, as far as that is said.
     pub fn departure(&self) -> Option<Departure> {
         match self.end() {

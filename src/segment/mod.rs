@@ -196,7 +196,6 @@ impl Companions {
     fn of(name: &Name, generation: u32) -> Result<Companions> {
         // The longest of all, so that it is refused now and not when somebody has to sleep.
         os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)?;
-        event_name(name, OWNER, (u64::MAX, u32::MAX))?;
         let beside = |suffix| Name::new(&format!("{name}{suffix}{generation:08x}"));
         Ok(Companions {
             control: beside(CONTROL_SUFFIX)?,

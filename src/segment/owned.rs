@@ -15,7 +15,6 @@ use crate::roster::Roster;
 use crate::seat::{Bells, EVERYBODY, Seat};
 use crate::section::Section;
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// How many numbers are tried for a generation, where somebody has what is named so.
@@ -74,9 +73,11 @@ impl Owned {
         Ok(made)
     }
 
-    /// Hands the name over to the next generation, which puts itself in use.
-    pub fn hand_over(&mut self, next: &mut Owned) {
-        next.root = self.root.take();
+    /// Puts this one in use after one of the same owner, whose participants are told to come.
+    pub fn follow(&mut self, before: &mut Owned) {
+        self.root = before.root.take();
+        self.put_in_use();
+        before.end(control::end::FOLLOWED | control::end::RESIZED);
     }
 
     fn make(
@@ -162,16 +163,23 @@ impl Owned {
                 meaning,
             ));
         };
-        let section = open(&companions.roster, true)?;
+        let lanes = open(&companions.lanes, false)?;
+        let [inner, _] = rights(&self.access, measures.kind);
+        let section = match open(&companions.roster, true) {
+            // Who may only look has none: an empty one stands in for it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
+                .access(inner.clone())
+                .create_new(&companions.roster, roster::LEN as u64),
+            roster => roster,
+        }?;
         let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
         let roster = Roster::new(view.window_mut(0, roster::LEN)?.part(0));
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
         let owner = ProcessIdentity::from_words(owner);
-        let [inner, _] = rights(&self.access, measures.kind);
         let segment = Owned {
             measures,
             generation,
-            lanes: open(&companions.lanes, false)?,
+            lanes,
             bells: Bells::new(roster.clone(), &self.name, &owner),
             control,
             name: self.name.clone(),
@@ -203,38 +211,46 @@ impl Owned {
         Ok(())
     }
 
-    /// Lets others in. Those who are in earlier generations are told to come; says which of
-    /// these there are still, the oldest first.
-    pub fn publish(&mut self, resized: bool) -> Vec<(Owned, Seat)> {
-        // Last, so that whoever reads it sees the rest: pairs with the opener's load.
-        self.control.publish32(control::MAGIC, MAGIC);
-        let Some(root) = &mut self.root else {
-            return Vec::new();
-        };
-        let before = root.older();
-        root.publish(self.generation);
-        let mut older = self.inherit_all(before);
-        let bits = control::end::FOLLOWED | if resized { control::end::RESIZED } else { 0 };
+    /// Lets others in. Those who are in earlier generations, of dead owners, are told to come;
+    /// says which of these there are still, the oldest first.
+    pub fn publish(&mut self) -> Result<Vec<(Owned, Seat)>> {
+        let mut older = self.older()?;
+        self.put_in_use();
         for (old, _) in &mut older {
-            old.end(bits);
+            old.end(control::end::FOLLOWED);
         }
-        let oldest = older.first().map(|(old, _)| old.generation);
         if let Some(root) = &self.root {
+            let oldest = older.first().map(|(old, _)| old.generation);
             root.forget_before(oldest.unwrap_or(self.generation));
         }
-        older
+        Ok(older)
+    }
+
+    fn put_in_use(&mut self) {
+        // Last, so that whoever reads it sees the rest: pairs with the opener's load.
+        self.control.publish32(control::MAGIC, MAGIC);
+        if let Some(root) = &mut self.root {
+            root.publish(self.generation);
+        }
     }
 
     /// The generations before this one in which anybody is still, the oldest first.
-    pub fn older(&self) -> Vec<(Owned, Seat)> {
-        let older = self.root.as_ref().map(Root::older);
-        older.map_or_else(Vec::new, |older| self.inherit_all(older))
+    pub fn older(&self) -> Result<Vec<(Owned, Seat)>> {
+        let mut all = Vec::new();
+        for generation in self.root.iter().flat_map(Root::older) {
+            match self.inherit(generation) {
+                // Nobody has it any more.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                older => all.push(older?),
+            }
+        }
+        Ok(all)
     }
 
-    fn inherit_all(&self, generations: RangeInclusive<u32>) -> Vec<(Owned, Seat)> {
-        // One that cannot be opened is gone, or nobody's whom we could tell.
-        let open = |generation| self.inherit(generation).ok();
-        generations.filter_map(open).collect()
+    /// Whether messages of another one are of the same type, as far as it tells.
+    pub fn has_type_of(&self, other: &Owned) -> bool {
+        let of = |owned: &Owned| owned.control.load64(control::TYPE_FINGERPRINT);
+        of(self) == of(other)
     }
 
     /// Says that it has ended, and wakes everybody.
@@ -317,7 +333,7 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if self.root.is_some() {
+        if self.root.as_ref().is_some_and(Root::is_ours) {
             self.end(control::end::CLOSED);
         }
     }

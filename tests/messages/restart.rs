@@ -294,7 +294,8 @@ fn values_outlive_their_writer() {
     assert!(!reader.wait_for_writer(MOMENT).unwrap());
     let mut writer = Writer::options().names(["other"]).create(&*name).unwrap();
     writer.set(b"x").unwrap();
-    assert!(why(reader.get()).contains("WrongType"));
+    assert!(why(reader.wait_change()).contains("WrongType"));
+    assert_eq!(reader.get_at(0).unwrap(), [3; 20]);
 }
 
 #[test]
@@ -360,6 +361,80 @@ fn measures_change_under_senders_and_nothing_is_lost() {
 }
 
 #[test]
+fn measures_that_shrink_are_told_to_who_waits_for_room() {
+    let (_test, name) = start("shrink");
+    for longer in [1000, 100_000] {
+        let options = Receiver::options().capacity(CAPACITY);
+        let mut receiver = options.clone().max_message(longer).create(&*name).unwrap();
+        // That nobody was there is no end of anybody, before and after.
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        receiver
+            .resize(&options.clone().max_message(longer))
+            .unwrap();
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        let mut sender = Sender::open(&*name).unwrap();
+        let long = vec![1; longer as usize];
+        let mut sent = 0;
+        while sender.try_send(&long).is_ok() {
+            sent += 1;
+        }
+        scope(|scope| {
+            let waiter = scope.spawn(|| why(sender.send(&long)));
+            until_asleep(&name, std::process::id());
+            receiver
+                .resize(&options.clone().max_message(LONGEST))
+                .unwrap();
+            assert!(waiter.join().unwrap().starts_with("TooLong"));
+        });
+        sender.send(b"short").unwrap();
+        (0..sent).for_each(|_| assert_eq!(receiver.recv().unwrap(), long));
+        assert_eq!(receiver.recv().unwrap(), b"short");
+        drop(sender);
+        assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+    }
+}
+
+#[test]
+fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
+    let (mut test, name) = start("leaves");
+    let owner = child(&mut test, "publisher", &[&name, "lossless"]);
+    let subscriber = subscriber(&name, Start::New);
+    owner.kill();
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let max = publisher.max_message();
+    scope(|scope| {
+        let sending = scope.spawn(|| {
+            (0..1000).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
+        });
+        eventually("it waits", || {
+            shmkit::segment_info(&*name).unwrap().owner.asleep
+        });
+        drop(subscriber);
+        sending.join().unwrap();
+    });
+    are_there(&name, 2..=2);
+}
+
+#[test]
+fn what_is_of_another_type_is_left_behind() {
+    let (_test, name) = start("left-behind");
+    let receiver = typed::Receiver::<u32>::create(&*name).unwrap();
+    let mut sender = typed::Sender::<u32>::open(&*name).unwrap();
+    sender.send(&7).unwrap();
+    drop(receiver);
+    let mut receiver = typed::Receiver::<f32>::create(&*name).unwrap();
+    assert_eq!(why(receiver.try_recv()), "Empty");
+    drop((receiver, sender));
+    let mut writer = typed::Writer::<u32>::create(&*name).unwrap();
+    writer.set(&7);
+    let _reader = typed::Reader::<u32>::open(&*name).unwrap();
+    drop(writer);
+    let _writer = typed::Writer::<f32>::create(&*name).unwrap();
+    let mut reader = typed::Reader::<f32>::open(&*name).unwrap();
+    assert_eq!(why(reader.get()), "Empty");
+}
+
+#[test]
 fn a_topic_grows_under_its_subscribers() {
     let (_test, name) = start("topic-grows");
     let mut publisher = topic(&name, Delivery::Lossless);
@@ -383,6 +458,9 @@ fn a_topic_grows_under_its_subscribers() {
         assert_eq!(subscriber.max_message() as u64, longer);
     }
     assert_eq!((subscriber.missed(), subscriber.generation()), (0, 10));
+    // What nobody is waited for in is let go of.
+    publisher.resize(&Publisher::options()).unwrap();
+    are_there(&name, 10..=11);
     drop(publisher);
     assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
 }
