@@ -5,6 +5,7 @@ use super::*;
 use crate::common::{refused, start};
 use shmkit::ErrorKind::{AlreadyExists, NotFound, WrongType};
 use shmkit::{CallError, Client, Reader, Server, Writer, typed};
+use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
@@ -84,16 +85,19 @@ fn a_sender_that_waits_is_told_and_waits_for_the_next_receiver() {
         };
         while sender.try_send(&next()).is_ok() {}
         let full = message(0, sent - 1, LONGEST as usize);
+        let told = Barrier::new(2);
         scope(|scope| {
             let waiter = scope.spawn(|| {
-                let told = why(sender.send(&full));
+                let why = why(sender.send(&full));
                 assert!(!sender.wait_for_receiver(MOMENT).unwrap());
+                told.wait();
                 assert!(sender.wait_for_receiver(LONG).unwrap());
                 sender.send(&full).unwrap();
-                told
+                why
             });
             until_asleep(&name, std::process::id());
             let how = end(owner, killed);
+            told.wait();
             let mut receiver = queue(&name);
             let mut inbox = Inbox::new(receiver.max_message());
             (0..sent).for_each(|_| inbox.take(receiver.recv().unwrap()));
@@ -198,18 +202,21 @@ fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
     for killed in [true, false] {
         let owner = child(&mut test, "publisher", &[&name, "lossy"]);
         let mut subscriber = subscriber(&name, Start::New);
+        let told = Barrier::new(2);
         scope(|scope| {
             let waiter = scope.spawn(|| {
-                let told = why(subscriber.recv());
+                let how = why(subscriber.recv());
                 // It stays so until there is another one.
-                assert_eq!(why(subscriber.recv()), told);
+                assert_eq!(why(subscriber.recv()), how);
                 assert!(!subscriber.wait_for_publisher(MOMENT).unwrap());
+                told.wait();
                 assert!(subscriber.wait_for_publisher(LONG).unwrap());
                 assert_eq!(subscriber.recv().unwrap(), b"again");
-                told
+                how
             });
             until_asleep(&name, std::process::id());
             let how = end(owner, killed);
+            told.wait();
             let mut publisher = eventually_created(|| Publisher::create(&*name));
             publisher.send(b"again").unwrap();
             assert_eq!(waiter.join().unwrap(), how);
@@ -308,18 +315,20 @@ fn calls_end_with_their_server_and_the_next_one_answers() {
             .take()
             .unwrap_or_else(|| Client::open(&*name).unwrap());
         let open = client.send(b"who?").unwrap();
+        let told = Barrier::new(2);
         scope(|scope| {
             let waiter = scope.spawn(|| {
-                let told = why(client.recv(&open));
-                assert_eq!(why(client.call(b"again")), told);
+                let how = why(client.recv(&open));
+                assert_eq!(why(client.call(b"again")), how);
+                told.wait();
                 assert!(client.wait_for_server(LONG).unwrap());
                 assert_eq!(client.call(b"again").unwrap(), b"again");
-                assert_eq!(why(client.recv(&open)), told);
-                told
+                assert_eq!(why(client.recv(&open)), how);
+                how
             });
             until_asleep(&name, std::process::id());
             let how = end(owner, killed);
-            until_asleep(&name, std::process::id());
+            told.wait();
             let options = Server::options().in_flight(2).max_message(100);
             let mut server = eventually_created(|| options.create(&*name));
             // What was asked before is not asked again.
