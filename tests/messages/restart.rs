@@ -254,7 +254,7 @@ fn what_a_new_publisher_overwrites_is_counted_or_kept() {
 
     let owner = child(&mut test, "publisher", &[&name, "lossless"]);
     let mut slow = subscriber(&name, Start::New);
-    let mut dead = child(&mut test, "subscriber", &[&name, "new"]);
+    let dead = child(&mut test, "subscriber", &[&name, "new"]);
     owner.kill();
     let mut publisher = topic(&name, Delivery::Lossless);
     let mut sent = 0;
@@ -263,7 +263,6 @@ fn what_a_new_publisher_overwrites_is_counted_or_kept() {
     }
     // It waits for those who have not come over yet, but for the dead.
     assert_eq!(why(publisher.try_send(&message(0, sent, max))), "Full");
-    dead.tell("nothing");
     dead.kill();
     assert_eq!(why(slow.recv()), "Disconnected(Died)");
     scope(|scope| {
