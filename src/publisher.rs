@@ -181,7 +181,8 @@ impl Publisher {
         let (mut segment, seat) =
             Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
-        let older = segment.publish()?;
+        let mut older = segment.older()?;
+        segment.publish(&mut older);
         Ok(Publisher {
             lane: LossyWriter::new(lane.ring, lane.head, measures.shape),
             delivery: options.delivery,

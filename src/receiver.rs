@@ -185,7 +185,8 @@ impl Receiver {
         let (mut segment, seat) =
             Owned::create(name, measures, &options.access, options.layout.as_slice())?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
-        let older = segment.publish()?;
+        let mut older = segment.older()?;
+        segment.publish(&mut older);
         let mut receiver = Receiver {
             intake,
             older: Vec::new(),

@@ -11,10 +11,9 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::{MAGIC, MAJOR, MINOR, root};
 use crate::name::Name;
 use crate::os::ProcessIdentity;
-use crate::roster::{is_dead, pid_of, word_of};
+use crate::roster::{identity_of, is_dead, pid_of, word_of};
 use crate::section::{Section, SectionOptions};
 use crate::sync::{Fixed, Ordering, Window, WindowMut, Words, WordsMut};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// How often a name that appears and vanishes is tried.
@@ -57,8 +56,7 @@ impl Root {
     }
 
     fn begin(section: &Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
-        let view = Arc::new(section.map_rw(..root::LEN as u64)?);
-        let words: WindowMut<RootWords> = view.window_mut(0, root::LEN)?.part(0);
+        let words = section.words_mut::<{ root::LEN }>()?;
         words.store32(root::VERSION, MAJOR << 16 | MINOR);
         words.store64(root::ACCESS, fingerprint(&access.to_string()));
         words.store32(root::SPACE, me.space);
@@ -88,8 +86,7 @@ impl Root {
             Ok(section) => section,
             Err(error) => return absent(error),
         };
-        let view = Arc::new(section.map_rw(..root::LEN as u64)?);
-        let words: WindowMut<RootWords> = view.window_mut(0, root::LEN)?.part(0);
+        let words = section.words_mut::<{ root::LEN }>()?;
         let owner = words.load64(root::OWNER);
         let refuse = |meaning: String, advice| {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
@@ -120,7 +117,7 @@ impl Root {
             Ordering::Relaxed,
         );
         let before = words.load32(root::GENERATION);
-        // One that is made is let go of, too.
+        // Not made where it was not taken: its drop would let go of another thread's.
         Ok(taken.is_ok().then(|| Root { words, me, before }))
     }
 
@@ -167,8 +164,7 @@ impl Drop for Root {
 /// Which process that is, what runs in it, and since when.
 fn describe(word: u64) -> String {
     let pid = pid_of(word);
-    let identity = ProcessIdentity::of(pid).ok();
-    let identity = identity.filter(|identity| word_of(identity) == word);
+    let identity = identity_of(word);
     let started = identity.and_then(|identity| identity.started());
     let age = started.and_then(|at| SystemTime::now().duration_since(at).ok());
     let image = identity.and_then(|identity| identity.image());
@@ -208,8 +204,7 @@ impl RootView {
             let meaning = "it is too small to be of this crate's patterns".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
-        let view = Arc::new(section.map(..root::LEN as u64)?);
-        let words: Window<RootWords> = view.window(0, root::LEN)?.part(0);
+        let words = section.words::<{ root::LEN }>()?;
         match words.load32(root::MAGIC) {
             MAGIC => {}
             0 => {

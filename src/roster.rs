@@ -41,6 +41,12 @@ pub(crate) fn pid_of(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
+/// The living process whose word it is, as far as the system tells.
+pub(crate) fn identity_of(word: u64) -> Option<ProcessIdentity> {
+    let identity = ProcessIdentity::of(pid_of(word)).ok();
+    identity.filter(|identity| word_of(identity) == word)
+}
+
 /// Watches the process whose word it is; `None` where it has ended. An error is no proof.
 pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
     let identity = match ProcessIdentity::of(pid_of(word)) {

@@ -8,6 +8,7 @@ use crate::options::{Options, Origin, open_or_create};
 use crate::os::{
     self, Backing, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject, SectionBackend,
 };
+use crate::sync::{Fixed, Window, WindowMut};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
@@ -223,6 +224,18 @@ impl Section {
     /// [`ErrorKind::InvalidArgument`] where it is empty; [`ErrorKind::NoSpace`].
     pub fn map(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadOnly>> {
         self.map_as(&range)
+    }
+
+    /// Its first bytes as words, which keep it.
+    pub(crate) fn words<const LEN: usize>(&self) -> Result<Window<Fixed<LEN>>> {
+        let view = Arc::new(self.map(..LEN as u64)?);
+        Ok(view.window(0, LEN)?.part(0))
+    }
+
+    /// As [`words`](Section::words), to be written too.
+    pub(crate) fn words_mut<const LEN: usize>(&self) -> Result<WindowMut<Fixed<LEN>>> {
+        let view = Arc::new(self.map_rw(..LEN as u64)?);
+        Ok(view.window_mut(0, LEN)?.part(0))
     }
 
     /// Maps a range for reading and writing.

@@ -297,7 +297,7 @@ impl Server {
             pace: Pace::default(),
         };
         // Calls of those before it have ended with them.
-        drop(segment.publish()?);
+        segment.publish(&mut segment.older()?);
         let turn = Turn {
             desk: Some(Box::new(desk)),
             waiting: 0,

@@ -6,7 +6,7 @@ use crate::exchange::Departure;
 use crate::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
-use crate::roster::{is_dead, pid_of, slot_at, word_of};
+use crate::roster::{identity_of, is_dead, pid_of, slot_at};
 use crate::segment::Found;
 use crate::sync::{Fixed, Window, Words};
 
@@ -244,11 +244,10 @@ fn participant(
     let [_, role] = roles(pattern);
     let who = words.load64(slot_at(slot) + roster::WHO);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
-    let identity = ProcessIdentity::of(pid_of(who)).ok();
     let mut seen = Participant {
         role,
         pid: pid_of(who),
-        identity: identity.filter(|identity| word_of(identity) == who),
+        identity: identity_of(who),
         alive: Some(!is_dead(who)),
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: 0,

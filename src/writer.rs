@@ -192,12 +192,13 @@ impl Writer {
         let (mut segment, seat) = Owned::create(name, measures, &options.access, layouts)?;
         let mut values = options.lay_out(&segment)?;
         // What a dead writer has set stays. Nothing is set there meanwhile.
-        for (older, _) in segment.older()? {
+        let mut older = segment.older()?;
+        for (older, _) in &older {
             if older.has_type_of(&segment) {
-                carry_over(&older, &mut values, &options.all_names());
+                carry_over(older, &mut values, &options.all_names());
             }
         }
-        drop(segment.publish()?);
+        segment.publish(&mut older);
         Ok(Writer {
             values,
             names: options.all_names(),

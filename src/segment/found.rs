@@ -81,8 +81,7 @@ impl Found {
             }
             Err(error) => return Err(error),
         };
-        let view = Arc::new(section.map(..control::LEN as u64)?);
-        let words = view.window(0, control::LEN)?.part(0);
+        let words = section.words()?;
         let whole = words.load32(control::MAGIC) == MAGIC;
         let Some(measures) = measures(&words).filter(|_| whole) else {
             let advice = "restart the program that made it";
@@ -230,19 +229,14 @@ impl Found {
             Some(sddl) if sddl.contains("D:") => Access::Sddl(sddl),
             _ => Access::SameUser,
         };
-        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
-        Ok((
-            Roster::new(view.window_mut(0, roster::LEN)?.part(0)),
-            access,
-        ))
+        Ok((Roster::new(section.words_mut()?), access))
     }
 
     /// The roster, to look at.
     pub fn roster_words(&self) -> Result<Window<Fixed<{ roster::LEN }>>> {
         let companions = Companions::of(&self.name, self.generation)?;
-        let section = self.beside(&companions.roster, roster::LEN as u64, false)?;
-        let view = Arc::new(section.map(..roster::LEN as u64)?);
-        Ok(view.window(0, roster::LEN)?.part(0))
+        self.beside(&companions.roster, roster::LEN as u64, false)?
+            .words()
     }
 
     /// A lane, to be read.

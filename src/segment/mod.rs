@@ -241,7 +241,7 @@ fn layouts_in(text: &str) -> Option<Vec<Layout>> {
 }
 
 /// The measures in a header, if they can be.
-fn measures(words: &Window<Control>) -> Option<Measures> {
+fn measures(words: &impl Words) -> Option<Measures> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;
     let bytes = u64::from(words.load32(control::RING_BYTES));

@@ -114,11 +114,9 @@ impl Owned {
                 .create_new(name, len)
         };
         let section = create(access, &companions.control, control::LEN as u64)?;
-        let view = Arc::new(section.map_rw(..control::LEN as u64)?);
-        let control = view.window_mut(0, control::LEN)?.part(0);
+        let control = section.words_mut()?;
         let section = create(&inner, &companions.roster, roster::LEN as u64)?;
-        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
-        let roster = Roster::begin(view.window_mut(0, roster::LEN)?.part(0), generation);
+        let roster = Roster::begin(section.words_mut()?, generation);
         let lanes = create(&lanes_access, &companions.lanes, measures.len())?;
         let alive = match access {
             Access::SameUser => None,
@@ -148,12 +146,9 @@ impl Owned {
             options.write(write).open(name)
         };
         let section = open(&companions.control, true)?;
-        let view = Arc::new(section.map_rw(..control::LEN as u64)?);
-        let control: WindowMut<Control> = view.window_mut(0, control::LEN)?.part(0);
+        let control: WindowMut<Control> = section.words_mut()?;
         let whole = control.load32(control::MAGIC) == MAGIC;
-        let view = section.map(..control::LEN as u64)?;
-        let words = Arc::new(view).window(0, control::LEN)?.part(0);
-        let Some(measures) = measures(&words).filter(|_| whole) else {
+        let Some(measures) = measures(&control).filter(|_| whole) else {
             let kind = ErrorKind::NotFound;
             let meaning = "it never came to be";
             return Err(Error::new(
@@ -172,9 +167,8 @@ impl Owned {
                 .create_new(&companions.roster, roster::LEN as u64),
             roster => roster,
         }?;
-        let view = Arc::new(section.map_rw(..roster::LEN as u64)?);
-        let roster = Roster::new(view.window_mut(0, roster::LEN)?.part(0));
-        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
+        let roster = Roster::new(section.words_mut()?);
+        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
         let segment = Owned {
             measures,
@@ -211,19 +205,17 @@ impl Owned {
         Ok(())
     }
 
-    /// Lets others in. Those who are in earlier generations, of dead owners, are told to come;
-    /// says which of these there are still, the oldest first.
-    pub fn publish(&mut self) -> Result<Vec<(Owned, Seat)>> {
-        let mut older = self.older()?;
+    /// Lets others in. Those who are in the [`older`](Owned::older) generations, of dead owners,
+    /// are told to come.
+    pub fn publish(&mut self, older: &mut [(Owned, Seat)]) {
         self.put_in_use();
-        for (old, _) in &mut older {
+        for (old, _) in older.iter_mut() {
             old.end(control::end::FOLLOWED);
         }
         if let Some(root) = &self.root {
             let oldest = older.first().map(|(old, _)| old.generation);
             root.forget_before(oldest.unwrap_or(self.generation));
         }
-        Ok(older)
     }
 
     fn put_in_use(&mut self) {
