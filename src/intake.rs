@@ -40,9 +40,11 @@ pub(crate) struct Intake {
     seat: Seat,
 }
 
+type LaneReader = GatedReader<Window<Round>, WindowMut<Cursor>>;
+
 #[derive(Debug)]
 struct Lane {
-    reader: GatedReader<Window<Round>, WindowMut<Cursor>>,
+    reader: LaneReader,
     /// The word of whoever sends here, or 0.
     tenant: u64,
     tenancy: u32,
@@ -54,11 +56,39 @@ struct Lane {
 impl Intake {
     /// Of a segment that nobody has joined yet.
     pub fn new(segment: &Owned, seat: Seat, prefault: bool) -> Result<Intake> {
+        let shape = segment.measures.shape;
+        Intake::with(segment, seat, prefault, |lane, ring| {
+            GatedReader::new(ring, segment.cursor(lane), shape)
+        })
+    }
+
+    /// Of a generation that another owner has read from, and others may be in still.
+    pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
+        let shape = segment.measures.shape;
+        let mut left_out = 0;
+        let mut intake = Intake::with(segment, seat, false, |lane, ring| {
+            let reader = GatedReader::resume(ring.clone(), segment.cursor(lane), shape);
+            // Where that cannot be, what stands there is left alone.
+            reader.unwrap_or_else(|| {
+                left_out |= 1 << lane;
+                GatedReader::new(ring, segment.cursor(lane), shape)
+            })
+        })?;
+        intake.left_out = left_out;
+        // Somebody may have come, and all are to be looked at.
+        intake.members = intake.seat.roster().members().wrapping_sub(LEFT);
+        Ok(intake)
+    }
+
+    fn with(
+        segment: &Owned,
+        seat: Seat,
+        prefault: bool,
+        mut reader: impl FnMut(usize, Window<Round>) -> LaneReader,
+    ) -> Result<Intake> {
         let lanes = (0..segment.measures.lanes).map(|lane| {
-            let mapped = segment.lane(lane, prefault)?;
-            let cursor = segment.cursor(lane);
             Ok(Lane {
-                reader: GatedReader::new(mapped.ring, cursor, segment.measures.shape),
+                reader: reader(lane, segment.lane(lane, prefault)?.ring),
                 tenant: 0,
                 tenancy: 0,
                 beginning: 0,
@@ -71,41 +101,6 @@ impl Intake {
             turn: 0,
             members: 0,
             left_out: 0,
-            idle: 0,
-            had_senders: false,
-            last: Departure::Closed,
-            seat,
-        })
-    }
-
-    /// Of a generation that another owner has read from, and others may be in still.
-    pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
-        let shape = segment.measures.shape;
-        let mut left_out = 0;
-        let lanes = (0..segment.measures.lanes).map(|lane| {
-            let mapped = segment.lane(lane, false)?;
-            let cursor = || segment.cursor(lane);
-            let reader = GatedReader::resume(mapped.ring.clone(), cursor(), shape);
-            Ok(Lane {
-                // Where that cannot be, what stands there is left alone.
-                reader: reader.unwrap_or_else(|| {
-                    left_out |= 1 << lane;
-                    GatedReader::new(mapped.ring, cursor(), shape)
-                }),
-                tenant: 0,
-                tenancy: 0,
-                beginning: 0,
-                process: None,
-            })
-        });
-        let lanes = lanes.collect::<Result<Vec<Lane>>>()?;
-        Ok(Intake {
-            lanes,
-            active: 0,
-            turn: 0,
-            // Somebody may have come, and all are to be looked at.
-            members: seat.roster().members().wrapping_sub(LEFT),
-            left_out,
             idle: 0,
             had_senders: false,
             last: Departure::Closed,
