@@ -12,9 +12,9 @@ use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
-use crate::sync::{AtomicU32, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
+use crate::sync::{AtomicBool, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
 use crate::wait::{Patience, Spin};
-use crate::watch::Watch;
+use crate::watch::{self, Follower, Watch};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,18 +125,14 @@ struct Open {
     state: State,
     number: u32,
     response: Vec<u8>,
-    /// 1: somebody may ask for the response still.
-    held: Arc<AtomicU32>,
+    /// Somebody may ask for the response still.
+    held: Arc<AtomicBool>,
 }
 
 impl Open {
     fn is_held(&self) -> bool {
         // Relaxed: nothing but the word itself is told by it.
-        self.held.load(Ordering::Relaxed) == 1
-    }
-
-    fn hold(&self, held: bool) {
-        self.held.store(u32::from(held), Ordering::Relaxed);
+        self.held.load(Ordering::Relaxed)
     }
 }
 
@@ -146,13 +142,13 @@ impl Open {
 #[must_use = "dropped, its response is thrown away"]
 pub struct Call {
     index: usize,
-    held: Arc<AtomicU32>,
+    held: Arc<AtomicBool>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         // Relaxed: nothing but the word itself is told by it.
-        self.held.store(0, Ordering::Relaxed);
+        self.held.store(false, Ordering::Relaxed);
     }
 }
 
@@ -242,7 +238,7 @@ impl Client {
             state: State::Free,
             number: 0,
             response: Vec::new(),
-            held: Arc::new(AtomicU32::new(0)),
+            held: Arc::new(AtomicBool::new(false)),
         });
     }
 
@@ -277,18 +273,7 @@ impl Client {
     ///
     /// As [`open`](Client::open), where there is one that does not let us in.
     pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
-        let until = deadline(Some(timeout));
-        loop {
-            let seen = self.line.found.newest();
-            if self.come_over()? {
-                return Ok(true);
-            }
-            if until.is_some_and(|at| Instant::now() >= at) {
-                return Ok(false);
-            }
-            let line = &mut self.line;
-            Watch::await_next(&line.found, Some(&mut line.seat), seen, until)?;
-        }
+        watch::wait_for_next(self, timeout)
     }
 
     /// Sends a request, and waits for the response.
@@ -375,7 +360,8 @@ impl Client {
 
     fn hand_out(&self, index: usize) -> Call {
         let open = &self.calls[index];
-        open.hold(true);
+        // Relaxed: as above.
+        open.held.store(true, Ordering::Relaxed);
         Call {
             index,
             held: Arc::clone(&open.held),
@@ -710,6 +696,16 @@ impl Client {
         }
         responses.pass();
         Ok(true)
+    }
+}
+
+impl Follower for Client {
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+        (&self.line.found, Some(&mut self.line.seat))
+    }
+
+    fn look_for_the_next(&mut self) -> Result<bool> {
+        self.come_over()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::seat::Seat;
 use crate::segment::Found;
 use crate::sync::{Window, WordsMut};
 use crate::wait::Spin;
-use crate::watch::Watch;
+use crate::watch::{self, Follower, Watch};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -277,19 +277,7 @@ impl Reader {
     ///
     /// As [`open`](Reader::open), where there is one that does not let us in.
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
-        let until = deadline(Some(timeout));
-        loop {
-            let seen = self.found.newest();
-            // What is left here goes before, and then that the one before has gone.
-            let is_free = self.watch.is_followed(&self.found);
-            if self.found.is_followed() && (!is_free || self.come_over()?) {
-                return Ok(true);
-            }
-            if until.is_some_and(|at| Instant::now() >= at) {
-                return Ok(false);
-            }
-            Watch::await_next(&self.found, self.seat.as_mut(), seen, until)?;
-        }
+        watch::wait_for_next(self, timeout)
     }
 
     /// The number of its generation: another one with each writer that follows, and each time
@@ -339,6 +327,18 @@ impl Reader {
             self.watch
                 .sleep(&self.found, self.seat.as_mut(), has_news, until)?;
         }
+    }
+}
+
+impl Follower for Reader {
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+        (&self.found, self.seat.as_mut())
+    }
+
+    /// What is left here goes before, and then that the one before has gone.
+    fn look_for_the_next(&mut self) -> Result<bool> {
+        let is_free = self.watch.is_followed(&self.found);
+        Ok(self.found.is_followed() && (!is_free || self.come_over()?))
     }
 }
 

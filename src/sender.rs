@@ -16,7 +16,7 @@ use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut};
 use crate::wait::Spin;
-use crate::watch::Watch;
+use crate::watch::{self, Follower};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -159,17 +159,7 @@ impl Sender {
     ///
     /// As [`open`](Sender::open), where there is one that does not let us in.
     pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
-        let until = deadline(Some(timeout));
-        loop {
-            let seen = self.found.newest();
-            if self.come_over()? {
-                return Ok(true);
-            }
-            if until.is_some_and(|at| Instant::now() >= at) {
-                return Ok(false);
-            }
-            Watch::await_next(&self.found, Some(&mut self.seat), seen, until)?;
-        }
+        watch::wait_for_next(self, timeout)
     }
 
     /// The number of its generation: another one with each receiver that follows, and each time
@@ -463,6 +453,16 @@ impl Claimed for Sender {
         self.lane.commit(place, len);
         self.sent();
         Ok(())
+    }
+}
+
+impl Follower for Sender {
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+        (&self.found, Some(&mut self.seat))
+    }
+
+    fn look_for_the_next(&mut self) -> Result<bool> {
+        self.come_over()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Pace};
-use crate::watch::Watch;
+use crate::watch::{self, Follower, Watch};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -276,20 +276,7 @@ impl Subscriber {
     ///
     /// As [`open`](Subscriber::open), where there is one that does not let us in.
     pub fn wait_for_publisher(&mut self, timeout: Duration) -> Result<bool> {
-        let until = deadline(Some(timeout));
-        loop {
-            let seen = self.found.newest();
-            // What is left here goes before, and then that the one before has gone.
-            let is_free = self.watch.is_followed(&self.found);
-            if self.found.is_followed() && (!is_free || self.come_over()?) {
-                return Ok(true);
-            }
-            if until.is_some_and(|at| Instant::now() >= at) {
-                return Ok(false);
-            }
-            let seat = self.place.as_mut().map(|place| &mut place.seat);
-            Watch::await_next(&self.found, seat, seen, until)?;
-        }
+        watch::wait_for_next(self, timeout)
     }
 
     /// The number of its generation: another one with each publisher that follows, and each time
@@ -459,6 +446,21 @@ impl Place {
             roster.set_state(slot, roster::state::DROPPED);
         }
         safe
+    }
+}
+
+impl Follower for Subscriber {
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+        (
+            &self.found,
+            self.place.as_mut().map(|place| &mut place.seat),
+        )
+    }
+
+    /// What is left here goes before, and then that the one before has gone.
+    fn look_for_the_next(&mut self) -> Result<bool> {
+        let is_free = self.watch.is_followed(&self.found);
+        Ok(self.found.is_followed() && (!is_free || self.come_over()?))
     }
 }
 

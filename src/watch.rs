@@ -3,11 +3,12 @@
 
 use crate::error::Result;
 use crate::exchange::Departure;
+use crate::os::deadline;
 use crate::process::Process;
 use crate::seat::Seat;
 use crate::segment::{End, Found};
 use crate::wait::look_later;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many looks in vain go between two questions whether the owner is alive, for those who
 /// never sleep.
@@ -97,22 +98,6 @@ impl Watch {
         }
     }
 
-    /// Sleeps until there is another generation than that one, or that moment.
-    pub fn await_next(
-        found: &Found,
-        seat: Option<&mut Seat>,
-        seen: u32,
-        until: Option<Instant>,
-    ) -> Result<()> {
-        match seat {
-            Some(seat) => seat.park(|| found.newest() != seen, &[], until).map(|_| ()),
-            None => {
-                look_later(until);
-                Ok(())
-            }
-        }
-    }
-
     /// Sleeps until there is news, or the end, or that moment. Who has no seat, which is woken
     /// by nobody, looks again in a while.
     #[cold]
@@ -134,5 +119,34 @@ impl Watch {
             self.look_whether_alive(found);
         }
         Ok(())
+    }
+}
+
+/// An end that goes on with the next owner.
+pub(crate) trait Follower {
+    /// The generation that it is in, and its seat there, where it has one.
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>);
+    /// Whether there is a next owner; goes on with it where nothing is left to be had here.
+    fn look_for_the_next(&mut self) -> Result<bool>;
+}
+
+/// Waits for the next owner, at most this long, and says whether there is one. Who has no seat
+/// looks again in a while.
+pub(crate) fn wait_for_next(end: &mut impl Follower, timeout: Duration) -> Result<bool> {
+    let until = deadline(Some(timeout));
+    loop {
+        let seen = end.parts().0.newest();
+        if end.look_for_the_next()? {
+            return Ok(true);
+        }
+        if until.is_some_and(|at| Instant::now() >= at) {
+            return Ok(false);
+        }
+        match end.parts() {
+            (found, Some(seat)) => {
+                seat.park(|| found.newest() != seen, &[], until)?;
+            }
+            (_, None) => look_later(until),
+        }
     }
 }

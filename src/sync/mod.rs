@@ -15,9 +15,7 @@ pub(crate) use window::heap;
 pub(crate) use window::{Fixed, Round, Window, WindowMut, Words, WordsMut};
 
 use std::marker::PhantomData;
-#[cfg_attr(not(windows), allow(unused_imports, reason = "one system needs it"))]
-pub(crate) use std::sync::atomic::AtomicBool;
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 const WORD: usize = size_of::<usize>();
 
