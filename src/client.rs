@@ -12,6 +12,7 @@ use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
+use crate::signals::{Signals, Wait};
 use crate::sync::{AtomicBool, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
 use crate::wait::{Patience, Spin};
 use crate::watch::{self, Follower, Watch};
@@ -125,6 +126,8 @@ struct Open {
     state: State,
     number: u32,
     response: Vec<u8>,
+    /// What it came to was asked for.
+    is_told: bool,
     /// Somebody may ask for the response still.
     held: Arc<AtomicBool>,
 }
@@ -238,6 +241,7 @@ impl Client {
             state: State::Free,
             number: 0,
             response: Vec::new(),
+            is_told: false,
             held: Arc::new(AtomicBool::new(false)),
         });
     }
@@ -427,7 +431,7 @@ impl Client {
         self.response(index)
     }
 
-    fn index(&self, call: &Call) -> usize {
+    pub(crate) fn index(&self, call: &Call) -> usize {
         let own = self.calls.get(call.index);
         let is_own = own.is_some_and(|open| Arc::ptr_eq(&open.held, &call.held));
         assert!(is_own, "a call of another client");
@@ -435,8 +439,9 @@ impl Client {
     }
 
     /// What a call has come to that is over.
-    fn response(&self, index: usize) -> std::result::Result<&[u8], CallError> {
-        let open = &self.calls[index];
+    pub(crate) fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
+        let open = &mut self.calls[index];
+        open.is_told = true;
         match open.state {
             State::Answered => Ok(&open.response),
             State::Lost(how) => Err(CallError::Disconnected(how)),
@@ -446,7 +451,7 @@ impl Client {
 
     /// Begins a call, and says which it is.
     #[inline]
-    fn begin(
+    pub(crate) fn begin(
         &mut self,
         request: &[u8],
         patience: Patience,
@@ -476,6 +481,7 @@ impl Client {
             self.wait_for_room(len, patience)?;
         }
         self.calls[index].state = State::Asked;
+        self.calls[index].is_told = false;
         self.next = index;
         self.line.seat.wake(1 << OWNER);
         Ok(index)
@@ -566,6 +572,22 @@ impl Client {
         })
     }
 
+    /// Whether somebody may ask for each of the calls that can be open.
+    pub(crate) fn is_all_held(&self) -> bool {
+        self.calls[..self.in_flight()].iter().all(Open::is_held)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn has_place_for(&mut self, request: usize) -> bool {
+        self.place().is_some() && self.line.requests.has_room(request)
+    }
+
+    /// Whether responses have come, or none will.
+    pub(crate) fn has_responses(&mut self) -> bool {
+        let line = &mut self.line;
+        !line.responses.is_empty() || line.watch.has_news(&line.found)
+    }
+
     #[cold]
     fn wait_for_place(&mut self, patience: Patience) -> std::result::Result<usize, CallError> {
         loop {
@@ -573,9 +595,7 @@ impl Client {
             if let Some(index) = self.place() {
                 return Ok(index);
             }
-            let calls = &self.calls[..self.in_flight()];
-            let is_any_dropped = calls.iter().any(|open| !open.is_held());
-            if !is_any_dropped {
+            if self.is_all_held() {
                 return Err(CallError::Full);
             }
             let until = patience.moment(CallError::Full)?;
@@ -588,7 +608,7 @@ impl Client {
     }
 
     #[inline]
-    fn is_over(&self, index: usize) -> bool {
+    pub(crate) fn is_over(&self, index: usize) -> bool {
         self.calls[index].state != State::Asked
     }
 
@@ -627,7 +647,10 @@ impl Client {
 
     /// Looks whether responses have brought this about.
     #[inline]
-    fn poll(&mut self, done: impl Fn(&Client) -> bool) -> std::result::Result<bool, CallError> {
+    pub(crate) fn poll(
+        &mut self,
+        done: impl Fn(&Client) -> bool,
+    ) -> std::result::Result<bool, CallError> {
         if done(self) {
             return Ok(true);
         }
@@ -706,6 +729,36 @@ impl Follower for Client {
 
     fn look_for_the_next(&mut self) -> Result<bool> {
         self.come_over()
+    }
+}
+
+/// Only for calls that were begun by [`Client::send`]: of others there is nothing to be had.
+impl Wait for Client {
+    fn has_news(&mut self) -> bool {
+        let mut is_any_open = false;
+        for open in self.calls.iter().filter(|open| open.is_held()) {
+            match open.state {
+                State::Free => {}
+                State::Asked => is_any_open = true,
+                State::Answered | State::Unanswered | State::Lost(_) if open.is_told => {}
+                State::Answered | State::Unanswered | State::Lost(_) => return true,
+            }
+        }
+        is_any_open && self.has_responses()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        let line = &mut self.line;
+        line.watch.lie_down(Some(&mut line.seat), signals)
+    }
+
+    fn get_up(&mut self) {
+        self.line.seat.get_up();
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        self.line.watch.woken(&self.line.found);
+        Ok(self.has_news())
     }
 }
 

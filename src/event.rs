@@ -5,6 +5,8 @@ use crate::name::Name;
 use crate::options::{Options, Origin, open_or_create};
 use crate::os::{self, EventBackend, ObjectBackend, ObjectInfo, RawObject, Reset, Wake};
 use crate::process::Process;
+use crate::signals::{Signals, Wait};
+use crate::sync::{AtomicBool, Ordering};
 use std::fmt;
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ pub type EventOptions = Options<Event>;
 pub struct Event {
     os: os::Event,
     name: Name,
+    /// Its signal was taken for a wait that it ended, and nobody has asked for it yet.
+    kept: AtomicBool,
 }
 
 impl Event {
@@ -123,6 +127,7 @@ impl Event {
     /// As [`set`](Event::set).
     pub fn reset(&self) -> Result<()> {
         self.check_writable()?;
+        self.take_kept();
         self.os.reset()
     }
 
@@ -133,7 +138,7 @@ impl Event {
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for an auto-reset event that its
     /// creator lets this account look at only (Linux).
     pub fn wait(&self) -> Result<()> {
-        self.os.wait(&[], None).map(|_| ())
+        self.wait_for(&[], None).map(|_| ())
     }
 
     /// Waits until it is signaled, at most this long, and says whether it was.
@@ -142,7 +147,7 @@ impl Event {
     ///
     /// As [`wait`](Event::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
-        Ok(self.os.wait(&[], Some(timeout))? == Wake::Signaled)
+        Ok(self.wait_for(&[], Some(timeout))? == Wake::Signaled)
     }
 
     /// Whether it is signaled now. An auto-reset event then is no longer.
@@ -184,7 +189,25 @@ impl Event {
     /// On Linux the first such wait starts a thread that learns of deaths, one for the
     /// whole process.
     pub fn wait_or_death(&self, peer: &Process, timeout: Option<Duration>) -> Result<Wake> {
-        self.os.wait(&[peer.os()], timeout)
+        self.wait_for(&[peer.os()], timeout)
+    }
+
+    fn wait_for(&self, peers: &[&os::Process], timeout: Option<Duration>) -> Result<Wake> {
+        match self.take_kept() {
+            true => Ok(Wake::Signaled),
+            false => self.os.wait(peers, timeout),
+        }
+    }
+
+    fn take_kept(&self) -> bool {
+        // Acquire: pairs with the release of `keep`, and so with what the signal told of.
+        self.kept.swap(false, Ordering::Acquire)
+    }
+
+    /// Its signal was taken, and is for the next who asks.
+    fn keep(&self) {
+        // Release: pairs with the acquire of `take_kept`.
+        self.kept.store(true, Ordering::Release);
     }
 
     /// What takes its signal away; `None` where the system does not tell.
@@ -197,7 +220,10 @@ impl Event {
     /// the system does not tell.
     #[must_use]
     pub fn is_set(&self) -> Option<bool> {
-        self.os.is_set()
+        match self.has_news_for_us() {
+            true => Some(true),
+            false => self.os.is_set(),
+        }
     }
 
     /// Whether it was opened for setting.
@@ -224,6 +250,11 @@ impl Event {
         self.os.raw()
     }
 
+    fn has_news_for_us(&self) -> bool {
+        // Relaxed: whoever then asks for the signal takes it in order.
+        self.kept.load(Ordering::Relaxed)
+    }
+
     fn check_writable(&self) -> Result<()> {
         if self.os.writable() {
             return Ok(());
@@ -232,6 +263,32 @@ impl Event {
         let kind = ErrorKind::ReadOnly;
         let error = Error::new(kind, Operation::Signal, &self.name, meaning);
         Err(error.with_advice("open it for setting (open_rw, EventOptions::write)"))
+    }
+}
+
+impl Wait for Event {
+    fn has_news(&mut self) -> bool {
+        self.has_news_for_us()
+    }
+
+    fn ask(&mut self) -> Result<bool> {
+        let is_set = self.try_wait()?;
+        if is_set {
+            self.keep();
+        }
+        Ok(is_set)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add_kept(self.os.signal()?);
+        Ok(())
+    }
+
+    fn get_up(&mut self) {}
+
+    fn woken(&mut self) -> Result<bool> {
+        self.keep();
+        Ok(true)
     }
 }
 
@@ -290,12 +347,20 @@ impl EventOptions {
 
     fn create(&self, name: Name, reset: Reset) -> Result<Event> {
         let os = os::Event::create(&name, reset, &self.create)?;
-        Ok(Event { os, name })
+        Ok(Event {
+            os,
+            name,
+            kept: AtomicBool::new(false),
+        })
     }
 
     fn open_named(&self, name: Name) -> Result<Event> {
         let os = os::Event::open(&name, &self.open)?;
-        Ok(Event { os, name })
+        Ok(Event {
+            os,
+            name,
+            kept: AtomicBool::new(false),
+        })
     }
 }
 

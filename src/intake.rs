@@ -11,6 +11,7 @@ use crate::process::Process;
 use crate::roster::{LEFT, Roster, has_joined, watch};
 use crate::seat::{Seat, sooner};
 use crate::segment::{Cursor, Owned};
+use crate::signals::Signals;
 use crate::sync::{Round, Window, WindowMut};
 use std::time::Instant;
 
@@ -251,7 +252,7 @@ impl Intake {
     /// Whether all have gone and nothing is left of them; told once.
     #[inline]
     pub fn deserted(&mut self) -> Option<Departure> {
-        if self.active != 0 || !self.had_senders {
+        if !self.is_deserted() {
             return None;
         }
         self.had_senders = false;
@@ -317,6 +318,44 @@ impl Intake {
     pub fn give_up(&mut self) -> Step {
         self.active &= !(1 << self.turn);
         Step::Corrupt
+    }
+
+    /// Whether there is reason to look.
+    pub fn has_news(&mut self) -> bool {
+        self.idle = self.idle.wrapping_add(1);
+        if self.idle.is_multiple_of(LOOKS) {
+            self.look_who_is_alive();
+        }
+        has_news(&self.lanes, self.active, self.members, self.seat.roster())
+    }
+
+    /// Whether it is to be told that all have gone.
+    pub fn is_deserted(&self) -> bool {
+        self.active == 0 && self.had_senders
+    }
+
+    /// Sleeps here, and on the ends of those who send; see [`Wait`](crate::signals::Wait).
+    pub fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add(self.seat.lie_down()?);
+        self.watch_peers(signals)
+    }
+
+    /// The ends of those who send.
+    pub fn watch_peers(&mut self, signals: &mut Signals) -> Result<()> {
+        self.look_who_is_alive();
+        for peer in peers(&self.lanes) {
+            signals.add(peer.signal()?);
+        }
+        Ok(())
+    }
+
+    pub fn get_up(&mut self) {
+        self.seat.get_up();
+    }
+
+    /// After a signal, which may have been somebody's end.
+    pub fn woken(&mut self) {
+        self.look_who_is_alive();
     }
 
     /// Sleeps until there is reason to look again, here or in an earlier generation, or that

@@ -29,6 +29,7 @@
 //! | [`typed`] | queues, topics and latest values of one type, which is compared when they are opened |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
 //! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
+//! | [`WaitSet`] | waiting for many of these at once, in a message loop too; with the feature `async`, `Async` for tasks |
 //!
 //! # What holds, on every system
 //!
@@ -56,12 +57,15 @@
 #![warn(clippy::cast_lossless)]
 
 mod access;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod client;
 mod describe;
 mod doctor;
 mod error;
 mod event;
 mod exchange;
+mod handle;
 mod in_place;
 mod intake;
 mod lane;
@@ -74,6 +78,8 @@ mod options;
 mod os;
 mod process;
 mod publisher;
+#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "tasks need more"))]
+mod reactor;
 mod reader;
 mod receiver;
 mod root;
@@ -83,21 +89,26 @@ mod section;
 mod segment;
 mod sender;
 mod server;
+mod signals;
 mod stat;
 mod subscriber;
 mod sync;
 pub mod typed;
 mod wait;
+mod wait_set;
 mod watch;
 mod writer;
 
 pub use access::{Access, Owner};
+#[cfg(feature = "async")]
+pub use asynchronous::Async;
 pub use client::{Call, Client, ClientOptions};
 pub use describe::{Described, Field, FieldKind, Layout};
 pub use doctor::doctor;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use event::{Event, EventOptions};
 pub use exchange::{CallError, Departure, RecvError, SendError};
+pub use handle::Handle;
 pub use in_place::{Claim, InPlace};
 pub use mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
 pub use mutex::{Locked, Mutex, MutexGuard, MutexOptions};
@@ -117,6 +128,7 @@ pub use server::{Request, Responder, Server, ServerOptions};
 pub use stat::{Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info};
 pub use subscriber::{Start, Subscriber, SubscriberOptions};
 pub use sync::ReadCell;
+pub use wait_set::{Ready, WaitSet, Waitable};
 pub use writer::{LatestOptions, Writer};
 pub use zerocopy;
 

@@ -6,6 +6,7 @@ use crate::name::Name;
 use crate::os::{
     self, HowToCreate, HowToOpen, MutexBackend, ProcessBackend, ProcessIdentity, RawObject,
 };
+use crate::signals::{Signals, Wait};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -180,6 +181,32 @@ impl Process {
 
     pub(crate) fn os(&self) -> &os::Process {
         &self.os
+    }
+
+    /// That it ends.
+    pub(crate) fn signal(&self) -> Result<os::Signal> {
+        self.os.signal()
+    }
+}
+
+impl Wait for Process {
+    fn has_news(&mut self) -> bool {
+        false
+    }
+
+    fn ask(&mut self) -> Result<bool> {
+        self.has_ended()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add(self.signal()?);
+        Ok(())
+    }
+
+    fn get_up(&mut self) {}
+
+    fn woken(&mut self) -> Result<bool> {
+        self.has_ended()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::Found;
+use crate::signals::{Signals, Wait};
 use crate::sync::{Window, WordsMut};
 use crate::wait::Spin;
 use crate::watch::{self, Follower, Watch};
@@ -348,5 +349,25 @@ impl fmt::Debug for Reader {
             .field("name", &self.found.name)
             .field("values", &self.names.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Wait for Reader {
+    fn has_news(&mut self) -> bool {
+        self.values.has_news() || self.watch.has_news(&self.found)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        self.watch.lie_down(self.seat.as_mut(), signals)
+    }
+
+    fn get_up(&mut self) {
+        if let Some(seat) = &mut self.seat {
+            seat.get_up();
+        }
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        Ok(self.watch.woken(&self.found) || self.has_news())
     }
 }

@@ -10,8 +10,9 @@ use crate::lane::Step;
 use crate::layout::{SLOTS, control, delivery};
 use crate::name::Name;
 use crate::os::deadline;
-use crate::seat::Seat;
+use crate::seat::{LOOK_BACK, Seat};
 use crate::segment::{Measures, Owned};
+use crate::signals::{Signals, Wait};
 use crate::wait::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
 
@@ -284,7 +285,7 @@ impl Receiver {
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         match self.look() {
-            Step::Message(len) => Ok(&self.buffer[..len]),
+            Step::Message(len) => Ok(self.received(len)),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
     }
@@ -299,7 +300,7 @@ impl Receiver {
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
-            Some(len) => Ok(&self.buffer[..len]),
+            Some(len) => Ok(self.received(len)),
             None => self.wait_until(None),
         }
     }
@@ -311,14 +312,20 @@ impl Receiver {
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
-            Some(len) => Ok(&self.buffer[..len]),
+            Some(len) => Ok(self.received(len)),
             None => self.wait_until(deadline(Some(timeout))),
         }
     }
 
     fn wait_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = wait::receive(self, until)?;
-        Ok(&self.buffer[..len])
+        Ok(self.received(len))
+    }
+
+    /// The message of this length that was received last.
+    #[inline(always)]
+    pub(crate) fn received(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
     }
 
     /// Waits for the next message, and leaves it in shared memory as long as it is used.
@@ -501,6 +508,33 @@ impl Inbox for Receiver {
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
         let mut older: Vec<&mut Intake> = self.older.iter_mut().map(|(intake, _)| intake).collect();
         self.intake.sleep(&mut older, until)
+    }
+}
+
+impl Wait for Receiver {
+    fn has_news(&mut self) -> bool {
+        self.intake.has_news()
+            || self.older.iter_mut().any(|(intake, _)| intake.has_news())
+            || self.older.is_empty() && self.intake.is_deserted()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        for (intake, _) in &mut self.older {
+            intake.watch_peers(signals)?;
+            // Who leaves there rings for the owner that it knows.
+            signals.look_again_in(LOOK_BACK);
+        }
+        self.intake.lie_down(signals)
+    }
+
+    fn get_up(&mut self) {
+        self.intake.get_up();
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        self.intake.woken();
+        self.older.iter_mut().for_each(|(intake, _)| intake.woken());
+        Ok(self.has_news())
     }
 }
 

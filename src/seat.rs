@@ -24,7 +24,7 @@ use crate::sync::{Words, WordsMut, compiler_fence_full};
 use std::time::{Duration, Instant};
 
 /// A store is visible everywhere long before this.
-const FIRST_NAP: Duration = Duration::from_millis(1);
+pub(crate) const FIRST_NAP: Duration = Duration::from_millis(1);
 /// How long a sleeper that was rung for may take before it is asked whether it lives.
 const DEAF: Duration = Duration::from_millis(20);
 /// All bits but the owner's.
@@ -42,7 +42,7 @@ pub(crate) struct Bells {
 
 /// How long who has participants in earlier generations, which cannot ring for it, sleeps at a
 /// time.
-const LOOK_BACK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
 /// That moment, or that of the next look back.
 pub(crate) fn sooner(until: Option<Instant>) -> Option<Instant> {
@@ -234,21 +234,35 @@ impl Seat {
         peers: &[&Process],
         until: Option<Instant>,
     ) -> Result<bool> {
-        if self.event.is_none() {
-            self.event = Some(self.make_event()?);
-        }
+        self.lie_down()?;
+        let ended = match ready() {
+            true => Ok(false),
+            false => self.sleep(&mut ready, peers, until),
+        };
+        self.get_up();
+        ended
+    }
+
+    /// Says that it sleeps, which it may do for [`FIRST_NAP`] after one more look, and after
+    /// the next for as long as it has to, on what it gets.
+    pub fn lie_down(&mut self) -> Result<os::Signal> {
+        let event = match &self.event {
+            Some(event) => event,
+            None => &*self.event.insert(self.make_event()?),
+        };
+        let signal = event.signal()?;
         self.naps = self.naps.wrapping_add(1);
         self.bells.roster.set_naps(self.number, self.naps);
         self.bells.roster.set_asleep(self.number, true);
         // Between our bit and our look. A waker's look may still be older than its store:
         // hence the first nap.
         self.bells.roster.words().full();
-        let ended = match ready() {
-            true => Ok(false),
-            false => self.sleep(&mut ready, peers, until),
-        };
+        Ok(signal)
+    }
+
+    /// Says that it sleeps no longer.
+    pub fn get_up(&mut self) {
         self.bells.roster.set_asleep(self.number, false);
-        ended
     }
 
     fn sleep(

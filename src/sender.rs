@@ -14,6 +14,7 @@ use crate::process::Process;
 use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
+use crate::signals::{Signals, Wait};
 use crate::sync::{Round, Window, WindowMut};
 use crate::wait::Spin;
 use crate::watch::{self, Follower};
@@ -463,6 +464,48 @@ impl Follower for Sender {
 
     fn look_for_the_next(&mut self) -> Result<bool> {
         self.come_over()
+    }
+}
+
+/// A sender that waits for room for a message of this length.
+#[cfg_attr(
+    not(feature = "async"),
+    allow(dead_code, reason = "threads wait in it")
+)]
+pub(crate) struct Room<'a> {
+    sender: &'a mut Sender,
+    len: usize,
+}
+
+impl<'a> Room<'a> {
+    #[cfg_attr(
+        not(feature = "async"),
+        allow(dead_code, reason = "threads wait in it")
+    )]
+    pub fn of(sender: &'a mut Sender, len: usize) -> Room<'a> {
+        Room { sender, len }
+    }
+}
+
+impl Wait for Room<'_> {
+    fn has_news(&mut self) -> bool {
+        self.sender.lane.has_room(self.len) || self.sender.found.is_ended()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add(self.sender.seat.lie_down()?);
+        signals.add(self.sender.owner.signal()?);
+        Ok(())
+    }
+
+    fn get_up(&mut self) {
+        self.sender.seat.get_up();
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        // The next message tells.
+        self.sender.has_died |= self.sender.owner.has_ended()?;
+        Ok(self.sender.has_died || self.has_news())
     }
 }
 

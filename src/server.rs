@@ -11,11 +11,13 @@ use crate::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
 use crate::name::Name;
 use crate::seat::Bells;
 use crate::segment::{Head, Measures, Owned};
+use crate::signals::{Signals, Wait};
 use crate::sync::{Fixed, Round, WindowMut};
 use crate::wait::{self, Inbox, Pace, Patience};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// How to create a server; see [`Server::options`].
@@ -146,7 +148,10 @@ struct Desk {
 #[derive(Debug)]
 struct Turn {
     desk: Option<Box<Desk>>,
+    /// How many threads wait for it,
     waiting: usize,
+    /// and who waits for other things too.
+    wakers: Vec<Waker>,
 }
 
 /// What all workers use.
@@ -166,7 +171,7 @@ struct Outlet {
 
 /// What is left of a request when its bytes are gone.
 #[derive(Clone, Copy, Debug)]
-struct Ticket {
+pub(crate) struct Ticket {
     slot: usize,
     tag: u32,
     /// Which tenant of the slot is to have the response.
@@ -205,10 +210,12 @@ impl Shared {
         let mut turn = lock(&self.turn);
         turn.desk = Some(desk);
         let is_awaited = turn.waiting > 0;
+        let wakers = std::mem::take(&mut turn.wakers);
         drop(turn);
         if is_awaited {
             self.next.notify_one();
         }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn answer(
@@ -301,6 +308,7 @@ impl Server {
         let turn = Turn {
             desk: Some(Box::new(desk)),
             waiting: 0,
+            wakers: Vec::new(),
         };
         Ok(Server::worker(Arc::new(Shared {
             turn: Mutex::new(turn),
@@ -382,6 +390,25 @@ impl Server {
 
     #[inline]
     fn recv_within(&mut self, patience: Patience) -> std::result::Result<Request<'_>, RecvError> {
+        let (len, ticket) = self.next(patience)?;
+        Ok(self.request(len, ticket))
+    }
+
+    /// What was found last.
+    pub(crate) fn request(&self, len: usize, ticket: Ticket) -> Request<'_> {
+        Request {
+            bytes: &self.buffer[..len],
+            shared: &self.shared,
+            ticket,
+        }
+    }
+
+    /// Finds the next request.
+    #[inline]
+    pub(crate) fn next(
+        &mut self,
+        patience: Patience,
+    ) -> std::result::Result<(usize, Ticket), RecvError> {
         let desk = self.mine.take().or_else(|| self.shared.take_desk(patience));
         let mut desk = desk.ok_or(match patience {
             Patience::None => RecvError::Empty,
@@ -394,16 +421,17 @@ impl Server {
         };
         let found = visit.next(patience);
         let ticket = visit.ticket;
+        self.leave_desk(desk);
+        Ok((found?, ticket.expect("what was found has a ticket")))
+    }
+
+    /// Others are to have it, where there are any.
+    #[inline]
+    fn leave_desk(&self, desk: Box<Desk>) {
         match Arc::strong_count(&self.shared) {
             1 => self.mine.set(Some(desk)),
             _ => self.shared.give_desk(desk),
         }
-        let len = found?;
-        Ok(Request {
-            bytes: &self.buffer[..len],
-            shared: &self.shared,
-            ticket: ticket.expect("what was found has a ticket"),
-        })
     }
 }
 
@@ -431,6 +459,52 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("name", self.name())
             .finish_non_exhaustive()
+    }
+}
+
+/// Whoever waits for requests has the desk meanwhile, or waits for it.
+impl Wait for Server {
+    fn has_news(&mut self) -> bool {
+        match self.mine.get_mut() {
+            Some(desk) => desk.intake.has_news(),
+            None => {
+                let mut turn = lock(&self.shared.turn);
+                turn.desk
+                    .as_mut()
+                    .is_some_and(|desk| desk.intake.has_news())
+            }
+        }
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        if self.mine.get_mut().is_none() {
+            let mut turn = lock(&self.shared.turn);
+            match turn.desk.take() {
+                Some(desk) => self.mine.set(Some(desk)),
+                None => {
+                    turn.wakers.retain(|waker| !waker.will_wake(&signals.waker));
+                    turn.wakers.push(signals.waker.clone());
+                }
+            }
+        }
+        match self.mine.get_mut() {
+            Some(desk) => desk.intake.lie_down(signals),
+            None => Ok(()),
+        }
+    }
+
+    fn get_up(&mut self) {
+        if let Some(mut desk) = self.mine.take() {
+            desk.intake.get_up();
+            self.leave_desk(desk);
+        }
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        if let Some(desk) = self.mine.get_mut() {
+            desk.intake.woken();
+        }
+        Ok(self.has_news())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
+use crate::signals::{Signals, Wait};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Pace};
 use crate::watch::{self, Follower, Watch};
@@ -295,7 +296,7 @@ impl Subscriber {
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         match self.look() {
-            Step::Message(len) => Ok(&self.buffer[..len]),
+            Step::Message(len) => Ok(self.received(len)),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
     }
@@ -311,7 +312,7 @@ impl Subscriber {
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
-            Some(len) => Ok(&self.buffer[..len]),
+            Some(len) => Ok(self.received(len)),
             None => self.wait_until(None),
         }
     }
@@ -323,14 +324,20 @@ impl Subscriber {
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
-            Some(len) => Ok(&self.buffer[..len]),
+            Some(len) => Ok(self.received(len)),
             None => self.wait_until(deadline(Some(timeout))),
         }
     }
 
     fn wait_until(&mut self, until: Option<Instant>) -> std::result::Result<&[u8], RecvError> {
         let len = wait::receive(self, until)?;
-        Ok(&self.buffer[..len])
+        Ok(self.received(len))
+    }
+
+    /// The message of this length that was received last.
+    #[inline(always)]
+    pub(crate) fn received(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
     }
 
     /// Hands out every message that is there now, without waiting, and says how many they
@@ -519,5 +526,26 @@ impl Inbox for Subscriber {
         let seat = self.place.as_mut().map(|place| &mut place.seat);
         let has_news = || self.lane.has_news();
         self.watch.sleep(&self.found, seat, has_news, until)
+    }
+}
+
+impl Wait for Subscriber {
+    fn has_news(&mut self) -> bool {
+        self.lane.has_news() || self.failed.is_some() || self.watch.has_news(&self.found)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        let seat = self.place.as_mut().map(|place| &mut place.seat);
+        self.watch.lie_down(seat, signals)
+    }
+
+    fn get_up(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.seat.get_up();
+        }
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        Ok(self.watch.woken(&self.found) || self.has_news())
     }
 }

@@ -15,7 +15,7 @@ const SPIN: Duration = Duration::from_micros(100);
 /// How many polls go between two looks at the clock.
 const POLLS: u32 = 64;
 /// Between two looks of those who have no bit to set.
-const LOOK: Duration = Duration::from_millis(1);
+pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
 /// How long somebody waits.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,8 @@ use crate::os::deadline;
 use crate::process::Process;
 use crate::seat::Seat;
 use crate::segment::{End, Found};
-use crate::wait::look_later;
+use crate::signals::Signals;
+use crate::wait::{LOOK, look_later};
 use std::time::{Duration, Instant};
 
 /// How many looks in vain go between two questions whether the owner is alive, for those who
@@ -19,6 +20,8 @@ pub(crate) struct Watch {
     owner: Process,
     idle: u32,
     state: State,
+    /// The newest generation that was looked at after the end.
+    seen: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ impl Watch {
             owner: found.watch_owner()?,
             idle: 0,
             state: State::Alive,
+            seen: found.generation,
         })
     }
 
@@ -57,8 +61,43 @@ impl Watch {
     }
 
     /// Whether its end was told, and there is another generation.
-    pub fn is_followed(&self, found: &Found) -> bool {
-        matches!(self.state, State::Told(_) | State::Left) && found.is_followed()
+    pub fn is_followed(&mut self, found: &Found) -> bool {
+        if !matches!(self.state, State::Told(_) | State::Left) {
+            return false;
+        }
+        self.seen = found.newest();
+        self.seen != found.generation
+    }
+
+    /// Whether there is something to be told, or somebody to go on with.
+    pub fn has_news(&mut self, found: &Found) -> bool {
+        self.idle = self.idle.wrapping_add(1);
+        if self.idle.is_multiple_of(LOOKS) {
+            self.look_whether_alive(found);
+        }
+        match self.state {
+            State::Alive => found.is_ended(),
+            State::Ended(_) => true,
+            State::Told(_) | State::Left => found.newest() != self.seen,
+        }
+    }
+
+    /// What there is to sleep on, in a seat where there is one; see [`Wait`](crate::signals::Wait).
+    pub fn lie_down(&self, seat: Option<&mut Seat>, signals: &mut Signals) -> Result<()> {
+        match seat {
+            Some(seat) => signals.add(seat.lie_down()?),
+            None => signals.look_again_in(LOOK),
+        }
+        if self.state == State::Alive {
+            signals.add(self.owner.signal()?);
+        }
+        Ok(())
+    }
+
+    /// After a signal: whether there is something to be told.
+    pub fn woken(&mut self, found: &Found) -> bool {
+        self.look_whether_alive(found);
+        self.has_news(found)
     }
 
     /// The next one has ended as well.

@@ -5,9 +5,11 @@
 mod common;
 
 use common::unique;
-use shmkit::{ErrorKind, Name, Section};
+use shmkit::{ErrorKind, Event, Name, Ready, Receiver, Reset, Section, Sender, WaitSet, Waitable};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::{null, null_mut};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -16,7 +18,10 @@ use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_WRITE, MapViewOfFile, PAGE_READWRITE,
 };
-use windows_sys::Win32::System::Threading::{CreateEventW, CreateMutexW};
+use windows_sys::Win32::System::Threading::{CreateEventW, CreateMutexW, GetCurrentThreadId};
+use windows_sys::Win32::UI::WindowsAndMessaging::{
+    MSG, PM_REMOVE, PeekMessageW, PostThreadMessageW, WM_APP,
+};
 
 const PAGE: u64 = 4096;
 
@@ -214,4 +219,95 @@ fn what_was_committed_can_be_touched_and_nothing_else() {
             }
         }
     }
+}
+
+/// Takes the next message out of this thread's queue.
+fn next_message() -> Option<u32> {
+    let mut message = MSG::default();
+    // SAFETY: a place for the answer.
+    let found = unsafe { PeekMessageW(&raw mut message, null_mut(), 0, 0, PM_REMOVE) };
+    (found != 0).then_some(message.message)
+}
+
+fn post(thread: u32, message: u32) {
+    // SAFETY: takes numbers.
+    assert_ne!(unsafe { PostThreadMessageW(thread, message, 0, 0) }, 0);
+}
+
+/// "The thread must call" something like it before it "is converted into a GUI thread", and can
+/// be posted to (PostThreadMessage).
+fn with_a_queue() -> u32 {
+    assert_eq!(next_message(), None);
+    // SAFETY: takes nothing.
+    unsafe { GetCurrentThreadId() }
+}
+
+#[test]
+fn messages_to_windows_and_what_is_ready_take_turns() {
+    let name = unique("loop");
+    let me = with_a_queue();
+    let mut event = Event::create_new(&*name, Reset::Manual).unwrap();
+    let mut set = WaitSet::new();
+    let moment = Some(Duration::from_millis(2));
+    assert_eq!(
+        set.wait_or_input(&mut [&mut event], moment).unwrap(),
+        Ready::TimedOut
+    );
+    post(me, WM_APP);
+    assert_eq!(
+        set.wait_or_input(&mut [&mut event], None).unwrap(),
+        Ready::Input
+    );
+    assert_eq!(
+        set.wait_or_input(&mut [&mut event], None).unwrap(),
+        Ready::Input,
+        "it is there"
+    );
+    event.set().unwrap();
+    for _ in 0..3 {
+        let both = [(); 2].map(|()| set.wait_or_input(&mut [&mut event], None).unwrap());
+        assert_eq!(both, [Ready::Source(0), Ready::Input]);
+    }
+    assert_eq!(next_message(), Some(WM_APP));
+    assert_eq!(
+        set.wait_or_input(&mut [&mut event], None).unwrap(),
+        Ready::Source(0)
+    );
+    assert_eq!(
+        set.wait_or_input(&mut [&mut event], None).unwrap(),
+        Ready::Source(0)
+    );
+}
+
+#[test]
+fn a_loop_that_sleeps_is_woken_by_both() {
+    let name = unique("loop-sleep");
+    let mut orders = Receiver::create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    assert!(orders.try_recv().is_err());
+    let (tell, told) = channel();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(move || {
+            tell.send(with_a_queue()).unwrap();
+            let mut set = WaitSet::new();
+            for expected in [Ready::Input, Ready::Source(0)] {
+                // More than one call takes, and so with threads that wait too.
+                let make = |n| Event::create_new(&*format!("{name}-{n}"), Reset::Auto).unwrap();
+                let mut idle: Vec<Event> = (0..100).map(make).collect();
+                let mut all: Vec<&mut dyn Waitable> = vec![&mut orders];
+                all.extend(idle.iter_mut().map(|event| event as &mut dyn Waitable));
+                assert_eq!(set.wait_or_input(&mut all, None).unwrap(), expected);
+                match expected {
+                    Ready::Input => assert_eq!(next_message(), Some(WM_APP)),
+                    _ => assert_eq!(orders.try_recv().unwrap(), b"order"),
+                }
+                tell.send(0).unwrap();
+            }
+        });
+        let thread = told.recv().unwrap();
+        post(thread, WM_APP);
+        told.recv().unwrap();
+        sender.send(b"order").unwrap();
+        waiter.join().unwrap();
+    });
 }

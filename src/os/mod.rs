@@ -17,6 +17,11 @@
 //!   about access.
 //! - An [`EventBackend`] and a [`MutexBackend`] wait without using the processor. A
 //!   wait sees the death of a process at once; a mutex sees that of its owner.
+//! - What is waited for has a [`Signal`], and [`wait_any`] waits for several, up to
+//!   [`MOST_SIGNALS`], the first that has happened in their order. A signal that one waiter
+//!   takes, as that of an auto-reset event, is taken of the one that it tells, and of no other.
+//!   A [`GateBackend`] is a signal of a process to itself, a [`HandleBackend`] one of somebody
+//!   else's.
 //! - A [`ProcessBackend`] is one process for good: another one that gets its number
 //!   later is never taken for it.
 //! - Errors carry the system's code, taken on the line of the call, and say what
@@ -31,6 +36,9 @@ use crate::error::{Operation, Result};
 use crate::name::Name;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
+
+mod per_process;
+pub(crate) use per_process::PerProcess;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -49,8 +57,8 @@ mod unsupported;
 use unsupported as backend;
 
 pub(crate) use backend::{
-    Event, Mutex, Process, Section, View, check_name, clean, findings, has_several_processors,
-    holders, list,
+    Event, Gate, Handle, MOST_SIGNALS, Mutex, Process, Section, Signal, View, check_name, clean,
+    findings, has_several_processors, holders, list, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 
@@ -118,6 +126,16 @@ pub enum Wake {
     /// The end of the process that was watched.
     PeerDied,
     /// The time.
+    TimedOut,
+}
+
+/// What ended a wait for several things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// The one with this index.
+    Signal(usize),
+    /// A message to a window of this thread, where that was waited for (Windows).
+    Input,
     TimedOut,
 }
 
@@ -338,6 +356,7 @@ pub(crate) trait EventBackend: ObjectBackend + Sized {
     /// This and the next only where it is writable.
     fn set(&self) -> Result<()>;
     fn reset(&self) -> Result<()>;
+    fn signal(&self) -> Result<Signal>;
     /// A signal goes before a death, and both before the time. At most
     /// [`MAX_PEERS`] peers.
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake>;
@@ -372,22 +391,45 @@ pub(crate) trait ProcessBackend: Sized {
     fn image(pid: u32) -> Option<String>;
     /// When a process with this start time was started.
     fn started(start: u64) -> Option<SystemTime>;
+    /// That it ends.
+    fn signal(&self) -> Result<Signal>;
     /// Whether it has ended, at the latest when the time is up.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }
 
+pub(crate) trait GateBackend: Sized {
+    fn new() -> Result<Self>;
+    /// Lets one waiter through, now or later.
+    fn open(&self);
+    fn signal(&self) -> Signal;
+}
+
+pub(crate) trait HandleBackend {
+    /// Whether a wait may take what it waits for.
+    const IS_TAKEN: bool;
+    fn new(object: OwnedObject) -> Self;
+    fn object(&self) -> &OwnedObject;
+    /// Whether it is signaled, or readable; takes the signal where one waiter may take it.
+    fn try_wait(&self) -> Result<bool>;
+    /// That it is. Each lasts until the next is asked for.
+    fn signal(&self) -> Result<Signal>;
+}
+
 /// Fails to compile where a backend lacks a part.
 const _: fn() = || {
-    fn complete<S, V, E, M, P>(_: fn() -> Result<Vec<Listed>>)
+    fn complete<S, V, E, M, P, G, H>(_: fn() -> Result<Vec<Listed>>)
     where
         S: SectionBackend,
         V: ViewBackend,
         E: EventBackend,
         M: MutexBackend,
         P: ProcessBackend,
+        G: GateBackend,
+        H: HandleBackend,
     {
     }
-    complete::<Section, View, Event, Mutex, Process>(list);
+    complete::<Section, View, Event, Mutex, Process, Gate, Handle>(list);
+    let _: fn(&[Signal], Option<Instant>, bool) -> Result<Woken> = wait_any;
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;
     let _: fn() -> Vec<Finding> = findings;

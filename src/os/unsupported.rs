@@ -1,14 +1,14 @@
 //! Systems without a backend: everything compiles, and says so when it is called.
 
 use super::{
-    EventBackend, Facts, Finding, Health, Holders, HowToCreate, HowToOpen, Listed, MutexBackend,
-    ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity, Protection, Reset, SectionBackend,
-    Taken, ViewBackend, Wake,
+    EventBackend, Facts, Finding, GateBackend, HandleBackend, Health, Holders, HowToCreate,
+    HowToOpen, Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity,
+    Protection, Reset, SectionBackend, Taken, ViewBackend, Wake, Woken,
 };
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A handle of this system, if it had any that serve here.
 pub type RawObject = usize;
@@ -122,6 +122,10 @@ impl EventBackend for Event {
         match *self {}
     }
 
+    fn signal(&self) -> Result<Signal> {
+        match *self {}
+    }
+
     fn wait(&self, _peers: &[&Process], _timeout: Option<Duration>) -> Result<Wake> {
         match *self {}
     }
@@ -182,7 +186,61 @@ impl ProcessBackend for Process {
         None
     }
 
+    fn signal(&self) -> Result<Signal> {
+        match *self {}
+    }
+
     fn wait(&self, _timeout: Option<Duration>) -> Result<bool> {
+        match *self {}
+    }
+}
+
+/// What nothing can be waited for by.
+#[derive(Clone, Debug)]
+pub(crate) enum Signal {}
+
+#[derive(Debug)]
+pub(crate) enum Gate {}
+
+#[derive(Debug)]
+pub(crate) enum Handle {}
+
+pub(crate) const MOST_SIGNALS: usize = 2;
+
+pub(crate) fn wait_any(_: &[Signal], _until: Option<Instant>, _input: bool) -> Result<Woken> {
+    unsupported(Operation::Wait, &"several things")
+}
+
+impl GateBackend for Gate {
+    fn new() -> Result<Gate> {
+        unsupported(Operation::Create, &"a gate")
+    }
+
+    fn open(&self) {
+        match *self {}
+    }
+
+    fn signal(&self) -> Signal {
+        match *self {}
+    }
+}
+
+impl HandleBackend for Handle {
+    const IS_TAKEN: bool = false;
+
+    fn new(object: OwnedObject) -> Handle {
+        match object {}
+    }
+
+    fn object(&self) -> &OwnedObject {
+        match *self {}
+    }
+
+    fn try_wait(&self) -> Result<bool> {
+        match *self {}
+    }
+
+    fn signal(&self) -> Result<Signal> {
         match *self {}
     }
 }

@@ -218,6 +218,10 @@ impl<T> Reader<T> {
     pub fn into_untyped(self) -> reader::Reader {
         self.end
     }
+
+    pub(crate) fn end_mut(&mut self) -> &mut reader::Reader {
+        &mut self.end
+    }
 }
 
 impl<T> fmt::Debug for Reader<T> {

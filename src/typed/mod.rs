@@ -54,6 +54,8 @@ mod topic;
 
 pub use latest::{Reader, Writer};
 pub use queue::{Receiver, Sender};
+#[cfg(feature = "async")]
+pub(crate) use rpc::response;
 pub use rpc::{Client, Request, Responder, Server};
 pub use topic::{Publisher, Subscriber};
 
@@ -64,7 +66,7 @@ use std::marker::PhantomData;
 
 /// The value that a message is.
 #[inline(always)]
-fn value<T: Described>(message: Result<&[u8], RecvError>) -> Result<T, RecvError> {
+pub(crate) fn value<T: Described>(message: Result<&[u8], RecvError>) -> Result<T, RecvError> {
     T::read_from_bytes(message?).map_err(|_| RecvError::Corrupt)
 }
 

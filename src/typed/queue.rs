@@ -119,6 +119,10 @@ impl<T> Receiver<T> {
     pub fn into_untyped(self) -> receiver::Receiver {
         self.end
     }
+
+    pub(crate) fn end_mut(&mut self) -> &mut receiver::Receiver {
+        &mut self.end
+    }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
@@ -233,6 +237,11 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn into_untyped(self) -> sender::Sender {
         self.end
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn end_mut(&mut self) -> &mut sender::Sender {
+        &mut self.end
     }
 }
 

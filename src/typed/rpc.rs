@@ -90,6 +90,10 @@ impl<Q, R> Server<Q, R> {
     pub fn as_untyped(&self) -> &server::Server {
         &self.end
     }
+
+    pub(crate) fn end_mut(&mut self) -> &mut server::Server {
+        &mut self.end
+    }
 }
 
 impl<Q, R> Clone for Server<Q, R> {
@@ -117,7 +121,9 @@ pub struct Request<'a, Q, R> {
 
 impl<'a, Q: Described, R: Described> Request<'a, Q, R> {
     #[inline]
-    fn of(request: server::Request<'a>) -> std::result::Result<Request<'a, Q, R>, RecvError> {
+    pub(crate) fn of(
+        request: server::Request<'a>,
+    ) -> std::result::Result<Request<'a, Q, R>, RecvError> {
         Ok(Request {
             value: super::value(Ok(request.bytes()))?,
             end: request,
@@ -186,8 +192,9 @@ pub struct Client<Q, R> {
     of: PhantomData<fn(Q) -> R>,
 }
 
+/// The value that a response is.
 #[inline(always)]
-fn value<T: Described>(
+pub(crate) fn response<T: Described>(
     response: std::result::Result<&[u8], CallError>,
 ) -> std::result::Result<T, CallError> {
     T::read_from_bytes(response?).map_err(|_| CallError::Corrupt)
@@ -234,7 +241,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     /// without types sent a response of another length.
     #[inline]
     pub fn call(&mut self, request: &Q) -> std::result::Result<R, CallError> {
-        value(self.end.call(request.as_bytes()))
+        response(self.end.call(request.as_bytes()))
     }
 
     /// Sends a request, and waits for the response at most this long.
@@ -247,7 +254,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
         request: &Q,
         timeout: Duration,
     ) -> std::result::Result<R, CallError> {
-        value(self.end.call_timeout(request.as_bytes(), timeout))
+        response(self.end.call_timeout(request.as_bytes(), timeout))
     }
 
     /// As [`Client::send`](crate::Client::send).
@@ -278,7 +285,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// With a call of another client.
     pub fn try_recv(&mut self, call: &Call) -> std::result::Result<R, CallError> {
-        value(self.end.try_recv(call))
+        response(self.end.try_recv(call))
     }
 
     /// As [`Client::recv`](crate::Client::recv).
@@ -291,7 +298,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// With a call of another client.
     pub fn recv(&mut self, call: &Call) -> std::result::Result<R, CallError> {
-        value(self.end.recv(call))
+        response(self.end.recv(call))
     }
 
     /// As [`Client::recv_timeout`](crate::Client::recv_timeout).
@@ -308,7 +315,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
         call: &Call,
         timeout: Duration,
     ) -> std::result::Result<R, CallError> {
-        value(self.end.recv_timeout(call, timeout))
+        response(self.end.recv_timeout(call, timeout))
     }
     /// Waits for the next server, at most this long; see
     /// [`Client::wait_for_server`](crate::Client::wait_for_server).
@@ -326,6 +333,10 @@ impl<Q, R> Client<Q, R> {
     #[must_use]
     pub fn as_untyped(&self) -> &client::Client {
         &self.end
+    }
+
+    pub(crate) fn end_mut(&mut self) -> &mut client::Client {
+        &mut self.end
     }
 }
 

@@ -236,6 +236,10 @@ impl<T> Subscriber<T> {
     pub fn into_untyped(self) -> subscriber::Subscriber {
         self.end
     }
+
+    pub(crate) fn end_mut(&mut self) -> &mut subscriber::Subscriber {
+        &mut self.end
+    }
 }
 
 impl<T> fmt::Debug for Subscriber<T> {

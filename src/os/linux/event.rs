@@ -5,21 +5,22 @@
 //! what is above that bit counts how often it became so: a waiter sees a signal that
 //! was reset again before it woke up.
 
-use super::errno::explain;
 use super::object::{self, LEN, Object};
+use super::signal::{Signal, wait_any};
 use super::view::View;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    EventBackend, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Process, ProcessBackend,
-    Protection, Reset, Wake, deadline,
+    EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
+    ProcessBackend, Protection, Reset, Wake, Woken, deadline,
 };
 use crate::sync::{AtomicU32, Ordering, fence};
 use rustix::fs::FallocateFlags;
 use rustix::io::pwrite;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the word stands.
 const STATE: usize = 64;
@@ -29,11 +30,16 @@ const MANUAL: u32 = 1;
 
 #[derive(Debug)]
 pub(crate) struct Event {
-    // Declared before the object, and so unmapped before it is closed.
-    view: View,
+    state: Arc<State>,
     object: Object,
-    reset: Reset,
     writable: bool,
+}
+
+/// Its word, which outlives the event where somebody waits for it still.
+#[derive(Debug)]
+pub(crate) struct State {
+    view: View,
+    reset: Reset,
     /// Whether the file may be written, to take a signal too.
     may_write: bool,
     subject: String,
@@ -53,22 +59,30 @@ impl Event {
         let subject = name.to_string();
         let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
         Ok(Event {
-            view,
+            state: Arc::new(State {
+                view,
+                reset,
+                may_write,
+                subject,
+            }),
             object,
-            reset,
             writable,
-            may_write,
-            subject,
         })
     }
 
     fn word(&self) -> &AtomicU32 {
+        self.state.word()
+    }
+}
+
+impl State {
+    pub fn word(&self) -> &AtomicU32 {
         self.view.word(STATE)
     }
 
     /// Takes a signal that is there; of a manual-reset event, also one that came
     /// after the word was `before`.
-    fn take(&self, before: u32) -> bool {
+    pub fn take(&self, before: u32) -> bool {
         match self.reset {
             Reset::Auto => {
                 // Acquire: pairs with the release of `set`.
@@ -126,7 +140,7 @@ impl EventBackend for Event {
     }
 
     fn reset_mode(&self) -> Option<Reset> {
-        Some(self.reset)
+        Some(self.state.reset)
     }
 
     fn writable(&self) -> bool {
@@ -138,7 +152,7 @@ impl EventBackend for Event {
     }
 
     fn set(&self) -> Result<()> {
-        match self.reset {
+        match self.state.reset {
             Reset::Auto => {
                 // Release: pairs with the acquire of `take`.
                 self.word().store(1, Ordering::Release);
@@ -171,41 +185,37 @@ impl EventBackend for Event {
         Ok(())
     }
 
-    fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
-        if self.reset == Reset::Auto && !self.may_write {
+    fn signal(&self) -> Result<Signal> {
+        let state = &self.state;
+        if state.reset == Reset::Auto && !state.may_write {
             let meaning = "its owner lets this account look, and to wait for an auto-reset event \
                            is to change it";
             let kind = ErrorKind::AccessDenied;
-            let error = Error::new(kind, Operation::Wait, &self.subject, meaning);
+            let error = Error::new(kind, Operation::Wait, &state.subject, meaning);
             return Err(error
                 .with_advice("run as its owner, or have the owner make it a manual-reset event"));
         }
+        Ok(Signal::Event(Arc::clone(state)))
+    }
+
+    fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
+        debug_assert!(peers.len() <= MAX_PEERS);
         let until = deadline(timeout);
+        let mut signals = Vec::with_capacity(1 + peers.len());
+        signals.push(self.signal()?);
         let before = self.word().load(Ordering::Relaxed);
-        if self.take(before) {
+        if self.state.take(before) {
             return Ok(Wake::Signaled);
         }
-        let deaths: Vec<_> = peers
-            .iter()
-            .map(|peer| peer.death())
-            .collect::<Result<_>>()?;
-        let deaths: Vec<&AtomicU32> = deaths.iter().map(|word| &**word).collect();
-        loop {
-            let now = self.word().load(Ordering::Relaxed);
-            // After the word was loaded: a signal from now on changes it.
-            if self.take(before) {
-                return Ok(Wake::Signaled);
-            }
-            // Acquire: pairs with the release of `declare_dead`.
-            if deaths.iter().any(|dead| dead.load(Ordering::Acquire) != 0) {
-                // What it signaled before it died goes first.
-                return Ok(if self.take(before) {
-                    Wake::Signaled
-                } else {
-                    Wake::PeerDied
-                });
-            }
-            if until.is_some_and(|at| Instant::now() >= at) {
+        for peer in peers {
+            signals.push(peer.signal()?);
+        }
+        match wait_any(&signals, until, false)? {
+            Woken::Signal(0) => Ok(Wake::Signaled),
+            // What it signaled before it died goes first.
+            Woken::Signal(_) if self.state.take(before) => Ok(Wake::Signaled),
+            Woken::Signal(_) => Ok(Wake::PeerDied),
+            Woken::TimedOut | Woken::Input => {
                 // A death goes before the time, also one that the watcher is about to
                 // learn of.
                 for peer in peers {
@@ -213,10 +223,8 @@ impl EventBackend for Event {
                         return Ok(Wake::PeerDied);
                     }
                 }
-                return Ok(Wake::TimedOut);
+                Ok(Wake::TimedOut)
             }
-            futex::sleep(self.word(), now, &deaths, until)
-                .map_err(|errno| explain(Operation::Wait, &self.subject, errno))?;
         }
     }
 }

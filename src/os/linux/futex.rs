@@ -2,7 +2,6 @@
 //!
 //! A sleep may end for no reason: whoever sleeps looks again, and looks at the time.
 
-use crate::os::MAX_PEERS;
 use crate::sync::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
@@ -19,18 +18,19 @@ pub(super) fn wake(word: &AtomicU32) {
     debug_assert!(woken.is_ok(), "futex wake: {woken:?}");
 }
 
-/// Sleeps while the word is `expected`, until it is woken, one of `deaths` is no longer
-/// 0, or the deadline is there.
+/// As many words as one call takes (FUTEX_WAITV_MAX).
+pub(super) const MOST: usize = 128;
+
+/// Sleeps while each of the words, at most [`MOST`], is what it is expected to be, until one
+/// of them is woken, or the deadline is there.
 pub(super) fn sleep(
-    word: &AtomicU32,
-    expected: u32,
-    deaths: &[&AtomicU32],
+    words: &[(&AtomicU32, u32)],
     deadline: Option<Instant>,
 ) -> rustix::io::Result<()> {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST));
-    let slept = if deaths.is_empty() {
+    let slept = if let [(word, expected)] = words {
         let left = left.map(timespec);
-        futex::wait(word, Flags::empty(), expected, left.as_ref())
+        futex::wait(word, Flags::empty(), *expected, left.as_ref())
     } else {
         // Absolute: the time then does not depend on how long it took to get here.
         let until = left.map(|left| {
@@ -38,12 +38,11 @@ pub(super) fn sleep(
             let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
             timespec(now + left)
         });
-        let mut waits = [Wait::new(); 1 + MAX_PEERS];
-        waits[0] = entry(word, expected);
-        for (wait, dead) in waits[1..].iter_mut().zip(deaths) {
-            *wait = entry(dead, 0);
+        let mut waits = [Wait::new(); MOST];
+        for (wait, (word, expected)) in waits.iter_mut().zip(words) {
+            *wait = entry(word, *expected);
         }
-        let waits = &waits[..=deaths.len().min(MAX_PEERS)];
+        let waits = &waits[..words.len().min(MOST)];
         let flags = WaitvFlags::empty();
         futex::waitv(waits, flags, until.as_ref(), futex::ClockId::Monotonic).map(|_| ())
     };

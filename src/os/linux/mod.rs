@@ -13,6 +13,7 @@ mod object;
 mod owner;
 mod process;
 mod section;
+mod signal;
 mod view;
 mod watcher;
 
@@ -24,6 +25,7 @@ pub(crate) use mutex::Mutex;
 pub(crate) use naming::check_name;
 pub(crate) use process::{Process, has_several_processors};
 pub(crate) use section::Section;
+pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};
 pub(crate) use view::View;
 
 /// A descriptor, as foreign code wants it: `RawFd` here, `RawHandle` on Windows.

@@ -195,9 +195,9 @@ impl Shared {
             if mark.is_ok() {
                 // `owner` lives until the sleep is over, and with it the watch.
                 let death = owner.as_ref().map(|owner| owner.death()).transpose()?;
-                let lower = marked as u32;
-                futex::sleep(self.sleep_word(), lower, death.as_deref().as_slice(), until)
-                    .map_err(fail)?;
+                let mut words = vec![(self.sleep_word(), marked as u32)];
+                words.extend(death.as_deref().map(|dead| (dead, 0)));
+                futex::sleep(&words, until).map_err(fail)?;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One process for good: a pidfd, opened once its start time was compared.
 
 use super::errno::{errno_of, explain, explain_io};
+use super::signal::Signal;
 use super::watcher::Watch;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -107,7 +108,7 @@ impl ProcessBackend for Process {
             return Ok(Process::new(pid, None));
         }
         // It may be waiting for its parent to ask how it ended.
-        let ended = has_ended(&pidfd, Some(Instant::now()))
+        let ended = readable(&pidfd, Some(Instant::now()))
             .map_err(|errno| explain(Operation::Watch, &subject(pid), errno))?;
         Ok(Process::new(pid, Some(pidfd).filter(|_| !ended)))
     }
@@ -133,13 +134,17 @@ impl ProcessBackend for Process {
             .checked_add(since)
     }
 
+    fn signal(&self) -> Result<Signal> {
+        self.death().map(Signal::Once)
+    }
+
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
         let Some(pidfd) = &self.pidfd else {
             return Ok(true);
         };
         let until = deadline(timeout);
         loop {
-            match has_ended(pidfd, until) {
+            match readable(pidfd, until) {
                 Ok(true) => return Ok(true),
                 Ok(false) if until.is_some_and(|at| Instant::now() >= at) => return Ok(false),
                 Ok(false) | Err(Errno::INTR) => {}
@@ -149,11 +154,12 @@ impl ProcessBackend for Process {
     }
 }
 
-/// Whether it has ended, at the latest at that moment, and perhaps earlier.
-fn has_ended(pidfd: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
+/// Whether it is readable, as a pidfd is when its process has ended, at the latest at that
+/// moment, and perhaps earlier.
+pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
     let left = until.map(|at| at.saturating_duration_since(Instant::now()));
     let left = left.map(futex::timespec);
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
     Ok(poll(&mut fds, left.as_ref())? > 0)
 }
 

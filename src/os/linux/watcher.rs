@@ -2,10 +2,12 @@
 //!
 //! A futex and a pidfd cannot be waited for in one call. So a thread, started by the
 //! first wait that needs it, sleeps on the pidfds of all watched processes, and for
-//! each that ends sets a word on which its waiters sleep too. After a fork the child
-//! has no such thread, and starts its own.
+//! each that ends sets a word on which its waiters sleep too. It does the same for any
+//! descriptor that can be polled. After a fork the child has no such thread, and starts its
+//! own.
 
 use super::futex;
+use crate::os::PerProcess;
 use crate::sync::AtomicU32;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -21,11 +23,8 @@ struct Watcher {
     epoll: OwnedFd,
     watched: Mutex<Watched>,
     thread: OnceLock<Started>,
-    /// That of a child that was forked from this process.
-    next: OnceLock<Made>,
 }
 
-type Made = Result<Box<Watcher>>;
 type Started = Result<()>;
 
 #[derive(Debug, Default)]
@@ -34,7 +33,7 @@ struct Watched {
     words: HashMap<u64, Arc<AtomicU32>>,
 }
 
-/// A pidfd under watch.
+/// A descriptor under watch: once it is readable, as a pidfd is when its process has ended.
 #[derive(Debug)]
 pub(super) struct Watch {
     watcher: &'static Watcher,
@@ -43,21 +42,21 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches the process, whose pidfd stays open until [`end`](Watch::end).
-    pub fn begin(process: BorrowedFd<'_>) -> Result<Watch> {
+    /// Watches it; it stays open until [`end`](Watch::end).
+    pub fn begin(descriptor: BorrowedFd<'_>) -> Result<Watch> {
         let watcher = Watcher::of_this_process()?;
         let dead = Arc::new(AtomicU32::new(0));
         let mut watched = watcher.lock();
         let id = watched.next;
         watched.next += 1;
         let once = EventFlags::IN | EventFlags::ONESHOT;
-        epoll::add(&watcher.epoll, process, EventData::new_u64(id), once)?;
+        epoll::add(&watcher.epoll, descriptor, EventData::new_u64(id), once)?;
         watched.words.insert(id, Arc::clone(&dead));
         drop(watched);
         Ok(Watch { watcher, id, dead })
     }
 
-    /// 0, and 1 once the process has ended.
+    /// 0, and 1 once it was readable.
     pub fn word(&self) -> &Arc<AtomicU32> {
         &self.dead
     }
@@ -67,40 +66,31 @@ impl Watch {
         self.watcher.process == std::process::id()
     }
 
-    /// Forgets it; a pidfd that was only closed would stay watched where a child
-    /// has a copy.
-    pub fn end(self, process: BorrowedFd<'_>) {
+    /// Forgets it; one that was only closed would stay watched where a child has a copy.
+    pub fn end(self, descriptor: BorrowedFd<'_>) {
         if self.is_ours() {
             self.watcher.lock().words.remove(&self.id);
-            let _ = epoll::delete(&self.watcher.epoll, process);
+            let _ = epoll::delete(&self.watcher.epoll, descriptor);
         }
     }
 }
 
 impl Watcher {
     fn of_this_process() -> Result<&'static Watcher> {
-        static FIRST: OnceLock<Made> = OnceLock::new();
-        let mut link = &FIRST;
-        loop {
-            let made = link.get_or_init(Watcher::new).as_ref();
-            let watcher = made.map_err(|errno| *errno)?;
-            if watcher.process == std::process::id() {
-                watcher.started()?;
-                return Ok(watcher);
-            }
-            // Made before the fork that made us.
-            link = &watcher.next;
-        }
+        static EACH: PerProcess<Result<Watcher>> = PerProcess::new();
+        let made = EACH.get_or_init(Watcher::new).as_ref();
+        let watcher = made.map_err(|errno| *errno)?;
+        watcher.started()?;
+        Ok(watcher)
     }
 
-    fn new() -> Made {
-        Ok(Box::new(Watcher {
+    fn new() -> Result<Watcher> {
+        Ok(Watcher {
             process: std::process::id(),
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             watched: Mutex::default(),
             thread: OnceLock::new(),
-            next: OnceLock::new(),
-        }))
+        })
     }
 
     fn started(&'static self) -> Started {

@@ -2,7 +2,7 @@
 //! handles and texts in, owned handles and codes out.
 
 use super::code::last;
-use super::nt::wide;
+use super::nt::{self, wide};
 use crate::name::Name;
 use crate::os::Kind;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
@@ -27,11 +27,13 @@ use windows_sys::core::{BOOL, PCWSTR};
 /// A result whose error is what GetLastError said.
 pub(super) type Called<T> = std::result::Result<T, u32>;
 
-/// What ended a wait, and which handle it was.
+/// How a wait ended, and by which handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(super) enum Ended {
     Signaled(usize),
     Abandoned(usize),
+    /// By a message to a window of this thread.
+    Input,
     TimedOut,
 }
 
@@ -68,6 +70,12 @@ pub(super) fn create_event(
     let name = wide(name.as_str());
     // SAFETY: attributes and a NUL-terminated name that outlive the call.
     made(unsafe { CreateEventW(attributes, manual.into(), 0, name.as_ptr()) })
+}
+
+/// An auto-reset event without a name.
+pub(super) fn create_gate() -> Called<OwnedHandle> {
+    // SAFETY: neither attributes nor a name.
+    made(unsafe { CreateEventW(null(), 0, 0, null()) }).map(|(handle, _)| handle)
 }
 
 /// CreateMutexW; also says whether the object existed before.
@@ -175,7 +183,40 @@ fn done(done: BOOL) -> Called<()> {
 }
 
 /// Waits for the first of the handles, in their order, until a moment at the latest.
-pub(super) fn wait(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> Called<Woken> {
+pub(super) fn wait(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> Called<Ended> {
+    wait_by(handles, until, |count, handles, limit| {
+        // SAFETY: so many live handles.
+        unsafe { WaitForMultipleObjects(count, handles, 0, limit) }
+    })
+}
+
+/// The same, and for a message to a window of this thread. Where there can be none it only
+/// waits for the handles.
+pub(super) fn wait_or_input(
+    handles: &[BorrowedHandle<'_>],
+    until: Option<Instant>,
+) -> Called<Ended> {
+    let Some(call) = nt::wait_for_messages() else {
+        return wait(handles, until);
+    };
+    wait_by(handles, until, |count, handles, limit| {
+        // SAFETY: so many live handles, and flags.
+        unsafe { call(count, handles, limit, QS_ALLINPUT, MWMO_INPUTAVAILABLE) }
+    })
+}
+
+/// "An input, message, time, or posted message is in the queue" (GetQueueStatus).
+const QS_ALLINPUT: u32 = 0x4ff;
+/// "The function returns if input exists for the queue, even if the input has been seen
+/// (but not removed) using a call to another function, such as PeekMessage"
+/// (MsgWaitForMultipleObjectsEx).
+const MWMO_INPUTAVAILABLE: u32 = 4;
+
+fn wait_by(
+    handles: &[BorrowedHandle<'_>],
+    until: Option<Instant>,
+    call: impl Fn(u32, *const HANDLE, u32) -> u32,
+) -> Called<Ended> {
     let raw: Vec<HANDLE> = handles.iter().map(|h| h.as_raw_handle()).collect();
     let count = raw.len() as u32;
     loop {
@@ -189,15 +230,20 @@ pub(super) fn wait(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> Ca
                 _ => (A_DAY, false),
             },
         };
-        // SAFETY: `count` live handles.
-        let woken = unsafe { WaitForMultipleObjects(count, raw.as_ptr(), 0, limit) };
+        let woken = match count {
+            // "This parameter cannot be zero" (WaitForMultipleObjects); it is of what has
+            // happened before.
+            0 if limit == 0 => WAIT_TIMEOUT,
+            _ => call(count, raw.as_ptr(), limit),
+        };
         let code = last();
         return match woken {
             WAIT_FAILED => Err(code),
-            WAIT_TIMEOUT if is_last => Ok(Woken::TimedOut),
+            WAIT_TIMEOUT if is_last => Ok(Ended::TimedOut),
             WAIT_TIMEOUT => continue,
-            n if n < WAIT_OBJECT_0 + count => Ok(Woken::Signaled((n - WAIT_OBJECT_0) as usize)),
-            n => Ok(Woken::Abandoned((n - WAIT_ABANDONED_0) as usize)),
+            n if n < WAIT_OBJECT_0 + count => Ok(Ended::Signaled((n - WAIT_OBJECT_0) as usize)),
+            n if n == WAIT_OBJECT_0 + count => Ok(Ended::Input),
+            n => Ok(Ended::Abandoned((n - WAIT_ABANDONED_0) as usize)),
         };
     }
 }

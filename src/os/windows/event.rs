@@ -1,15 +1,17 @@
 //! An event of the kernel.
 
-use super::call::{self, Woken};
+use super::call;
 use super::code::explain;
+use super::signal::{Signal, wait_any};
 use super::{RawObject, nt, object};
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
-    Reset, Wake, deadline,
+    ProcessBackend, Reset, Wake, Woken, deadline,
 };
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
+use std::sync::Arc;
 use std::time::Duration;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 use windows_sys::Win32::System::Threading::{EVENT_MODIFY_STATE, SYNCHRONIZATION_SYNCHRONIZE};
@@ -19,7 +21,7 @@ const QUERY: u32 = 1;
 
 #[derive(Debug)]
 pub(crate) struct Event {
-    handle: OwnedHandle,
+    handle: Arc<OwnedHandle>,
     writable: bool,
     /// As the caller knows it, for messages.
     subject: String,
@@ -28,7 +30,7 @@ pub(crate) struct Event {
 impl Event {
     fn new(handle: OwnedHandle, name: &Name, writable: bool) -> Event {
         Event {
-            handle,
+            handle: Arc::new(handle),
             writable,
             subject: name.to_string(),
         }
@@ -88,34 +90,21 @@ impl EventBackend for Event {
         self.changed(call::reset_event(self.handle.as_handle()))
     }
 
+    fn signal(&self) -> Result<Signal> {
+        Ok(Signal::Object(Arc::clone(&self.handle)))
+    }
+
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
-        let mut handles = vec![self.handle.as_handle()];
-        let mut watched = Vec::with_capacity(peers.len());
+        let mut signals = Vec::with_capacity(1 + peers.len());
+        signals.push(self.signal()?);
         for peer in peers {
-            if let Some(death) = peer.death().filter(|_| !peer.is_orphan()) {
-                handles.push(death);
-                watched.push(peer);
-            }
+            signals.push(peer.signal()?);
         }
-        // A process that had ended before it was watched has no handle.
-        let ended = watched.len() < peers.len();
-        let until = match ended {
-            true => deadline(Some(Duration::ZERO)),
-            false => deadline(timeout),
-        };
-        let woken = call::wait(&handles, until)
-            .map_err(|code| explain(Operation::Wait, &self.subject, code))?;
-        Ok(match woken {
-            Woken::Signaled(0) => Wake::Signaled,
-            Woken::TimedOut if ended || peers.iter().any(|peer| peer.is_orphan()) => Wake::PeerDied,
-            Woken::TimedOut => Wake::TimedOut,
-            Woken::Signaled(n) | Woken::Abandoned(n) => {
-                watched
-                    .get(n.wrapping_sub(1))
-                    .inspect(|peer| peer.give_back());
-                Wake::PeerDied
-            }
+        Ok(match wait_any(&signals, deadline(timeout), false)? {
+            Woken::Signal(0) => Wake::Signaled,
+            Woken::Signal(_) => Wake::PeerDied,
+            Woken::TimedOut | Woken::Input => Wake::TimedOut,
         })
     }
 }

@@ -13,6 +13,7 @@ mod object;
 mod process;
 mod section;
 mod security;
+mod signal;
 mod view;
 
 pub(crate) use event::Event;
@@ -21,6 +22,7 @@ pub(crate) use list::{clean, list};
 pub(crate) use mutex::Mutex;
 pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
+pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};
 pub(crate) use view::{View, check_name, has_several_processors};
 
 /// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.

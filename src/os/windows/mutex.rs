@@ -1,6 +1,6 @@
 //! A mutex of the kernel.
 
-use super::call::{self, Woken};
+use super::call::{self, Ended};
 use super::code::explain;
 use super::{RawObject, nt, object};
 use crate::access::Owner;
@@ -82,9 +82,9 @@ impl MutexBackend for Mutex {
         let woken = call::wait(&[self.handle.as_handle()], deadline(timeout))
             .map_err(|code| explain(Operation::Lock, &self.subject, code))?;
         Ok(match woken {
-            Woken::Signaled(_) => Some(Taken::Clean),
-            Woken::Abandoned(_) => Some(Taken::Abandoned),
-            Woken::TimedOut => None,
+            Ended::Signaled(_) => Some(Taken::Clean),
+            Ended::Abandoned(_) => Some(Taken::Abandoned),
+            Ended::TimedOut | Ended::Input => None,
         })
     }
 

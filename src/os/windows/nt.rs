@@ -51,13 +51,22 @@ fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     lookup_in("ntdll.dll", function)
 }
 
-/// `library` is one that is in every process and never unloaded.
+/// `library` is one that is never unloaded; `None` where it is not loaded either.
 fn lookup_in(library: &str, function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     let library = wide(library);
     // SAFETY: a NUL-terminated name.
     let module = unsafe { GetModuleHandleW(library.as_ptr()) };
     // SAFETY: a module handle or null, and a NUL-terminated name.
     unsafe { GetProcAddress(module, function.as_ptr().cast()) }
+}
+
+type WaitForMessages = unsafe extern "system" fn(u32, *const HANDLE, u32, u32, u32) -> u32;
+
+/// MsgWaitForMultipleObjectsEx, in a program that has windows and so what it belongs to.
+pub(super) fn wait_for_messages() -> Option<WaitForMessages> {
+    let call = lookup_in("user32.dll", c"MsgWaitForMultipleObjectsEx")?;
+    // SAFETY: its documented signature.
+    Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, WaitForMessages>(call) })
 }
 
 /// Whether this is Wine, which has an export that Windows lacks.

@@ -1,14 +1,16 @@
 //! One process for good: a handle, opened once its start time was compared, which
 //! pins its number. Or, where the process may not be opened, a mutex of its.
 
-use super::call::{self, Woken};
+use super::call::{self, Ended};
 use super::code::explain;
+use super::signal::{Signal, wait_any};
 use super::{RawObject, nt};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, deadline};
+use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline};
 use crate::sync::{AtomicBool, Ordering};
 use std::collections::BTreeMap;
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER};
 use windows_sys::Win32::System::Threading::{
@@ -17,12 +19,11 @@ use windows_sys::Win32::System::Threading::{
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    watched: Watched,
-    pid: u32,
+    watched: Arc<Watched>,
 }
 
 #[derive(Debug)]
-enum Watched {
+pub(crate) enum Watched {
     Process(OwnedHandle),
     /// Held by a thread of the process as long as it lives.
     Liveness(Liveness),
@@ -32,7 +33,7 @@ enum Watched {
 
 /// A mutex whose owner is watched.
 #[derive(Debug)]
-struct Liveness {
+pub(crate) struct Liveness {
     mutex: OwnedHandle,
     /// Who has it, where that is told. A watcher that finds it free has it for a
     /// moment, and is not taken for its owner.
@@ -42,6 +43,12 @@ struct Liveness {
 }
 
 impl Process {
+    fn new(watched: Watched) -> Process {
+        Process {
+            watched: Arc::new(watched),
+        }
+    }
+
     /// The process whose thread has this mutex for life.
     pub(super) fn of_liveness(mutex: OwnedHandle) -> Process {
         let watched = Watched::Liveness(Liveness {
@@ -49,38 +56,40 @@ impl Process {
             mutex,
             ended: AtomicBool::new(false),
         });
-        Process { watched, pid: 0 }
+        Process::new(watched)
     }
+}
 
-    /// What is signaled when it ends; `None` where it had before it was watched.
+impl Watched {
+    /// What is signaled when it ends; `None` where it is known to have.
     pub(super) fn death(&self) -> Option<BorrowedHandle<'_>> {
-        match &self.watched {
+        match self {
             Watched::Process(handle) => Some(handle.as_handle()),
+            Watched::Liveness(liveness) if liveness.is_orphan() => None,
             Watched::Liveness(liveness) => Some(liveness.mutex.as_handle()),
             Watched::Ended => None,
         }
     }
 
-    /// Whether a liveness mutex is known to have lost its owner, whoever has it now.
-    pub(super) fn is_orphan(&self) -> bool {
-        let Watched::Liveness(liveness) = &self.watched else {
-            return false;
-        };
-        let now = nt::mutex_owner(liveness.mutex.as_raw_handle());
-        if liveness.owner.is_some() && now != liveness.owner {
-            // Relaxed: it says nothing about other memory.
-            liveness.ended.store(true, Ordering::Relaxed);
-        }
-        liveness.ended.load(Ordering::Relaxed)
-    }
-
     /// After a wait for the death: a liveness mutex is now this thread's.
     pub(super) fn give_back(&self) {
-        if let Watched::Liveness(liveness) = &self.watched {
+        if let Watched::Liveness(liveness) = self {
             liveness.ended.store(true, Ordering::Relaxed);
             let released = call::release_mutex(liveness.mutex.as_handle());
             debug_assert!(released.is_ok(), "ReleaseMutex of our own: {released:?}");
         }
+    }
+}
+
+impl Liveness {
+    /// Whether it is known to have lost its owner, whoever has it now.
+    fn is_orphan(&self) -> bool {
+        let now = nt::mutex_owner(self.mutex.as_raw_handle());
+        if self.owner.is_some() && now != self.owner {
+            // Relaxed: it says nothing about other memory.
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -105,7 +114,7 @@ fn open(pid: u32) -> Result<Option<OwnedHandle>> {
 /// opened says nothing, as long as anybody has a handle of it.
 fn is_alive(process: &OwnedHandle) -> bool {
     let now = deadline(Some(Duration::ZERO));
-    call::wait(&[process.as_handle()], now) == Ok(Woken::TimedOut)
+    call::wait(&[process.as_handle()], now) == Ok(Ended::TimedOut)
 }
 
 impl ProcessBackend for Process {
@@ -138,11 +147,15 @@ impl ProcessBackend for Process {
             Some(handle) => Watched::Process(handle),
             None => Watched::Ended,
         };
-        Ok(Process { watched, pid })
+        Ok(Process::new(watched))
     }
 
     fn raw(&self) -> Option<RawObject> {
-        self.death().map(|handle| handle.as_raw_handle())
+        match &*self.watched {
+            Watched::Process(handle) => Some(handle.as_raw_handle()),
+            Watched::Liveness(liveness) => Some(liveness.mutex.as_raw_handle()),
+            Watched::Ended => None,
+        }
     }
 
     fn image(pid: u32) -> Option<String> {
@@ -157,25 +170,18 @@ impl ProcessBackend for Process {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(since / 10))
     }
 
+    fn signal(&self) -> Result<Signal> {
+        Ok(Signal::Death(Arc::clone(&self.watched)))
+    }
+
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let Some(death) = self.death().filter(|_| !self.is_orphan()) else {
-            return Ok(true);
-        };
-        let woken = call::wait(&[death], deadline(timeout))
-            .map_err(|code| explain(Operation::Wait, &subject(self.pid), code))?;
-        if woken == Woken::TimedOut {
-            return Ok(self.is_orphan());
-        }
-        self.give_back();
-        Ok(true)
+        let woken = wait_any(&[self.signal()?], deadline(timeout), false)?;
+        Ok(woken != Woken::TimedOut)
     }
 }
 
 fn subject(pid: u32) -> String {
-    match pid {
-        0 => "a process by its liveness mutex".to_string(),
-        pid => format!("process {pid}"),
-    }
+    format!("process {pid}")
 }
 
 /// The processes that have a handle of an object. There is no call that tells; so

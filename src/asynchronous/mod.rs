@@ -1,0 +1,387 @@
+//! Waiting in a task, and not in a thread.
+
+mod typed;
+
+use crate::client::{Call, Client};
+use crate::error::Result;
+use crate::event::Event;
+use crate::exchange::{CallError, RecvError, SendError};
+use crate::handle::Handle;
+use crate::lane::Step;
+use crate::process::Process;
+use crate::reactor::{self, Notice, Registration, What};
+use crate::reader::Reader;
+use crate::receiver::Receiver;
+use crate::seat::FIRST_NAP;
+use crate::sender::{Room, Sender};
+use crate::server::{Request, Server, Ticket};
+use crate::signals::{Signals, Wait};
+use crate::subscriber::Subscriber;
+use crate::wait::{Inbox, Patience};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// An end, an event or a process whose waits are futures, for any executor.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-async-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Async, Client, Server};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let mut server = Async::new(Server::create(name)?);
+/// let mut client = Async::new(Client::open(name)?);
+///
+/// tokio::spawn(async move {
+///     while let Ok(request) = server.recv().await {
+///         let _ = request.respond(b"101.5");
+///     }
+/// });
+/// assert_eq!(client.call(b"ABCD").await?, b"101.5");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Nothing is polled, and there is no thread for each: one for 62 things on Windows and for 127
+/// on Linux that are waited for at a time, an end counting as two or more (its event, and the
+/// process of the other side). Each of these futures can be dropped at any time, and nothing is lost:
+/// what has come meanwhile is had by the next. To wait for a limited time, let the executor do
+/// it (`tokio::time::timeout`).
+///
+/// A message that wakes a task wakes that thread first, so it takes about two wake-ups to
+/// arrive where a thread that sleeps in [`recv`](crate::Receiver::recv) takes one, and it does not poll for a
+/// while first as that does. What has to be fast has a thread of its own.
+#[derive(Debug)]
+pub struct Async<T> {
+    end: T,
+}
+
+impl<T> Async<T> {
+    /// Lets its waits be futures.
+    pub fn new(end: T) -> Async<T> {
+        Async { end }
+    }
+
+    /// What it was made of.
+    pub fn get_ref(&self) -> &T {
+        &self.end
+    }
+
+    /// The same, for all that does not wait.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.end
+    }
+
+    /// The same, and nothing else.
+    pub fn into_inner(self) -> T {
+        self.end
+    }
+}
+
+/// A rest until there is reason to ask again.
+struct Rest<'a, W: Wait> {
+    end: &'a mut W,
+    /// While it lies down.
+    notice: Option<Arc<Notice>>,
+    registrations: Vec<Registration>,
+    again: Option<Duration>,
+}
+
+fn rest<W: Wait>(end: &mut W) -> Rest<'_, W> {
+    Rest {
+        end,
+        notice: None,
+        registrations: Vec::new(),
+        again: None,
+    }
+}
+
+impl<W: Wait> Rest<'_, W> {
+    /// Whether there is reason to ask already.
+    fn lie_down(&mut self, waker: &Waker) -> Result<bool> {
+        let notice = Notice::new(waker);
+        self.notice = Some(Arc::clone(&notice));
+        let mut signals = Signals::new(Waker::from(Arc::clone(&notice)));
+        self.end.lie_down(&mut signals)?;
+        self.again = signals.again;
+        if self.end.has_news() {
+            return Ok(true);
+        }
+        let signals = signals.list.into_iter().zip(signals.kept);
+        let whats = signals.map(|(signal, kept)| What::Signal { signal, kept });
+        let first = self.again.map_or(FIRST_NAP, |again| again.min(FIRST_NAP));
+        let whats = whats.chain([What::Moment(Instant::now() + first)]);
+        let noticed = whats.map(|what| (what, Arc::clone(&notice)));
+        self.registrations = reactor::register(noticed)?;
+        Ok(false)
+    }
+
+    /// Whether a signal has come, and there is reason to ask.
+    fn get_up(&mut self) -> Result<bool> {
+        self.registrations.clear();
+        let Some(notice) = self.notice.take() else {
+            return Ok(false);
+        };
+        self.end.get_up();
+        match notice.has_come() {
+            true => self.end.woken(),
+            false => Ok(false),
+        }
+    }
+
+    fn poll_up(&mut self, waker: &Waker) -> Poll<Result<()>> {
+        if let Some(notice) = &self.notice {
+            // Before the looks: what comes from now on wakes us.
+            notice.set_waker(waker);
+            if notice.has_come() {
+                if self.get_up()? {
+                    return Poll::Ready(Ok(()));
+                }
+            } else if self.end.has_news() {
+                return Poll::Ready(self.get_up().map(drop));
+            } else {
+                if let (true, Some(again)) = (notice.take_late(), self.again) {
+                    let moment = What::Moment(Instant::now() + again);
+                    let more = reactor::register([(moment, Arc::clone(notice))])?;
+                    self.registrations.extend(more);
+                }
+                return Poll::Pending;
+            }
+        }
+        match self.lie_down(waker)? {
+            true => Poll::Ready(self.get_up().map(drop)),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl<W: Wait> Future for Rest<'_, W> {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_up(context.waker())
+    }
+}
+
+impl<W: Wait> Drop for Rest<'_, W> {
+    fn drop(&mut self) {
+        // What was taken is kept by the end.
+        let _ = self.get_up();
+    }
+}
+
+/// The length of the next message.
+async fn receive<E: Inbox + Wait>(end: &mut E) -> std::result::Result<usize, RecvError> {
+    loop {
+        match Inbox::look(end) {
+            Step::Message(len) => return Ok(len),
+            other => end.no_message(other).map_or(Ok(()), Err)?,
+        }
+        rest(end).await?;
+    }
+}
+
+impl Async<Receiver> {
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        let len = receive(&mut self.end).await?;
+        Ok(self.end.received(len))
+    }
+}
+
+impl Async<Subscriber> {
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscriber::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
+        let len = receive(&mut self.end).await?;
+        Ok(self.end.received(len))
+    }
+}
+
+impl Async<Reader> {
+    /// Waits for a value to change, and says which.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::wait_change`].
+    pub async fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
+        loop {
+            match self.end.try_change() {
+                Err(RecvError::Empty) => rest(&mut self.end).await?,
+                changed => return changed,
+            }
+        }
+    }
+}
+
+impl Async<Server> {
+    /// Waits for the next request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
+        let (len, ticket) = find(&mut self.end).await?;
+        Ok(self.end.request(len, ticket))
+    }
+}
+
+async fn find(server: &mut Server) -> std::result::Result<(usize, Ticket), RecvError> {
+    loop {
+        match server.next(Patience::None) {
+            Err(RecvError::Empty) => rest(server).await?,
+            found => return found,
+        }
+    }
+}
+
+impl Async<Client> {
+    /// Sends a request, and waits for the response. Dropped before that has come, what the
+    /// server answers is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
+        call(&mut self.end, request).await
+    }
+
+    /// Waits for the response to a call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::recv`].
+    ///
+    /// # Panics
+    ///
+    /// With a call of another client.
+    pub async fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
+        let index = self.end.index(call);
+        answer(&mut self.end, index).await
+    }
+}
+
+async fn call<'a>(
+    client: &'a mut Client,
+    request: &[u8],
+) -> std::result::Result<&'a [u8], CallError> {
+    let index = loop {
+        match client.begin(request, Patience::None) {
+            Err(CallError::Full) if !client.is_all_held() => {
+                let request = Some(request.len());
+                rest(&mut Caller { client, request }).await?;
+            }
+            begun => break begun?,
+        }
+    };
+    answer(client, index).await
+}
+
+async fn answer(client: &mut Client, index: usize) -> std::result::Result<&[u8], CallError> {
+    while !client.poll(|client| client.is_over(index))? {
+        let request = None;
+        rest(&mut Caller { client, request }).await?;
+    }
+    client.response(index)
+}
+
+/// A client that waits for a response, or for a place for a request of this length.
+struct Caller<'a> {
+    client: &'a mut Client,
+    request: Option<usize>,
+}
+
+impl Wait for Caller<'_> {
+    fn has_news(&mut self) -> bool {
+        let has_room = self
+            .request
+            .is_some_and(|len| self.client.has_place_for(len));
+        has_room || self.client.has_responses()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        self.client.lie_down(signals)
+    }
+
+    fn get_up(&mut self) {
+        self.client.get_up();
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        self.client.woken()?;
+        Ok(self.has_news())
+    }
+}
+
+impl Async<Sender> {
+    /// Sends a message, and waits for room where there is none. It is sent when this
+    /// is done, and not where it was dropped before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        send(&mut self.end, message).await
+    }
+}
+
+async fn send(sender: &mut Sender, message: &[u8]) -> std::result::Result<(), SendError> {
+    loop {
+        match sender.try_send(message) {
+            Err(SendError::Full) => rest(&mut Room::of(sender, message.len())).await?,
+            sent => return sent,
+        }
+    }
+}
+
+impl Async<Event> {
+    /// Waits until it is signaled.
+    ///
+    /// # Errors
+    ///
+    /// As [`Event::wait`].
+    pub async fn wait(&mut self) -> Result<()> {
+        while !self.end.try_wait()? {
+            rest(&mut self.end).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Async<Handle> {
+    /// Waits until it is signaled, or can be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::try_wait`].
+    pub async fn wait(&mut self) -> Result<()> {
+        while !self.end.try_wait()? {
+            rest(&mut self.end).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Async<Process> {
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::wait`].
+    pub async fn wait(&mut self) -> Result<()> {
+        while !self.end.has_ended()? {
+            rest(&mut self.end).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The same for ends of one type.
+
+use super::{Async, find, receive, rest};
+use crate::client::Call;
+use crate::describe::Described;
+use crate::exchange::{CallError, RecvError, SendError};
+use crate::typed::{
+    Client, Reader, Receiver, Request, Sender, Server, Subscriber, response, value,
+};
+
+impl<T: Described> Async<Receiver<T>> {
+    /// Waits for the next value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub async fn recv(&mut self) -> Result<T, RecvError> {
+        let end = self.end.end_mut();
+        let len = receive(end).await?;
+        value(Ok(end.received(len)))
+    }
+}
+
+impl<T: Described> Async<Subscriber<T>> {
+    /// Waits for the next value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscriber::recv`].
+    pub async fn recv(&mut self) -> Result<T, RecvError> {
+        let end = self.end.end_mut();
+        let len = receive(end).await?;
+        value(Ok(end.received(len)))
+    }
+}
+
+impl<T: Described> Async<Reader<T>> {
+    /// Waits for a value to change, and says which.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::wait_change`].
+    pub async fn wait_change(&mut self) -> Result<usize, RecvError> {
+        loop {
+            match self.end.try_change() {
+                Err(RecvError::Empty) => rest(self.end.end_mut()).await?,
+                changed => return changed,
+            }
+        }
+    }
+}
+
+impl<T: Described> Async<Sender<T>> {
+    /// Sends a value, and waits for room where there is none. It is sent when this is done,
+    /// and not where it was dropped before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
+        super::send(self.end.end_mut(), value.as_bytes()).await
+    }
+}
+
+impl<Q: Described, R: Described> Async<Server<Q, R>> {
+    /// Waits for the next request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::recv`].
+    pub async fn recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
+        let end = self.end.end_mut();
+        let (len, ticket) = find(end).await?;
+        Request::of(end.request(len, ticket))
+    }
+}
+
+impl<Q: Described, R: Described> Async<Client<Q, R>> {
+    /// Sends a request, and waits for the response. Dropped before that has come, what the
+    /// server answers is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn call(&mut self, request: &Q) -> Result<R, CallError> {
+        response(super::call(self.end.end_mut(), request.as_bytes()).await)
+    }
+
+    /// Waits for the response to a call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::recv`].
+    ///
+    /// # Panics
+    ///
+    /// With a call of another client.
+    pub async fn recv(&mut self, call: &Call) -> Result<R, CallError> {
+        let end = self.end.end_mut();
+        let index = end.index(call);
+        response(super::answer(end, index).await)
+    }
+}

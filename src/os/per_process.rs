@@ -1,0 +1,56 @@
+//! One of something for each process: a child that was forked makes its own.
+
+use std::sync::OnceLock;
+
+/// What was made by the first process that asked, and by those forked from it.
+#[derive(Debug)]
+pub(crate) struct PerProcess<T>(OnceLock<Box<Link<T>>>);
+
+#[derive(Debug)]
+struct Link<T> {
+    process: u32,
+    value: T,
+    /// That of a child that was forked from this process.
+    next: PerProcess<T>,
+}
+
+impl<T> PerProcess<T> {
+    pub const fn new() -> PerProcess<T> {
+        PerProcess(OnceLock::new())
+    }
+
+    /// This process's.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let me = std::process::id();
+        let mut make = Some(make);
+        let mut link = self;
+        loop {
+            let made = link.0.get_or_init(|| {
+                let make = make.take().expect("none of ours was made before");
+                Box::new(Link {
+                    process: me,
+                    value: make(),
+                    next: PerProcess::new(),
+                })
+            });
+            if made.process == me {
+                return &made.value;
+            }
+            // Made before the fork that made us.
+            link = &made.next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_makes_one() {
+        static ONE: PerProcess<String> = PerProcess::new();
+        let first = ONE.get_or_init(|| "first".to_string());
+        let again = ONE.get_or_init(|| unreachable!("there is one"));
+        assert!(std::ptr::eq(first, again));
+    }
+}

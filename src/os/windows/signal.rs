@@ -1,0 +1,122 @@
+//! What a thread can wait for together with others: a handle in each case.
+
+use super::call::{self, Ended};
+use super::code::explain;
+use super::process::Watched;
+use crate::error::{Operation, Result};
+use crate::os::{GateBackend, HandleBackend, OwnedObject, Woken, deadline};
+use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Something that may happen. A clone is the same for another thread.
+#[derive(Clone, Debug)]
+pub(crate) enum Signal {
+    Object(Arc<OwnedHandle>),
+    Death(Arc<Watched>),
+}
+
+impl Signal {
+    /// `None` where it is known to have happened.
+    fn handle(&self) -> Option<BorrowedHandle<'_>> {
+        match self {
+            Signal::Object(handle) => Some(handle.as_handle()),
+            Signal::Death(watched) => watched.death(),
+        }
+    }
+}
+
+/// One less than `WaitForMultipleObjects` takes: "The maximum number of object handles is
+/// MAXIMUM_WAIT_OBJECTS minus one" (MsgWaitForMultipleObjectsEx).
+pub(crate) const MOST_SIGNALS: usize = 63;
+
+/// One more is taken where `input` is not asked for.
+pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) -> Result<Woken> {
+    let mut handles = Vec::with_capacity(signals.len());
+    let mut indices = Vec::with_capacity(signals.len());
+    let mut happened = None;
+    for (n, signal) in signals.iter().enumerate() {
+        match signal.handle() {
+            Some(handle) => {
+                handles.push(handle);
+                indices.push(n);
+            }
+            None => happened = happened.or(Some(n)),
+        }
+    }
+    // What has happened needs no wait, and those before it go first.
+    let until = match happened {
+        Some(_) => deadline(Some(Duration::ZERO)),
+        None => until,
+    };
+    let waited = match input {
+        true => call::wait_or_input(&handles, until),
+        false => call::wait(&handles, until),
+    };
+    let woken = waited.map_err(|code| explain(Operation::Wait, &"several things", code))?;
+    Ok(match woken {
+        Ended::Signaled(n) | Ended::Abandoned(n) => {
+            let n = indices[n];
+            if let Signal::Death(watched) = &signals[n] {
+                watched.give_back();
+            }
+            Woken::Signal(n)
+        }
+        Ended::Input => Woken::Input,
+        Ended::TimedOut => {
+            let orphan = || signals.iter().position(|signal| signal.handle().is_none());
+            happened
+                .or_else(orphan)
+                .map_or(Woken::TimedOut, Woken::Signal)
+        }
+    })
+}
+
+/// A signal of this process to itself.
+#[derive(Debug)]
+pub(crate) struct Gate(Arc<OwnedHandle>);
+
+impl GateBackend for Gate {
+    fn new() -> Result<Gate> {
+        let made = call::create_gate();
+        let handle = made.map_err(|code| explain(Operation::Create, &"an event", code))?;
+        Ok(Gate(Arc::new(handle)))
+    }
+
+    fn open(&self) {
+        let set = call::set_event(self.0.as_handle());
+        debug_assert!(set.is_ok(), "SetEvent of our own: {set:?}");
+    }
+
+    fn signal(&self) -> Signal {
+        Signal::Object(Arc::clone(&self.0))
+    }
+}
+
+/// A handle of anything that can be waited for.
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<OwnedHandle>);
+
+const SUBJECT: &str = "a handle";
+
+impl HandleBackend for Handle {
+    const IS_TAKEN: bool = true;
+
+    fn new(handle: OwnedObject) -> Handle {
+        Handle(Arc::new(handle))
+    }
+
+    fn object(&self) -> &OwnedObject {
+        &self.0
+    }
+
+    fn try_wait(&self) -> Result<bool> {
+        let woken = call::wait(&[self.0.as_handle()], deadline(Some(Duration::ZERO)))
+            .map_err(|code| explain(Operation::Wait, &SUBJECT, code))?;
+        Ok(woken != Ended::TimedOut)
+    }
+
+    fn signal(&self) -> Result<Signal> {
+        Ok(Signal::Object(Arc::clone(&self.0)))
+    }
+}

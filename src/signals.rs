@@ -1,0 +1,61 @@
+//! What can be waited for together with others, and what wakes whoever does.
+
+use crate::error::Result;
+use crate::os;
+use std::task::Waker;
+use std::time::Duration;
+
+/// What wakes whoever waits for several things.
+#[derive(Debug)]
+pub struct Signals {
+    pub(crate) list: Vec<os::Signal>,
+    /// For each whether it is to be told even where somebody else would have to tell it.
+    pub(crate) kept: Vec<bool>,
+    /// After how long to look again where none came.
+    pub(crate) again: Option<Duration>,
+    /// For those that have none.
+    pub(crate) waker: Waker,
+}
+
+impl Signals {
+    pub(crate) fn new(waker: Waker) -> Signals {
+        Signals {
+            list: Vec::new(),
+            kept: Vec::new(),
+            again: None,
+            waker,
+        }
+    }
+
+    pub(crate) fn add(&mut self, signal: os::Signal) {
+        self.list.push(signal);
+        self.kept.push(false);
+    }
+
+    /// One that nobody sends again.
+    pub(crate) fn add_kept(&mut self, signal: os::Signal) {
+        self.list.push(signal);
+        self.kept.push(true);
+    }
+
+    pub(crate) fn look_again_in(&mut self, time: Duration) {
+        self.again = Some(self.again.map_or(time, |again| again.min(time)));
+    }
+}
+
+/// What can be waited for together with others.
+pub trait Wait {
+    /// Whether there is reason to look, as far as memory tells. Of 4096 such questions one may
+    /// ask the system.
+    fn has_news(&mut self) -> bool;
+    /// The same for those of whom the system has to be asked.
+    fn ask(&mut self) -> Result<bool> {
+        Ok(self.has_news())
+    }
+    /// Says that somebody sleeps, and on what. A look for news comes after it.
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()>;
+    /// Says that nobody does any longer.
+    fn get_up(&mut self);
+    /// One of its signals came. Whether there is reason to look.
+    fn woken(&mut self) -> Result<bool>;
+}
