@@ -13,8 +13,12 @@ use crate::name::Name;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
+#[cfg(feature = "async")]
+use crate::seat::LOOK_BACK;
 use crate::seat::{EVERYBODY, Seat, sooner};
 use crate::segment::{Head, Measures, Owned};
+#[cfg(feature = "async")]
+use crate::signals::{Signals, Wait};
 use crate::sync::{Round, WindowMut, Words};
 use crate::wait::{Patience, Spin};
 use std::time::{Duration, Instant};
@@ -258,7 +262,7 @@ impl Publisher {
     /// [`SendError::TooLong`]; [`SendError::System`] where the system lets it not wait.
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::Forever)
+        self.write(message, Patience::Forever, &mut None)
     }
 
     /// Sends a message without waiting.
@@ -269,7 +273,7 @@ impl Publisher {
     /// what would be overwritten; otherwise as [`send`](Publisher::send).
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::None)
+        self.write(message, Patience::None, &mut None)
     }
 
     /// Sends a message, and waits for slow subscribers at most this long.
@@ -282,7 +286,7 @@ impl Publisher {
         message: &[u8],
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::within(timeout))
+        self.write(message, Patience::within(timeout), &mut None)
     }
 
     /// Room for a message of this length, to be written where it will be read. Where delivery
@@ -293,7 +297,7 @@ impl Publisher {
     /// As [`send`](Publisher::send).
     #[inline]
     pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Publisher>, SendError> {
-        self.make_room(len, Patience::Forever)?;
+        self.make_room(len, Patience::Forever, &mut None)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
     }
@@ -308,7 +312,7 @@ impl Publisher {
         &mut self,
         len: usize,
     ) -> std::result::Result<Claim<'_, Publisher>, SendError> {
-        self.make_room(len, Patience::None)?;
+        self.make_room(len, Patience::None, &mut None)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
     }
@@ -325,7 +329,9 @@ impl Publisher {
         let batch = Flushed(self);
         for (count, message) in (1u32..).zip(messages) {
             let message = message.as_ref();
-            batch.0.make_room(message.len(), Patience::Forever)?;
+            batch
+                .0
+                .make_room(message.len(), Patience::Forever, &mut None)?;
             batch.0.lane.add(message);
             if count.is_multiple_of(BATCH) {
                 batch.0.flush();
@@ -339,17 +345,28 @@ impl Publisher {
         self.seat.wake(EVERYBODY);
     }
 
+    /// `since` is when it began to wait, once it has.
     #[inline]
-    fn write(&mut self, message: &[u8], patience: Patience) -> std::result::Result<(), SendError> {
+    pub(crate) fn write(
+        &mut self,
+        message: &[u8],
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
         if !self.lane.send_quickly(message) {
-            self.make_room(message.len(), patience)?;
+            self.make_room(message.len(), patience, since)?;
             self.lane.send(message);
         }
         self.seat.wake(EVERYBODY);
         Ok(())
     }
 
-    fn make_room(&mut self, len: usize, patience: Patience) -> std::result::Result<(), SendError> {
+    fn make_room(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
         let max = self.lane.shape().max();
         if len > max {
             return Err(SendError::TooLong { len, max });
@@ -357,7 +374,7 @@ impl Publisher {
         match (self.lane.lacks(len), self.delivery) {
             (None, _) => {}
             (Some(position), Delivery::Lossy) => self.lane.announce(position),
-            (Some(position), _) => self.announce_to_all(position, patience)?,
+            (Some(position), _) => self.announce_to_all(position, patience, since)?,
         }
         Ok(())
     }
@@ -368,9 +385,9 @@ impl Publisher {
         &mut self,
         position: u64,
         patience: Patience,
+        since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
         let bytes = self.lane.shape().bytes();
-        let mut since = None;
         self.let_go();
         loop {
             // Whoever joined since the last look must not see its place announced, even for a
@@ -448,6 +465,68 @@ impl Publisher {
         let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
         let ready = || lowest(crowds, position) + bytes >= position;
         seat.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+/// A publisher that waits for its slowest subscriber, since a message of this length has no room.
+#[cfg(feature = "async")]
+pub(crate) struct Held<'a> {
+    publisher: &'a mut Publisher,
+    /// How far it is to announce.
+    position: u64,
+    /// When it gives up those that are late.
+    limit: Option<Instant>,
+}
+
+#[cfg(feature = "async")]
+impl<'a> Held<'a> {
+    pub fn of(publisher: &'a mut Publisher, len: usize, since: Option<Instant>) -> Held<'a> {
+        let limit = match publisher.delivery {
+            Delivery::LosslessFor(limit) => since.and_then(|since| since.checked_add(limit)),
+            _ => None,
+        };
+        Held {
+            position: publisher.lane.lacks(len).unwrap_or_default(),
+            limit,
+            publisher,
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl Wait for Held<'_> {
+    fn has_news(&mut self) -> bool {
+        let Publisher { crowds, lane, .. } = &self.publisher;
+        lowest(crowds, self.position) + lane.shape().bytes() >= self.position
+            || self.limit.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        let bytes = self.publisher.lane.shape().bytes();
+        let Publisher { crowds, seat, .. } = &mut *self.publisher;
+        signals.add(seat.lie_down()?);
+        for crowd in crowds.iter() {
+            for peer in crowd.watched(self.position, bytes) {
+                signals.add(peer.signal()?);
+            }
+        }
+        if crowds.len() > 1 {
+            // Who leaves there rings for the owner that it knows.
+            signals.look_again_in(LOOK_BACK);
+        }
+        if let Some(limit) = self.limit {
+            signals.look_again_in(limit.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn get_up(&mut self) {
+        self.publisher.seat.get_up();
+    }
+
+    /// The next look gives up the dead.
+    fn woken(&mut self) -> Result<bool> {
+        Ok(true)
     }
 }
 

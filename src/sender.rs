@@ -14,6 +14,7 @@ use crate::process::Process;
 use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
+#[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
 use crate::sync::{Round, Window, WindowMut};
 use crate::wait::Spin;
@@ -487,6 +488,7 @@ impl<'a> Room<'a> {
     }
 }
 
+#[cfg(feature = "async")]
 impl Wait for Room<'_> {
     fn has_news(&mut self) -> bool {
         self.sender.lane.has_room(self.len) || self.sender.found.is_ended()

@@ -7,8 +7,8 @@ mod processor;
 
 use common::{eventually, hear, say, start};
 use shmkit::{
-    Async, CallError, Client, Departure, Event, ProcessIdentity, Publisher, Reader, Receiver,
-    RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, segment_info, typed,
+    Async, CallError, Client, Delivery, Departure, Event, ProcessIdentity, Publisher, Reader,
+    Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, segment_info, typed,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -235,6 +235,43 @@ fn a_sender_waits_for_room() {
             Err(SendError::Disconnected(Departure::Closed))
         ));
     });
+}
+
+/// A publisher whose only subscriber, as far as it is waited for, has to read first.
+fn full(name: &str, delivery: Delivery) -> (Async<Publisher>, Subscriber) {
+    let options = Publisher::options().capacity(1024).max_message(100);
+    let mut publisher = options.delivery(delivery).create(name).unwrap();
+    let slow = Subscriber::open(name).unwrap();
+    while publisher.try_send(&[1; 100]).is_ok() {}
+    (Async::new(publisher), slow)
+}
+
+#[test]
+fn a_publisher_waits_for_its_slowest_subscriber() {
+    let (_test, name) = start("slow");
+    let (mut publisher, mut slow) = full(&name, Delivery::Lossless);
+    run(async {
+        let read = async {
+            until_asleep(&name).await;
+            slow.drain(|_| {}).unwrap()
+        };
+        let (sent, read) = tokio::join!(publisher.send(&[2; 100]), read);
+        sent.unwrap();
+        assert!(read > 0);
+        while publisher.get_mut().try_send(&[1; 100]).is_ok() {}
+        // It is waited for as long as it is there.
+        let sent = timeout(20 * MOMENT, publisher.send(&[2; 100])).await;
+        assert!(sent.is_err());
+        let leave = async {
+            until_asleep(&name).await;
+            drop(slow);
+        };
+        let (sent, ()) = tokio::join!(publisher.send(&[3; 100]), leave);
+        sent.unwrap();
+    });
+    drop(publisher);
+    let (mut publisher, _slow) = full(&name, Delivery::LosslessFor(10 * MOMENT));
+    run(publisher.send(&[2; 100])).unwrap();
 }
 
 #[test]

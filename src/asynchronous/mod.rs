@@ -9,6 +9,7 @@ use crate::exchange::{CallError, RecvError, SendError};
 use crate::handle::Handle;
 use crate::lane::Step;
 use crate::process::Process;
+use crate::publisher::{Held, Publisher};
 use crate::reactor::{self, Notice, Registration, What};
 use crate::reader::Reader;
 use crate::receiver::Receiver;
@@ -339,6 +340,30 @@ async fn send(sender: &mut Sender, message: &[u8]) -> std::result::Result<(), Se
     loop {
         match sender.try_send(message) {
             Err(SendError::Full) => rest(&mut Room::of(sender, message.len())).await?,
+            sent => return sent,
+        }
+    }
+}
+
+impl Async<Publisher> {
+    /// Sends a message, and waits for slow subscribers where delivery is lossless. It is sent
+    /// when this is done, and not where it was dropped before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::send`].
+    pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        publish(&mut self.end, message).await
+    }
+}
+
+async fn publish(publisher: &mut Publisher, message: &[u8]) -> std::result::Result<(), SendError> {
+    let mut since = None;
+    loop {
+        match publisher.write(message, Patience::None, &mut since) {
+            Err(SendError::Full) => {
+                rest(&mut Held::of(publisher, message.len(), since)).await?;
+            }
             sent => return sent,
         }
     }

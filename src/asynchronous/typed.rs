@@ -5,7 +5,7 @@ use crate::client::Call;
 use crate::describe::Described;
 use crate::exchange::{CallError, RecvError, SendError};
 use crate::typed::{
-    Client, Reader, Receiver, Request, Sender, Server, Subscriber, response, value,
+    Client, Publisher, Reader, Receiver, Request, Sender, Server, Subscriber, response, value,
 };
 
 impl<T: Described> Async<Receiver<T>> {
@@ -59,6 +59,18 @@ impl<T: Described> Async<Sender<T>> {
     /// As [`Sender::send`].
     pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
         super::send(self.end.end_mut(), value.as_bytes()).await
+    }
+}
+
+impl<T: Described> Async<Publisher<T>> {
+    /// Sends a value, and waits for slow subscribers where delivery is lossless. It is sent
+    /// when this is done, and not where it was dropped before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::send`].
+    pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
+        super::publish(self.end.end_mut(), value.as_bytes()).await
     }
 }
 

@@ -119,6 +119,11 @@ impl<T> Publisher<T> {
     pub fn into_untyped(self) -> publisher::Publisher {
         self.end
     }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn end_mut(&mut self) -> &mut publisher::Publisher {
+        &mut self.end
+    }
 }
 
 impl<T> fmt::Debug for Publisher<T> {
