@@ -1,0 +1,37 @@
+//! A subscriber of quotes, one of any number. It sees every quote, or is told exactly how
+//! many it missed; a second argument makes it slow, by so many milliseconds a quote.
+//!
+//! ```sh
+//! cargo run --example quotes_publisher -- 'Local\Quotes' 1000      # quotes a second
+//! cargo run --example quotes_subscriber -- 'Local\Quotes' 100      # in another terminal
+//! ```
+
+#[path = "quotes/protocol.rs"]
+mod protocol;
+
+use protocol::Quote;
+use shmkit::typed::Subscriber;
+use shmkit::{Departure, RecvError};
+use std::error::Error;
+use std::time::Duration;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or("Local\\Quotes".into());
+    let work = Duration::from_millis(arguments.next().as_deref().unwrap_or("0").parse()?);
+
+    // Refused where the publisher's quotes have other fields than ours.
+    let mut quotes = Subscriber::<Quote>::open(&name)?;
+    loop {
+        match quotes.recv() {
+            Ok(quote) => {
+                let symbol = String::from_utf8_lossy(&quote.symbol);
+                println!("{} {} {:.3}", quote.number, symbol.trim_end(), quote.price);
+                std::thread::sleep(work);
+            }
+            Err(RecvError::Lagged(missed)) => println!("missed {missed}"),
+            Err(RecvError::Disconnected(Departure::Closed)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

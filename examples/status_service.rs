@@ -1,0 +1,60 @@
+//! A service that tells the programs of the desktop what it does. They can only look.
+//!
+//! ```sh
+//! cargo run --example status_service -- --console     # until Ctrl-C; on Linux SIGTERM too
+//! cargo run --example status_desktop -- --owner me    # in another terminal
+//! ```
+//!
+//! As a real service, where the desktop program needs no `--owner`, from an elevated prompt:
+//!
+//! ```sh
+//! sc create ShmkitExampleStatus binPath= "C:\full\path\status_service.exe"
+//! sc start ShmkitExampleStatus
+//! ```
+//!
+//! On Windows `--console` needs an elevated prompt too: only services and administrators
+//! may create sections in `Global\`. On Linux it is a plain daemon, with or without.
+
+#[cfg(windows)]
+#[path = "status/manager.rs"]
+mod manager;
+#[path = "status/protocol.rs"]
+mod protocol;
+
+use protocol::{NAME, Status};
+use shmkit::Access;
+use shmkit::typed::Publisher;
+use std::error::Error;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    #[cfg(windows)]
+    if !std::env::args().any(|argument| argument == "--console") {
+        return Ok(manager::run()?);
+    }
+    let (stop, stopped) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        let _ = stop.send(());
+    })?;
+    serve(&stopped)
+}
+
+/// Tells what there is to tell until it is to stop; then the name is closed in good order.
+fn serve(stopped: &Receiver<()>) -> Result<(), Box<dyn Error>> {
+    let name = std::env::args().skip(1).find(|a| !a.starts_with("--"));
+    let name = name.as_deref().unwrap_or(NAME);
+    let options = shmkit::Publisher::options().access(Access::InteractiveReadOnly);
+    let mut status = Publisher::<Status>::from_options(options, name)?;
+    println!("serving {name}");
+
+    let pid = std::process::id();
+    for beat in 1.. {
+        status.send(&Status { pid, beat })?;
+        let waited = stopped.recv_timeout(Duration::from_millis(200));
+        if waited != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
+    }
+    Ok(())
+}

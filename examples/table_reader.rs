@@ -1,0 +1,39 @@
+//! A reader of `table_writer`: the values as they are, then each that changes. What was
+//! written last stays there when the writer dies, as long as anybody reads it.
+//!
+//! ```sh
+//! cargo run --example table_writer -- 'Local\Temperatures'
+//! cargo run --example table_reader -- 'Local\Temperatures'    # in another terminal
+//! ```
+
+use shmkit::RecvError;
+use shmkit::typed::Reader;
+use std::error::Error;
+use std::time::Duration;
+
+const RESTART: Duration = Duration::from_secs(30);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let name = std::env::args().nth(1);
+    let name = name.as_deref().unwrap_or("Local\\Temperatures");
+    let mut table = Reader::<f64>::open(name)?;
+    let sensors = table.as_untyped().names().to_vec();
+    for (index, sensor) in sensors.iter().enumerate() {
+        println!("{sensor} is {:.1}", table.get_at(index)?);
+    }
+    loop {
+        match table.wait_change() {
+            // The newest value, which may be newer than the change.
+            Ok(index) => println!("{}: {:.1}", sensors[index], table.get_at(index)?),
+            Err(RecvError::Disconnected(how)) => {
+                let last = table.get_at(0)?;
+                println!("the writer has {how}; {} is {last:.1} still", sensors[0]);
+                if !table.wait_for_writer(RESTART)? {
+                    return Err("no writer came again".into());
+                }
+                println!("there is a writer again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

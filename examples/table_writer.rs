@@ -1,0 +1,32 @@
+//! The newest values of some sensors, in one table: the writer never waits, and readers see
+//! whole values only. (`sensors_publisher` is another thing: a protocol of another house.)
+//!
+//! ```sh
+//! cargo run --example table_writer -- 'Local\Temperatures'
+//! cargo run --example table_reader -- 'Local\Temperatures'    # in another terminal
+//! ```
+
+use shmkit::typed::Writer;
+use std::error::Error;
+use std::time::Duration;
+
+const SENSORS: [&str; 3] = ["cellar", "kitchen", "roof"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let name = std::env::args().nth(1);
+    let name = name.as_deref().unwrap_or("Local\\Temperatures");
+    let options = shmkit::Writer::options().names(SENSORS);
+    let mut table = Writer::<f64>::from_options(options, name)?;
+    // Each has a value before anybody looks for it.
+    for (index, start) in [8.0, 20.0, 15.0].into_iter().enumerate() {
+        table.set_at(index, &start);
+    }
+    println!("writing {name}");
+
+    for step in 0.. {
+        std::thread::sleep(Duration::from_millis(200));
+        let index = step % SENSORS.len();
+        table.set_at(index, &(15.0 + f64::from(step as u32 % 50) / 10.0));
+    }
+    Ok(())
+}
