@@ -137,3 +137,8 @@ pub use zerocopy;
 pub mod __describe {
     pub use crate::describe::{Part, Shape, check};
 }
+
+/// The recipes of `docs/cookbook.md`, which are run as all examples here are.
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/cookbook.md")]
+pub mod cookbook {}
