@@ -367,3 +367,22 @@ fn a_service_that_a_user_starts_says_that_nobody_manages_it() {
     let (said, ended) = Example::start("status_service", &[]).finish();
     assert!(said.contains("1063") && !ended.success(), "{said}");
 }
+
+#[cfg(windows)]
+#[test]
+fn a_window_and_a_message_server_share_a_loop() {
+    use shmkit::Publisher;
+
+    let _test = start();
+    let name = format!("Local\\{}", unique("loop"));
+    let mut server = Publisher::create(&*name).unwrap();
+    let mut program = Example::ready("message_loop", &[&name], "waiting");
+    let timer = "the window's timer";
+    program.until(|line| line == timer);
+    server.send(b"17 pieces").unwrap();
+    program.until(|line| line == "17 pieces");
+    program.until(|line| line == timer);
+    drop(server);
+    let (_, ended) = program.finish();
+    assert!(ended.success());
+}
