@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
-use crate::segment::{Cursor, Found, Head};
+use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::signals::{Signals, Wait};
 use crate::sync::{AtomicBool, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
 use crate::wait::{Patience, Spin};
@@ -20,22 +20,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Between two looks for a server that is not there yet.
-const NAP: Duration = Duration::from_millis(5);
-
 /// How to open a server's name; see [`Client::options`].
 #[derive(Clone, Debug, Default)]
 pub struct ClientOptions {
-    owner: Option<Owner>,
-    layouts: Vec<Layout>,
-    wait: Duration,
+    how: HowToJoin,
 }
 
 impl ClientOptions {
     /// Call only a server that belongs to this owner.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> ClientOptions {
-        self.owner = Some(owner);
+        self.how.owner = Some(owner);
         self
     }
 
@@ -43,13 +38,13 @@ impl ClientOptions {
     /// few milliseconds.
     #[must_use]
     pub fn wait(mut self, patience: Duration) -> ClientOptions {
-        self.wait = patience;
+        self.how.wait = patience;
         self
     }
 
     /// Only one that takes such requests, and answers so.
     pub(crate) fn expect_layouts(mut self, request: Layout, response: Layout) -> ClientOptions {
-        self.layouts = vec![request, response];
+        self.how.layouts = vec![request, response];
         self
     }
 
@@ -63,23 +58,10 @@ impl ClientOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        let name = name.try_into()?;
-        let until = deadline(Some(self.wait));
-        let open = || {
-            let owner = self.owner.as_ref();
-            Found::join(&name, control::kind::RPC, owner, &self.layouts, Line::join)
-        };
-        loop {
-            match open() {
-                Err(error)
-                    if error.kind() == ErrorKind::NotFound
-                        && until.is_none_or(|at| Instant::now() < at) =>
-                {
-                    std::thread::sleep(NAP);
-                }
-                opened => return opened.map(Client::new),
-            }
-        }
+        let line = self
+            .how
+            .join(&name.try_into()?, control::kind::RPC, Line::join)?;
+        Ok(Client::new(line))
     }
 }
 

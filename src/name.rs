@@ -203,6 +203,14 @@ impl TryFrom<&String> for Name {
     }
 }
 
+impl TryFrom<String> for Name {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Name> {
+        Name::new(&text)
+    }
+}
+
 impl From<&Name> for Name {
     fn from(name: &Name) -> Name {
         name.clone()

@@ -66,6 +66,9 @@ impl TopicOptions {
     /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
     /// beyond that to a multiple of 8. Between 7/8 and all of the capacity can be read. It
     /// is rounded up to a power of two and to four of the longest messages.
+    ///
+    /// A quarter of a power of two has no room for a message of as many bytes, which needs 8 more:
+    /// for long ones say [`max_message`](TopicOptions::max_message) instead.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> TopicOptions {
         self.capacity = bytes;

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
-use crate::segment::Found;
+use crate::segment::{Found, HowToJoin};
 use crate::signals::{Signals, Wait};
 use crate::sync::{Window, WordsMut};
 use crate::wait::Spin;
@@ -22,15 +22,22 @@ use std::time::{Duration, Instant};
 /// How to open latest values; see [`Reader::options`].
 #[derive(Clone, Debug, Default)]
 pub struct ReaderOptions {
-    owner: Option<Owner>,
-    layout: Option<Layout>,
+    how: HowToJoin,
 }
 
 impl ReaderOptions {
     /// Read only what belongs to this owner.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> ReaderOptions {
-        self.owner = Some(owner);
+        self.how.owner = Some(owner);
+        self
+    }
+
+    /// Waits so long for a writer that is not there yet (not at all). It looks again every
+    /// few milliseconds.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> ReaderOptions {
+        self.how.wait = patience;
         self
     }
 
@@ -44,14 +51,13 @@ impl ReaderOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        let name = name.try_into()?;
-        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
-        Found::join(&name, control::kind::LATEST, owner, layouts, Reader::join)
+        self.how
+            .join(&name.try_into()?, control::kind::LATEST, Reader::join)
     }
 
     /// Open only values of this type.
     pub(crate) fn expect_layout(mut self, layout: Layout) -> ReaderOptions {
-        self.layout = Some(layout);
+        self.how.layouts = vec![layout];
         self
     }
 }
@@ -288,7 +294,8 @@ impl Reader {
         self.found.generation
     }
 
-    /// Waits for a value to change, and says which.
+    /// Waits for a value to change, and says which. What was set before it was opened is there
+    /// ([`get`](Reader::get)), and no change.
     ///
     /// # Errors
     ///

@@ -49,6 +49,9 @@ impl QueueOptions {
     /// beyond that to a multiple of 8. The capacity is rounded up to a power of two and to
     /// four of the longest messages.
     ///
+    /// A quarter of a power of two has no room for a message of as many bytes, which needs 8 more:
+    /// for long ones say [`max_message`](QueueOptions::max_message) instead.
+    ///
     /// Streams are fastest where a lane is several times as large as the processor's own
     /// cache (4 MiB do): what its writer is ahead then lies in the cache that both share.
     /// The time for a single message does not depend on it.

@@ -13,7 +13,7 @@ use crate::os::deadline;
 use crate::process::Process;
 use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
-use crate::segment::{Cursor, Found, Head};
+use crate::segment::{Cursor, Found, Head, HowToJoin};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
 use crate::sync::{Round, Window, WindowMut};
@@ -29,21 +29,28 @@ const LOOKS: u32 = 4096;
 /// How to open a queue; see [`Sender::options`].
 #[derive(Clone, Debug, Default)]
 pub struct SenderOptions {
-    owner: Option<Owner>,
-    layout: Option<Layout>,
+    how: HowToJoin,
 }
 
 impl SenderOptions {
     /// Send only to a queue that belongs to this owner.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> SenderOptions {
-        self.owner = Some(owner);
+        self.how.owner = Some(owner);
+        self
+    }
+
+    /// Waits so long for a receiver that is not there yet (not at all). It looks again every
+    /// few milliseconds.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> SenderOptions {
+        self.how.wait = patience;
         self
     }
 
     /// Only to a queue of messages of this type.
     pub(crate) fn expect_layout(mut self, layout: Layout) -> SenderOptions {
-        self.layout = Some(layout);
+        self.how.layouts = vec![layout];
         self
     }
 
@@ -57,9 +64,8 @@ impl SenderOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        let name = name.try_into()?;
-        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
-        Found::join(&name, control::kind::QUEUE, owner, layouts, Sender::join)
+        self.how
+            .join(&name.try_into()?, control::kind::QUEUE, Sender::join)
     }
 }
 

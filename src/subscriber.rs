@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::os::deadline;
 use crate::roster::JOINED;
 use crate::seat::Seat;
-use crate::segment::{Cursor, Found, Head};
+use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::signals::{Signals, Wait};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Pace};
@@ -36,8 +36,7 @@ pub enum Start {
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberOptions {
     start: Start,
-    owner: Option<Owner>,
-    layout: Option<Layout>,
+    how: HowToJoin,
 }
 
 impl SubscriberOptions {
@@ -51,13 +50,21 @@ impl SubscriberOptions {
     /// Subscribe only to a topic that belongs to this owner.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> SubscriberOptions {
-        self.owner = Some(owner);
+        self.how.owner = Some(owner);
+        self
+    }
+
+    /// Waits so long for a publisher that is not there yet (not at all). It looks again every
+    /// few milliseconds.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> SubscriberOptions {
+        self.how.wait = patience;
         self
     }
 
     /// Only to a topic of messages of this type.
     pub(crate) fn expect_layout(mut self, layout: Layout) -> SubscriberOptions {
-        self.layout = Some(layout);
+        self.how.layouts = vec![layout];
         self
     }
 
@@ -71,11 +78,8 @@ impl SubscriberOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        let name = name.try_into()?;
-        let (owner, layouts) = (self.owner.as_ref(), self.layout.as_slice());
-        Found::join(&name, control::kind::TOPIC, owner, layouts, |found| {
-            Subscriber::join(found, self.start)
-        })
+        let join = |found| Subscriber::join(found, self.start);
+        self.how.join(&name.try_into()?, control::kind::TOPIC, join)
     }
 }
 

@@ -268,13 +268,13 @@ fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
     let (_test, name) = start("longest");
     for prefix in ["", "Global\\"] {
         let fill = |units: usize| format!("{:x<units$}", format!("{prefix}{name}"));
-        let too_long = |n: &usize| Section::create_new(&fill(*n), 1).is_err();
+        let too_long = |n: &usize| Section::create_new(fill(*n), 1).is_err();
         let limit = (150..=Name::MAX_UTF16).find(too_long).unwrap();
-        let error = refused(Kind::InvalidName, Section::open(&fill(limit)));
+        let error = refused(Kind::InvalidName, Section::open(fill(limit)));
         assert_eq!(error.code(), None);
         assert!(error.to_string().contains("limit"), "{error}");
         let longest = with_text(&fill(limit - 1));
-        assert_eq!(text(&Section::open(&fill(limit - 1)).unwrap()), TEXT);
+        assert_eq!(text(&Section::open(fill(limit - 1)).unwrap()), TEXT);
         let path = longest.info().unwrap().object.path.unwrap();
         assert!(path.strip_prefix("/dev/shm/").unwrap().len() <= 255);
     }
@@ -367,7 +367,7 @@ fn a_posix_object_is_opened_and_left_alone() {
 fn a_posix_object_may_grow_and_shrink() {
     let (_test, name) = start("grow");
     let object = ByHand::file(shm(&name), b"");
-    let section = Section::open(&format!("/{name}")).unwrap();
+    let section = Section::open(format!("/{name}")).unwrap();
     assert_eq!(section.len().unwrap(), 0);
     refused(Kind::InvalidArgument, section.map(..));
     refused(Kind::OutOfBounds, section.map(..1));

@@ -114,7 +114,7 @@ fn each_word(places: Places, mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadW
 }
 
 fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
-    let section = Section::open_rw(&format!("{name}{section}")).unwrap();
+    let section = Section::open_rw(format!("{name}{section}")).unwrap();
     section.map_rw(..).unwrap()
 }
 

@@ -142,7 +142,7 @@ fn a_section_that_keeps_us_out_is_told_from_one_that_is_not_there() {
     );
     let error = Section::create_new(&name, PAGE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    let error = Section::open(&unique("denied")).unwrap_err();
+    let error = Section::open(unique("denied")).unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some(2)));
 }
 

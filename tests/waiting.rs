@@ -5,7 +5,7 @@ mod common;
 mod processor;
 
 use common::{eventually, hear, say, start};
-use shmkit::ErrorKind::InvalidArgument;
+use shmkit::ErrorKind::{InvalidArgument, NotFound};
 use shmkit::{
     CallError, Client, Departure, Event, Process, ProcessIdentity, Publisher, Reader, Ready,
     Receiver, RecvError, Reset, Sender, Server, Subscriber, WaitSet, Waitable, Writer,
@@ -529,4 +529,31 @@ fn a_process_that_has_ended_stays_ready() {
         assert_eq!(waiter.join().unwrap(), 0);
     });
     assert_eq!(set.wait(&mut [&mut process]).unwrap(), 0);
+}
+
+#[test]
+fn who_comes_first_waits_for_the_owner() {
+    let (_test, name) = start("first");
+    let of = |kind: &str| format!("{name}-{kind}");
+    common::refused(
+        NotFound,
+        Subscriber::options()
+            .wait(Duration::from_millis(10))
+            .open(of("a")),
+    );
+    std::thread::scope(|scope| {
+        let first = [
+            scope.spawn(|| drop(Subscriber::options().wait(LONG).open(of("topic")).unwrap())),
+            scope.spawn(|| drop(Sender::options().wait(LONG).open(of("queue")).unwrap())),
+            scope.spawn(|| drop(Reader::options().wait(LONG).open(of("value")).unwrap())),
+            scope.spawn(|| drop(Client::options().wait(LONG).open(of("calls")).unwrap())),
+        ];
+        let _publisher = Publisher::create(of("topic")).unwrap();
+        let _receiver = Receiver::create(of("queue")).unwrap();
+        let _writer = Writer::create(of("value")).unwrap();
+        let _server = Server::create(of("calls")).unwrap();
+        for one in first {
+            one.join().unwrap();
+        }
+    });
 }

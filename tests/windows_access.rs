@@ -28,7 +28,7 @@ fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
 
 /// The SID of this user, as objects of ours tell it.
 fn my_sid() -> String {
-    let probe = Mutex::create_new(&unique("sid")).unwrap();
+    let probe = Mutex::create_new(unique("sid")).unwrap();
     let owner = probe.info().owner.unwrap();
     let sid = owner
         .rsplit_once('(')
@@ -95,7 +95,7 @@ fn presets_say_what_they_are() {
         (Access::InteractiveReadOnly, "IU)", 3),
     ] {
         let event = Event::options().access(access.clone());
-        let event = event.create_new(&unique("preset"), Reset::Manual).unwrap();
+        let event = event.create_new(unique("preset"), Reset::Manual).unwrap();
         let info = event.info();
         let sddl = info.access.unwrap();
         assert!(sddl.ends_with(last), "{access}: {sddl}");
@@ -105,7 +105,7 @@ fn presets_say_what_they_are() {
         assert!(others == 0 || may.last() == Some(&"wait"), "{may:?}");
 
         let section = Section::options().access(access);
-        let section = section.create_new(&unique("preset"), 1).unwrap();
+        let section = section.create_new(unique("preset"), 1).unwrap();
         let grants = section.info().unwrap().object.grants;
         let may = grants.last().unwrap().may.as_str();
         assert_eq!(may == "read", others != 0, "{grants:?}");
@@ -194,7 +194,7 @@ fn a_liveness_mutex_tells_of_an_end_and_is_given_back() {
     let name = unique("liveness");
     let alive = Liveness::announce(&name, Access::SameUser).unwrap();
     let watched = Process::by_liveness(&name).unwrap();
-    let event = Event::create_new(&unique("never"), Reset::Auto).unwrap();
+    let event = Event::create_new(unique("never"), Reset::Auto).unwrap();
     let moment = Some(Duration::from_millis(1));
     assert_eq!(
         event.wait_or_death(&watched, moment).unwrap(),

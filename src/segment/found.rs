@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::Departure;
 use crate::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
-use crate::os::ProcessIdentity;
+use crate::os::{ProcessIdentity, deadline};
 use crate::process::Process;
 use crate::root::RootView;
 use crate::roster::Roster;
@@ -21,6 +21,35 @@ use std::time::{Duration, Instant};
 /// How long an opener waits for a segment that is being made.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(2);
+/// Between two looks for an owner that is not there yet.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How a name is opened to take part in what it stands for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HowToJoin {
+    pub owner: Option<Owner>,
+    /// What its messages must be made of, if anything.
+    pub layouts: Vec<Layout>,
+    /// How long to wait for an owner that is not there yet.
+    pub wait: Duration,
+}
+
+impl HowToJoin {
+    pub fn join<T>(&self, name: &Name, kind: u32, join: impl Fn(Found) -> Result<T>) -> Result<T> {
+        let until = deadline(Some(self.wait));
+        loop {
+            match Found::join(name, kind, self.owner.as_ref(), &self.layouts, &join) {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        && until.is_none_or(|at| Instant::now() < at) =>
+                {
+                    std::thread::sleep(LOOK);
+                }
+                joined => return joined,
+            }
+        }
+    }
+}
 
 /// The generation of a segment that was in use when it was opened, checked.
 #[derive(Debug)]
@@ -103,7 +132,7 @@ impl Found {
 
     /// Opens what has this name, is of this kind, and has messages of these types, and takes
     /// part in it.
-    pub fn join<T>(
+    fn join<T>(
         name: &Name,
         kind: u32,
         expect: Option<&Owner>,

@@ -13,7 +13,7 @@
 mod found;
 mod owned;
 
-pub(crate) use found::Found;
+pub(crate) use found::{Found, HowToJoin};
 pub(crate) use owned::Owned;
 
 use crate::describe::{Layout, MAX_TEXT};
