@@ -145,6 +145,18 @@ struct Facts {
 }
 
 impl Error {
+    /// The same, for another one who asked.
+    pub(crate) fn again(&self) -> Error {
+        Error(Box::new(Facts {
+            kind: self.0.kind,
+            operation: self.0.operation,
+            subject: self.0.subject.clone(),
+            code: self.0.code,
+            meaning: self.0.meaning.clone(),
+            advice: self.0.advice.clone(),
+        }))
+    }
+
     pub(crate) fn new(
         kind: ErrorKind,
         operation: Operation,

@@ -280,7 +280,7 @@ impl Wait for Event {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add_kept(self.os.signal()?);
+        signals.add(self.os.signal()?);
         Ok(())
     }
 

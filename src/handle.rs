@@ -25,7 +25,8 @@ use crate::sync::{AtomicBool, Ordering};
 /// # Platform notes
 ///
 /// On Windows it is any handle that `WaitForSingleObject` takes, and the wait takes what
-/// such a wait takes: the signal of an auto-reset event, one of a semaphore's, a mutex. On
+/// such a wait takes: the signal of an auto-reset event, one of a semaphore's. It is not for
+/// a mutex, which would belong to the thread that happened to wait. On
 /// Linux it is a descriptor that can be polled, and it is ready as long as it can be read.
 #[derive(Debug)]
 pub struct Handle {
@@ -84,7 +85,7 @@ impl Wait for Handle {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add_kept(self.os.signal()?);
+        signals.add(self.os.signal()?);
         Ok(())
     }
 

@@ -344,7 +344,7 @@ impl Intake {
     pub fn watch_peers(&mut self, signals: &mut Signals) -> Result<()> {
         self.look_who_is_alive();
         for peer in peers(&self.lanes) {
-            signals.add(peer.signal()?);
+            signals.add_end(peer.signal()?);
         }
         Ok(())
     }

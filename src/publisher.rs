@@ -510,7 +510,7 @@ impl Wait for Held<'_> {
         signals.add(seat.lie_down()?);
         for crowd in crowds.iter() {
             for peer in crowd.watched(self.position, bytes) {
-                signals.add(peer.signal()?);
+                signals.add_end(peer.signal()?);
             }
         }
         if crowds.len() > 1 {

@@ -4,9 +4,9 @@
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{self, GateBackend, MOST_SIGNALS, PerProcess, Woken};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
-use std::thread::ThreadId;
 use std::time::Instant;
 
 /// What one waits for, and what became of it.
@@ -17,6 +17,8 @@ pub(crate) struct Notice(Mutex<Told>);
 struct Told {
     has_come: bool,
     is_late: bool,
+    /// The system would not wait.
+    refused: Option<Error>,
     waker: Waker,
 }
 
@@ -26,18 +28,30 @@ impl Notice {
         Arc::new(Notice(Mutex::new(Told {
             has_come: false,
             is_late: false,
+            refused: None,
             waker: waker.clone(),
         })))
     }
 
     /// Wakes that one from now on.
     pub fn set_waker(&self, waker: &Waker) {
-        lock(&self.0).waker.clone_from(waker);
+        let waker = waker.clone();
+        // The last one may take others along, which come here: not under the lock.
+        let last = std::mem::replace(&mut lock(&self.0).waker, waker);
+        drop(last);
     }
 
     /// Whether anything that was waited for has happened.
-    pub fn has_come(&self) -> bool {
-        lock(&self.0).has_come
+    ///
+    /// # Errors
+    ///
+    /// Where the system would not wait for it.
+    pub fn has_come(&self) -> Result<bool> {
+        let mut told = lock(&self.0);
+        match told.refused.take() {
+            Some(error) => Err(error),
+            None => Ok(told.has_come),
+        }
     }
 
     /// Whether the moment has come since this was asked.
@@ -62,30 +76,34 @@ impl Wake for Notice {
 /// What is waited for.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// Where it is `kept`, that it was taken is told even to one who is about to go.
+    /// `taken` says whether the wait takes it, so that no other one may wait for it then.
     Signal {
         signal: os::Signal,
-        kept: bool,
+        taken: bool,
     },
     Moment(Instant),
 }
 
-/// Something that is waited for, until this is dropped or it has happened.
+/// What is waited for until this is dropped, or it has happened. When it was dropped nobody
+/// waits for what a wait would take, and what was taken until then has been noticed.
 #[derive(Debug)]
-pub(crate) struct Registration {
+#[must_use]
+pub(crate) struct Registrations(Vec<Registration>);
+
+#[derive(Debug)]
+struct Registration {
     worker: Arc<Worker>,
     id: u64,
-    kept: bool,
+    taken: bool,
 }
 
 /// Has all of them waited for.
 pub(crate) fn register(
     whats: impl IntoIterator<Item = (What, Arc<Notice>)>,
-) -> Result<Vec<Registration>> {
+) -> Result<Registrations> {
     static EACH: PerProcess<Mutex<Vec<Arc<Worker>>>> = PerProcess::new();
     let mut workers = lock(EACH.get_or_init(Mutex::default));
-    let mut registrations = Vec::new();
-    let mut told: Vec<Arc<Worker>> = Vec::new();
+    let mut registrations = Registrations(Vec::new());
     for (what, notice) in whats {
         let worker = match workers.iter().find(|worker| worker.takes(&what)) {
             Some(worker) => worker,
@@ -94,18 +112,79 @@ pub(crate) fn register(
                 workers.last().expect("one was added")
             }
         };
-        registrations.push(worker.add(what, notice));
-        if !told.iter().any(|one| Arc::ptr_eq(one, worker)) {
-            told.push(Arc::clone(worker));
+        registrations.0.push(worker.add(what, notice));
+    }
+    drop(workers);
+    registrations.each_worker(|worker| worker.gate.open());
+    Ok(registrations)
+}
+
+impl Registrations {
+    fn each_worker(&self, mut act: impl FnMut(&Arc<Worker>)) {
+        let mut seen: Vec<&Arc<Worker>> = Vec::new();
+        for Registration { worker, .. } in &self.0 {
+            if !seen.iter().any(|one| Arc::ptr_eq(one, worker)) {
+                seen.push(worker);
+                act(worker);
+            }
         }
     }
-    told.iter().for_each(|worker| worker.gate.open());
-    Ok(registrations)
+}
+
+impl Registrations {
+    fn of<'a>(&'a self, worker: &'a Arc<Worker>) -> impl Iterator<Item = &'a Registration> {
+        let ours = self.0.iter();
+        ours.filter(|one| Arc::ptr_eq(&one.worker, worker))
+    }
+
+    fn has(&self, worker: &Arc<Worker>, id: u64) -> bool {
+        self.of(worker).any(|one| one.id == id)
+    }
+
+    /// Whether it waits for any that it would take.
+    fn is_in_round(&self, worker: &Arc<Worker>, state: &State) -> bool {
+        let mut taken = self.of(worker).filter(|one| one.taken);
+        taken.any(|one| state.round.contains(&one.id))
+    }
+}
+
+impl Drop for Registrations {
+    fn drop(&mut self) {
+        let is_forked = |one: &Registration| one.worker.process != std::process::id();
+        // A child has no such thread, and the parent's is not its to tell.
+        if self.0.first().is_some_and(is_forked) {
+            return;
+        }
+        self.each_worker(|worker| {
+            let mut state = lock(&worker.state);
+            for entry in &mut state.entries {
+                entry.leaves |= self.has(worker, entry.id);
+            }
+            if self.is_in_round(worker, &state) {
+                worker.gate.open();
+            }
+        });
+        self.each_worker(|worker| {
+            let mut state = lock(&worker.state);
+            // In its own thread it does not wait.
+            while self.is_in_round(worker, &state) {
+                state = wait(&worker.looks, state);
+            }
+            let gone = state
+                .entries
+                .extract_if(.., |entry| self.has(worker, entry.id));
+            let gone: Vec<Entry> = gone.collect();
+            drop(state);
+            // Not under the lock: they may take others along.
+            drop(gone);
+        });
+    }
 }
 
 /// A thread that waits.
 #[derive(Debug)]
 struct Worker {
+    process: u32,
     /// Has it look at what it is to wait for.
     gate: os::Gate,
     state: Mutex<State>,
@@ -119,7 +198,6 @@ struct State {
     entries: Vec<Entry>,
     /// Those that it waits for at the moment.
     round: Vec<u64>,
-    thread: Option<ThreadId>,
 }
 
 #[derive(Debug)]
@@ -127,13 +205,14 @@ struct Entry {
     id: u64,
     what: What,
     notice: Arc<Notice>,
-    /// To be waited for no longer.
+    /// Whoever it is for is about to take it away.
     leaves: bool,
 }
 
 impl Worker {
     fn start() -> Result<Arc<Worker>> {
         let worker = Arc::new(Worker {
+            process: std::process::id(),
             gate: os::Gate::new()?,
             state: Mutex::default(),
             looks: Condvar::new(),
@@ -160,7 +239,7 @@ impl Worker {
     }
 
     fn add(self: &Arc<Worker>, what: What, notice: Arc<Notice>) -> Registration {
-        let kept = matches!(what, What::Signal { kept: true, .. });
+        let taken = matches!(what, What::Signal { taken: true, .. });
         let mut state = lock(&self.state);
         let id = state.next;
         state.next += 1;
@@ -173,30 +252,32 @@ impl Worker {
         Registration {
             worker: Arc::clone(self),
             id,
-            kept,
+            taken,
         }
     }
 
     fn run(&self) {
         let mut signals = Vec::new();
-        lock(&self.state).thread = Some(std::thread::current().id());
         loop {
             let until = self.begin_round(&mut signals);
             let woken = os::wait_any(&signals, until, false);
+            // Before anybody hears that it does not wait: so nothing is held then.
+            signals.clear();
             // They may come back here at once: not under the lock.
-            self.end_round(woken).into_iter().for_each(Waker::wake);
+            for waker in self.end_round(woken) {
+                // Whoever panics there has said so, and others wait here too.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
         }
     }
 
     /// What to wait for, and until when.
     fn begin_round(&self, signals: &mut Vec<os::Signal>) -> Option<Instant> {
         let mut state = lock(&self.state);
-        state.entries.retain(|entry| !entry.leaves);
         let State { entries, round, .. } = &mut *state;
-        signals.clear();
         signals.push(self.gate.signal());
         let mut until: Option<Instant> = None;
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.leaves) {
             match &entry.what {
                 What::Signal { signal, .. } => {
                     signals.push(signal.clone());
@@ -205,7 +286,6 @@ impl Worker {
                 What::Moment(at) => until = Some(until.map_or(*at, |until| until.min(*at))),
             }
         }
-        self.looks.notify_all();
         until
     }
 
@@ -218,41 +298,23 @@ impl Worker {
             Ok(Woken::Signal(n)) => n.checked_sub(1).map(|n| round[n]),
             _ => None,
         };
-        // Where the system refuses, all of them have to look for themselves.
-        let is_refused = woken.is_err();
+        // Where the system refuses, it is not told which of them it was.
+        let refused = woken.err();
         let has_come = |entry: &mut Entry| match entry.what {
-            What::Signal { .. } => is_refused || signaled == Some(entry.id),
+            What::Signal { .. } => refused.is_some() || signaled == Some(entry.id),
             What::Moment(at) => at <= now,
         };
         let told = entries.extract_if(.., has_come).map(|entry| {
-            entry.notice.note(|told| match entry.what {
-                What::Signal { .. } => told.has_come = true,
-                What::Moment(_) => told.is_late = true,
+            entry.notice.note(|told| match (&entry.what, &refused) {
+                (What::Moment(_), _) => told.is_late = true,
+                (What::Signal { .. }, None) => told.has_come = true,
+                (What::Signal { .. }, Some(error)) => told.refused = Some(error.again()),
             })
         });
         let told = told.collect();
         round.clear();
         self.looks.notify_all();
         told
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let mut state = lock(&self.worker.state);
-        let Some(at) = state.entries.iter().position(|entry| entry.id == self.id) else {
-            return;
-        };
-        // Nobody waits for what that one would take.
-        if !self.kept || state.thread == Some(std::thread::current().id()) {
-            state.entries.swap_remove(at);
-            return;
-        }
-        state.entries[at].leaves = true;
-        self.worker.gate.open();
-        while state.round.contains(&self.id) {
-            state = wait(&self.worker.looks, state);
-        }
     }
 }
 
@@ -283,7 +345,7 @@ mod tests {
             let notice = Notice::new(Waker::noop());
             let signal = What::Signal {
                 signal: gate.signal(),
-                kept: true,
+                taken: true,
             };
             let registrations = register([(signal, Arc::clone(&notice))]).unwrap();
             std::thread::scope(|scope| {
@@ -295,7 +357,7 @@ mod tests {
                 }
                 drop(registrations);
             });
-            assert!(notice.has_come() != is_open(), "neither, or both");
+            assert!(notice.has_come().unwrap() != is_open(), "neither, or both");
         }
     }
 }

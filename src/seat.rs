@@ -262,7 +262,10 @@ impl Seat {
 
     /// Says that it sleeps no longer.
     pub fn get_up(&mut self) {
-        self.bells.roster.set_asleep(self.number, false);
+        // A child that was forked says nothing for its parent.
+        if pid_of(self.me) == std::process::id() {
+            self.bells.roster.set_asleep(self.number, false);
+        }
     }
 
     fn sleep(

@@ -131,6 +131,8 @@ impl ServerOptions {
 pub struct Server {
     /// The desk, as long as this is the only worker.
     mine: Cell<Option<Box<Desk>>>,
+    /// Left where the desk is, since another worker has it.
+    left: Option<Waker>,
     buffer: Box<[u8]>,
     shared: Arc<Shared>,
 }
@@ -332,6 +334,7 @@ impl Server {
     fn worker(shared: Arc<Shared>) -> Server {
         Server {
             mine: Cell::new(None),
+            left: None,
             buffer: vec![0; shared.segment.measures.shape.max()].into_boxed_slice(),
             shared,
         }
@@ -482,8 +485,8 @@ impl Wait for Server {
             match turn.desk.take() {
                 Some(desk) => self.mine.set(Some(desk)),
                 None => {
-                    turn.wakers.retain(|waker| !waker.will_wake(&signals.waker));
                     turn.wakers.push(signals.waker.clone());
+                    self.left = Some(signals.waker.clone());
                 }
             }
         }
@@ -494,6 +497,10 @@ impl Wait for Server {
     }
 
     fn get_up(&mut self) {
+        if let Some(left) = self.left.take() {
+            let mut turn = lock(&self.shared.turn);
+            turn.wakers.retain(|waker| !waker.will_wake(&left));
+        }
         if let Some(mut desk) = self.mine.take() {
             desk.intake.get_up();
             self.leave_desk(desk);

@@ -28,7 +28,9 @@ use std::time::{Duration, Instant};
 /// | [`Event`], [`Handle`] | its signal | `try_wait` |
 /// | [`Process`] | its end, from when on it stays ready | `has_ended` |
 ///
-/// Of an end it is ready once; from then on when there is a next owner to go on with.
+/// Of an end it is ready once; from then on when there is a next owner to go on with. (A client
+/// has nothing to be asked as long as it has no calls open.) Where going on with that one fails,
+/// that is told once too, and it is yours to try again.
 pub trait Waitable: sealed::Sealed {}
 
 mod sealed {
@@ -120,7 +122,7 @@ pub enum Ready {
 /// told that comes first behind the one that was told before: none waits for ever, in whatever
 /// order they are given.
 ///
-/// A call of the system takes 63 things on Windows and 128 on Linux, where a receiver with its
+/// A call of the system takes 62 things on Windows and 127 on Linux, where a receiver with its
 /// event and the deaths of its senders counts as several. Of more than that, the rest is waited for by threads that this
 /// starts, one for so many.
 pub struct WaitSet {
@@ -328,7 +330,7 @@ impl WaitSet {
         let mut signals = Signals::new(Waker::from(Arc::clone(&gate)));
         signals.add(gate.0.signal());
         let mut asleep = Asleep {
-            owners: vec![usize::MAX],
+            owners: vec![GATE],
             lying: 0,
             sources,
         };
@@ -336,26 +338,34 @@ impl WaitSet {
         let owners = std::mem::take(&mut asleep.owners);
         drop(asleep);
         let mut found = None;
+        let mut refused = None;
         for woken in slept? {
             match woken {
                 Woken::Input => found = found.or(Some(Ready::Input)),
-                Woken::Signal(n) => {
-                    let source = owners[n];
+                Woken::Signal(n) if owners[n] != GATE => {
                     // Each has to hear of its own, which nobody sends again.
-                    let is_ready = source != usize::MAX && sources[source].as_wait().woken()?;
-                    if is_ready && !matches!(found, Some(Ready::Source(_))) {
-                        found = Some(Ready::Source(source));
+                    match sources[owners[n]].as_wait().woken() {
+                        Ok(true) if matches!(found, Some(Ready::Source(_))) => {}
+                        Ok(true) => found = Some(Ready::Source(owners[n])),
+                        Ok(false) => {}
+                        Err(error) => refused = Some(error),
                     }
                 }
-                Woken::TimedOut => {}
+                Woken::Signal(_) | Woken::TimedOut => {}
             }
         }
         if let Some(Ready::Source(source)) = found {
             self.next = source + 1;
         }
-        Ok(found)
+        match (found, refused) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
     }
 }
+
+/// Who has the first signal.
+const GATE: usize = usize::MAX;
 
 /// Those that somebody sleeps on, until this is dropped.
 struct Asleep<'a, 'b> {
@@ -405,7 +415,8 @@ impl Asleep<'_, '_> {
 
 impl Drop for Asleep<'_, '_> {
     fn drop(&mut self) {
-        for source in &mut self.sources[..self.lying] {
+        // Who waits for what one before it has goes first, and so is not woken by us.
+        for source in self.sources[..self.lying].iter_mut().rev() {
             source.as_wait().get_up();
         }
     }
@@ -426,18 +437,30 @@ fn wait_any(signals: &Signals, until: Option<Instant>, input: bool) -> Result<Ve
     let (direct, rest) = signals.list.split_at(MOST_SIGNALS);
     let notice = |_| Notice::new(&signals.waker);
     let told: Vec<Arc<Notice>> = rest.iter().map(notice).collect();
-    let rest = rest.iter().zip(&signals.kept[MOST_SIGNALS..]);
-    let whats = rest.map(|(signal, kept)| What::Signal {
+    let rest = rest.iter().zip(&signals.taken[MOST_SIGNALS..]);
+    let whats = rest.map(|(signal, taken)| What::Signal {
         signal: signal.clone(),
-        kept: *kept,
+        taken: *taken,
     });
     let registrations = reactor::register(whats.zip(told.iter().map(Arc::clone)))?;
-    let mut woken = wait(direct)?;
+    let waited = wait(direct);
     // What comes until these are gone has come.
     drop(registrations);
-    let come = told.iter().zip(MOST_SIGNALS..);
-    woken.extend(come.filter_map(|(notice, n)| notice.has_come().then_some(Woken::Signal(n))));
-    Ok(woken)
+    let (mut woken, mut refused) = match waited {
+        Ok(woken) => (woken, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    for (notice, n) in told.iter().zip(MOST_SIGNALS..) {
+        match notice.has_come() {
+            Ok(true) => woken.push(Woken::Signal(n)),
+            Ok(false) => {}
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) if woken.is_empty() => Err(error),
+        _ => Ok(woken),
+    }
 }
 
 impl Default for WaitSet {

@@ -89,7 +89,7 @@ impl Watch {
             None => signals.look_again_in(LOOK),
         }
         if self.state == State::Alive {
-            signals.add(self.owner.signal()?);
+            signals.add_end(self.owner.signal()?);
         }
         Ok(())
     }

@@ -323,6 +323,51 @@ fn a_call_that_is_dropped_leaves_its_place() {
     });
 }
 
+#[test]
+fn what_a_task_slept_on_wakes_a_thread_afterwards() {
+    let (_test, name) = start("after");
+    for n in 0..20 {
+        let name = format!("{name}-{n}");
+        let mut receiver = Async::new(Receiver::create(&*name).unwrap());
+        let mut sender = Sender::open(&*name).unwrap();
+        run(async {
+            // That the sender has come is seen, and it sleeps.
+            assert!(timeout(2 * MOMENT, receiver.recv()).await.is_err());
+        });
+        let mut receiver = receiver.into_inner();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(move || receiver.recv_timeout(LONG).unwrap().to_vec());
+            eventually("it sleeps", || segment_info(&*name).unwrap().owner.asleep);
+            // Past the time in which it looks by itself.
+            std::thread::sleep(MOMENT);
+            sender.send(b"x").unwrap();
+            assert_eq!(waiter.join().unwrap(), b"x");
+        });
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_a_place_ends_with_its_server() {
+    let (mut test, name) = start("place-end");
+    let mut child = test.child("server", &[&name]);
+    child.expect("ready");
+    let mut client = Async::new(Client::open(&*name).unwrap());
+    run(async {
+        // All places are those of calls that nobody waits for.
+        for _ in 0..client.get_ref().in_flight() {
+            drop(client.get_mut().try_send(b"dropped").unwrap());
+        }
+        child.expect("asked");
+        let kill = async {
+            until_asleep(&name).await;
+            child.kill();
+        };
+        let (called, ()) = tokio::join!(client.call(b"one more"), kill);
+        let died = CallError::Disconnected(Departure::Died).to_string();
+        assert_eq!(called.unwrap_err().to_string(), died);
+    });
+}
+
 /// Waits in a hundred tasks, and says what that cost, and how many threads there are.
 fn idle(name: &str, seconds: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -384,6 +384,32 @@ fn far_more_than_a_call_takes() {
 }
 
 #[test]
+fn what_a_set_slept_on_wakes_a_thread_afterwards() {
+    let (_test, name) = start("after");
+    let make = |n| Event::create_new(format!("{name}-{n}"), Reset::Auto).unwrap();
+    let mut events: Vec<Event> = (0..150).map(make).collect();
+    let mut queue = small(&name);
+    let mut sender = Sender::open(&*name).unwrap();
+    assert!(matches!(queue.try_recv(), Err(RecvError::Empty)));
+    let mut set = WaitSet::new();
+    for _ in 0..20 {
+        let mut all: Vec<&mut dyn Waitable> = Vec::new();
+        all.extend(events.iter_mut().map(|event| event as &mut dyn Waitable));
+        all.push(&mut queue);
+        let moment = Duration::from_millis(5);
+        assert_eq!(set.wait_timeout(&mut all, moment).unwrap(), None);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| queue.recv_timeout(LONG).unwrap().to_vec());
+            until_asleep(&name);
+            // Past the time in which it looks by itself.
+            std::thread::sleep(moment);
+            sender.send(b"x").unwrap();
+            assert_eq!(waiter.join().unwrap(), b"x");
+        });
+    }
+}
+
+#[test]
 fn workers_share_the_load_and_wait_for_other_things_too() {
     const CALLS: usize = 200;
     let (_test, name) = start("workers");
@@ -452,6 +478,9 @@ fn idle(name: &str, seconds: u64) {
             .map(|n| format!("{name}-{kind}-{n}"))
             .collect::<Vec<_>>()
     };
+    // Two workers of one server, of which one has to wait for its turn.
+    let mut worker = Server::create(format!("{name}-workers")).unwrap();
+    let mut other = worker.clone();
     let mut queues: Vec<_> = all("queue").iter().map(|name| small(name)).collect();
     let _senders: Vec<_> = all("queue")
         .iter()
@@ -487,7 +516,8 @@ fn idle(name: &str, seconds: u64) {
     sources.extend(readers.iter_mut().map(|one| one as &mut dyn Waitable));
     sources.extend(servers.iter_mut().map(|one| one as &mut dyn Waitable));
     sources.extend(events.iter_mut().map(|one| one as &mut dyn Waitable));
-    assert_eq!(sources.len(), 100);
+    sources.extend([&mut worker as &mut dyn Waitable, &mut other]);
+    assert_eq!(sources.len(), 102);
     let mut set = WaitSet::new();
     // Makes what it needs, once.
     let found = set

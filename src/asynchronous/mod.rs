@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::lane::Step;
 use crate::process::Process;
 use crate::publisher::{Held, Publisher};
-use crate::reactor::{self, Notice, Registration, What};
+use crate::reactor::{self, Notice, Registrations, What};
 use crate::reader::Reader;
 use crate::receiver::Receiver;
 use crate::seat::FIRST_NAP;
@@ -46,11 +46,15 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Nothing is polled, and there is no thread for each: one for 62 things on Windows and for 127
-/// on Linux that are waited for at a time, an end counting as two or more (its event, and the
-/// process of the other side). Each of these futures can be dropped at any time, and nothing is lost:
-/// what has come meanwhile is had by the next. To wait for a limited time, let the executor do
-/// it (`tokio::time::timeout`).
+/// Nothing is polled (but that an end which the owner lets only look, without a place among
+/// those who take part, looks each millisecond), and there is no thread for each: one for 62
+/// things on Windows and for 127 on Linux that are waited for at a time, an end counting as two or
+/// more (its event, and the process of the other side). Each of these futures can be dropped at
+/// any time, and nothing is lost: what has come meanwhile is had by the next. To wait for a limited
+/// time, let the executor do it (`tokio::time::timeout`).
+///
+/// One that waits in [`Server`]'s `recv` has the turn of all its workers, and gives it to another when it
+/// has a request or is dropped: do not keep one that is not polled.
 ///
 /// A message that wakes a task wakes that thread first, so it takes about two wake-ups to
 /// arrive where a thread that sleeps in [`recv`](crate::Receiver::recv) takes one, and it does not poll for a
@@ -85,77 +89,99 @@ impl<T> Async<T> {
 /// A rest until there is reason to ask again.
 struct Rest<'a, W: Wait> {
     end: &'a mut W,
-    /// While it lies down.
-    notice: Option<Arc<Notice>>,
-    registrations: Vec<Registration>,
+    lying: Option<Lying>,
+    /// There was reason at once; it lets others have their turn before it says so.
+    is_over: bool,
+}
+
+/// What wakes it while it lies down.
+struct Lying {
+    notice: Arc<Notice>,
+    /// Nothing, where there was reason before it had to be woken.
+    signals: Option<Registrations>,
+    moment: Option<Registrations>,
     again: Option<Duration>,
 }
 
 fn rest<W: Wait>(end: &mut W) -> Rest<'_, W> {
     Rest {
         end,
-        notice: None,
-        registrations: Vec::new(),
-        again: None,
+        lying: None,
+        is_over: false,
     }
+}
+
+fn moment(after: Duration, notice: &Arc<Notice>) -> Result<Option<Registrations>> {
+    let what = What::Moment(Instant::now() + after);
+    reactor::register([(what, Arc::clone(notice))]).map(Some)
 }
 
 impl<W: Wait> Rest<'_, W> {
     /// Whether there is reason to ask already.
     fn lie_down(&mut self, waker: &Waker) -> Result<bool> {
         let notice = Notice::new(waker);
-        self.notice = Some(Arc::clone(&notice));
         let mut signals = Signals::new(Waker::from(Arc::clone(&notice)));
+        let lying = self.lying.insert(Lying {
+            notice: Arc::clone(&notice),
+            signals: None,
+            moment: None,
+            again: None,
+        });
         self.end.lie_down(&mut signals)?;
-        self.again = signals.again;
         if self.end.has_news() {
             return Ok(true);
         }
-        let signals = signals.list.into_iter().zip(signals.kept);
-        let whats = signals.map(|(signal, kept)| What::Signal { signal, kept });
-        let first = self.again.map_or(FIRST_NAP, |again| again.min(FIRST_NAP));
-        let whats = whats.chain([What::Moment(Instant::now() + first)]);
+        lying.again = signals.again;
+        let first = signals
+            .again
+            .map_or(FIRST_NAP, |again| again.min(FIRST_NAP));
+        let all = signals.list.into_iter().zip(signals.taken);
+        let whats = all.map(|(signal, taken)| What::Signal { signal, taken });
         let noticed = whats.map(|what| (what, Arc::clone(&notice)));
-        self.registrations = reactor::register(noticed)?;
+        lying.signals = Some(reactor::register(noticed)?);
+        lying.moment = moment(first, &notice)?;
         Ok(false)
     }
 
     /// Whether a signal has come, and there is reason to ask.
     fn get_up(&mut self) -> Result<bool> {
-        self.registrations.clear();
-        let Some(notice) = self.notice.take() else {
+        let Some(lying) = self.lying.take() else {
             return Ok(false);
         };
+        drop((lying.signals, lying.moment));
         self.end.get_up();
-        match notice.has_come() {
+        match lying.notice.has_come()? {
             true => self.end.woken(),
             false => Ok(false),
         }
     }
 
     fn poll_up(&mut self, waker: &Waker) -> Poll<Result<()>> {
-        if let Some(notice) = &self.notice {
+        if self.is_over {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(lying) = &mut self.lying {
             // Before the looks: what comes from now on wakes us.
-            notice.set_waker(waker);
-            if notice.has_come() {
+            lying.notice.set_waker(waker);
+            if lying.notice.has_come()? {
                 if self.get_up()? {
                     return Poll::Ready(Ok(()));
                 }
             } else if self.end.has_news() {
                 return Poll::Ready(self.get_up().map(drop));
             } else {
-                if let (true, Some(again)) = (notice.take_late(), self.again) {
-                    let moment = What::Moment(Instant::now() + again);
-                    let more = reactor::register([(moment, Arc::clone(notice))])?;
-                    self.registrations.extend(more);
+                if let (true, Some(again)) = (lying.notice.take_late(), lying.again) {
+                    lying.moment = moment(again, &lying.notice)?;
                 }
                 return Poll::Pending;
             }
         }
-        match self.lie_down(waker)? {
-            true => Poll::Ready(self.get_up().map(drop)),
-            false => Poll::Pending,
+        if self.lie_down(waker)? {
+            self.get_up()?;
+            self.is_over = true;
+            waker.wake_by_ref();
         }
+        Poll::Pending
     }
 }
 
@@ -281,6 +307,8 @@ async fn call<'a>(
             Err(CallError::Full) if !client.is_all_held() => {
                 let request = Some(request.len());
                 rest(&mut Caller { client, request }).await?;
+                // What has come makes room, or says that nothing will.
+                client.poll(|_| false)?;
             }
             begun => break begun?,
         }

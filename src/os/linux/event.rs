@@ -195,15 +195,18 @@ impl EventBackend for Event {
             return Err(error
                 .with_advice("run as its owner, or have the owner make it a manual-reset event"));
         }
-        Ok(Signal::Event(Arc::clone(state)))
+        Ok(Signal::Event(
+            Arc::clone(state),
+            self.word().load(Ordering::Relaxed),
+        ))
     }
 
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
         let until = deadline(timeout);
         let mut signals = Vec::with_capacity(1 + peers.len());
-        signals.push(self.signal()?);
         let before = self.word().load(Ordering::Relaxed);
+        signals.push(self.signal()?);
         if self.state.take(before) {
             return Ok(Wake::Signaled);
         }

@@ -15,7 +15,8 @@ use std::time::Instant;
 /// Something that may happen. A clone is the same for another thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {
-    Event(Arc<State>),
+    /// With its word from when somebody began to wait.
+    Event(Arc<State>, u32),
     /// 0, and 1 once it has happened: what the watcher watches.
     Once(Arc<AtomicU32>),
     /// 1 while it is open; who waits closes it.
@@ -25,7 +26,7 @@ pub(crate) enum Signal {
 impl Signal {
     fn word(&self) -> &AtomicU32 {
         match self {
-            Signal::Event(state) => state.word(),
+            Signal::Event(state, _) => state.word(),
             Signal::Once(word) | Signal::Gate(word) => word,
         }
     }
@@ -34,10 +35,10 @@ impl Signal {
         self.word().load(Ordering::Relaxed)
     }
 
-    /// Whether it has happened, or had since the word was `before`; takes what one may take.
-    fn take(&self, before: u32) -> bool {
+    /// Whether it has happened; takes what one may take.
+    fn take(&self) -> bool {
         match self {
-            Signal::Event(state) => state.take(before),
+            Signal::Event(state, before) => state.take(*before),
             // Acquire: pairs with the release of `declare_dead`.
             Signal::Once(word) => word.load(Ordering::Acquire) != 0,
             // Acquire: pairs with the release of `Gate::open`.
@@ -51,7 +52,6 @@ pub(crate) const MOST_SIGNALS: usize = futex::MOST;
 
 /// There are no messages to windows here, so none are waited for.
 pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, _input: bool) -> Result<Woken> {
-    let before: Vec<u32> = signals.iter().map(Signal::now).collect();
     let mut words = Vec::with_capacity(signals.len());
     loop {
         words.clear();
@@ -61,8 +61,7 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, _input: bool)
             other => (other.word(), other.now()),
         }));
         // After the words were loaded: a signal from now on changes one.
-        let happened = signals.iter().zip(&before);
-        if let Some(n) = { happened }.position(|(signal, before)| signal.take(*before)) {
+        if let Some(n) = signals.iter().position(Signal::take) {
             return Ok(Woken::Signal(n));
         }
         if until.is_some_and(|at| Instant::now() >= at) {
