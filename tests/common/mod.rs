@@ -208,10 +208,17 @@ pub fn in_role(role: &str, args: &[&str]) -> Command {
 /// The body of a test file's `child_entry`: does nothing in an ordinary run,
 /// and plays the role in a child.
 pub fn child_entry(play: impl FnOnce(&str, &[&str])) {
+    unwatched_child_entry(|role, args| {
+        let _watchdog = watchdog();
+        play(role, args);
+    });
+}
+
+/// The same for one whose parent ends it in any case, and takes as long as it likes.
+pub fn unwatched_child_entry(play: impl FnOnce(&str, &[&str])) {
     let Ok(role) = std::env::var(ROLE) else {
         return;
     };
-    let _watchdog = watchdog();
     let args = std::env::var(ARGS).unwrap_or_default();
     let args: Vec<&str> = args.split('\u{1f}').collect();
     play(&role, &args);
@@ -260,6 +267,11 @@ impl Test {
         drop(others_rest);
         self.working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
         done
+    }
+
+    /// Gives it all its time again, as the next of many rounds.
+    pub fn once_more(&mut self) {
+        self._watchdog = watchdog();
     }
 
     pub fn child(&mut self, role: &str, args: &[&str]) -> TestChild {
