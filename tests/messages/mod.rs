@@ -5,6 +5,7 @@ mod calls;
 mod in_place;
 mod kills;
 mod latest;
+mod moments;
 mod queue;
 mod restart;
 mod topic;
@@ -45,6 +46,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("echo", [name]) => restart::serve_echo(name),
         ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),
         ("server", [name]) => calls::serve_server(name),
+        ("moment", [kind, name]) => moments::victim(kind, name),
         ("victim", args) => kills::victim(args),
         other => panic!("no role {other:?}"),
     }

@@ -224,7 +224,7 @@ fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
     }
 }
 
-fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
+pub fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
     let mut created = None;
     eventually("it is created", || {
         created = create().ok();
@@ -600,7 +600,7 @@ fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
 
 /// Each message is the next of its sender, or the one after, where a dead receiver had one in
 /// hand; those are counted.
-fn comes(bytes: &[u8], max: usize, words: &Words) {
+pub fn comes(bytes: &[u8], max: usize, words: &Words) {
     let (from, number) = whole(bytes, max);
     let next = words.begun(from).load(SeqCst);
     assert!(
