@@ -5,8 +5,7 @@ use crate::name::Name;
 use crate::options::{Options, Origin, open_or_create};
 use crate::os::{self, EventBackend, ObjectBackend, ObjectInfo, RawObject, Reset, Wake};
 use crate::process::Process;
-use crate::signals::{Signals, Wait};
-use crate::sync::{AtomicBool, Ordering};
+use crate::signals::{Kept, Signals, Wait};
 use std::fmt;
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ pub struct Event {
     os: os::Event,
     name: Name,
     /// Its signal was taken for a wait that it ended, and nobody has asked for it yet.
-    kept: AtomicBool,
+    kept: Kept,
 }
 
 impl Event {
@@ -127,7 +126,7 @@ impl Event {
     /// As [`set`](Event::set).
     pub fn reset(&self) -> Result<()> {
         self.check_writable()?;
-        self.take_kept();
+        self.kept.take();
         self.os.reset()
     }
 
@@ -193,21 +192,10 @@ impl Event {
     }
 
     fn wait_for(&self, peers: &[&os::Process], timeout: Option<Duration>) -> Result<Wake> {
-        match self.take_kept() {
+        match self.kept.take() {
             true => Ok(Wake::Signaled),
             false => self.os.wait(peers, timeout),
         }
-    }
-
-    fn take_kept(&self) -> bool {
-        // Acquire: pairs with the release of `keep`, and so with what the signal told of.
-        self.kept.swap(false, Ordering::Acquire)
-    }
-
-    /// Its signal was taken, and is for the next who asks.
-    fn keep(&self) {
-        // Release: pairs with the acquire of `take_kept`.
-        self.kept.store(true, Ordering::Release);
     }
 
     /// What takes its signal away; `None` where the system does not tell.
@@ -220,7 +208,7 @@ impl Event {
     /// the system does not tell.
     #[must_use]
     pub fn is_set(&self) -> Option<bool> {
-        match self.has_news_for_us() {
+        match self.kept.is_there() {
             true => Some(true),
             false => self.os.is_set(),
         }
@@ -250,11 +238,6 @@ impl Event {
         self.os.raw()
     }
 
-    fn has_news_for_us(&self) -> bool {
-        // Relaxed: whoever then asks for the signal takes it in order.
-        self.kept.load(Ordering::Relaxed)
-    }
-
     fn check_writable(&self) -> Result<()> {
         if self.os.writable() {
             return Ok(());
@@ -268,13 +251,13 @@ impl Event {
 
 impl Wait for Event {
     fn has_news(&mut self) -> bool {
-        self.has_news_for_us()
+        self.kept.is_there()
     }
 
     fn ask(&mut self) -> Result<bool> {
         let is_set = self.try_wait()?;
         if is_set {
-            self.keep();
+            self.kept.keep();
         }
         Ok(is_set)
     }
@@ -287,7 +270,7 @@ impl Wait for Event {
     fn get_up(&mut self) {}
 
     fn woken(&mut self) -> Result<bool> {
-        self.keep();
+        self.kept.keep();
         Ok(true)
     }
 }
@@ -350,7 +333,7 @@ impl EventOptions {
         Ok(Event {
             os,
             name,
-            kept: AtomicBool::new(false),
+            kept: Kept::default(),
         })
     }
 
@@ -359,7 +342,7 @@ impl EventOptions {
         Ok(Event {
             os,
             name,
-            kept: AtomicBool::new(false),
+            kept: Kept::default(),
         })
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::error::Result;
 use crate::os::{self, HandleBackend, OwnedObject};
-use crate::signals::{Signals, Wait};
-use crate::sync::{AtomicBool, Ordering};
+use crate::signals::{Kept, Signals, Wait};
 
 /// Anything of the system that can be waited for, for a [`WaitSet`](crate::WaitSet): a socket,
 /// a timer, a process, a thread, the console.
@@ -32,7 +31,7 @@ use crate::sync::{AtomicBool, Ordering};
 pub struct Handle {
     os: os::Handle,
     /// What one may take was taken for a wait that it ended, and nobody has asked for it yet.
-    kept: AtomicBool,
+    kept: Kept,
 }
 
 impl Handle {
@@ -42,7 +41,7 @@ impl Handle {
     pub fn new(object: OwnedObject) -> Handle {
         Handle {
             os: os::Handle::new(object),
-            kept: AtomicBool::new(false),
+            kept: Kept::default(),
         }
     }
 
@@ -59,21 +58,19 @@ impl Handle {
     ///
     /// [`System`](crate::ErrorKind::System) where it can not be waited for.
     pub fn try_wait(&self) -> Result<bool> {
-        // Acquire: pairs with the release of `keep`, and so with what the signal told of.
-        let kept = self.kept.swap(false, Ordering::Acquire);
-        Ok(kept || self.os.try_wait()?)
+        Ok(self.kept.take() || self.os.try_wait()?)
     }
 
     fn keep(&self) {
-        // Release: pairs with the acquire of `try_wait`.
-        self.kept.store(os::Handle::IS_TAKEN, Ordering::Release);
+        if os::Handle::IS_TAKEN {
+            self.kept.keep();
+        }
     }
 }
 
 impl Wait for Handle {
     fn has_news(&mut self) -> bool {
-        // Relaxed: whoever then asks for the signal takes it in order.
-        self.kept.load(Ordering::Relaxed)
+        self.kept.is_there()
     }
 
     fn ask(&mut self) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::os;
+use crate::sync::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -59,4 +60,27 @@ pub trait Wait {
     fn get_up(&mut self);
     /// One of its signals came. Whether there is reason to look.
     fn woken(&mut self) -> Result<bool>;
+}
+
+/// A signal that was taken for a wait which it ended, until somebody asks for it.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(AtomicBool);
+
+impl Kept {
+    /// It is for the next who asks.
+    pub fn keep(&self) {
+        // Release: pairs with the acquire of `take`.
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was there, which it then no longer is.
+    pub fn take(&self) -> bool {
+        // Acquire: pairs with the release of `keep`, and so with what the signal told of.
+        self.0.swap(false, Ordering::Acquire)
+    }
+
+    pub fn is_there(&self) -> bool {
+        // Relaxed: whoever then asks for it takes it in order.
+        self.0.load(Ordering::Relaxed)
+    }
 }
