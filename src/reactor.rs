@@ -129,9 +129,7 @@ impl Registrations {
             }
         }
     }
-}
 
-impl Registrations {
     fn of<'a>(&'a self, worker: &'a Arc<Worker>) -> impl Iterator<Item = &'a Registration> {
         let ours = self.0.iter();
         ours.filter(|one| Arc::ptr_eq(&one.worker, worker))
