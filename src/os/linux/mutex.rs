@@ -195,9 +195,12 @@ impl Shared {
             if mark.is_ok() {
                 // `owner` lives until the sleep is over, and with it the watch.
                 let death = owner.as_ref().map(|owner| owner.death()).transpose()?;
-                let mut words = vec![(self.sleep_word(), marked as u32)];
-                words.extend(death.as_deref().map(|dead| (dead, 0)));
-                futex::sleep(&words, until).map_err(fail)?;
+                let own = (self.sleep_word(), marked as u32);
+                match death.as_deref() {
+                    Some(dead) => futex::sleep(&[own, (dead, 0)], until),
+                    None => futex::sleep(&[own], until),
+                }
+                .map_err(fail)?;
             }
         }
     }
