@@ -739,7 +739,7 @@ impl Wait for Client {
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.line.watch.woken(&self.line.found);
+        self.line.watch.look_whether_alive(&self.line.found);
         Ok(self.has_news())
     }
 }

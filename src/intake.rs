@@ -9,7 +9,7 @@ use crate::layout::roster;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{LEFT, Roster, has_joined, watch};
-use crate::seat::{Seat, sooner};
+use crate::seat::{LOOK_BACK, Seat, sooner};
 use crate::segment::{Cursor, Owned};
 use crate::signals::Signals;
 use crate::sync::{Round, Window, WindowMut};
@@ -218,7 +218,7 @@ impl Intake {
 
     /// Frees the slots of the dead. What they sent stays to be received.
     #[cold]
-    fn look_who_is_alive(&mut self) {
+    pub fn look_who_is_alive(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
             if lane.tenant == 0 {
                 continue;
@@ -344,18 +344,13 @@ impl Intake {
     pub fn watch_peers(&mut self, signals: &mut Signals) -> Result<()> {
         self.look_who_is_alive();
         for peer in peers(&self.lanes) {
-            signals.add_end(peer.signal()?);
+            signals.add(peer.signal()?);
         }
         Ok(())
     }
 
     pub fn get_up(&mut self) {
         self.seat.get_up();
-    }
-
-    /// After a signal, which may have been somebody's end.
-    pub fn woken(&mut self) {
-        self.look_who_is_alive();
     }
 
     /// Sleeps until there is reason to look again, here or in an earlier generation, or that
@@ -367,7 +362,7 @@ impl Intake {
         let until = match earlier.is_empty() {
             true => until,
             // Who leaves there rings for the owner that it knows.
-            false => sooner(until),
+            false => sooner(LOOK_BACK, until),
         };
         let Intake {
             lanes,

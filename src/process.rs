@@ -199,7 +199,7 @@ impl Wait for Process {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add_end(self.signal()?);
+        signals.add(self.signal()?);
         Ok(())
     }
 

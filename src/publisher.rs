@@ -13,9 +13,7 @@ use crate::name::Name;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
 use crate::roster::{Roster, watch};
-#[cfg(feature = "async")]
-use crate::seat::LOOK_BACK;
-use crate::seat::{EVERYBODY, Seat, sooner};
+use crate::seat::{EVERYBODY, LOOK_BACK, Seat, sooner};
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
@@ -460,7 +458,7 @@ impl Publisher {
         let until = match crowds.len() {
             1 => until,
             // Who leaves there rings for the owner that it knows.
-            _ => sooner(until),
+            _ => sooner(LOOK_BACK, until),
         };
         let peers = crowds
             .iter()
@@ -510,7 +508,7 @@ impl Wait for Held<'_> {
         signals.add(seat.lie_down()?);
         for crowd in crowds.iter() {
             for peer in crowd.watched(self.position, bytes) {
-                signals.add_end(peer.signal()?);
+                signals.add(peer.signal()?);
             }
         }
         if crowds.len() > 1 {

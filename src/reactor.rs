@@ -76,11 +76,7 @@ impl Wake for Notice {
 /// What is waited for.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// `taken` says whether the wait takes it, so that no other one may wait for it then.
-    Signal {
-        signal: os::Signal,
-        taken: bool,
-    },
+    Signal(os::Signal),
     Moment(Instant),
 }
 
@@ -229,7 +225,7 @@ impl Worker {
     }
 
     fn takes(&self, what: &What) -> bool {
-        let is_signal = |what: &What| matches!(what, What::Signal { .. });
+        let is_signal = |what: &What| matches!(what, What::Signal(_));
         let state = lock(&self.state);
         let signals = state.entries.iter().filter(|entry| is_signal(&entry.what));
         // And the gate.
@@ -237,7 +233,7 @@ impl Worker {
     }
 
     fn add(self: &Arc<Worker>, what: What, notice: Arc<Notice>) -> Registration {
-        let taken = matches!(what, What::Signal { taken: true, .. });
+        let taken = matches!(&what, What::Signal(signal) if signal.is_taken());
         let mut state = lock(&self.state);
         let id = state.next;
         state.next += 1;
@@ -277,7 +273,7 @@ impl Worker {
         let mut until: Option<Instant> = None;
         for entry in entries.iter().filter(|entry| !entry.leaves) {
             match &entry.what {
-                What::Signal { signal, .. } => {
+                What::Signal(signal) => {
                     signals.push(signal.clone());
                     round.push(entry.id);
                 }
@@ -299,14 +295,14 @@ impl Worker {
         // Where the system refuses, it is not told which of them it was.
         let refused = woken.err();
         let has_come = |entry: &mut Entry| match entry.what {
-            What::Signal { .. } => refused.is_some() || signaled == Some(entry.id),
+            What::Signal(_) => refused.is_some() || signaled == Some(entry.id),
             What::Moment(at) => at <= now,
         };
         let told = entries.extract_if(.., has_come).map(|entry| {
             entry.notice.note(|told| match (&entry.what, &refused) {
                 (What::Moment(_), _) => told.is_late = true,
-                (What::Signal { .. }, None) => told.has_come = true,
-                (What::Signal { .. }, Some(error)) => told.refused = Some(error.again()),
+                (What::Signal(_), None) => told.has_come = true,
+                (What::Signal(_), Some(error)) => told.refused = Some(error.again()),
             })
         });
         let told = told.collect();
@@ -341,10 +337,7 @@ mod tests {
         };
         for n in 0..2000 {
             let notice = Notice::new(Waker::noop());
-            let signal = What::Signal {
-                signal: gate.signal(),
-                taken: true,
-            };
+            let signal = What::Signal(gate.signal());
             let registrations = register([(signal, Arc::clone(&notice))]).unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| gate.open());

@@ -375,6 +375,7 @@ impl Wait for Reader {
     }
 
     fn woken(&mut self) -> Result<bool> {
-        Ok(self.watch.woken(&self.found) || self.has_news())
+        self.watch.look_whether_alive(&self.found);
+        Ok(self.has_news())
     }
 }

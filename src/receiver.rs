@@ -535,8 +535,9 @@ impl Wait for Receiver {
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.intake.woken();
-        self.older.iter_mut().for_each(|(intake, _)| intake.woken());
+        self.intake.look_who_is_alive();
+        let older = self.older.iter_mut();
+        older.for_each(|(intake, _)| intake.look_who_is_alive());
         Ok(self.has_news())
     }
 }

@@ -44,9 +44,9 @@ pub(crate) struct Bells {
 /// time.
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
-/// That moment, or that of the next look back.
-pub(crate) fn sooner(until: Option<Instant>) -> Option<Instant> {
-    let next = Instant::now() + LOOK_BACK;
+/// That moment, or the one in so much time.
+pub(crate) fn sooner(time: Duration, until: Option<Instant>) -> Option<Instant> {
+    let next = Instant::now() + time;
     Some(until.map_or(next, |until| until.min(next)))
 }
 

@@ -502,7 +502,7 @@ impl Wait for Room<'_> {
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
         signals.add(self.sender.seat.lie_down()?);
-        signals.add_end(self.sender.owner.signal()?);
+        signals.add(self.sender.owner.signal()?);
         Ok(())
     }
 

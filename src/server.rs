@@ -509,7 +509,7 @@ impl Wait for Server {
 
     fn woken(&mut self) -> Result<bool> {
         if let Some(desk) = self.mine.get_mut() {
-            desk.intake.woken();
+            desk.intake.look_who_is_alive();
         }
         Ok(self.has_news())
     }

@@ -10,8 +10,6 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Signals {
     pub(crate) list: Vec<os::Signal>,
-    /// For each whether the wait that it ends takes it.
-    pub(crate) taken: Vec<bool>,
     /// After how long to look again where none came.
     pub(crate) again: Option<Duration>,
     /// For those that have none.
@@ -22,22 +20,13 @@ impl Signals {
     pub(crate) fn new(waker: Waker) -> Signals {
         Signals {
             list: Vec::new(),
-            taken: Vec::new(),
             again: None,
             waker,
         }
     }
 
-    /// One that a wait takes.
     pub(crate) fn add(&mut self, signal: os::Signal) {
         self.list.push(signal);
-        self.taken.push(true);
-    }
-
-    /// An end, which stays.
-    pub(crate) fn add_end(&mut self, process: os::Signal) {
-        self.list.push(process);
-        self.taken.push(false);
     }
 
     pub(crate) fn look_again_in(&mut self, time: Duration) {

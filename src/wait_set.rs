@@ -6,7 +6,7 @@ use crate::handle::Handle;
 use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline};
 use crate::process::Process;
 use crate::reactor::{self, Notice, What};
-use crate::seat::FIRST_NAP;
+use crate::seat::{FIRST_NAP, sooner};
 use crate::signals::{Signals, Wait};
 use crate::wait::{Patience, Spin};
 use crate::{client, reader, receiver, server, subscriber, typed};
@@ -388,10 +388,6 @@ impl Asleep<'_, '_> {
             source.as_wait().lie_down(signals)?;
             self.owners.resize(signals.list.len(), n);
         }
-        let sooner = |time: Duration, until: Option<Instant>| {
-            let next = Instant::now() + time;
-            Some(until.map_or(next, |until| until.min(next)))
-        };
         let until = match signals.again {
             Some(again) => sooner(again, until),
             None => until,
@@ -437,11 +433,7 @@ fn wait_any(signals: &Signals, until: Option<Instant>, input: bool) -> Result<Ve
     let (direct, rest) = signals.list.split_at(MOST_SIGNALS);
     let notice = |_| Notice::new(&signals.waker);
     let told: Vec<Arc<Notice>> = rest.iter().map(notice).collect();
-    let rest = rest.iter().zip(&signals.taken[MOST_SIGNALS..]);
-    let whats = rest.map(|(signal, taken)| What::Signal {
-        signal: signal.clone(),
-        taken: *taken,
-    });
+    let whats = rest.iter().map(|signal| What::Signal(signal.clone()));
     let registrations = reactor::register(whats.zip(told.iter().map(Arc::clone)))?;
     let waited = wait(direct);
     // What comes until these are gone has come.

@@ -89,15 +89,9 @@ impl Watch {
             None => signals.look_again_in(LOOK),
         }
         if self.state == State::Alive {
-            signals.add_end(self.owner.signal()?);
+            signals.add(self.owner.signal()?);
         }
         Ok(())
-    }
-
-    /// After a signal: whether there is something to be told.
-    pub fn woken(&mut self, found: &Found) -> bool {
-        self.look_whether_alive(found);
-        self.has_news(found)
     }
 
     /// The next one has ended as well.
@@ -131,7 +125,7 @@ impl Watch {
     }
 
     #[cold]
-    fn look_whether_alive(&mut self, found: &Found) {
+    pub fn look_whether_alive(&mut self, found: &Found) {
         if self.state == State::Alive && matches!(self.owner.has_ended(), Ok(true)) {
             self.see_the_end(found);
         }

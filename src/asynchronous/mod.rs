@@ -135,8 +135,7 @@ impl<W: Wait> Rest<'_, W> {
         let first = signals
             .again
             .map_or(FIRST_NAP, |again| again.min(FIRST_NAP));
-        let all = signals.list.into_iter().zip(signals.taken);
-        let whats = all.map(|(signal, taken)| What::Signal { signal, taken });
+        let whats = signals.list.into_iter().map(What::Signal);
         let noticed = whats.map(|what| (what, Arc::clone(&notice)));
         lying.signals = Some(reactor::register(noticed)?);
         lying.moment = moment(first, &notice)?;

@@ -35,6 +35,11 @@ impl Signal {
         self.word().load(Ordering::Relaxed)
     }
 
+    /// Whether a wait that it ends takes it, so that no other one may wait for it then.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Signal::Event(..) | Signal::Gate(_))
+    }
+
     /// Whether it has happened; takes what one may take.
     fn take(&self) -> bool {
         match self {

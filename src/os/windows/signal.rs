@@ -17,6 +17,11 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
+    /// Whether a wait that it ends takes it, so that no other one may wait for it then.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Signal::Object(_))
+    }
+
     /// `None` where it is known to have happened.
     fn handle(&self) -> Option<BorrowedHandle<'_>> {
         match self {
