@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_millis(3);
 #[test]
 fn child_entry() {
     common::child_entry(|role, args| match (role, args) {
-        ("server", [name]) => be_server(name),
+        ("server", [name]) => common::answer_nothing(name),
         ("idler", [name, seconds]) => idle(name, seconds.parse().unwrap()),
         ("quiet", [_]) => {
             say("ready");
@@ -28,16 +28,6 @@ fn child_entry() {
         }
         other => panic!("no role {other:?}"),
     });
-}
-
-/// Takes one request, and answers none.
-fn be_server(name: &str) {
-    let mut server = Server::create(name).unwrap();
-    say("ready");
-    let request = server.recv().unwrap();
-    say("asked");
-    while hear().is_some() {}
-    drop(request);
 }
 
 /// On one thread.
@@ -55,11 +45,7 @@ fn on_several<F: Future>(future: F) -> F::Output {
 }
 
 async fn until_asleep(name: &str) {
-    let sleeps = || {
-        let info = segment_info(name).unwrap();
-        info.owner.asleep || info.others.unwrap().iter().any(|one| one.asleep)
-    };
-    while !sleeps() {
+    while !common::is_asleep(name, None) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -9,7 +9,6 @@ use shmkit::ErrorKind::{InvalidArgument, NotFound};
 use shmkit::{
     CallError, Client, Departure, Event, Process, ProcessIdentity, Publisher, Reader, Ready,
     Receiver, RecvError, Reset, Sender, Server, Subscriber, WaitSet, Waitable, Writer,
-    segment_info,
 };
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -21,7 +20,7 @@ const LONG: Duration = Duration::from_secs(30);
 fn child_entry() {
     common::child_entry(|role, args| match (role, args) {
         ("publisher", [name]) => be_publisher(name),
-        ("server", [name]) => be_server(name),
+        ("server", [name]) => common::answer_nothing(name),
         ("idler", [name, seconds]) => idle(name, seconds.parse().unwrap()),
         ("quiet", [_]) => {
             say("ready");
@@ -39,16 +38,6 @@ fn be_publisher(name: &str) {
     }
 }
 
-/// Takes one request, and answers none.
-fn be_server(name: &str) {
-    let mut server = Server::create(name).unwrap();
-    say("ready");
-    let request = server.recv().unwrap();
-    say("asked");
-    while hear().is_some() {}
-    drop(request);
-}
-
 /// A queue of a few short messages.
 fn small(name: &str) -> Receiver {
     let options = Receiver::options()
@@ -60,10 +49,7 @@ fn small(name: &str) -> Receiver {
 
 /// Waits until somebody sleeps in what has this name.
 fn until_asleep(name: &str) {
-    eventually("somebody sleeps", || {
-        let info = segment_info(name).unwrap();
-        info.owner.asleep || info.others.unwrap().iter().any(|one| one.asleep)
-    });
+    eventually("somebody sleeps", || common::is_asleep(name, None));
 }
 
 /// One of each, whether it is ready, and what it is asked.

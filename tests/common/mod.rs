@@ -67,6 +67,27 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Whether somebody sleeps in what has this name: anybody, or that process.
+pub fn is_asleep(name: &str, pid: Option<u32>) -> bool {
+    let info = shmkit::segment_info(name).unwrap();
+    let mut all = info.others.unwrap();
+    all.push(info.owner);
+    let mut all = all
+        .iter()
+        .filter(|who| pid.is_none_or(|pid| who.pid == pid));
+    all.any(|who| who.asleep)
+}
+
+/// In a child: takes one request, and answers none.
+pub fn answer_nothing(name: &str) {
+    let mut server = shmkit::Server::create(name).unwrap();
+    say("ready");
+    let request = server.recv().unwrap();
+    say("asked");
+    while hear().is_some() {}
+    drop(request);
+}
+
 /// What was refused, for this reason, in one line that says why.
 #[track_caller]
 pub fn refused<T>(kind: shmkit::ErrorKind, result: shmkit::Result<T>) -> shmkit::Error {

@@ -14,7 +14,7 @@ mod values;
 
 pub use acts::play;
 
-use crate::common::{Test, TestChild, eventually, start, unique};
+use crate::common::{Test, TestChild, eventually, is_asleep, start, unique};
 use memory::Memory;
 use ptrace::{Step, Tracee};
 use std::time::Duration;
@@ -263,12 +263,7 @@ pub fn in_order(numbers: &[u64], from: u64) -> u64 {
 /// again by itself.
 pub fn until_asleep(name: &str) {
     let me = std::process::id();
-    eventually("it sleeps", || {
-        let info = shmkit::segment_info(name).unwrap();
-        let mut all = info.others.unwrap();
-        all.push(info.owner);
-        all.iter().any(|who| who.pid == me && who.asleep)
-    });
+    eventually("it sleeps", || is_asleep(name, Some(me)));
     std::thread::sleep(Duration::from_millis(3));
 }
 

@@ -275,12 +275,7 @@ pub fn others(name: &str) -> Vec<Participant> {
 /// Waits until somebody of that process waits there, and has for a while: whoever has just
 /// begun to looks again by itself.
 pub fn until_asleep(name: &str, pid: u32) {
-    eventually("it waits", || {
-        let info = shmkit::segment_info(name).unwrap();
-        let mut all = info.others.unwrap();
-        all.push(info.owner);
-        all.iter().any(|who| who.pid == pid && who.asleep)
-    });
+    eventually("it waits", || common::is_asleep(name, Some(pid)));
     std::thread::sleep(3 * MOMENT);
 }
 
