@@ -44,7 +44,11 @@ pub enum Command {
     Doctor(Doctor),
     /// Watch a server and three consumers: a fast one, a slow one, and one that is killed.
     #[command(after_help = "Example:\n  shmkit demo")]
-    Demo,
+    Demo {
+        /// How long the server sends.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "6.5")]
+        seconds: Duration,
+    },
     Bench(Bench),
     Completions(Completions),
     Man(Man),

@@ -15,10 +15,9 @@ const CAPACITY: u64 = 1 << 20;
 /// Nobody waits longer for anybody.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// When what happens.
-const KILL: Duration = Duration::from_millis(2500);
-const RESTART: Duration = Duration::from_millis(3500);
-const CLOSE: Duration = Duration::from_millis(6500);
+/// When what happens, as parts of the whole time.
+const KILL: f64 = 5.0 / 13.0;
+const RESTART: f64 = 7.0 / 13.0;
 
 /// The consumers: what each does after a message.
 const CONSUMERS: [(&str, Duration); 3] = [
@@ -29,8 +28,8 @@ const CONSUMERS: [(&str, Duration); 3] = [
 const SLOW: usize = 1;
 const UNLUCKY: usize = 2;
 
-pub fn run() -> Outcome {
-    let mut demo = Demo::new();
+pub fn run(time: Duration) -> Outcome {
+    let mut demo = Demo::new(time);
     match std::io::stdout().is_terminal() {
         true => {
             live::on_screen(&mut demo)?;
@@ -59,6 +58,7 @@ enum Stage {
 
 struct Demo {
     name: String,
+    time: Duration,
     /// Until all have joined.
     publisher: Option<Publisher>,
     server: Option<Server>,
@@ -88,10 +88,11 @@ impl Drop for Demo {
 }
 
 impl Demo {
-    fn new() -> Demo {
+    fn new(time: Duration) -> Demo {
         let now = Instant::now();
         Demo {
             name: format!("Local\\shmkit-demo-{}", std::process::id()),
+            time,
             publisher: None,
             server: None,
             peers: Vec::new(),
@@ -128,7 +129,7 @@ impl Demo {
     }
 
     fn act(&mut self) -> Outcome {
-        let time = self.start.elapsed();
+        let part = self.start.elapsed().div_duration_f64(self.time);
         match self.stage {
             Stage::Create => {
                 let publisher = Publisher::options().capacity(CAPACITY).create(&self.name)?;
@@ -146,12 +147,12 @@ impl Demo {
                 self.start = Instant::now();
                 self.stage = Stage::Kill;
             }
-            Stage::Kill if time >= KILL => {
+            Stage::Kill if part >= KILL => {
                 self.peers[UNLUCKY].kill()?;
                 self.tell("unlucky", "was killed; nobody else notices");
                 self.stage = Stage::Restart;
             }
-            Stage::Restart if time >= RESTART => {
+            Stage::Restart if part >= RESTART => {
                 let (title, nap) = CONSUMERS[UNLUCKY];
                 self.peers[UNLUCKY] = Peer::start(title, &self.name, nap)?;
                 self.stage = Stage::Return;
@@ -164,7 +165,7 @@ impl Demo {
                     self.stage = Stage::Close;
                 }
             }
-            Stage::Close if time >= CLOSE => {
+            Stage::Close if part >= 1.0 => {
                 if let Some(server) = &mut self.server {
                     server.close()?;
                 }

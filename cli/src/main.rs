@@ -140,7 +140,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
-        Command::Demo => demo::run(),
+        Command::Demo { seconds } => demo::run(seconds),
         Command::DemoConsumer { topic, nap_micros } => demo_consumer::run(&topic, nap_micros),
         Command::BenchPeer(args) => bench::run_peer(&args),
     };
