@@ -1,19 +1,24 @@
-//! What every test file shares: unique names, a watchdog, and children that
-//! are re-runs of the test executable itself.
+//! What every test program shares: unique names, a watchdog, and children that are re-runs of
+//! the test program itself.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses its own part"
+)]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+mod child;
+mod processor;
+mod watchdog;
 
-/// How long anything in a test may take before the whole test program gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use child::*;
+pub use processor::time_used;
+pub use watchdog::{Watchdog, awaiting, step, watchdog, watchdog_of_child};
 
-const ROLE: &str = "SHMKIT_TEST_ROLE";
-const ARGS: &str = "SHMKIT_TEST_ARGS";
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 /// A name that no other test, and no other run, uses.
 pub fn unique(stem: &str) -> String {
@@ -22,49 +27,16 @@ pub fn unique(stem: &str) -> String {
     format!("shmkit-test-{stem}-{}-{n}", std::process::id())
 }
 
-/// Ends the whole program if it is not dropped within [`PATIENCE`].
-#[must_use]
-pub fn watchdog() -> Watchdog {
-    let done = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&done);
-    let thread = std::thread::spawn(move || {
-        let start = Instant::now();
-        while !seen.load(Ordering::Acquire) {
-            if start.elapsed() > PATIENCE {
-                eprintln!("watchdog: no end after {PATIENCE:?}");
-                std::process::abort();
-            }
-            std::thread::park_timeout(Duration::from_secs(1));
-        }
-    });
-    Watchdog {
-        done,
-        thread: Some(thread),
-    }
-}
-
-pub struct Watchdog {
-    done: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.done.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Waits until `condition` holds, and fails the test when it never does.
+/// Waits until `condition` holds, for as long as the watchdog lets the test.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    awaiting(Some(what));
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(pause);
+        // A condition that never comes true takes less time than the watchdog calls progress.
+        pause = (pause * 11 / 10).min(Duration::from_millis(100));
     }
+    awaiting(None);
 }
 
 /// Whether somebody sleeps in what has this name: anybody, or that process.
@@ -113,158 +85,7 @@ pub fn gone<T>(open: impl Fn() -> shmkit::Result<T>) {
     eventually("it is gone", || open().is_err_and(absent));
 }
 
-/// A child process that plays a role of this test file.
-///
-/// It is this very executable, run again with only the test `child_entry`,
-/// which the test file defines as `common::child_entry(|role, args| ...)`.
-/// Parent and child talk in lines: [`TestChild::expect`] and [`say`] one way,
-/// [`TestChild::tell`] and [`hear`] the other. A child that is dropped is killed.
-pub struct TestChild {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl TestChild {
-    pub fn spawn(role: &str, args: &[&str]) -> TestChild {
-        Self::spawn_with(role, args, |_| {})
-    }
-
-    pub fn spawn_with(role: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> TestChild {
-        let mut command = in_role(role, args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        more(&mut command);
-        let mut child = started(|| command.spawn());
-        TestChild {
-            input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
-        }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The next line that the child said; fails the test if it ended first.
-    pub fn hear(&mut self) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let n = self.output.read_line(&mut line).unwrap();
-            assert_ne!(n, 0, "the child ended without a word");
-            if let Some(at) = line.find("@@ ") {
-                return line[at + 3..].trim_end().to_string();
-            }
-        }
-    }
-
-    /// Waits for exactly this line from the child.
-    pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.hear(), line);
-    }
-
-    /// Sends a line to the child.
-    pub fn tell(&mut self, line: &str) {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
-        input.flush().unwrap();
-    }
-
-    /// Kills the child outright (SIGKILL, TerminateProcess) and reaps it.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Kills the child, and hears what is still said by a child of its own.
-    pub fn kill_and_hear(mut self, line: &str) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.expect(line);
-    }
-
-    /// Closes the child's input and waits until it has ended by itself.
-    pub fn finish(mut self) -> std::process::ExitStatus {
-        drop(self.input.take());
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for TestChild {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a program. Wine 8 sometimes cannot while others start and end: it says
-/// ERROR_INTERNAL_ERROR, and can the next time.
-pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
-    const INTERNAL_ERROR: i32 = 1359;
-    for _ in 0..5 {
-        match start() {
-            Err(e) if cfg!(windows) && e.raw_os_error() == Some(INTERNAL_ERROR) => {}
-            child => return child.unwrap(),
-        }
-    }
-    start().unwrap()
-}
-
-/// This very executable, as what plays a role of the test file; or the same test file as a
-/// program of another width, so that the two talk to each other.
-pub fn in_role(role: &str, args: &[&str]) -> Command {
-    let program = match std::env::var_os("SHMKIT_TEST_CHILD") {
-        Some(other) => other.into(),
-        None => std::env::current_exe().unwrap(),
-    };
-    let mut command = Command::new(program);
-    command
-        .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
-        .env(ROLE, role)
-        .env(ARGS, args.join("\u{1f}"));
-    command
-}
-
-/// The body of a test file's `child_entry`: does nothing in an ordinary run,
-/// and plays the role in a child.
-pub fn child_entry(play: impl FnOnce(&str, &[&str])) {
-    unwatched_child_entry(|role, args| {
-        let _watchdog = watchdog();
-        play(role, args);
-    });
-}
-
-/// The same for one whose parent ends it in any case, and takes as long as it likes.
-pub fn unwatched_child_entry(play: impl FnOnce(&str, &[&str])) {
-    let Ok(role) = std::env::var(ROLE) else {
-        return;
-    };
-    let args = std::env::var(ARGS).unwrap_or_default();
-    let args: Vec<&str> = args.split('\u{1f}').collect();
-    play(&role, &args);
-}
-
-/// In a child: says a line to the parent.
-pub fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    write!(out, "\n@@ {line}\n").unwrap();
-    out.flush().unwrap();
-}
-
-/// In a child: waits for the parent's next line, `None` when it closed our input.
-pub fn hear() -> Option<String> {
-    let mut line = String::new();
-    let n = std::io::stdin().lock().read_line(&mut line).ok()?;
-    (n > 0).then(|| line.trim_end().to_string())
-}
-
 /// A running test; its first local, and so the last to be dropped.
-///
-/// Only while all other tests rest, children start and lists are made: until its
-/// program is loaded, a Linux child has copies of all descriptors, and so holds the
-/// sections of other tests; a Windows child keeps all inheritable handles; and to
-/// list a section may be to open it, or to bury what others left.
 pub struct Test {
     working: Option<RwLockReadGuard<'static, ()>>,
     _watchdog: Watchdog,
@@ -280,23 +101,41 @@ pub fn start(stem: &str) -> (Test, String) {
 }
 
 impl Test {
-    /// Does something while all other tests rest.
+    /// Runs `work` while all other tests wait.
+    ///
+    /// Listing and cleaning need this: they open the objects of other tests for a moment, and
+    /// unlink stale files. Under nextest, whose tests are processes, the test must be in the group
+    /// `alone` of `.config/nextest.toml`.
     pub fn alone<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let group = std::env::var("NEXTEST_TEST_GROUP");
+        assert!(
+            group.is_err() || group.as_deref() == Ok("alone"),
+            "add this test to the group `alone` in .config/nextest.toml"
+        );
+        self.spawning(work)
+    }
+
+    /// Runs `work` while all other tests of this process wait.
+    ///
+    /// Starting a child needs this: until its program is loaded, a Linux child has copies of all
+    /// descriptors, and so holds the sections of other tests. A Windows child keeps all
+    /// inheritable handles.
+    pub fn spawning<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.working = None;
-        let others_rest = WORK.write().unwrap_or_else(PoisonError::into_inner);
+        let others_wait = WORK.write().unwrap_or_else(PoisonError::into_inner);
         let done = work();
-        drop(others_rest);
+        drop(others_wait);
         self.working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
         done
     }
 
-    /// Gives it all its time again, as the next of many rounds.
+    /// Gives the test a new allowance of time, as the next of many rounds.
     pub fn once_more(&mut self) {
         self._watchdog = watchdog();
     }
 
     pub fn child(&mut self, role: &str, args: &[&str]) -> TestChild {
-        self.alone(|| TestChild::spawn(role, args))
+        self.spawning(|| TestChild::spawn(role, args))
     }
 }
 
@@ -324,19 +163,10 @@ pub fn me() -> u32 {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
 }
 
-/// Says so where a test needs root and is not run by it.
-#[cfg(unix)]
-pub fn is_root() -> bool {
-    if me() != 0 {
-        println!("skipped: only root can act as another user");
-    }
-    me() == 0
-}
-
 /// A child that runs as another user.
 #[cfg(unix)]
 pub fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
-    test.alone(|| TestChild::spawn_with(role, args, become_nobody))
+    test.spawning(|| TestChild::spawn_with(role, args, become_nobody))
 }
 
 #[cfg(unix)]

@@ -1,0 +1,228 @@
+//! `shmkit bench`: what it prints, and that it ends whatever happens. How fast anything is
+//! does not matter here.
+
+use crate::common::{eventually, started, watchdog};
+use crate::run::{Running, command, contains, parsed, shmkit};
+use roxmltree::Document;
+use std::process::Command;
+
+const LOCAL: &str = if cfg!(windows) {
+    "named pipe"
+} else {
+    "Unix socket"
+};
+const TRANSPORTS: [&str; 4] = ["shared memory", "anonymous pipe", LOCAL, "TCP"];
+
+/// Measures for a moment.
+const SHORT: [&str; 5] = ["bench", "--sizes", "4K,64", "--seconds", "0.2"];
+
+/// Measures for longer than any test takes.
+const LONG: [&str; 5] = ["bench", "--sizes", "64", "--seconds", "100"];
+
+#[test]
+fn the_table_has_a_row_for_each_transport_and_size() {
+    let _watchdog = watchdog();
+    let ended = shmkit(&SHORT);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+    let mut blocks = ended.out.split("\n\n");
+    let head = blocks.next().unwrap();
+    contains(
+        head,
+        &[env!("CARGO_PKG_VERSION"), "processor", "pinned", "floor: "],
+    );
+    for size in ["64 B", "4 KiB"] {
+        let lines: Vec<&str> = blocks.next().unwrap().lines().collect();
+        assert!(lines[0].ends_with("× shared memory"));
+        assert!(lines[1].starts_with(size), "{size}: {}", lines[1]);
+        contains(
+            lines[1],
+            &["p50", "p99", "p99.9", "max", "messages/s", "GB/s"],
+        );
+        assert_eq!(lines.len(), 2 + TRANSPORTS.len());
+        for (row, transport) in lines[2..].iter().zip(TRANSPORTS) {
+            assert!(row.starts_with(transport), "{transport}: {row}");
+        }
+        // Against itself.
+        let columns: Vec<&str> = lines[2].split_whitespace().collect();
+        assert!(columns.ends_with(&["1.00", "1.00"]), "{}", lines[2]);
+    }
+    contains(blocks.next().unwrap(), &["round trip"]);
+}
+
+#[test]
+fn the_json_is_complete_and_makes_sense() {
+    let _watchdog = watchdog();
+    let ended = shmkit(&[&SHORT[..], &["--json"]].concat());
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    let report = parsed(&ended.out);
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert!(report["processors"].as_u64() > Some(0));
+    assert!(report["pinned_to_processors"].is_array() || report["pinned_to_processors"].is_null());
+    makes_sense(&report["floor"]);
+    let results = report["results"].as_array().unwrap();
+    let what = |row: &serde_json::Value| (row["size_bytes"].clone(), row["transport"].clone());
+    let want = [64, 4096].map(|size| TRANSPORTS.map(|name| (size.into(), name.into())));
+    assert_eq!(results.iter().map(what).collect::<Vec<_>>(), want.concat());
+    for row in results {
+        makes_sense(row);
+        let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+        let (messages, size) = (number("messages_per_s"), number("size_bytes"));
+        assert!(number("messages") > 0.0 && messages > 0.0, "{row}");
+        let bytes = number("gigabytes_per_s") * 1e9;
+        assert!((bytes / (messages * size) - 1.0).abs() < 1e-6, "{row}");
+        let ratios = ["round_trip_times_slower", "one_way_times_slower"].map(number);
+        match row["transport"] == "shared memory" {
+            true => assert_eq!(ratios, [1.0, 1.0]),
+            false => assert!(ratios.iter().all(|ratio| *ratio > 0.0), "{row}"),
+        }
+    }
+}
+
+/// Round trips took some time, and most of them less than the slowest.
+fn makes_sense(trips: &serde_json::Value) {
+    let keys = ["p50_ns", "p99_ns", "p99_9_ns", "max_ns"];
+    let times = keys.map(|key| trips[key].as_u64().unwrap());
+    assert!(times[0] > 0 && times.is_sorted(), "{trips}");
+    assert!(trips["round_trips"].as_u64() > Some(0), "{trips}");
+}
+
+#[test]
+fn the_plot_names_what_it_shows() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.svg");
+    std::fs::write(&path, "older ".repeat(100_000)).unwrap();
+    let svg = path.to_str().unwrap();
+    let ended = shmkit(&[&SHORT[..], &["--svg", svg]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    contains(&ended.err, &["wrote the plot", svg]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let plot = Document::parse(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    assert_eq!(plot.root_element().tag_name().name(), "svg");
+    let words = plot.descendants().filter(|node| node.has_tag_name("text"));
+    let words: String = words.filter_map(|node| node.text()).collect();
+    contains(&words, &TRANSPORTS);
+    contains(&words, &["64 B", "4 KiB", "GB/s", "µs", "floor"]);
+}
+
+#[test]
+fn wrong_arguments_are_refused_before_anything_is_measured() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("no/such/folder/bench.svg");
+    let (nowhere, a_folder) = (nowhere.to_str().unwrap(), folder.path().to_str().unwrap());
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--sizes", "0"], &["at least one byte"]),
+        (&["--sizes", "64,many"], &["4096", "64K"]),
+        (&["--sizes", ""], &["--sizes"]),
+        (&["--sizes", "64,1T"], &["message", "1 GiB"]),
+        (&["--seconds", "soon"], &["seconds"]),
+        (&["--svg", nowhere], &["cannot write", "no"]),
+        (&["--svg", a_folder], &["cannot write", a_folder]),
+    ];
+    for (args, parts) in cases {
+        let ended = shmkit(&[&["bench"], *args].concat());
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (2, ""),
+            "{args:?}: {}",
+            ended.err
+        );
+        contains(&ended.err, parts);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_plot_that_was_refused_leaves_no_file() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.svg");
+    let ended = shmkit(&["bench", "--sizes", "1T", "--svg", path.to_str().unwrap()]);
+    assert_eq!(ended.code, 2);
+    assert!(!path.exists());
+}
+
+/// The second process owns the queue in which it receives.
+fn second_process(bench: &Running) -> u32 {
+    let queue = format!("Local\\shmkit-bench-{}-there", bench.id());
+    let mut found = None;
+    eventually("the second process has its queue", || {
+        found = shmkit::segment_info(queue.as_str()).ok();
+        found.is_some()
+    });
+    found.unwrap().owner.pid
+}
+
+fn kill(pid: u32) {
+    let pid = pid.to_string();
+    let mut kill = match cfg!(windows) {
+        true => Command::new("taskkill"),
+        false => Command::new("kill"),
+    };
+    match cfg!(windows) {
+        true => kill.args(["/F", "/PID", &pid]),
+        false => kill.args(["-9", &pid]),
+    };
+    let killed = started(|| kill.output());
+    assert!(killed.status.success(), "{killed:?}");
+}
+
+#[test]
+fn a_killed_second_process_ends_it() {
+    let _watchdog = watchdog();
+    // At the floor, where both spin.
+    let bench = Running::start(&mut command(&LONG));
+    kill(second_process(&bench));
+    died(bench);
+    // In the middle of messages. The time for each size is that of the floor and more.
+    let mut bench = Running::start(&mut command(&["bench", "--seconds", "20"]));
+    assert!(bench.line().contains("shmkit"));
+    kill(second_process(&bench));
+    died(bench);
+}
+
+fn died(bench: Running) {
+    let id = bench.id();
+    let ended = bench.finish();
+    assert_eq!(ended.code, 1, "{}", ended.err);
+    contains(&ended.err, &["the second process died"]);
+    assert_eq!(left_by(id), Vec::<String>::new());
+}
+
+#[test]
+fn it_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    let bench = Running::start(&mut command(&SHORT));
+    let id = bench.id();
+    second_process(&bench);
+    assert!(!left_by(id).is_empty());
+    assert_eq!(bench.finish().code, 0);
+    assert_eq!(left_by(id), Vec::<String>::new());
+}
+
+/// What there is of the names of a benchmark. To list objects is to tidy up on Linux, so
+/// its files are looked at there.
+fn left_by(id: u32) -> Vec<String> {
+    let mine = format!("shmkit-bench-{id}-");
+    let all: Vec<String> = match std::fs::read_dir("/dev/shm") {
+        Ok(files) if cfg!(target_os = "linux") => {
+            let names = files.flatten().map(|file| file.file_name());
+            names.map(|name| name.to_string_lossy().into()).collect()
+        }
+        _ => {
+            let listed = shmkit::list().unwrap().into_iter();
+            listed.map(|listed| listed.name).collect()
+        }
+    };
+    all.into_iter()
+        .filter(|name| name.contains(&mine))
+        .collect()
+}
+
+#[test]
+fn it_ends_when_its_reader_has_left() {
+    let _watchdog = watchdog();
+    let ended = Running::start(&mut command(&SHORT)).leave();
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+}

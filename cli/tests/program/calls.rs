@@ -1,0 +1,381 @@
+//! Calls: answer and call, and what show tells of them; the same on every system.
+
+use crate::common::{eventually, started, unique, watchdog};
+use crate::run::{Ended, Running, command, contains, output, parsed, shmkit};
+use ::shmkit::typed;
+use serde_json::{Value, json};
+use std::process::Stdio;
+
+/// Commands of the system's shell.
+struct Lines {
+    /// Says the line again that has an "x".
+    echo: &'static str,
+    /// Runs for longer than a test, and on Linux until the server has gone.
+    hang: &'static str,
+    fail: &'static str,
+}
+
+const LINES: Lines = match cfg!(windows) {
+    true => Lines {
+        echo: "find \"x\"",
+        hang: "ping -n 20 127.0.0.1 >nul",
+        fail: "echo too late & exit 3",
+    },
+    false => Lines {
+        echo: "grep x",
+        hang: "while kill -0 $PPID 2>&-; do sleep 0.1; done",
+        fail: "echo too late; exit 3",
+    },
+};
+
+fn run(args: &[&str], code: i32) -> Ended {
+    let ended = shmkit(args);
+    assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
+    ended
+}
+
+/// A server that is up.
+fn answer(name: &str, exec: &str, more: &[&str]) -> Running {
+    let args = ["answer", name, "--json", "--exec", exec];
+    let mut server = Running::start(command(&args).args(more));
+    let up = parsed(&server.line());
+    assert_eq!(up["pid"], server.id());
+    server
+}
+
+fn messages(name: &str) -> Value {
+    let shown = shmkit(&["show", name, "--json"]);
+    match shown.code {
+        0 => parsed(&shown.out)["messages"].take(),
+        _ => json!(null),
+    }
+}
+
+/// A call that the server has received.
+fn calling(name: &str, received: u64) -> Running {
+    let call = Running::start(&mut command(&["call", name, "x"]));
+    eventually("it is received", || {
+        messages(name)["owner"]["received"] == received
+    });
+    call
+}
+
+#[test]
+fn what_is_asked_is_answered() {
+    let _watchdog = watchdog();
+    let name = unique("asked");
+    let server = answer(&name, LINES.echo, &["--count", "5"]);
+    // Its own end of the line is not doubled.
+    assert_eq!(run(&["call", &name, "one x two"], 0).out, "one x two\n");
+    let json = run(&["call", &name, "-x", "--json"], 2);
+    contains(&json.err, &["-x"]);
+    let json = run(&["call", &name, "--json", "--", "-x"], 0).out;
+    let text = parsed(&json)["text"].as_str().unwrap().to_string();
+    assert_eq!(text.trim_end(), "-x");
+    assert_eq!(run(&["call", &name, "--hex", "61 78"], 0).out, "ax\n");
+    for more in [&[][..], &["-"]] {
+        let mut piped = Running::start(command(&["call", &name]).args(more));
+        piped.send("first x\nlast x\n");
+        piped.close_input();
+        assert_eq!(piped.finish().out, "first x\nlast x\n");
+    }
+    let ended = server.finish();
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""));
+    contains(&ended.err, &["answering on", &name]);
+    assert!(!ended.err.contains("unanswered"), "{}", ended.err);
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn long_requests_and_responses_pass_whole() {
+    let _watchdog = watchdog();
+    let name = unique("long");
+    let _server = answer(&name, LINES.echo, &["--max-message", "2M"]);
+    let lines = format!("{}x\n", "0123456789".repeat(8)).repeat(10_000);
+    let mut call = Running::start(&mut command(&["call", &name]));
+    call.send(&lines);
+    call.close_input();
+    let ended = call.finish();
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.out == lines, "{} bytes", ended.out.len());
+}
+
+#[test]
+fn what_fails_is_left_unanswered_and_said() {
+    let _watchdog = watchdog();
+    let name = unique("fails");
+    let server = answer(&name, LINES.fail, &["--count", "2"]);
+    for _ in 0..2 {
+        let ended = run(&["call", &name, "x"], 1);
+        assert_eq!(ended.out, "");
+        contains(&ended.err, &[&name, "unanswered\n  "]);
+    }
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    let why = "a request was left unanswered: the command ended with 3\n";
+    assert_eq!(ended.err.matches(why).count(), 2, "{}", ended.err);
+
+    let name = unique("fails");
+    let more = ["--max-message", "4", "--count", "1"];
+    let server = answer(&name, "echo longer than that", &more);
+    let refused = run(&["call", &name, "12345"], 2);
+    contains(&refused.err, &["4 bytes", "--max-message"]);
+    run(&["call", &name, "x"], 1);
+    contains(
+        &server.finish().err,
+        &["more than 4 bytes", "--max-message"],
+    );
+}
+
+#[test]
+fn a_call_needs_its_server() {
+    let _watchdog = watchdog();
+    let name = unique("absent");
+    contains(&run(&["call", &name, "x"], 1).err, &[&name]);
+    let late = run(&["call", &name, "x", "--wait", "0.05"], 1);
+    contains(&late.err, &[&name, "waited 0.05 s"]);
+    run(&["show", &name], 1);
+    let waiting = Running::start(&mut command(&["call", &name, "x", "--wait", "50"]));
+    let _server = answer(&name, LINES.echo, &[]);
+    let ended = waiting.finish();
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (0, "x\n"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn a_call_ends_with_its_server() {
+    let _watchdog = watchdog();
+    let name = unique("ends");
+    let mut server = answer(&name, LINES.hang, &[]);
+    let begun = calling(&name, 1);
+    let queued = Running::start(&mut command(&["call", &name, "x"]));
+    eventually("it waits", || {
+        messages(&name)["participants"][1]["behind"] == 1
+    });
+    server.kill();
+    for call in [begun, queued] {
+        let ended = call.finish();
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+        contains(&ended.err, &[&name, "died and did not answer\n  "]);
+    }
+    run(&["call", &name, "x"], 1);
+
+    let name = unique("ends");
+    let server = answer(&name, LINES.hang, &["--for", "2"]);
+    let call = calling(&name, 1);
+    let ended = call.finish();
+    assert_eq!(ended.code, 1);
+    contains(&ended.err, &[&name, "has closed and did not answer\n  "]);
+    assert_eq!(server.finish().code, 0);
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn a_response_is_waited_for_only_so_long() {
+    let _watchdog = watchdog();
+    let name = unique("slow");
+    let _server = answer(&name, LINES.hang, &["--clients", "1"]);
+    let late = run(&["call", &name, "x", "--timeout", "0.1"], 1);
+    contains(&late.err, &["no response in time\n  ", "--timeout"]);
+    // The one place is free again, and taken.
+    let mut other = calling(&name, 1);
+    contains(&run(&["call", &name, "x"], 2).err, &[&name]);
+    let waiting = ["call", &name, "x", "--wait", "50", "--timeout", "0.1"];
+    let waiting = Running::start(&mut command(&waiting));
+    other.kill();
+    contains(&waiting.finish().err, &["no response in time"]);
+}
+
+#[test]
+fn slow_commands_run_side_by_side() {
+    let _watchdog = watchdog();
+    let name = unique("workers");
+    let _server = answer(&name, LINES.hang, &["--workers", "3"]);
+    let _calls: Vec<_> = (1..=3).map(|count| calling(&name, count)).collect();
+    // A fourth has nobody who would take it.
+    let _fourth = Running::start(&mut command(&["call", &name, "x"]));
+    eventually("it waits", || {
+        messages(&name)["participants"][3]["behind"] == 1
+    });
+    assert_eq!(messages(&name)["owner"]["received"], 3);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let _watchdog = watchdog();
+    let name = unique("pipe");
+    let args = ["answer", &name, "--exec", LINES.echo, "--json"];
+    let mut deaf = command(&args);
+    deaf.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
+    drop(deaf.stdout.take());
+    let mut call = command(&["call", &name, "x", "--wait", "50"]);
+    call.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut call = started(|| call.stderr(Stdio::piped()).spawn());
+    drop(call.stdout.take());
+    let ended = call.wait_with_output().unwrap();
+    assert!(
+        ended.status.success() && ended.stderr.is_empty(),
+        "{ended:?}"
+    );
+    assert_eq!(run(&["call", &name, "x"], 0).out, "x\n");
+    deaf.kill().unwrap();
+    deaf.wait().unwrap();
+}
+
+#[test]
+fn show_tells_who_calls() {
+    let _watchdog = watchdog();
+    let name = unique("show");
+    let more = ["--clients", "3", "--in-flight", "5", "--max-message", "100"];
+    let server = answer(&name, LINES.hang, &more);
+    let call = calling(&name, 1);
+    let queued = Running::start(&mut command(&["call", &name, "x"]));
+    eventually("it waits", || {
+        messages(&name)["participants"][1]["behind"] == 1
+    });
+    let told = messages(&name);
+    let want = (&json!("rpc"), &json!(3), &json!(8), &json!(100));
+    let (pattern, clients) = (&told["pattern"], &told["clients"]);
+    assert_eq!(
+        (pattern, clients, &told["in_flight"], &told["max_message"]),
+        want
+    );
+    assert_eq!(
+        (told.get("layout"), told.get("response_layout")),
+        (Some(&json!(null)), Some(&json!(null)))
+    );
+    let owner = &told["owner"];
+    let want = (&json!(server.id()), &json!(1), &json!(0));
+    assert_eq!((&owner["pid"], &owner["received"], &owner["sent"]), want);
+    for (n, pid, received) in [(0, call.id(), 1), (1, queued.id(), 0)] {
+        let one = &told["participants"][n];
+        let want = json!([pid, 1, received, 1 - received, null]);
+        let seen = json!([
+            one["pid"],
+            one["sent"],
+            one["received"],
+            one["behind"],
+            one.get("missed")
+        ]);
+        assert_eq!(seen, want);
+    }
+    let shown = run(&["show", &name], 0).out;
+    let client = format!("clients    process {}", call.id());
+    contains(
+        &shown,
+        &[
+            "calls: ",
+            "up to 3 clients, 8 calls",
+            "received 1, answered 0",
+            &client,
+            "asked 1, of them 0",
+        ],
+    );
+    let mut watch = Running::start(&mut command(&["show", &name, "--watch", "--json"]));
+    assert_eq!(parsed(&watch.line())["messages"]["owner"].get("rate"), None);
+    drop(queued);
+    let after = parsed(&watch.line());
+    assert_eq!(after["messages"]["owner"]["rate"], 0.0);
+}
+
+#[test]
+fn calls_of_a_type_are_made_by_fields() {
+    let _watchdog = watchdog();
+    let name = unique("typed");
+    let mut server = typed::Server::<[i16; 2], f64>::create(&*name).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                let request = server.recv().unwrap();
+                let [a, b] = *request.value();
+                request.respond(&(f64::from(a) / f64::from(b))).unwrap();
+            }
+        });
+        let call = ["call", &name, "value=-1,2"];
+        assert_eq!(run(&call, 0).out, "value=-0.5\n");
+        let json = run(&[&call[..], &["--json"]].concat(), 0).out;
+        assert_eq!(parsed(&json), json!({ "values": { "value": -0.5 } }));
+        let raw = run(&["call", &name, "--hex", "03000200"], 0);
+        assert_eq!(raw.out, "value=1.5\n");
+    });
+    for (wrong, why) in [
+        (&["value=1"][..], "write 2 numbers"),
+        (&["price=1"], "the fields are value"),
+        (&["some text"], "no FIELD=VALUE"),
+        (&["--hex", "00"], "1 byte, and those of"),
+    ] {
+        let ended = run(&[&["call", &name], wrong].concat(), 2);
+        contains(&ended.err, &[why]);
+    }
+    let shown = run(&["show", &name], 0).out;
+    let rows = [
+        "requests   field  kind  count  offset\n",
+        "           value  i16       2       0\n",
+        "responses  field  kind  count  offset\n",
+        "           value  f64       1       0\n",
+    ];
+    contains(&shown, &[&rows.concat()]);
+    let told = messages(&name);
+    let kind = |layout: &str| told[layout]["fields"][0]["kind"].clone();
+    assert_eq!(
+        (kind("layout"), kind("response_layout")),
+        (json!("i16"), json!("f64"))
+    );
+}
+
+#[test]
+fn wrong_uses_are_refused_and_explained() {
+    let _watchdog = watchdog();
+    let name = unique("wrong");
+    let cases: &[(&[&str], &str)] = &[
+        (&["answer", &name], "give --exec COMMAND"),
+        (
+            &["answer", &name, "--exec", "x", "--workers", "0"],
+            "--workers",
+        ),
+        (
+            &["answer", &name, "--exec", "x", "--clients", "64"],
+            "1 to 63",
+        ),
+        (
+            &["answer", &name, "--exec", "x", "--in-flight", "0"],
+            "1 to 1024",
+        ),
+        (&["answer"], "NAME"),
+        (&["call"], "NAME"),
+        (&["call", &name, "x", "--hex", "00"], "--hex"),
+    ];
+    for (args, word) in cases {
+        contains(&run(args, 2).err, &[word]);
+    }
+    run(&["show", &name], 1);
+    let server = answer(&name, LINES.echo, &[]);
+    for verb in ["send", "get"] {
+        let ended = run(&[verb, &name, "x"], 2);
+        contains(&ended.err, &["a server of calls", "shmkit call"]);
+    }
+    contains(
+        &run(&["consume", &name], 2).err,
+        &["a server of calls", "shmkit call"],
+    );
+    for verb in ["recv", "set", "serve"] {
+        let ended = output(command(&[verb, &name]).args((verb != "recv").then_some("x")));
+        assert_eq!(ended.code, 2);
+        contains(&ended.err, &[&name, &server.id().to_string()]);
+    }
+    contains(
+        &run(&["call", &name, "two", "words"], 2).err,
+        &["2 were given", "quote it"],
+    );
+    let topic = unique("wrong");
+    let _topic = Running::serve(&[&topic, "message"]);
+    contains(
+        &run(&["call", &topic, "x"], 2).err,
+        &["a topic", "shmkit consume"],
+    );
+}

@@ -1,0 +1,287 @@
+//! The program as a person and a script use it; the same on every system.
+
+use crate::common::{eventually, started, unique, watchdog};
+use crate::run::{Running, command, contains, parsed, shmkit};
+use serde_json::json;
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn what_is_served_is_consumed_in_every_encoding() {
+    let _watchdog = watchdog();
+    for scope in ["Global\\", "Local\\", ""] {
+        for encoding in ["utf16", "utf8", "ansi"] {
+            let name = format!("{scope}{}", unique("text"));
+            let text = "Grüße: 100 %";
+            let _server = Running::serve(&["--raw", &name, text, "--encoding", encoding]);
+            let told = shmkit(&["consume", &name, "--encoding", encoding]);
+            assert_eq!((told.code, told.out), (0, format!("{text}\n")));
+            let guessed = shmkit(&["consume", &name, "--json"]);
+            let want = json!({ "name": name, "text": text, "encoding": encoding, "guessed": true });
+            assert_eq!(parsed(&guessed.out), want);
+            contains(&guessed.err, &["guessed --encoding", encoding]);
+        }
+    }
+}
+
+#[test]
+fn a_consumer_alone_finds_nothing_and_creates_nothing() {
+    let _watchdog = watchdog();
+    let name = unique("nobody");
+    for command in ["consume", "show", "dump"] {
+        let ended = shmkit(&[command, &name]);
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+        contains(&ended.err, &[&name, "start the server"]);
+    }
+    let other = format!("Global\\{name}");
+    let server = Running::serve(&["--raw", &other, "elsewhere"]);
+    let ended = shmkit(&["consume", &name]);
+    assert_eq!(ended.code, 1);
+    contains(&ended.err, &["there is a section", &other]);
+    drop(server);
+    // What another process is burying at this moment is still listed.
+    eventually("nothing of that name is there", || {
+        shmkit(&["list", &name]).code == 1
+    });
+}
+
+#[test]
+fn a_killed_server_leaves_a_free_name() {
+    let _watchdog = watchdog();
+    let name = unique("killed");
+    for round in 0..5 {
+        let text = format!("round {round}");
+        let mut server = Running::serve(&["--raw", &name, &text]);
+        assert_eq!(shmkit(&["consume", &name]).out, format!("{text}\n"));
+        server.kill();
+        assert_eq!(shmkit(&["consume", &name]).code, 1);
+    }
+}
+
+#[test]
+fn a_second_server_is_refused_and_the_first_stays_whole() {
+    let _watchdog = watchdog();
+    let name = unique("second");
+    let _server = Running::serve(&["--raw", &name, "first"]);
+    let second = shmkit(&["serve", "--raw", &name, "second", "--size", "1M"]);
+    assert_eq!(second.code, 2);
+    contains(&second.err, &[&name, "another name"]);
+    assert_eq!(shmkit(&["consume", &name]).out, "first\n");
+}
+
+#[test]
+fn a_server_ends_by_its_time_and_not_by_its_input() {
+    let _watchdog = watchdog();
+    let name = unique("time");
+    let mut server = Running::serve(&["--raw", &name, "hello", "--for", "1.5"]);
+    server.send("q\n\n");
+    server.close_input();
+    assert_eq!(shmkit(&["consume", &name]).code, 0);
+    assert!(
+        server.is_running(),
+        "neither bytes nor the end of a pipe end it"
+    );
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    contains(&ended.err, &["the time is up"]);
+    assert_eq!(shmkit(&["consume", &name]).code, 1);
+}
+
+#[test]
+fn wrong_arguments_say_what_to_do() {
+    let name = unique("wrong");
+    let long = "x".repeat(300);
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["serve", "--raw", "global\\x"], &["Global\\"]),
+        (&["serve", "--raw", "a\\b"], &["backslash"]),
+        (&["serve", "--raw", ""], &["empty"]),
+        (&["serve", "--raw", "Local\\"], &["behind"]),
+        (&["serve", "--raw", &long], &["300"]),
+        (
+            &["serve", "--raw", &name, "--size", "0"],
+            &["at least one byte"],
+        ),
+        (&["serve", "--raw", &name, &long], &["602", "--size"]),
+        (
+            &["serve", "--raw", &name, "日本", "--encoding", "ansi"],
+            &["code page", "utf16"],
+        ),
+        (
+            &["serve", "--raw", &name, "--size", "4611686018427387904"],
+            &["ask for less"],
+        ),
+        (&["serve", &name, "text", "--size", "4K"], &["--raw"]),
+        (&["serve", "--raw"], &["NAME"]),
+        (&["consume", &name, "--wait", "soon"], &["seconds"]),
+        (&["dump", &name, "--offset", "many"], &["4096"]),
+        (&["juggle"], &["juggle"]),
+    ];
+    for (args, parts) in cases {
+        let ended = shmkit(args);
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (2, ""),
+            "{args:?}: {}",
+            ended.err
+        );
+        contains(&ended.err, parts);
+    }
+    let ended = shmkit(&["serve", "--raw", &name, "--file", "no-such-file"]);
+    assert_eq!(ended.code, 1);
+    contains(&ended.err, &["no-such-file"]);
+}
+
+#[test]
+fn a_consumer_waits_for_its_server_but_not_for_ever() {
+    let _watchdog = watchdog();
+    let name = unique("wait");
+    let late = shmkit(&["consume", &name, "--wait", "0.2"]);
+    assert_eq!((late.code, late.out.as_str()), (1, ""));
+    let consumer = Running::start(&mut command(&["consume", &name, "--wait", "50"]));
+    let _server = Running::serve(&["--raw", &name, "at last"]);
+    let ended = consumer.finish();
+    assert_eq!((ended.code, ended.out.as_str()), (0, "at last\n"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let _watchdog = watchdog();
+    let name = unique("pipe");
+    let mut server = Running::serve(&["--raw", &name, "hello", "--size", "64K"]);
+    for args in [
+        &["dump", &name][..],
+        &["dump", &name, "--out", "-"],
+        &["list"],
+        &["show", &name],
+    ] {
+        let mut child = command(args);
+        child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = started(|| child.spawn());
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{args:?}");
+        assert!(ended.stderr.is_empty(), "{args:?}");
+    }
+    // A server whose reader leaves serves on.
+    let other = unique("pipe");
+    let mut deaf = command(&["serve", "--raw", &other, "still here"]);
+    deaf.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
+    drop(deaf.stdout.take());
+    eventually("the deaf server serves", || {
+        shmkit(&["consume", &other]).code == 0
+    });
+    deaf.kill().unwrap();
+    deaf.wait().unwrap();
+    assert!(server.is_running());
+}
+
+#[test]
+fn list_and_show_tell_what_is_there() {
+    let _watchdog = watchdog();
+    let base = unique("list");
+    let name = format!("Global\\{base}");
+    let _server = Running::serve(&["--raw", &name, "--size", "8192"]);
+    let rows = parsed(&shmkit(&["list", &base, "--json"]).out);
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&rows[0]["name"], &rows[0]["kernel_len"]),
+        (&json!(name), &json!(8192))
+    );
+    let table = shmkit(&["list", &format!("Global\\{base}*")]).out;
+    contains(&table, &["SIZE", "OWNER", "NAME", &name, "8192"]);
+
+    let facts = parsed(&shmkit(&["show", &name, "--json"]).out);
+    assert_eq!(facts["kernel_len"], 8192);
+    assert_eq!(facts["backing"], "memory");
+    assert_eq!(facts["reserved"], false);
+    assert_eq!(facts["owner"], rows[0]["owner"]);
+    assert!(facts["path"].as_str().unwrap().contains(&base));
+    let shown = shmkit(&["show", &name]);
+    assert_eq!(shown.code, 0);
+    contains(
+        &shown.out,
+        &[
+            &name,
+            "8192 bytes (8 KiB)",
+            facts["owner"].as_str().unwrap(),
+        ],
+    );
+}
+
+#[test]
+fn a_dump_is_exact() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..70_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let input = folder.path().join("input");
+    std::fs::File::create(&input)
+        .unwrap()
+        .write_all(&bytes)
+        .unwrap();
+    let name = unique("dump");
+    let _server = Running::serve(&["--raw", &name, "--file", input.to_str().unwrap()]);
+
+    let output = folder.path().join("output");
+    std::fs::write(&output, "older").unwrap();
+    let path = output.to_str().unwrap();
+    let ended = shmkit(&["dump", &name, "--length", "70000", "--out", path]);
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""), "{}", ended.err);
+    assert_eq!(std::fs::read(&output).unwrap(), bytes);
+
+    let ended = shmkit(&[
+        "dump", &name, "--offset", "0xFFFF", "--length", "3", "--json",
+    ]);
+    let hex: String = bytes[0xffff..][..3]
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!(parsed(&ended.out)["hex"], hex);
+
+    let rows = shmkit(&["dump", &name, "--length", "32"]).out;
+    assert!(
+        rows.starts_with("00000000  00 07 0e 15 1c 23 2a 31  38 3f"),
+        "{rows}"
+    );
+    assert!(rows.ends_with("\n00000020\n"), "{rows}");
+
+    for wrong in [["--offset", "1G"], ["--length", "1G"]] {
+        assert_eq!(shmkit(&["dump", &name, wrong[0], wrong[1]]).code, 2);
+    }
+    let nowhere = folder.path().join("no/such/folder");
+    let ended = shmkit(&["dump", &name, "--out", nowhere.to_str().unwrap()]);
+    assert_eq!(ended.code, 2);
+    contains(&ended.err, &["cannot write"]);
+}
+
+#[test]
+fn the_demo_ends_by_itself_and_tells_its_story() {
+    let _watchdog = watchdog();
+    let ended = shmkit(&["demo", "--seconds", "1.5"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    contains(
+        &ended.out,
+        &[
+            "three consumers have joined",
+            "was killed",
+            "was started again; it begins with the newest",
+            "were told of the end, and left",
+            "a second",
+            "Nothing is left behind",
+        ],
+    );
+}
+
+#[test]
+fn help_and_version_are_there() {
+    for args in [
+        &["--help"][..],
+        &["help", "serve"],
+        &["consume", "-h"],
+        &["--version"],
+    ] {
+        let ended = shmkit(args);
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+        assert!(!ended.out.is_empty());
+    }
+}

@@ -1,0 +1,378 @@
+//! The program on Linux: signals, keys on a terminal, POSIX objects, and what is
+//! left behind.
+
+use crate::common::{eventually, unique, watchdog};
+use crate::run::{Running, command, shmkit};
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+fn file_of(base: &str) -> PathBuf {
+    let uid = getuid().as_raw();
+    PathBuf::from(format!("/dev/shm/shmkit.local.{uid}.{base}"))
+}
+
+#[test]
+fn a_watch_ends_when_its_reader_leaves() {
+    let _watchdog = watchdog();
+    let name = unique("left");
+    let _server = Running::serve(&["--raw", &name, "hello"]);
+    for verb in ["show", "dump"] {
+        let mut watch = command(&[verb, &name, "--watch"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(watch.stdout.take().unwrap());
+        assert_ne!(out.read_line(&mut String::new()).unwrap(), 0);
+        drop(out);
+        assert!(watch.wait().unwrap().success(), "{verb}");
+    }
+}
+
+#[test]
+fn each_signal_that_asks_ends_the_server_cleanly() {
+    let _watchdog = watchdog();
+    for (signal, word) in [
+        (Signal::INT, "Ctrl-C"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+    ] {
+        let name = unique("signal");
+        let server = Running::serve(&["--raw", &name, "hello"]);
+        assert!(file_of(&name).exists());
+        let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let ended = server.finish();
+        assert_eq!(ended.code, 0);
+        assert!(ended.err.contains(word), "{}", ended.err);
+        assert!(!file_of(&name).exists());
+    }
+}
+
+#[test]
+fn whoever_is_asked_to_end_closes_what_it_has() {
+    let _watchdog = watchdog();
+    let name = unique("closes");
+    let mut server = Running::serve(&[&name, "hello"]);
+    let consume = || {
+        let mut consumer = Running::start(&mut command(&["consume", &name]));
+        assert_eq!(consumer.line(), "hello");
+        consumer
+    };
+    let asked = |running: &Running, signal| {
+        let pid = Pid::from_raw(running.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    };
+    // A consumer gives its place back, and its event.
+    let consumer = consume();
+    asked(&consumer, Signal::INT);
+    assert_eq!(consumer.finish().code, 0);
+    assert!(shmkit(&["show", &name]).out.contains("consumers  none"));
+    assert!(
+        !shmkit(&["list", &name, "--all", "--kind", "event"])
+            .out
+            .contains("~wake")
+    );
+    // A server that was asked to end has closed.
+    let consumer = consume();
+    asked(&server, Signal::TERM);
+    let ended = consumer.finish();
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("has closed"), "{}", ended.err);
+    while server.is_running() {}
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_receiver_that_is_asked_to_end_closes_its_queue() {
+    let _watchdog = watchdog();
+    let name = unique("closes");
+    let mut receiver = Running::start(&mut command(&["recv", &name]));
+    let mut sender = Running::start(&mut command(&["send", &name, "--timeout", "50"]));
+    sender.send("hello\n");
+    assert_eq!(receiver.line(), "hello");
+    let pid = Pid::from_raw(receiver.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(receiver.finish().code, 0);
+    sender.send("too late\n");
+    let ended = sender.finish();
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("has closed"), "{}", ended.err);
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_server_of_calls_that_is_asked_to_end_ends_its_commands() {
+    let _watchdog = watchdog();
+    let name = unique("answers");
+    // The command says when it is there, and hangs with children of its own.
+    let exec = "echo there >&2; sleep 90 | sleep 90";
+    let mut server = command(&["answer", &name, "--exec", exec]);
+    server.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    let mut said = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut said = || said.next().map(Result::unwrap);
+    assert!(said().unwrap().contains("answering on"));
+    let call = Running::start(&mut command(&["call", &name, "x"]));
+    assert_eq!(said().as_deref(), Some("there"));
+    let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = call.finish();
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("has closed"), "{}", ended.err);
+    assert!(server.wait().unwrap().success());
+    // The pipe ends with the last one that has it.
+    assert_eq!(said(), None);
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_call_that_is_asked_to_end_gives_its_place_back() {
+    let _watchdog = watchdog();
+    let name = unique("caller");
+    let args = ["answer", &name, "--json", "--exec", "sleep 9"];
+    let mut server = Running::start(&mut command(&args));
+    assert!(server.line().contains("workers"));
+    for input in ["x", "-"] {
+        let call = Running::start(&mut command(&["call", &name, input]));
+        eventually("it is there", || {
+            shmkit(&["show", &name]).out.contains("asked ")
+        });
+        let pid = Pid::from_raw(call.id().cast_signed()).unwrap();
+        // It may still be on its way to where it listens for the signal.
+        kill_process(pid, Signal::INT).unwrap();
+        let ended = call.finish();
+        assert!(ended.code == 2 && ended.err.contains("Ctrl-C") || ended.code == -1);
+        eventually("it has left", || {
+            shmkit(&["show", &name]).out.contains("clients    none")
+        });
+    }
+}
+
+#[test]
+fn a_server_under_nohup_survives_the_hangup() {
+    let _watchdog = watchdog();
+    let name = unique("nohup");
+    let program = command(&[]).get_program().to_owned();
+    let mut nohup = Command::new("nohup");
+    nohup.arg(program).args(["serve", "--raw", &name, "hello"]);
+    let mut server = Running::start(&mut nohup);
+    assert!(server.line().starts_with("serving"));
+    let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(server.finish().err.contains("SIGTERM"));
+}
+
+#[test]
+fn a_key_on_a_terminal_ends_the_server() {
+    let _watchdog = watchdog();
+    let name = unique("key");
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    // `script` gives it a terminal.
+    let mut script = Command::new("script");
+    script.args([
+        "-qec",
+        &format!("'{program}' serve --raw {name} hello"),
+        "/dev/null",
+    ]);
+    let mut server = Running::start(&mut script);
+    assert!(server.line().contains("until a key is pressed"));
+    assert_eq!(shmkit(&["consume", &name]).code, 0);
+    // The key may come before the server listens for it; the terminal keeps it.
+    server.send("q");
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    assert!(ended.out.contains("a key was pressed"), "{}", ended.out);
+    assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_watch_leaves_the_screen_as_it_was() {
+    let _watchdog = watchdog();
+    let name = unique("screen");
+    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    for (command, drawn) in [("show", "kind       section"), ("dump", "68 65 6c 6c 6f")] {
+        let mut script = Command::new("script");
+        script.args([
+            "-qec",
+            &format!("'{program}' {command} {name} --watch"),
+            "/dev/null",
+        ]);
+        let mut watch = Running::start(&mut script);
+        watch.send("q");
+        let ended = watch.finish();
+        assert_eq!(ended.code, 0, "{}", ended.out);
+        let (enter, leave) = ("\x1b[?1049h", "\x1b[?1049l");
+        for part in [enter, drawn, leave, "\x1b[?25h"] {
+            assert!(ended.out.contains(part), "{part:?}: {:?}", ended.out);
+        }
+        assert!(ended.out.ends_with(leave), "{:?}", ended.out);
+    }
+}
+
+#[test]
+fn posix_objects_are_read_and_left_alone() {
+    let base = unique("posix");
+    let path = PathBuf::from(format!("/dev/shm/{base}"));
+    let name = format!("/{base}");
+    std::fs::write(&path, "").unwrap();
+    let empty = shmkit(&["consume", &name]);
+    std::fs::write(&path, "from a C program\0rest").unwrap();
+    let full = shmkit(&["consume", &name]);
+    let shown = shmkit(&["show", &name]);
+    let created = shmkit(&["serve", "--raw", &format!("{name}x"), "text"]);
+    let kept = path.exists();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((empty.code, empty.out.as_str()), (1, ""));
+    assert_eq!((full.code, full.out.as_str()), (0, "from a C program\n"));
+    assert!(shown.out.contains("POSIX"), "{}", shown.out);
+    assert_eq!(created.code, 2);
+    assert!(created.err.contains("never created"), "{}", created.err);
+    assert!(kept);
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_no_half_file() {
+    let _watchdog = watchdog();
+    let name = unique("full");
+    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let out = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = command(&["dump", &name])
+        .stdout(out)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert!(err.contains("cannot write to standard output"), "{err}");
+    let ended = shmkit(&["dump", &name, "--out", "/dev/full"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        PathBuf::from("/dev/full").exists(),
+        "a device is not replaced"
+    );
+}
+
+#[test]
+fn a_file_that_does_not_end_is_not_swallowed() {
+    let name = unique("zero");
+    let ended = shmkit(&[
+        "serve",
+        "--raw",
+        &name,
+        "--file",
+        "/dev/zero",
+        "--size",
+        "4K",
+    ]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("4096"), "{}", ended.err);
+    let ended = shmkit(&["serve", "--raw", &name, "--file", "/dev/zero"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("--size"), "{}", ended.err);
+}
+
+#[test]
+fn a_dump_goes_through_a_link() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "older, and longer than what comes").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let name = unique("link");
+    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let out = link.to_str().unwrap();
+    assert_eq!(
+        shmkit(&["dump", &name, "--length", "5", "--out", out]).code,
+        0
+    );
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
+}
+
+/// The files of a demo or benchmark, by the process id of the first process.
+fn files_of(what: &str, id: u32) -> usize {
+    let mine = format!("shmkit-{what}-{id}");
+    let folder = std::fs::read_dir("/dev/shm").unwrap();
+    folder
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().contains(&mine))
+        .count()
+}
+
+#[test]
+fn the_demo_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    let demo = Running::start(&mut command(&["demo", "--seconds", "1.5"]));
+    let id = demo.id();
+    eventually("the demo creates its sections", || {
+        files_of("demo", id) >= 3
+    });
+    assert_eq!(demo.finish().code, 0);
+    assert_eq!(files_of("demo", id), 0);
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    let demo = Running::start(&mut command(&["demo"]));
+    let id = demo.id();
+    eventually("the demo creates its sections", || {
+        files_of("demo", id) >= 3
+    });
+    kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::INT).unwrap();
+    let ended = demo.finish();
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("interrupted"), "{}", ended.err);
+    assert_eq!(files_of("demo", id), 0);
+}
+
+#[test]
+fn an_interrupted_benchmark_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut bench = Running::start(&mut command(&["bench", "--seconds", "20"]));
+        let id = bench.id();
+        // The floor is measured, and messages go.
+        assert!(bench.line().contains("shmkit"));
+        assert!(files_of("bench", id) >= 3);
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        let ended = bench.finish();
+        assert_eq!(ended.code, 2);
+        assert!(ended.err.contains("interrupted"), "{}", ended.err);
+        assert_eq!(files_of("bench", id), 0);
+    }
+}
+
+#[test]
+fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
+    let _watchdog = watchdog();
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    let line = format!("'{program}' bench --sizes 64 --seconds 0.2 --json");
+    let (bar, name) = (" %  64 B, ", "anonymous pipe");
+    // What stands on the terminal is what went to standard error.
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{line} >/dev/null"), "/dev/null"]);
+    let shown = Running::start(&mut script).finish();
+    assert_eq!(shown.code, 0, "{}", shown.out);
+    assert!(
+        shown.out.contains(bar) && shown.out.contains(name),
+        "{:?}",
+        shown.out
+    );
+    // And of a pipe, in a pipe.
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{line} 2>/dev/null"), "/dev/null"]);
+    let shown = Running::start(&mut script).finish();
+    assert!(
+        shown.out.starts_with('{') && !shown.out.contains(bar),
+        "{:?}",
+        shown.out
+    );
+}

@@ -1,0 +1,17 @@
+//! The program `shmkit`, run as a person and a script run it.
+
+#[path = "../../../tests/common/mod.rs"]
+mod common;
+
+mod bench;
+mod calls;
+#[cfg(windows)]
+mod classic;
+mod cli;
+#[cfg(target_os = "linux")]
+mod linux;
+mod messages;
+mod run;
+mod tools;
+mod typed;
+mod values;

@@ -1,0 +1,513 @@
+//! Messages: serve and consume, send and recv, and what show and list tell of them; the
+//! same on every system.
+
+use crate::common::{eventually, started, unique, watchdog};
+use crate::run::{Ended, Running, command, contains, parsed, shmkit};
+use serde_json::{Value, json};
+
+/// Runs it, and expects this exit code.
+fn run(args: &[&str], code: i32) -> Ended {
+    let ended = shmkit(args);
+    assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
+    ended
+}
+
+fn start(args: &[&str]) -> Running {
+    Running::start(&mut command(args))
+}
+
+/// What `show` tells of a queue or topic.
+fn messages(name: &str) -> Value {
+    parsed(&run(&["show", name, "--json"], 0).out)["messages"].take()
+}
+
+/// Waits until so many take part besides the owner.
+fn joined(name: &str, count: usize) {
+    eventually("they have joined", || {
+        let shown = shmkit(&["show", name, "--json"]);
+        shown.code == 0 && {
+            let told = parsed(&shown.out)["messages"].take();
+            told["participants"].as_array().map(Vec::len) == Some(count)
+        }
+    });
+}
+
+#[test]
+fn what_is_served_is_consumed_from_where_one_says() {
+    let _watchdog = watchdog();
+    for scope in ["Global\\", ""] {
+        let name = format!("{scope}{}", unique("served"));
+        let _server = Running::serve(&[&name, "one", "two words", "--", "-three"]);
+        let consume = |more: &[&str]| run(&[&["consume", &name], more].concat(), 0).out;
+        assert_eq!(consume(&["--count", "1"]), "-three\n");
+        assert_eq!(consume(&["--from", "latest", "--count", "1"]), "-three\n");
+        let all = consume(&["--from", "start", "--count", "3"]);
+        assert_eq!(all, "one\ntwo words\n-three\n");
+    }
+}
+
+#[test]
+fn lines_are_served_as_they_come() {
+    let _watchdog = watchdog();
+    let name = unique("lines");
+    let mut server = Running::serve(&[&name]);
+    server.send("first\nsecond\n");
+    eventually("both are sent", || messages(&name)["owner"]["sent"] == 2);
+    let mut latest = start(&["consume", &name]);
+    assert_eq!(latest.line(), "second");
+    let mut new = start(&["consume", &name, "--from", "new"]);
+    joined(&name, 2);
+    server.send("third\r\n\nlast, without an end");
+    server.close_input();
+    for consumer in [&mut latest, &mut new] {
+        for line in ["third", "", "last, without an end"] {
+            assert_eq!(consumer.line(), line);
+        }
+    }
+    assert!(server.is_running(), "the end of its input does not end it");
+    let all = run(&["consume", &name, "--from", "start", "--count", "5"], 0);
+    assert!(all.out.starts_with("first\nsecond\n"), "{}", all.out);
+    server.kill();
+    for consumer in [latest, new] {
+        let ended = consumer.finish();
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+        contains(&ended.err, &[&name, "died"]);
+    }
+    run(&["consume", &name], 1);
+}
+
+#[test]
+fn a_server_that_ends_has_closed() {
+    let _watchdog = watchdog();
+    let name = unique("closed");
+    let consumer = start(&["consume", &name, "--wait", "50"]);
+    let server = Running::serve(&[&name, "hello", "--for", "3"]);
+    let ended = consumer.finish();
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (0, "hello\n"),
+        "{}",
+        ended.err
+    );
+    contains(&ended.err, &[&name, "has closed"]);
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    contains(&ended.err, &["the time is up"]);
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn programs_read_messages_as_json() {
+    let _watchdog = watchdog();
+    let name = unique("json");
+    let mut server = start(&["serve", &name, "--json", "--capacity", "100000"]);
+    let up = parsed(&server.line());
+    let want = (&json!(name), &json!(131_072), &json!(false));
+    assert_eq!((&up["name"], &up["capacity"], &up["lossless"]), want);
+    assert_eq!(up["pid"], server.id());
+    server.send(b"\"text\" \x1b[2J \xc3\xa9\n\xff\x00\n");
+    eventually("both are sent", || messages(&name)["owner"]["sent"] == 2);
+    let read = run(
+        &[
+            "consume", &name, "--from", "start", "--count", "2", "--json",
+        ],
+        0,
+    );
+    let lines: Vec<Value> = read.out.lines().map(parsed).collect();
+    assert_eq!(
+        lines,
+        [
+            json!({ "text": "\"text\" \u{1b}[2J é" }),
+            json!({ "hex": "ff00" })
+        ]
+    );
+    assert!(!read.out.contains('\u{1b}'), "{}", read.out);
+}
+
+/// Many long messages for a consumer whose output nobody reads for a while.
+fn to_a_slow_consumer(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64) {
+    const COUNT: u64 = 100;
+    let name = unique("slow");
+    let mut server = Running::serve(&[&["--capacity", "64K", &name], more].concat());
+    server.send("0\n");
+    let mut consumer = start(&["consume", &name, "--json"]);
+    assert_eq!(parsed(&consumer.line())["text"], "0");
+    let lines: String = (1..=COUNT)
+        .map(|n| format!("{n} {}\n", "x".repeat(8000)))
+        .collect();
+    let (mut received, mut missed) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| server.send(lines + "end\n"));
+        meanwhile(&name);
+        loop {
+            let line = parsed(&consumer.line());
+            if let Some(count) = line["missed"].as_u64() {
+                missed += count;
+                continue;
+            }
+            let text = line["text"].as_str().unwrap();
+            if text == "end" {
+                break;
+            }
+            received += 1;
+            let number = (received + missed).to_string();
+            assert_eq!(text.split(' ').next(), Some(number.as_str()));
+        }
+    });
+    assert_eq!(received + missed, COUNT);
+    (received, missed)
+}
+
+#[test]
+fn what_was_missed_is_told_exactly() {
+    let _watchdog = watchdog();
+    let (received, missed) = to_a_slow_consumer(&[], |name| {
+        eventually("all are sent", || messages(name)["owner"]["sent"] == 102);
+    });
+    assert!(received > 0 && missed > 0, "{received}, {missed}");
+}
+
+#[test]
+fn a_lossless_server_waits_for_a_slow_consumer() {
+    let _watchdog = watchdog();
+    let (_, missed) = to_a_slow_consumer(&["--lossless"], |name| {
+        eventually("it waits", || messages(name)["owner"]["waiting"] == true);
+        let told = messages(name);
+        assert_eq!(told["lossless"], true);
+        assert!(told["owner"]["sent"].as_u64() < Some(102), "{told}");
+    });
+    assert_eq!(missed, 0);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_left_out_and_said() {
+    let _watchdog = watchdog();
+    let name = unique("long");
+    let consumer = start(&[
+        "consume", &name, "--wait", "50", "--from", "start", "--count", "2",
+    ]);
+    let mut server = Running::serve(&[&name, "--max-message", "8", "--for", "3"]);
+    server.send(format!(
+        "short\n{}\nshort again\nlast\n",
+        "x".repeat(100_000)
+    ));
+    server.close_input();
+    assert_eq!(consumer.finish().out, "short\nlast\n");
+    let ended = server.finish();
+    assert_eq!(ended.code, 0);
+    contains(
+        &ended.err,
+        &[
+            "line 2 has 100000 bytes",
+            "line 3 has 11 bytes",
+            "left out",
+            "--max-message",
+        ],
+    );
+    let given = run(&["serve", &name, "much too long", "--max-message", "8"], 2);
+    contains(&given.err, &["13 bytes", "--max-message 13"]);
+}
+
+#[test]
+fn a_stream_comes_at_its_rate_and_ends_with_its_reader() {
+    let _watchdog = watchdog();
+    let name = unique("stream");
+    let _server = Running::serve(&[&name, "--rate", "500"]);
+    let mut consumer = start(&["consume", &name, "--from", "start"]);
+    assert_eq!(consumer.line(), "message 1");
+    assert_eq!(consumer.line(), "message 2");
+    let ended = consumer.leave();
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    joined(&name, 0);
+}
+
+#[test]
+fn bare_memory_is_told_from_messages() {
+    let _watchdog = watchdog();
+    let name = unique("bare");
+    let _server = Running::serve(&["--raw", &name, "a text", "--size", "64K"]);
+    let read = run(&["consume", &name, "--count", "3", "--wait", "50"], 0);
+    assert_eq!(read.out, "a text\n");
+    assert_eq!(
+        parsed(&run(&["show", &name, "--json"], 0).out).get("messages"),
+        None
+    );
+    // Of the very size that a topic has, and empty, as one that is being made.
+    let empty = unique("bare");
+    let _other = Running::serve(&["--raw", &empty, "--size", "20224"]);
+    assert_eq!(run(&["consume", &empty], 0).out, "\n");
+    contains(&run(&["send", &name, "hello"], 2).err, &["bare memory"]);
+    let topic = unique("bare");
+    let _topic = Running::serve(&[&topic, "hello"]);
+    let refused = run(&["consume", &topic, "--encoding", "utf8"], 2);
+    contains(&refused.err, &["--encoding", "leave it out"]);
+}
+
+#[test]
+fn what_is_sent_is_received() {
+    let _watchdog = watchdog();
+    let name = unique("sent");
+    let receiver = start(&["recv", &name, "--count", "5"]);
+    let sent = run(&["send", &name, "one", "two words", "--timeout", "50"], 0);
+    assert_eq!((sent.out.as_str(), sent.err.as_str()), ("", ""));
+    let mut lines = start(&["send", &name]);
+    lines.send("three\n\nfive");
+    lines.close_input();
+    assert_eq!(lines.finish().code, 0);
+    let ended = receiver.finish();
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (0, "one\ntwo words\nthree\n\nfive\n"),
+        "{}",
+        ended.err
+    );
+    contains(&ended.err, &["receiving on", &name]);
+    assert!(!ended.err.contains("died"), "{}", ended.err);
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn what_short_lived_senders_sent_is_received() {
+    let _watchdog = watchdog();
+    let name = unique("short");
+    let receiver = start(&["recv", &name, "--count", "20"]);
+    for n in 0..20 {
+        run(&["send", &name, &n.to_string(), "--timeout", "50"], 0);
+    }
+    let ended = receiver.finish();
+    let all: String = (0..20).map(|n| format!("{n}\n")).collect();
+    assert_eq!((ended.code, ended.out), (0, all));
+    assert!(!ended.err.contains("died"), "{}", ended.err);
+}
+
+#[test]
+fn a_sender_needs_its_receiver() {
+    let _watchdog = watchdog();
+    let name = unique("absent");
+    contains(&run(&["send", &name, "hello"], 1).err, &[&name]);
+    run(&["send", &name, "hello", "--timeout", "0.05"], 1);
+    run(&["show", &name], 1);
+
+    let mut receiver = start(&["recv", &name, "--capacity", "4K"]);
+    let mut sender = start(&["send", &name, "--timeout", "50"]);
+    sender.send("hello\n");
+    assert_eq!(receiver.line(), "hello");
+    receiver.kill();
+    sender.send("nobody will read this\n".repeat(200));
+    let ended = sender.finish();
+    assert_eq!(ended.code, 1);
+    contains(&ended.err, &[&name, "died"]);
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn a_full_queue_is_waited_for_only_so_long() {
+    let _watchdog = watchdog();
+    let name = unique("full");
+    let long = ["recv", &name, "--capacity", "64K", "--max-message", "8000"];
+    let mut receiver = start(&long);
+    joined(&name, 0);
+    // From a file: whoever gives up reads no further.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    let line = "x".repeat(8000) + "\n";
+    std::fs::write(&file, line.repeat(200)).unwrap();
+    let ended = started(|| {
+        let mut send = command(&["send", &name, "--timeout", "0.2"]);
+        send.stdin(std::fs::File::open(&file)?).output()
+    });
+    assert_eq!(ended.status.code(), Some(1));
+    let err = String::from_utf8(ended.stderr).unwrap();
+    contains(&err, &["no room", "in time"]);
+    // Nothing of it is lost.
+    assert_eq!(receiver.line().len(), 8000);
+    let refused = run(&["send", &name, &"x".repeat(8001)], 2);
+    contains(&refused.err, &["8001", "8000"]);
+}
+
+#[test]
+fn a_receiver_outlives_its_senders() {
+    let _watchdog = watchdog();
+    let name = unique("outlives");
+    let mut receiver = start(&["recv", &name, "--count", "3", "--json"]);
+    let mut sender = start(&["send", &name, "--timeout", "50"]);
+    sender.send("before its death\n");
+    assert_eq!(
+        parsed(&receiver.line()),
+        json!({ "text": "before its death" })
+    );
+    sender.kill();
+    joined(&name, 0);
+    for text in ["another", "and one more"] {
+        run(&["send", &name, text], 0);
+    }
+    let ended = receiver.finish();
+    assert_eq!(ended.code, 0);
+    let lines: Vec<Value> = ended.out.lines().map(parsed).collect();
+    assert_eq!(
+        lines,
+        [
+            json!({ "text": "another" }),
+            json!({ "text": "and one more" })
+        ]
+    );
+    contains(&ended.err, &["sender died"]);
+}
+
+#[test]
+fn show_tells_who_takes_part() {
+    let _watchdog = watchdog();
+    let name = unique("topic");
+    let server = Running::serve(&[&name, "one", "two", "--max-message", "100"]);
+    let mut consumer = start(&["consume", &name]);
+    assert_eq!(consumer.line(), "two");
+    let told = messages(&name);
+    assert_eq!(
+        (&told["pattern"], &told["format"]),
+        (&json!("topic"), &json!("2.0"))
+    );
+    assert_eq!(
+        (&told["capacity"], &told["max_message"]),
+        (&json!(1 << 20), &json!(100))
+    );
+    let owner = &told["owner"];
+    let want = (&json!(server.id()), &json!(true), &json!(2));
+    assert_eq!((&owner["pid"], &owner["alive"], &owner["sent"]), want);
+    let other = &told["participants"][0];
+    let want = (&json!(consumer.id()), &json!(1), &json!(0));
+    assert_eq!((&other["pid"], &other["received"], &other["missed"]), want);
+    let shown = run(&["show", &name], 0).out;
+    contains(
+        &shown,
+        &[
+            "a topic",
+            "format 2.0",
+            "100 bytes the longest",
+            "alive, sent 2",
+        ],
+    );
+    contains(
+        &shown,
+        &[
+            &format!("consumers  process {}", consumer.id()),
+            "received 1, 0 behind, missed 0",
+        ],
+    );
+    contains(
+        &run(&["show", &format!("{name}~roster-00000001")], 0).out,
+        &["part of"],
+    );
+}
+
+#[test]
+fn show_tells_who_sends_and_at_what_rate() {
+    let _watchdog = watchdog();
+    let name = unique("queue");
+    let mut receiver = start(&["recv", &name, "--senders", "2"]);
+    let mut sender = start(&["send", &name, "--timeout", "50"]);
+    sender.send("one\n");
+    assert_eq!(receiver.line(), "one");
+    let told = messages(&name);
+    assert_eq!(
+        (&told["pattern"], &told["senders"]),
+        (&json!("queue"), &json!(2))
+    );
+    let other = &told["participants"][0];
+    let want = (&json!(sender.id()), &json!(1), &json!(0));
+    assert_eq!((&other["pid"], &other["sent"], &other["behind"]), want);
+    let shown = run(&["show", &name], 0).out;
+    contains(
+        &shown,
+        &[
+            "a queue",
+            "up to 2 senders",
+            &format!("senders    process {}", sender.id()),
+        ],
+    );
+    contains(
+        &run(&["consume", &name], 2).err,
+        &["a queue", "shmkit send"],
+    );
+    contains(&run(&["recv", &name], 2).err, &[&receiver.id().to_string()]);
+
+    let mut watch = start(&["show", &name, "--watch", "--json"]);
+    assert_eq!(parsed(&watch.line())["messages"]["owner"].get("rate"), None);
+    sender.send("two\n");
+    let rate = loop {
+        let rate = parsed(&watch.line())["messages"]["participants"][0]["rate"].take();
+        if rate.as_f64() > Some(0.0) {
+            break rate;
+        }
+    };
+    assert!(rate.is_number());
+}
+
+#[test]
+fn list_shows_the_parts_of_a_topic_only_when_asked() {
+    let _watchdog = watchdog();
+    let name = unique("parts");
+    let _server = Running::serve(&[&name, "hello", "--access", "users-read-only"]);
+    let names = |more: &[&str]| -> Vec<String> {
+        let rows = parsed(&run(&[&["list", "--json", "--kind", "all"], more].concat(), 0).out);
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row["name"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(names(&[&name]), [format!("Local\\{name}")]);
+    let all = names(&[&name, "--all"]).join(" ");
+    contains(
+        &all,
+        &[
+            "~control-00000001",
+            "~roster-00000001",
+            "~lanes-00000001",
+            "~alive-00000001",
+        ],
+    );
+    // Whoever asks for a part gets it.
+    assert_eq!(names(&[&format!("{name}~roster-00000001")]).len(), 1);
+}
+
+#[test]
+fn options_belong_together_or_are_refused() {
+    let name = unique("options");
+    let raw_only: &[&[&str]] = &[
+        &["--size", "4K"],
+        &["--encoding", "utf8"],
+        &["--file", "x"],
+        &["--event", "x"],
+        &["--mutex", "x"],
+    ];
+    for more in raw_only {
+        let ended = run(&[&["serve", &name], *more].concat(), 2);
+        contains(&ended.err, &["--raw", more[0]]);
+    }
+    let message_only: &[&[&str]] = &[
+        &["--capacity", "4K"],
+        &["--max-message", "4"],
+        &["--lossless"],
+        &["--rate", "5"],
+    ];
+    for more in message_only {
+        let ended = run(&[&["serve", "--raw", &name], *more].concat(), 2);
+        contains(&ended.err, &["--raw", more[0]]);
+    }
+    let cases: &[(&[&str], &str)] = &[
+        (&["serve", "--raw", &name, "two", "texts"], "quote it"),
+        (&["serve", &name, "text", "--rate", "5"], "--rate"),
+        (&["serve", &name, "--rate", "0"], "0.5"),
+        (
+            &["serve", &name, "x", "--max-message", "8G"],
+            "at most 1 GiB",
+        ),
+        (&["consume", &name, "--count", "0"], "--count"),
+        (&["consume", &name, "--from", "middle"], "latest"),
+        (&["recv", &name, "--senders", "64"], "1 to 63"),
+        (&["recv"], "NAME"),
+        (&["send"], "NAME"),
+    ];
+    for (args, word) in cases {
+        contains(&run(args, 2).err, &[word]);
+    }
+    run(&["show", &name], 1);
+}

@@ -1,0 +1,623 @@
+//! The tools for a person who looks for what is wrong: show, list, dump --watch,
+//! write, signal, wait, hold, clean; the same on every system.
+
+use crate::common::{eventually, started, unique, watchdog};
+use crate::run::{Ended, Running, command, contains, parsed, shmkit};
+use serde_json::{Value, json};
+use shmkit::Mutex;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+
+/// Runs it, and expects this exit code.
+fn run(args: &[&str], code: i32) -> Ended {
+    let ended = shmkit(args);
+    assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
+    ended
+}
+
+fn facts(name: &str) -> Value {
+    parsed(&run(&["show", name, "--json"], 0).out)
+}
+
+fn start(args: &[&str]) -> Running {
+    Running::start(&mut command(args))
+}
+
+/// A server with an event and a mutex beside its section, all named after it.
+struct Trio {
+    server: Running,
+    section: String,
+    event: String,
+    mutex: String,
+}
+
+impl Trio {
+    fn serve(stem: &str, more: &[&str]) -> Trio {
+        let base = unique(stem);
+        let section = format!("Global\\{base}");
+        let (event, mutex) = (format!("{base}_changed"), format!("{base}Mutex"));
+        let names = ["--raw", &section, "--event", &event, "--mutex", &mutex];
+        let server = Running::serve(&[&names, more].concat());
+        Trio {
+            server,
+            section,
+            event,
+            mutex,
+        }
+    }
+}
+
+#[test]
+fn a_server_announces_an_event_and_a_mutex() {
+    let _watchdog = watchdog();
+    let base = unique("announce");
+    let (event, mutex) = (format!("{base}_event"), format!("{base}_mutex"));
+    let args = [
+        "serve", "--raw", &base, "--event", &event, "--mutex", &mutex,
+    ];
+    let line = start(&args).line();
+    contains(&line, &["serving ", &event, &mutex]);
+    eventually("the first server is gone", || {
+        shmkit(&["show", &mutex]).code == 1
+    });
+    let told = parsed(&start(&[&args[..], &["--json"]].concat()).line());
+    assert_eq!(
+        (&told["event"], &told["mutex"]),
+        (&json!(event), &json!(mutex))
+    );
+}
+
+#[test]
+fn the_event_beside_a_text_is_set_once_and_ends_with_its_server() {
+    let _watchdog = watchdog();
+    let mut trio = Trio::serve("beside", &["hello"]);
+    run(&["wait", &trio.event], 0);
+    run(&["wait", &trio.event, "--timeout", "0.05"], 1);
+    assert_eq!(run(&["consume", &trio.section], 0).out, "hello\n");
+    trio.server.kill();
+    for name in [&trio.section, &trio.event, &trio.mutex] {
+        run(&["show", name], 1);
+    }
+}
+
+#[test]
+fn an_event_beside_nothing_is_not_set() {
+    let _watchdog = watchdog();
+    let trio = Trio::serve("quiet", &["--manual-reset"]);
+    assert_eq!(facts(&trio.event)["signaled"], false);
+    let base = unique("quiet");
+    let alone = shmkit(&["serve", "--raw", &base, "--manual-reset"]);
+    assert_eq!(alone.code, 2);
+    contains(&alone.err, &["--event"]);
+}
+
+#[test]
+fn access_is_for_all_that_is_created() {
+    let _watchdog = watchdog();
+    let private = Trio::serve("private", &[]);
+    let public = Trio::serve("public", &["--access", "users-read-only"]);
+    let let_in = |name: &str| facts(name)["grants"].as_array().unwrap().len();
+    for (closed, open) in [
+        (&private.section, &public.section),
+        (&private.event, &public.event),
+        (&private.mutex, &public.mutex),
+    ] {
+        assert!(let_in(closed) < let_in(open), "{closed}");
+    }
+    let wrong = run(&["serve", "--raw", "x", "--access", "everybody"], 2);
+    contains(&wrong.err, &["same-user", "users-read-only", "sddl:"]);
+}
+
+#[test]
+fn show_tells_the_kinds_apart() {
+    let _watchdog = watchdog();
+    let trio = Trio::serve("kinds", &["hello", "--size", "8192"]);
+    let section = facts(&trio.section);
+    assert_eq!(
+        (&section["kind"], &section["kernel_len"]),
+        (&json!("section"), &json!(8192))
+    );
+    let event = facts(&trio.event);
+    assert_eq!(
+        (&event["kind"], &event["reset"]),
+        (&json!("event"), &json!("auto"))
+    );
+    assert_eq!(event["signaled"], true);
+    // To look is not to take.
+    assert_eq!(facts(&trio.event)["signaled"], true);
+    let mutex = facts(&trio.mutex);
+    assert_eq!(
+        (&mutex["kind"], &mutex["taken_by"]),
+        (&json!("mutex"), &Value::Null)
+    );
+    for (name, words) in [
+        (&trio.section, ["section", "8192 bytes (8 KiB)", "lives in"]),
+        (&trio.event, ["event", "auto-reset", "signaled"]),
+        (&trio.mutex, ["mutex", "free", "grants"]),
+    ] {
+        let shown = run(&["show", name], 0).out;
+        contains(&shown, &[name]);
+        contains(&shown, &words);
+    }
+}
+
+#[test]
+fn show_names_companions_and_holders() {
+    let _watchdog = watchdog();
+    let trio = Trio::serve("company", &[]);
+    let mut show = start(&["show", &trio.section, "--json"]);
+    let facts = parsed(&show.line());
+    let want = json!([
+        { "name": format!("Local\\{}", trio.mutex), "kind": "mutex" },
+        { "name": format!("Local\\{}", trio.event), "kind": "event" },
+    ]);
+    assert_eq!(facts["companions"], want);
+    let shown = run(&["show", &trio.section], 0).out;
+    contains(&shown, &["companions", &trio.event, "a mutex"]);
+    // Other tests may look at it at this moment.
+    if let Some(holders) = facts["holders"].as_array() {
+        let pids: Vec<_> = holders.iter().map(|holder| &holder["pid"]).collect();
+        assert!(pids.contains(&&json!(trio.server.id())), "{pids:?}");
+        assert!(!pids.contains(&&json!(show.id())), "{pids:?}");
+        contains(&shown, &[&format!("process {}", trio.server.id())]);
+    }
+}
+
+#[test]
+fn list_tells_the_kinds_apart() {
+    let _watchdog = watchdog();
+    let trio = Trio::serve("listed", &[]);
+    let base = trio.section.split_once('\\').unwrap().1;
+    let kinds = |kind: &str| -> Vec<String> {
+        let rows = parsed(&run(&["list", base, "--kind", kind, "--json"], 0).out);
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row["kind"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(kinds("section"), ["section"]);
+    assert_eq!(kinds("event"), ["event"]);
+    assert_eq!(kinds("mutex"), ["mutex"]);
+    assert_eq!(kinds("all"), ["section", "mutex", "event"]);
+    let only_sections = run(&["list", base], 0).out;
+    assert!(!only_sections.contains("KIND") && !only_sections.contains("Mutex"));
+    let all = run(&["list", base, "--kind", "all"], 0).out;
+    contains(&all, &["KIND", "SIZE", "OWNER", &trio.event, "mutex"]);
+    let none = run(&["list", &trio.section, "--kind", "event"], 1);
+    contains(&none.err, &["no named event"]);
+}
+
+#[test]
+fn numbers_are_written_whole_or_a_word_is_said() {
+    let _watchdog = watchdog();
+    let name = unique("numbers");
+    let _server = Running::serve(&["--raw", &name]);
+    for (offset, what, number, hex, aligned) in [
+        ("0", "--u32", "0x01020304", "04030201", true),
+        ("2", "--u32", "1", "01000000", false),
+        (
+            "8",
+            "--u64",
+            "18446744073709551615",
+            "ffffffffffffffff",
+            true,
+        ),
+        ("12", "--u64", "2", "0200000000000000", false),
+        ("0x20", "--f32", "1.5", "0000c03f", true),
+        ("0x28", "--f64", "-2", "00000000000000c0", true),
+    ] {
+        let written = run(&["write", &name, "--offset", offset, what, number], 0);
+        assert_eq!(written.out, "");
+        assert_eq!(written.err.contains("copied"), !aligned, "{}", written.err);
+        let len = (hex.len() / 2).to_string();
+        let at = [
+            "dump", &name, "--offset", offset, "--length", &len, "--json",
+        ];
+        assert_eq!(parsed(&run(&at, 0).out)["hex"], hex, "{what} {number}");
+    }
+}
+
+#[test]
+fn texts_bytes_and_files_are_written() {
+    let _watchdog = watchdog();
+    let name = unique("bytes");
+    let _server = Running::serve(&["--raw", &name, "an older and longer text"]);
+    let write = |what: &[&str]| run(&[&["write", &name, "--offset", "0"], what].concat(), 0);
+    for encoding in ["utf16", "utf8", "ansi"] {
+        let text = format!("é as {encoding}");
+        write(&["--text", &text, "--encoding", encoding]);
+        let read = run(&["consume", &name, "--encoding", encoding], 0);
+        assert_eq!(read.out, format!("{text}\n"));
+    }
+    write(&["--text", "by default"]);
+    assert_eq!(
+        run(&["consume", &name, "--encoding", "utf16"], 0).out,
+        "by default\n"
+    );
+    write(&["--hex", "4142 43 00"]);
+    assert_eq!(
+        run(&["consume", &name, "--encoding", "utf8"], 0).out,
+        "ABC\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "from a file\0").unwrap();
+    write(&["--file", file.to_str().unwrap()]);
+    assert_eq!(
+        run(&["consume", &name, "--encoding", "utf8"], 0).out,
+        "from a file\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_written_says_why_and_changes_nothing() {
+    let _watchdog = watchdog();
+    let name = unique("refused");
+    let missing = run(&["write", &name, "--offset", "0", "--u32", "1"], 1);
+    contains(&missing.err, &["start the server"]);
+    run(&["show", &name], 1);
+
+    let trio = Trio::serve("refused", &["--size", "4096"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, [7; 5000]).unwrap();
+    let (large, section) = (file.to_str().unwrap(), trio.section.as_str());
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &[section, "--offset", "4093", "--u32", "1"],
+            "section of 4096 bytes",
+        ),
+        (
+            &[section, "--offset", "1T", "--text", "x"],
+            "section of 4096 bytes",
+        ),
+        (
+            &[section, "--offset", "0", "--file", large],
+            "section of 4096 bytes",
+        ),
+        (&[section, "--offset", "0"], "--u32"),
+        (
+            &[section, "--offset", "0", "--u32", "1", "--u64", "1"],
+            "--u64",
+        ),
+        (&[section, "--offset", "0", "--u32", "4294967296"], "2^32"),
+        (
+            &[section, "--offset", "0", "--hex", "123"],
+            "two hexadecimal digits",
+        ),
+        (
+            &[section, "--offset", "0", "--u32", "1", "--encoding", "utf8"],
+            "--encoding",
+        ),
+        (
+            &[
+                section,
+                "--offset",
+                "0",
+                "--text",
+                "日本",
+                "--encoding",
+                "ansi",
+            ],
+            "code page",
+        ),
+        (&[section, "--u32", "1"], "--offset"),
+        (&[&trio.event, "--offset", "0", "--u32", "1"], "an event"),
+    ];
+    for (args, word) in cases {
+        contains(&run(&[&["write"], *args].concat(), 2).err, &[word]);
+    }
+    let missing = run(
+        &["write", section, "--offset", "0", "--file", "no-such-file"],
+        1,
+    );
+    contains(&missing.err, &["no-such-file"]);
+    let dumped = parsed(&run(&["dump", section, "--json"], 0).out);
+    assert_eq!(dumped["hex"], "0".repeat(8192));
+}
+
+#[test]
+fn events_are_signaled_reset_and_waited_for() {
+    let _watchdog = watchdog();
+    let auto = Trio::serve("auto", &[]);
+    let waiter = start(&["wait", &auto.event]);
+    run(&["signal", &auto.event], 0);
+    assert_eq!(waiter.finish().code, 0);
+    let late = run(&["wait", &auto.event, "--timeout", "0.05"], 1);
+    contains(&late.err, &[&auto.event, "was not signaled within 0.05 s"]);
+
+    let manual = Trio::serve("manual", &["--manual-reset"]);
+    run(&["signal", &manual.event], 0);
+    for _ in 0..2 {
+        run(&["wait", &manual.event, "--timeout", "50"], 0);
+    }
+    run(&["signal", &manual.event, "--reset"], 0);
+    run(&["wait", &manual.event, "--timeout", "0"], 1);
+
+    run(&["signal", &unique("nobody")], 1);
+    contains(&run(&["signal", &auto.mutex], 2).err, &["a mutex"]);
+}
+
+#[test]
+fn what_does_not_exist_yet_is_waited_for() {
+    let _watchdog = watchdog();
+    let base = unique("appear");
+    let event = format!("{base}_event");
+    let late = run(&["wait", &base, "--timeout", "0.05"], 1);
+    contains(&late.err, &["start the server", "within 0.05 s"]);
+    let waiters = [
+        start(&["wait", &base, "--timeout", "50"]),
+        start(&["wait", &event]),
+    ];
+    let _server = Running::serve(&["--raw", &base, "hello", "--event", &event]);
+    for waiter in waiters {
+        assert_eq!(waiter.finish().code, 0);
+    }
+}
+
+#[test]
+fn a_mutex_is_waited_for_and_given_back() {
+    let _watchdog = watchdog();
+    let trio = Trio::serve("mutex", &[]);
+    let name = trio.mutex.clone();
+    let (tell, told) = channel();
+    let (leave, left) = channel::<()>();
+    let owner = std::thread::spawn(move || {
+        let mutex = Mutex::open(&name).unwrap();
+        let guard = mutex.lock().unwrap().into_guard();
+        tell.send(()).unwrap();
+        left.recv().unwrap();
+        drop(guard);
+        left.recv().unwrap();
+        // It ends with what it has.
+        std::mem::forget(mutex.lock().unwrap());
+    });
+    told.recv().unwrap();
+    let taken_by = &facts(&trio.mutex)["taken_by"];
+    assert!(
+        *taken_by == std::process::id() || cfg!(windows),
+        "{taken_by}"
+    );
+    let late = run(&["wait", &trio.mutex, "--timeout", "0.05"], 1);
+    contains(&late.err, &["was not given back within"]);
+
+    let waiter = start(&["wait", &trio.mutex]);
+    leave.send(()).unwrap();
+    let ended = waiter.finish();
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    run(&["wait", &trio.mutex, "--timeout", "50"], 0);
+
+    leave.send(()).unwrap();
+    owner.join().unwrap();
+    contains(&run(&["wait", &trio.mutex], 0).err, &["half written"]);
+    assert_eq!(run(&["wait", &trio.mutex], 0).err, "");
+}
+
+#[test]
+fn what_is_held_outlives_its_server() {
+    let _watchdog = watchdog();
+    let mut trio = Trio::serve("held", &["still here", "--manual-reset"]);
+    let names = [&trio.section, &trio.event, &trio.mutex];
+    let mut holders = names.map(|name| start(&["hold", name]));
+    for (holder, kind) in holders.iter_mut().zip(["a section", "an event", "a mutex"]) {
+        contains(&holder.line(), &["holding ", kind, "until Ctrl-C"]);
+    }
+    trio.server.kill();
+    assert_eq!(run(&["consume", &trio.section], 0).out, "still here\n");
+    run(&["wait", &trio.event, "--timeout", "50"], 0);
+    run(&["wait", &trio.mutex, "--timeout", "50"], 0);
+    let last = run(&["hold", &trio.section, "--for", "0.05", "--json"], 0);
+    assert_eq!(parsed(&last.out)["kind"], "section");
+    contains(&last.err, &["the time is up"]);
+    drop(holders);
+    for name in names {
+        run(&["hold", name], 1);
+    }
+}
+
+#[test]
+fn clean_says_what_it_removed() {
+    let _watchdog = watchdog();
+    let name = unique("clean");
+    Running::serve(&["--raw", &name]).kill();
+    // Any program that creates something may have removed it before.
+    let removed = parsed(&run(&["clean", "--json"], 0).out);
+    assert!(removed.as_array().unwrap().iter().all(Value::is_string));
+    let again = run(&["clean"], 0);
+    assert!(!again.out.is_empty() || again.err.contains("nothing to remove"));
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_shown_the_right_one() {
+    let _watchdog = watchdog();
+    let base = unique("Nearly");
+    let name = format!("Global\\{base}");
+    let _server = Running::serve(&["--raw", &name]);
+    let eaten = format!("Global{base}");
+    for wrong in [&eaten, &base, &name.replace("Nearly", "nearly")] {
+        let ended = run(&["consume", wrong], 1);
+        contains(
+            &ended.err,
+            &["there is a section", &name, "is that the one?"],
+        );
+    }
+    let empty = run(&["consume", &name, "--wait", "0.05"], 1);
+    contains(&empty.err, &["no text yet"]);
+}
+
+#[test]
+fn an_object_and_its_companion_need_two_names() {
+    let _watchdog = watchdog();
+    let name = unique("apart");
+    let same = format!("Local\\{name}");
+    for args in [["--event", &same], ["--mutex", &same]] {
+        let ended = run(&["serve", "--raw", &name, args[0], args[1]], 2);
+        contains(&ended.err, &["two things at once"]);
+    }
+    run(&["show", &name], 1);
+}
+
+#[test]
+fn the_doctor_finds_that_everything_works_here() {
+    let _watchdog = watchdog();
+    let findings = parsed(&run(&["doctor", "--json"], 0).out);
+    let health = |topic: &str| {
+        let all = findings.as_array().unwrap().iter();
+        let found = all.filter(|f| f["topic"].as_str().unwrap().contains(topic));
+        let found: Vec<&Value> = found.map(|f| &f["health"]).collect();
+        assert!(!found.is_empty(), "{topic}: {findings}");
+        found.iter().all(|health| **health == "good")
+    };
+    assert!(health("sections") && health("events and mutexes") && health("account"));
+    assert_eq!(health("system"), !wine(), "Wine is for tests");
+    let told = run(&["doctor"], 0).out;
+    contains(&told, &["good     account: ", "events and mutexes: can"]);
+}
+
+/// Whether this is Windows as Wine plays it.
+fn wine() -> bool {
+    std::env::var_os("WINEPREFIX").is_some() && cfg!(windows)
+}
+
+#[test]
+fn scripts_and_pages_know_all_commands_but_hidden_ones() {
+    let commands = ["serve", "signal", "completions"];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell], 0).out;
+        contains(&script, &commands);
+        assert!(!script.contains("demo-consumer"), "{shell}");
+    }
+    contains(&run(&["completions", "tcsh-9"], 2).err, &["bash"]);
+    contains(&run(&["man"], 0).out, &commands);
+
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("new/man1");
+    let ended = run(&["man", "--out", pages.to_str().unwrap()], 0);
+    assert_eq!(ended.out, "");
+    let page = std::fs::read_to_string(pages.join("shmkit-dump.1")).unwrap();
+    contains(&page, &["hexadecimal", "watch"]);
+    assert!(pages.join("shmkit.1").exists() && !pages.join("shmkit-demo-consumer.1").exists());
+    let file = pages.join("shmkit.1");
+    let wrong = run(&["man", "--out", file.to_str().unwrap()], 2);
+    contains(&wrong.err, &["cannot write"]);
+}
+
+#[test]
+fn a_watched_object_is_not_kept_alive_and_comes_back() {
+    let _watchdog = watchdog();
+    let name = unique("watched");
+    let mut watch = start(&["show", &name, "--watch", "--json"]);
+    assert_eq!(parsed(&watch.line()), json!({ "name": name, "kind": null }));
+    for _ in 0..2 {
+        let mut server = Running::serve(&["--raw", &name]);
+        let mut there = parsed(&watch.line());
+        assert_eq!(there["name"], name);
+        server.kill();
+        // Whoever else looks at it is a holder that comes and goes.
+        while there["kind"] == "section" {
+            there = parsed(&watch.line());
+        }
+        assert_eq!(there["kind"], Value::Null);
+        run(&["show", &name], 1);
+    }
+    assert!(watch.is_running());
+}
+
+#[test]
+fn a_watch_prints_a_block_when_something_changed() {
+    let _watchdog = watchdog();
+    let mut trio = Trio::serve("blocks", &["--manual-reset"]);
+    let mut watch = start(&["show", &trio.event, "--watch"]);
+    let mut until = |words: &str| {
+        let mut block = Vec::new();
+        while block
+            .last()
+            .is_none_or(|line: &String| !line.contains(words))
+        {
+            block.push(watch.line());
+        }
+        block
+    };
+    let first = until("not signaled");
+    assert_eq!(first[0], format!("name       {}", trio.event));
+    run(&["signal", &trio.event], 0);
+    let second = until("state      signaled");
+    assert!(second.contains(&String::new()), "{second:?}");
+    trio.server.kill();
+    until("is gone; waiting");
+}
+
+#[test]
+fn a_watched_dump_prints_the_rows_that_changed() {
+    let _watchdog = watchdog();
+    let name = unique("rows");
+    let mut watch = start(&["dump", &name, "--watch", "--offset", "16", "--length", "64"]);
+    contains(&watch.line(), &[&name, "is not there yet"]);
+    let nothing = format!(
+        "00000010 {} |{}|",
+        " 00".repeat(8) + " " + &" 00".repeat(8) + " ",
+        ".".repeat(16)
+    );
+    let mut server = Running::serve(&["--raw", &name, "--size", "4096"]);
+    for line in [nothing.as_str(), "*", "00000050"] {
+        assert_eq!(watch.line(), line);
+    }
+    run(
+        &[
+            "write",
+            &name,
+            "--offset",
+            "0x30",
+            "--u64",
+            "0x4847464544434241",
+        ],
+        0,
+    );
+    contains(&watch.line(), &["00000030  41 42 43", "|ABCDEFGH........|"]);
+    run(&["write", &name, "--offset", "0x4f", "--hex", "7e"], 0);
+    contains(&watch.line(), &["00000040  00", "7e  |...............~|"]);
+    server.kill();
+    contains(&watch.line(), &[&name, "is gone"]);
+    run(&["show", &name], 1);
+    let _server = Running::serve(&["--raw", &name, "--size", "4096"]);
+    assert_eq!(watch.line(), nothing);
+}
+
+#[test]
+fn a_watch_is_for_eyes_and_within_reason() {
+    let _watchdog = watchdog();
+    let name = unique("reason");
+    let _server = Running::serve(&["--raw", &name]);
+    for more in [&["--json"][..], &["--out", "file"]] {
+        let refused = run(&[&["dump", &name, "--watch"], more].concat(), 2);
+        contains(&refused.err, &["--watch", more[0]]);
+    }
+    for more in [["--offset", "1M"], ["--length", "1M"], ["--length", "0"]] {
+        run(&[&["dump", &name, "--watch"], &more[..]].concat(), 2);
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_for_the_tools() {
+    let _watchdog = watchdog();
+    let name = unique("closed");
+    let _server = Running::serve(&["--raw", &name]);
+    for args in [
+        &["show", &name, "--watch"][..],
+        &["dump", &name, "--watch"],
+        &["list", "--kind", "all"],
+        &["completions", "bash"],
+        &["man"],
+        &["clean", "--json"],
+        &["hold", &name, "--for", "0.05"],
+    ] {
+        let mut child = started(|| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut child = command(args);
+            child.stdin(Stdio::null()).stderr(Stdio::null());
+            child.stdout(writer).spawn()
+        });
+        assert!(child.wait().unwrap().success(), "{args:?}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Latest values: set and get, and what show tells of them; the same on every system.
+
+use crate::common::{eventually, unique, watchdog};
+use crate::run::{Ended, Running, command, contains, parsed, shmkit};
+use serde_json::json;
+
+fn run(args: &[&str], code: i32) -> Ended {
+    let ended = shmkit(args);
+    assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
+    ended
+}
+
+/// One that has set so many values.
+fn set(args: &[&str], count: u64) -> Running {
+    let writer = Running::start(command(&["set"]).args(args));
+    has_set(args[0], count);
+    writer
+}
+
+fn has_set(name: &str, count: u64) {
+    eventually("they are set", || {
+        let shown = shmkit(&["show", name, "--json"]);
+        shown.code == 0 && parsed(&shown.out)["messages"]["owner"]["set"] == count
+    });
+}
+
+#[test]
+fn what_is_set_is_got_and_followed() {
+    let _watchdog = watchdog();
+    let name = unique("set");
+    let mut writer = set(&[&name, "first", "-5.5", "-"], 2);
+    assert_eq!(run(&["get", &name], 0).out, "-5.5\n");
+    let mut follower = Running::start(&mut command(&["get", &name, "--follow"]));
+    assert_eq!(follower.line(), "-5.5");
+    for value in ["one", "", "two words"] {
+        writer.send(format!("{value}\n"));
+        assert_eq!(follower.line(), value);
+    }
+    let json = run(&["get", &name, "--json"], 0).out;
+    assert_eq!(parsed(&json), json!({ "text": "two words" }));
+    let counted = run(&["get", &name, "--follow", "--count", "1"], 0);
+    assert_eq!(counted.out, "two words\n");
+    writer.kill();
+    let ended = follower.finish();
+    assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+    contains(&ended.err, &[&name, "died"]);
+    run(&["get", &name], 1);
+}
+
+#[test]
+fn a_table_is_set_and_got_by_its_keys() {
+    let _watchdog = watchdog();
+    let name = unique("table");
+    let keys = [
+        &name,
+        "--table",
+        "indoors=21.5",
+        "outdoors",
+        "cellar=a=b",
+        "-",
+    ];
+    let mut writer = set(&keys, 2);
+    let all = run(&["get", &name], 0).out;
+    assert_eq!(all, "indoors=21.5\ncellar=a=b\n");
+    assert_eq!(run(&["get", &name, "cellar"], 0).out, "a=b\n");
+    contains(
+        &run(&["get", &name, "outdoors"], 1).err,
+        &["nothing was set"],
+    );
+    let wrong = run(&["get", &name, "attic"], 2).err;
+    contains(&wrong, &["no value attic", "indoors, outdoors, cellar"]);
+    let waiting = Running::start(&mut command(&["get", &name, "outdoors", "--wait", "50"]));
+    writer.send("nonsense\nattic=1\noutdoors=-3\n");
+    has_set(&name, 3);
+    assert_eq!(waiting.finish().out, "-3\n");
+    let lines = run(&["get", &name, "--json"], 0).out;
+    let lines: Vec<_> = lines.lines().map(parsed).collect();
+    assert_eq!(lines[1], json!({ "key": "outdoors", "text": "-3" }));
+    let shown = run(&["show", &name], 0).out;
+    contains(
+        &shown,
+        &["latest values", "for 3 of them", "writer", "set 3"],
+    );
+    writer.kill();
+    let told = writer.finish();
+    contains(&told.err, &["nonsense is no KEY=VALUE", "no key attic"]);
+}
+
+#[test]
+fn a_writer_that_ends_has_closed() {
+    let _watchdog = watchdog();
+    let name = unique("closed");
+    let follower = Running::start(&mut command(&["get", &name, "--follow", "--wait", "50"]));
+    let writer = set(&[&name, "value", "--for", "2"], 1);
+    let ended = follower.finish();
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (0, "value\n"),
+        "{}",
+        ended.err
+    );
+    contains(&ended.err, &[&name, "has closed"]);
+    assert_eq!(writer.finish().code, 0);
+}
+
+#[test]
+fn wrong_uses_are_refused_and_explained() {
+    let _watchdog = watchdog();
+    let name = unique("wrong");
+    contains(&run(&["get", &name], 1).err, &[&name]);
+    contains(&run(&["set", &name, "--table", "-"], 2).err, &["no keys"]);
+    contains(
+        &run(&["set", &name, &"x".repeat(2000)], 2).err,
+        &["--max-value 2000"],
+    );
+    let _writer = set(&[&name, "here"], 1);
+    contains(&run(&["set", &name, "again"], 2).err, &[&name]);
+    contains(
+        &run(&["consume", &name], 2).err,
+        &["latest values", "shmkit get"],
+    );
+    contains(&run(&["send", &name, "x"], 2).err, &["latest values"]);
+    let other = unique("served");
+    let _server = Running::serve(&[&other, "message"]);
+    contains(&run(&["get", &other], 2).err, &["a topic"]);
+}

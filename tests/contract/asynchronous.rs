@@ -1,0 +1,418 @@
+//! Waits that are futures, on every system, under tokio.
+
+use crate::common::{self, eventually, hear, say, start, time_used};
+use shmkit::{
+    Async, CallError, Client, Delivery, Departure, Event, ProcessIdentity, Publisher, Reader,
+    Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, segment_info, typed,
+};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(30);
+const MOMENT: Duration = Duration::from_millis(3);
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("server", [name]) => common::answer_nothing(name),
+        ("idler", [name, seconds]) => idle(name, seconds.parse().unwrap()),
+        ("quiet", [_]) => {
+            say("ready");
+            while hear().is_some() {}
+        }
+        other => panic!("no role {other:?}"),
+    }
+}
+
+/// On one thread.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    runtime.block_on(async { timeout(LONG, future).await.expect("in time") })
+}
+
+/// On several, between which tasks move.
+fn on_several<F: Future>(future: F) -> F::Output {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
+    runtime.block_on(async { timeout(LONG, future).await.expect("in time") })
+}
+
+async fn until_asleep(name: &str) {
+    while !common::is_asleep(name, None) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn each_kind_is_awaited() {
+    let (_test, name) = start("kinds");
+    let of = |kind: &str| format!("{name}-{kind}");
+    let mut receiver = Async::new(Receiver::create(&*of("queue")).unwrap());
+    let mut sender = Async::new(Sender::open(&*of("queue")).unwrap());
+    let mut publisher = Publisher::create(&*of("topic")).unwrap();
+    let mut subscriber = Async::new(Subscriber::open(&*of("topic")).unwrap());
+    let mut writer = Writer::create(&*of("value")).unwrap();
+    let mut reader = Async::new(Reader::open(&*of("value")).unwrap());
+    let mut event = Async::new(Event::create_new(&*of("event"), Reset::Auto).unwrap());
+    let setter = Event::open_rw(&*of("event")).unwrap();
+    run(async {
+        // Each is asleep before its news comes.
+        let news = async {
+            for name in [of("queue"), of("topic"), of("value")] {
+                until_asleep(&name).await;
+            }
+            sender.send(b"17 pieces").await.unwrap();
+            publisher.send(b"101.5").unwrap();
+            writer.set(b"20 degrees").unwrap();
+            setter.set().unwrap();
+        };
+        let received = async { receiver.recv().await.unwrap().to_vec() };
+        let heard = async { subscriber.recv().await.unwrap().to_vec() };
+        let changed = async { reader.wait_change().await.unwrap() };
+        let signaled = async { event.wait().await.unwrap() };
+        let (order, tick, index, (), ()) = tokio::join!(received, heard, changed, signaled, news);
+        assert_eq!(
+            (&*order, &*tick, index),
+            (&b"17 pieces"[..], &b"101.5"[..], 0)
+        );
+    });
+    assert_eq!(reader.get_mut().get().unwrap(), b"20 degrees");
+    assert!(!event.get_ref().try_wait().unwrap(), "the signal was taken");
+}
+
+#[test]
+fn typed_ends_too() {
+    let (_test, name) = start("typed");
+    let of = |kind: &str| format!("{name}-{kind}");
+    let mut receiver = Async::new(typed::Receiver::<u64>::create(&*of("queue")).unwrap());
+    let mut sender = Async::new(typed::Sender::<u64>::open(&*of("queue")).unwrap());
+    let mut publisher = typed::Publisher::<u64>::create(&*of("topic")).unwrap();
+    let mut subscriber = Async::new(typed::Subscriber::<u64>::open(&*of("topic")).unwrap());
+    let mut writer = typed::Writer::<u64>::create(&*of("value")).unwrap();
+    let mut reader = Async::new(typed::Reader::<u64>::open(&*of("value")).unwrap());
+    let mut server = Async::new(typed::Server::<u64, u32>::create(&*of("calls")).unwrap());
+    let mut client = Async::new(typed::Client::<u64, u32>::open(&*of("calls")).unwrap());
+    run(async {
+        sender.send(&17).await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap(), 17);
+        publisher.send(&18).unwrap();
+        assert_eq!(subscriber.recv().await.unwrap(), 18);
+        writer.set(&19);
+        assert_eq!(reader.wait_change().await.unwrap(), 0);
+        let serve = async {
+            for _ in 0..2 {
+                let request = server.recv().await.unwrap();
+                let answer = *request.value() as u32 + 1;
+                request.respond(&answer).unwrap();
+            }
+        };
+        let ask = async {
+            assert_eq!(client.call(&20).await.unwrap(), 21);
+            let call = client.get_mut().send(&21).unwrap();
+            assert_eq!(client.recv(&call).await.unwrap(), 22);
+        };
+        tokio::join!(serve, ask);
+    });
+}
+
+#[test]
+fn workers_and_clients_in_many_tasks() {
+    const CLIENTS: u64 = 8;
+    const CALLS: u64 = 200;
+    let (_test, name) = start("tasks");
+    let server = Server::create(&*name).unwrap();
+    on_several(async {
+        let client = |number: u64| {
+            let mut client = Async::new(Client::open(&*name).unwrap());
+            tokio::spawn(async move {
+                for n in 0..CALLS {
+                    let request = (number << 32 | n).to_le_bytes();
+                    assert_eq!(client.call(&request).await.unwrap(), request);
+                }
+            })
+        };
+        let mut tasks: Vec<_> = (0..CLIENTS).map(client).collect();
+        // Each goes when it has done its part, whoever waits for its turn then.
+        tasks.extend((0..CLIENTS).map(|_| {
+            let mut server = Async::new(server.clone());
+            tokio::spawn(async move {
+                for _ in 0..CALLS {
+                    let request = server.recv().await.unwrap();
+                    let answer = request.bytes().to_vec();
+                    request.respond(&answer).unwrap();
+                }
+            })
+        }));
+        drop(server);
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_dropped_has_lost_nothing() {
+    const COUNT: u64 = 300;
+    let (_test, name) = start("dropped");
+    let mut event = Async::new(Event::create_new(&*format!("{name}-e"), Reset::Auto).unwrap());
+    let setter = Event::open_rw(&*format!("{name}-e")).unwrap();
+    let mut receiver = Async::new(Receiver::create(&*name).unwrap());
+    let mut sender = Sender::open(&*name).unwrap();
+    let (mut numbers, mut signals) = (Vec::new(), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..COUNT {
+                sender.send(&n.to_le_bytes()).unwrap();
+                setter.set().unwrap();
+                // The next only when this one was taken: so each counts.
+                eventually("it is taken", || setter.is_set() == Some(false));
+            }
+        });
+        run(async {
+            let short = Duration::from_micros(300);
+            while signals < COUNT || numbers.len() < COUNT as usize {
+                if let Ok(message) = timeout(short, receiver.recv()).await {
+                    let message = message.unwrap().try_into().unwrap();
+                    numbers.push(u64::from_le_bytes(message));
+                }
+                if timeout(short, event.wait()).await.is_ok() {
+                    signals += 1;
+                }
+            }
+        });
+    });
+    assert!(numbers.iter().copied().eq(0..COUNT));
+    assert_eq!(signals, COUNT);
+}
+
+#[test]
+fn a_sender_waits_for_room() {
+    let (_test, name) = start("room");
+    let options = Receiver::options().capacity(1024).max_message(100);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut sender = Async::new(Sender::open(&*name).unwrap());
+    run(async {
+        while sender.get_mut().try_send(&[1; 100]).is_ok() {}
+        let sent = sender.send(&[2; 100]);
+        let taken = async {
+            until_asleep(&name).await;
+            receiver.drain(|_| {}).unwrap()
+        };
+        let (sent, taken) = tokio::join!(sent, taken);
+        sent.unwrap();
+        assert!(taken > 0);
+        assert_eq!(receiver.recv().unwrap(), [2; 100]);
+        while sender.get_mut().try_send(&[1; 100]).is_ok() {}
+        let sent = sender.send(&[2; 100]);
+        let gone = async {
+            until_asleep(&name).await;
+            drop(receiver);
+        };
+        let (sent, ()) = tokio::join!(sent, gone);
+        assert!(matches!(
+            sent,
+            Err(SendError::Disconnected(Departure::Closed))
+        ));
+    });
+}
+
+/// A publisher whose only subscriber, as far as it is waited for, has to read first.
+fn full(name: &str, delivery: Delivery) -> (Async<Publisher>, Subscriber) {
+    let options = Publisher::options().capacity(1024).max_message(100);
+    let mut publisher = options.delivery(delivery).create(name).unwrap();
+    let slow = Subscriber::open(name).unwrap();
+    while publisher.try_send(&[1; 100]).is_ok() {}
+    (Async::new(publisher), slow)
+}
+
+#[test]
+fn a_publisher_waits_for_its_slowest_subscriber() {
+    let (_test, name) = start("slow");
+    let (mut publisher, mut slow) = full(&name, Delivery::Lossless);
+    run(async {
+        let read = async {
+            until_asleep(&name).await;
+            slow.drain(|_| {}).unwrap()
+        };
+        let (sent, read) = tokio::join!(publisher.send(&[2; 100]), read);
+        sent.unwrap();
+        assert!(read > 0);
+        while publisher.get_mut().try_send(&[1; 100]).is_ok() {}
+        // It is waited for as long as it is there.
+        let sent = timeout(20 * MOMENT, publisher.send(&[2; 100])).await;
+        assert!(sent.is_err());
+        let leave = async {
+            until_asleep(&name).await;
+            drop(slow);
+        };
+        let (sent, ()) = tokio::join!(publisher.send(&[3; 100]), leave);
+        sent.unwrap();
+    });
+    drop(publisher);
+    let (mut publisher, _slow) = full(&name, Delivery::LosslessFor(10 * MOMENT));
+    run(publisher.send(&[2; 100])).unwrap();
+}
+
+#[test]
+fn ends_are_told_and_not_waited_through() {
+    let (mut test, name) = start("ends");
+    let mut child = test.child("asynchronous/server", &[&name]);
+    child.expect("ready");
+    let mut process = Async::new(ProcessIdentity::of(child.id()).unwrap().watch().unwrap());
+    let mut client = Async::new(Client::open(&*name).unwrap());
+    let topic = format!("{name}-t");
+    let publisher = Publisher::create(&*topic).unwrap();
+    let mut subscriber = Async::new(Subscriber::open(&*topic).unwrap());
+    run(async {
+        let kill = async {
+            child.expect("asked");
+            until_asleep(&name).await;
+            until_asleep(&topic).await;
+            child.kill();
+            drop(publisher);
+        };
+        let call = client.call(b"a long one");
+        let (called, heard, ended, ()) =
+            tokio::join!(call, subscriber.recv(), process.wait(), kill);
+        let died = CallError::Disconnected(Departure::Died).to_string();
+        assert_eq!(called.unwrap_err().to_string(), died);
+        let closed = RecvError::Disconnected(Departure::Closed).to_string();
+        assert_eq!(heard.unwrap_err().to_string(), closed);
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_is_dropped_leaves_its_place() {
+    let (_test, name) = start("place");
+    let server = Server::options().in_flight(1).create(&*name).unwrap();
+    let mut server = Async::new(server);
+    let mut client = Async::new(Client::open(&*name).unwrap());
+    run(async {
+        assert!(timeout(MOMENT, client.call(b"first")).await.is_err());
+        let serve = async {
+            for expected in [b"first", b"again"] {
+                let request = server.recv().await.unwrap();
+                assert_eq!(request.bytes(), expected);
+                request.respond(expected).unwrap();
+            }
+        };
+        let (answer, ()) = tokio::join!(client.call(b"again"), serve);
+        assert_eq!(answer.unwrap(), b"again");
+    });
+}
+
+#[test]
+fn what_a_task_slept_on_wakes_a_thread_afterwards() {
+    let (_test, name) = start("after");
+    for n in 0..20 {
+        let name = format!("{name}-{n}");
+        let mut receiver = Async::new(Receiver::create(&*name).unwrap());
+        let mut sender = Sender::open(&*name).unwrap();
+        run(async {
+            // That the sender has come is seen, and it sleeps.
+            assert!(timeout(2 * MOMENT, receiver.recv()).await.is_err());
+        });
+        let mut receiver = receiver.into_inner();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(move || receiver.recv_timeout(LONG).unwrap().to_vec());
+            eventually("it sleeps", || segment_info(&*name).unwrap().owner.asleep);
+            // Past the time in which it looks by itself.
+            std::thread::sleep(MOMENT);
+            sender.send(b"x").unwrap();
+            assert_eq!(waiter.join().unwrap(), b"x");
+        });
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_a_place_ends_with_its_server() {
+    let (mut test, name) = start("place-end");
+    let mut child = test.child("asynchronous/server", &[&name]);
+    child.expect("ready");
+    let mut client = Async::new(Client::open(&*name).unwrap());
+    run(async {
+        // All places are those of calls that nobody waits for.
+        for _ in 0..client.get_ref().in_flight() {
+            drop(client.get_mut().try_send(b"dropped").unwrap());
+        }
+        child.expect("asked");
+        let kill = async {
+            until_asleep(&name).await;
+            child.kill();
+        };
+        let (called, ()) = tokio::join!(client.call(b"one more"), kill);
+        let died = CallError::Disconnected(Departure::Died).to_string();
+        assert_eq!(called.unwrap_err().to_string(), died);
+    });
+}
+
+/// Waits in a hundred tasks, and says what that cost, and how many threads there are.
+fn idle(name: &str, seconds: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap().block_on(async {
+        let mut publishers = Vec::new();
+        let mut tasks = Vec::new();
+        for n in 0..50 {
+            let queue = format!("{name}-queue-{n}");
+            let options = Receiver::options()
+                .capacity(1024)
+                .max_message(64)
+                .senders(1);
+            let mut receiver = Async::new(options.create(&*queue).unwrap());
+            tasks.push(tokio::spawn(async move { receiver.recv().await.is_ok() }));
+            let topic = format!("{name}-topic-{n}");
+            publishers.push(Publisher::create(&*topic).unwrap());
+            let mut subscriber = Async::new(Subscriber::open(&*topic).unwrap());
+            tasks.push(tokio::spawn(async move { subscriber.recv().await.is_ok() }));
+        }
+        // Each has begun, and looked again.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let before = time_used();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let cost = time_used() - before;
+        say(&format!("{} {}", cost.as_micros(), threads()));
+        // And each is alive.
+        for (n, publisher) in publishers.iter_mut().enumerate() {
+            publisher.send(b"x").unwrap();
+            let mut sender = Sender::open(&*format!("{name}-queue-{n}")).unwrap();
+            sender.send(b"x").unwrap();
+        }
+        for task in tasks {
+            assert!(task.await.unwrap());
+        }
+        say("all came");
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    let all = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = all.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+    names.filter(|name| name.starts_with("shmkit")).count()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn threads() -> usize {
+    0
+}
+
+/// Far below what it costs to look each millisecond, or to poll.
+const NOTHING: u128 = 50_000;
+
+#[test]
+fn a_hundred_tasks_cost_nothing_and_have_no_threads() {
+    let (mut test, name) = start("idle");
+    let mut child = test.child("asynchronous/idler", &[&name, "5"]);
+    let said = child.hear();
+    let (cost, threads) = said.split_once(' ').unwrap();
+    println!("{cost} µs in 5 s, {threads} threads of ours");
+    assert!(cost.parse::<u128>().unwrap() < NOTHING, "{cost} µs in 5 s");
+    // The watcher, and those that wait: 150 things here.
+    assert!(threads.parse::<usize>().unwrap() <= 3, "{threads}");
+    child.expect("all came");
+}

@@ -1,0 +1,225 @@
+//! Images of what each version of the format has put into shared memory: this version reads
+//! its own, and refuses others by saying both numbers.
+//!
+//! An image is a text: for each section the end of its name and its size, and its lines of 16
+//! bytes that are not all zero. `cargo test --test contract golden -- --ignored` makes those of this
+//! version anew in `target/golden`, to be looked at and kept when the format has changed.
+
+use crate::common::{start, unique, watchdog};
+use shmkit::{
+    Client, ErrorKind, Mapping, Name, ProcessIdentity, Publisher, ReadWrite, Reader, Receiver,
+    Section, Sender, Server, Start, Subscriber, Writer,
+};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const VERSION: &str = "2.0";
+const OTHERS: [&str; 1] = ["1.0"];
+const PATTERNS: [&str; 4] = ["queue", "topic", "latest", "rpc"];
+
+const IMAGES: [(&str, &str); 7] = [
+    ("1.0-queue", include_str!("images/1.0-queue.txt")),
+    ("1.0-topic", include_str!("images/1.0-topic.txt")),
+    ("1.0-latest", include_str!("images/1.0-latest.txt")),
+    ("2.0-queue", include_str!("images/2.0-queue.txt")),
+    ("2.0-topic", include_str!("images/2.0-topic.txt")),
+    ("2.0-latest", include_str!("images/2.0-latest.txt")),
+    ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
+];
+
+/// Where control has the start and the pid of its owner, and root the namespace.
+const OWNER: usize = 16;
+const SPACE: usize = 24;
+const LINE: usize = 16;
+
+/// Makes the sections of an image, and holds them.
+fn restore(image: &str, name: &str) -> Vec<(String, Section, Mapping<ReadWrite>)> {
+    let (_, text) = IMAGES.iter().find(|(name, _)| *name == image).unwrap();
+    let mut all: Vec<(String, Section, Mapping<ReadWrite>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(section) = line.strip_prefix("section ") {
+            let (suffix, len) = section.rsplit_once(' ').unwrap();
+            let section = Section::create_new(&*format!("{name}{suffix}"), len.parse().unwrap());
+            let section = section.unwrap();
+            let view = section.map_rw(..).unwrap();
+            all.push((suffix.to_string(), section, view));
+            continue;
+        }
+        let (at, bytes) = line.split_once(": ").unwrap();
+        let at = usize::from_str_radix(at, 16).unwrap();
+        let byte = |byte: &str| u8::from_str_radix(byte, 16).unwrap();
+        let bytes: Vec<u8> = bytes.split(' ').map(byte).collect();
+        all.last().unwrap().2.write(at, &bytes).unwrap();
+    }
+    all
+}
+
+/// As if it were of this machine, and its owner were this process.
+fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) {
+    let me = ProcessIdentity::current().unwrap().to_words();
+    for (suffix, _, view) in sections {
+        if suffix.is_empty() {
+            view.write_value(SPACE, &((me[1] >> 32) as u32)).unwrap();
+        }
+        if suffix.starts_with("~control-") {
+            view.write_value(OWNER, &me).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_image_of_another_version_is_refused_by_both_numbers() {
+    let _dog = watchdog();
+    for version in OTHERS {
+        for pattern in ["queue", "topic", "latest"] {
+            let name = unique("golden-other");
+            let _held = restore(&format!("{version}-{pattern}"), &name);
+            let refusals = [
+                Sender::open(&*name).map(drop),
+                Subscriber::open(&*name).map(drop),
+                Reader::open(&*name).map(drop),
+                Client::open(&*name).map(drop),
+                Receiver::create(&*name).map(drop),
+                Publisher::create(&*name).map(drop),
+                shmkit::segment_info(&*name).map(drop),
+            ];
+            for refusal in refusals {
+                let error = refusal.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WrongVersion, "{error}");
+                let text = error.to_string();
+                assert!(text.contains(version) && text.contains(VERSION), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_dead_receiver_left_in_a_queue_is_received() {
+    let (_test, name) = start("golden-queue");
+    let held = restore(&format!("{VERSION}-queue"), &name);
+    adopt(&held);
+    let mut receiver = Receiver::create(&*name).unwrap();
+    assert_eq!(receiver.generation(), 2);
+    assert_eq!(receiver.recv().unwrap(), b"second");
+    assert_eq!(
+        receiver.recv().unwrap(),
+        b"third, a longer one than fits into a line of 64 bytes, by far"
+    );
+}
+
+#[test]
+fn a_topic_is_read() {
+    let (_test, name) = start("golden-topic");
+    let held = restore(&format!("{VERSION}-topic"), &name);
+    adopt(&held);
+    let options = Subscriber::options().start(Start::Oldest);
+    let mut subscriber = options.open(&*name).unwrap();
+    for n in 0..3u8 {
+        assert_eq!(subscriber.recv().unwrap(), [n; 40]);
+    }
+    let info = shmkit::segment_info(&*name).unwrap();
+    assert_eq!(
+        (info.version, info.max_message, info.owner.sent),
+        ((2, 0), 100, 3)
+    );
+}
+
+#[test]
+fn latest_values_are_read() {
+    let (_test, name) = start("golden-latest");
+    let held = restore(&format!("{VERSION}-latest"), &name);
+    adopt(&held);
+    let mut reader = Reader::open(&*name).unwrap();
+    assert_eq!(reader.names(), ["indoors", "outdoors"]);
+    assert_eq!(reader.get_at(0).unwrap(), b"21.5");
+    assert_eq!(reader.get_at(1).unwrap(), b"-3.6");
+}
+
+#[test]
+fn a_server_of_calls_is_called() {
+    let (_test, name) = start("golden-rpc");
+    let held = restore(&format!("{VERSION}-rpc"), &name);
+    adopt(&held);
+    let mut client = Client::open(&*name).unwrap();
+    assert_eq!((client.max_message(), client.in_flight()), (100, 2));
+    let call = client.send(b"?").unwrap();
+    assert!(client.try_recv(&call).is_err());
+    let info = shmkit::segment_info(&*name).unwrap();
+    // That of the image, which is dead, and ours.
+    let asked = info
+        .others
+        .unwrap()
+        .iter()
+        .map(|client| client.sent)
+        .sum::<u64>();
+    assert_eq!(asked, 2);
+}
+
+/// The images of this version.
+#[test]
+#[ignore = "makes what the others read"]
+fn make_the_images() {
+    let name = unique("golden");
+    let name = name.as_str();
+    let mut receiver = Receiver::options()
+        .capacity(4096)
+        .senders(2)
+        .create(name)
+        .unwrap();
+    let mut sender = Sender::open(name).unwrap();
+    sender.send(b"first").unwrap();
+    sender.send(b"second").unwrap();
+    let long = b"third, a longer one than fits into a line of 64 bytes, by far";
+    sender.send(long).unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"first");
+    keep("queue", name);
+    drop((sender, receiver));
+
+    let options = Publisher::options().capacity(4096).max_message(100);
+    let mut publisher = options.create(name).unwrap();
+    (0..3u8).for_each(|n| publisher.send(&[n; 40]).unwrap());
+    keep("topic", name);
+    drop(publisher);
+
+    let options = Writer::options().names(["indoors", "outdoors"]);
+    let mut writer = options.max_value(32).create(name).unwrap();
+    writer.set_at(0, b"21.5").unwrap();
+    writer.set_at(1, b"-3.5").unwrap();
+    writer.set_at(1, b"-3.6").unwrap();
+    keep("latest", name);
+    drop(writer);
+
+    let options = Server::options().max_message(100).in_flight(2).clients(2);
+    let mut server = options.create(name).unwrap();
+    let mut client = Client::open(name).unwrap();
+    let _call = client.send(b"17 pieces").unwrap();
+    server.recv().unwrap().respond(b"18.50").unwrap();
+    keep("rpc", name);
+}
+
+fn keep(pattern: &str, name: &str) {
+    assert!(PATTERNS.contains(&pattern));
+    let mut text = String::new();
+    let suffixes = [
+        "",
+        "~control-00000001",
+        "~roster-00000001",
+        "~lanes-00000001",
+    ];
+    for suffix in suffixes {
+        let name = Name::new(&format!("{name}{suffix}")).unwrap();
+        let section = Section::open(name).unwrap();
+        let mut bytes = vec![0; section.len().unwrap() as usize];
+        section.read_at(0, &mut bytes).unwrap();
+        writeln!(text, "section {suffix} {}", bytes.len()).unwrap();
+        for (n, line) in bytes.chunks(LINE).enumerate() {
+            if line.iter().any(|byte| *byte != 0) {
+                let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+                writeln!(text, "{:08x}: {}", n * LINE, hex.join(" ")).unwrap();
+            }
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/golden");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{VERSION}-{pattern}.txt")), text).unwrap();
+}

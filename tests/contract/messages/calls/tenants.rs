@@ -1,0 +1,400 @@
+//! Clients that go in the middle of a call, and whoever has their place then.
+
+use super::super::kills::{self, KILLS, each_victim};
+use super::crowd::call_all;
+use super::*;
+use shmkit::ErrorKind::Busy;
+use std::sync::atomic::AtomicBool;
+
+/// A client, and what it is told to do.
+pub fn serve_caller(name: &str, who: u64) {
+    let mut client = Client::open(name).unwrap();
+    let max = client.max_message();
+    let mut open = Vec::new();
+    let mut next = 0;
+    let mut random = Random(who);
+    orders(|word, n| match word {
+        "send" => {
+            for _ in 0..n {
+                open.push((next, client.send(&message(who, next, max)).unwrap()));
+                next += 1;
+            }
+            say("sent");
+        }
+        "take" => {
+            for (n, call) in open.drain(..) {
+                is_answer(client.recv(&call), who, n, max);
+            }
+            say("taken");
+        }
+        "all" => {
+            call_all(&mut client, who, next..next + n, &mut random);
+            next += n;
+            say("done");
+        }
+        "wait" => {
+            say("waiting");
+            let came = client.recv(&open[0].1);
+            say(&format!("{:?}", came.map(<[u8]>::len)));
+        }
+        other => panic!("no order {other}"),
+    });
+}
+
+/// Calls until it is killed; tells of an answer that is not its own.
+pub fn call_until_killed(name: &str, who: u64, words: &Words) {
+    let mut client = Client::open(name).unwrap();
+    let max = client.max_message();
+    kills::here(who);
+    let mut open = Vec::new();
+    let mut taken = 0;
+    for n in 0.. {
+        if open.len() == client.in_flight() {
+            let (number, call): (u64, Call) = open.remove(n as usize % open.len());
+            let came = client.recv(&call).unwrap();
+            if whole(came, max) != (who + ANSWERED, number) {
+                words.done(who).store(u64::MAX, SeqCst);
+                return;
+            }
+            taken += 1;
+            words.done(who).store(taken, SeqCst);
+        }
+        words.begun(who).store(n + 1, SeqCst);
+        open.push((n, client.send(&message(who, n, max)).unwrap()));
+    }
+}
+
+/// Answers the requests of some at once, and those of others long after.
+fn serve(mut server: Server, stop: &AtomicBool) -> Vec<u64> {
+    let max = server.max_message();
+    let mut pool = Vec::new();
+    let mut came = vec![0; KILLS as usize + 2];
+    while !stop.load(SeqCst) {
+        match server.recv_timeout(MOMENT) {
+            Ok(request) => {
+                let (from, number) = whole(request.bytes(), max);
+                came[from as usize] += 1;
+                let answer = answer_to(request.bytes(), max);
+                match from < KILLS && number % 3 == 0 {
+                    true => pool.push((request.defer(), answer)),
+                    false => request.respond(&answer).unwrap(),
+                }
+            }
+            Err(error) => {
+                assert!(matches!(error, RecvError::Timeout), "{error}");
+                for (responder, answer) in pool.drain(..).rev() {
+                    responder.respond(&answer).unwrap();
+                }
+            }
+        }
+        if pool.len() > 20 {
+            let (responder, answer) = pool.remove(0);
+            responder.respond(&answer).unwrap();
+        }
+    }
+    came
+}
+
+#[test]
+fn clients_killed_at_any_moment_are_in_nobodys_way() {
+    let (mut test, name) = start("kill-callers");
+    let mut random = Random::new();
+    let words = Words::of(&name);
+    // One place for those who are killed one after the other.
+    let options = Server::options().max_message(LONGEST).in_flight(4);
+    let server = options.clients(3).create(&*name).unwrap();
+    let (mine, theirs) = (KILLS, KILLS + 1);
+    let mut process = child(&mut test, "caller", &[&name, &theirs.to_string()]);
+    let mut client = Client::open(&*name).unwrap();
+    let (stop, end) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (stop, end) = (&stop, &end);
+    scope(|scope| {
+        let serving = scope.spawn(move || serve(server, end));
+        let driving = scope.spawn(move || {
+            let mut called = 0;
+            while !stop.load(SeqCst) {
+                assert_eq!(ask(&mut process, "all 100"), "done");
+                called += 100;
+            }
+            assert!(process.finish().success());
+            called
+        });
+        let calling = scope.spawn(move || {
+            let mut random = Random(mine);
+            let mut n = 0;
+            while !stop.load(SeqCst) {
+                call_all(&mut client, mine, n..n + 100, &mut random);
+                n += 100;
+            }
+            n
+        });
+        each_victim(&mut test, "caller", &name, |who, mut child| {
+            kills::begin(who, &mut child, &mut random);
+            child.kill();
+        });
+        stop.store(true, SeqCst);
+        let called = [calling.join().unwrap(), driving.join().unwrap()];
+        end.store(true, SeqCst);
+        let came = serving.join().unwrap();
+        assert_eq!([mine, theirs].map(|who| came[who as usize]), called);
+        (0..KILLS).for_each(|who| words.agree(who, came[who as usize]));
+        assert!((0..KILLS).any(|who| came[who as usize] > 0));
+    });
+}
+
+/// A client of another process that has sent as much as it can, of which the server has
+/// received so many, and is no more.
+fn dead_client(test: &mut Test, name: &str, server: &mut Server, taken: usize) -> Vec<Kept> {
+    let mut child = child(test, "caller", &[name, "1"]);
+    let all = shmkit::segment_info(name).unwrap().in_flight;
+    assert_eq!(ask(&mut child, &format!("send {all}")), "sent");
+    let taken = (0..taken).map(|_| kept(server)).collect();
+    child.kill();
+    taken
+}
+
+type Kept = (Responder, Vec<u8>);
+
+/// As many calls as can be, of the longest messages, in the place of another client, whose
+/// requests are answered late or never: each has its own answer, and nobody has no room.
+fn calls_of_the_next(name: &str, server: &mut Server, old: Vec<Kept>, late: bool, who: u64) {
+    let mut client = Client::open(name).unwrap();
+    let max = client.max_message();
+    let request = |n: u64| vec![(who + n) as u8; max];
+    let all = 0..client.in_flight() as u64;
+    let calls: Vec<Call> = all
+        .clone()
+        .map(|n| client.try_send(&request(n)).unwrap())
+        .collect();
+    let old = match late {
+        true => old,
+        false => {
+            answer_all(old);
+            Vec::new()
+        }
+    };
+    let mut new = Vec::new();
+    for n in all.clone() {
+        let (responder, bytes) = kept(server);
+        assert_eq!(bytes, request(n), "what nobody waits for is left out");
+        new.push((responder, bytes));
+    }
+    assert_eq!(why(server.try_recv()), "Empty");
+    answer_all(old);
+    // Half of them look, and else all that is answered stands there together.
+    if (who / 4).is_multiple_of(2) {
+        let whys = calls.iter().map(|call| why(client.try_recv(call)));
+        assert!(whys.into_iter().all(|why| why == "Empty"));
+    }
+    for (responder, bytes) in new {
+        let answer: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+        responder.respond(&answer).unwrap();
+    }
+    for n in all {
+        let wanted: Vec<u8> = request(n).iter().map(|byte| !byte).collect();
+        assert_eq!(client.recv(&calls[n as usize]).unwrap(), wanted);
+    }
+}
+
+fn answer_all(old: Vec<Kept>) {
+    for (responder, request) in old {
+        // Nothing is done, and that is no error.
+        responder.respond(&request).unwrap();
+    }
+}
+
+/// One place, whose rings have hardly more room than is needed: of 4096 bytes, those of 10
+/// messages, and a seventh.
+fn tight(name: &str) -> Server {
+    let options = Server::options().max_message(340).in_flight(8);
+    options.clients(1).create(name).unwrap()
+}
+
+#[test]
+fn the_next_client_gets_no_answers_to_a_dead_one() {
+    let (mut test, name) = start("tenants-killed");
+    let mut server = tight(&name);
+    for round in 0..12u64 {
+        let taken = [0, 1, 4, 8][round as usize % 4];
+        let mut old = dead_client(&mut test, &name, &mut server, taken);
+        // Until it sees that nobody is there.
+        while let Ok(request) = server.recv_timeout(MOMENT) {
+            let bytes = request.bytes().to_vec();
+            old.push((request.defer(), bytes));
+        }
+        calls_of_the_next(&name, &mut server, old, round % 2 == 0, round);
+    }
+}
+
+#[test]
+fn what_a_client_asked_that_has_gone_is_left_out() {
+    let (_test, name) = start("tenants-left");
+    let mut server = tight(&name);
+    let max = server.max_message();
+    for round in 0..200u64 {
+        let mut client = Client::open(&*name).unwrap();
+        let calls: Vec<_> = (0..8)
+            .map(|n| client.send(&message(9, n, max)).unwrap())
+            .collect();
+        let old: Vec<_> = (0..round % 9).map(|_| kept(&mut server)).collect();
+        if round % 2 == 0 {
+            drop(calls);
+        }
+        drop(client);
+        assert_eq!(why(server.try_recv()), "Empty");
+        if round % 3 == 0 {
+            answer_all(old);
+            continue;
+        }
+        calls_of_the_next(&name, &mut server, old, round % 3 == 1, round);
+    }
+}
+
+#[test]
+fn the_places_of_the_dead_are_taken_in_turn() {
+    const CLIENTS: usize = 5;
+    let (mut test, name) = start("tenants-slots");
+    let options = Server::options().max_message(LONGEST).in_flight(2);
+    let mut server = options.clients(CLIENTS).create(&*name).unwrap();
+    let spawn = |n: u64| TestChild::spawn("messages/caller", &[&name, &n.to_string()]);
+    let mut all = children(&mut test, CLIENTS as u64, spawn);
+    all.iter_mut().for_each(|child| child.expect("ready"));
+    for round in 0..2 * CLIENTS {
+        crate::common::refused(Busy, Client::open(&*name));
+        for child in &mut all {
+            assert_eq!(ask(child, "send 2"), "sent");
+        }
+        // Before the server has seen anything, or in the middle.
+        let mut taken: Vec<_> = match round % 2 {
+            0 => Vec::new(),
+            _ => (0..2 * CLIENTS).map(|_| kept(&mut server)).collect(),
+        };
+        let dead = all.remove(round % CLIENTS);
+        let id = dead.id();
+        dead.kill();
+        if round % 2 == 0 {
+            // It is left out as soon as the server has looked.
+            assert!(others(&name).iter().any(|one| one.pid == id));
+            eventually("it is seen", || {
+                let came = server.recv_timeout(MOMENT);
+                if let Ok(request) = came {
+                    let bytes = request.bytes().to_vec();
+                    taken.push((request.defer(), bytes));
+                }
+                others(&name).iter().all(|one| one.pid != id)
+            });
+        }
+        let mut heir = Client::open(&*name).unwrap();
+        let max = heir.max_message();
+        crate::common::refused(Busy, Client::open(&*name));
+        while let Ok(request) = server.try_recv() {
+            let bytes = request.bytes().to_vec();
+            taken.push((request.defer(), bytes));
+        }
+        let call = heir.send(&message(100, 0, max)).unwrap();
+        let new = kept(&mut server);
+        assert_eq!(whole(&new.1, max), (100, 0));
+        taken.push(new);
+        for (responder, request) in taken {
+            responder.respond(&answer_to(&request, max)).unwrap();
+        }
+        is_answer(heir.recv(&call), 100, 0, max);
+        drop(heir);
+        for child in &mut all {
+            assert_eq!(ask(child, "take"), "taken");
+        }
+        let who = (10 + round).to_string();
+        all.insert(round % CLIENTS, child(&mut test, "caller", &[&name, &who]));
+    }
+}
+
+#[test]
+fn a_client_that_waits_is_killed_and_the_server_goes_on() {
+    let (mut test, name) = start("tenants-waiting");
+    let mut server = tight(&name);
+    for waits in [false, true] {
+        let mut one = child(&mut test, "caller", &[&name, "1"]);
+        assert_eq!(ask(&mut one, "send 1"), "sent");
+        if waits {
+            assert_eq!(ask(&mut one, "wait"), "waiting");
+            until_asleep(&name, one.id());
+        }
+        let request = server.recv().unwrap();
+        one.kill();
+        // At once, or when another one is there.
+        let bytes = request.bytes().to_vec();
+        let responder = request.defer();
+        if waits {
+            responder.respond(&bytes).unwrap();
+            calls_of_the_next(&name, &mut server, Vec::new(), false, 3);
+        } else {
+            calls_of_the_next(&name, &mut server, vec![(responder, bytes)], true, 3);
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
+    let (_test, name) = start("tenants-heir");
+    let mut server = tight(&name);
+    let max = server.max_message();
+    let mut client = Client::open(&*name).unwrap();
+    let _calls = [0, 1].map(|n| client.send(&message(9, n, max)).unwrap());
+    drop(client);
+    calls_of_the_next(&name, &mut server, Vec::new(), false, 1);
+}
+
+#[test]
+fn the_next_client_has_room_for_its_calls() {
+    let (_test, name) = start("tenants-room");
+    let mut server = tight(&name);
+    let ask_all = |client: &mut Client| {
+        let request = vec![1; client.max_message()];
+        drop([0; 8].map(|_| client.try_send(&request).unwrap()));
+    };
+    ask_all(&mut Client::open(&*name).unwrap());
+    for _ in 0..3 {
+        let mut client = Client::open(&*name).unwrap();
+        // Nobody receives what its predecessor has asked, and once that is passed there is room.
+        assert_eq!(why(server.try_recv()), "Empty");
+        ask_all(&mut client);
+    }
+    let mut client = Client::open(&*name).unwrap();
+    let request = vec![2; client.max_message()];
+    let mut calls = Vec::new();
+    let full = loop {
+        match client.try_send(&request) {
+            Ok(call) => calls.push(call),
+            Err(full) => break full,
+        }
+    };
+    assert!(matches!(full, CallError::Full) && calls.len() < 8);
+    scope(|scope| {
+        let asked = scope.spawn(|| client.send(&request).map(drop));
+        until_asleep(&name, std::process::id());
+        assert_eq!(server.recv().unwrap().bytes(), request);
+        asked.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn the_next_client_has_room_for_its_answers() {
+    let (_test, name) = start("tenants-answers");
+    let mut server = tight(&name);
+    let long = vec![1; server.max_message()];
+    let mut first = Client::open(&*name).unwrap();
+    let _calls = [0; 8].map(|_| first.send(&long).unwrap());
+    drop(first);
+    let mut client = Client::open(&*name).unwrap();
+    let answer_all = |server: &mut Server| {
+        while let Ok(request) = server.try_recv() {
+            request.respond(&long).unwrap();
+        }
+    };
+    answer_all(&mut server);
+    let calls = [0; 8].map(|_| client.send(&long).unwrap());
+    answer_all(&mut server);
+    for call in &calls {
+        assert_eq!(client.recv(call).unwrap(), long);
+    }
+}

@@ -1,0 +1,385 @@
+//! What the tests of queues and topics share: messages that say whose they are and
+//! whether they are whole, and the roles that children play.
+
+mod calls;
+mod in_place;
+mod kills;
+mod latest;
+mod moments;
+mod queue;
+mod restart;
+mod topic;
+mod typed;
+
+use crate::common::{self, Test, TestChild, eventually, hear, say};
+use shmkit::{
+    Delivery, Mapping, Participant, Publisher, ReadWrite, Receiver, RecvError, Section, SendError,
+    Sender, Start, Subscriber,
+};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+pub const MOMENT: Duration = Duration::from_millis(1);
+/// Four pages: what a lane or topic has here, if nothing else is said.
+pub const CAPACITY: u64 = 4096;
+pub const LONGEST: u64 = 200;
+/// What a message takes that is no longer than `SHORT`, and longer than 24.
+pub const LINE: usize = 64;
+pub const SHORT: usize = 56;
+
+/// What one role is after another: orders, and what is said when they are done.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("sender", [name, from]) => serve_sender(name, from.parse().unwrap()),
+        ("brief", [name, count]) => be_brief(name, count.parse().unwrap()),
+        ("receiver", [name]) => serve_receiver(queue(name)),
+        ("publisher", [name, how]) => serve_publisher(topic(name, delivery(how))),
+        ("subscriber", [name, start]) => serve_subscriber(name, start),
+        ("writer", [name]) => latest::serve_writer(name),
+        ("reader", [name]) => latest::serve_reader(name),
+        ("typed-sender", [name]) => typed::serve_sender(name),
+        ("typed-publisher", [name]) => typed::serve_publisher(name),
+        ("heir", [name, who]) => restart::be_heir(name, who.parse().unwrap()),
+        ("mute", [name]) => restart::be_mute(name),
+        ("echo", [name]) => restart::serve_echo(name),
+        ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),
+        ("server", [name]) => calls::serve_server(name),
+        ("moment", [kind, name]) => moments::victim(kind, name),
+        ("victim", args) => kills::victim(args),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+pub fn queue(name: &str) -> Receiver {
+    let options = Receiver::options().capacity(CAPACITY).max_message(LONGEST);
+    options.create(name).unwrap()
+}
+
+pub fn topic(name: &str, delivery: Delivery) -> Publisher {
+    let options = Publisher::options().capacity(CAPACITY).max_message(LONGEST);
+    options.delivery(delivery).create(name).unwrap()
+}
+
+pub fn delivery(how: &str) -> Delivery {
+    match how {
+        "lossy" => Delivery::Lossy,
+        "lossless" => Delivery::Lossless,
+        other => panic!("no delivery {other}"),
+    }
+}
+
+pub fn subscriber(name: &str, start: Start) -> Subscriber {
+    Subscriber::options().start(start).open(name).unwrap()
+}
+
+/// Why something was not done, as the names of the reasons.
+#[track_caller]
+pub fn why<T, E: Debug>(result: Result<T, E>) -> String {
+    format!("{:?}", result.err().expect("it must not be done"))
+}
+
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
+}
+
+pub struct Random(u64);
+
+impl Random {
+    /// Says its seed, and takes that of `SHMKIT_TEST_SEED` where there is one.
+    pub fn new() -> Random {
+        let given = std::env::var("SHMKIT_TEST_SEED").ok();
+        let any = || mix(std::process::id().into()) ^ since_1970();
+        let seed = given.map_or_else(any, |seed| seed.parse().unwrap());
+        println!("SHMKIT_TEST_SEED={seed}");
+        Random(seed)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        mix(self.0) % end
+    }
+
+    /// Up to 5 ms.
+    pub fn nap(&mut self) {
+        std::thread::sleep(Duration::from_micros(self.below(5000)));
+    }
+}
+
+fn since_1970() -> u64 {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    now.as_nanos() as u64
+}
+
+/// The message of this number from somebody: a word that says both, and what only they
+/// make. It has 8 to `max` bytes; where that is `SHORT`, so many that each takes a `LINE`.
+pub fn message(from: u64, number: u64, max: usize) -> Vec<u8> {
+    let head = from << 40 | number;
+    let mut state = mix(head);
+    let len = match number % 16 {
+        _ if max == SHORT => 25 + (state % 32) as usize,
+        3 => 8,
+        7 => max,
+        _ => 8 + (state % (max as u64 - 7)) as usize,
+    };
+    let mut bytes = head.to_le_bytes().to_vec();
+    while bytes.len() < len {
+        state = mix(state);
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Whose message that is, and its number; it must be whole.
+#[track_caller]
+pub fn whole(bytes: &[u8], max: usize) -> (u64, u64) {
+    assert!(bytes.len() >= 8, "no message of ours: {bytes:?}");
+    let head = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    let (from, number) = (head >> 40, head & ((1 << 40) - 1));
+    let torn = bytes != message(from, number, max);
+    assert!(!torn, "torn: number {number} of {from}: {bytes:?}");
+    (from, number)
+}
+
+/// What has come from each: without a gap, and nothing twice.
+#[derive(Default)]
+pub struct Inbox {
+    next: HashMap<u64, u64>,
+    max: usize,
+}
+
+impl Inbox {
+    pub fn new(max: usize) -> Inbox {
+        let next = HashMap::new();
+        Inbox { next, max }
+    }
+
+    #[track_caller]
+    pub fn take(&mut self, bytes: &[u8]) {
+        let (from, number) = whole(bytes, self.max);
+        let next = self.next.entry(from).or_insert(0);
+        assert_eq!(number, *next, "from {from}");
+        *next += 1;
+    }
+
+    pub fn of(&self, from: u64) -> u64 {
+        self.next.get(&from).copied().unwrap_or(0)
+    }
+
+    pub fn all(&self) -> u64 {
+        self.next.values().sum()
+    }
+}
+
+/// What a subscriber has seen of one publisher, to the last message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub received: u64,
+    pub missed: u64,
+}
+
+impl Seen {
+    pub fn end(self) -> u64 {
+        self.received + self.missed
+    }
+
+    /// Takes what comes next, and says why nothing more does. Each message must have the
+    /// number that those before it, received and missed, give it.
+    #[track_caller]
+    pub fn take(&mut self, came: Result<&[u8], RecvError>, max: usize) -> Option<RecvError> {
+        match came {
+            Ok(bytes) => {
+                assert_eq!(whole(bytes, max).1, self.end(), "{self:?}");
+                self.received += 1;
+            }
+            Err(RecvError::Lagged(n)) => {
+                assert_ne!(n, 0, "{self:?}");
+                self.missed += n;
+            }
+            Err(end) => return Some(end),
+        }
+        None
+    }
+
+    /// Takes all until the end.
+    #[track_caller]
+    pub fn take_all(&mut self, subscriber: &mut Subscriber) -> RecvError {
+        let max = subscriber.max_message();
+        loop {
+            if let Some(end) = self.take(subscriber.recv(), max) {
+                assert_eq!(subscriber.missed(), self.missed);
+                return end;
+            }
+        }
+    }
+}
+
+/// Words that parent and children share, two for each: what was begun, and what was
+/// done.
+pub struct Words(Mapping<ReadWrite>);
+
+impl Words {
+    pub fn of(name: &str) -> Words {
+        let (section, _) = Section::open_or_create(&*format!("{name}-words"), 16 * 1024).unwrap();
+        Words(section.map_rw(..).unwrap())
+    }
+
+    pub fn begun(&self, who: u64) -> &AtomicU64 {
+        self.0.atomic_u64(who as usize * 16).unwrap()
+    }
+
+    pub fn done(&self, who: u64) -> &AtomicU64 {
+        self.0.atomic_u64(who as usize * 16 + 8).unwrap()
+    }
+
+    /// So many must have come: all that were done, and none that was not begun.
+    #[track_caller]
+    pub fn agree(&self, who: u64, came: u64) {
+        let [begun, done] = [self.begun(who), self.done(who)].map(|word| word.load(SeqCst));
+        let right = (done..=begun).contains(&came);
+        assert!(
+            right,
+            "{came} came of {who}, who did {done} and began {begun}"
+        );
+    }
+}
+
+pub fn children(test: &mut Test, n: u64, spawn: impl Fn(u64) -> TestChild) -> Vec<TestChild> {
+    test.spawning(|| (0..n).map(spawn).collect())
+}
+
+/// A child that is ready.
+pub fn child(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
+    let mut child = test.child(&format!("messages/{role}"), args);
+    child.expect("ready");
+    child
+}
+
+pub fn ask(child: &mut TestChild, order: &str) -> String {
+    child.tell(order);
+    child.hear()
+}
+
+/// Who else takes part there.
+#[track_caller]
+pub fn others(name: &str) -> Vec<Participant> {
+    let info = shmkit::segment_info(name).unwrap();
+    info.others.expect("whoever made it may look")
+}
+
+/// Waits until somebody of that process waits there, and has for a while: whoever has just
+/// begun to looks again by itself.
+pub fn until_asleep(name: &str, pid: u32) {
+    eventually("it waits", || common::is_asleep(name, Some(pid)));
+    std::thread::sleep(3 * MOMENT);
+}
+
+fn orders(mut each: impl FnMut(&str, u64)) {
+    say("ready");
+    while let Some(order) = hear() {
+        let (word, n) = order.split_once(' ').unwrap_or((&order, "0"));
+        each(word, n.parse().unwrap());
+    }
+}
+
+fn serve_sender(name: &str, from: u64) {
+    let mut sender = Sender::open(name).unwrap();
+    let max = sender.max_message();
+    let mut numbers = 0..;
+    let mut next = || message(from, numbers.next().unwrap(), max);
+    orders(|word, n| match word {
+        "send" => {
+            (0..n).for_each(|_| sender.send(&next()).unwrap());
+            say("sent");
+        }
+        "flood" => {
+            say("flooding");
+            say(&flood(|| sender.send(&next())));
+        }
+        "claim" => {
+            let mut claim = sender.claim(n as usize).unwrap();
+            claim.write_at(0, &vec![0x21; n as usize]);
+            say("claimed");
+            hear();
+        }
+        "batch" => {
+            let mut batch = sender.batch();
+            (0..n).for_each(|_| batch.send(&next()).unwrap());
+            say("batched");
+            hear();
+        }
+        other => panic!("no order {other}"),
+    });
+}
+
+/// Comes, sends, goes, and ends at once.
+fn be_brief(name: &str, count: u64) {
+    say("ready");
+    hear();
+    let mut sender = Sender::open(name).unwrap();
+    let max = sender.max_message();
+    (0..count).for_each(|n| sender.send(&message(0, n, max)).unwrap());
+    drop(sender);
+    std::process::exit(0);
+}
+
+/// Sends until it is told why not.
+pub fn flood(mut send: impl FnMut() -> Result<(), SendError>) -> String {
+    loop {
+        if let Err(end) = send() {
+            return format!("{end:?}");
+        }
+    }
+}
+
+fn serve_receiver(mut receiver: Receiver) {
+    let mut inbox = Inbox::new(receiver.max_message());
+    orders(|word, n| match word {
+        "take" => {
+            (0..n).for_each(|_| inbox.take(receiver.recv().unwrap()));
+            say("taken");
+        }
+        other => panic!("no order {other}"),
+    });
+}
+
+fn serve_publisher(mut publisher: Publisher) {
+    let max = publisher.max_message();
+    let mut numbers = 0..;
+    let mut next = || message(0, numbers.next().unwrap(), max);
+    orders(|word, n| match word {
+        "send" => {
+            (0..n).for_each(|_| publisher.send(&next()).unwrap());
+            say("sent");
+        }
+        other => panic!("no order {other}"),
+    });
+}
+
+fn serve_subscriber(name: &str, start: &str) {
+    let start = match start {
+        "oldest" => Start::Oldest,
+        "new" => Start::New,
+        other => panic!("no start {other}"),
+    };
+    let mut subscriber = subscriber(name, start);
+    let max = subscriber.max_message();
+    let mut seen = Seen::default();
+    orders(|word, n| match word {
+        "take" => {
+            (0..n).for_each(|_| assert!(seen.take(subscriber.recv(), max).is_none()));
+            say("taken");
+        }
+        "all" => {
+            say("taking");
+            let end = seen.take_all(&mut subscriber);
+            say(&format!("{} {} {end:?}", seen.received, seen.missed));
+        }
+        other => panic!("no order {other}"),
+    });
+}

@@ -1,0 +1,645 @@
+//! Owners that come again: after a death, after a close, with other measures, and while they
+//! run. Who takes part stays, and goes on.
+
+use super::*;
+use crate::common::{refused, start};
+use shmkit::ErrorKind::{AlreadyExists, NotFound, WrongType};
+use shmkit::{CallError, Client, Reader, Server, Writer, typed};
+use std::sync::Barrier;
+use std::sync::atomic::AtomicBool;
+use std::thread::scope;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Ends the owner; says how that is to be told.
+fn end(owner: TestChild, killed: bool) -> &'static str {
+    match killed {
+        true => owner.kill(),
+        false => assert!(owner.finish().success()),
+    }
+    ["Disconnected(Closed)", "Disconnected(Died)"][usize::from(killed)]
+}
+
+/// No generation is there but these.
+#[track_caller]
+fn are_there(name: &str, wanted: std::ops::RangeInclusive<u32>) {
+    for generation in 1..wanted.end() + 3 {
+        for part in ["control", "roster", "lanes"] {
+            let part = format!("{name}~{part}-{generation:08x}");
+            let there = Section::open(&*part).is_ok();
+            assert_eq!(there, wanted.contains(&generation), "{part}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_receiver_comes_again_and_receives_what_was_sent() {
+    let (mut test, name) = start("receiver-again");
+    for killed in [true, false] {
+        let mut owner = child(&mut test, "receiver", &[&name]);
+        let mut sender = Sender::open(&*name).unwrap();
+        let mut other = child(&mut test, "sender", &[&name, "1"]);
+        let max = sender.max_message();
+        assert_eq!(ask(&mut other, "send 10"), "sent");
+        (0..10).for_each(|n| sender.send(&message(0, n, max)).unwrap());
+        assert_eq!(ask(&mut owner, "take 7"), "taken");
+        let before = sender.generation();
+        let how = end(owner, killed);
+        // Nobody is there to receive it, but somebody will be.
+        refused(NotFound, Sender::open(&*name));
+        let mut receiver = queue(&name);
+        assert_eq!(receiver.generation(), before + 1);
+        // Who is asleep in full lanes, or sends at leisure, comes over.
+        (10..20).for_each(|n| sender.send(&message(0, n, max)).unwrap());
+        assert_eq!(sender.generation(), before + 1, "{how}");
+        assert_eq!(ask(&mut other, "send 10"), "sent");
+        let mut came: HashMap<u64, Vec<u64>> = HashMap::new();
+        for _ in 0..33 {
+            let (from, number) = whole(receiver.recv().unwrap(), max);
+            came.entry(from).or_default().push(number);
+        }
+        assert_eq!(why(receiver.try_recv()), "Empty");
+        for from in [0, 1] {
+            let numbers = &came[&from];
+            let first = 20 - numbers.len() as u64;
+            assert_eq!(*numbers, (first..20).collect::<Vec<u64>>());
+        }
+        assert!(other.finish().success());
+        drop(sender);
+        assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+        are_there(&name, before + 1..=before + 1);
+        drop(receiver);
+    }
+}
+
+#[test]
+fn a_sender_that_waits_is_told_and_waits_for_the_next_receiver() {
+    let (mut test, name) = start("sender-waits");
+    for killed in [true, false] {
+        let owner = child(&mut test, "receiver", &[&name]);
+        let mut sender = Sender::open(&*name).unwrap();
+        let mut sent = 0;
+        let mut next = || {
+            sent += 1;
+            message(0, sent - 1, LONGEST as usize)
+        };
+        while sender.try_send(&next()).is_ok() {}
+        let full = message(0, sent - 1, LONGEST as usize);
+        let told = Barrier::new(2);
+        scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let why = why(sender.send(&full));
+                assert!(!sender.wait_for_receiver(MOMENT).unwrap());
+                told.wait();
+                assert!(sender.wait_for_receiver(LONG).unwrap());
+                sender.send(&full).unwrap();
+                why
+            });
+            until_asleep(&name, std::process::id());
+            let how = end(owner, killed);
+            told.wait();
+            let mut receiver = queue(&name);
+            let mut inbox = Inbox::new(receiver.max_message());
+            (0..sent).for_each(|_| inbox.take(receiver.recv().unwrap()));
+            assert_eq!(waiter.join().unwrap(), how);
+            assert_eq!(why(receiver.try_recv()), "Empty");
+        });
+    }
+}
+
+#[test]
+fn what_two_dead_receivers_left_is_received_by_the_third() {
+    let (mut test, name) = start("third");
+    let owner = child(&mut test, "receiver", &[&name]);
+    // Each of them stays where it is, since it sends no more.
+    let mut idle: Vec<TestChild> = Vec::new();
+    let mut owner = Some(owner);
+    for n in 0..3 {
+        let mut sender = child(&mut test, "sender", &[&name, &n.to_string()]);
+        assert_eq!(ask(&mut sender, "send 5"), "sent");
+        idle.push(sender);
+        owner.take().unwrap().kill();
+        if n < 2 {
+            owner = Some(child(&mut test, "receiver", &[&name]));
+        }
+    }
+    let mut receiver = queue(&name);
+    assert_eq!(receiver.generation(), 4);
+    let mut inbox = Inbox::new(receiver.max_message());
+    (0..15).for_each(|_| inbox.take(receiver.recv().unwrap()));
+    assert_eq!(why(receiver.try_recv()), "Empty");
+    are_there(&name, 1..=4);
+    // They come over by sending; one of them dies instead.
+    idle.pop().unwrap().kill();
+    for sender in &mut idle {
+        assert_eq!(ask(sender, "send 5"), "sent");
+    }
+    (0..10).for_each(|_| inbox.take(receiver.recv().unwrap()));
+    (0..2).for_each(|from| assert_eq!(inbox.of(from), 10));
+    assert!(idle.into_iter().all(|sender| sender.finish().success()));
+    assert!(why(receiver.recv()).starts_with("Disconnected"));
+    are_there(&name, 4..=4);
+}
+
+#[test]
+fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
+    let (mut test, name) = start("candidates");
+    let mut owner = child(&mut test, "receiver", &[&name]);
+    let sender = Sender::open(&*name).unwrap();
+    for _ in 0..5 {
+        let error = refused(AlreadyExists, Receiver::create(&*name));
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("process {} (", owner.id())),
+            "{text}"
+        );
+        assert!(text.contains("contract"), "{text}");
+        let age = text.split("started ").nth(1).unwrap().split(' ').next();
+        assert!(age.unwrap().parse::<u64>().unwrap() < 3600, "{text}");
+        refused(AlreadyExists, Publisher::create(&*name));
+        owner.kill();
+        let won = scope(|scope| {
+            let candidates = [(); 4].map(|()| scope.spawn(|| Receiver::create(&*name).ok()));
+            candidates.map(|one| one.join().unwrap())
+        });
+        let mut won: Vec<Receiver> = won.into_iter().flatten().collect();
+        assert_eq!(won.len(), 1);
+        drop(won.pop());
+        owner = child(&mut test, "receiver", &[&name]);
+    }
+    owner.kill();
+    drop(sender);
+}
+
+#[test]
+fn a_subscriber_reads_on_is_told_and_goes_on() {
+    let (mut test, name) = start("publisher-again");
+    for (killed, how) in [(true, "lossy"), (false, "lossy"), (true, "lossless")] {
+        let mut owner = child(&mut test, "publisher", &[&name, how]);
+        let mut subscriber = subscriber(&name, Start::Oldest);
+        assert_eq!(ask(&mut owner, "send 10"), "sent");
+        let max = subscriber.max_message();
+        assert_eq!(subscriber.recv().unwrap(), message(0, 0, max));
+        let ended = end(owner, killed);
+        let mut publisher = topic(&name, delivery(how));
+        (0..5).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
+        for n in 1..10 {
+            assert_eq!(subscriber.recv().unwrap(), message(0, n, max));
+        }
+        assert_eq!(why(subscriber.recv()), ended);
+        for n in 0..5 {
+            assert_eq!(subscriber.recv().unwrap(), message(0, n, max));
+        }
+        assert_eq!(subscriber.generation(), publisher.generation());
+        assert_eq!((subscriber.missed(), subscriber.behind()), (0, 0));
+        drop(publisher);
+    }
+}
+
+#[test]
+fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
+    let (mut test, name) = start("publisher-awaited");
+    for killed in [true, false] {
+        let owner = child(&mut test, "publisher", &[&name, "lossy"]);
+        let mut subscriber = subscriber(&name, Start::New);
+        let told = Barrier::new(2);
+        scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let how = why(subscriber.recv());
+                // It stays so until there is another one.
+                assert_eq!(why(subscriber.recv()), how);
+                assert!(!subscriber.wait_for_publisher(MOMENT).unwrap());
+                told.wait();
+                assert!(subscriber.wait_for_publisher(LONG).unwrap());
+                assert_eq!(subscriber.recv().unwrap(), b"again");
+                how
+            });
+            until_asleep(&name, std::process::id());
+            let how = end(owner, killed);
+            told.wait();
+            let mut publisher = eventually_created(|| Publisher::create(&*name));
+            publisher.send(b"again").unwrap();
+            assert_eq!(waiter.join().unwrap(), how);
+        });
+    }
+}
+
+pub fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
+    let mut created = None;
+    eventually("it is created", || {
+        created = create().ok();
+        created.is_some()
+    });
+    created.unwrap()
+}
+
+#[test]
+fn what_a_new_publisher_overwrites_is_counted_or_kept() {
+    let (mut test, name) = start("publisher-counts");
+    let owner = child(&mut test, "publisher", &[&name, "lossy"]);
+    let mut lagging = subscriber(&name, Start::New);
+    owner.kill();
+    let mut publisher = topic(&name, Delivery::Lossy);
+    let max = publisher.max_message();
+    (0..1000).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
+    assert_eq!(why(lagging.recv()), "Disconnected(Died)");
+    let mut seen = Seen::default();
+    while seen.end() < 1000 {
+        assert!(seen.take(lagging.recv(), max).is_none());
+    }
+    assert!(seen.missed > 0 && seen.end() == 1000);
+    drop(publisher);
+    assert_eq!(why(lagging.recv()), "Disconnected(Closed)");
+    drop(lagging);
+
+    let owner = child(&mut test, "publisher", &[&name, "lossless"]);
+    let mut slow = subscriber(&name, Start::New);
+    let dead = child(&mut test, "subscriber", &[&name, "new"]);
+    owner.kill();
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let mut sent = 0;
+    while publisher.try_send(&message(0, sent, max)).is_ok() {
+        sent += 1;
+    }
+    // It waits for those who have not come over yet, but for the dead.
+    assert_eq!(why(publisher.try_send(&message(0, sent, max))), "Full");
+    dead.kill();
+    assert_eq!(why(slow.recv()), "Disconnected(Died)");
+    scope(|scope| {
+        scope.spawn(|| {
+            (sent..sent + 500).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
+        });
+        (0..sent + 500).for_each(|n| assert_eq!(slow.recv().unwrap(), message(0, n, max)));
+    });
+    assert_eq!(slow.missed(), 0);
+}
+
+#[test]
+fn values_outlive_their_writer() {
+    let (mut test, name) = start("writer-again");
+    let owner = child(&mut test, "writer", &[&name]);
+    let mut reader = Reader::open(&*name).unwrap();
+    let names: Vec<String> = reader.names().to_vec();
+    owner.kill();
+    // Each of them takes over what the one before has set, where it fits.
+    for (n, size) in [(1u8, 64), (2, 200), (3, 32)] {
+        let options = Writer::options().names(names.clone()).max_value(size);
+        let mut writer = options.create(&*name).unwrap();
+        if n > 1 {
+            assert_eq!(reader.get_at(0).unwrap(), [n - 1; 20]);
+        }
+        writer.set_at(0, &[n; 20]).unwrap();
+        assert_eq!(reader.get_at(0).unwrap(), [n; 20]);
+        assert_eq!(reader.max_value() as u64, size);
+        assert_eq!(reader.generation(), writer.generation());
+        assert_eq!(reader.try_change().unwrap(), 0);
+    }
+    // What was carried over is a change like any other.
+    assert_eq!(reader.wait_change().unwrap(), 0);
+    assert_eq!(why(reader.wait_change()), "Disconnected(Closed)");
+    assert!(!reader.wait_for_writer(MOMENT).unwrap());
+    let mut writer = Writer::options().names(["other"]).create(&*name).unwrap();
+    writer.set(b"x").unwrap();
+    assert!(why(reader.wait_change()).contains("WrongType"));
+    assert_eq!(reader.get_at(0).unwrap(), [3; 20]);
+}
+
+#[test]
+fn calls_end_with_their_server_and_the_next_one_answers() {
+    let (mut test, name) = start("server-again");
+    let mut client: Option<Client> = None;
+    for killed in [true, false, true] {
+        let owner = child(&mut test, "mute", &[&name]);
+        let mut client = client
+            .take()
+            .unwrap_or_else(|| Client::open(&*name).unwrap());
+        let open = client.send(b"who?").unwrap();
+        let told = Barrier::new(2);
+        scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let how = why(client.recv(&open));
+                assert_eq!(why(client.call(b"again")), how);
+                told.wait();
+                assert!(client.wait_for_server(LONG).unwrap());
+                assert_eq!(client.call(b"again").unwrap(), b"again");
+                assert_eq!(why(client.recv(&open)), how);
+                how
+            });
+            until_asleep(&name, std::process::id());
+            let how = end(owner, killed);
+            told.wait();
+            let options = Server::options().in_flight(2).max_message(100);
+            let mut server = eventually_created(|| options.create(&*name));
+            // What was asked before is not asked again.
+            let request = server.recv().unwrap();
+            assert_eq!(request.bytes(), b"again");
+            request.respond(b"again").unwrap();
+            assert_eq!(waiter.join().unwrap(), how);
+        });
+        assert_eq!(client.in_flight(), 2);
+    }
+}
+
+#[test]
+fn measures_change_under_senders_and_nothing_is_lost() {
+    const EACH: u64 = 3000;
+    let (_test, name) = start("resize");
+    let mut receiver = queue(&name);
+    let max = LONGEST as usize;
+    let mut inbox = Inbox::new(max);
+    let senders = [0, 1, 2].map(|from| (from, Sender::open(&*name).unwrap()));
+    scope(|scope| {
+        for (from, mut sender) in senders {
+            scope.spawn(move || {
+                (0..EACH).for_each(|n| sender.send(&message(from, n, max)).unwrap());
+            });
+        }
+        while inbox.all() < 3 * EACH {
+            inbox.take(receiver.recv().unwrap());
+            if inbox.all().is_multiple_of(500) {
+                let capacity = CAPACITY << (inbox.all() / 500 % 4);
+                let options = Receiver::options().max_message(LONGEST).senders(5);
+                receiver.resize(&options.capacity(capacity)).unwrap();
+            }
+        }
+    });
+    assert_eq!(receiver.generation(), 18 + 1);
+    assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+    are_there(&name, 19..=19);
+}
+
+#[test]
+fn measures_that_shrink_are_told_to_who_waits_for_room() {
+    let (_test, name) = start("shrink");
+    for longer in [1000, 100_000] {
+        let options = Receiver::options().capacity(CAPACITY);
+        let mut receiver = options.clone().max_message(longer).create(&*name).unwrap();
+        // That nobody was there is no end of anybody, before and after.
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        receiver
+            .resize(&options.clone().max_message(longer))
+            .unwrap();
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        let mut sender = Sender::open(&*name).unwrap();
+        let long = vec![1; longer as usize];
+        let mut sent = 0;
+        while sender.try_send(&long).is_ok() {
+            sent += 1;
+        }
+        scope(|scope| {
+            let waiter = scope.spawn(|| why(sender.send(&long)));
+            until_asleep(&name, std::process::id());
+            receiver
+                .resize(&options.clone().max_message(LONGEST))
+                .unwrap();
+            assert!(waiter.join().unwrap().starts_with("TooLong"));
+        });
+        sender.send(b"short").unwrap();
+        (0..sent).for_each(|_| assert_eq!(receiver.recv().unwrap(), long));
+        assert_eq!(receiver.recv().unwrap(), b"short");
+        drop(sender);
+        assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+    }
+}
+
+#[test]
+fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
+    let (mut test, name) = start("leaves");
+    let owner = child(&mut test, "publisher", &[&name, "lossless"]);
+    let subscriber = subscriber(&name, Start::New);
+    owner.kill();
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let max = publisher.max_message();
+    scope(|scope| {
+        let sending = scope.spawn(|| {
+            (0..1000).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
+        });
+        eventually("it waits", || {
+            shmkit::segment_info(&*name).unwrap().owner.asleep
+        });
+        drop(subscriber);
+        sending.join().unwrap();
+    });
+    are_there(&name, 2..=2);
+}
+
+#[test]
+fn what_is_of_another_type_is_left_behind() {
+    let (_test, name) = start("left-behind");
+    let receiver = typed::Receiver::<u32>::create(&*name).unwrap();
+    let mut sender = typed::Sender::<u32>::open(&*name).unwrap();
+    sender.send(&7).unwrap();
+    drop(receiver);
+    let mut receiver = typed::Receiver::<f32>::create(&*name).unwrap();
+    assert_eq!(why(receiver.try_recv()), "Empty");
+    drop((receiver, sender));
+    let mut writer = typed::Writer::<u32>::create(&*name).unwrap();
+    writer.set(&7);
+    let _reader = typed::Reader::<u32>::open(&*name).unwrap();
+    drop(writer);
+    let _writer = typed::Writer::<f32>::create(&*name).unwrap();
+    let mut reader = typed::Reader::<f32>::open(&*name).unwrap();
+    assert_eq!(why(reader.get()), "Empty");
+}
+
+#[test]
+fn a_topic_grows_under_its_subscribers() {
+    let (_test, name) = start("topic-grows");
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let mut subscriber = subscriber(&name, Start::New);
+    let mut sent = 0u64;
+    let mut came = 0u64;
+    for round in 1..10u64 {
+        for _ in 0..10 {
+            publisher.send(&sent.to_le_bytes()).unwrap();
+            sent += 1;
+        }
+        let longer = LONGEST << round;
+        let options = Publisher::options().delivery(Delivery::Lossless);
+        publisher.resize(&options.max_message(longer)).unwrap();
+        publisher.send(&vec![0; longer as usize]).unwrap();
+        for _ in 0..10 {
+            assert_eq!(subscriber.recv().unwrap(), came.to_le_bytes());
+            came += 1;
+        }
+        assert_eq!(subscriber.recv().unwrap().len() as u64, longer);
+        assert_eq!(subscriber.max_message() as u64, longer);
+    }
+    assert_eq!((subscriber.missed(), subscriber.generation()), (0, 10));
+    // What nobody is waited for in is let go of.
+    publisher.resize(&Publisher::options()).unwrap();
+    are_there(&name, 10..=11);
+    drop(publisher);
+    assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
+}
+
+#[test]
+fn other_rights_are_not_given_by_a_name_that_is_held() {
+    let (mut test, name) = start("rights");
+    let owner = child(&mut test, "receiver", &[&name]);
+    let sender = Sender::open(&*name).unwrap();
+    owner.kill();
+    let options = Receiver::options().access(shmkit::Access::UsersReadOnly);
+    let error = refused(AlreadyExists, options.create(&*name));
+    assert!(error.to_string().contains("rights"), "{error}");
+    drop(sender);
+    drop(options.create(&*name).unwrap());
+}
+
+#[test]
+fn another_type_is_refused_after_a_restart_too() {
+    let (_test, name) = start("types-again");
+    let publisher = typed::Publisher::<u32>::create(&*name).unwrap();
+    let mut subscriber = typed::Subscriber::<u32>::open(&*name).unwrap();
+    drop(publisher);
+    let mut publisher = typed::Publisher::<u32>::create(&*name).unwrap();
+    publisher.send(&7).unwrap();
+    assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
+    assert_eq!(subscriber.recv().unwrap(), 7);
+    publisher
+        .resize(Publisher::options().capacity(1 << 16))
+        .unwrap();
+    publisher.send(&8).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), 8);
+    drop(publisher);
+    let _publisher = typed::Publisher::<f32>::create(&*name).unwrap();
+    assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
+    // It stays so.
+    for _ in 0..2 {
+        let told = why(subscriber.recv());
+        assert!(told.contains("WrongType") && told.contains("f32"), "{told}");
+        refused(WrongType, subscriber.wait_for_publisher(LONG));
+    }
+}
+
+/// Of the calls that are made while a server is killed and comes again all end, and none is
+/// answered by what was meant for another.
+#[test]
+fn calls_through_many_restarts() {
+    let (mut test, name) = start("restarts");
+    let mut owner = child(&mut test, "echo", &[&name]);
+    let mut client = Client::open(&*name).unwrap();
+    for round in 0..10u64 {
+        for n in 0..100u64 {
+            let request = (round * 1000 + n).to_le_bytes();
+            assert_eq!(client.call(&request).unwrap(), request);
+        }
+        owner.kill();
+        owner = child(&mut test, "echo", &[&name]);
+        // It may find out only now that the one it knows has ended.
+        match client.call(b"first") {
+            Ok(response) => assert_eq!(response, b"first"),
+            Err(error) => assert!(matches!(error, CallError::Disconnected(_)), "{error}"),
+        }
+    }
+    assert_eq!(client.generation(), 11);
+    owner.kill();
+}
+
+/// Receivers that are killed at any moment, also while they take the name over, one after the
+/// other; senders go on all the time. Nothing is lost but what a receiver had in hand, and
+/// nothing comes twice.
+#[test]
+fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
+    let (mut test, name) = start("heirs");
+    let mut random = Random::new();
+    let words = Words::of(&name);
+    let first = child(&mut test, "receiver", &[&name]);
+    let max = LONGEST as usize;
+    let senders = [0, 1, 2].map(|from| (from, Sender::open(&*name).unwrap()));
+    first.kill();
+    let stop = AtomicBool::new(false);
+    let kills = if cfg!(windows) { 20 } else { 100 };
+    scope(|scope| {
+        let stop = &stop;
+        let senders = senders.map(|(from, mut sender)| {
+            scope.spawn(move || {
+                let mut sent = 0;
+                while !stop.load(SeqCst) {
+                    match sender.send_timeout(&message(from, sent, max), 10 * MOMENT) {
+                        Ok(()) => sent += 1,
+                        Err(SendError::Disconnected(_) | SendError::Timeout) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                (from, sender, sent)
+            })
+        });
+        let mut heirs = children(&mut test, kills, |n| {
+            TestChild::spawn("messages/heir", &[&name, &n.to_string()])
+        });
+        for mut heir in heirs.drain(..) {
+            heir.expect("ready");
+            heir.tell("go");
+            // The others may be killed before they are owners.
+            if random.below(2) == 0 {
+                heir.expect("here");
+            }
+            random.nap();
+            heir.kill();
+        }
+        stop.store(true, SeqCst);
+        let senders = senders.map(|one| one.join().unwrap());
+        let mut receiver = eventually_created(|| Receiver::create(&*name));
+        loop {
+            match receiver.recv_timeout(50 * MOMENT) {
+                Ok(bytes) => comes(bytes, max, &words),
+                Err(RecvError::Timeout) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        for (from, sender, sent) in senders {
+            let came = words.begun(from).load(SeqCst);
+            let in_hand = words.done(from).load(SeqCst);
+            assert!(came == sent && in_hand <= kills, "{sent} {came} {in_hand}");
+            drop(sender);
+        }
+        println!("generation {}", receiver.generation());
+    });
+}
+
+/// Each message is the next of its sender, or the one after, where a dead receiver had one in
+/// hand; those are counted.
+pub fn comes(bytes: &[u8], max: usize, words: &Words) {
+    let (from, number) = whole(bytes, max);
+    let next = words.begun(from).load(SeqCst);
+    assert!(
+        (next..=next + 1).contains(&number),
+        "{number} of {from}, not {next}"
+    );
+    words.done(from).fetch_add(number - next, SeqCst);
+    words.begun(from).store(number + 1, SeqCst);
+}
+
+pub fn be_heir(name: &str, who: u64) {
+    let words = Words::of(name);
+    say("ready");
+    hear();
+    let capacity = CAPACITY << (who % 3);
+    let options = Receiver::options().max_message(LONGEST).capacity(capacity);
+    let mut receiver = eventually_created(|| options.create(name));
+    say("here");
+    loop {
+        match receiver.recv() {
+            Ok(bytes) => comes(bytes, LONGEST as usize, &words),
+            Err(error) => assert!(matches!(error, RecvError::Disconnected(_)), "{error}"),
+        }
+    }
+}
+
+/// Takes requests, and answers none.
+pub fn be_mute(name: &str) {
+    let _server = Server::create(name).unwrap();
+    say("ready");
+    hear();
+}
+
+pub fn serve_echo(name: &str) {
+    let mut server = Server::create(name).unwrap();
+    say("ready");
+    loop {
+        let request = server.recv().unwrap();
+        let bytes = request.bytes().to_vec();
+        request.respond(&bytes).unwrap();
+    }
+}

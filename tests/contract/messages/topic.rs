@@ -1,0 +1,569 @@
+//! Topics: each subscriber sees every message, or is told exactly how many it missed.
+
+use super::*;
+use crate::common::start;
+use common::refused;
+use shmkit::ErrorKind::{AlreadyExists, Busy, NotFound};
+use std::thread::scope;
+
+/// A topic of short messages, and how many of them its capacity is.
+fn short(name: &str, delivery: Delivery) -> (Publisher, u64) {
+    let options = Publisher::options()
+        .capacity(CAPACITY)
+        .max_message(SHORT as u64);
+    let publisher = options.delivery(delivery).create(name).unwrap();
+    let info = shmkit::segment_info(name).unwrap();
+    (publisher, info.capacity / LINE as u64)
+}
+
+/// Sends the next one of short messages.
+fn next(publisher: &mut Publisher) -> Result<(), SendError> {
+    let n = publisher.sent();
+    publisher.try_send(&message(0, n, SHORT))
+}
+
+/// Fills it up, and says how many went in.
+fn fill(publisher: &mut Publisher) -> u64 {
+    let before = publisher.sent();
+    let end = flood(|| next(publisher));
+    assert_eq!(end, "Full");
+    publisher.sent() - before
+}
+
+/// The number of the next message.
+#[track_caller]
+fn number(subscriber: &mut Subscriber) -> u64 {
+    let max = subscriber.max_message();
+    whole(subscriber.try_recv().unwrap(), max).1
+}
+
+const STARTS: [Start; 3] = [Start::Latest, Start::Oldest, Start::New];
+
+#[test]
+fn each_start_begins_where_it_says() {
+    let (_test, name) = start("starts");
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let (mut publisher, _) = short(&name, delivery);
+        let mut early = STARTS.map(|start| subscriber(&name, start));
+        for subscriber in &mut early {
+            assert_eq!(why(subscriber.try_recv()), "Empty");
+            assert_eq!(why(subscriber.recv_timeout(MOMENT)), "Timeout");
+        }
+        (0..10).for_each(|_| next(&mut publisher).unwrap());
+        for subscriber in &mut early {
+            (0..10).for_each(|n| assert_eq!(number(subscriber), n));
+            assert_eq!(why(subscriber.try_recv()), "Empty");
+        }
+        let default = Subscriber::open(&*name).unwrap();
+        let chosen = Subscriber::options().open(&*name).unwrap();
+        let late = STARTS.map(|start| subscriber(&name, start));
+        let firsts = [9, 9, 9, 0, 10];
+        let mut all: Vec<_> = [default, chosen].into_iter().chain(late).collect();
+        for (subscriber, first) in all.iter_mut().zip(firsts) {
+            assert_eq!(subscriber.behind(), 10 - first);
+            (first..10).for_each(|n| assert_eq!(number(subscriber), n));
+            assert_eq!(why(subscriber.try_recv()), "Empty");
+        }
+        next(&mut publisher).unwrap();
+        for subscriber in all.iter_mut().chain(&mut early) {
+            assert_eq!((number(subscriber), subscriber.missed()), (10, 0));
+        }
+    }
+}
+
+#[test]
+fn between_seven_eighths_and_all_of_the_capacity_is_kept() {
+    let (_test, name) = start("kept");
+    let (mut publisher, room) = short(&name, Delivery::Lossy);
+    assert_eq!(room, CAPACITY / LINE as u64);
+    let mut from_the_start = subscriber(&name, Start::Oldest);
+    for sent in 1..4 * room {
+        next(&mut publisher).unwrap();
+        assert_eq!(publisher.sent(), sent);
+        let mut subscriber = subscriber(&name, Start::Oldest);
+        let mut seen = 0;
+        let first = sent - subscriber.behind();
+        let all = subscriber.drain(|bytes| {
+            assert_eq!(whole(bytes, SHORT).1, first + seen);
+            seen += 1;
+        });
+        assert_eq!(all.unwrap() as u64, seen);
+        assert_eq!((subscriber.behind(), subscriber.missed()), (0, 0));
+        let kept = (room * 7 / 8).min(sent)..=room.min(sent);
+        assert!(kept.contains(&seen), "{seen} of {sent} are kept");
+    }
+    let mut seen = Seen::default();
+    while seen.take(from_the_start.try_recv(), SHORT).is_none() {}
+    assert_eq!(seen.end(), publisher.sent());
+    // It goes on far enough away from what is overwritten next.
+    assert!((room * 3 / 8..=room).contains(&seen.received), "{seen:?}");
+}
+
+#[test]
+fn all_subscribers_see_every_message() {
+    const ALL: u64 = 3000;
+    let (mut test, name) = start("all");
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let max = publisher.max_message();
+    let mut processes = children(&mut test, 4, |_| {
+        TestChild::spawn("messages/subscriber", &[&name, "oldest"])
+    });
+    processes.iter_mut().for_each(|one| one.expect("ready"));
+    processes.iter_mut().for_each(|one| one.tell("all"));
+    let threads = [(); 3].map(|()| Subscriber::open(&*name).unwrap());
+    scope(|scope| {
+        let threads = threads.map(|mut subscriber| {
+            scope.spawn(move || {
+                let mut seen = Seen::default();
+                (seen.take_all(&mut subscriber), seen)
+            })
+        });
+        let all: Vec<_> = (0..ALL).map(|n| message(0, n, max)).collect();
+        for (n, some) in all.chunks(50).enumerate() {
+            match n % 4 {
+                0 => publisher.send_all(some).unwrap(),
+                1 => some.iter().for_each(|one| publisher.send(one).unwrap()),
+                2 => some.iter().for_each(|one| {
+                    while let Err(error) = publisher.try_send(one) {
+                        assert!(matches!(error, SendError::Full), "{error}");
+                        std::thread::yield_now();
+                    }
+                }),
+                _ => some.iter().for_each(|one| {
+                    while let Err(error) = publisher.send_timeout(one, MOMENT) {
+                        assert!(matches!(error, SendError::Timeout), "{error}");
+                    }
+                }),
+            }
+        }
+        assert_eq!(publisher.sent(), ALL);
+        drop(publisher);
+        for thread in threads {
+            let (end, seen) = thread.join().unwrap();
+            assert_eq!(seen.received, ALL);
+            assert_eq!(format!("{end:?}"), "Disconnected(Closed)");
+        }
+    });
+    for mut process in processes {
+        process.expect("taking");
+        process.expect(&format!("{ALL} 0 Disconnected(Closed)"));
+        assert!(process.finish().success());
+    }
+}
+
+#[test]
+fn what_is_missed_is_counted_to_the_message() {
+    const ALL: u64 = 30_000;
+    let (mut test, name) = start("missed");
+    let mut publisher = topic(&name, Delivery::Lossy);
+    let max = publisher.max_message();
+    let mut processes = children(&mut test, 2, |_| {
+        TestChild::spawn("messages/subscriber", &[&name, "new"])
+    });
+    processes.iter_mut().for_each(|one| one.expect("ready"));
+    processes.iter_mut().for_each(|one| one.tell("all"));
+    let threads = STARTS.map(|start| subscriber(&name, start));
+    let check = |seen: Seen| {
+        assert_eq!(seen.end(), ALL, "{seen:?}");
+        seen.missed
+    };
+    let missed: u64 = scope(|scope| {
+        let threads = threads.map(|mut subscriber| {
+            scope.spawn(move || {
+                let mut seen = Seen::default();
+                for n in 0..20_000 {
+                    seen.take(subscriber.try_recv(), max);
+                    assert_eq!(subscriber.missed(), seen.missed);
+                    if n % 256 == 0 {
+                        std::thread::sleep(MOMENT);
+                    }
+                }
+                let end = seen.take_all(&mut subscriber);
+                assert_eq!(format!("{end:?}"), "Disconnected(Closed)");
+                assert_eq!(subscriber.behind(), 0);
+                seen
+            })
+        });
+        for n in 0..ALL {
+            publisher.send(&message(0, n, max)).unwrap();
+        }
+        drop(publisher);
+        threads.map(|one| check(one.join().unwrap())).iter().sum()
+    });
+    assert_ne!(missed, 0, "nobody was too slow");
+    for mut process in processes {
+        process.expect("taking");
+        let told = process.hear();
+        let (numbers, end) = told.rsplit_once(' ').unwrap();
+        let (received, missed) = numbers.split_once(' ').unwrap();
+        let [received, missed] = [received, missed].map(|n| n.parse().unwrap());
+        check(Seen { received, missed });
+        assert_eq!(end, "Disconnected(Closed)");
+        assert!(process.finish().success());
+    }
+}
+
+#[test]
+fn who_is_overtaken_is_told_once_and_goes_on_behind_it() {
+    let (_test, name) = start("overtaken");
+    let (mut publisher, room) = short(&name, Delivery::Lossy);
+    let mut ends = STARTS.map(|start| (subscriber(&name, start), Seen::default()));
+    for round in 1..=200 {
+        let behind = (round * 13) % (5 * room);
+        (0..behind).for_each(|_| next(&mut publisher).unwrap());
+        for (subscriber, seen) in &mut ends {
+            assert_eq!(subscriber.behind(), behind);
+            let before = seen.missed;
+            let mut end = seen.take(subscriber.try_recv(), SHORT);
+            let told = seen.missed;
+            assert!(told > before || behind <= room, "{behind} behind");
+            assert!(told == before || behind > room * 7 / 8, "{behind} behind");
+            while end.is_none() {
+                end = seen.take(subscriber.try_recv(), SHORT);
+            }
+            assert_eq!((seen.missed, seen.end()), (told, publisher.sent()));
+            assert_eq!((subscriber.missed(), subscriber.behind()), (told, 0));
+        }
+    }
+}
+
+#[test]
+fn a_lossless_publisher_waits_for_the_slowest() {
+    let (_test, name) = start("lossless");
+    let (mut publisher, room) = short(&name, Delivery::Lossless);
+    // For nobody there is nobody to wait for.
+    (0..5 * room).for_each(|_| next(&mut publisher).unwrap());
+    let mut slow = subscriber(&name, Start::New);
+    let mut fast = subscriber(&name, Start::New);
+    let mut from = publisher.sent();
+    for round in 0..5 {
+        let full = fill(&mut publisher);
+        assert!((room * 7 / 8..=room).contains(&full), "{full} went in");
+        let more = message(0, publisher.sent(), SHORT);
+        assert_eq!(why(publisher.send_timeout(&more, MOMENT)), "Timeout");
+        let none = Duration::ZERO;
+        assert_eq!(why(publisher.send_timeout(&more, none)), "Timeout");
+        (from..from + full).for_each(|n| assert_eq!(number(&mut fast), n));
+        assert_eq!(why(fast.try_recv()), "Empty");
+        assert_eq!(why(publisher.try_send(&more)), "Full");
+        (from..from + full).for_each(|n| assert_eq!(number(&mut slow), n));
+        assert_eq!([fast.missed(), slow.missed()], [0; 2]);
+        from += full;
+        // Who comes now is waited for as well.
+        let mut late = subscriber(&name, STARTS[round % 3]);
+        let mut all = fill(&mut publisher);
+        let first = publisher.sent() - late.behind();
+        (first..publisher.sent()).for_each(|n| assert_eq!(number(&mut late), n));
+        drop(late);
+        let last = publisher.sent();
+        (from..last).for_each(|n| assert_eq!((number(&mut fast), number(&mut slow)), (n, n)));
+        all += from;
+        assert_eq!(all, last);
+        from = last;
+    }
+}
+
+#[test]
+fn a_publisher_that_waits_goes_on_when_there_is_room() {
+    let (_test, name) = start("wait-room");
+    for delivery in [
+        Delivery::Lossless,
+        Delivery::LosslessFor(Duration::from_secs(1 << 40)),
+    ] {
+        let (mut publisher, _) = short(&name, delivery);
+        let me = std::process::id();
+        for way in 0..4 {
+            let mut subscriber = subscriber(&name, Start::New);
+            let from = publisher.sent();
+            fill(&mut publisher);
+            let more = message(0, publisher.sent(), SHORT);
+            scope(|scope| {
+                let waiter = scope.spawn(|| match way {
+                    0 => publisher.send(&more),
+                    1 => publisher.send_all([&more]),
+                    _ => publisher.send_timeout(&more, Duration::MAX),
+                });
+                until_asleep(&name, me);
+                // Going is as good as reading.
+                if way < 3 {
+                    let n = subscriber.behind();
+                    (from..from + n).for_each(|n| assert_eq!(number(&mut subscriber), n));
+                    assert_eq!(subscriber.missed(), 0);
+                }
+                let staying = (way < 3).then_some(subscriber);
+                waiter.join().unwrap().unwrap();
+                drop(staying);
+            });
+        }
+        drop(publisher);
+    }
+}
+
+#[test]
+fn what_is_read_makes_room_in_eighths() {
+    let (_test, name) = start("one");
+    let (mut publisher, _) = short(&name, Delivery::Lossless);
+    let mut subscriber = subscriber(&name, Start::New);
+    fill(&mut publisher);
+    for n in 0..200 {
+        assert_eq!(number(&mut subscriber), n);
+        fill(&mut publisher);
+        assert!(subscriber.behind() >= 7 * 64 / 8, "{}", subscriber.behind());
+    }
+}
+
+#[test]
+fn joining_a_busy_lossless_topic_misses_nothing() {
+    let (_test, name) = start("joining");
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let max = publisher.max_message();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    scope(|scope| {
+        let sending = scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                let n = publisher.sent();
+                publisher.send(&message(0, n, max)).unwrap();
+            }
+            publisher
+        });
+        let joining = || {
+            for n in 0..150 {
+                let mut subscriber = subscriber(&name, STARTS[n % 3]);
+                let (_, first) = whole(subscriber.recv().unwrap(), max);
+                for n in first + 1..first + 100 {
+                    let received = subscriber.recv().expect("nothing is missed");
+                    assert_eq!(whole(received, max).1, n);
+                }
+            }
+        };
+        let threads = [scope.spawn(joining), scope.spawn(joining)];
+        let all = threads.map(std::thread::ScopedJoinHandle::join);
+        stop.store(true, SeqCst);
+        sending.join().unwrap();
+        assert!(all.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_killed_slow_subscriber_is_waited_for_no_longer() {
+    let (mut test, name) = start("slow-killed");
+    let (mut publisher, _) = short(&name, Delivery::Lossless);
+    for round in 0..5 {
+        let from = publisher.sent();
+        let slow = child(&mut test, "subscriber", &[&name, "new"]);
+        let mut other = subscriber(&name, Start::New);
+        fill(&mut publisher);
+        while other.behind() > 0 {
+            number(&mut other);
+        }
+        let more = message(0, publisher.sent(), SHORT);
+        scope(|scope| {
+            let waiter = scope.spawn(|| match round % 2 {
+                0 => publisher.send(&more),
+                _ => publisher.send_all([&more]),
+            });
+            until_asleep(&name, std::process::id());
+            slow.kill();
+            waiter.join().unwrap().unwrap();
+        });
+        assert_eq!(number(&mut other) + 1, publisher.sent());
+        assert!(publisher.sent() > from);
+        // In nobody's way any more.
+        drop(other);
+        (0..500).for_each(|_| next(&mut publisher).unwrap());
+    }
+}
+
+#[test]
+fn who_is_given_up_is_told_and_waited_for_again() {
+    let (_test, name) = start("given-up");
+    let (mut publisher, room) = short(&name, Delivery::LosslessFor(5 * MOMENT));
+    let mut slow = subscriber(&name, Start::New);
+    let mut seen = Seen::default();
+    for round in 0..4 {
+        let full = fill(&mut publisher);
+        assert!((room * 7 / 8..=room).contains(&full), "{full} went in");
+        let none = Duration::ZERO;
+        let more = message(0, publisher.sent(), SHORT);
+        assert_eq!(why(publisher.send_timeout(&more, none)), "Timeout");
+        for _ in 0..room * (1 + round) {
+            let more = message(0, publisher.sent(), SHORT);
+            match round {
+                0 => publisher.send(&more).unwrap(),
+                _ => publisher.send_all([&more]).unwrap(),
+            }
+        }
+        let missed = seen.missed;
+        assert!(seen.take(slow.try_recv(), SHORT).is_none());
+        assert_ne!(seen.missed, missed, "it was given up");
+        while slow.behind() > 0 {
+            assert!(seen.take(slow.try_recv(), SHORT).is_none());
+        }
+        assert_eq!((slow.missed(), seen.end()), (seen.missed, publisher.sent()));
+    }
+    // From when it was told.
+    (0..3 * room).for_each(|_| {
+        let more = message(0, publisher.sent(), SHORT);
+        publisher.send(&more).unwrap();
+    });
+    let missed = seen.missed;
+    assert!(seen.take(slow.try_recv(), SHORT).is_none());
+    assert_ne!(seen.missed, missed);
+    fill(&mut publisher);
+    let missed = seen.missed;
+    while slow.behind() > 0 {
+        assert!(seen.take(slow.try_recv(), SHORT).is_none());
+    }
+    assert_eq!((seen.missed, seen.end()), (missed, publisher.sent()));
+}
+
+#[test]
+fn a_waiting_subscriber_is_woken_by_whatever_comes() {
+    let (_test, name) = start("woken");
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let mut publisher = topic(&name, delivery);
+        let mut subscribers = [(); 2].map(|()| Subscriber::open(&*name).unwrap());
+        for n in 0..20_u32 {
+            scope(|scope| {
+                let waiters = subscribers.each_mut().map(|subscriber| {
+                    scope.spawn(|| subscriber.recv().map(<[u8]>::to_vec).unwrap())
+                });
+                eventually("both wait", || others(&name).iter().all(|one| one.asleep));
+                let bytes = n.to_le_bytes();
+                match n % 4 {
+                    0 => publisher.send(&bytes).unwrap(),
+                    1 => publisher.try_send(&bytes).unwrap(),
+                    2 => publisher.send_all([bytes]).unwrap(),
+                    _ => publisher.send_timeout(&bytes, MOMENT).unwrap(),
+                }
+                let woken = waiters.map(|waiter| waiter.join().unwrap());
+                assert_eq!(woken, [bytes; 2]);
+            });
+        }
+        let [first, _second] = &mut subscribers;
+        scope(|scope| {
+            let waiter = scope.spawn(|| why(first.recv_timeout(Duration::MAX)));
+            until_asleep(&name, std::process::id());
+            drop(publisher);
+            assert_eq!(waiter.join().unwrap(), "Disconnected(Closed)");
+        });
+    }
+}
+
+#[test]
+fn the_end_comes_after_everything_and_stays() {
+    let (mut test, name) = start("end");
+    for how in ["lossy", "lossless"] {
+        for end in ["Disconnected(Closed)", "Disconnected(Died)"] {
+            let mut owner = child(&mut test, "publisher", &[&name, how]);
+            assert_eq!(ask(&mut owner, "send 10"), "sent");
+            let mut all = STARTS.map(|start| subscriber(&name, start));
+            let mut waiting = Subscriber::open(&*name).unwrap();
+            assert_eq!(number(&mut waiting), 9);
+            scope(|scope| {
+                let waiter = scope.spawn(|| why(waiting.recv()));
+                until_asleep(&name, std::process::id());
+                match end {
+                    "Disconnected(Died)" => owner.kill(),
+                    _ => assert!(owner.finish().success()),
+                }
+                assert_eq!(waiter.join().unwrap(), end);
+            });
+            for (subscriber, first) in all.iter_mut().zip([9, 0, 10]) {
+                (first..10).for_each(|n| assert_eq!(number(subscriber), n));
+                // Who only looks need not learn of a death at once.
+                let mut told = why(subscriber.try_recv());
+                while told == "Empty" && end.contains("Died") {
+                    told = why(subscriber.try_recv());
+                }
+                assert_eq!(told, end);
+                for _ in 0..2 {
+                    assert_eq!(why(subscriber.try_recv()), end);
+                    assert_eq!(why(subscriber.recv()), end);
+                    assert_eq!(why(subscriber.recv_timeout(MOMENT)), end);
+                    assert_eq!(why(subscriber.drain(|_| panic!("a message"))), end);
+                }
+            }
+            drop((all, waiting));
+            common::gone(|| Subscriber::open(&*name));
+        }
+    }
+}
+
+#[test]
+fn a_topic_refuses_what_is_too_long() {
+    let (_test, name) = start("long");
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let mut publisher = topic(&name, delivery);
+        let mut subscriber = Subscriber::open(&*name).unwrap();
+        assert_eq!(
+            [publisher.max_message(), subscriber.max_message()],
+            [200; 2]
+        );
+        let (fits, long) = (vec![1; 200], vec![2; 201]);
+        let refused = "TooLong { len: 201, max: 200 }";
+        assert_eq!(why(publisher.try_send(&long)), refused);
+        assert_eq!(why(publisher.send(&long)), refused);
+        assert_eq!(why(publisher.send_timeout(&long, MOMENT)), refused);
+        let all = [&fits, &fits, &long, &fits];
+        assert_eq!(why(publisher.send_all(all)), refused);
+        publisher.send(b"").unwrap();
+        assert_eq!(publisher.sent(), 3);
+        assert_eq!(subscriber.recv().unwrap(), fits);
+        assert_eq!(subscriber.recv().unwrap(), fits);
+        assert_eq!(subscriber.recv().unwrap(), b"");
+        assert_eq!(why(subscriber.try_recv()), "Empty");
+    }
+}
+
+#[test]
+fn there_can_be_many_subscribers() {
+    let (_test, name) = start("many");
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let mut publisher = topic(&name, delivery);
+        let mut all = Vec::new();
+        while all.len() < 100 {
+            match Subscriber::open(&*name) {
+                Ok(one) => all.push(one),
+                Err(error) => {
+                    assert_eq!(error.kind(), Busy, "{error}");
+                    assert_eq!(delivery, Delivery::Lossless, "who is waited for");
+                    break;
+                }
+            }
+        }
+        assert!(all.len() > 16, "there can be {}", all.len());
+        if all.len() < 100 {
+            // One that goes makes room for another.
+            all.pop();
+            all.push(Subscriber::open(&*name).unwrap());
+            refused(Busy, Subscriber::open(&*name));
+        }
+        let max = publisher.max_message();
+        for n in 0..200 {
+            publisher.try_send(&message(0, n, max)).unwrap();
+            all.iter_mut().for_each(|one| assert_eq!(number(one), n));
+        }
+    }
+}
+
+#[test]
+fn it_is_created_once_and_subscribed_where_it_is() {
+    let (mut test, name) = start("created");
+    refused(NotFound, Subscriber::open(&*name));
+    let publisher = topic(&name, Delivery::Lossy);
+    assert_eq!(publisher.name().base(), name);
+    let owned_by = |pid: u32| {
+        let error = refused(AlreadyExists, Publisher::create(&*name));
+        assert!(error.to_string().contains(&pid.to_string()), "{error}");
+        refused(AlreadyExists, Receiver::create(&*name));
+    };
+    owned_by(std::process::id());
+    drop(publisher);
+    refused(NotFound, Subscriber::open(&*name));
+    let child = child(&mut test, "publisher", &[&name, "lossy"]);
+    owned_by(child.id());
+    child.kill();
+    common::gone(|| Subscriber::open(&*name));
+    drop(topic(&name, Delivery::Lossless));
+}

@@ -1,0 +1,689 @@
+//! Whose an object is, of what kind, and who is at its other end: what is promised
+//! of that on every system. This file runs unchanged on Linux, on Windows and under
+//! Wine, and knows nothing but the public interface.
+
+use crate::common::{
+    Test, TestChild, eventually, gone, hear, listed, refused, say, start, time_used,
+};
+use shmkit::ErrorKind::{
+    AlreadyExists, InvalidArgument, NotFound, OutOfBounds, Unsupported, WrongKind, WrongOwner,
+};
+use shmkit::{
+    Access, ErrorKind, Event, Kind, Liveness, Mutex, ObjectInfo, Owner, Process, ProcessIdentity,
+    RawObject, Reset, Section, Wake,
+};
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::scope;
+use std::time::Duration;
+
+const KINDS: [Kind; 3] = [Kind::Section, Kind::Event, Kind::Mutex];
+const MOMENT: Duration = Duration::from_millis(1);
+const IDLERS: usize = 100;
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("idle", _) => idle(),
+        ("hold", [name, kind]) => {
+            let _held = open(KINDS[kind.parse::<usize>().unwrap()], name).unwrap();
+            idle();
+        }
+        ("create", [name, kind]) => {
+            let _held = create(KINDS[kind.parse::<usize>().unwrap()], name).unwrap();
+            idle();
+        }
+        ("announce", [name]) => {
+            let _alive = Liveness::announce(*name, Access::SameUser).unwrap();
+            idle();
+        }
+        ("idlers", [name, peer]) => be_idle(name, &heard(peer).watch().unwrap()),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+/// Says who it is, and ends when it hears anything.
+fn idle() {
+    let [first, second] = ProcessIdentity::current().unwrap().to_words();
+    say(&format!("{first} {second}"));
+    hear();
+}
+
+fn heard(words: &str) -> ProcessIdentity {
+    let words: Vec<_> = words.split(' ').map(|word| word.parse().unwrap()).collect();
+    ProcessIdentity::from_words(words.try_into().unwrap())
+}
+
+/// A child that is idle in its role, and who it is.
+fn known(test: &mut Test, role: &str, args: &[&str]) -> (TestChild, ProcessIdentity) {
+    let mut child = test.child(&format!("peers/{role}"), args);
+    let identity = heard(&child.hear());
+    (child, identity)
+}
+
+/// An object of any kind.
+#[derive(Debug)]
+enum Object {
+    Section(Section),
+    Event(Event),
+    Mutex(Mutex),
+}
+
+impl Object {
+    fn info(&self) -> ObjectInfo {
+        match self {
+            Object::Section(section) => section.info().unwrap().object,
+            Object::Event(event) => event.info(),
+            Object::Mutex(mutex) => mutex.info(),
+        }
+    }
+
+    fn raw(&self) -> RawObject {
+        match self {
+            Object::Section(section) => section.as_raw(),
+            Object::Event(event) => event.as_raw(),
+            Object::Mutex(mutex) => mutex.as_raw(),
+        }
+    }
+}
+
+fn create(kind: Kind, name: &str) -> shmkit::Result<Object> {
+    create_for(Access::default(), false, kind, name)
+}
+
+fn create_for(access: Access, heirs: bool, kind: Kind, name: &str) -> shmkit::Result<Object> {
+    match kind {
+        Kind::Section => {
+            let options = Section::options().access(access).inheritable(heirs);
+            options.create_new(name, 100).map(Object::Section)
+        }
+        Kind::Event => {
+            let options = Event::options().access(access).inheritable(heirs);
+            options.create_new(name, Reset::Auto).map(Object::Event)
+        }
+        _ => {
+            let options = Mutex::options().access(access).inheritable(heirs);
+            options.create_new(name).map(Object::Mutex)
+        }
+    }
+}
+
+fn open(kind: Kind, name: &str) -> shmkit::Result<Object> {
+    match kind {
+        Kind::Section => Section::open(name).map(Object::Section),
+        Kind::Event => Event::open(name).map(Object::Event),
+        _ => Mutex::open(name).map(Object::Mutex),
+    }
+}
+
+/// What opens a name: plainly, and with the wish to create it. Both look at whose it
+/// is, where that is asked.
+fn open_of(owner: Option<&str>, kind: Kind, name: &str) -> [shmkit::Result<Object>; 2] {
+    let owner = owner.map_or(Owner::Me, |account| Owner::Account(account.into()));
+    match kind {
+        Kind::Section => {
+            let options = Section::options().expect_owner(owner);
+            let either = options.open_or_create(name, 1).map(|(s, _)| s);
+            [options.open(name), either].map(|made| made.map(Object::Section))
+        }
+        Kind::Event => {
+            let options = Event::options().expect_owner(owner);
+            let either = options.open_or_create(name, Reset::Auto).map(|(e, _)| e);
+            [options.open(name), either].map(|made| made.map(Object::Event))
+        }
+        _ => {
+            let options = Mutex::options().expect_owner(owner);
+            let either = options.open_or_create(name).map(|(m, _)| m);
+            [options.open(name), either].map(|made| made.map(Object::Mutex))
+        }
+    }
+}
+
+#[track_caller]
+fn all_refused<T>(kind: ErrorKind, results: [shmkit::Result<T>; 2]) {
+    for result in results {
+        refused(kind, result);
+    }
+}
+
+#[track_caller]
+fn assert_gone(name: &str) {
+    for kind in KINDS {
+        gone(|| open(kind, name));
+    }
+}
+
+fn event(name: &str) -> Event {
+    Event::create_new(name, Reset::Auto).unwrap()
+}
+
+fn accounts(info: &ObjectInfo) -> usize {
+    let who: BTreeSet<_> = info.grants.iter().map(|grant| &grant.who).collect();
+    assert!(info.grants.iter().all(|grant| !grant.may.is_empty()));
+    who.len()
+}
+
+#[test]
+fn a_name_is_of_one_kind_and_refuses_the_others() {
+    let (_test, name) = start("kinds");
+    // Each kind follows each other one: a name that is gone is free for all.
+    for kind in KINDS.into_iter().chain(KINDS.into_iter().rev()) {
+        let first = create(kind, &name).unwrap();
+        let guard = match &first {
+            Object::Section(section) => {
+                section.map_rw(..).unwrap().write(0, b"mine").unwrap();
+                None
+            }
+            Object::Event(event) => event.set().map(|()| None).unwrap(),
+            Object::Mutex(mutex) => Some(mutex.lock().unwrap()),
+        };
+        for other in KINDS.into_iter().filter(|other| *other != kind) {
+            refused(WrongKind, create(other, &name));
+            refused(WrongKind, open(other, &name));
+            all_refused(WrongKind, open_of(None, other, &name));
+        }
+        refused(AlreadyExists, create(kind, &name));
+        match open(kind, &name).unwrap() {
+            Object::Section(section) => {
+                let found = section.map(..4).unwrap().read_value::<[u8; 4]>(0);
+                assert_eq!(&found.unwrap(), b"mine");
+            }
+            Object::Event(event) => assert!(event.try_wait().unwrap()),
+            Object::Mutex(mutex) => scope(|scope| {
+                scope.spawn(|| assert!(mutex.try_lock().unwrap().is_none()));
+            }),
+        }
+        drop(guard);
+        drop(first);
+        assert_gone(&name);
+    }
+}
+
+#[test]
+fn of_racing_creators_of_any_kind_one_wins() {
+    let (_test, stem) = start("race");
+    for round in 0..300 {
+        let name = format!("{stem}-{round}");
+        let all_there = Barrier::new(6);
+        let made: Vec<_> = scope(|scope| {
+            let race = |n: usize| {
+                let (name, all_there) = (&name, &all_there);
+                scope.spawn(move || {
+                    all_there.wait();
+                    (KINDS[n % 3], create(KINDS[n % 3], name))
+                })
+            };
+            let threads: Vec<_> = (0..6).map(race).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let won: Vec<_> = made.iter().filter(|(_, r)| r.is_ok()).collect();
+        assert_eq!(won.len(), 1, "{made:?}");
+        let won = won[0].0;
+        open(won, &name).unwrap();
+        for (kind, result) in made.iter().filter(|(_, result)| result.is_err()) {
+            let want = if *kind == won {
+                AlreadyExists
+            } else {
+                WrongKind
+            };
+            let error = result.as_ref().unwrap_err();
+            assert_eq!(error.kind(), want, "{kind:?} against {won:?}: {error}");
+        }
+        drop(made);
+        assert_gone(&name);
+    }
+}
+
+#[test]
+fn a_child_gets_an_object_only_if_it_is_inheritable() {
+    let (mut test, name) = start("heir");
+    for kind in KINDS {
+        for heirs in [false, true] {
+            // Alone: any other child would inherit it as well.
+            let child = test.spawning(|| {
+                let object = create_for(Access::default(), heirs, kind, &name);
+                if let Object::Event(event) = object.as_ref().unwrap() {
+                    event.set().unwrap();
+                }
+                let mut child = TestChild::spawn("peers/idle", &[]);
+                heard(&child.hear());
+                child
+            });
+            match open(kind, &name) {
+                Ok(Object::Event(event)) => assert!(heirs && event.try_wait().unwrap()),
+                Ok(_) => assert!(heirs),
+                result => assert!(!heirs, "{kind:?}: {:?}", refused(NotFound, result)),
+            }
+            assert!(child.finish().success(), "it lived through all that");
+            assert_gone(&name);
+        }
+    }
+}
+
+#[test]
+fn an_object_tells_whose_it_is_and_whom_it_lets_in() {
+    let (_test, name) = start("access");
+    for kind in KINDS {
+        let mine = create(kind, &name).unwrap().info();
+        assert!(mine.owner.is_some_and(|owner| !owner.is_empty()));
+        assert!(
+            mine.access
+                .as_ref()
+                .is_some_and(|access| !access.is_empty())
+        );
+        assert_eq!(mine.grants.len(), 1, "{:?}", mine.grants);
+        assert!(!mine.grants[0].who.is_empty() && !mine.grants[0].may.is_empty());
+        for access in [Access::UsersReadOnly, Access::InteractiveReadOnly] {
+            let shared = create_for(access, false, kind, &name).unwrap().info();
+            assert!(accounts(&shared) > 1, "{:?}", shared.grants);
+            assert_ne!(shared.access, mine.access);
+        }
+    }
+}
+
+#[test]
+fn a_security_descriptor_is_for_windows_and_must_make_sense() {
+    let (_test, name) = start("sddl");
+    for kind in KINDS {
+        for (text, want) in [("D:P(A;;GA;;;WD)", None), ("no", Some(InvalidArgument))] {
+            let made = create_for(Access::Sddl(text.into()), false, kind, &name);
+            match want
+                .filter(|_| cfg!(windows))
+                .or((!cfg!(windows)).then_some(Unsupported))
+            {
+                Some(want) => drop(refused(want, made)),
+                None => assert_eq!(accounts(&made.unwrap().info()), 1),
+            }
+            assert_gone(&name);
+        }
+    }
+}
+
+#[test]
+fn an_object_of_another_owner_is_refused() {
+    let (_test, name) = start("owner");
+    let stranger = if cfg!(windows) { "S-1-5-18" } else { "54321" };
+    for kind in KINDS {
+        refused(NotFound, open(kind, &name));
+        let mine = create(kind, &name).unwrap();
+        open_of(None, kind, &name)
+            .into_iter()
+            .for_each(|o| drop(o.unwrap()));
+        // What is told in brackets is an account too.
+        let owner = mine.info().owner.unwrap();
+        let me = owner
+            .rsplit(['(', ' '])
+            .next()
+            .unwrap()
+            .trim_end_matches(')');
+        open_of(Some(me), kind, &name)
+            .into_iter()
+            .for_each(|o| drop(o.unwrap()));
+        all_refused(WrongOwner, open_of(Some(stranger), kind, &name));
+        let nobody = Some("shmkit-test-no-such-account");
+        all_refused(InvalidArgument, open_of(nobody, kind, &name));
+    }
+}
+
+#[test]
+fn a_section_that_is_smaller_than_expected_is_refused() {
+    let (_test, name) = start("len");
+    let _section = Section::create_new(&*name, 5000).unwrap();
+    for enough in [0, 1, 4096, 5000] {
+        Section::options().expect_len(enough).open(&*name).unwrap();
+    }
+    for more in [1 << 20, u64::MAX] {
+        let options = Section::options().expect_len(more);
+        refused(OutOfBounds, options.open(&*name));
+        refused(OutOfBounds, options.open_or_create(&*name, 1));
+    }
+}
+
+#[test]
+fn a_living_process_is_known_by_two_words() {
+    let (mut test, _name) = start("");
+    let me = ProcessIdentity::current().unwrap();
+    let (child, other) = known(&mut test, "idle", &[]);
+    assert_ne!(me, other);
+    for (who, pid) in [(me, std::process::id()), (other, child.id())] {
+        assert_eq!(who.pid(), pid);
+        assert_eq!(ProcessIdentity::of(pid).unwrap(), who);
+        assert_eq!(ProcessIdentity::from_words(who.to_words()), who);
+        let process = who.watch().unwrap();
+        assert!(process.as_raw().is_some() && who.is_alive().unwrap());
+        assert!(!process.has_ended().unwrap());
+        assert!(!process.wait_timeout(MOMENT).unwrap());
+    }
+}
+
+#[test]
+fn a_process_that_ended_has_ended_for_all_who_ask() {
+    let (mut test, _name) = start("");
+    let leave = |child: TestChild| assert!(child.finish().success());
+    for end in [TestChild::kill, leave] {
+        let (child, identity) = known(&mut test, "idle", &[]);
+        let (early, waiting) = (identity.watch().unwrap(), identity.watch().unwrap());
+        scope(|scope| {
+            let waiter = scope.spawn(|| waiting.wait());
+            let patient = scope.spawn(|| waiting.wait_timeout(Duration::MAX));
+            end(child);
+            waiter.join().unwrap().unwrap();
+            assert!(patient.join().unwrap().unwrap());
+        });
+        let late = identity.watch().unwrap();
+        for process in [&early, &waiting, &late] {
+            assert!(process.has_ended().unwrap() && process.has_ended().unwrap());
+            assert!(process.wait_timeout(Duration::ZERO).unwrap());
+            process.wait().unwrap();
+        }
+        assert!(!identity.is_alive().unwrap());
+    }
+}
+
+#[test]
+fn a_process_has_ended_before_its_parent_asks() {
+    let (mut test, name) = start("unreaped");
+    let (mut child, identity) = known(&mut test, "idle", &[]);
+    let early = identity.watch().unwrap();
+    child.tell("end");
+    early.wait().unwrap();
+    assert!(!identity.is_alive().unwrap());
+    let wake = event(&name).wait_or_death(&identity.watch().unwrap(), None);
+    assert_eq!(wake.unwrap(), Wake::PeerDied);
+}
+
+#[test]
+fn a_process_that_ended_before_it_was_watched_has_no_handle() {
+    let (mut test, _name) = start("");
+    let (child, identity) = known(&mut test, "idle", &[]);
+    child.kill();
+    assert!(identity.watch().unwrap().as_raw().is_none());
+    let (mut child, identity) = known(&mut test, "idle", &[]);
+    let early = identity.watch().unwrap();
+    child.tell("end");
+    early.wait().unwrap();
+    assert!(early.as_raw().is_some());
+    let late = identity.watch().unwrap();
+    assert!(
+        late.as_raw().is_none(),
+        "its parent has not asked for it yet"
+    );
+}
+
+#[test]
+fn a_forged_identity_is_nobody() {
+    let (_test, name) = start("forged");
+    let me = ProcessIdentity::current().unwrap();
+    let [start, rest] = me.to_words();
+    let never = event(&name);
+    for start in [start - 1, start + 1, start ^ 1 << 40, 0, u64::MAX] {
+        let forged = ProcessIdentity::from_words([start, rest]);
+        assert_ne!(forged, me);
+        assert!(!forged.is_alive().unwrap());
+        let process = forged.watch().unwrap();
+        assert!(process.has_ended().unwrap() && process.as_raw().is_none());
+        assert_eq!(never.wait_or_death(&process, None).unwrap(), Wake::PeerDied);
+    }
+    for words in [[0, 0], [start, 0], [u64::MAX; 2]] {
+        let nobody = ProcessIdentity::from_words(words);
+        assert_eq!(nobody.to_words(), words);
+        assert!(!nobody.is_alive().is_ok_and(|alive| alive));
+    }
+    for pid in [4_000_000_000, 1_999_999_996, u32::MAX - 3] {
+        refused(NotFound, ProcessIdentity::of(pid));
+    }
+}
+
+#[test]
+fn a_signal_goes_before_a_death_and_both_before_the_time() {
+    let (mut test, name) = start("order");
+    let signal = event(&name);
+    let (child, identity) = known(&mut test, "idle", &[]);
+    let peer = identity.watch().unwrap();
+    let wait = |time| signal.wait_or_death(&peer, time).unwrap();
+    for time in [Some(Duration::ZERO), Some(MOMENT)] {
+        assert_eq!(wait(time), Wake::TimedOut);
+        signal.set().unwrap();
+        assert_eq!(wait(time), Wake::Signaled);
+    }
+    signal.set().unwrap();
+    assert_eq!(wait(None), Wake::Signaled);
+    child.kill();
+    assert_eq!(wait(None), Wake::PeerDied);
+    for time in [
+        Some(Duration::ZERO),
+        Some(MOMENT),
+        Some(Duration::MAX),
+        None,
+    ] {
+        signal.set().unwrap();
+        assert_eq!(wait(time), Wake::Signaled);
+        assert_eq!(wait(time), Wake::PeerDied);
+        assert_eq!(wait(time), Wake::PeerDied);
+    }
+}
+
+#[test]
+fn a_death_that_was_before_the_wait_is_seen_without_time() {
+    let (mut test, name) = start("before");
+    let never = event(&name);
+    let spawn = |_| TestChild::spawn("peers/idle", &[]);
+    let children: Vec<_> = test.spawning(|| (0..10).map(spawn).collect());
+    for mut child in children {
+        let peer = heard(&child.hear()).watch().unwrap();
+        let wait = |time| never.wait_or_death(&peer, Some(time)).unwrap();
+        assert_eq!(wait(Duration::ZERO), Wake::TimedOut);
+        child.kill();
+        assert!(peer.has_ended().unwrap());
+        assert_eq!(wait(Duration::ZERO), Wake::PeerDied);
+    }
+}
+
+#[test]
+fn a_death_wakes_all_who_wait_for_it_and_nobody_else() {
+    let (mut test, name) = start("death");
+    let signal = event(&name);
+    let (child, dying) = known(&mut test, "idle", &[]);
+    let (_other, living) = known(&mut test, "idle", &[]);
+    let (dying, living) = (dying.watch().unwrap(), living.watch().unwrap());
+    let (about, deaths) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    scope(|scope| {
+        for n in 0..20 {
+            let time = [None, Some(Duration::MAX)][n % 2];
+            let (signal, dying, about, deaths) = (&signal, &dying, &about, &deaths);
+            scope.spawn(move || {
+                about.fetch_add(1, SeqCst);
+                let wake = signal.wait_or_death(dying, time).unwrap();
+                assert_eq!(wake, Wake::PeerDied);
+                deaths.fetch_add(1, SeqCst);
+            });
+        }
+        let other = scope.spawn(|| signal.wait_or_death(&living, None).unwrap());
+        eventually("all are about to wait", || about.load(SeqCst) == 20);
+        child.kill();
+        eventually("all wake", || deaths.load(SeqCst) == 20);
+        // Those who left took no signal with them.
+        signal.set().unwrap();
+        assert_eq!(other.join().unwrap(), Wake::Signaled);
+    });
+    assert!(!signal.try_wait().unwrap());
+}
+
+#[test]
+fn a_signal_that_races_a_death_is_not_lost() {
+    let (mut test, name) = start("racing");
+    let signal = event(&name);
+    let spawn = |_| TestChild::spawn("peers/idle", &[]);
+    let children: Vec<_> = test.spawning(|| (0..20).map(spawn).collect());
+    for mut child in children {
+        let peer = heard(&child.hear()).watch().unwrap();
+        scope(|scope| {
+            let waiter = scope.spawn(|| signal.wait_or_death(&peer, None).unwrap());
+            scope.spawn(|| child.kill());
+            scope.spawn(|| signal.set().unwrap()).join().unwrap();
+            let taken = waiter.join().unwrap() == Wake::Signaled;
+            assert_ne!(taken, signal.try_wait().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_process_that_announced_itself_is_found_until_it_ends() {
+    let (mut test, name) = start("liveness");
+    let never = event(&format!("{name}-never"));
+    refused(NotFound, Process::by_liveness(&*name));
+    for _ in 0..3 {
+        let (child, _) = known(&mut test, "announce", &[&name]);
+        refused(AlreadyExists, Liveness::announce(&*name, Access::SameUser));
+        let peers = [0, 1].map(|_| Process::by_liveness(&*name).unwrap());
+        for peer in &peers {
+            assert!(!peer.has_ended().unwrap() && !peer.wait_timeout(MOMENT).unwrap());
+            let wake = never.wait_or_death(peer, Some(MOMENT)).unwrap();
+            assert_eq!(wake, Wake::TimedOut);
+        }
+        scope(|scope| {
+            for peer in peers.iter().cycle().take(8) {
+                scope.spawn(|| {
+                    let wake = never.wait_or_death(peer, None).unwrap();
+                    assert_eq!(wake, Wake::PeerDied);
+                    peer.wait().unwrap();
+                });
+            }
+            child.kill();
+        });
+        assert!(peers.iter().all(|peer| peer.has_ended().unwrap()));
+        refused(NotFound, Process::by_liveness(&*name));
+    }
+}
+
+#[test]
+fn an_announcement_ends_when_it_is_dropped_or_with_its_process() {
+    let (_test, name) = start("announce");
+    for access in [Access::SameUser, Access::UsersReadOnly] {
+        let alive = Liveness::announce(&*name, access).unwrap();
+        let me = Process::by_liveness(&*name).unwrap();
+        assert!(!me.has_ended().unwrap());
+        drop(alive);
+        assert_eq!(me.has_ended().unwrap(), cfg!(windows));
+        drop(me);
+        refused(NotFound, Process::by_liveness(&*name));
+    }
+    let _signal = event(&name);
+    refused(WrongKind, Process::by_liveness(&*name));
+    refused(WrongKind, Liveness::announce(&*name, Access::SameUser));
+}
+
+#[test]
+fn a_mutex_that_nobody_has_announces_no_process() {
+    let (_test, name) = start("silent");
+    let _mutex = Mutex::create_new(&*name).unwrap();
+    refused(NotFound, Process::by_liveness(&*name));
+}
+
+#[test]
+fn a_dead_process_is_not_found_though_somebody_holds_its_mutex() {
+    let (mut test, name) = start("relic");
+    let (child, _) = known(&mut test, "announce", &[&name]);
+    let _relic = Mutex::open(&*name).unwrap();
+    child.kill();
+    refused(NotFound, Process::by_liveness(&*name));
+}
+
+#[test]
+fn the_list_tells_the_kinds_apart() {
+    let (mut test, name) = start("list");
+    for (kind, prefix) in KINDS.into_iter().zip(["", "Local\\", "Global\\"]) {
+        let name = format!("{prefix}{name}");
+        let object = create(kind, &name).unwrap();
+        let found = listed(&mut test, &name).unwrap();
+        assert_eq!((found.kind, found.owner), (kind, object.info().owner));
+        assert_eq!(found.len.is_some(), kind == Kind::Section);
+        open(kind, &found.name).unwrap();
+        drop(object);
+        assert!(listed(&mut test, &name).is_none());
+    }
+}
+
+#[test]
+fn those_who_hold_an_object_are_named() {
+    let (mut test, name) = start("holders");
+    let (stranger, _) = known(&mut test, "idle", &[]);
+    for (n, kind) in KINDS.into_iter().enumerate() {
+        let object = create(kind, &name).unwrap();
+        let (child, _) = known(&mut test, "hold", &[&name, &n.to_string()]);
+        let pid = child.id();
+        let holders = || -> Option<Vec<u32>> {
+            match shmkit::holders(object.raw()) {
+                Ok(holders) => Some(holders.found.iter().map(|h| h.pid).collect()),
+                result => {
+                    let error = refused(Unsupported, result);
+                    assert_eq!(std::env::consts::OS, "windows", "{error}");
+                    None
+                }
+            }
+        };
+        let Some(found) = holders() else {
+            return;
+        };
+        assert!(found.contains(&std::process::id()) && found.contains(&pid));
+        assert!(!found.contains(&stranger.id()) && found.is_sorted());
+        child.kill();
+        assert!(!holders().unwrap().contains(&pid));
+    }
+}
+
+#[test]
+fn cleaning_leaves_the_living_alone() {
+    let (mut test, stem) = start("clean");
+    let living: Vec<_> = KINDS
+        .map(|kind| create(kind, &format!("{stem}-{kind:?}")))
+        .into();
+    let (_child, _) = known(&mut test, "create", &[&format!("{stem}-theirs"), "1"]);
+    let (dead, _) = known(&mut test, "create", &[&format!("{stem}-dead"), "2"]);
+    dead.kill();
+    // Others may have removed the dead one before: any create does, of any program.
+    let removed = test.alone(shmkit::clean).unwrap();
+    let wrong = |name: &&String| name.contains(&stem) && !name.ends_with("-dead");
+    assert_eq!(removed.iter().find(wrong), None);
+    for (kind, object) in KINDS.into_iter().zip(living) {
+        open(kind, &format!("{stem}-{kind:?}")).unwrap();
+        drop(object.unwrap());
+    }
+    open(Kind::Event, &format!("{stem}-theirs")).unwrap();
+    assert_gone(&format!("{stem}-dead"));
+}
+
+#[test]
+fn waiting_takes_no_processor_time() {
+    let (mut test, name) = start("idlers");
+    let (peer, identity) = known(&mut test, "idle", &[]);
+    let words = identity.to_words().map(|word| word.to_string()).join(" ");
+    let mut child = test.child("peers/idlers", &[&name, &words]);
+    let used: u64 = child.hear().parse().unwrap();
+    assert!(used < 50, "{IDLERS} waiters used {used} ms in 5 s");
+    peer.kill();
+    child.expect(&IDLERS.to_string());
+    assert!(child.finish().success());
+}
+
+fn be_idle(name: &str, peer: &Process) {
+    let events: Vec<_> = (0..IDLERS / 10)
+        .map(|n| event(&format!("{name}-{n}")))
+        .collect();
+    let (about, deaths) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    scope(|scope| {
+        for signal in events.iter().cycle().take(IDLERS) {
+            scope.spawn(|| {
+                about.fetch_add(1, SeqCst);
+                let wake = signal.wait_or_death(peer, None).unwrap();
+                deaths.fetch_add(usize::from(wake == Wake::PeerDied), SeqCst);
+            });
+        }
+        eventually("all are about to wait", || about.load(SeqCst) == IDLERS);
+        let before = time_used();
+        std::thread::sleep(Duration::from_secs(5));
+        say(&(time_used() - before).as_millis().to_string());
+    });
+    say(&deaths.load(SeqCst).to_string());
+}

@@ -1,0 +1,689 @@
+//! What an event and a mutex promise on every system. This file runs unchanged on
+//! Linux, on Windows and under Wine, and knows nothing but the public interface.
+//! Whose they are, and who is at the other end, is in `peer_contract.rs`.
+
+use crate::common::{Test, TestChild, eventually, gone, hear, listed, refused, say, start};
+use shmkit::ErrorKind::{AlreadyExists, NotFound, ReadOnly};
+use shmkit::{
+    Event, Locked, Mapping, Mutex, Origin, ProcessIdentity, ReadWrite, Reset, Section, Wake,
+};
+use std::ops::Deref;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread::scope;
+use std::time::Duration;
+
+/// How often two processes wake each other in a leg. `SHMKIT_TEST_LONG` makes it a
+/// million in all: twenty legs, since each has a watchdog of its own.
+const ROUNDS: u64 = 50_000;
+const TURNS: u64 = 5_000;
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn legs() -> usize {
+    match std::env::var_os("SHMKIT_TEST_LONG") {
+        Some(_) => 20,
+        None => 1,
+    }
+}
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("event", [name]) => serve_event(name),
+        ("mutex", [name]) => serve_mutex(name),
+        ("pong", [name]) => pong(name),
+        ("take", [name]) => take(name),
+        ("count", [name]) => count(name),
+        ("heir", [name, number]) => inherit(name, number.parse().unwrap()),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn children(test: &mut Test, n: u64, spawn: impl Fn(u64) -> TestChild) -> Vec<TestChild> {
+    test.spawning(|| (0..n).map(spawn).collect())
+}
+
+fn serve_event(name: &str) {
+    let made = Event::options().open_or_create(name, Reset::Manual);
+    let (event, origin) = made.unwrap();
+    say(&format!("{origin:?}"));
+    while let Some(order) = hear() {
+        let answer = match &*order {
+            "set" => event.set().map(|()| true),
+            "try" => event.try_wait(),
+            "wait" => {
+                say("waiting");
+                event.wait().map(|()| true)
+            }
+            other => panic!("no order {other}"),
+        };
+        say(&answer.unwrap().to_string());
+    }
+}
+
+fn serve_mutex(name: &str) {
+    let (mutex, origin) = Mutex::options().open_or_create(name).unwrap();
+    let mut guards = Vec::new();
+    say(&format!("{origin:?}"));
+    while let Some(order) = hear() {
+        let taken = match &*order {
+            "lock" | "turn" => {
+                say("locking");
+                Some(mutex.lock().unwrap())
+            }
+            "try" => mutex.try_lock().unwrap(),
+            "unlock" => {
+                guards.pop();
+                None
+            }
+            other => panic!("no order {other}"),
+        };
+        let answer = how(taken.as_ref());
+        guards.extend(taken.map(Locked::into_guard));
+        if order == "turn" {
+            guards.pop();
+        }
+        say(answer);
+    }
+}
+
+fn how(locked: Option<&Locked<'_>>) -> &'static str {
+    match locked {
+        Some(Locked::Clean(_)) => "Clean",
+        Some(Locked::Abandoned(_)) => "Abandoned",
+        None => "None",
+    }
+}
+
+fn ask(child: &mut TestChild, order: &str) -> String {
+    child.tell(order);
+    child.hear()
+}
+
+/// The result of an attempt by another thread; what it got it gives back.
+fn elsewhere(mutex: &Mutex) -> &'static str {
+    scope(|scope| {
+        let thread = scope.spawn(|| how(mutex.try_lock().unwrap().as_ref()));
+        thread.join().unwrap()
+    })
+}
+
+#[track_caller]
+fn assert_gone(name: &str) {
+    gone(|| Event::open(name));
+    gone(|| Mutex::open(name));
+}
+
+#[track_caller]
+fn event(name: &str, reset: Reset) -> Event {
+    let event = Event::create_new(name, reset).unwrap();
+    assert!(event.is_writable() && !event.try_wait().unwrap());
+    event
+}
+
+/// A cell that all who hold the section share.
+struct Cell(Mapping<ReadWrite>);
+
+impl Deref for Cell {
+    type Target = AtomicU64;
+
+    fn deref(&self) -> &AtomicU64 {
+        self.0.atomic_u64(0).unwrap()
+    }
+}
+
+fn cell(name: &str) -> Cell {
+    let (section, _) = Section::open_or_create(&*format!("{name}-cell"), 64).unwrap();
+    Cell(section.map_rw(..).unwrap())
+}
+
+#[test]
+fn an_auto_reset_event_wakes_one_waiter_a_signal() {
+    let (_test, name) = start("auto");
+    let signal = event(&name, Reset::Auto);
+    let woken = AtomicUsize::new(0);
+    scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                Event::open(&*name).unwrap().wait().unwrap();
+                woken.fetch_add(1, SeqCst);
+            });
+        }
+        for n in 1..=8 {
+            signal.set().unwrap();
+            eventually("a waiter wakes", || woken.load(SeqCst) >= n);
+            assert_eq!(woken.load(SeqCst), n);
+        }
+    });
+    // Where one signal had woken two, another would be left over.
+    assert!(!signal.try_wait().unwrap());
+}
+
+#[test]
+fn an_event_that_is_set_twice_has_one_signal() {
+    let (_test, name) = start("twice");
+    let signal = event(&name, Reset::Auto);
+    assert!(signal.reset_mode().is_none_or(|mode| mode == Reset::Auto));
+    for _ in 0..3 {
+        signal.set().unwrap();
+        signal.set().unwrap();
+        signal.wait().unwrap();
+        assert!(!signal.try_wait().unwrap());
+        signal.set().unwrap();
+        signal.reset().unwrap();
+        signal.reset().unwrap();
+        assert!(!signal.wait_timeout(MOMENT).unwrap());
+    }
+}
+
+#[test]
+fn a_manual_reset_event_wakes_all_until_it_is_reset() {
+    let (_test, name) = start("manual");
+    let signal = event(&name, Reset::Manual);
+    assert!(signal.reset_mode().is_none_or(|mode| mode == Reset::Manual));
+    let other = Event::open(&*name).unwrap();
+    for _ in 0..20 {
+        scope(|scope| {
+            let wait = |_| drop(scope.spawn(|| signal.wait().unwrap()));
+            (0..8).for_each(wait);
+            signal.set().unwrap();
+            // Latecomers as well.
+            (0..8).for_each(wait);
+        });
+        assert!(other.try_wait().unwrap() && other.try_wait().unwrap());
+        signal.reset().unwrap();
+        assert!(!other.try_wait().unwrap() && !signal.try_wait().unwrap());
+    }
+}
+
+#[test]
+fn those_who_wait_wake_even_if_the_event_is_reset_at_once() {
+    let (_test, name) = start("pulse");
+    let signal = event(&name, Reset::Manual);
+    for _ in 0..20 {
+        let (about, woken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let awake = scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    about.fetch_add(1, SeqCst);
+                    signal.wait().unwrap();
+                    woken.fetch_add(1, SeqCst);
+                });
+            }
+            eventually("all are about to wait", || about.load(SeqCst) == 3);
+            // One signal is enough, but nobody can know when they wait.
+            for _ in 0..20 {
+                std::thread::sleep(5 * MOMENT);
+                if woken.load(SeqCst) == 3 {
+                    break;
+                }
+                signal.set().unwrap();
+                signal.reset().unwrap();
+            }
+            let awake = woken.load(SeqCst);
+            signal.set().unwrap();
+            awake
+        });
+        signal.reset().unwrap();
+        assert_eq!(awake, 3, "the others slept through 20 signals");
+    }
+}
+
+#[test]
+fn a_look_at_an_event_does_not_take_its_signal() {
+    let (_test, name) = start("look");
+    for reset in [Reset::Auto, Reset::Manual] {
+        let signal = event(&name, reset);
+        let other = Event::open(&*name).unwrap();
+        let shows = |want| {
+            let seen = [&signal, &other].map(Event::is_set);
+            assert!(seen.iter().all(|set| set.is_none_or(|set| set == want)));
+        };
+        shows(false);
+        signal.set().unwrap();
+        shows(true);
+        shows(true);
+        assert!(other.try_wait().unwrap());
+        shows(reset == Reset::Manual);
+        signal.reset().unwrap();
+        shows(false);
+    }
+}
+
+#[test]
+fn no_time_and_all_the_time_are_good_time_outs() {
+    let (_test, name) = start("time");
+    let signal = event(&name, Reset::Auto);
+    let mutex = Mutex::create_new(&*(name + "-mutex")).unwrap();
+    let me = ProcessIdentity::current().unwrap().watch().unwrap();
+    for time in [Duration::ZERO, Duration::from_nanos(1), MOMENT] {
+        assert!(!signal.wait_timeout(time).unwrap());
+        let wake = signal.wait_or_death(&me, Some(time)).unwrap();
+        assert_eq!(wake, Wake::TimedOut);
+        assert!(!me.wait_timeout(time).unwrap());
+    }
+    for time in [
+        Duration::MAX,
+        Duration::MAX / 2,
+        Duration::from_secs(1 << 40),
+    ] {
+        signal.set().unwrap();
+        assert!(signal.wait_timeout(time).unwrap());
+        scope(|scope| {
+            let waiter = scope.spawn(|| signal.wait_timeout(time).unwrap());
+            signal.set().unwrap();
+            assert!(waiter.join().unwrap());
+            let waiter = scope.spawn(|| signal.wait_or_death(&me, Some(time)).unwrap());
+            signal.set().unwrap();
+            assert_eq!(waiter.join().unwrap(), Wake::Signaled);
+            let held = mutex.lock().unwrap();
+            let taker = scope.spawn(|| how(mutex.lock_timeout(time).unwrap().as_ref()));
+            drop(held);
+            assert_eq!(taker.join().unwrap(), "Clean");
+        });
+    }
+}
+
+#[test]
+fn only_open_or_create_does_both_and_keeps_what_is_there() {
+    let (mut test, name) = start("which");
+    assert_gone(&name);
+    refused(NotFound, Event::open_rw(&*name));
+    assert!(listed(&mut test, &name).is_none(), "opening never creates");
+    let made = |reset| Event::options().open_or_create(&*name, reset).unwrap();
+    let (first, origin) = made(Reset::Auto);
+    assert_eq!(origin, Origin::Created);
+    first.set().unwrap();
+    let error = refused(AlreadyExists, Event::create_new(&*name, Reset::Manual));
+    assert!(error.to_string().contains(&name), "{error}");
+    let (second, origin) = made(Reset::Manual);
+    assert_eq!(origin, Origin::Opened);
+    assert!(second.reset_mode().is_none_or(|mode| mode == Reset::Auto));
+    assert!(second.try_wait().unwrap() && !second.try_wait().unwrap());
+    second.set().unwrap();
+    drop((first, second));
+    let made = || Mutex::options().open_or_create(&*name).unwrap();
+    let (first, origin) = made();
+    assert_eq!(origin, Origin::Created);
+    let guard = first.lock().unwrap();
+    refused(AlreadyExists, Mutex::create_new(&*name));
+    let (second, origin) = made();
+    assert_eq!((origin, elsewhere(&second)), (Origin::Opened, "None"));
+    drop(guard);
+}
+
+#[test]
+fn an_event_opened_for_waiting_cannot_be_set() {
+    let (_test, name) = start("readonly");
+    let signal = event(&name, Reset::Auto);
+    let waiter = Event::open(&*name).unwrap();
+    assert!(!waiter.is_writable());
+    refused(ReadOnly, waiter.set());
+    assert!(!signal.try_wait().unwrap());
+    signal.set().unwrap();
+    refused(ReadOnly, waiter.reset());
+    assert!(waiter.try_wait().unwrap() && !signal.try_wait().unwrap());
+    let setter = Event::open_rw(&*name).unwrap();
+    assert!(setter.is_writable());
+    setter.set().unwrap();
+    assert!(waiter.try_wait().unwrap());
+}
+
+#[test]
+fn bare_and_local_are_one_event_and_global_another() {
+    let (_test, name) = start("scope");
+    let near = event(&name, Reset::Auto);
+    let far = event(&format!("Global\\{name}"), Reset::Auto);
+    near.set().unwrap();
+    assert!(!far.try_wait().unwrap());
+    let same = Event::open(&*format!("Local\\{name}")).unwrap();
+    assert!(same.try_wait().unwrap());
+}
+
+#[test]
+fn an_event_lives_with_its_state_until_its_last_holder_ends() {
+    let (mut test, name) = start("lives");
+    let mut child = test.child("sync/event", &[&name]);
+    child.expect("Created");
+    assert_eq!(ask(&mut child, "set"), "true");
+    let mine = Event::open_rw(&*name).unwrap();
+    child.kill();
+    assert!(mine.try_wait().unwrap(), "it keeps its signal");
+    refused(AlreadyExists, Event::create_new(&*name, Reset::Auto));
+    let mut child = test.child("sync/event", &[&name]);
+    child.expect("Opened");
+    assert_eq!(ask(&mut child, "try"), "true");
+    mine.reset().unwrap();
+    assert_eq!(ask(&mut child, "try"), "false");
+    assert_eq!(ask(&mut child, "wait"), "waiting");
+    mine.set().unwrap();
+    child.expect("true");
+    drop(mine);
+    assert!(Event::open(&*name).unwrap().try_wait().unwrap());
+    child.kill();
+    assert_gone(&name);
+    drop(event(&name, Reset::Auto));
+}
+
+#[test]
+fn a_killed_waiter_takes_no_later_signal_with_it() {
+    let (mut test, name) = start("victim");
+    let (signal, ack) = (event(&name, Reset::Auto), name.clone() + "-ack");
+    let (_ack, taken) = (event(&ack, Reset::Auto), cell(&name));
+    let mut all = children(&mut test, 11, |_| TestChild::spawn("sync/take", &[&name]));
+    all.iter_mut().for_each(|child| child.expect("ready"));
+    let survivor = all.pop().unwrap();
+    for (n, victim) in all.into_iter().enumerate() {
+        // It may die with the signal that it was just given.
+        if n % 2 == 0 {
+            signal.set().unwrap();
+        }
+        victim.kill();
+    }
+    for _ in 0..3 {
+        let before = taken.load(SeqCst);
+        signal.set().unwrap();
+        eventually("the other wakes", || taken.load(SeqCst) > before);
+    }
+    drop(survivor);
+}
+
+fn take(name: &str) {
+    let signal = Event::open(name).unwrap();
+    let ack = Event::open_rw(&*format!("{name}-ack")).unwrap();
+    let taken = cell(name);
+    say("ready");
+    loop {
+        signal.wait().unwrap();
+        taken.fetch_add(1, SeqCst);
+        ack.set().unwrap();
+    }
+}
+
+#[test]
+fn of_two_processes_that_wait_one_takes_each_signal() {
+    for _ in 0..legs() {
+        let (mut test, name) = start("takers");
+        let signal = event(&name, Reset::Auto);
+        let ack = event(&format!("{name}-ack"), Reset::Auto);
+        let taken = cell(&name);
+        let mut takers = children(&mut test, 2, |_| TestChild::spawn("sync/take", &[&name]));
+        takers.iter_mut().for_each(|taker| taker.expect("ready"));
+        for n in 1..=ROUNDS {
+            signal.set().unwrap();
+            ack.wait().unwrap();
+            assert_eq!(taken.load(SeqCst), n);
+        }
+        assert!(!signal.try_wait().unwrap() && !ack.try_wait().unwrap());
+    }
+}
+
+#[test]
+fn two_processes_wake_each_other_without_a_lost_or_a_doubled_signal() {
+    for _ in 0..legs() {
+        let (mut test, name) = start("pingpong");
+        let ping = event(&name, Reset::Auto);
+        let pong = event(&format!("{name}-pong"), Reset::Auto);
+        let count = cell(&name);
+        let mut child = test.child("sync/pong", &[&name]);
+        child.expect("ready");
+        let peer = ProcessIdentity::of(child.id()).unwrap().watch().unwrap();
+        for n in 1..=ROUNDS {
+            count.store(2 * n - 1, SeqCst);
+            ping.set().unwrap();
+            // A signal that comes as the time runs out must not be lost.
+            let (brief, mut wake) = (Some(Duration::from_micros(20)), Wake::TimedOut);
+            while wake == Wake::TimedOut {
+                let time = brief.filter(|_| n % 2 == 0);
+                wake = pong.wait_or_death(&peer, time).unwrap();
+            }
+            assert_eq!(wake, Wake::Signaled);
+            assert_eq!(count.load(SeqCst), 2 * n);
+        }
+        assert!(child.finish().success());
+        assert!(!ping.try_wait().unwrap() && !pong.try_wait().unwrap());
+    }
+}
+
+fn pong(name: &str) {
+    let ping = Event::open(name).unwrap();
+    let pong = Event::open_rw(&*format!("{name}-pong")).unwrap();
+    let count = cell(name);
+    say("ready");
+    for n in 1..=ROUNDS {
+        match n % 4 {
+            0 => while !ping.wait_timeout(Duration::from_micros(20)).unwrap() {},
+            _ => ping.wait().unwrap(),
+        }
+        assert_eq!(count.load(SeqCst), 2 * n - 1);
+        count.store(2 * n, SeqCst);
+        pong.set().unwrap();
+    }
+}
+
+#[test]
+fn a_thread_that_has_a_mutex_can_take_it_again() {
+    let (_test, name) = start("again");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    let second = Mutex::open(&*name).unwrap();
+    let mut guards = vec![mutex.lock().unwrap()];
+    guards.push(second.lock().unwrap());
+    guards.push(mutex.try_lock().unwrap().unwrap());
+    guards.push(second.lock_timeout(Duration::MAX).unwrap().unwrap());
+    assert!(guards.iter().all(|locked| !locked.is_abandoned()));
+    while guards.pop().is_some() {
+        let want = if guards.is_empty() { "Clean" } else { "None" };
+        assert_eq!([elsewhere(&mutex), elsewhere(&second)], [want; 2]);
+    }
+    drop(guards);
+    // A handle that goes leaves the mutex with its owner.
+    let guard = mutex.lock().unwrap();
+    drop(second);
+    assert_eq!(elsewhere(&mutex), "None");
+    drop(guard);
+}
+
+#[test]
+fn a_mutex_is_with_one_thread_of_one_process() {
+    let (mut test, name) = start("one");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    assert_eq!(mutex.owner(), None);
+    let owned_by = |pid| {
+        let owner = mutex.owner();
+        // Windows need not tell.
+        assert!(owner == Some(pid) || cfg!(windows) && owner.is_none());
+    };
+    let mut child = test.child("sync/mutex", &[&name]);
+    child.expect("Opened");
+    for _ in 0..3 {
+        let guard = mutex.lock().unwrap().into_guard();
+        owned_by(std::process::id());
+        assert_eq!([elsewhere(&mutex), &ask(&mut child, "try")], ["None"; 2]);
+        assert_eq!(ask(&mut child, "lock"), "locking");
+        drop(guard);
+        child.expect("Clean");
+        owned_by(child.id());
+        assert!(mutex.try_lock().unwrap().is_none());
+        assert!(mutex.lock_timeout(MOMENT).unwrap().is_none());
+        ask(&mut child, "unlock");
+        assert_eq!(mutex.owner(), None);
+    }
+}
+
+#[test]
+fn what_a_mutex_protects_is_exact() {
+    let (mut test, name) = start("exact");
+    let _mutex = Mutex::create_new(&*name).unwrap();
+    let sum = cell(&name);
+    let mut all = children(&mut test, 4, |_| TestChild::spawn("sync/count", &[&name]));
+    all.iter_mut().for_each(|child| child.expect("ready"));
+    all.iter_mut().for_each(|child| child.tell("go"));
+    assert!(all.into_iter().all(|child| child.finish().success()));
+    assert_eq!(sum.load(SeqCst), 4 * 3 * TURNS);
+}
+
+fn count(name: &str) {
+    let sum = cell(name);
+    let shared = Mutex::open(name).unwrap();
+    let add = |locked: Locked<'_>, n: u64| {
+        assert!(!locked.is_abandoned());
+        let sum_now = sum.0.read_value::<u64>(0).unwrap();
+        if n.is_multiple_of(64) {
+            std::thread::yield_now();
+        }
+        sum.0.write_value(0, &(sum_now + 1)).unwrap();
+    };
+    say("ready");
+    hear();
+    scope(|scope| {
+        scope.spawn(|| (0..TURNS).for_each(|n| add(shared.lock().unwrap(), n)));
+        scope.spawn(|| {
+            let own = Mutex::open(name).unwrap();
+            (0..TURNS).for_each(|n| add(own.lock().unwrap(), n));
+        });
+        scope.spawn(|| {
+            let mut n = 0;
+            while n < TURNS {
+                // Giving up must not take the mutex, nor lose somebody's turn.
+                let time = Duration::from_micros(n % 50);
+                let locked = shared.lock_timeout(time).unwrap();
+                n += u64::from(locked.is_some());
+                locked.into_iter().for_each(|locked| add(locked, n));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_thread_that_ends_with_a_mutex_abandons_it() {
+    let (mut test, name) = start("thread");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    let mut child = test.child("sync/mutex", &[&name]);
+    child.expect("Opened");
+    let both = Barrier::new(2);
+    let die_with_it = |wait: bool| {
+        std::mem::forget(mutex.lock().unwrap());
+        for _ in 0..if wait { 2 } else { 0 } {
+            both.wait();
+        }
+    };
+    scope(|scope| {
+        scope.spawn(|| die_with_it(false)).join().unwrap();
+        assert_eq!(elsewhere(&mutex), "Abandoned");
+        assert_eq!(elsewhere(&mutex), "Clean");
+        for _ in 0..20 {
+            let dying = scope.spawn(|| die_with_it(true));
+            both.wait();
+            let waiter = scope.spawn(|| how(Some(&mutex.lock().unwrap())));
+            both.wait();
+            dying.join().unwrap();
+            assert_eq!(waiter.join().unwrap(), "Abandoned");
+            assert_eq!(elsewhere(&mutex), "Clean");
+            // The same for one who waits in another process.
+            let dying = scope.spawn(|| die_with_it(true));
+            both.wait();
+            assert_eq!(ask(&mut child, "turn"), "locking");
+            both.wait();
+            dying.join().unwrap();
+            child.expect("Abandoned");
+            assert_eq!(ask(&mut child, "try"), "Clean");
+            ask(&mut child, "unlock");
+        }
+    });
+}
+
+#[test]
+fn a_killed_owner_is_reported_once() {
+    let (mut test, name) = start("owner");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    for times in [1, 2] {
+        let mut child = test.child("sync/mutex", &[&name]);
+        child.expect("Opened");
+        for _ in 0..times {
+            assert_eq!(ask(&mut child, "try"), "Clean");
+        }
+        child.kill();
+        assert_eq!(mutex.owner(), None);
+        assert_eq!(how(mutex.try_lock().unwrap().as_ref()), "Abandoned");
+        assert_eq!(elsewhere(&mutex), "Clean");
+        assert_eq!(how(mutex.try_lock().unwrap().as_ref()), "Clean");
+    }
+    drop(mutex);
+    let mut child = test.child("sync/mutex", &[&name]);
+    child.expect("Created");
+    assert_eq!(ask(&mut child, "try"), "Clean");
+    child.kill();
+    assert_gone(&name);
+    assert_eq!(elsewhere(&Mutex::create_new(&*name).unwrap()), "Clean");
+}
+
+#[test]
+fn what_a_killed_owner_had_is_free_at_once() {
+    let (mut test, name) = start("at-once");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    let owners = children(&mut test, 30, |_| TestChild::spawn("sync/mutex", &[&name]));
+    for mut owner in owners {
+        owner.expect("Opened");
+        assert_eq!(ask(&mut owner, "try"), "Clean");
+        // A refusal before its death must not be remembered after it.
+        assert!(mutex.try_lock().unwrap().is_none());
+        owner.kill();
+        assert_eq!(how(mutex.try_lock().unwrap().as_ref()), "Abandoned");
+    }
+    assert_eq!(elsewhere(&mutex), "Clean");
+}
+
+#[test]
+fn a_hundred_owners_die_and_each_death_is_reported_once() {
+    let (mut test, name) = start("heirs");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    let got = event(&format!("{name}-got"), Reset::Auto);
+    let last = cell(&name);
+    for _ in 0..4 {
+        let spawn = |n: u64| TestChild::spawn("sync/heir", &[&name, &n.to_string()]);
+        let mut heirs = children(&mut test, 25, spawn);
+        heirs.iter_mut().for_each(|heir| heir.expect("ready"));
+        let mut heirs: Vec<_> = heirs.into_iter().map(Some).collect();
+        for n in 0..25 {
+            got.wait().unwrap();
+            let (who, abandoned) = (last.load(SeqCst) >> 1, last.load(SeqCst) & 1);
+            assert_eq!(abandoned == 1, n > 0);
+            let heir = heirs[who as usize].take().expect("it is alive");
+            assert!(mutex.owner().is_none_or(|owner| owner == heir.id()));
+            heir.kill();
+        }
+        assert_eq!(elsewhere(&mutex), "Abandoned");
+        assert_eq!(elsewhere(&mutex), "Clean");
+    }
+}
+
+fn inherit(name: &str, number: u64) {
+    let mutex = Mutex::open(name).unwrap();
+    let got = Event::open_rw(&*format!("{name}-got")).unwrap();
+    let last = cell(name);
+    say("ready");
+    let locked = mutex.lock().unwrap();
+    last.store(number << 1 | u64::from(locked.is_abandoned()), SeqCst);
+    got.set().unwrap();
+    hear();
+}
+
+#[test]
+fn a_killed_waiter_does_not_disturb_the_others() {
+    let (mut test, name) = start("waiter");
+    let mutex = Mutex::create_new(&*name).unwrap();
+    let mut waiters = children(&mut test, 10, |_| TestChild::spawn("sync/mutex", &[&name]));
+    waiters
+        .iter_mut()
+        .for_each(|waiter| waiter.expect("Opened"));
+    let guard = mutex.lock().unwrap();
+    for waiter in &mut waiters {
+        assert_eq!(ask(waiter, "turn"), "locking");
+    }
+    let victims: Vec<_> = waiters.drain(3..8).collect();
+    victims.into_iter().for_each(TestChild::kill);
+    assert_eq!(elsewhere(&mutex), "None");
+    drop(guard);
+    waiters.iter_mut().for_each(|waiter| waiter.expect("Clean"));
+    assert_eq!(elsewhere(&mutex), "Clean");
+}

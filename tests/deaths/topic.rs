@@ -1,0 +1,235 @@
+//! The world around a publisher or a subscriber.
+
+use crate::walk::*;
+use shmkit::ErrorKind::NotFound;
+use shmkit::{Delivery, Publisher, RecvError, Start, Subscriber, TopicOptions};
+use std::thread::JoinHandle;
+
+/// What the next publisher sends.
+pub const LATER: u64 = 1000;
+const LAST: u64 = 2000;
+/// Several times round the ring.
+const MANY: u64 = 200;
+
+pub fn options() -> TopicOptions {
+    lossy().delivery(Delivery::Lossless)
+}
+
+pub fn lossy() -> TopicOptions {
+    Publisher::options().capacity(4096).max_message(200)
+}
+
+pub fn from_the_oldest(name: &str) -> Subscriber {
+    let options = Subscriber::options().start(Start::Oldest);
+    options.open(name).unwrap()
+}
+
+/// What comes until the publisher has gone, and how it went.
+fn until_left(subscriber: &mut Subscriber) -> (Vec<u64>, String) {
+    let mut came = Vec::new();
+    loop {
+        match subscriber.recv_timeout(LONG) {
+            Ok(bytes) => came.push(number(bytes)),
+            Err(end) => return (came, format!("{end:?}")),
+        }
+    }
+}
+
+fn give(publisher: &mut Publisher, n: u64) {
+    publisher.send_timeout(&message(n, 48), LONG).unwrap();
+}
+
+/// The next publisher is heard by those who are there, and by those who come.
+fn goes_on(name: &str, mut subscriber: Option<Subscriber>) {
+    let mut publisher = options().create(name).unwrap();
+    if let Some(subscriber) = &mut subscriber {
+        assert!(subscriber.wait_for_publisher(LONG).unwrap());
+    }
+    give(&mut publisher, LAST);
+    let new = from_the_oldest(name);
+    for mut subscriber in subscriber.into_iter().chain([new]) {
+        assert_eq!(number(subscriber.recv_timeout(LONG).unwrap()), LAST);
+    }
+}
+
+/// A publisher's: somebody listens.
+struct Listener {
+    name: String,
+    thread: Option<JoinHandle<(Subscriber, Vec<u64>, String)>>,
+    before: u64,
+    after: u64,
+}
+
+fn listener(name: &str, before: u64, after: u64) -> Box<dyn World> {
+    Box::new(Listener {
+        name: name.to_string(),
+        thread: None,
+        before,
+        after,
+    })
+}
+
+impl World for Listener {
+    fn ready(&mut self) {
+        let mut subscriber = from_the_oldest(&self.name);
+        self.thread = Some(std::thread::spawn(move || {
+            let (came, end) = until_left(&mut subscriber);
+            (subscriber, came, end)
+        }));
+        until_asleep(&self.name);
+    }
+
+    fn survive(mut self: Box<Self>) -> u64 {
+        let (subscriber, came, end) = self.thread.take().unwrap().join().unwrap();
+        assert!(end.starts_with("Disconnected"), "{end}");
+        assert_eq!(subscriber.missed(), 0);
+        let came = in_order(&came, 0);
+        assert!((self.before..=self.after).contains(&came), "{came}");
+        goes_on(&self.name, Some(subscriber));
+        came
+    }
+}
+
+/// Nobody is there yet.
+struct Nobody(String);
+
+fn nobody(name: &str) -> Box<dyn World> {
+    Box::new(Nobody(name.to_string()))
+}
+
+impl World for Nobody {
+    fn survive(self: Box<Self>) -> u64 {
+        let absent = Subscriber::open(&*self.0).unwrap_err();
+        assert_eq!(absent.kind(), NotFound, "{absent}");
+        goes_on(&self.0, None);
+        0
+    }
+}
+
+/// The next publisher's: the first one is dead, and somebody reads what it has left.
+struct Heir {
+    name: String,
+    thread: JoinHandle<()>,
+}
+
+fn heir(name: &str) -> Box<dyn World> {
+    let mut subscriber = None;
+    dead_owner("topic", name, || {
+        subscriber = Some(from_the_oldest(name));
+    });
+    let mut subscriber = subscriber.unwrap();
+    let thread = std::thread::spawn(move || {
+        let mut came = Vec::new();
+        loop {
+            match subscriber.recv_timeout(LONG) {
+                Ok(bytes) => came.push(number(bytes)),
+                Err(RecvError::Disconnected(_)) => {
+                    assert!(subscriber.wait_for_publisher(LONG).unwrap());
+                }
+                Err(error) => panic!("{error}"),
+            }
+            if came.last() == Some(&LAST) {
+                break;
+            }
+        }
+        assert_eq!(in_order(&came[..5], 0), 5);
+        // That of the second one, where somebody had come over before it died.
+        let later: &[u64] = &came[5..came.len() - 1];
+        assert!(matches!(later, [] | [LATER]), "{came:?}");
+        assert_eq!(subscriber.missed(), 0);
+    });
+    Box::new(Heir {
+        name: name.to_string(),
+        thread,
+    })
+}
+
+impl World for Heir {
+    fn survive(self: Box<Self>) -> u64 {
+        let mut publisher = options().create(&*self.name).unwrap();
+        give(&mut publisher, LAST);
+        self.thread.join().unwrap();
+        0
+    }
+}
+
+/// A subscriber's: a publisher that waits for it, and another one.
+struct Audience {
+    name: String,
+    thread: JoinHandle<Publisher>,
+    other: JoinHandle<()>,
+    /// Nothing is sent before.
+    go: std::sync::mpsc::Sender<()>,
+    fills: bool,
+}
+
+fn audience(name: &str, fills: bool) -> Box<dyn World> {
+    let mut publisher = options().create(name).unwrap();
+    (0..3).for_each(|n| give(&mut publisher, n));
+    let mut other = from_the_oldest(name);
+    let (go, gone) = std::sync::mpsc::channel();
+    Box::new(Audience {
+        name: name.to_string(),
+        thread: std::thread::spawn(move || {
+            gone.recv().unwrap();
+            (3..MANY).for_each(|n| give(&mut publisher, n));
+            publisher
+        }),
+        other: std::thread::spawn(move || {
+            let (came, end) = until_left(&mut other);
+            assert_eq!((in_order(&came, 0), &*end), (MANY, "Disconnected(Closed)"));
+            assert_eq!(other.missed(), 0);
+        }),
+        go,
+        fills,
+    })
+}
+
+impl World for Audience {
+    fn ready(&mut self) {
+        if self.fills {
+            self.go.send(()).unwrap();
+            eventually("it waits", || {
+                shmkit::segment_info(&*self.name).unwrap().owner.asleep
+            });
+        }
+    }
+
+    fn survive(self: Box<Self>) -> u64 {
+        let _ = self.go.send(());
+        let publisher = self.thread.join().unwrap();
+        let mut new = Subscriber::open(&*self.name).unwrap();
+        assert_eq!(number(new.recv_timeout(LONG).unwrap()), MANY - 1);
+        drop(publisher);
+        self.other.join().unwrap();
+        let end = new.recv_timeout(LONG);
+        assert_eq!(format!("{end:?}"), "Err(Disconnected(Closed))");
+        0
+    }
+}
+
+#[test]
+fn publish() {
+    in_all_places("publisher: publish", |name| listener(name, 3, 4));
+    in_all_places("publisher: publish into the next eighth", |name| {
+        listener(name, 7, 9)
+    });
+    in_all_places("publisher: publish, lossy", |name| listener(name, 3, 4));
+}
+
+#[test]
+fn publishers_come_and_go() {
+    in_all_places("publisher: create", nobody);
+    in_all_places("publisher: take over", heir);
+    in_all_places("publisher: resize", |name| listener(name, 3, 3));
+    in_all_places("publisher: close", |name| listener(name, 3, 3));
+}
+
+#[test]
+fn subscribe() {
+    in_all_places("subscriber: subscribe", |name| audience(name, false));
+    in_all_places("subscriber: recv, and wake the publisher", |name| {
+        audience(name, true)
+    });
+    in_all_places("subscriber: close", |name| audience(name, true));
+}

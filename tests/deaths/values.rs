@@ -1,0 +1,188 @@
+//! The world around a writer or a reader.
+
+use crate::walk::*;
+use shmkit::ErrorKind::NotFound;
+use shmkit::{LatestOptions, Reader, RecvError, Writer};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+const LAST: u64 = 1000;
+
+pub fn options() -> LatestOptions {
+    Writer::options().max_value(100)
+}
+
+pub fn value(n: u64) -> Vec<u8> {
+    message(n, 60)
+}
+
+fn newest(reader: &mut Reader) -> u64 {
+    number(reader.get().unwrap())
+}
+
+/// The next writer has that value from the start, is seen by who is there, and by who comes.
+fn goes_on(name: &str, reader: Option<Reader>, value_before: u64) {
+    let mut writer = options().create(name).unwrap();
+    let mut new = Reader::open(name).unwrap();
+    let nothing = matches!(new.get(), Err(RecvError::Empty));
+    assert_eq!(nothing, value_before == 0);
+    if !nothing {
+        assert_eq!(newest(&mut new), value_before);
+    }
+    writer.set(&value(LAST)).unwrap();
+    for mut reader in reader.into_iter().chain([new]) {
+        assert_eq!(newest(&mut reader), LAST);
+    }
+}
+
+/// A writer's: a reader waits for changes.
+struct Watcher {
+    name: String,
+    /// It looks when the writer is dead.
+    later: bool,
+    go: Option<Sender<()>>,
+    thread: Option<JoinHandle<(Reader, u64)>>,
+    before: u64,
+    after: u64,
+}
+
+fn watcher(name: &str, later: bool, before: u64, after: u64) -> Box<dyn World> {
+    Box::new(Watcher {
+        name: name.to_string(),
+        later,
+        go: None,
+        thread: None,
+        before,
+        after,
+    })
+}
+
+impl World for Watcher {
+    fn ready(&mut self) {
+        let mut reader = Reader::open(&*self.name).unwrap();
+        assert_eq!(newest(&mut reader), 3);
+        let (go, gone) = channel();
+        self.go = Some(go);
+        self.thread = Some(std::thread::spawn(move || {
+            gone.recv().unwrap();
+            let mut told = 3;
+            loop {
+                match reader.wait_change_timeout(LONG) {
+                    Ok(_) => told = newest(&mut reader),
+                    Err(RecvError::Disconnected(_)) => return (reader, told),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }));
+        if !self.later {
+            self.go.take().unwrap().send(()).unwrap();
+            until_asleep(&self.name);
+        }
+    }
+
+    fn survive(mut self: Box<Self>) -> u64 {
+        self.go.iter().for_each(|go| go.send(()).unwrap());
+        let (mut reader, told) = self.thread.take().unwrap().join().unwrap();
+        let now = newest(&mut reader);
+        assert!((self.before..=self.after).contains(&now), "{now}");
+        // A value that is there before its change is told may never be told.
+        assert!(told <= now, "{told} was told");
+        goes_on(&self.name, Some(reader), now);
+        now
+    }
+}
+
+/// Nobody is there yet.
+struct Nobody(String);
+
+fn nobody(name: &str) -> Box<dyn World> {
+    Box::new(Nobody(name.to_string()))
+}
+
+impl World for Nobody {
+    fn survive(self: Box<Self>) -> u64 {
+        let absent = Reader::open(&*self.0).unwrap_err();
+        assert_eq!(absent.kind(), NotFound, "{absent}");
+        goes_on(&self.0, None, 0);
+        0
+    }
+}
+
+/// The next writer's: the first one is dead, and somebody has what it has left.
+struct Heir {
+    name: String,
+    reader: Reader,
+}
+
+fn heir(name: &str) -> Box<dyn World> {
+    let mut reader = None;
+    dead_owner("values", name, || {
+        reader = Some(Reader::open(name).unwrap());
+    });
+    Box::new(Heir {
+        name: name.to_string(),
+        reader: reader.unwrap(),
+    })
+}
+
+impl World for Heir {
+    fn survive(mut self: Box<Self>) -> u64 {
+        // Nobody holds what the second one has set, which is dead as well.
+        assert_eq!(newest(&mut self.reader), 3);
+        goes_on(&self.name, Some(self.reader), 3);
+        0
+    }
+}
+
+/// A reader's: the writer, and another reader.
+struct Source {
+    name: String,
+    writer: Writer,
+    reader: Reader,
+}
+
+fn source(name: &str) -> Box<dyn World> {
+    let mut writer = options().create(name).unwrap();
+    writer.set(&value(3)).unwrap();
+    let reader = Reader::open(name).unwrap();
+    Box::new(Source {
+        name: name.to_string(),
+        writer,
+        reader,
+    })
+}
+
+impl World for Source {
+    fn survive(mut self: Box<Self>) -> u64 {
+        for n in 0..100 {
+            self.writer.set(&value(n)).unwrap();
+            assert_eq!(newest(&mut self.reader), n);
+        }
+        let mut new = Reader::open(&*self.name).unwrap();
+        assert_eq!(newest(&mut new), 99);
+        0
+    }
+}
+
+#[test]
+fn store() {
+    at_every_instruction("writer: store", |name| watcher(name, true, 3, 4));
+    in_all_places("writer: store, and wake a reader", |name| {
+        watcher(name, false, 3, 4)
+    });
+}
+
+#[test]
+fn writers_come_and_go() {
+    in_all_places("writer: create", nobody);
+    in_all_places("writer: take over", heir);
+    in_all_places("writer: resize", |name| watcher(name, false, 3, 3));
+    in_all_places("writer: close", |name| watcher(name, false, 3, 3));
+}
+
+#[test]
+fn load() {
+    at_every_instruction("reader: load", source);
+    in_all_places("reader: open", source);
+    in_all_places("reader: close", source);
+}

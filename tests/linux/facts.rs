@@ -1,0 +1,682 @@
+//! What a section is on Linux: a file in `/dev/shm` whose life is that of its
+//! holders, and what other programs, other users and a full disk do to it.
+
+use crate::common::{NOBODY, TestChild, eventually, gone, hear, me, nobody, say, start, unique};
+use shmkit::{Backing, Error, ErrorKind as Kind, Name, Section};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+const TEXT: &str = "Message from first process.";
+const MIB: u64 = 1 << 20;
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match role {
+        "create" => {
+            let _section = with_text(args[0]);
+            say("created");
+            hold();
+        }
+        "try" => try_all(args[0]),
+        "umask" => umask(args[0], args[1]),
+        "fork" => fork_and_close(args[0]),
+        "full" => full(args[0]),
+        "idle" => hold(),
+        other => panic!("no role {other}"),
+    }
+}
+
+fn hold() {
+    while hear().is_some() {}
+}
+
+/// Opens and creates, and says how each was answered.
+fn try_all(name: &str) {
+    for result in [
+        Section::open(name),
+        Section::open_rw(name),
+        Section::create_new(name, 4096),
+    ] {
+        say(&match result {
+            Ok(_) => "Ok".to_string(),
+            Err(error) => format!("{:?}: {error}", error.kind()),
+        });
+    }
+}
+
+fn umask(name: &str, mask: &str) {
+    let mask = libc::mode_t::from_str_radix(mask, 8).unwrap();
+    // SAFETY: it only sets the mask of this process.
+    unsafe { libc::umask(mask) };
+    let _section = with_text(name);
+    let mode = fs::metadata(local(name)).unwrap().mode();
+    say(&format!("{:o}", mode & 0o7777));
+}
+
+fn fork_and_close(name: &str) {
+    let section = with_text(name);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (from, to) = (reader.as_raw_fd(), writer.as_raw_fd());
+    let mut byte = 0u8;
+    // SAFETY: the child makes system calls only, on descriptors of its own, and
+    // never returns: it waits until the parent closes the pipe.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::close(to);
+            libc::read(from, (&raw mut byte).cast(), 1);
+            libc::_exit(0);
+        }
+        child
+    };
+    assert!(child > 0);
+    drop(section);
+    say("closed");
+    hear();
+    drop(writer);
+    // SAFETY: waits for our own child; no status is asked for.
+    let ended = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    assert_eq!(ended, child);
+    say("ended");
+    hold();
+}
+
+/// A `/dev/shm` of 1 MiB that this process alone sees; `false` where the system
+/// does not let us.
+fn tiny_shm() -> bool {
+    let (none, shm) = (c"none".as_ptr(), c"/dev/shm".as_ptr());
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    let size = c"size=1m".as_ptr().cast();
+    let null = std::ptr::null();
+    // SAFETY: NUL-terminated strings and null where none is needed; they change
+    // the mounts of this thread's own namespace only.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(none, c"/".as_ptr(), null, private, null.cast()) == 0
+            && libc::mount(none, shm, c"tmpfs".as_ptr(), 0, size) == 0
+    }
+}
+
+fn full(name: &str) {
+    if !tiny_shm() {
+        return say("no namespace");
+    }
+    let error = refused(Kind::NoSpace, Section::create_new(name, 2 * MIB));
+    assert!(!error.advice().is_empty());
+    assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
+
+    let small = Section::create_new(name, MIB / 2).unwrap();
+    put(&small, TEXT);
+    // That it is full does not hide that the name is taken.
+    refused(Kind::AlreadyExists, Section::create_new(name, 2 * MIB));
+    drop(small);
+
+    let reserved = reserve(name, 2 * MIB);
+    let error = refused(Kind::NoSpace, reserved.commit(..));
+    assert!(!error.advice().is_empty());
+    reserved.commit(0..MIB / 2).unwrap();
+    put(&reserved, TEXT);
+    assert_eq!(text(&Section::open(name).unwrap()), TEXT);
+    // More than there is cannot be faulted in, and only what is committed must be.
+    if let Err(error) = reserved.map_rw(..).unwrap().prefault() {
+        assert_eq!(error.kind(), Kind::NoSpace, "{error}");
+    }
+    say("done");
+}
+
+#[track_caller]
+fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> Error {
+    let error = result.err().expect("it must be refused");
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    error
+}
+
+#[track_caller]
+fn assert_gone(name: &str) {
+    gone(|| Section::open(name));
+}
+
+fn with_text(name: &str) -> Section {
+    let section = Section::create_new(name, 4096).unwrap();
+    put(&section, TEXT);
+    section
+}
+
+fn reserve(name: &str, len: u64) -> Section {
+    let options = Section::options().reserve(true);
+    options.create_new(name, len).unwrap()
+}
+
+fn put(section: &Section, text: &str) {
+    let view = section.map_rw(..text.len() as u64).unwrap();
+    view.write(0, text.as_bytes()).unwrap();
+}
+
+fn text(section: &Section) -> String {
+    let mut found = [0; TEXT.len()];
+    section.read_at(0, &mut found).unwrap();
+    String::from_utf8(found.into()).unwrap()
+}
+
+fn shm(file: &str) -> PathBuf {
+    Path::new("/dev/shm").join(file)
+}
+
+fn local_of(uid: u32, name: &str) -> PathBuf {
+    shm(&format!("shmkit.local.{uid}.{name}"))
+}
+
+fn local(name: &str) -> PathBuf {
+    local_of(me(), name)
+}
+
+fn global(name: &str) -> PathBuf {
+    shm(&format!("shmkit.global.{name}"))
+}
+
+/// Something in `/dev/shm` that this test made by hand, and removes. As long as
+/// the descriptor is there, it has a holder, and nobody sweeps it.
+struct ByHand(PathBuf, Option<fs::File>);
+
+impl ByHand {
+    fn file(path: PathBuf, content: &[u8]) -> ByHand {
+        fs::write(&path, content).unwrap();
+        ByHand(path, None)
+    }
+
+    /// A held file of that owner and mode from its first moment on.
+    fn owned(path: PathBuf, uid: u32, mode: u32) -> ByHand {
+        let hidden = shm(&unique("hidden"));
+        fs::write(&hidden, TEXT).unwrap();
+        fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&hidden, Some(uid), Some(uid)).unwrap();
+        let file = fs::File::open(&hidden).unwrap();
+        assert!(lock(&file, libc::LOCK_SH));
+        fs::rename(&hidden, &path).unwrap();
+        ByHand(path, Some(file))
+    }
+}
+
+fn lock(file: &fs::File, how: libc::c_int) -> bool {
+    // SAFETY: an open descriptor.
+    unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) == 0 }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_name_becomes_a_file() {
+    let (_test, name) = start("file");
+    let (uid, slashes) = (me(), format!("{name}/a%b/é$"));
+    let encoded = slashes.replace('%', "%25").replace('/', "%2F");
+    for (written, path) in [
+        (name.clone(), local(&name)),
+        (format!("Local\\{name}"), local(&name)),
+        (format!("Global\\{name}"), global(&name)),
+        (slashes.clone(), local(&encoded)),
+        (format!("Global\\{slashes}"), global(&encoded)),
+    ] {
+        let section = with_text(&written);
+        assert!(fs::read(&path).unwrap().starts_with(TEXT.as_bytes()));
+        let there = fs::symlink_metadata(&path).unwrap();
+        assert!(there.is_file());
+        assert_eq!(
+            (there.len(), there.uid(), there.mode() & 0o7777),
+            (4096, uid, 0o600)
+        );
+        let opened = Section::open(&written).unwrap();
+        let info = opened.info().unwrap();
+        assert_eq!(info.object.path.as_deref(), path.to_str());
+        assert_eq!(info.object.access.as_deref(), Some("mode 0600"));
+        assert!(info.object.owner.unwrap().contains(&format!("uid {uid}")));
+        assert_eq!(info.backing, Some(Backing::Memory));
+        let path_of_creator = section.info().unwrap().object.path;
+        drop((section, opened));
+        eventually("the file goes with the section", || !path.exists());
+        assert_eq!(path_of_creator.as_deref(), path.to_str());
+    }
+}
+
+#[test]
+fn everybody_sees_the_length_that_was_asked_for() {
+    let (_test, name) = start("length");
+    for len in [1, 256, 4097] {
+        let section = Section::create_new(&name, len).unwrap();
+        let opened = Section::open(&name).unwrap();
+        assert_eq!(opened.len().unwrap(), len);
+        assert_eq!(opened.map(..).unwrap().len() as u64, len);
+        assert_eq!(section.info().unwrap().kernel_len, len);
+        refused(Kind::OutOfBounds, opened.map(..=len));
+    }
+}
+
+#[test]
+fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
+    let (_test, name) = start("longest");
+    for prefix in ["", "Global\\"] {
+        let fill = |units: usize| format!("{:x<units$}", format!("{prefix}{name}"));
+        let too_long = |n: &usize| Section::create_new(fill(*n), 1).is_err();
+        let limit = (150..=Name::MAX_UTF16).find(too_long).unwrap();
+        let error = refused(Kind::InvalidName, Section::open(fill(limit)));
+        assert_eq!(error.code(), None);
+        assert!(error.to_string().contains("limit"), "{error}");
+        let longest = with_text(&fill(limit - 1));
+        assert_eq!(text(&Section::open(fill(limit - 1)).unwrap()), TEXT);
+        let path = longest.info().unwrap().object.path.unwrap();
+        assert!(path.strip_prefix("/dev/shm/").unwrap().len() <= 255);
+    }
+}
+
+#[test]
+fn the_umask_changes_nothing() {
+    let (mut test, name) = start("umask");
+    for mask in ["000", "022", "777"] {
+        let mut child = test.child("facts/umask", &[&name, mask]);
+        child.expect("600");
+        assert!(child.finish().success());
+    }
+}
+
+#[test]
+fn a_section_appears_whole() {
+    let (_test, name) = start("whole");
+    let (stop, seen) = (AtomicBool::new(false), AtomicU32::new(0));
+    let watch = || {
+        let path = local(&name);
+        while !stop.load(Ordering::Acquire) {
+            if let Ok(there) = fs::metadata(&path) {
+                assert_eq!((there.len(), there.mode() & 0o7777), (70_001, 0o600));
+            }
+            if let Ok(section) = Section::open_rw(&name) {
+                assert_eq!(section.len().unwrap(), 70_001);
+                section.read_at(70_000, &mut [0]).unwrap();
+                seen.fetch_add(1, Ordering::Release);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(watch);
+        for round in 0..500 {
+            let section = with_size(&name, 70_001);
+            if round % 10 == 0 {
+                let before = seen.load(Ordering::Acquire);
+                eventually("it was seen", || seen.load(Ordering::Acquire) > before);
+            }
+            drop(section);
+        }
+        stop.store(true, Ordering::Release);
+    });
+    assert_gone(&name);
+}
+
+/// Creates as soon as nobody holds the name.
+fn with_size(name: &str, len: u64) -> Section {
+    let mut made = None;
+    eventually("the name is free", || {
+        made = Section::create_new(name, len).ok();
+        made.is_some()
+    });
+    made.unwrap()
+}
+
+#[test]
+fn a_posix_object_is_opened_and_left_alone() {
+    let (mut test, name) = start("posix");
+    let object = ByHand::file(shm(&name), TEXT.as_bytes());
+    let posix = format!("/{name}");
+    let section = Section::open_rw(&posix).unwrap();
+    assert_eq!(text(&section), TEXT);
+    assert_eq!(section.len().unwrap(), TEXT.len() as u64);
+    assert_eq!(section.info().unwrap().backing, Some(Backing::Posix));
+    assert_eq!(section.name().unwrap().as_str(), posix);
+    let view = section.map_rw(..).unwrap();
+    view.write(0, b"m").unwrap();
+    // Nobody's lock is in the way of the one its owner takes.
+    let owner = fs::File::open(&object.0).unwrap();
+    assert!(lock(&owner, libc::LOCK_EX));
+    let reader = Section::open(&posix).unwrap();
+    refused(Kind::ReadOnly, reader.map_rw(..));
+    let listed = test.alone(shmkit::list).unwrap();
+    assert!(
+        listed
+            .iter()
+            .any(|l| l.name == posix && l.len == Some(TEXT.len() as u64))
+    );
+    drop((section, view, reader, owner));
+    test.alone(shmkit::list).unwrap();
+    assert!(fs::read(&object.0).unwrap().starts_with(b"message from"));
+    // It is not the section of that name.
+    assert_gone(&name);
+    assert_gone(&format!("Local\\{posix}"));
+}
+
+#[test]
+fn a_posix_object_may_grow_and_shrink() {
+    let (_test, name) = start("grow");
+    let object = ByHand::file(shm(&name), b"");
+    let section = Section::open(format!("/{name}")).unwrap();
+    assert_eq!(section.len().unwrap(), 0);
+    refused(Kind::InvalidArgument, section.map(..));
+    refused(Kind::OutOfBounds, section.map(..1));
+    refused(Kind::OutOfBounds, section.read_at(0, &mut [0]));
+    fs::write(&object.0, TEXT).unwrap();
+    assert_eq!(section.len().unwrap(), TEXT.len() as u64);
+    assert_eq!(section.map(..).unwrap().len(), TEXT.len());
+    assert_eq!(text(&section), TEXT);
+    fs::write(&object.0, "less").unwrap();
+    refused(Kind::OutOfBounds, section.read_at(0, &mut [0; 5]));
+    refused(Kind::OutOfBounds, section.map(..5));
+    section.read_at(0, &mut [0; 4]).unwrap();
+}
+
+#[test]
+fn a_posix_object_is_never_created() {
+    let (_test, name) = start("noposix");
+    // A line break in a name does not break the message in two.
+    for name in [format!("/{name}"), format!("/{name}\nX")] {
+        assert_gone(&name);
+        let error = refused(Kind::Unsupported, Section::create_new(&name, 4096));
+        assert_eq!(error.code(), None);
+        refused(Kind::Unsupported, Section::open_or_create(&name, 4096));
+        assert!(!shm(&name[1..]).exists());
+    }
+    for wrong in ["/", "/.", "/..", "//", "/a/b"] {
+        refused(Kind::InvalidName, Section::open(wrong));
+        refused(Kind::InvalidName, Section::create_new(wrong, 1));
+    }
+}
+
+#[test]
+fn what_is_no_file_is_of_the_wrong_kind_and_stays() {
+    let (mut test, name) = start("kinds");
+    let target = ByHand::file(shm(&unique("target")), TEXT.as_bytes());
+    for kind in ["link", "folder", "fifo"] {
+        let base = format!("{name}-{kind}");
+        for (name, path) in [
+            (base.clone(), local(&base)),
+            (format!("Global\\{base}"), global(&base)),
+            (format!("/{base}"), shm(&base)),
+        ] {
+            match kind {
+                "link" => symlink(&target.0, &path).unwrap(),
+                "folder" => fs::create_dir(&path).unwrap(),
+                _ => make_fifo(&path),
+            }
+            let made = ByHand(path, None);
+            refused(Kind::WrongKind, Section::open(&name));
+            refused(Kind::WrongKind, Section::open_rw(&name));
+            refused(Kind::WrongKind, Section::open_or_create(&name, 4096));
+            if !name.starts_with('/') {
+                refused(Kind::WrongKind, Section::create_new(&name, 4096));
+            }
+            let listed = test.alone(shmkit::list).unwrap();
+            assert!(listed.iter().all(|l| !l.name.contains(&base)), "{name}");
+            assert!(fs::symlink_metadata(&made.0).is_ok(), "{name}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&target.0).unwrap(), TEXT);
+}
+
+fn make_fifo(path: &Path) {
+    let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: a NUL-terminated path.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+}
+
+#[test]
+fn a_dead_file_is_swept_by_any_create_of_a_new_process() {
+    let (mut test, name) = start("dead");
+    let other = unique("sweeper");
+    for dead in [name.clone(), format!("Global\\{name}")] {
+        let mut victim = test.child("facts/create", &[&dead]);
+        victim.expect("created");
+        let path = Section::open(&dead)
+            .unwrap()
+            .info()
+            .unwrap()
+            .object
+            .path
+            .unwrap();
+        victim.kill();
+        let mut sweeper = test.child("facts/create", &[&other]);
+        sweeper.expect("created");
+        assert!(!Path::new(&path).exists());
+        assert!(sweeper.finish().success());
+    }
+}
+
+#[test]
+fn a_dead_file_is_nothing() {
+    let (mut test, name) = start("nothing");
+    let path = local(&name);
+    let dead = || ByHand::file(path.clone(), TEXT.as_bytes());
+    let file = dead();
+    let listed = test.alone(shmkit::list).unwrap();
+    assert!(listed.iter().all(|l| !l.name.contains(&name)));
+    drop(file);
+    let file = dead();
+    assert_gone(&name);
+    drop(file);
+    let file = dead();
+    let section = Section::create_new(&name, 4096).unwrap();
+    assert_eq!(text(&section), "\0".repeat(TEXT.len()));
+    drop(section);
+    eventually("no file is left", || !file.0.exists());
+}
+
+#[test]
+fn a_file_that_is_being_judged_is_busy() {
+    let (_test, name) = start("judged");
+    let file = ByHand::owned(local(&name), me(), 0o600);
+    // Whoever finds a file without a holder locks it so, and then removes it.
+    assert!(lock(file.1.as_ref().unwrap(), libc::LOCK_EX));
+    refused(Kind::Busy, Section::open(&name));
+    refused(Kind::Busy, Section::create_new(&name, 1));
+    drop(file);
+    drop(with_text(&name));
+}
+
+#[test]
+fn a_forked_child_is_a_holder() {
+    let (mut test, name) = start("fork");
+    let mut child = test.child("facts/fork", &[&name]);
+    child.expect("closed");
+    // The clean close left the name to the forked process.
+    for _ in 0..2 {
+        assert_eq!(text(&Section::open(&name).unwrap()), TEXT);
+        refused(Kind::AlreadyExists, Section::create_new(&name, 1));
+    }
+    child.tell("end");
+    child.expect("ended");
+    assert_gone(&name);
+    drop(with_text(&name));
+    assert!(child.finish().success());
+    eventually("no file is left", || !local(&name).exists());
+}
+
+#[test]
+fn a_child_that_is_being_started_holds_no_longer_than_that() {
+    let (mut test, stem) = start("starting");
+    test.spawning(|| {
+        let stop = AtomicBool::new(false);
+        let start_children = || {
+            while !stop.load(Ordering::Acquire) {
+                drop(TestChild::spawn("facts/idle", &[]));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(start_children);
+            for n in 0..200 {
+                let name = format!("{stem}-{n}");
+                drop(with_text(&name));
+                eventually("the name is free", || Section::open(&name).is_err());
+                with_size(&name, 1);
+            }
+            stop.store(true, Ordering::Release);
+        });
+        shmkit::list().unwrap();
+    });
+    let left = fs::read_dir("/dev/shm").unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name());
+    assert!(left.all(|file| !file.to_string_lossy().contains(&stem)));
+}
+
+#[test]
+fn every_descriptor_is_given_back() {
+    let (mut test, name) = start("descriptors");
+    let fifo = ByHand(local(&(name.clone() + "fifo")), None);
+    make_fifo(&fifo.0);
+    let work = || {
+        let section = with_text(&name);
+        let view = Section::open_rw(&name).unwrap().map_rw(..).unwrap();
+        refused(Kind::AlreadyExists, Section::create_new(&name, 1));
+        refused(Kind::OutOfBounds, Section::open_or_create(&name, MIB));
+        refused(Kind::WrongKind, Section::open(&(name.clone() + "fifo")));
+        refused(
+            Kind::WrongKind,
+            Section::create_new(&(name.clone() + "fifo"), 1),
+        );
+        drop((section, view));
+        assert_gone(&name);
+        shmkit::list().unwrap();
+    };
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    test.spawning(|| {
+        work();
+        let before = open();
+        (0..50).for_each(|_| work());
+        assert_eq!(open(), before);
+    });
+}
+
+#[test]
+fn reserved_memory_is_taken_where_it_is_committed() {
+    let (_test, name) = start("reserve");
+    let section = reserve(&name, 64 * MIB);
+    let taken = || fs::metadata(local(&name)).unwrap().blocks() * 512;
+    assert_eq!(taken(), 0);
+    section.commit(8 * MIB..9 * MIB).unwrap();
+    assert_eq!(taken(), MIB);
+    section.read_at(0, &mut vec![0; 16 << 20]).unwrap();
+    assert_eq!(taken(), MIB, "a look commits nothing");
+    let info = Section::open(&name).unwrap().info().unwrap();
+    assert_eq!(info.reserved, Some(true));
+}
+
+#[test]
+fn prefault_commits_what_it_covers() {
+    let (_test, name) = start("prefault");
+    let section = reserve(&name, 64 * MIB);
+    section.commit(8 * MIB..9 * MIB).unwrap();
+    let taken = || fs::metadata(local(&name)).unwrap().blocks() * 512;
+    section.map(8 * MIB..9 * MIB).unwrap().prefault().unwrap();
+    assert_eq!(taken(), MIB);
+    section
+        .map_rw(8 * MIB..10 * MIB)
+        .unwrap()
+        .prefault()
+        .unwrap();
+    assert_eq!(taken(), 2 * MIB);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_is_an_error_and_not_a_fault() {
+    let (mut test, name) = start("full");
+    let mut child = test.child("facts/full", &[&name]);
+    match child.hear().as_str() {
+        "done" => assert!(child.finish().success()),
+        said => println!("skipped: {said}"),
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_squatted_local_name_is_refused() {
+    let (mut test, name) = start("squat");
+    for mode in [0o666, 0o644, 0o600] {
+        let squat = ByHand::owned(local(&name), NOBODY, mode);
+        for result in [
+            Section::open(&name),
+            Section::open_rw(&name),
+            Section::create_new(&name, 4096),
+        ] {
+            let error = refused(Kind::WrongOwner, result);
+            assert!(error.to_string().contains("uid 65534"), "{error}");
+            assert!(error.advice().contains(squat.0.to_str().unwrap()));
+        }
+        drop(squat);
+        let squat = ByHand::owned(local_of(NOBODY, &name), 0, mode);
+        let mut child = nobody(&mut test, "facts/try", &[&name]);
+        for way in ["open", "open_rw", "create_new"] {
+            let said = child.hear();
+            assert!(said.contains("root (uid 0)"), "{mode:o} {way}: {said}");
+            assert!(said.starts_with("WrongOwner: "), "{mode:o} {way}: {said}");
+        }
+        assert!(squat.0.exists());
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn another_users_section_is_denied_by_name() {
+    let (mut test, name) = start("denied");
+    let name = format!("Global\\{name}");
+    let section = with_text(&name);
+    let mut child = nobody(&mut test, "facts/try", &[&name]);
+    for kind in ["AccessDenied: ", "AccessDenied: ", "AlreadyExists: "] {
+        let said = child.hear();
+        assert!(said.starts_with(kind), "{said}");
+        assert!(said.contains("root (uid 0)"), "{said}");
+    }
+    assert_eq!(text(&section), TEXT);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn another_users_dead_file_is_an_error_that_names_the_user() {
+    let (mut test, name) = start("leftover");
+    let full = format!("Global\\{name}");
+    for mode in [0o600, 0o644, 0o666] {
+        // Programs of root may remove it at any time; then another is tried.
+        let [opened, _, created] = loop {
+            let mut dead = ByHand::owned(global(&name), NOBODY - 1, mode);
+            dead.1 = None;
+            let mut child = nobody(&mut test, "facts/try", &[&full]);
+            let said = [(); 3].map(|()| child.hear());
+            if fs::metadata(&dead.0).is_ok_and(|m| m.uid() == NOBODY - 1) {
+                break said;
+            }
+        };
+        assert!(created.contains("uid 65533"), "{mode:o}: {created}");
+        // Whether an unreadable file is dead cannot be seen.
+        if mode != 0o600 {
+            assert!(opened.starts_with("NotFound: "), "{mode:o}: {opened}");
+            assert!(created.starts_with("WrongOwner: "), "{mode:o}: {created}");
+        }
+    }
+    // Root may remove it, and so is not stopped by it.
+    let mut dead = ByHand::owned(global(&name), NOBODY, 0o600);
+    dead.1 = None;
+    drop(with_text(&full));
+    eventually("no file is left", || !dead.0.exists());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_line_break_in_a_squatted_name_does_not_break_the_message() {
+    let (_test, name) = start("break");
+    let name = format!("{name}\nX");
+    let _squat = ByHand::owned(local(&name), NOBODY, 0o600);
+    refused(Kind::WrongOwner, Section::open(&name));
+    refused(Kind::WrongOwner, Section::create_new(&name, 1));
+}

@@ -1,0 +1,702 @@
+//! What messages and latest values promise on Linux alone, or what can be shown there only: views
+//! that cannot be written, a steady state without system calls and allocations, and what
+//! is in `/dev/shm` afterwards.
+
+use crate::common::{self, Test, TestChild, eventually, hear, nobody, say, start};
+use shmkit::{
+    Access, Client, Delivery, Publisher, Reader, Receiver, Sender, Server, Start, Subscriber,
+    Writer, segment_info,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::{fs::DirEntryExt, process::ExitStatusExt};
+use std::time::Duration;
+
+/// How many messages go through in the steady state.
+const MANY: u64 = 10_000;
+
+/// Counts what each thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // Nothing is counted where a thread ends.
+    let _ = ALLOCATED.try_with(|n| n.set(n.get() + 1));
+}
+
+// SAFETY: all is done by the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as for this one.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as for this one.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as for this one.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATED.get();
+    work();
+    ALLOCATED.get() - before
+}
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("subscriber", [name]) => serve_subscriber(name),
+        ("sender", [name]) => serve_sender(name),
+        ("reader", [name]) => serve_reader(name),
+        ("client", [name]) => serve_client(name),
+        ("owner", [name]) => own(name),
+        ("onlooker", [name]) => look_on(name),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn child(test: &mut Test, role: &str, name: &str) -> TestChild {
+    let mut child = test.child(&format!("messages/{role}"), &[name]);
+    child.expect("ready");
+    child
+}
+
+/// The files whose names contain this one, and what stands behind it there.
+fn files(name: &str) -> Vec<(fs::DirEntry, String)> {
+    let all = fs::read_dir("/dev/shm").unwrap().map(Result::unwrap);
+    let of_name = all.filter_map(|file| {
+        let path = file.file_name().into_string().ok()?;
+        let (_, section) = path.split_once(name)?;
+        let section = section.to_string();
+        Some((file, section))
+    });
+    of_name.collect()
+}
+
+/// The views that this process has of a queue or topic: which section, what may be done
+/// with it, and where it is.
+fn views(name: &str) -> Vec<(String, String, usize)> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let files = files(name);
+    let of_name = maps.lines().filter_map(|line| {
+        // From, to, rights, offset, device, number of the file. Who made a file maps it
+        // before it has a name.
+        let mut fields = line.split_whitespace();
+        let (at, _) = fields.next()?.split_once('-')?;
+        let at = usize::from_str_radix(at, 16).ok()?;
+        let may = fields.next()?;
+        let number: u64 = fields.nth(2)?.parse().ok()?;
+        let is = |file: &&(fs::DirEntry, String)| file.0.ino() == number;
+        let section = match &*files.iter().find(is)?.1 {
+            "" => "root",
+            beside => beside,
+        };
+        Some((section.to_string(), may.to_string(), at))
+    });
+    of_name.collect()
+}
+
+/// Says what may be done with each view; then writes into the first of those of a
+/// section, if told to.
+fn show_views(name: &str) {
+    let mut all: Vec<_> = views(name);
+    all.sort();
+    let shown = all.iter().map(|view| format!("{}:{}", view.0, view.1));
+    let mut shown: Vec<_> = shown.collect();
+    shown.dedup();
+    say(&shown.join(" "));
+    while let Some(order) = hear() {
+        let (how, section) = order.split_once(' ').unwrap();
+        let found = all.iter().find(|view| view.0 == section).unwrap();
+        let at = found.2 as *mut u8;
+        if how == "allow" {
+            // SAFETY: at worst it makes a view writable, which nobody writes to.
+            let done = unsafe { libc::mprotect(at.cast(), 4096, libc::PROT_WRITE) };
+            say(&format!(
+                "{done} {}",
+                std::io::Error::last_os_error().kind()
+            ));
+        } else {
+            say("writing");
+            // SAFETY: it is there, and the process ends if it may not be written.
+            unsafe { at.write_volatile(7) };
+            say("written");
+        }
+    }
+}
+
+fn serve_subscriber(name: &str) {
+    let mut subscriber = Subscriber::open(name).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"first");
+    say("ready");
+    show_views(name);
+}
+
+fn serve_sender(name: &str) {
+    let mut sender = Sender::open(name).unwrap();
+    sender.send(b"first").unwrap();
+    say("ready");
+    show_views(name);
+}
+
+fn serve_reader(name: &str) {
+    let mut reader = Reader::open(name).unwrap();
+    assert_eq!(reader.get().unwrap(), b"first");
+    say("ready");
+    show_views(name);
+}
+
+fn serve_client(name: &str) {
+    let mut client = Client::open(name).unwrap();
+    say("ready");
+    assert_eq!(client.call(b"first").unwrap(), b"FIRST");
+    show_views(name);
+}
+
+/// Has both of a name, one beside the other, and has waited at both.
+fn own(name: &str) {
+    let mut receiver = Receiver::create(name).unwrap();
+    let _ = receiver.recv_timeout(Duration::from_millis(3));
+    let topic = format!("{name}-topic");
+    let _publisher = Publisher::create(&*topic).unwrap();
+    let mut subscriber = Subscriber::open(&*topic).unwrap();
+    let _ = subscriber.recv_timeout(Duration::from_millis(3));
+    say("ready");
+    while hear().is_some() {}
+}
+
+const READ: &str = "r--s";
+const WRITE: &str = "rw-s";
+
+#[test]
+fn a_subscriber_cannot_write_what_it_reads() {
+    let (mut test, name) = start("views");
+    let mut publisher = Publisher::create(&*name).unwrap();
+    publisher.send(b"first").unwrap();
+    let views = format!(
+        "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~roster-00000001:{WRITE}"
+    );
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
+        let mut child = child(&mut test, "subscriber", &name);
+        child.expect(&views);
+        child.tell(&format!("allow {section}"));
+        assert!(child.hear().starts_with("-1 permission denied"));
+        child.tell(&format!("write {section}"));
+        child.expect("writing");
+        assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    }
+    // Nobody was harmed.
+    let mut subscriber = Subscriber::open(&*name).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"first");
+    publisher.send(b"second").unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"second");
+}
+
+#[test]
+fn a_reader_cannot_write_what_it_reads() {
+    let (mut test, name) = start("values-views");
+    let mut writer = Writer::create(&*name).unwrap();
+    writer.set(b"first").unwrap();
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
+        let mut child = child(&mut test, "reader", &name);
+        child.expect(&format!(
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~roster-00000001:{WRITE}"
+        ));
+        child.tell(&format!("allow {section}"));
+        assert!(child.hear().starts_with("-1 permission denied"));
+        child.tell(&format!("write {section}"));
+        child.expect("writing");
+        assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    }
+    writer.set(b"second").unwrap();
+    let mut reader = Reader::open(&*name).unwrap();
+    assert_eq!(reader.get().unwrap(), b"second");
+}
+
+#[test]
+fn ends_of_a_queue_write_only_what_is_theirs() {
+    let (mut test, name) = start("queue-views");
+    let mut receiver = Receiver::create(&*name).unwrap();
+    let mut child = child(&mut test, "sender", &name);
+    child.expect(&format!(
+        "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
+    ));
+    let mine = views(&name);
+    let of = |section: &str, may: &str| {
+        let mut all = mine.iter().filter(|view| view.0 == section).peekable();
+        assert!(all.peek().is_some(), "{mine:?}");
+        assert!(all.all(|view| view.1 == may), "{section}: {mine:?}");
+    };
+    of("root", WRITE);
+    of("~control-00000001", WRITE);
+    of("~lanes-00000001", READ);
+    of("~roster-00000001", WRITE);
+    child.tell("write ~control-00000001");
+    child.expect("writing");
+    assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    assert_eq!(receiver.recv().unwrap(), b"first");
+}
+
+#[test]
+fn ends_of_calls_write_only_what_is_theirs() {
+    let (mut test, name) = start("calls-views");
+    let mut server = Server::create(&*name).unwrap();
+    // Control, and the responses: the first of the two views of lanes, as they are sorted.
+    for section in ["root", "~control-00000001", "~lanes-00000001"] {
+        let mut child = child(&mut test, "client", &name);
+        server.recv().unwrap().respond(b"FIRST").unwrap();
+        let views = child.hear();
+        let wanted = format!(
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~lanes-00000001:{WRITE} \
+             ~roster-00000001:{WRITE}"
+        );
+        // And what wakes the server, where it slept.
+        assert!(views.starts_with(&wanted), "{views}");
+        child.tell(&format!("allow {section}"));
+        assert!(child.hear().starts_with("-1 permission denied"));
+        child.tell(&format!("write {section}"));
+        child.expect("writing");
+        assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
+    }
+    // As many lanes of each as there are clients.
+    let mine = views(&name);
+    let count = |section: &str, may: &str| {
+        let is = |view: &&(String, String, usize)| view.0 == section && view.1 == may;
+        mine.iter().filter(is).count()
+    };
+    assert_eq!(
+        [READ, WRITE].map(|may| count("~lanes-00000001", may)),
+        [16; 2]
+    );
+    assert_eq!(count("~control-00000001", READ), 0);
+    let mut client = Client::open(&*name).unwrap();
+    let call = client.send(b"first").unwrap();
+    server.recv().unwrap().respond(b"FIRST").unwrap();
+    assert_eq!(client.recv(&call).unwrap(), b"FIRST");
+}
+
+/// The two ends of a queue.
+fn queue(name: &str) -> (Receiver, Sender) {
+    let receiver = Receiver::create(name).unwrap();
+    let sender = Sender::open(name).unwrap();
+    (receiver, sender)
+}
+
+/// The two ends of a topic.
+fn topic(name: &str, delivery: Delivery) -> (Publisher, Subscriber) {
+    let publisher = Publisher::options().delivery(delivery).create(name);
+    let subscriber = Subscriber::options().start(Start::New).open(name);
+    (publisher.unwrap(), subscriber.unwrap())
+}
+
+const MESSAGE: [u8; 100] = [9; 100];
+
+/// Sends and receives in each way that has not to wait.
+fn queue_works((receiver, sender): &mut (Receiver, Sender)) -> bool {
+    let mut works = true;
+    for n in 0..MANY {
+        works &= match n % 5 {
+            0 => sender.try_send(&MESSAGE).is_ok() && sender.send(&MESSAGE).is_ok(),
+            1 => sender.send_all([&MESSAGE, &MESSAGE]).is_ok(),
+            2 => {
+                let mut batch = sender.batch();
+                batch.send(&MESSAGE).is_ok() && batch.try_send(&MESSAGE).is_ok()
+            }
+            3 => {
+                let mut batch = sender.batch();
+                batch.send(&MESSAGE).is_ok()
+                    && batch.flush().is_ok()
+                    && batch.send(&MESSAGE).is_ok()
+            }
+            _ => {
+                let time = Duration::from_secs(1);
+                sender.send_timeout(&MESSAGE, time).is_ok() && sender.send(&MESSAGE).is_ok()
+            }
+        };
+        works &= match n % 3 {
+            0 => {
+                receiver.try_recv().is_ok_and(|bytes| bytes == MESSAGE)
+                    && receiver.recv().is_ok_and(|bytes| bytes == MESSAGE)
+            }
+            1 => receiver
+                .drain(|bytes| assert_eq!(bytes, MESSAGE))
+                .is_ok_and(|n| n == 2),
+            _ => {
+                let time = Duration::from_secs(1);
+                receiver.recv_timeout(time).is_ok() && receiver.recv().is_ok()
+            }
+        };
+    }
+    works
+}
+
+fn topic_works((publisher, subscriber): &mut (Publisher, Subscriber)) -> bool {
+    let mut works = true;
+    for n in 0..MANY {
+        works &= match n % 3 {
+            0 => publisher.try_send(&MESSAGE).is_ok() && publisher.send(&MESSAGE).is_ok(),
+            1 => publisher.send_all([&MESSAGE, &MESSAGE]).is_ok(),
+            _ => {
+                let time = Duration::from_secs(1);
+                publisher.send_timeout(&MESSAGE, time).is_ok() && publisher.send(&MESSAGE).is_ok()
+            }
+        };
+        works &= match n % 4 {
+            0 => {
+                subscriber.try_recv().is_ok_and(|bytes| bytes == MESSAGE)
+                    && subscriber.recv().is_ok_and(|bytes| bytes == MESSAGE)
+            }
+            1 => subscriber
+                .drain(|bytes| assert_eq!(bytes, MESSAGE))
+                .is_ok_and(|n| n == 2),
+            _ => {
+                let time = Duration::from_secs(1);
+                subscriber.recv_timeout(time).is_ok() && subscriber.recv().is_ok()
+            }
+        };
+    }
+    works
+}
+
+fn values(name: &str) -> (Writer, Reader) {
+    let options = Writer::options().names(["a", "b"]);
+    let writer = options.create(name).unwrap();
+    (writer, Reader::open(name).unwrap())
+}
+
+fn values_work((writer, reader): &mut (Writer, Reader)) -> bool {
+    (0..MANY as usize).all(|n| {
+        writer.set_at(n % 2, &MESSAGE).is_ok()
+            && reader.wait_change().is_ok_and(|index| index == n % 2)
+            && reader.get_at(n % 2).is_ok_and(|value| value == MESSAGE)
+    })
+}
+
+/// The two ends of calls, whose places for responses were all used before.
+fn calls(name: &str) -> (Server, Client) {
+    let mut server = Server::create(name).unwrap();
+    let mut client = Client::open(name).unwrap();
+    let calls = [0; 8].map(|_| client.send(&MESSAGE).unwrap());
+    for call in &calls {
+        server.recv().unwrap().respond(&MESSAGE).unwrap();
+        assert_eq!(client.recv(call).unwrap(), MESSAGE);
+    }
+    (server, client)
+}
+
+/// Asks and answers in each way that has not to wait.
+fn calls_work((server, client): &mut (Server, Client)) -> bool {
+    let time = Duration::from_secs(1);
+    (0..MANY).all(|n| {
+        let (Ok(first), Ok(second)) = (client.send(&MESSAGE), client.try_send(&MESSAGE)) else {
+            return false;
+        };
+        let later = server.recv().map(shmkit::Request::defer);
+        let at_once = match n % 3 {
+            0 => server.try_recv(),
+            1 => server.recv_timeout(time),
+            _ => server.recv(),
+        };
+        // One in ten has no answer.
+        let answered = match n % 10 {
+            0 => at_once.map(drop).is_ok(),
+            _ => at_once.is_ok_and(|request| {
+                let bytes = request.bytes();
+                request.respond(bytes).is_ok()
+            }),
+        };
+        let came = match n % 3 {
+            0 => client.try_recv(&second),
+            1 => client.recv(&second),
+            _ => client.recv_timeout(&second, time),
+        };
+        let as_it_should = came.is_ok_and(|bytes| bytes == MESSAGE) != n.is_multiple_of(10);
+        let later = later.is_ok_and(|responder| responder.respond(&MESSAGE).is_ok());
+        let came = client.recv(&first).is_ok_and(|bytes| bytes == MESSAGE);
+        answered && as_it_should && later && came
+    })
+}
+
+/// Writes and reads in place.
+fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
+    (0..MANY).all(|_| {
+        let sent = sender.claim(MESSAGE.len()).and_then(|mut claim| {
+            claim.write_at(0, &MESSAGE);
+            claim.commit()
+        });
+        let mut bytes = MESSAGE.map(|_| 0);
+        let read = receiver
+            .recv_in_place()
+            .map(|message| message.copy_to(0, &mut bytes));
+        sent.is_ok() && read.is_ok() && bytes == MESSAGE
+    })
+}
+
+#[test]
+fn the_steady_state_allocates_nothing() {
+    let (_test, name) = start("allocations");
+    assert_ne!(allocations(|| drop(vec![1])), 0, "it counts");
+    let mut ends = queue(&name);
+    assert_eq!(allocations(|| assert!(queue_works(&mut ends))), 0);
+    assert_eq!(allocations(|| assert!(claims_work(&mut ends))), 0);
+    drop(ends);
+    let mut ends = values(&name);
+    assert_eq!(allocations(|| assert!(values_work(&mut ends))), 0);
+    drop(ends);
+    let mut ends = calls(&name);
+    assert_eq!(allocations(|| assert!(calls_work(&mut ends))), 0);
+    let other = ends.0.clone();
+    assert_eq!(allocations(|| assert!(calls_work(&mut ends))), 0);
+    drop((ends, other));
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let mut ends = topic(&name, delivery);
+        assert_eq!(allocations(|| assert!(topic_works(&mut ends))), 0);
+    }
+}
+
+/// Ends this process as soon as it calls the system for anything but its end, and the
+/// time, which some systems have no other way to tell.
+fn jail() -> bool {
+    const CLOCK_GETTIME_64: u32 = 403;
+    const NUMBER: u32 = 0;
+    let statement = |code: u32, jt, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf: 0,
+        k,
+    };
+    let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, NUMBER),
+        statement(is, 3, libc::SYS_exit as u32),
+        statement(is, 2, libc::SYS_clock_gettime as u32),
+        statement(is, 1, CLOCK_GETTIME_64),
+        statement(answer, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        statement(answer, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is there until it is copied.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ) == 0
+    }
+}
+
+/// How a process ends that does this in jail.
+fn jailed(test: &mut Test, work: impl FnOnce() -> bool) -> std::process::ExitStatus {
+    // SAFETY: what runs in the child takes no locks, and ends it.
+    let child = test.spawning(|| unsafe {
+        match libc::fork() {
+            0 => {
+                let end = match jail() {
+                    true => i32::from(!work()),
+                    false => 77,
+                };
+                libc::syscall(libc::SYS_exit, end);
+                unreachable!()
+            }
+            child => child,
+        }
+    });
+    assert!(child > 0);
+    let mut status = 0;
+    // SAFETY: it is our child, and the word is ours.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    std::process::ExitStatus::from_raw(status)
+}
+
+#[test]
+fn the_steady_state_makes_no_system_calls() {
+    let (mut test, name) = start("calls");
+    // SAFETY: it asks for a number.
+    let caught = jailed(&mut test, || unsafe { libc::getppid() } > 0);
+    if caught.code() == Some(77) {
+        println!("skipped: this system has no seccomp");
+        return;
+    }
+    assert_eq!(caught.signal(), Some(libc::SIGSYS), "the jail holds");
+    let mut ends = queue(&name);
+    let status = jailed(&mut test, || {
+        queue_works(&mut ends) && claims_work(&mut ends)
+    });
+    assert_eq!(status.code(), Some(0), "{status}");
+    drop(ends);
+    let mut ends = values(&name);
+    let status = jailed(&mut test, || values_work(&mut ends));
+    assert_eq!(status.code(), Some(0), "values: {status}");
+    drop(ends);
+    for others in [0, 1] {
+        let mut ends = calls(&name);
+        let _workers = vec![ends.0.clone(); others];
+        let status = jailed(&mut test, || calls_work(&mut ends));
+        assert_eq!(status.code(), Some(0), "calls, {others} others: {status}");
+    }
+    for delivery in [Delivery::Lossy, Delivery::Lossless] {
+        let mut ends = topic(&name, delivery);
+        let status = jailed(&mut test, || topic_works(&mut ends));
+        assert_eq!(status.code(), Some(0), "{delivery:?}: {status}");
+    }
+}
+
+fn left(name: &str) -> Vec<String> {
+    files(name).into_iter().map(|file| file.1).collect()
+}
+
+#[test]
+fn nothing_is_left_of_what_was_closed() {
+    let (mut test, name) = start("left");
+    for owners_first in [false, true] {
+        let access = [Access::SameUser, Access::UsersReadOnly][usize::from(owners_first)].clone();
+        let options = Receiver::options().access(access.clone());
+        let mut receiver = options.create(&*name).unwrap();
+        let mut process = child(&mut test, "sender", &name);
+        assert_eq!(receiver.recv().unwrap(), b"first");
+        // Whoever waits makes something to be woken by.
+        let time = Duration::from_millis(3);
+        assert!(receiver.recv_timeout(time).is_err());
+        let topic = format!("{name}-topic");
+        let options = Publisher::options().access(access).capacity(1);
+        let options = options.delivery(Delivery::Lossless);
+        let mut publisher = options.create(&*topic).unwrap();
+        publisher.send(b"first").unwrap();
+        let mut subscriber = Subscriber::open(&*topic).unwrap();
+        let consumer = child(&mut test, "subscriber", &topic);
+        assert!(subscriber.recv().is_ok() && subscriber.recv_timeout(time).is_err());
+        while publisher.send_timeout(b"more", time).is_ok() {}
+        assert!(!left(&name).is_empty());
+        match owners_first {
+            true => drop((receiver, publisher, subscriber)),
+            false => drop((subscriber, receiver, publisher)),
+        }
+        process.expect(&format!(
+            "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
+        ));
+        assert!(process.finish().success() && consumer.finish().success());
+        eventually("nothing is left", || left(&name).is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_left_of_calls() {
+    let (mut test, name) = start("calls-left");
+    let time = Duration::from_millis(3);
+    for (server_first, killed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut server = Server::create(&*name).unwrap();
+        let mut client = Client::open(&*name).unwrap();
+        let mut process = child(&mut test, "client", &name);
+        server.recv().unwrap().respond(b"FIRST").unwrap();
+        process.hear();
+        // Whoever waits makes something to be woken by.
+        assert!(server.recv_timeout(time).is_err());
+        assert!(client.call_timeout(b"first", time).is_err());
+        let late = server.recv().unwrap().defer();
+        assert!(!left(&name).is_empty());
+        match server_first {
+            true => drop((server, late, client)),
+            false => drop((client, server, late)),
+        }
+        match killed {
+            true => {
+                process.kill();
+                test.alone(shmkit::clean).unwrap();
+            }
+            false => assert!(process.finish().success()),
+        }
+        eventually("nothing is left", || left(&name).is_empty());
+    }
+}
+
+#[test]
+fn what_killed_processes_left_is_in_nobodys_way() {
+    let (mut test, name) = start("killed");
+    let topic = format!("{name}-topic");
+    for _ in 0..3 {
+        let owner = child(&mut test, "owner", &name);
+        let sender = child(&mut test, "sender", &name);
+        owner.kill();
+        sender.kill();
+        common::gone(|| Sender::open(&*name));
+        common::gone(|| Subscriber::open(&*topic));
+        let (mut receiver, mut sender) = queue(&name);
+        sender.send(b"word").unwrap();
+        assert_eq!(receiver.recv().unwrap(), b"word");
+        let (mut publisher, mut subscriber) = self::topic(&topic, Delivery::Lossless);
+        publisher.send(b"word").unwrap();
+        assert_eq!(subscriber.recv().unwrap(), b"word");
+    }
+    test.alone(shmkit::clean).unwrap();
+    assert!(left(&name).is_empty(), "{:?}", left(&name));
+}
+
+/// One whom the publisher lets only look.
+fn look_on(name: &str) {
+    let refused = Sender::open(&*format!("{name}-queue")).err().unwrap();
+    say(&format!("{:?}", refused.kind()));
+    let mut subscriber = match Subscriber::open(name) {
+        Ok(subscriber) => subscriber,
+        Err(error) => return say(&format!("{:?}", error.kind())),
+    };
+    say("ready");
+    let mut numbers = 0;
+    let mut missed = 0;
+    loop {
+        match subscriber.recv() {
+            Ok(bytes) => {
+                assert_eq!(bytes, u64::to_le_bytes(numbers + missed));
+                numbers += 1;
+            }
+            Err(shmkit::RecvError::Lagged(n)) => missed += n,
+            Err(end) => return say(&format!("{} {end:?}", numbers + missed)),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn another_user_may_look_where_it_is_let() {
+    let (mut test, name) = start("looks");
+    let name = format!("Global\\{name}");
+    let options = Receiver::options().access(Access::UsersReadOnly);
+    let _receiver = options.create(&*format!("{name}-queue")).unwrap();
+    let options = Publisher::options().access(Access::UsersReadOnly);
+    let options = options.capacity(4096).delivery(Delivery::Lossless);
+    let mut publisher = options.create(&*name).unwrap();
+    let mut onlooker = nobody(&mut test, "messages/onlooker", &[&name]);
+    onlooker.expect("AccessDenied");
+    onlooker.expect("ready");
+    let others = segment_info(&*name).unwrap().others.unwrap();
+    assert!(others.is_empty(), "it is no participant");
+    for n in 0..5000_u64 {
+        // Nobody is waited for.
+        publisher.try_send(&n.to_le_bytes()).unwrap();
+    }
+    drop(publisher);
+    onlooker.expect("5000 Disconnected(Closed)");
+    let _private = Publisher::create(&*name).unwrap();
+    let mut onlooker = nobody(&mut test, "messages/onlooker", &[&name]);
+    onlooker.expect("AccessDenied");
+    onlooker.expect("AccessDenied");
+}
