@@ -653,7 +653,7 @@ fn a_batch_longer_than_the_ring_does_no_harm() {
 
 // Two threads.
 
-const MANY: u64 = if cfg!(miri) { 200 } else { 200_000 };
+const MANY: u64 = if cfg!(miri) { 200 } else { 40_000 };
 
 #[test]
 fn what_one_thread_sends_another_receives_in_order() {

@@ -1,6 +1,7 @@
 //! A peer that writes anything anywhere: every word of the sections of a queue, a topic, a
-//! table of values and a server of calls, set to values that hurt. What must follow is an answer, whichever, and soon: no panic,
-//! no endless loop, no read outside a view (windows check each access, and panic).
+//! table of values and a server of calls, set to values that hurt. What must follow is an answer,
+//! whichever, and soon: no panic, no endless loop, no read outside a view (windows check each
+//! access, and panic).
 
 use crate::common::{unique, watchdog};
 use shmkit::ErrorKind::{Corrupt, WrongType};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 /// What stands in the sections that is worth changing: those words whose meaning is in
 /// docs/layout.md, and the first lines of the ring.
-const PLACES: [Places; 4] = [
+const PLACES: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
         "~control-00000001",
@@ -23,18 +24,17 @@ const PLACES: [Places; 4] = [
         "~roster-00000001",
         &[0..8, 128..132, 256..264, 4096..4112, 4224..4232, 4352..4376],
     ),
-    ("~lanes-00000001", &[0..8, 128..136, 256..384, 512..1024]),
+    ("~lanes-00000001", &[0..8, 128..136, 256..384, 512..704]),
+    ("~lanes-00000001", &[704..864, 864..1024]),
 ];
 
 /// Those of a table of two values of 40 bytes.
-const OF_VALUES: [Places; 4] = [
+const OF_VALUES: [Places; 5] = [
     ("", &[0..24, 24..36]),
     ("~control-00000001", &[0..56, 128..132]),
     ("~roster-00000001", &[0..8, 128..132, 384..392, 4096..4128]),
-    (
-        "~lanes-00000001",
-        &[0..8, 128..160, 8192..8320, 8320..8336, 8448..8704],
-    ),
+    ("~lanes-00000001", &[0..8, 128..160, 8192..8320, 8320..8336]),
+    ("~lanes-00000001", &[8448..8576, 8576..8704]),
 ];
 
 /// The requests of a client, and the responses to it.
@@ -42,7 +42,7 @@ const REQUESTS: usize = 0;
 const RESPONSES: usize = 512 + 4096;
 
 /// Those of a server of one client, with cursors on both sides.
-const OF_CALLS: [Places; 4] = [
+const OF_CALLS: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
         "~control-00000001",
@@ -65,6 +65,11 @@ const OF_CALLS: [Places; 4] = [
         &[
             REQUESTS + 128..REQUESTS + 136,
             REQUESTS + 512..REQUESTS + 768,
+        ],
+    ),
+    (
+        "~lanes-00000001",
+        &[
             RESPONSES + 128..RESPONSES + 136,
             RESPONSES + 512..RESPONSES + 768,
         ],
@@ -146,6 +151,11 @@ macro_rules! for_each_section {
             #[test]
             fn no_word_of_the_lanes_does_harm() {
                 super::$test(super::$places[3]);
+            }
+
+            #[test]
+            fn no_further_word_of_the_lanes_does_harm() {
+                super::$test(super::$places[4]);
             }
         }
     };

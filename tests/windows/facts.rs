@@ -1,7 +1,7 @@
 //! Facts about Win32 file mappings, asked of Windows itself: each test pins a rule of the
 //! system that the library builds on, with the exact error code. None of its code runs here.
 
-use crate::common::{eventually, hear, say, unique, watchdog};
+use crate::common::{eventually, hear, say, step, unique, watchdog};
 use crate::win32::*;
 use std::mem::ManuallyDrop;
 use std::ptr::{null, null_mut};
@@ -258,6 +258,8 @@ fn ping_pong(view: &View, theirs: usize, mine: usize, lead: u32) {
         while theirs[0].load(SeqCst) < due {
             std::thread::yield_now();
         }
+        // Each turn may take long on a loaded machine.
+        step();
         let seen = theirs.map(|word| word.load(SeqCst));
         assert_eq!(seen, [due, due.wrapping_mul(MARK)]);
         mine[1].store(n.wrapping_mul(MARK), SeqCst);
