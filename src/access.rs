@@ -8,10 +8,10 @@ use std::str::FromStr;
 ///
 /// | preset | written | Windows | Linux |
 /// |---|---|---|---|
-/// | [`SameUser`](Access::SameUser), the default | `same-user` | `O:<my SID>D:P(A;;GA;;;<my SID>)` | mode 0600 |
+/// | [`SameUser`](Access::SameUser), the default | `same-user` | owned by my SID, which may do everything | mode 0600 |
 /// | [`UsersReadOnly`](Access::UsersReadOnly) | `users-read-only` | adds authenticated users | mode 0644 |
 /// | [`InteractiveReadOnly`](Access::InteractiveReadOnly) | `interactive-read-only` | adds the system and administrators, for everything, and interactive users | mode 0644 |
-/// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | as written | refused |
+/// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | the entries that it has | refused |
 ///
 /// What others get is the right to look: to read a section, to wait for an event,
 /// and on Windows to take a mutex. There is no preset that lets everybody write,
@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// ```
 /// use shmkit::{Access, Section};
 ///
-/// # let name = format!("Global\\shmkit-doc-access-{}", std::process::id());
+/// # let name = format!("Local\\shmkit-doc-access-{}", std::process::id());
 /// # let name = name.as_str();
 /// // A service publishes, the programs of all users read.
 /// let section = Section::options()
@@ -32,9 +32,28 @@ use std::str::FromStr;
 ///
 /// # Platform notes
 ///
-/// On Windows the access list has an entry more for events and mutexes than the
-/// words `GR` say: a generic right to read does not include the right to wait. An
-/// auto-reset event gives its signal to whoever waits, so who may wait can take a
+/// On Windows no generic right is written into an object, since "the system checks the
+/// requested access rights against the object's security descriptor", and a generic right means
+/// something else for each kind of object. Each preset, and each generic right of an
+/// [`Sddl`](Access::Sddl), becomes the rights of the kind:
+///
+/// | in SDDL | section | event | mutex |
+/// |---|---|---|---|
+/// | `GR` | to read | to wait | to take |
+/// | `GW` | to read and write | to set, and `GRGW` to wait too | to take |
+/// | `GA` | everything | everything | everything |
+///
+/// Rights that are written in another way stay as they are. What a queue, a topic, values or
+/// calls need besides their sections follows from these, labels included: whoever may write a
+/// section may set the events of those who use it, and whoever may read it may watch the processes
+/// that do.
+///
+/// A descriptor without an owner belongs to this user. (The system would give the objects of an
+/// elevated program to `BUILTIN\Administrators`.) Where this process has medium integrity or more,
+/// and the descriptor has no label, the objects are labelled `S:(ML;;NW;;;ME)`: programs of medium
+/// integrity may write what an elevated program of the same user made.
+///
+/// An auto-reset event gives its signal to whoever waits, so who may wait can take a
 /// signal away from others; who may take a mutex can keep it.
 ///
 /// On Linux those need the right to write to the object's file, which would also
@@ -52,7 +71,8 @@ pub enum Access {
     /// screens may look. For services.
     InteractiveReadOnly,
     /// A security descriptor as ConvertStringSecurityDescriptorToSecurityDescriptorW
-    /// reads it (Windows).
+    /// reads it, with entries that allow (`A`) or deny (`D`) (Windows). Such as
+    /// `O:<my SID>D:P(A;;GA;;;<my SID>)(A;;GR;;;AU)`, which every user may read.
     Sddl(String),
 }
 
@@ -97,7 +117,7 @@ impl fmt::Display for Access {
 /// ```
 /// use shmkit::{ErrorKind, Owner, Section};
 ///
-/// # let name = format!("Global\\shmkit-doc-owner-{}", std::process::id());
+/// # let name = format!("Local\\shmkit-doc-owner-{}", std::process::id());
 /// # let name = name.as_str();
 /// let _section = Section::create_new(name, 4096)?;
 /// Section::options().expect_owner(Owner::Me).open(name)?;
@@ -111,8 +131,9 @@ impl fmt::Display for Access {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The user of this process. (What an elevated program makes without saying whose
-    /// it is belongs on Windows to the administrators, `S-1-5-32-544`.)
+    /// The user of this process. On Windows also the default owner of its objects: those that an
+    /// elevated program makes without saying whose they are belong to `BUILTIN\Administrators`
+    /// (`S-1-5-32-544`).
     Me,
     /// An account: a SID (`S-1-5-18`) or a name (`MACHINE\name`) on Windows, a
     /// user id or a name of `/etc/passwd` on Linux.

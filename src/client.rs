@@ -140,9 +140,8 @@ impl Drop for Call {
 impl Line {
     fn join(found: Found) -> Result<Line> {
         let watch = Watch::begin(&found)?;
-        let (roster, access) = found.roster()?;
         let measures = found.measures;
-        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
+        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
         let slot = seat.slot();
         let lane = found.lane_mut(slot)?;
         let requests =

@@ -1,7 +1,7 @@
 //! What this account can and cannot do here, and why.
 
 use crate::access::Access;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::mutex::Mutex;
 use crate::os::{self, Finding, Health, ProcessIdentity, Reset};
@@ -64,7 +64,12 @@ fn tried(topic: &str, good: &str, outcome: Result<(), Error>) -> Finding {
                 .code()
                 .map_or(String::new(), |c| format!(" (error {c})"));
             let says = format!("cannot {}: {}{code}", error.operation(), error.meaning());
-            (Health::Bad, says, Some(error.advice().to_string()))
+            // A desktop user has no privilege for `Global\`, and does without.
+            let health = match error.kind() {
+                ErrorKind::PrivilegeMissing => Health::Limited,
+                _ => Health::Bad,
+            };
+            (health, says, Some(error.advice().to_string()))
         }
     };
     Finding {

@@ -8,7 +8,7 @@ use crate::lane::gated::GatedReader;
 use crate::layout::roster;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
-use crate::roster::{LEFT, Roster, has_joined, watch};
+use crate::roster::{LEFT, Roster, has_joined, is_dead};
 use crate::seat::{LOOK_BACK, Seat, sooner};
 use crate::segment::{Cursor, Owned};
 use crate::signals::Signals;
@@ -224,29 +224,37 @@ impl Intake {
                 continue;
             }
             if lane.process.is_none() {
-                match watch(lane.tenant) {
+                match self.seat.watch(slot, lane.tenant) {
                     Ok(Some(process)) => lane.process = Some(process),
                     Ok(None) => {}
                     // It cannot be told, and so is taken for alive.
                     Err(_) => continue,
                 }
             }
-            let alive = lane
-                .process
-                .as_ref()
-                .is_some_and(|p| !matches!(p.has_ended(), Ok(true)));
-            if !alive {
-                if self.seat.roster().evict(slot, lane.tenant) {
-                    self.last = Departure::Died;
-                    self.members = self.members.wrapping_add(LEFT);
-                } else {
-                    // It had left in good order, and ended right after.
-                    self.last = Departure::Closed;
-                }
-                lane.tenant = 0;
-                lane.process = None;
+            let has_ended = |process: &Process| matches!(process.has_ended(), Ok(true));
+            if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
+                continue;
             }
+            // A liveness mutex is free when its tenant has left, too, and its process may have
+            // the slot again.
+            if lane.process.take().is_some() && !is_dead(lane.tenant) {
+                continue;
+            }
+            if self.seat.roster().evict(slot, lane.tenant) {
+                self.last = Departure::Died;
+                self.members = self.members.wrapping_add(LEFT);
+            } else {
+                // It had left in good order, and ended right after.
+                self.last = Departure::Closed;
+            }
+            lane.tenant = 0;
         }
+    }
+
+    /// Whether somebody is there whose death would not end a sleep.
+    fn has_unwatched(&self) -> bool {
+        let unwatched = |lane: &Lane| lane.tenant != 0 && lane.process.is_none();
+        self.lanes.iter().any(unwatched)
     }
 
     /// Whether all have gone and nothing is left of them; told once.
@@ -346,6 +354,9 @@ impl Intake {
         for peer in peers(&self.lanes) {
             signals.add(peer.signal()?);
         }
+        if self.has_unwatched() {
+            signals.look_again_in(LOOK_BACK);
+        }
         Ok(())
     }
 
@@ -359,7 +370,7 @@ impl Intake {
     pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
         earlier.iter_mut().for_each(|one| one.look_who_is_alive());
-        let until = match earlier.is_empty() {
+        let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,
             // Who leaves there rings for the owner that it knows.
             false => sooner(LOOK_BACK, until),

@@ -34,6 +34,8 @@ pub(crate) const LANES_SUFFIX: &str = "~lanes-";
 pub(crate) const ALIVE_SUFFIX: &str = "~alive-";
 /// That of a participant's event, with seat, pid and tenancy behind it in hexadecimal.
 pub(crate) const WAKE_SUFFIX: &str = "~wake-";
+/// That of its liveness mutex (Windows), in the same way.
+pub(crate) const LIVE_SUFFIX: &str = "~live-";
 
 /// The section that has the name: owners and candidates write it, everybody else maps it
 /// read-only.

@@ -32,10 +32,10 @@ pub enum Scope {
 /// ```
 /// use shmkit::{Name, Scope};
 ///
-/// let name = Name::new("Global\\MyFileMappingObject")?;
-/// assert_eq!(name.scope(), Scope::Global);
+/// let name = Name::new("Local\\MyFileMappingObject")?;
+/// assert_eq!(name.scope(), Scope::Session);
 /// assert_eq!(name.base(), "MyFileMappingObject");
-/// assert!(Name::new("global\\MyFileMappingObject").is_err());
+/// assert!(Name::new("local\\MyFileMappingObject").is_err());
 /// # Ok::<(), shmkit::Error>(())
 /// ```
 ///

@@ -4,11 +4,13 @@ use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    self, HowToCreate, HowToOpen, MutexBackend, ProcessBackend, ProcessIdentity, RawObject,
+    self, HowToCreate, HowToOpen, MutexBackend, PerProcess, ProcessBackend, ProcessIdentity,
+    RawObject,
 };
 use crate::signals::{Signals, Wait};
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 impl ProcessIdentity {
@@ -26,7 +28,8 @@ impl ProcessIdentity {
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) where there is none, or it has ended and
-    /// its parent has not asked how; [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may not be opened.
+    /// its parent has not asked how; [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may
+    /// not be opened, and the system does not list it (Windows).
     pub fn of(pid: u32) -> Result<ProcessIdentity> {
         os::Process::identify(pid)
     }
@@ -171,7 +174,8 @@ impl Process {
     }
 
     /// The handle or descriptor, for waits that this crate does not have: a process
-    /// handle, that of a liveness mutex, or a pidfd, which can be polled. It is valid
+    /// handle, that of a liveness mutex, or a pidfd, which can be polled. A wait that the mutex
+    /// ends takes it: release it at once, since others watch it too. The handle is valid
     /// as long as `self`, and not to be closed. `None` where the process had ended
     /// before it was watched.
     #[must_use]
@@ -214,7 +218,7 @@ impl Wait for Process {
 /// not open the process: a desktop program and a service, two users.
 ///
 /// ```
-/// # let name = format!("Global\\shmkit-doc-liveness-{}", std::process::id());
+/// # let name = format!("Local\\shmkit-doc-liveness-{}", std::process::id());
 /// # let name = name.as_str();
 /// use shmkit::{Access, Liveness, Process};
 ///
@@ -237,60 +241,126 @@ impl Wait for Process {
 #[derive(Debug)]
 pub struct Liveness {
     process: u32,
-    leave: Option<Sender<()>>,
-    holder: Option<JoinHandle<()>>,
+    number: u64,
+    /// To the thread that has the mutex. It ends when the last of these is gone.
+    orders: Arc<Sender<Order>>,
+}
+
+/// What the thread that has the mutexes of all [`Liveness`] of a process is told.
+#[derive(Debug)]
+enum Order {
+    Hold {
+        name: Name,
+        access: Access,
+        answer: Sender<Result<u64>>,
+    },
+    Release {
+        number: u64,
+        answer: Sender<()>,
+    },
+}
+
+/// That thread of this process, which is started where there is none.
+fn holder(name: &Name) -> Result<Arc<Sender<Order>>> {
+    static HOLDER: PerProcess<Mutex<Weak<Sender<Order>>>> = PerProcess::new();
+    let holder = HOLDER.get_or_init(Mutex::default);
+    let mut known = holder.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(orders) = known.upgrade() {
+        return Ok(orders);
+    }
+    let (give, orders) = channel();
+    let thread = std::thread::Builder::new().name("shmkit-liveness".into());
+    if let Err(error) = thread.spawn(move || hold(&orders)) {
+        return Err(no_thread(name, error.raw_os_error()));
+    }
+    let orders = Arc::new(give);
+    *known = Arc::downgrade(&orders);
+    Ok(orders)
+}
+
+fn no_thread(name: &Name, code: Option<i32>) -> Error {
+    let meaning = "there is no thread to be had that would hold it";
+    let error = Error::new(ErrorKind::NoSpace, Operation::Create, name, meaning)
+        .with_advice("end other threads, or raise the limit of threads");
+    match code {
+        Some(code) => error.with_code(code),
+        None => error,
+    }
+}
+
+fn hold(orders: &Receiver<Order>) {
+    let mut held = HashMap::new();
+    let mut next = 0;
+    for order in orders {
+        match order {
+            Order::Hold {
+                name,
+                access,
+                answer,
+            } => {
+                let how = HowToCreate {
+                    access,
+                    ..HowToCreate::default()
+                };
+                let made = os::Mutex::create(&name, true, &how).map(|mutex| {
+                    next += 1;
+                    held.insert(next, mutex);
+                    next
+                });
+                let _ = answer.send(made);
+            }
+            Order::Release { number, answer } => {
+                if let Some(mutex) = held.remove(&number) {
+                    mutex.unlock();
+                }
+                let _ = answer.send(());
+            }
+        }
+    }
 }
 
 impl Liveness {
-    /// Creates the mutex, and a thread that has it until this is dropped.
+    /// Creates the mutex, which a thread has until this is dropped: one thread for all of a process.
     ///
     /// # Errors
     ///
-    /// As [`Mutex::create_new`](crate::Mutex::create_new).
-    ///
-    /// # Panics
-    ///
-    /// Where no thread is to be had.
+    /// As [`Mutex::create_new`](crate::Mutex::create_new), and
+    /// [`NoSpace`](crate::ErrorKind::NoSpace) where no thread is to be had.
     pub fn announce<N>(name: N, access: Access) -> Result<Liveness>
     where
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let (leave, left) = channel::<()>();
-        let (tell, told) = channel();
-        let thread = std::thread::Builder::new().name("shmkit-liveness".into());
-        let holder = thread.spawn(move || {
-            let how = HowToCreate {
-                access,
-                ..HowToCreate::default()
-            };
-            let made = os::Mutex::create(&name, true, &how);
-            let mutex = made.map_err(|error| tell.send(Err(error))).ok();
-            if let Some(mutex) = mutex {
-                let _ = tell.send(Ok(()));
-                // It ends when the other end is dropped.
-                let _ = left.recv();
-                mutex.unlock();
-            }
-        });
-        let holder = holder.expect("a thread is to be had");
-        told.recv().expect("it says one or the other")?;
+        let orders = holder(&name)?;
+        let (answer, told) = channel();
+        let order = Order::Hold {
+            name: name.clone(),
+            access,
+            answer,
+        };
+        let sent = orders.send(order).ok();
+        let made = sent.and_then(|()| told.recv().ok());
         Ok(Liveness {
             process: std::process::id(),
-            leave: Some(leave),
-            holder: Some(holder),
+            number: made.unwrap_or_else(|| Err(no_thread(&name, None)))?,
+            orders,
         })
     }
 }
 
 impl Drop for Liveness {
     fn drop(&mut self) {
-        drop(self.leave.take());
-        // A child that was forked has no such thread to wait for.
-        let holder = self.holder.take();
-        if let Some(holder) = holder.filter(|_| self.process == std::process::id()) {
-            let _ = holder.join();
+        /// At the end of a process its threads may be gone, and the mutexes with them.
+        const LIMIT: Duration = Duration::from_secs(1);
+        // A child that was forked has no such thread.
+        if self.process != std::process::id() {
+            return;
+        }
+        let (answer, told) = channel();
+        let number = self.number;
+        if self.orders.send(Order::Release { number, answer }).is_ok() {
+            let _ = told.recv_timeout(LIMIT);
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
 use crate::os::MAX_PEERS;
 use crate::process::Process;
-use crate::roster::{Roster, watch};
-use crate::seat::{EVERYBODY, LOOK_BACK, Seat, sooner};
+use crate::roster::{Roster, is_dead};
+use crate::seat::{EVERYBODY, LOOK_BACK, Seat, sooner, watch_tenant};
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
@@ -216,8 +216,7 @@ impl Publisher {
         let seat = std::mem::replace(&mut self.seat, seat);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.crowds[0].earlier = Some((segment, seat));
-        self.crowds
-            .insert(0, Crowd::of(self.segment.roster(), None));
+        self.crowds.insert(0, Crowd::of(&self.segment));
         self.let_go();
         Ok(())
     }
@@ -455,9 +454,9 @@ impl Publisher {
             (Some(until), Some(late)) => Some(until.min(late)),
             (until, late) => until.or(late),
         };
-        let until = match crowds.len() {
-            1 => until,
-            // Who leaves there rings for the owner that it knows.
+        let until = match &crowds[..] {
+            [crowd] if !crowd.has_unwatched(position, bytes) => until,
+            // Who leaves an earlier one rings for the owner that it knows.
             _ => sooner(LOOK_BACK, until),
         };
         let peers = crowds
@@ -511,8 +510,9 @@ impl Wait for Held<'_> {
                 signals.add(peer.signal()?);
             }
         }
-        if crowds.len() > 1 {
-            // Who leaves there rings for the owner that it knows.
+        let unwatched = |crowd: &Crowd| crowd.has_unwatched(self.position, bytes);
+        // Who leaves an earlier one rings for the owner that it knows.
+        if crowds.len() > 1 || crowds.iter().any(unwatched) {
             signals.look_again_in(LOOK_BACK);
         }
         if let Some(limit) = self.limit {
@@ -534,31 +534,37 @@ impl Wait for Held<'_> {
 /// The subscribers of one generation, as far as they are waited for.
 #[derive(Debug)]
 struct Crowd {
+    name: Name,
     roster: Roster,
-    processes: Vec<Option<(u64, Process)>>,
+    /// Of each slot, the word and the tenancy of whoever is watched.
+    processes: Vec<Option<((u64, u32), Process)>>,
     /// Of an earlier generation, which is kept: those who come over begin at the beginning.
     earlier: Option<(Owned, Seat)>,
 }
 
 impl Crowd {
-    fn of(roster: &Roster, earlier: Option<(Owned, Seat)>) -> Crowd {
+    fn of(segment: &Owned) -> Crowd {
         Crowd {
-            roster: roster.clone(),
+            name: segment.name().clone(),
+            roster: segment.roster().clone(),
             processes: Vec::new(),
-            earlier,
+            earlier: None,
         }
     }
 
+    fn before(earlier: (Owned, Seat)) -> Crowd {
+        let mut crowd = Crowd::of(&earlier.0);
+        crowd.earlier = Some(earlier);
+        crowd
+    }
+
     fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
-        let mut crowds = vec![Crowd::of(segment.roster(), None)];
+        let mut crowds = vec![Crowd::of(segment)];
         if segment.measures.delivery == delivery::LOSSLESS {
             let topics = older
                 .into_iter()
                 .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
-            crowds.extend(topics.map(|(segment, seat)| {
-                let roster = segment.roster().clone();
-                Crowd::of(&roster, Some((segment, seat)))
-            }));
+            crowds.extend(topics.map(Crowd::before));
         }
         crowds
     }
@@ -593,10 +599,10 @@ impl Crowd {
         let mut dropped = false;
         let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
         for slot in slots {
-            let who = self.roster.who(slot);
+            let who = (self.roster.who(slot), self.roster.tenancy(slot));
             let known = &mut self.processes[slot];
-            if known.as_ref().is_none_or(|(word, _)| *word != who) {
-                let watched = watch(who);
+            if known.as_ref().is_none_or(|(watched, _)| *watched != who) {
+                let watched = watch_tenant(&self.roster, &self.name, slot, who.0);
                 // It cannot be told, and so is taken for alive.
                 let untold = watched.is_err();
                 *known = watched.ok().flatten().map(|process| (who, process));
@@ -604,11 +610,15 @@ impl Crowd {
                     continue;
                 }
             }
-            let dead = known
-                .as_ref()
-                .is_none_or(|(_, process)| matches!(process.has_ended(), Ok(true)));
+            let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
+            let dead = known.as_ref().is_none_or(ended);
+            // A liveness mutex is free when its tenant has left, too, and its process may have
+            // the slot again.
+            if dead && known.take().is_some() && !is_dead(who.0) {
+                continue;
+            }
             if dead {
-                self.roster.evict(slot, who);
+                self.roster.evict(slot, who.0);
             } else if late {
                 let (from, to) = (roster::state::ACTIVE, roster::state::DROPPED);
                 self.roster.change_state(slot, from, to);
@@ -616,6 +626,12 @@ impl Crowd {
             dropped |= dead || late;
         }
         dropped
+    }
+
+    /// Whether somebody is in the way whose death would not end a sleep.
+    fn has_unwatched(&self, position: u64, bytes: u64) -> bool {
+        let mut slots = self.in_the_way(position, bytes);
+        slots.any(|slot| self.processes.get(slot).is_none_or(Option::is_none))
     }
 
     fn watched(&self, position: u64, bytes: u64) -> impl Iterator<Item = &Process> {

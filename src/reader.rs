@@ -140,17 +140,16 @@ impl Reader {
 
     /// A slot, where this account may have one and there is one left.
     fn take_seat(found: &Found) -> Result<Option<Seat>> {
-        let seat = found.roster().and_then(|(roster, access)| {
-            Seat::take(roster, &found.name, access, SLOTS, &found.owner)
-        });
-        match seat {
+        let roster = match found.roster() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(None),
+            roster => roster?,
+        };
+        match found.take_seat(&roster, SLOTS) {
             Ok(seat) => {
                 seat.roster().tell(JOINED);
                 Ok(Some(seat))
             }
-            Err(error) if matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Busy) => {
-                Ok(None)
-            }
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -68,7 +68,8 @@ impl QueueOptions {
         self
     }
 
-    /// How many senders there can be at a time, 1 to 63 (16). Each has memory of its own.
+    /// How many senders there can be at a time, 1 to 63 (16). Each has memory of its own, of the
+    /// [`capacity`](QueueOptions::capacity), which the receiver allocates when it is created.
     #[must_use]
     pub fn senders(mut self, senders: usize) -> QueueOptions {
         self.senders = senders;

@@ -180,7 +180,21 @@ fn refused(exists: Error, why: Error) -> Error {
     match (why.kind(), exists.code()) {
         (ErrorKind::AlreadyExists, Some(code)) => why.with_code(code),
         (ErrorKind::AlreadyExists | ErrorKind::WrongVersion, _) => why,
-        // Somebody else's, or something else.
+        (ErrorKind::WrongOwner, code) => {
+            let meaning = format!("the name is held already; {}", why.meaning());
+            let subject = exists.subject();
+            let error = Error::new(
+                ErrorKind::AlreadyExists,
+                Operation::Create,
+                &subject,
+                meaning,
+            )
+            .with_advice("stop the program that holds it, or use another name");
+            match code {
+                Some(code) => error.with_code(code),
+                None => error,
+            }
+        }
         _ => exists,
     }
 }

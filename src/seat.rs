@@ -15,11 +15,11 @@
 
 use crate::access::Access;
 use crate::error::{ErrorKind, Result};
-use crate::layout::{OWNER, WAKE_SUFFIX};
+use crate::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
 use crate::name::Name;
-use crate::os::{self, EventBackend, HowToCreate, HowToOpen, ProcessIdentity, Reset, Wake};
-use crate::process::Process;
-use crate::roster::{Roster, pid_of, word_of};
+use crate::os::{self, EventBackend, HowToCreate, ProcessBackend, ProcessIdentity, Reset, Wake};
+use crate::process::{Liveness, Process};
+use crate::roster::{Roster, pid_of, watch, word_of};
 use crate::sync::{Words, WordsMut, compiler_fence_full};
 use std::time::{Duration, Instant};
 
@@ -124,12 +124,9 @@ impl Bells {
                 continue;
             }
             if other.who != who || other.event.is_none() {
-                let how = HowToOpen {
-                    write: true,
-                    ..HowToOpen::default()
-                };
+                other.event = None;
                 let name = event_name(&self.name, seat, who);
-                let opened = name.and_then(|name| os::Event::open(&name, &how));
+                let opened = name.and_then(|name| os::Event::open_to_set(&name));
                 other.who = who;
                 other.rung = None;
                 other.event = match opened {
@@ -168,6 +165,8 @@ pub(crate) struct Seat {
     me: u64,
     naps: u32,
     event: Option<os::Event>,
+    /// Of a participant, for those who may not watch its process.
+    alive: Option<Liveness>,
 }
 
 impl Seat {
@@ -176,17 +175,28 @@ impl Seat {
         Seat::new(Bells::new(roster, name, me), access, OWNER, word_of(me))
     }
 
-    /// One of the first so many slots, for a participant. `access` says who may wake it.
+    /// One of the first so many slots, for a participant, with those who may wake it and those
+    /// who may watch it.
     pub fn take(
         roster: Roster,
         name: &Name,
-        access: Access,
+        [wake, watch]: [Access; 2],
         slots: usize,
         owner: &ProcessIdentity,
     ) -> Result<Seat> {
         let me = word_of(&ProcessIdentity::current()?);
         let slot = roster.claim(me, slots, name)?;
-        Ok(Seat::new(Bells::new(roster, name, owner), access, slot, me))
+        let mut seat = Seat::new(Bells::new(roster, name, owner), wake, slot, me);
+        if os::Process::MAY_BE_CLOSED {
+            let who = (me, seat.roster().tenancy(slot));
+            let name = name_of(LIVE_SUFFIX, name, slot, who)?;
+            seat.alive = match Liveness::announce(name, watch) {
+                // Somebody has the name. Most may watch the process itself.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+                announced => Some(announced?),
+            };
+        }
+        Ok(seat)
     }
 
     fn new(bells: Bells, access: Access, number: usize, me: u64) -> Seat {
@@ -197,6 +207,7 @@ impl Seat {
             number,
             me,
             event: None,
+            alive: None,
         }
     }
 
@@ -219,6 +230,11 @@ impl Seat {
     #[inline]
     pub fn has_to_wake(&self, seats: u64) -> bool {
         self.bells.has_to_wake(seats)
+    }
+
+    /// See [`watch_tenant`].
+    pub fn watch(&self, slot: usize, word: u64) -> Result<Option<Process>> {
+        watch_tenant(self.roster(), &self.bells.name, slot, word)
     }
 
     /// See [`Bells::is_deaf`].
@@ -313,11 +329,32 @@ impl Drop for Seat {
     }
 }
 
-/// The name carries tenant and tenancy, so that the event of an earlier one is not taken
-/// for that of a later.
-pub(crate) fn event_name(name: &Name, seat: usize, (word, tenancy): (u64, u32)) -> Result<Name> {
+/// Watches the process of this word, which has a slot; `None` where it has ended. An error is no
+/// proof.
+pub(crate) fn watch_tenant(
+    roster: &Roster,
+    name: &Name,
+    slot: usize,
+    word: u64,
+) -> Result<Option<Process>> {
+    match watch(word) {
+        // Another user's, or one that runs elevated.
+        Err(error) if error.kind() == ErrorKind::AccessDenied => {
+            let name = name_of(LIVE_SUFFIX, name, slot, (word, roster.tenancy(slot)))?;
+            Process::by_liveness(name).map(Some).or(Err(error))
+        }
+        watched => watched,
+    }
+}
+
+/// That of the event on which somebody sleeps.
+pub(crate) fn event_name(name: &Name, seat: usize, who: (u64, u32)) -> Result<Name> {
+    name_of(WAKE_SUFFIX, name, seat, who)
+}
+
+/// The name carries tenant and tenancy, so that the object of an earlier one is not taken for
+/// that of a later.
+fn name_of(suffix: &str, name: &Name, seat: usize, (word, tenancy): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);
-    Name::new(&format!(
-        "{name}{WAKE_SUFFIX}{seat:02x}-{pid:x}-{tenancy:x}"
-    ))
+    Name::new(&format!("{name}{suffix}{seat:02x}-{pid:x}-{tenancy:x}"))
 }

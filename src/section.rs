@@ -6,7 +6,8 @@ use crate::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite};
 use crate::name::Name;
 use crate::options::{Options, Origin, open_or_create};
 use crate::os::{
-    self, Backing, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject, SectionBackend,
+    self, Backing, Kind, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject,
+    SectionBackend,
 };
 use crate::sync::{Fixed, Window, WindowMut};
 use std::fmt;
@@ -269,6 +270,11 @@ impl Section {
         let (offset, len) = self.resolve(Operation::Commit, &range)?;
         self.check_writable(Operation::Commit)?;
         self.os.commit(offset, len)
+    }
+
+    /// Who may use an event or a mutex that belongs to this section.
+    pub(crate) fn companion_access(&self, kind: Kind) -> Result<Access> {
+        self.os.companion_access(kind)
     }
 
     /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. The

@@ -121,9 +121,8 @@ impl Sender {
 
     fn join(found: Found) -> Result<Sender> {
         let owner = found.watch_owner()?;
-        let (roster, access) = found.roster()?;
         let measures = found.measures;
-        let mut seat = Seat::take(roster, &found.name, access, measures.lanes, &found.owner)?;
+        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
         let lane = found.lane_mut(seat.slot())?;
         let cursor = found.cursor(seat.slot());
         let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {

@@ -48,7 +48,12 @@ impl ServerOptions {
         self
     }
 
-    /// How many clients there can be at a time, 1 to 63 (16). Each has memory of its own.
+    /// How many clients there can be at a time, 1 to 63 (16).
+    ///
+    /// Each has memory of its own, for requests and for responses: twice what
+    /// [`in_flight`](ServerOptions::in_flight) and two more of the longest messages take, rounded up
+    /// to a power of two. The server allocates all of it when it is created. So 63 clients with 64
+    /// open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of Windows.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> ServerOptions {
         self.clients = clients;

@@ -205,12 +205,11 @@ impl Subscriber {
     /// A slot, where this account may have one and there is one left. Who is not waited
     /// for can do without.
     fn take_place(found: &Found) -> Result<Option<Place>> {
-        let (roster, access) = match found.roster() {
-            Ok(opened) => opened,
+        let roster = match found.roster() {
             Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(None),
-            Err(error) => return Err(error),
+            roster => roster?,
         };
-        let seat = match Seat::take(roster, &found.name, access, SLOTS, &found.owner) {
+        let seat = match found.take_seat(&roster, SLOTS) {
             Ok(seat) => seat,
             Err(error) => match (error.kind(), found.measures.delivery) {
                 (ErrorKind::Busy, delivery::LOSSY) => return Ok(None),

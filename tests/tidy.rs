@@ -49,7 +49,7 @@ const RANKS: [(&str, u32); 40] = [
 ];
 
 /// Every file of the library that may contain `unsafe`, and why.
-const UNSAFE: [(&str, &str); 9] = [
+const UNSAFE: [(&str, &str); 13] = [
     ("src/sync/", "atomics over memory that peers write"),
     (
         "src/mapping.rs",
@@ -62,10 +62,14 @@ const UNSAFE: [(&str, &str); 9] = [
         "src/os/windows/call.rs",
         "calls on named objects, waits, processes",
     ),
+    ("src/os/windows/win32.rs", "one call that was looked up"),
     (
-        "src/os/windows/security.rs",
-        "tokens, access lists, accounts",
+        "src/os/windows/nt_rules",
+        "the calls of win32.rs, stricter, for tests",
     ),
+    ("src/os/windows/token.rs", "what this process is"),
+    ("src/os/windows/descriptor.rs", "owners and access lists"),
+    ("src/os/windows/account.rs", "names of accounts"),
     ("src/os/windows/view.rs", "MapViewOfFile and its kin"),
     (
         "cli/src/platform.rs",
@@ -252,6 +256,86 @@ fn unsafe_stands_where_the_list_says() {
     assert!(
         idle.is_empty(),
         "no unsafe any more, take off the list: {idle:?}"
+    );
+}
+
+/// Calls that NT's rules concern: `win32.rs` has them, and `nt_rules.rs` in its place. Part of a name
+/// is enough.
+const RULED: [&str; 18] = [
+    "CreateFileMapping",
+    "OpenFileMapping",
+    "CreateEvent",
+    "OpenEvent",
+    "CreateMutex",
+    "OpenMutex",
+    "Semaphore",
+    "WaitableTimer",
+    "JobObjectW",
+    "OpenProcess",
+    "WaitForSingleObject",
+    "WaitForMultipleObjects",
+    "SignalObjectAndWait",
+    "GetTokenInformation",
+    "ProcessIdToSessionId",
+    "NtCreate",
+    "NtOpen",
+    "NtWait",
+];
+
+/// A call of the system is imported from `windows_sys`, or looked up by its name.
+#[test]
+fn calls_that_rules_concern_go_through_one_file() {
+    let mut broken = Vec::new();
+    let layer = ["src/os/windows/win32.rs", "src/os/windows/nt_rules.rs"];
+    let files = sources(&["src", "cli/src"]);
+    for source in files.iter().filter(|one| !layer.contains(&&*one.path)) {
+        for import in source.text.split("use windows_sys::").skip(1) {
+            let import = import.split(';').next().unwrap();
+            if import.contains(" as ") {
+                broken.push(format!(
+                    "{}: an import by another name: {import}",
+                    source.path
+                ));
+            }
+            for name in import.split(|c: char| !c.is_alphanumeric() && c != '_') {
+                // Of this process: its token.
+                let own = name == "OpenProcessToken";
+                if !own && RULED.iter().any(|ruled| name.contains(ruled)) {
+                    broken.push(format!("{}: {name} comes through win32.rs", source.path));
+                }
+            }
+        }
+        for (n, line) in source.code() {
+            if line.contains("windows_sys::") && !line.trim_start().contains("use windows_sys::") {
+                broken.push(format!("{}:{n}: a name that was not imported", source.path));
+            }
+            let looked_up = line
+                .split("c\"")
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next());
+            for name in looked_up.filter(|name| RULED.iter().any(|ruled| name.contains(ruled))) {
+                // The first is called by the layer; directories have no rules.
+                if !["MsgWaitForMultipleObjectsEx", "NtOpenDirectoryObject"].contains(&name) {
+                    broken.push(format!(
+                        "{}:{n}: {name} comes through win32.rs",
+                        source.path
+                    ));
+                }
+            }
+        }
+    }
+    none(broken);
+    let offers = |path: &str| {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        let names = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let ruled = names.filter(|name| RULED.iter().any(|ruled| name.contains(ruled)));
+        ruled.map(str::to_string).collect::<BTreeSet<_>>()
+    };
+    let [plain, strict] = layer.map(offers);
+    let missing: Vec<_> = plain.difference(&strict).collect();
+    assert!(
+        missing.is_empty() && plain.len() > 10,
+        "{missing:?} have no rules"
     );
 }
 

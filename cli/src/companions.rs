@@ -25,7 +25,9 @@ pub fn whole_of(name: &str) -> Option<&str> {
     let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
     let is_part = match part.split_once('-') {
         Some(("control" | "roster" | "lanes" | "alive", generation)) => is_hex(generation),
-        Some(("wake", words)) => words.split('-').count() == 3 && words.split('-').all(is_hex),
+        Some(("wake" | "live", words)) => {
+            words.split('-').count() == 3 && words.split('-').all(is_hex)
+        }
         _ => false,
     };
     (is_part && !base_of(whole).is_empty()).then_some(whole)
@@ -65,7 +67,12 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_queue_or_topic_are_known_by_their_names() {
-        for part in ["control-00000001", "lanes-0000000f", "wake-3f-1a2b-9c"] {
+        for part in [
+            "control-00000001",
+            "lanes-0000000f",
+            "wake-3f-1a2b-9c",
+            "live-3f-1a2b-9c",
+        ] {
             let name = format!("Local\\a~b~{part}");
             assert_eq!(whole_of(&name), Some("Local\\a~b"), "{part}");
         }

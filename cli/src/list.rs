@@ -30,7 +30,7 @@ pub fn run(args: &List) -> Outcome {
                 "name": listed.name,
                 "kind": object::word(listed.kind),
                 "kernel_len": listed.len,
-                "owner": listed.owner,
+                "owner": listed.owner_name(),
             })
         });
         output::json(&rows.collect())?;
@@ -69,7 +69,7 @@ fn table(found: &[Listed], wanted: Wanted) -> String {
     }
     let owners = found
         .iter()
-        .map(|l| output::name(l.owner.as_deref().unwrap_or("?")));
+        .map(|l| output::name(l.owner_name().as_deref().unwrap_or("?")));
     columns.push(aligned("OWNER", owners.collect(), false));
     let names = found.iter().map(|l| output::name(&l.name));
     columns.push([vec!["NAME".to_string()], names.collect()].concat());

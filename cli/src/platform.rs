@@ -7,8 +7,9 @@ use std::process::{Child, Command};
 /// The code page of ANSI programs.
 #[cfg(windows)]
 pub fn ansi() -> &'static Encoding {
+    use windows_sys::Win32::Globalization::GetACP;
     // SAFETY: takes nothing, returns a number.
-    let page = unsafe { windows_sys::Win32::Globalization::GetACP() };
+    let page = unsafe { GetACP() };
     u16::try_from(page)
         .ok()
         .and_then(codepage::to_encoding)

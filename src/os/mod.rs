@@ -28,7 +28,7 @@
 //!   it means at that place.
 //! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
 //!   what the dead left, [`findings`] tells what this account may do.
-//!   [`check_name`] refuses what no object can be called.
+//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses what no object can be called.
 //!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
 
 use crate::access::{Access, Owner};
@@ -245,8 +245,22 @@ pub struct Listed {
     /// The bytes of a section, as the kernel counts them; `None` where this account
     /// may not look.
     pub len: Option<u64>,
-    /// Its owner, as in [`ObjectInfo`]; `None` where this account may not look.
+    /// Its owner: a SID on Windows, `name (uid N)` on Linux; `None` where this account may not
+    /// look.
     pub owner: Option<String>,
+}
+
+impl Listed {
+    /// Its owner as in [`ObjectInfo`], with a name.
+    ///
+    /// # Platform notes
+    ///
+    /// On Windows the name is looked up, once for each account. "This function will try to resolve
+    /// the name using domain controllers" (LookupAccountSidW), which can take seconds.
+    #[must_use]
+    pub fn owner_name(&self) -> Option<String> {
+        self.owner.as_deref().map(backend::account_name)
+    }
 }
 
 /// How well something is.
@@ -328,6 +342,9 @@ pub(crate) trait SectionBackend: ObjectBackend + Sized {
     /// Whether parts of it may be uncommitted; `None` where that is not told.
     fn is_reserved(&self) -> Option<bool>;
     fn commit(&self, offset: u64, len: u64) -> Result<()>;
+    /// Who may use an event or a mutex that belongs to this section: whoever may write the section
+    /// may set the event, and whoever may read it may wait for the mutex.
+    fn companion_access(&self, kind: Kind) -> Result<Access>;
     /// `len` is not zero, and the range lies within `kernel_len`.
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View>;
     /// Returns when the file behind a file-backed section has the view's changes.
@@ -348,6 +365,8 @@ pub(crate) trait ViewBackend {
 pub(crate) trait EventBackend: ObjectBackend + Sized {
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
+    /// Opens it with the right to set it and no other.
+    fn open_to_set(name: &Name) -> Result<Self>;
     /// `None` where that is not told.
     fn reset_mode(&self) -> Option<Reset>;
     /// Whether it is signaled now; `None` where that is not told.
@@ -379,6 +398,8 @@ pub(crate) trait MutexBackend: ObjectBackend + Sized {
 }
 
 pub(crate) trait ProcessBackend: Sized {
+    /// Whether another process of this user may be one that it cannot watch.
+    const MAY_BE_CLOSED: bool;
     /// This process.
     fn current() -> Result<ProcessIdentity>;
     /// The living process of this number.
@@ -434,5 +455,6 @@ const _: fn() = || {
     let _: fn(RawObject) -> Result<Holders> = holders;
     let _: fn() -> Vec<Finding> = findings;
     let _: fn() -> bool = has_several_processors;
+    let _: fn(&str) -> String = backend::account_name;
     let _: fn(&Name) -> Result<()> = check_name;
 };

@@ -2,13 +2,18 @@
 
 use super::{
     EventBackend, Facts, Finding, GateBackend, HandleBackend, Health, Holders, HowToCreate,
-    HowToOpen, Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity,
-    Protection, Reset, SectionBackend, Taken, ViewBackend, Wake, Woken,
+    HowToOpen, Kind, Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend,
+    ProcessIdentity, Protection, Reset, SectionBackend, Taken, ViewBackend, Wake, Woken,
 };
+use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+pub(crate) fn account_name(owner: &str) -> String {
+    owner.to_string()
+}
 
 /// A handle of this system, if it had any that serve here.
 pub type RawObject = usize;
@@ -102,6 +107,10 @@ impl EventBackend for Event {
         unsupported(Operation::Open, name)
     }
 
+    fn open_to_set(name: &Name) -> Result<Event> {
+        unsupported(Operation::Open, name)
+    }
+
     fn reset_mode(&self) -> Option<Reset> {
         match *self {}
     }
@@ -162,6 +171,8 @@ impl MutexBackend for Mutex {
 }
 
 impl ProcessBackend for Process {
+    const MAY_BE_CLOSED: bool = false;
+
     fn current() -> Result<ProcessIdentity> {
         unsupported(Operation::Watch, &"this process")
     }
@@ -285,6 +296,10 @@ impl SectionBackend for Section {
     }
 
     fn commit(&self, _offset: u64, _len: u64) -> Result<()> {
+        match *self {}
+    }
+
+    fn companion_access(&self, _kind: Kind) -> Result<Access> {
         match *self {}
     }
 

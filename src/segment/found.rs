@@ -3,16 +3,17 @@
 use super::{
     Companions, Control, Cursor, End, Head, Lane, Measures, cursor_at, layouts_in, measures,
 };
-use crate::access::{Access, Owner};
+use crate::access::Owner;
 use crate::describe::{Layout, MAX_TEXT, fingerprint};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::Departure;
 use crate::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
-use crate::os::{ProcessIdentity, deadline};
+use crate::os::{Kind, ProcessIdentity, deadline};
 use crate::process::Process;
 use crate::root::RootView;
 use crate::roster::Roster;
+use crate::seat::Seat;
 use crate::section::{Section, SectionOptions};
 use crate::sync::{Fixed, Ordering, Round, Window, WindowMut, Words, fence};
 use std::sync::Arc;
@@ -248,17 +249,19 @@ impl Found {
         Err(error.with_advice(advice))
     }
 
-    /// The roster, to take part, and who may set the events of those who do: whoever may
-    /// write the roster. (On Windows the right to map a section for writing and that to
-    /// set an event are the same bit.)
-    pub fn roster(&self) -> Result<(Roster, Access)> {
+    /// The roster, which those may open who may take part.
+    pub fn roster(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
-        let section = self.beside(&companions.roster, roster::LEN as u64, true)?;
-        let access = match section.info()?.object.access {
-            Some(sddl) if sddl.contains("D:") => Access::Sddl(sddl),
-            _ => Access::SameUser,
-        };
-        Ok((Roster::new(section.words_mut()?), access))
+        self.beside(&companions.roster, roster::LEN as u64, true)
+    }
+
+    /// Takes one of the first so many slots. Whoever may use the roster may wake us, and watch
+    /// us.
+    pub fn take_seat(&self, roster: &Section, slots: usize) -> Result<Seat> {
+        let wake = roster.companion_access(Kind::Event)?;
+        let watch = roster.companion_access(Kind::Mutex)?;
+        let roster = Roster::new(roster.words_mut()?);
+        Seat::take(roster, &self.name, [wake, watch], slots, &self.owner)
     }
 
     /// The roster, to look at.
@@ -357,14 +360,19 @@ impl Found {
         let owner = match self.owner.watch() {
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let companions = Companions::of(&self.name, self.generation)?;
-                Process::by_liveness(companions.alive).or(Err(error))?
+                match Process::by_liveness(companions.alive) {
+                    Ok(owner) => Some(owner),
+                    // It has let go of its mutex.
+                    Err(_) if self.is_ended() => None,
+                    Err(_) => return Err(error),
+                }
             }
-            watched => watched?,
+            watched => Some(watched?),
         };
-        let how = match (owner.has_ended()?, self.is_ended()) {
-            (false, false) => return Ok(owner),
-            (true, _) => "ended",
-            (false, true) => "closed it",
+        let how = match owner {
+            Some(owner) if owner.has_ended()? => "ended",
+            Some(owner) if !self.is_ended() => return Ok(owner),
+            _ => "closed it",
         };
         let pid = self.owner.pid();
         let meaning =

@@ -8,7 +8,7 @@ use crate::describe::{Layout, fingerprint};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::{MAGIC, MAJOR, MINOR, OWNER, control, roster};
 use crate::name::Name;
-use crate::os::ProcessIdentity;
+use crate::os::{self, Kind, ProcessBackend, ProcessIdentity};
 use crate::process::Liveness;
 use crate::root::Root;
 use crate::roster::Roster;
@@ -44,6 +44,15 @@ fn rights(access: &Access, kind: u32) -> [Access; 2] {
         // Others may look; what is written by participants is for this user alone.
         (_, control::kind::TOPIC | control::kind::LATEST) => [Access::SameUser, access.clone()],
         _ => [Access::SameUser, Access::SameUser],
+    }
+}
+
+/// Who may use an event or a mutex that belongs to a section of this access.
+fn companion(access: &Access, section: &Section, kind: Kind) -> Result<Access> {
+    match access {
+        // What it says is said of a section.
+        Access::Sddl(_) => section.companion_access(kind),
+        preset => Ok(preset.clone()),
     }
 }
 
@@ -114,16 +123,18 @@ impl Owned {
                 .create_new(name, len)
         };
         let section = create(access, &companions.control, control::LEN as u64)?;
+        let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_mut()?;
         let section = create(&inner, &companions.roster, roster::LEN as u64)?;
+        let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
         let lanes = create(&lanes_access, &companions.lanes, measures.len())?;
         let alive = match access {
-            Access::SameUser => None,
-            _ => Some(Liveness::announce(companions.alive, access.clone())?),
+            Access::SameUser if !os::Process::MAY_BE_CLOSED => None,
+            _ => Some(Liveness::announce(companions.alive, may_watch)?),
         };
         format(&control, &measures, &me, generation);
-        let seat = Seat::of_owner(roster.clone(), name, inner, &me);
+        let seat = Seat::of_owner(roster.clone(), name, may_wake, &me);
         let segment = Owned {
             measures,
             generation,
@@ -167,6 +178,7 @@ impl Owned {
                 .create_new(&companions.roster, roster::LEN as u64),
             roster => roster,
         }?;
+        let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::new(section.words_mut()?);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
@@ -182,7 +194,7 @@ impl Owned {
             root: None,
         };
         let me = ProcessIdentity::current()?;
-        Ok((segment, Seat::of_owner(roster, &self.name, inner, &me)))
+        Ok((segment, Seat::of_owner(roster, &self.name, may_wake, &me)))
     }
 
     /// Tells what a message is made of: one type, or that of requests and that of responses, or

@@ -26,6 +26,26 @@ pub(crate) fn compiler_fence_full() {
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
+/// Writes a byte without a change of it, so that its page is there to be written.
+///
+/// # Safety
+///
+/// `at` may be written, and whoever else writes there does so atomically or is another process.
+#[cfg(windows)]
+pub(crate) unsafe fn touch(at: *mut u8) {
+    // In assembly, since the compiler leaves an atomic operation out that changes nothing.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    // SAFETY: the caller's promise. It changes no byte.
+    unsafe {
+        std::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack));
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    // SAFETY: the caller's promise; a page that was only read faults again at the first store.
+    unsafe {
+        copy_out(at, &mut [0]);
+    }
+}
+
 /// A `u32` or `u64` in a view that may be read-only; it can only be loaded.
 ///
 /// Loads are relaxed, followed by an acquire fence: that is what Rust promises

@@ -27,6 +27,40 @@ pub fn unique(stem: &str) -> String {
     format!("shmkit-test-{stem}-{}-{n}", std::process::id())
 }
 
+/// Whether this account may make sections in `Global\`, which takes a privilege on Windows.
+pub fn may_create_global() -> bool {
+    let made = shmkit::Section::create_new(format!("Global\\{}", unique("probe")), 1);
+    match made.map_err(|error| error.kind()) {
+        Ok(_) => true,
+        Err(shmkit::ErrorKind::PrivilegeMissing) => false,
+        Err(kind) => panic!("{kind:?}"),
+    }
+}
+
+/// Whether `Local\` and `Global\` are one place, as they are for the services of Windows.
+pub fn is_one_namespace() -> bool {
+    let (name, reset) = (unique("probe"), shmkit::Reset::Auto);
+    let _near = shmkit::Event::create_new(&*name, reset).unwrap();
+    shmkit::Event::open(format!("Global\\{name}")).is_ok()
+}
+
+/// The prefixes of sections that this account may make.
+pub fn prefixes() -> Vec<&'static str> {
+    let mut all = vec!["", "Local\\"];
+    if may_create_global() {
+        all.push("Global\\");
+    }
+    all
+}
+
+/// The name under which the list shows what stands in `Local\`.
+pub fn listed_as(base: &str) -> String {
+    match is_one_namespace() {
+        true => format!("Global\\{base}"),
+        false => format!("Local\\{base}"),
+    }
+}
+
 /// Waits until `condition` holds, for as long as the watchdog lets the test.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let mut pause = Duration::from_millis(1);

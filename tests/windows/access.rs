@@ -1,7 +1,7 @@
 //! Who may do what on Windows: access lists with the SIDs of this user and of others,
 //! for sections, events and mutexes; and names that strangers hold.
 
-use crate::common::{unique, watchdog};
+use crate::common::{listed_as, unique, watchdog};
 use shmkit::{
     Access, ErrorKind as Kind, Event, Liveness, Mutex, Owner, Process, ProcessIdentity, Reset,
     Section, Wake,
@@ -13,8 +13,13 @@ use windows_sys::Win32::System::Threading::{
     CreateSemaphoreW, CreateWaitableTimerW, ReleaseSemaphore,
 };
 
-/// LocalSystem, which none of us is.
-const SYSTEM: &str = "S-1-5-18";
+/// An account that we are not: LocalSystem, or, where that runs the tests, LocalService.
+fn stranger() -> &'static str {
+    match &*my_sid() {
+        "S-1-5-18" => "S-1-5-19",
+        _ => "S-1-5-18",
+    }
+}
 
 #[track_caller]
 fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
@@ -24,13 +29,18 @@ fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
 }
 
 /// The SID of this user, as objects of ours tell it.
-fn my_sid() -> String {
+pub fn my_sid() -> String {
     let probe = Mutex::create_new(unique("sid")).unwrap();
     let owner = probe.info().owner.unwrap();
     let sid = owner
         .rsplit_once('(')
         .map_or(owner.as_str(), |(_, sid)| sid);
     sid.trim_end_matches(')').to_string()
+}
+
+/// Whether this is Windows, or Wine with its rules.
+fn nt_rules() -> bool {
+    std::env::var_os("WINEPREFIX").is_none() || crate::closed::nt_rules()
 }
 
 /// A section, an event and a mutex with one access list.
@@ -50,11 +60,15 @@ fn three(sddl: &str) -> ([String; 3], (Section, Event, Mutex)) {
 
 #[test]
 fn a_list_without_us_keeps_us_out_of_every_kind() {
-    let ([section, event, mutex], _objects) = three(&format!("D:P(A;;GA;;;{SYSTEM})"));
+    let ([section, event, mutex], _objects) = three(&format!("D:P(A;;GA;;;{})", stranger()));
     refused(Kind::AccessDenied, Section::open(&section));
     refused(Kind::AccessDenied, Section::open_rw(&section));
-    // (Wine lets everybody wait, and so open an event or a mutex for nothing else.)
     refused(Kind::AccessDenied, Event::open_rw(&event));
+    // (Wine lets everybody wait, where NT's rules are not enforced.)
+    if nt_rules() {
+        refused(Kind::AccessDenied, Event::open(&event));
+        refused(Kind::AccessDenied, Mutex::open(&mutex));
+    }
     // The name is taken, whoever may look.
     refused(Kind::AlreadyExists, Section::create_new(&section, 1));
     refused(Kind::AlreadyExists, Event::create_new(&event, Reset::Auto));
@@ -65,10 +79,15 @@ fn a_list_without_us_keeps_us_out_of_every_kind() {
 fn a_list_that_lets_us_look_lets_us_do_nothing_else() {
     let _watchdog = watchdog();
     let me = my_sid();
-    let ([section, ..], _objects) = three(&format!("D:P(A;;GR;;;{me})"));
+    let ([section, event, mutex], objects) = three(&format!("D:P(A;;GR;;;{me})"));
     let opened = Section::open(&section).unwrap();
     refused(Kind::ReadOnly, opened.map_rw(..));
     assert!(refused(Kind::AccessDenied, Section::open_rw(&section)).contains("look"));
+    // What GR means for them: to wait.
+    assert!(refused(Kind::AccessDenied, Event::open_rw(&event)).contains("look"));
+    objects.1.set().unwrap();
+    assert!(Event::open(&event).unwrap().try_wait().unwrap());
+    assert!(Mutex::open(&mutex).unwrap().try_lock().unwrap().is_some());
 
     // To wait, and no more: without it even the state is not told.
     let ([_, event, mutex], objects) = three(&format!("D:P(A;;0x100000;;;{me})"));
@@ -95,7 +114,8 @@ fn presets_say_what_they_are() {
         let event = event.create_new(unique("preset"), Reset::Manual).unwrap();
         let info = event.info();
         let sddl = info.access.unwrap();
-        assert!(sddl.ends_with(last), "{access}: {sddl}");
+        let list = sddl.split("S:").next().unwrap();
+        assert!(list.ends_with(last), "{access}: {sddl}");
         let may: Vec<_> = info.grants.iter().map(|grant| grant.may.as_str()).collect();
         assert_eq!(may[0], "everything");
         assert_eq!(may.len(), 1 + others, "{:?}", info.grants);
@@ -123,12 +143,16 @@ fn a_descriptor_that_lets_everybody_in_is_refused() {
 #[test]
 fn only_the_expected_owner_is_believed() {
     let me = my_sid();
+    let by_name = match stranger() {
+        "S-1-5-18" => "SYSTEM",
+        _ => "LOCAL SERVICE",
+    };
     let ([section, event, mutex], _objects) = three(&format!("O:{me}D:P(A;;GA;;;{me})"));
     for (owner, kind) in [
         (Owner::Me, None),
         (Owner::Account(me.clone()), None),
-        (Owner::Account(SYSTEM.into()), Some(Kind::WrongOwner)),
-        (Owner::Account("SYSTEM".into()), Some(Kind::WrongOwner)),
+        (Owner::Account(stranger().into()), Some(Kind::WrongOwner)),
+        (Owner::Account(by_name.into()), Some(Kind::WrongOwner)),
         (
             Owner::Account("no such user".into()),
             Some(Kind::InvalidArgument),
@@ -146,18 +170,24 @@ fn only_the_expected_owner_is_believed() {
             }
         }
     }
-    // Whoever hides to whom it belongs is not believed either.
-    let ([hidden, ..], _objects) = three(&format!("D:P(A;;0x4;;;{me})"));
-    Section::open(&hidden).unwrap();
-    let options = Section::options().expect_owner(Owner::Me);
-    refused(Kind::WrongOwner, options.open(&hidden));
+    // Whoever hides to whom it belongs is not believed either. (Wine does not know the rights of
+    // owners.)
+    if nt_rules() {
+        let ([hidden, ..], _objects) = three(&format!("D:P(A;;0x4;;;{me})(A;;0x4;;;OW)"));
+        Section::open(&hidden).unwrap();
+        let options = Section::options().expect_owner(Owner::Me);
+        refused(Kind::WrongOwner, options.open(&hidden));
+    }
 }
 
 #[test]
 fn a_squatted_name_says_what_is_there_and_whose() {
     let me = my_sid();
     let names = ["semaphore", "timer", "event"].map(unique);
-    let wide = |name: &str| name.encode_utf16().chain([0]).collect::<Vec<u16>>();
+    let wide = |name: &str| {
+        let name = listed_as(name);
+        name.encode_utf16().chain([0]).collect::<Vec<u16>>()
+    };
     // SAFETY: NUL-terminated names; the handles are ours alone.
     let _held = unsafe {
         let semaphore = CreateSemaphoreW(null(), 0, 1, wide(&names[0]).as_ptr());

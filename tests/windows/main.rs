@@ -5,6 +5,7 @@
 mod common;
 
 mod access;
+mod closed;
 mod facts;
 mod os;
 mod waits;
@@ -12,5 +13,9 @@ mod win32;
 
 #[test]
 fn child_entry() {
-    common::child_entry(&[("facts", facts::play), ("waits", waits::play)]);
+    common::child_entry(&[
+        ("closed", closed::play),
+        ("facts", facts::play),
+        ("waits", waits::play),
+    ]);
 }

@@ -124,6 +124,14 @@ impl EventBackend for Event {
         Event::new(object, name, true, true)
     }
 
+    fn open_to_set(name: &Name) -> Result<Event> {
+        let how = HowToOpen {
+            write: true,
+            ..HowToOpen::default()
+        };
+        Event::open(name, &how)
+    }
+
     fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
         // To wait for an auto-reset event is to change it.
         let write = HowToOpen {

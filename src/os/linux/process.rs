@@ -66,6 +66,9 @@ impl Drop for Process {
 }
 
 impl ProcessBackend for Process {
+    /// A pidfd is to be had of every process.
+    const MAY_BE_CLOSED: bool = false;
+
     fn current() -> Result<ProcessIdentity> {
         let pid = std::process::id();
         let identity = || {

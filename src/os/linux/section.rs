@@ -6,6 +6,7 @@ use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::object::{self, Object, access_flags, allocate, let_inherit};
 use super::view::View;
 use super::{OwnedObject, RawObject, owner};
+use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
@@ -220,6 +221,11 @@ impl SectionBackend for Section {
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
         allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len)
             .map_err(|e| explain(Operation::Commit, &self.subject, e))
+    }
+
+    /// Whoever may write is this user: no preset lets others.
+    fn companion_access(&self, _kind: Kind) -> Result<Access> {
+        Ok(Access::SameUser)
     }
 
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {

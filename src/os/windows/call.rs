@@ -3,6 +3,11 @@
 
 use super::code::last;
 use super::nt::{self, wide};
+use super::win32::{
+    CreateEventW, CreateFileMappingW, CreateMutexW, OpenEventW, OpenFileMappingW, OpenJobObjectW,
+    OpenMutexW, OpenProcess, OpenSemaphoreW, OpenWaitableTimerW, WaitForMultipleObjects,
+    wait_for_messages,
+};
 use crate::name::Name;
 use crate::os::Kind;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
@@ -15,12 +20,9 @@ use windows_sys::Win32::Foundation::{
     WAIT_TIMEOUT,
 };
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
-use windows_sys::Win32::System::JobObjects::OpenJobObjectW;
-use windows_sys::Win32::System::Memory::{CreateFileMappingW, OpenFileMappingW};
 use windows_sys::Win32::System::Threading::{
-    CreateEventW, CreateMutexW, GetCurrentProcess, GetProcessId, GetProcessTimes, OpenEventW,
-    OpenMutexW, OpenProcess, OpenSemaphoreW, OpenWaitableTimerW, PROCESS_NAME_WIN32,
-    QueryFullProcessImageNameW, ReleaseMutex, ResetEvent, SetEvent, WaitForMultipleObjects,
+    GetCurrentProcess, GetProcessId, GetProcessTimes, PROCESS_NAME_WIN32,
+    QueryFullProcessImageNameW, ReleaseMutex, ResetEvent, SetEvent,
 };
 use windows_sys::core::{BOOL, PCWSTR};
 
@@ -201,12 +203,22 @@ pub(super) fn wait_or_input(
     };
     wait_by(handles, until, |count, handles, limit| {
         // SAFETY: so many live handles, and flags.
-        unsafe { call(count, handles, limit, QS_ALLINPUT, MWMO_INPUTAVAILABLE) }
+        unsafe {
+            wait_for_messages(
+                call,
+                count,
+                handles,
+                limit,
+                QS_ALLINPUT,
+                MWMO_INPUTAVAILABLE,
+            )
+        }
     })
 }
 
-/// "An input, message, time, or posted message is in the queue" (GetQueueStatus).
-const QS_ALLINPUT: u32 = 0x4ff;
+/// Any message, "an input, timer, paint, hot key, or posted message" (GetQueueStatus), and from
+/// Windows 8 on touch (0x800) and pen (0x1000), which winuser.h adds and windows-sys does not.
+const QS_ALLINPUT: u32 = 0x1cff;
 /// "The function returns if input exists for the queue, even if the input has been seen
 /// (but not removed) using a call to another function, such as PeekMessage"
 /// (MsgWaitForMultipleObjectsEx).
@@ -220,15 +232,13 @@ fn wait_by(
     let raw: Vec<HANDLE> = handles.iter().map(|h| h.as_raw_handle()).collect();
     let count = raw.len() as u32;
     loop {
-        // Rounded up, so that no wait ends early; a day at a time, which is far below
-        // INFINITE.
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-        let (limit, is_last) = match left {
-            None => (u32::MAX, false),
-            Some(left) => match u32::try_from(left.as_nanos().div_ceil(1_000_000)) {
-                Ok(limit) if limit <= A_DAY => (limit, true),
-                _ => (A_DAY, false),
-            },
+        let limit = match left {
+            None => u32::MAX,
+            // Rounded up, and a minute at a time: the system does not count "time spent in
+            // low-power states" (WaitForSingleObject), and `Instant` does.
+            Some(left) => u32::try_from(left.as_nanos().div_ceil(1_000_000))
+                .map_or(A_MINUTE, |limit| limit.min(A_MINUTE)),
         };
         let woken = match count {
             // "This parameter cannot be zero" (WaitForMultipleObjects); it is of what has
@@ -239,7 +249,9 @@ fn wait_by(
         let code = last();
         return match woken {
             WAIT_FAILED => Err(code),
-            WAIT_TIMEOUT if is_last => Ok(Ended::TimedOut),
+            // "The wait may time out in less than the specified length of time" (Wait
+            // Functions): the clock decides.
+            WAIT_TIMEOUT if until.is_some_and(|at| Instant::now() >= at) => Ok(Ended::TimedOut),
             WAIT_TIMEOUT => continue,
             n if n < WAIT_OBJECT_0 + count => Ok(Ended::Signaled((n - WAIT_OBJECT_0) as usize)),
             n if n == WAIT_OBJECT_0 + count => Ok(Ended::Input),
@@ -248,7 +260,7 @@ fn wait_by(
     }
 }
 
-const A_DAY: u32 = 24 * 3600 * 1000;
+const A_MINUTE: u32 = 60 * 1000;
 
 pub(super) fn open_process(pid: u32, rights: u32) -> Called<OwnedHandle> {
     // SAFETY: takes numbers.

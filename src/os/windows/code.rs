@@ -58,17 +58,18 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
             "the system does not accept this size, range or protection",
             "ask for less, or for reading only",
         ),
-        ERROR_NOT_ENOUGH_MEMORY | ERROR_OUTOFMEMORY | ERROR_NO_SYSTEM_RESOURCES => (
-            ErrorKind::NoSpace,
-            "memory or address space is exhausted, or the section is too big",
-            "ask for less, or map a part",
+        // "Not a SID that the caller is authorized to assign as the owner of an object"
+        // (SeAssignSecurity).
+        ERROR_INVALID_OWNER => (
+            ErrorKind::AccessDenied,
+            "this account may not give an object to the owner that the access list names",
+            "leave O: out, or name your own SID",
         ),
-        ERROR_COMMITMENT_LIMIT => (
-            ErrorKind::NoSpace,
-            "the commit limit of the system is reached",
-            "reserve the section and commit parts of it, or enlarge the paging file",
+        ERROR_PRIVILEGE_NOT_HELD | ERROR_INVALID_LABEL => (
+            ErrorKind::PrivilegeMissing,
+            "the access list needs a privilege that this process lacks",
+            "leave out what follows S:, or label no higher than your own integrity level",
         ),
-        ERROR_DISK_FULL => (ErrorKind::NoSpace, "the disk is full", "free space there"),
         ERROR_FILE_INVALID => (
             ErrorKind::OutOfBounds,
             "the file is empty",
@@ -79,8 +80,31 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
             "another program has the file open and does not share it",
             "close it there",
         ),
-        _ => (ErrorKind::System, "the system refused", ""),
+        _ => no_space(code).unwrap_or((ErrorKind::System, "the system refused", "")),
     }
+}
+
+fn no_space(code: u32) -> Option<Meaning> {
+    let meaning = match code {
+        ERROR_NOT_ENOUGH_MEMORY | ERROR_OUTOFMEMORY | ERROR_NO_SYSTEM_RESOURCES => (
+            ErrorKind::NoSpace,
+            "memory or address space is exhausted, or the section is too big",
+            "ask for less, or map a part",
+        ),
+        ERROR_WORKING_SET_QUOTA | ERROR_NOT_ENOUGH_QUOTA => (
+            ErrorKind::NoSpace,
+            "the quota of this process is used up",
+            "ask for less, or raise its limits (job object, working set)",
+        ),
+        ERROR_COMMITMENT_LIMIT => (
+            ErrorKind::NoSpace,
+            "the commit limit of the system is reached",
+            "reserve the section and commit parts of it, or enlarge the paging file",
+        ),
+        ERROR_DISK_FULL => (ErrorKind::NoSpace, "the disk is full", "free space there"),
+        _ => return None,
+    };
+    Some(meaning)
 }
 
 /// Access is denied for five reasons (ERROR_ACCESS_DENIED). Two of them, a view

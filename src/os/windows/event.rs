@@ -70,6 +70,17 @@ impl EventBackend for Event {
         Ok(Event::new(handle, name, how.write))
     }
 
+    /// "SetEvent … requires the EVENT_MODIFY_STATE access right", and who may set an event may not
+    /// therefore wait for it.
+    fn open_to_set(name: &Name) -> Result<Event> {
+        let how = HowToOpen {
+            write: true,
+            ..HowToOpen::default()
+        };
+        let handle = object::open(name, Kind::Event, &how, &[EVENT_MODIFY_STATE])?;
+        Ok(Event::new(handle, name, true))
+    }
+
     fn reset_mode(&self) -> Option<Reset> {
         nt::event_state(self.handle.as_raw_handle()).map(|(reset, _)| reset)
     }

@@ -1,17 +1,27 @@
 //! What this account finds here: system, session, privileges, integrity.
 
-use super::{nt, security};
+use super::token::MEDIUM;
+use super::{account, nt, token, win32};
 use crate::os::{Finding, Health};
 
 pub(crate) fn findings() -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         system(),
         account(),
         session(),
         global(),
         locked_memory(),
         holders(),
-    ]
+    ];
+    findings.extend(win32::rules().map(rules));
+    findings
+}
+
+/// Of a build for tests: see `nt_rules.rs`.
+fn rules(played: &str) -> Finding {
+    let says = format!("NT's rules are enforced, as for: {played}");
+    Finding::new("build", Health::Limited, says)
+        .advise("for tests only: build without --cfg shmkit_nt_rules")
 }
 
 fn system() -> Finding {
@@ -32,24 +42,24 @@ fn system() -> Finding {
 
 fn account() -> Finding {
     let topic = "account";
-    let Some(user) = security::this_user() else {
+    let Some(me) = token::identity() else {
         return Finding::new(topic, Health::Bad, "the system does not tell who this is")
             .advise("without a user nobody can be let in alone: run outside the sandbox");
     };
-    let level = match security::integrity() {
-        Some(0..0x1000) => "untrusted integrity",
-        Some(0x1000..0x2000) => "low integrity",
-        Some(0x2000..0x3000) => "medium integrity",
-        Some(0x3000..0x4000) => "high integrity",
-        Some(_) => "system integrity",
-        None => "unknown integrity",
+    let level = match me.integrity {
+        0..0x1000 => "untrusted integrity",
+        0x1000..MEDIUM => "low integrity",
+        MEDIUM..0x3000 => "medium integrity",
+        0x3000..0x4000 => "high integrity",
+        _ => "system integrity",
     };
-    let elevated = match security::is_elevated() {
+    let elevated = match token::is_elevated() {
         true => "elevated",
         false => "not elevated",
     };
+    let user = account::shown(&me.user);
     let says = format!("{user}, {elevated}, {level}");
-    if security::integrity().is_some_and(|level| level < 0x2000) {
+    if me.integrity < MEDIUM {
         let advice = "it cannot write what programs of medium integrity made";
         return Finding::new(topic, Health::Limited, says).advise(advice);
     }
@@ -57,7 +67,7 @@ fn account() -> Finding {
 }
 
 fn session() -> Finding {
-    match security::session() {
+    match token::session() {
         0 => Finding::new("session", Health::Good, "0, that of the services")
             .advise("desktop programs find what is in Global\\ only"),
         session => Finding::new("session", Health::Good, session.to_string()),
@@ -66,7 +76,7 @@ fn session() -> Finding {
 
 fn global() -> Finding {
     let topic = "SeCreateGlobalPrivilege";
-    if security::may_create_global() {
+    if token::may_create_global() {
         Finding::new(
             topic,
             Health::Good,
@@ -84,7 +94,7 @@ fn global() -> Finding {
 
 fn locked_memory() -> Finding {
     let topic = "SeLockMemoryPrivilege";
-    if security::has_privilege("SeLockMemoryPrivilege") == Some(true) {
+    if token::has_privilege("SeLockMemoryPrivilege") == Some(true) {
         Finding::new(
             topic,
             Health::Good,

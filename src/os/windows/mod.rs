@@ -1,8 +1,10 @@
 //! Windows: objects are what the kernel calls sections, events and mutants. Needs Windows 10, and
 //! runs under Wine 8 as far as that goes.
 
+mod account;
 mod call;
 mod code;
+mod descriptor;
 mod event;
 mod findings;
 mod list;
@@ -11,11 +13,21 @@ mod naming;
 mod nt;
 mod object;
 mod process;
+mod rights;
 mod section;
 mod security;
 mod signal;
+mod token;
 mod view;
+#[cfg(not(shmkit_nt_rules))]
+mod win32;
 
+#[cfg(shmkit_nt_rules)]
+mod nt_rules;
+#[cfg(shmkit_nt_rules)]
+use nt_rules as win32;
+
+pub(crate) use account::shown as account_name;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use list::{clean, list};

@@ -41,6 +41,10 @@ fn inherit(name: &Name, how: &HowToCreate) -> Option<Mutex> {
         ..HowToOpen::default()
     };
     let mutex = Mutex::open(name, &ours).ok()?;
+    // A thread that has it already would get it again.
+    if mutex.is_taken() != Some(false) {
+        return None;
+    }
     mutex.lock(Some(Duration::ZERO)).ok()??;
     Some(mutex)
 }

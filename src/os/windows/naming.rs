@@ -1,6 +1,6 @@
 //! Where names stand in the kernel's namespace.
 
-use super::security;
+use super::token;
 use crate::name::Name;
 
 /// The directory behind `Global\`.
@@ -8,7 +8,7 @@ pub(super) const GLOBAL: &str = "\\BaseNamedObjects";
 
 /// The directory behind `Local\`; that of the services is the global one.
 pub(super) fn local() -> String {
-    match security::session() {
+    match token::session() {
         0 => GLOBAL.to_string(),
         session => format!("\\Sessions\\{session}\\BaseNamedObjects"),
     }

@@ -3,6 +3,7 @@
 //! under Wine, abort it at the call).
 
 use crate::os::Reset;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_void};
 use std::mem::transmute;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
@@ -51,6 +52,18 @@ fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     lookup_in("ntdll.dll", function)
 }
 
+/// A function of ntdll, of the type that it has by its documentation; looked up once.
+macro_rules! native {
+    ($name:expr, $form:ty) => {{
+        static FOUND: OnceLock<Option<$form>> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            let call = lookup($name)?;
+            // SAFETY: the documented signature.
+            Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, $form>(call) })
+        })
+    }};
+}
+
 /// `library` is one that is never unloaded; `None` where it is not loaded either.
 fn lookup_in(library: &str, function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     let library = wide(library);
@@ -60,13 +73,20 @@ fn lookup_in(library: &str, function: &CStr) -> Option<unsafe extern "system" fn
     unsafe { GetProcAddress(module, function.as_ptr().cast()) }
 }
 
-type WaitForMessages = unsafe extern "system" fn(u32, *const HANDLE, u32, u32, u32) -> u32;
+pub(super) type WaitForMessages =
+    unsafe extern "system" fn(u32, *const HANDLE, u32, u32, u32) -> u32;
 
 /// MsgWaitForMultipleObjectsEx, in a program that has windows and so what it belongs to.
 pub(super) fn wait_for_messages() -> Option<WaitForMessages> {
+    static FOUND: OnceLock<WaitForMessages> = OnceLock::new();
+    if let Some(call) = FOUND.get() {
+        return Some(*call);
+    }
+    // Not for good where it is not there: a library may be loaded later.
     let call = lookup_in("user32.dll", c"MsgWaitForMultipleObjectsEx")?;
     // SAFETY: its documented signature.
-    Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, WaitForMessages>(call) })
+    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, WaitForMessages>(call) };
+    Some(*FOUND.get_or_init(|| call))
 }
 
 /// Whether this is Wine, which has an export that Windows lacks.
@@ -78,9 +98,7 @@ pub(super) fn is_wine() -> bool {
 /// What Wine calls itself.
 pub(super) fn wine_version() -> Option<String> {
     type Version = unsafe extern "system" fn() -> *const std::ffi::c_char;
-    let call = lookup(c"wine_get_version")?;
-    // SAFETY: the signature of that export, which no other system has.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, Version>(call) };
+    let call = native!(c"wine_get_version", Version)?;
     // SAFETY: it gives a NUL-terminated text that lives for good.
     let text = unsafe { CStr::from_ptr(call()) };
     Some(text.to_string_lossy().into_owned())
@@ -89,9 +107,7 @@ pub(super) fn wine_version() -> Option<String> {
 /// Major and minor version, and the build, whatever the program's manifest says.
 pub(super) fn version() -> Option<(u32, u32, u32)> {
     type Version = unsafe extern "system" fn(*mut OSVERSIONINFOW) -> NTSTATUS;
-    let call = lookup(c"RtlGetVersion")?;
-    // SAFETY: the documented signature of RtlGetVersion.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, Version>(call) };
+    let call = native!(c"RtlGetVersion", Version)?;
     let mut info = OSVERSIONINFOW {
         dwOSVersionInfoSize: size_of::<OSVERSIONINFOW>() as u32,
         ..OSVERSIONINFOW::default()
@@ -108,9 +124,7 @@ pub(super) fn wide(text: &str) -> Vec<u16> {
 
 /// Size and attributes; `None` where the handle lacks SECTION_QUERY.
 pub(super) fn section_basics(section: HANDLE) -> Option<SectionBasics> {
-    let call = lookup(c"NtQuerySection")?;
-    // SAFETY: the documented signature of NtQuerySection.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QuerySection>(call) };
+    let call = native!(c"NtQuerySection", QuerySection)?;
     let mut basics = SectionBasics {
         base: null_mut(),
         attributes: 0,
@@ -132,9 +146,7 @@ pub(super) fn section_basics(section: HANDLE) -> Option<SectionBasics> {
 
 /// The access that a handle was granted.
 pub(super) fn granted_access(handle: HANDLE) -> Option<u32> {
-    let call = lookup(c"NtQueryObject")?;
-    // SAFETY: the documented signature of NtQueryObject.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QueryObject>(call) };
+    let call = native!(c"NtQueryObject", QueryObject)?;
     let mut basics = ObjectBasics::default();
     let size = size_of::<ObjectBasics>() as u32;
     // SAFETY: a buffer of exactly the size that is passed along.
@@ -159,7 +171,7 @@ type QueryState = unsafe extern "system" fn(HANDLE, i32, *mut c_void, u32, *mut 
 pub(super) fn event_state(event: HANDLE) -> Option<(Reset, bool)> {
     // The type (0: notification, that is manual) and the state.
     let mut state = [0u32; 2];
-    query(c"NtQueryEvent", event, 0, &mut state)?;
+    query(native!(c"NtQueryEvent", QueryState)?, event, 0, &mut state)?;
     let reset = if state[0] == 0 {
         Reset::Manual
     } else {
@@ -172,7 +184,7 @@ pub(super) fn event_state(event: HANDLE) -> Option<(Reset, bool)> {
 pub(super) fn mutex_is_taken(mutex: HANDLE) -> Option<bool> {
     // The count, which is 1 while nobody has it, and two flags.
     let mut state = [0i32; 2];
-    query(c"NtQueryMutant", mutex, 0, &mut state)?;
+    query(native!(c"NtQueryMutant", QueryState)?, mutex, 0, &mut state)?;
     Some(state[0] < 1)
 }
 
@@ -180,14 +192,11 @@ pub(super) fn mutex_is_taken(mutex: HANDLE) -> Option<bool> {
 pub(super) fn mutex_owner(mutex: HANDLE) -> Option<u32> {
     // A CLIENT_ID: process and thread, as wide as pointers.
     let mut owner = [0usize; 2];
-    query(c"NtQueryMutant", mutex, 1, &mut owner)?;
+    query(native!(c"NtQueryMutant", QueryState)?, mutex, 1, &mut owner)?;
     u32::try_from(owner[0]).ok().filter(|pid| *pid != 0)
 }
 
-fn query<T>(function: &CStr, object: HANDLE, class: i32, answer: &mut [T]) -> Option<()> {
-    let call = lookup(function)?;
-    // SAFETY: the documented signature of these functions.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QueryState>(call) };
+fn query<T>(call: QueryState, object: HANDLE, class: i32, answer: &mut [T]) -> Option<()> {
     let size = size_of_val(answer) as u32;
     // SAFETY: a buffer of exactly the size that is passed along.
     let status = unsafe { call(object, class, answer.as_mut_ptr().cast(), size, null_mut()) };
@@ -198,7 +207,8 @@ fn query<T>(function: &CStr, object: HANDLE, class: i32, answer: &mut [T]) -> Op
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct HandleEntry {
-    object: usize,
+    /// Its address; 0 where this process may not know it.
+    pub object: usize,
     pub process: usize,
     pub handle: usize,
     granted_access: u32,
@@ -210,29 +220,86 @@ pub(super) struct HandleEntry {
 
 type QuerySystem = unsafe extern "system" fn(i32, *mut c_void, u32, *mut u32) -> NTSTATUS;
 
+const PROCESSES: i32 = 5;
 const EXTENDED_HANDLES: i32 = 64;
 const STATUS_INFO_LENGTH_MISMATCH: NTSTATUS = 0xC000_0004_u32.cast_signed();
 
-/// Every handle of every process.
-pub(super) fn all_handles() -> Option<Vec<HandleEntry>> {
-    let call = lookup(c"NtQuerySystemInformation")?;
-    // SAFETY: the documented signature of NtQuerySystemInformation.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QuerySystem>(call) };
+/// What the system tells of all of a kind, aligned as pointers are.
+fn system_information(class: i32) -> Option<Vec<usize>> {
+    let call = native!(c"NtQuerySystemInformation", QuerySystem)?;
     let mut buffer = vec![0usize; 1 << 16];
     loop {
         let size = size_of_val(&*buffer) as u32;
         let to = buffer.as_mut_ptr().cast();
         // SAFETY: a buffer of exactly the size that is passed along.
-        let status = unsafe { call(EXTENDED_HANDLES, to, size, null_mut()) };
+        let status = unsafe { call(class, to, size, null_mut()) };
         match status {
-            // Handles are being made all the time: ask with more room than needed.
+            // There are more all the time: ask with more room than needed.
             STATUS_INFO_LENGTH_MISMATCH if buffer.len() < 1 << 26 => {
                 buffer.resize(buffer.len() * 2, 0);
             }
             status if status < 0 => return None,
-            _ => break,
+            _ => return Some(buffer),
         }
     }
+}
+
+/// What the system's list of processes says of a number.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LookedUp {
+    /// Since this time.
+    Alive(u64),
+    Ended,
+    /// It gives no list, or none of all processes.
+    Untold,
+}
+
+/// Looks for the process of this number, which need not be one that may be opened.
+pub(super) fn look_up(pid: u32) -> LookedUp {
+    /// The process "System", which each list of all processes has.
+    const SYSTEM: u32 = 4;
+    let Some(words) = system_information(PROCESSES) else {
+        return LookedUp::Untold;
+    };
+    // SAFETY: initialised memory, as bytes.
+    let bytes =
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), size_of_val(&*words)) };
+    match listed(bytes, pid) {
+        // A process without a thread has ended.
+        Some((0, _)) => LookedUp::Ended,
+        Some((_, start)) => LookedUp::Alive(start),
+        None if is_wine() || listed(bytes, SYSTEM).is_some() => LookedUp::Ended,
+        None => LookedUp::Untold,
+    }
+}
+
+/// The number of threads and the start time of a process, from SYSTEM_PROCESS_INFORMATION
+/// structures, each of which says where the next one is.
+fn listed(bytes: &[u8], pid: u32) -> Option<(u32, u64)> {
+    const THREADS: usize = 4;
+    const CREATE_TIME: usize = 0x20;
+    const PID: usize = if cfg!(target_pointer_width = "64") {
+        0x50
+    } else {
+        0x44
+    };
+    let word32 = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let word64 = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let mut at = 0;
+    loop {
+        if word32(at + PID)? == pid {
+            return Some((word32(at + THREADS)?, word64(at + CREATE_TIME)?));
+        }
+        match word32(at)? as usize {
+            0 => return None,
+            next => at += next,
+        }
+    }
+}
+
+/// Every handle of every process.
+pub(super) fn all_handles() -> Option<Vec<HandleEntry>> {
+    let buffer = system_information(EXTENDED_HANDLES)?;
     // The number of entries, a reserved word, then the entries.
     let room = (buffer.len() - 2) * size_of::<usize>() / size_of::<HandleEntry>();
     let count = buffer[0].min(room);
@@ -245,20 +312,22 @@ type CompareObjects = unsafe extern "system" fn(HANDLE, HANDLE) -> i32;
 
 /// Whether two handles are of one object.
 pub(super) fn same_object(a: HANDLE, b: HANDLE) -> bool {
-    let Some(call) = lookup_in("kernelbase.dll", c"CompareObjectHandles") else {
+    static FOUND: OnceLock<Option<CompareObjects>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let call = lookup_in("kernelbase.dll", c"CompareObjectHandles")?;
+        // SAFETY: the documented signature of CompareObjectHandles.
+        Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, CompareObjects>(call) })
+    });
+    let Some(call) = found else {
         return false;
     };
-    // SAFETY: the documented signature of CompareObjectHandles.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, CompareObjects>(call) };
     // SAFETY: two handles.
     unsafe { call(a, b) != 0 }
 }
 
 /// The full path of an object in the kernel's namespace.
 pub(super) fn object_path(handle: HANDLE) -> Option<String> {
-    let call = lookup(c"NtQueryObject")?;
-    // SAFETY: the documented signature of NtQueryObject.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QueryObject>(call) };
+    let call = native!(c"NtQueryObject", QueryObject)?;
     let mut buffer = [0u64; 1024];
     let size = size_of_val(&buffer) as u32;
     // SAFETY: a buffer of exactly the size that is passed along.
@@ -280,12 +349,25 @@ pub(super) fn object_path(handle: HANDLE) -> Option<String> {
 }
 
 /// The objects of a directory as (name, type); `None` where it may not be read.
-pub(super) fn directory(path: &str) -> Option<Vec<(String, String)>> {
+///
+/// The system tells one after the other, by their number, and leaves one out when one before it
+/// goes meanwhile. So it is asked until it tells the same twice, or has told all three times.
+pub(super) fn directory(path: &str) -> Option<BTreeSet<(String, String)>> {
+    let mut found = objects_of(path)?;
+    for _ in 0..2 {
+        let again = objects_of(path)?;
+        if again == found {
+            break;
+        }
+        found.extend(again);
+    }
+    Some(found)
+}
+
+fn objects_of(path: &str) -> Option<BTreeSet<(String, String)>> {
     let folder = open_directory(path)?;
-    let call = lookup(c"NtQueryDirectoryObject")?;
-    // SAFETY: the documented signature of NtQueryDirectoryObject.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, QueryDirectory>(call) };
-    let mut found = Vec::new();
+    let call = native!(c"NtQueryDirectoryObject", QueryDirectory)?;
+    let mut found = BTreeSet::new();
     let mut context = 0;
     let mut buffer = vec![0u64; 8192];
     loop {
@@ -313,14 +395,12 @@ pub(super) fn directory(path: &str) -> Option<Vec<(String, String)>> {
             let entry = &*buffer.as_ptr().cast::<[UNICODE_STRING; 2]>();
             (text(&entry[0]), text(&entry[1]))
         };
-        found.push((name, kind));
+        found.insert((name, kind));
     }
 }
 
 fn open_directory(path: &str) -> Option<OwnedHandle> {
-    let call = lookup(c"NtOpenDirectoryObject")?;
-    // SAFETY: the documented signature of NtOpenDirectoryObject.
-    let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, OpenDirectory>(call) };
+    let call = native!(c"NtOpenDirectoryObject", OpenDirectory)?;
     let mut characters: Vec<u16> = path.encode_utf16().collect();
     let bytes = size_of_val(&*characters) as u16;
     let name = UNICODE_STRING {
@@ -353,4 +433,41 @@ unsafe fn text(string: &UNICODE_STRING) -> String {
     // SAFETY: `Length` bytes at `Buffer` belong to the string.
     let units = unsafe { std::slice::from_raw_parts(string.Buffer, string.Length as usize / 2) };
     String::from_utf16_lossy(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_process_has_the_start_time_that_its_handle_tells() {
+        let mine = super::super::call::start_time(None).unwrap();
+        assert_eq!(look_up(std::process::id()), LookedUp::Alive(mine));
+        // Numbers of processes are multiples of 4.
+        assert_eq!(look_up(3), LookedUp::Ended);
+    }
+
+    #[test]
+    fn a_list_of_processes_is_read_no_further_than_it_goes() {
+        const LEN: usize = 0x60;
+        const PID: usize = if cfg!(target_pointer_width = "64") {
+            0x50
+        } else {
+            0x44
+        };
+        let mut bytes = vec![0; 2 * LEN];
+        for (n, (pid, threads, start)) in [(8u32, 1u32, 5u64), (12, 0, 6)].into_iter().enumerate() {
+            let next = if n == 0 { LEN as u32 } else { 0 };
+            let entry = &mut bytes[n * LEN..];
+            entry[..4].copy_from_slice(&next.to_ne_bytes());
+            entry[4..8].copy_from_slice(&threads.to_ne_bytes());
+            entry[0x20..0x28].copy_from_slice(&start.to_ne_bytes());
+            entry[PID..PID + 4].copy_from_slice(&pid.to_ne_bytes());
+        }
+        assert_eq!(listed(&bytes, 8), Some((1, 5)));
+        assert_eq!(listed(&bytes, 12), Some((0, 6)));
+        assert_eq!(listed(&bytes, 16), None);
+        assert_eq!(listed(&bytes[..LEN + 8], 12), None);
+        assert_eq!(listed(&[], 8), None);
+    }
 }

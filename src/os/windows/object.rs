@@ -5,6 +5,7 @@ use super::call::{self, Called};
 use super::code::{denied_create, explain};
 use super::security::{self, Attributes};
 use super::{RawObject, nt};
+use super::{account, rights, token};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
@@ -77,6 +78,7 @@ fn taken(name: &Name, kind: Kind, existing: BorrowedHandle<'_>) -> Error {
     let error = explain(Operation::Create, name, ERROR_ALREADY_EXISTS);
     match security::owner(existing) {
         Some(owner) => {
+            let owner = account::brief(&owner);
             let meaning = format!(
                 "{} of this name is held already; it belongs to {owner}",
                 kind.noun()
@@ -96,7 +98,7 @@ fn refused_create(name: &Name, kind: Kind, code: u32) -> Error {
         ERROR_ACCESS_DENIED => {
             let there = call::who_is_there(name, READ_CONTROL);
             // Events and mutexes need no privilege.
-            let may_create = kind != Kind::Section || security::may_create_global();
+            let may_create = kind != Kind::Section || token::may_create_global();
             let (kind, meaning, advice) = denied_create(there.is_some(), name.scope(), may_create);
             Error::new(kind, Operation::Create, name, meaning)
                 .with_code(code.cast_signed())
@@ -111,7 +113,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
         ERROR_INVALID_HANDLE => wrong_kind(name, Operation::Open),
         ERROR_ACCESS_DENIED if write => {
             let least = HowToOpen::default();
-            if open(name, kind, &least, &[security::least_right(kind)]).is_err() {
+            if open(name, kind, &least, &[rights::least(kind)]).is_err() {
                 return explain(Operation::Open, name, code);
             }
             let meaning = "its owner lets this account look, and not change it";
@@ -127,7 +129,9 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
     let (noun, handle) = call::who_is_there(name, READ_CONTROL).unwrap_or(("another object", None));
     let owner = handle.and_then(|handle| security::owner(handle.as_handle()));
-    let whose = owner.map_or(String::new(), |owner| format!(", which belongs to {owner}"));
+    let whose = owner.map_or(String::new(), |owner| {
+        format!(", which belongs to {}", account::brief(&owner))
+    });
     let meaning = format!("the name is held by {noun}{whose}");
     Error::new(ErrorKind::WrongKind, operation, name, meaning)
         .with_code(ERROR_INVALID_HANDLE.cast_signed())

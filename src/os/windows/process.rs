@@ -8,7 +8,7 @@ use super::{RawObject, nt};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline};
 use crate::sync::{AtomicBool, Ordering};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -93,21 +93,36 @@ impl Liveness {
     }
 }
 
-fn open(pid: u32) -> Result<Option<OwnedHandle>> {
+/// What can be said of the process that has a number now.
+enum Found {
+    Nobody,
+    Open(OwnedHandle),
+    /// It lives, since this time, and does not let this account open it.
+    Closed(u64),
+}
+
+fn find(pid: u32) -> Result<Found> {
     let rights = PROCESS_SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION;
     match call::open_process(pid, rights) {
-        Ok(handle) if call::process_id(handle.as_handle()) != pid => Ok(None),
-        Ok(handle) => Ok(Some(handle)),
-        Err(ERROR_INVALID_PARAMETER) => Ok(None),
-        Err(ERROR_ACCESS_DENIED) => {
-            let meaning = "it is alive or not, and does not let this account watch it";
-            let kind = ErrorKind::AccessDenied;
-            Err(Error::new(kind, Operation::Watch, &subject(pid), meaning)
-                .with_code(ERROR_ACCESS_DENIED.cast_signed())
-                .with_advice("have it announce itself by a liveness mutex"))
-        }
+        Ok(handle) if call::process_id(handle.as_handle()) != pid => Ok(Found::Nobody),
+        Ok(handle) if is_alive(&handle) => Ok(Found::Open(handle)),
+        Ok(_) | Err(ERROR_INVALID_PARAMETER) => Ok(Found::Nobody),
+        // A service, or another user's. That it lives, and since when, everybody is told.
+        Err(ERROR_ACCESS_DENIED) => match nt::look_up(pid) {
+            nt::LookedUp::Alive(start) => Ok(Found::Closed(start)),
+            nt::LookedUp::Ended => Ok(Found::Nobody),
+            nt::LookedUp::Untold => Err(closed(pid)),
+        },
         Err(code) => Err(explain(Operation::Watch, &subject(pid), code)),
     }
+}
+
+fn closed(pid: u32) -> Error {
+    let meaning = "it does not let this account watch it";
+    let kind = ErrorKind::AccessDenied;
+    Error::new(kind, Operation::Watch, &subject(pid), meaning)
+        .with_code(ERROR_ACCESS_DENIED.cast_signed())
+        .with_advice("have it announce itself by a liveness mutex")
 }
 
 /// "A process object's state is signaled when the process terminates"; that it can be
@@ -118,6 +133,9 @@ fn is_alive(process: &OwnedHandle) -> bool {
 }
 
 impl ProcessBackend for Process {
+    /// One that runs elevated in another logon session, as a scheduled task does.
+    const MAY_BE_CLOSED: bool = true;
+
     fn current() -> Result<ProcessIdentity> {
         let pid = std::process::id();
         let start = call::start_time(None)
@@ -127,25 +145,29 @@ impl ProcessBackend for Process {
     }
 
     fn identify(pid: u32) -> Result<ProcessIdentity> {
-        let Some(handle) = open(pid)?.filter(is_alive) else {
-            let meaning = "there is no process of this number";
-            let kind = ErrorKind::NotFound;
-            let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
-            return Err(error.with_advice("it may have ended"));
+        let start = match find(pid)? {
+            Found::Open(handle) => call::start_time(Some(handle.as_handle()))
+                .map_err(|code| explain(Operation::Watch, &subject(pid), code))?,
+            Found::Closed(start) => start,
+            Found::Nobody => {
+                let meaning = "there is no process of this number";
+                let kind = ErrorKind::NotFound;
+                let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
+                return Err(error.with_advice("it may have ended"));
+            }
         };
-        let start = call::start_time(Some(handle.as_handle()))
-            .map_err(|code| explain(Operation::Watch, &subject(pid), code))?;
         let space = 0;
         Ok(ProcessIdentity { pid, space, start })
     }
 
     fn watch(identity: ProcessIdentity) -> Result<Process> {
         let pid = identity.pid;
-        let same =
-            |handle: &OwnedHandle| call::start_time(Some(handle.as_handle())) == Ok(identity.start);
-        let watched = match open(pid)?.filter(same).filter(is_alive) {
-            Some(handle) => Watched::Process(handle),
-            None => Watched::Ended,
+        let since = |handle: &OwnedHandle| call::start_time(Some(handle.as_handle()));
+        let watched = match find(pid)? {
+            Found::Open(handle) if since(&handle) == Ok(identity.start) => Watched::Process(handle),
+            Found::Closed(start) if start == identity.start => return Err(closed(pid)),
+            // Another process has its number.
+            Found::Open(_) | Found::Closed(_) | Found::Nobody => Watched::Ended,
         };
         Ok(Process::new(watched))
     }
@@ -185,7 +207,8 @@ fn subject(pid: u32) -> String {
 }
 
 /// The processes that have a handle of an object. There is no call that tells; so
-/// every handle of the same type is looked at.
+/// every handle of the same type is looked at: by the address of its object, where the system shows
+/// that, and otherwise by a copy of it.
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let unsupported = || {
         let meaning = "the system does not tell who has which handle";
@@ -202,6 +225,18 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
         .iter()
         .find(|entry| entry.process == me && entry.handle == raw as usize)
         .ok_or_else(unsupported)?;
+    let mut holders = Holders {
+        found: Vec::new(),
+        hidden: 0,
+    };
+    if ours.object != 0 {
+        let is_same =
+            |entry: &&nt::HandleEntry| (entry.object, entry.kind) == (ours.object, ours.kind);
+        let same = all.iter().filter(is_same);
+        let pids: BTreeSet<u32> = same.map(|entry| entry.process as u32).collect();
+        holders.found = pids.into_iter().map(Holder::of).collect();
+        return Ok(holders);
+    }
     let mut by_process: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for entry in all.iter().filter(|entry| entry.kind == ours.kind) {
         by_process
@@ -209,26 +244,37 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             .or_default()
             .push(entry.handle);
     }
-    let mut holders = Holders {
-        found: Vec::new(),
-        hidden: 0,
-    };
     for (pid, handles) in by_process {
-        let rights = PROCESS_DUP_HANDLE | PROCESS_QUERY_LIMITED_INFORMATION;
-        let Ok(process) = call::open_process(pid as u32, rights) else {
-            holders.hidden += 1;
-            continue;
-        };
-        let same = |handle: &usize| {
-            call::duplicate(process.as_handle(), *handle)
-                .is_some_and(|copy| nt::same_object(copy.as_raw_handle(), raw))
-        };
-        if handles.iter().any(same) {
-            holders.found.push(Holder {
-                pid: pid as u32,
-                image: call::image(process.as_handle()),
-            });
+        let pid = pid as u32;
+        match has_copy(pid, &handles, raw) {
+            Some(true) => holders.found.push(Holder::of(pid)),
+            Some(false) => {}
+            None => holders.hidden += 1,
         }
     }
     Ok(holders)
+}
+
+/// Whether one of these handles of a process is of the object; `None` where it may not be looked at.
+///
+/// The process that keeps the passwords is not looked at: to open it so is what a thief does, which
+/// virus scanners report.
+fn has_copy(pid: u32, handles: &[usize], raw: RawObject) -> Option<bool> {
+    let image = Process::image(pid)?;
+    if image.to_ascii_lowercase().ends_with("\\lsass.exe") {
+        return None;
+    }
+    let process = call::open_process(pid, PROCESS_DUP_HANDLE).ok()?;
+    let same = |handle: &usize| {
+        call::duplicate(process.as_handle(), *handle)
+            .is_some_and(|copy| nt::same_object(copy.as_raw_handle(), raw))
+    };
+    Some(handles.iter().any(same))
+}
+
+impl Holder {
+    fn of(pid: u32) -> Holder {
+        let image = Process::image(pid);
+        Holder { pid, image }
+    }
 }

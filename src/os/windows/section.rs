@@ -5,6 +5,7 @@ use super::code::explain;
 use super::nt;
 use super::view::{Part, View, granularity};
 use super::{OwnedObject, RawObject, naming, object, security};
+use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
@@ -128,7 +129,12 @@ impl SectionBackend for Section {
             true => FILE_MAP_READ | FILE_MAP_WRITE,
             false => FILE_MAP_READ,
         };
-        let rights = [map | SECTION_QUERY | READ_CONTROL, map | SECTION_QUERY, map];
+        let rights = [
+            map | SECTION_QUERY | READ_CONTROL,
+            map | READ_CONTROL,
+            map | SECTION_QUERY,
+            map,
+        ];
         let handle = object::open(name, Kind::Section, how, &rights)?;
         Section::new(handle, None, name.to_string(), how.write, None)
     }
@@ -210,6 +216,16 @@ impl SectionBackend for Section {
             start += step;
         }
         Ok(())
+    }
+
+    fn companion_access(&self, kind: Kind) -> Result<Access> {
+        let told = security::companion(self.handle.as_handle(), kind);
+        told.ok_or_else(|| {
+            let meaning = "it does not tell who may use it, and so who may wake this program";
+            let kind = ErrorKind::AccessDenied;
+            let error = Error::new(kind, Operation::Open, &self.subject, meaning);
+            error.with_advice("have its creator grant READ_CONTROL (RC), which GR and GW include")
+        })
     }
 
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View> {

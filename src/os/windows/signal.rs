@@ -5,7 +5,7 @@ use super::code::explain;
 use super::process::Watched;
 use crate::error::{Operation, Result};
 use crate::os::{GateBackend, HandleBackend, OwnedObject, Woken, deadline};
-use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,10 +42,12 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
     let mut happened = None;
     for (n, signal) in signals.iter().enumerate() {
         match signal.handle() {
-            Some(handle) => {
+            // "It may not contain multiple copies of the same handle" (WaitForMultipleObjects).
+            Some(handle) if !handles.iter().any(|one| is_same(one, &handle)) => {
                 handles.push(handle);
                 indices.push(n);
             }
+            Some(_) => {}
             None => happened = happened.or(Some(n)),
         }
     }
@@ -75,6 +77,10 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
                 .map_or(Woken::TimedOut, Woken::Signal)
         }
     })
+}
+
+fn is_same(one: &BorrowedHandle<'_>, other: &BorrowedHandle<'_>) -> bool {
+    one.as_raw_handle() == other.as_raw_handle()
 }
 
 /// A signal of this process to itself.

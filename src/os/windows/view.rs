@@ -4,7 +4,8 @@ use super::code::{explain, last};
 use super::nt;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Protection, ViewBackend};
-use crate::sync;
+use crate::sync::{self, AtomicU64, Ordering};
+use std::ops::Range;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle};
 use std::sync::OnceLock;
 use windows_sys::Win32::System::Memory::{
@@ -23,8 +24,10 @@ pub(crate) struct View {
     lead: usize,
     len: usize,
     subject: String,
+    protection: Protection,
     /// Parts may be uncommitted, and must be asked about before they are touched.
     reserved: bool,
+    committed: Committed,
     /// From here on VirtualQuery does not tell what is committed: where Wine lost
     /// the last page of a section, whose memory it gives when it is touched.
     unknown: usize,
@@ -50,10 +53,46 @@ impl Part {
     }
 }
 
+/// The longest run of pages that is known to be committed. "After the pages are committed, they
+/// cannot be freed or decommitted" (CreateFileMappingW): so it need not be asked about again, which
+/// would take the system as long as the run has pages.
+#[derive(Debug, Default)]
+struct Committed(AtomicU64);
+
+impl Committed {
+    /// The first page, and the one behind the last, counted from the base of the view.
+    fn run(&self) -> Range<u64> {
+        // Relaxed: it says nothing about other memory.
+        let run = self.0.load(Ordering::Relaxed);
+        run >> 32..run & 0xffff_ffff
+    }
+
+    fn has(&self, bytes: &Range<usize>) -> bool {
+        let (known, pages) = (self.run(), pages_of(bytes));
+        known.start <= pages.start && pages.end <= known.end
+    }
+
+    fn add(&self, bytes: &Range<usize>) {
+        let (known, pages) = (self.run(), pages_of(bytes));
+        let is_longer = pages.end - pages.start > known.end.saturating_sub(known.start);
+        if is_longer && pages.end <= u64::from(u32::MAX) {
+            // Relaxed: as above. Each of two threads has a run that is true.
+            self.0
+                .store(pages.start << 32 | pages.end, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The pages that have these bytes.
+fn pages_of(bytes: &Range<usize>) -> Range<u64> {
+    let page = granularity().0;
+    (bytes.start / page) as u64..bytes.end.div_ceil(page) as u64
+}
+
 // SAFETY: a view is an address range that belongs to this value alone; its bytes
 // are shared with other processes anyway and are only touched through `sync`.
 unsafe impl Send for View {}
-// SAFETY: as above; no method changes the view itself.
+// SAFETY: what methods change of the view itself, they change atomically.
 unsafe impl Sync for View {}
 
 impl View {
@@ -90,7 +129,9 @@ impl View {
             base: view.Value.cast(),
             lead,
             len,
+            protection,
             reserved: part.reserved,
+            committed: Committed::default(),
             unknown: part.unknown(),
             subject,
         })
@@ -135,6 +176,26 @@ impl View {
         let end = info.BaseAddress as usize + info.RegionSize;
         let len = (end - at as usize).min(self.len.min(self.unknown) - offset);
         (len, info.State == MEM_COMMIT)
+    }
+
+    fn is_known_or_asked(&self, offset: usize, len: usize) -> bool {
+        if len == 0 {
+            return true;
+        }
+        let start = self.lead + offset;
+        if self.committed.has(&(start..start + len)) {
+            return true;
+        }
+        let mut done = 0;
+        while done < len {
+            let (run, committed) = self.run(offset + done);
+            if !committed {
+                return false;
+            }
+            done += run;
+        }
+        self.committed.add(&(start..start + done));
+        true
     }
 
     /// All bytes from the start of a view that was mapped "to the end of the
@@ -198,16 +259,9 @@ impl ViewBackend for View {
         self.len
     }
 
+    #[inline]
     fn is_committed(&self, offset: usize, len: usize) -> bool {
-        let mut done = 0;
-        while self.reserved && done < len {
-            let (run, committed) = self.run(offset + done);
-            if !committed {
-                return false;
-            }
-            done += run;
-        }
-        true
+        !self.reserved || self.is_known_or_asked(offset, len)
     }
 
     fn prefault(&self) -> Result<()> {
@@ -219,8 +273,17 @@ impl ViewBackend for View {
             let first = address.next_multiple_of(page) - address;
             let pages = (first..len).step_by(page).map(|at| done + at);
             for at in std::iter::once(done).chain(pages).filter(|_| committed) {
+                let at = self.as_ptr().wrapping_add(at);
                 // SAFETY: `run` says that this byte of ours may be touched.
-                unsafe { sync::copy_out(self.as_ptr().wrapping_add(at), &mut [0]) };
+                unsafe {
+                    match self.protection {
+                        // A page that was only read faults again at the first store.
+                        Protection::ReadWrite => sync::touch(at),
+                        Protection::ReadOnly | Protection::CopyOnWrite => {
+                            sync::copy_out(at, &mut [0]);
+                        }
+                    }
+                }
             }
             done += len;
         }

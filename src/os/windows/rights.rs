@@ -1,0 +1,341 @@
+//! Which rights an access list grants: always those of the object's own type.
+//!
+//! Generic rights are not written into objects. The system maps them when an object is created, and
+//! not as users of shmkit mean them: `GR` on an event does not include the right to wait, and `GA`
+//! on a section becomes a list that, copied to an event, lets nobody wait (SYNCHRONIZE is no right
+//! of sections). So this module maps them itself, for each kind of object.
+
+use super::descriptor::{Effect, Entry};
+use crate::access::Access;
+use crate::os::Kind;
+use windows_sys::Win32::Foundation::{GENERIC_ALL, GENERIC_EXECUTE, GENERIC_READ, GENERIC_WRITE};
+
+pub(super) const READ_CONTROL: u32 = 0x2_0000;
+pub(super) const SYNCHRONIZE: u32 = 0x10_0000;
+/// SECTION_QUERY, EVENT_QUERY_STATE and MUTANT_QUERY_STATE.
+pub(super) const QUERY: u32 = 1;
+pub(super) const SECTION_MAP_WRITE: u32 = 2;
+pub(super) const SECTION_MAP_READ: u32 = 4;
+const SECTION_MAP_EXECUTE: u32 = 8;
+/// "Modify state access, which is required for the SetEvent, ResetEvent and PulseEvent functions"
+/// (Synchronization Object Security and Access Rights).
+pub(super) const EVENT_MODIFY_STATE: u32 = 2;
+
+/// All rights that an object of a kind has, those to change its list included.
+pub(super) const fn everything(kind: Kind) -> u32 {
+    match kind {
+        Kind::Section => 0xf_001f,
+        Kind::Event => 0x1f_0003,
+        Kind::Mutex | Kind::Other => 0x1f_0001,
+    }
+}
+
+/// Without this, a handle is of no use.
+pub(super) const fn least(kind: Kind) -> u32 {
+    match kind {
+        Kind::Section => SECTION_MAP_READ,
+        _ => SYNCHRONIZE,
+    }
+}
+
+/// What [`Access`]'s documentation calls looking: to read a section, to wait for an event, to take
+/// a mutex.
+pub(super) const fn looking(kind: Kind) -> u32 {
+    match kind {
+        Kind::Section => READ_CONTROL | QUERY | SECTION_MAP_READ,
+        _ => READ_CONTROL | QUERY | SYNCHRONIZE,
+    }
+}
+
+/// To write a section, to set an event. Who uses a mutex changes it: "Only the SYNCHRONIZE access
+/// right is required to use a mutex" (OpenMutexW).
+const fn changing(kind: Kind) -> u32 {
+    match kind {
+        Kind::Section => READ_CONTROL | QUERY | SECTION_MAP_READ | SECTION_MAP_WRITE,
+        Kind::Event => READ_CONTROL | EVENT_MODIFY_STATE,
+        Kind::Mutex | Kind::Other => READ_CONTROL | SYNCHRONIZE,
+    }
+}
+
+/// `GX`.
+const fn executing(kind: Kind) -> u32 {
+    match kind {
+        Kind::Section => READ_CONTROL | SECTION_MAP_EXECUTE,
+        _ => READ_CONTROL | SYNCHRONIZE,
+    }
+}
+
+/// The rights of a mask with each generic right replaced by those of the kind. What is denied is no
+/// more than the one right that is meant: who may not write may read.
+fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
+    let [read, write, execute] = match (effect, kind) {
+        (Effect::Allow, _) => [looking(kind), changing(kind), executing(kind)],
+        (_, Kind::Section) => [SECTION_MAP_READ, SECTION_MAP_WRITE, SECTION_MAP_EXECUTE],
+        (_, Kind::Event) => [SYNCHRONIZE, EVENT_MODIFY_STATE, SYNCHRONIZE],
+        (_, _) => [SYNCHRONIZE; 3],
+    };
+    let generic = [
+        (GENERIC_READ, read),
+        (GENERIC_WRITE, write),
+        (GENERIC_EXECUTE, execute),
+        (GENERIC_ALL, everything(kind)),
+    ];
+    let named = mask & !(GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL);
+    let meant = generic.iter().filter(|(bit, _)| mask & bit != 0);
+    meant.fold(named, |all, (_, rights)| all | rights)
+}
+
+/// An access list with the owner of the object, and its integrity label, as SDDL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grants {
+    /// `None`: whoever creates the object.
+    pub owner: Option<String>,
+    pub entries: Vec<Entry>,
+    /// `S:(ML;;NW;;;ME)`, or empty.
+    pub label: String,
+}
+
+impl Grants {
+    /// The list of an object of this kind, each right a specific one. It is protected: it grants
+    /// nothing that it does not name.
+    pub fn sddl(&self, kind: Kind) -> String {
+        let entry = |entry: &Entry| {
+            let letter = match entry.effect {
+                Effect::Allow => 'A',
+                Effect::Deny | Effect::Other => 'D',
+            };
+            let mask = specific(entry.mask, kind, entry.effect);
+            format!("({letter};;{mask:#x};;;{})", entry.sid)
+        };
+        let entries: String = self.entries.iter().map(entry).collect();
+        let owner = self.owner.as_ref().map(|sid| format!("O:{sid}"));
+        format!("{}D:P{entries}{}", owner.unwrap_or_default(), self.label)
+    }
+
+    /// The list of an event or a mutex that belongs to a segment, from that of one of its sections.
+    ///
+    /// Who may write the section may set the event. Who may read the section may take the mutex,
+    /// which tells that a process lives. Nobody may wait for the event, which would take its signal
+    /// away, but those who have all rights: `mine`, who creates the object, and the owner of the
+    /// section, whom its list need not name. The list names no owner: the system refuses one that
+    /// is "not a SID that the caller is authorized to assign as the owner of an object"
+    /// (SeAssignSecurity).
+    pub fn of_companion(
+        section: &[Entry],
+        [mine, owner]: [&str; 2],
+        kind: Kind,
+        label: String,
+    ) -> Grants {
+        /// OWNER RIGHTS, which would be those of the companion's owner.
+        const WHOEVER_OWNS: &str = "S-1-3-4";
+        let (right, granted, denied) = match kind {
+            Kind::Event => (SECTION_MAP_WRITE, changing(kind), EVENT_MODIFY_STATE),
+            _ => (SECTION_MAP_READ, looking(kind), SYNCHRONIZE),
+        };
+        let everything_of_a_section = everything(Kind::Section);
+        let translate = |entry: &Entry| {
+            let mask = specific(entry.mask, Kind::Section, entry.effect);
+            let mask = match entry.effect {
+                _ if mask & right == 0 => return None,
+                Effect::Allow if mask & everything_of_a_section == everything_of_a_section => {
+                    everything(kind)
+                }
+                Effect::Allow => granted,
+                Effect::Deny | Effect::Other => denied,
+            };
+            let sid = match &*entry.sid {
+                WHOEVER_OWNS => owner,
+                sid => sid,
+            };
+            Some(Entry {
+                effect: entry.effect,
+                mask,
+                sid: sid.to_string(),
+            })
+        };
+        let mut entries: Vec<Entry> = section.iter().filter_map(translate).collect();
+        for sid in [owner, mine] {
+            let all = allow(everything(kind), sid);
+            if !entries.contains(&all) {
+                entries.push(all);
+            }
+        }
+        Grants {
+            owner: None,
+            entries,
+            label,
+        }
+    }
+}
+
+/// What a preset stands for; `None` for SDDL, which says it itself.
+pub(super) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
+    const SYSTEM: &str = "S-1-5-18";
+    const ADMINISTRATORS: &str = "S-1-5-32-544";
+    const AUTHENTICATED: &str = "S-1-5-11";
+    const INTERACTIVE: &str = "S-1-5-4";
+    let mut entries = vec![allow(everything(kind), me)];
+    match access {
+        Access::SameUser => {}
+        Access::UsersReadOnly => entries.push(allow(looking(kind), AUTHENTICATED)),
+        Access::InteractiveReadOnly => entries.extend([
+            allow(everything(kind), SYSTEM),
+            allow(everything(kind), ADMINISTRATORS),
+            allow(looking(kind), INTERACTIVE),
+        ]),
+        Access::Sddl(_) => return None,
+    }
+    Some(entries)
+}
+
+fn allow(mask: u32, sid: &str) -> Entry {
+    Entry {
+        effect: Effect::Allow,
+        mask,
+        sid: sid.to_string(),
+    }
+}
+
+/// What the bits of an access mask let somebody do with an object of a kind.
+pub(super) fn in_words(mask: u32, kind: Kind) -> String {
+    let own: &[(u32, &str)] = match kind {
+        Kind::Section => &[
+            (SECTION_MAP_READ, "read"),
+            (SECTION_MAP_WRITE, "write"),
+            (SECTION_MAP_EXECUTE, "execute"),
+        ],
+        Kind::Event => &[(SYNCHRONIZE, "wait"), (EVENT_MODIFY_STATE, "set")],
+        Kind::Mutex => &[(SYNCHRONIZE, "take")],
+        Kind::Other => &[],
+    };
+    let mask = specific(mask, kind, Effect::Allow);
+    let all = everything(kind);
+    if mask & all == all {
+        return "everything".to_string();
+    }
+    let standard = [
+        (0x1_0000, "delete"),
+        (0x4_0000, "change who may what"),
+        (0x8_0000, "become the owner"),
+    ];
+    let named = own.iter().chain(&standard);
+    let words: Vec<&str> = named
+        .filter(|(bits, _)| mask & bits != 0)
+        .map(|(_, word)| *word)
+        .collect();
+    match words.is_empty() {
+        true => format!("{mask:#x}"),
+        false => words.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::descriptor::{Descriptor, List};
+    use super::*;
+
+    fn entries(sddl: &str) -> Vec<Entry> {
+        match Descriptor::parse(sddl).unwrap().list() {
+            List::Entries(entries) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ME: &str = "S-1-5-21-1-2-3-1001";
+    const OTHER: &str = "S-1-5-21-1-2-3-1002";
+
+    /// The list of what I make beside a section of this list and owner.
+    fn companion(section: &str, owner: &str, kind: Kind, label: &str) -> String {
+        let entries = entries(section);
+        let grants = Grants::of_companion(&entries, [ME, owner], kind, label.to_string());
+        grants.sddl(kind)
+    }
+
+    /// "O:…D:P(A;;CCDCLCSWRPSDRCWDWO;;;…)" is what NT gives back for a section with `GA`.
+    #[test]
+    fn a_waker_may_set_whatever_form_the_right_to_write_has() {
+        for right in ["CCDCLCSWRPSDRCWDWO", "0xf001f", "GA"] {
+            let list = format!("O:{OTHER}D:P(A;;{right};;;{OTHER})");
+            let expected = format!("D:P(A;;0x1f0003;;;{OTHER})(A;;0x1f0003;;;{ME})");
+            assert_eq!(companion(&list, OTHER, Kind::Event, ""), expected);
+        }
+        for right in ["0x6", "0x20006", "GRGW", "GW"] {
+            let list = format!("O:{ME}D:P(A;;{right};;;AU)");
+            let expected = format!("D:P(A;;0x20002;;;S-1-5-11)(A;;0x1f0003;;;{ME})");
+            assert_eq!(companion(&list, ME, Kind::Event, ""), expected, "{right}");
+        }
+    }
+
+    #[test]
+    fn who_may_only_read_may_not_set_and_may_watch() {
+        let list = format!("D:P(A;;GA;;;{ME})(A;;GR;;;AU)");
+        let expected = format!("D:P(A;;0x1f0003;;;{ME})");
+        assert_eq!(companion(&list, ME, Kind::Event, ""), expected);
+        let expected = format!("D:P(A;;0x1f0001;;;{ME})(A;;0x120001;;;S-1-5-11)");
+        assert_eq!(companion(&list, ME, Kind::Mutex, ""), expected);
+    }
+
+    #[test]
+    fn the_owner_of_the_section_is_let_in_though_no_entry_names_it() {
+        for list in [
+            "D:P(A;;GA;;;SY)(A;;GRGW;;;IU)",
+            "D:P(A;;GA;;;OW)(A;;GRGW;;;IU)",
+        ] {
+            let event = companion(list, OTHER, Kind::Event, "");
+            assert!(
+                event.contains(&format!("(A;;0x1f0003;;;{OTHER})")),
+                "{event}"
+            );
+            assert!(!event.contains("S-1-3-4"), "{event}");
+        }
+    }
+
+    #[test]
+    fn who_is_denied_stays_so() {
+        let list = "D:P(D;;GW;;;BG)(D;;GX;;;AN)(A;;GA;;;WD)";
+        let expected = format!(
+            "D:P(D;;0x2;;;S-1-5-32-546)(A;;0x1f0003;;;S-1-1-0)(A;;0x1f0003;;;{ME})\
+             S:(ML;;NW;;;LW)"
+        );
+        let event = companion(list, ME, Kind::Event, "S:(ML;;NW;;;LW)");
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn generic_rights_mean_for_each_kind_what_it_can_do() {
+        for (kind, [read, write, all]) in [
+            (Kind::Section, [0x2_0005, 0x2_0007, 0xf_001f]),
+            (Kind::Event, [0x12_0001, 0x2_0002, 0x1f_0003]),
+            (Kind::Mutex, [0x12_0001, 0x12_0000, 0x1f_0001]),
+        ] {
+            let allowed = |mask| specific(mask, kind, Effect::Allow);
+            assert_eq!(allowed(GENERIC_READ), read);
+            assert_eq!(allowed(GENERIC_WRITE), write);
+            assert_eq!(allowed(GENERIC_ALL), all);
+            assert_eq!(allowed(GENERIC_READ | GENERIC_WRITE), read | write);
+            assert_eq!(allowed(0x4), 0x4, "a right of its own stays");
+        }
+        for (kind, bit) in [
+            (Kind::Section, 0x2),
+            (Kind::Event, 0x2),
+            (Kind::Mutex, 0x10_0000),
+        ] {
+            assert_eq!(specific(GENERIC_WRITE, kind, Effect::Deny), bit);
+        }
+    }
+
+    #[test]
+    fn presets_name_specific_rights() {
+        for kind in [Kind::Section, Kind::Event, Kind::Mutex] {
+            for access in [
+                Access::SameUser,
+                Access::UsersReadOnly,
+                Access::InteractiveReadOnly,
+            ] {
+                let entries = preset(&access, kind, ME).unwrap();
+                assert!(entries.iter().all(|entry| entry.mask >> 28 == 0));
+                assert_eq!(entries[0], allow(everything(kind), ME));
+            }
+        }
+    }
+}

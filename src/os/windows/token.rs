@@ -1,0 +1,137 @@
+//! What this process is: its user, session, privileges and integrity level.
+
+use super::descriptor::sid_text;
+use super::nt::wide;
+use super::win32::{GetTokenInformation, ProcessIdToSessionId};
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::ptr::{null, null_mut};
+use windows_sys::Win32::Foundation::LUID;
+use windows_sys::Win32::Security::{
+    LUID_AND_ATTRIBUTES, LookupPrivilegeValueW, SE_PRIVILEGE_ENABLED, TOKEN_MANDATORY_LABEL,
+    TOKEN_OWNER, TOKEN_PRIVILEGES, TOKEN_QUERY, TOKEN_USER, TokenElevation, TokenIntegrityLevel,
+    TokenOwner, TokenPrivileges, TokenUser,
+};
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, GetCurrentProcessId, GetCurrentThread, OpenProcessToken, OpenThreadToken,
+};
+
+/// The integrity level of ordinary programs (SECURITY_MANDATORY_MEDIUM_RID).
+pub(super) const MEDIUM: u32 = 0x2000;
+
+/// Whom the system takes a caller for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The SID of the user.
+    pub user: String,
+    /// The owner of what is created without saying whose it is: the user, or
+    /// `BUILTIN\Administrators` for an elevated administrator.
+    pub default_owner: String,
+    /// The integrity level: 0x1000 low, [`MEDIUM`], 0x3000 high, 0x4000 system.
+    pub integrity: u32,
+}
+
+/// Whom the system takes this thread for: "the primary or impersonation token of the creating
+/// process" (Owner of a New Object) decides what may be created and opened.
+pub(super) fn identity() -> Option<Identity> {
+    identity_of(&impersonation().or_else(process)?)
+}
+
+fn identity_of(token: &OwnedHandle) -> Option<Identity> {
+    let user = information(token, TokenUser)?;
+    let owner = information(token, TokenOwner)?;
+    let label = information(token, TokenIntegrityLevel)?;
+    // SAFETY: GetTokenInformation filled in these structures, whose SIDs lie in the same
+    // buffers; these are aligned to 8.
+    let [user, default_owner, label] = unsafe {
+        [
+            (*user.as_ptr().cast::<TOKEN_USER>()).User.Sid,
+            (*owner.as_ptr().cast::<TOKEN_OWNER>()).Owner,
+            (*label.as_ptr().cast::<TOKEN_MANDATORY_LABEL>()).Label.Sid,
+        ]
+    }
+    .map(sid_text);
+    Some(Identity {
+        user: user?,
+        default_owner: default_owner?,
+        integrity: label?.rsplit('-').next()?.parse().ok()?,
+    })
+}
+
+/// This process's session; 0 is that of the services.
+pub(super) fn session() -> u32 {
+    let mut session = 0;
+    // SAFETY: a place for the answer.
+    unsafe { ProcessIdToSessionId(GetCurrentProcessId(), &raw mut session) };
+    session
+}
+
+/// Whether this process may create sections in `Global\`.
+pub(super) fn may_create_global() -> bool {
+    session() == 0 || has_privilege("SeCreateGlobalPrivilege").unwrap_or(false)
+}
+
+/// Whether this process has more rights than its user has by default.
+pub(super) fn is_elevated() -> bool {
+    let elevation = process().and_then(|token| information(&token, TokenElevation));
+    elevation.is_some_and(|buffer| buffer[0] as u32 != 0)
+}
+
+/// Whether a privilege is there and enabled; `None` where there is no such privilege.
+pub(super) fn has_privilege(name: &str) -> Option<bool> {
+    let name = wide(name);
+    let mut wanted = LUID {
+        LowPart: 0,
+        HighPart: 0,
+    };
+    // SAFETY: a NUL-terminated name and a place for the answer.
+    if unsafe { LookupPrivilegeValueW(null(), name.as_ptr(), &raw mut wanted) } == 0 {
+        return None;
+    }
+    let buffer = information(&impersonation().or_else(process)?, TokenPrivileges)?;
+    let at = buffer.as_ptr().cast::<TOKEN_PRIVILEGES>();
+    // SAFETY: GetTokenInformation filled in a TOKEN_PRIVILEGES, whose array has
+    // `PrivilegeCount` elements in the same buffer.
+    let held = unsafe {
+        let first = (&raw const (*at).Privileges).cast::<LUID_AND_ATTRIBUTES>();
+        std::slice::from_raw_parts(first, (*at).PrivilegeCount as usize)
+    };
+    Some(held.iter().any(|p| {
+        (p.Luid.LowPart, p.Luid.HighPart) == (wanted.LowPart, wanted.HighPart)
+            && p.Attributes & SE_PRIVILEGE_ENABLED != 0
+    }))
+}
+
+fn process() -> Option<OwnedHandle> {
+    let mut token = null_mut();
+    // SAFETY: the pseudo handle of this process, and a place for the answer.
+    let done = unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) };
+    // SAFETY: just opened, ours alone.
+    (done != 0).then(|| unsafe { OwnedHandle::from_raw_handle(token) })
+}
+
+/// The token of whomever this thread impersonates, if anybody.
+fn impersonation() -> Option<OwnedHandle> {
+    let mut token = null_mut();
+    // SAFETY: the pseudo handle of this thread, and a place for the answer. The process is the
+    // one that asks for the token, so that a low level of impersonation does not hide it.
+    let done = unsafe { OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, 1, &raw mut token) };
+    // SAFETY: just opened, ours alone.
+    (done != 0).then(|| unsafe { OwnedHandle::from_raw_handle(token) })
+}
+
+fn information(token: &OwnedHandle, class: i32) -> Option<Vec<u64>> {
+    let mut buffer = vec![0u64; 1024];
+    let size = size_of_val(&*buffer) as u32;
+    let mut used = 0;
+    // SAFETY: a buffer of exactly the size that is passed along.
+    let done = unsafe {
+        GetTokenInformation(
+            token.as_raw_handle(),
+            class,
+            buffer.as_mut_ptr().cast(),
+            size,
+            &raw mut used,
+        )
+    };
+    (done != 0).then_some(buffer)
+}

@@ -1,0 +1,237 @@
+//! Processes that may not be opened, as those of services and of programs that run elevated may not:
+//! whether they live is seen all the same. A build with NT's rules can play one; without them there
+//! is none to be had.
+
+use crate::common::{TestChild, eventually, hear, is_asleep, say, unique, watchdog};
+use shmkit::{
+    Delivery, ErrorKind, ProcessIdentity, Publisher, Receiver, RecvError, Section, Sender, Start,
+    Subscriber,
+};
+use std::time::Duration;
+
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Whether this is built with the rules.
+pub fn nt_rules() -> bool {
+    shmkit::doctor().iter().any(|found| found.topic == "build")
+}
+
+pub fn play(role: &str, args: &[&str]) {
+    match role {
+        "serve" => {
+            let mut publisher = Publisher::create(args[0]).unwrap();
+            publisher.send(b"one").unwrap();
+            say("ready");
+            hear();
+        }
+        "follow" => {
+            assert!(is_closed(args[1]));
+            let mut subscriber = Subscriber::open(args[0]).unwrap();
+            tell_all(|| subscriber.recv().map(<[u8]>::to_vec));
+        }
+        "send" => {
+            hear();
+            let mut sender = Sender::open(args[0]).unwrap();
+            sender.send(b"one").unwrap();
+            hear();
+        }
+        "receive" => {
+            assert!(is_closed(args[1]));
+            let mut receiver = Receiver::create(args[0]).unwrap();
+            say("ready");
+            tell_all(|| receiver.recv().map(<[u8]>::to_vec));
+        }
+        "peer" => peer(args[0]),
+        "receiver" => {
+            assert!(is_closed(args[1]));
+            let mut receiver = Receiver::create(args[0]).unwrap();
+            say("ready");
+            while hear().is_some() {
+                let received = receiver.recv_timeout(MOMENT).map(<[u8]>::to_vec);
+                say(&format!("{received:?}"));
+            }
+        }
+        "publisher" => {
+            assert!(is_closed(args[1]));
+            let options = Publisher::options()
+                .capacity(4096)
+                .delivery(Delivery::Lossless);
+            let mut publisher = options.create(args[0]).unwrap();
+            say("ready");
+            // Up to what is in the way of a subscriber.
+            while hear().is_some() {
+                let sent = (0..20).map(|_| publisher.send_timeout(&[7; 500], MOMENT));
+                say(&format!("{:?}", sent.collect::<Result<Vec<()>, _>>()));
+            }
+        }
+        "take" => {
+            assert!(is_closed(args[1]));
+            match Receiver::create(args[0]) {
+                Ok(_) => say("taken"),
+                Err(error) => say(&error.to_string()),
+            }
+        }
+        _ => while hear().is_some() {},
+    }
+}
+
+/// Opens an end and keeps it, or lets go of what it has.
+fn peer(name: &str) {
+    let (mut sender, mut subscriber) = (None, None);
+    while let Some(what) = hear() {
+        match &*what {
+            "send" => sender
+                .insert(Sender::open(name).unwrap())
+                .send(&[1])
+                .unwrap(),
+            "subscribe" => {
+                let options = Subscriber::options().start(Start::Oldest);
+                subscriber = Some(options.open(name).unwrap());
+            }
+            _ => {
+                sender = None;
+                drop(subscriber.take());
+            }
+        }
+        say("done");
+    }
+}
+
+/// Whether this process may not watch that one, which lives.
+fn is_closed(pid: &str) -> bool {
+    let identity = ProcessIdentity::of(pid.parse().unwrap()).unwrap();
+    let watched = identity.watch().map_err(|error| error.kind());
+    matches!(watched, Err(ErrorKind::AccessDenied))
+}
+
+/// Says what is received, up to the end.
+fn tell_all(mut receive: impl FnMut() -> Result<Vec<u8>, RecvError>) {
+    loop {
+        match receive() {
+            Ok(message) => say(&String::from_utf8(message).unwrap()),
+            Err(error) => return say(&format!("{error:?}")),
+        }
+    }
+}
+
+/// A child that may not open the process of this number.
+fn shut_out(role: &str, args: &[&str]) -> TestChild {
+    let denied = format!("deny={}", args[1]);
+    let mut words = std::env::var("SHMKIT_NT_RULES").unwrap_or_default();
+    if !words.is_empty() {
+        words.push(',');
+    }
+    let words = words + &denied;
+    TestChild::spawn_with(role, args, |command| {
+        command.env("SHMKIT_NT_RULES", words);
+    })
+}
+
+#[test]
+fn the_death_of_an_owner_that_may_not_be_opened_is_seen() {
+    if !nt_rules() {
+        return;
+    }
+    let _watchdog = watchdog();
+    let name = unique("closed-owner");
+    let mut owner = TestChild::spawn("closed/serve", &[&name]);
+    owner.expect("ready");
+    let mut follower = shut_out("closed/follow", &[&name, &owner.id().to_string()]);
+    follower.expect("one");
+    eventually("it sleeps", || is_asleep(&name, Some(follower.id())));
+    owner.kill();
+    follower.expect("Disconnected(Died)");
+}
+
+#[test]
+fn the_death_of_a_participant_that_may_not_be_opened_is_seen() {
+    if !nt_rules() {
+        return;
+    }
+    let _watchdog = watchdog();
+    let name = unique("closed-sender");
+    let mut sender = TestChild::spawn("closed/send", &[&name]);
+    let mut receiver = shut_out("closed/receive", &[&name, &sender.id().to_string()]);
+    receiver.expect("ready");
+    sender.tell("go");
+    receiver.expect("one");
+    eventually("it sleeps", || is_asleep(&name, Some(receiver.id())));
+    sender.kill();
+    receiver.expect("Disconnected(Died)");
+}
+
+/// The liveness mutex of a participant ends with the participant, and its process goes on.
+#[test]
+fn a_sender_of_a_closed_process_that_opens_again_is_not_taken_for_dead() {
+    if !nt_rules() {
+        return;
+    }
+    let _watchdog = watchdog();
+    let name = unique("closed-again");
+    let mut sender = TestChild::spawn("closed/peer", &[&name]);
+    let mut receiver = shut_out("closed/receiver", &[&name, &sender.id().to_string()]);
+    receiver.expect("ready");
+    let ask = |child: &mut TestChild, what: &str| {
+        child.tell(what);
+        child.hear()
+    };
+    assert_eq!(ask(&mut sender, "send"), "done");
+    assert_eq!(ask(&mut receiver, ""), "Ok([1])");
+    // It sleeps, and so watches.
+    assert_eq!(ask(&mut receiver, ""), "Err(Timeout)");
+    assert_eq!(ask(&mut sender, "leave"), "done");
+    assert_eq!(ask(&mut sender, "send"), "done");
+    assert_eq!(ask(&mut receiver, ""), "Ok([1])");
+    for _ in 0..3 {
+        assert_eq!(ask(&mut receiver, ""), "Err(Timeout)");
+    }
+    assert_eq!(ask(&mut sender, "leave"), "done");
+    assert_eq!(ask(&mut receiver, ""), "Err(Disconnected(Closed))");
+}
+
+#[test]
+fn a_subscriber_of_a_closed_process_that_opens_again_is_waited_for() {
+    if !nt_rules() {
+        return;
+    }
+    let _watchdog = watchdog();
+    let name = unique("closed-topic");
+    let mut subscriber = TestChild::spawn("closed/peer", &[&name]);
+    let mut publisher = shut_out("closed/publisher", &[&name, &subscriber.id().to_string()]);
+    publisher.expect("ready");
+    let ask = |child: &mut TestChild, what: &str| {
+        child.tell(what);
+        child.hear()
+    };
+    for _ in 0..3 {
+        assert_eq!(ask(&mut subscriber, "subscribe"), "done");
+        assert_eq!(ask(&mut publisher, ""), "Err(Timeout)");
+        assert_eq!(ask(&mut publisher, ""), "Err(Timeout)");
+        assert_eq!(ask(&mut subscriber, "leave"), "done");
+    }
+    assert!(ask(&mut publisher, "").starts_with("Ok"));
+}
+
+#[test]
+fn a_dead_owner_whose_number_a_closed_process_has_now_is_dead() {
+    if !nt_rules() {
+        return;
+    }
+    let _watchdog = watchdog();
+    let name = unique("closed-number");
+    let stranger = TestChild::spawn("closed/idle", &[]);
+    let receiver = Receiver::create(&*name).unwrap();
+    let root = Section::open_rw(&*name).unwrap().map_rw(..).unwrap();
+    drop(receiver);
+    // The word of the owner: pid, and a fold of the start time.
+    const OWNER: usize = 16;
+    let pid = u64::from(stranger.id());
+    let start = ProcessIdentity::of(stranger.id()).unwrap().to_words()[0];
+    let fold = (start >> 32) ^ (start & 0xffff_ffff);
+    for (fold, said) in [(fold, "is alive"), (fold ^ 1, "taken")] {
+        root.write_value(OWNER, &(pid << 32 | fold)).unwrap();
+        let mut taker = shut_out("closed/take", &[&name, &pid.to_string()]);
+        let heard = taker.hear();
+        assert!(heard.contains(said), "{heard}");
+    }
+}
