@@ -4,7 +4,7 @@ use shmkit::{Departure, RecvError, Subscriber};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut messages = Subscriber::open("Global\\MyFileMappingObject")?;
+    let mut messages = Subscriber::open("Local\\MyFileMappingObject")?;
     loop {
         match messages.recv() {
             Ok(message) => println!("{}", String::from_utf8_lossy(message)),

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use shmkit::{Departure, Ready, RecvError, Subscriber, WaitSet};
 
     let name = std::env::args().nth(1);
-    let name = name.unwrap_or_else(|| "Global\\MyFileMappingObject".to_string());
+    let name = name.unwrap_or_else(|| "Local\\MyFileMappingObject".to_string());
     window::create()?;
     let mut messages = Subscriber::open(&*name)?;
     let mut set = WaitSet::new();

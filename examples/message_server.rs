@@ -4,7 +4,7 @@ use shmkit::Publisher;
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut server = Publisher::create("Global\\MyFileMappingObject")?;
+    let mut server = Publisher::create("Local\\MyFileMappingObject")?;
     for line in std::io::stdin().lines() {
         server.send(line?.as_bytes())?;
     }

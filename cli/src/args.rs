@@ -11,7 +11,7 @@ use std::time::Duration;
 const ABOUT_NAMES: &str = "\
 A NAME is written as on Windows: Local\\X or X for this session, Global\\X for the
 whole machine. On Linux, /X is the POSIX shared memory object of that name.
-Quote it: 'Global\\X'.
+Quote it, as 'Local\\X' in sh and PowerShell; cmd needs no quotes.
 
 Exit codes: 0 done, 1 not there, not in time, or its other side died, 2 anything else.";
 
@@ -60,6 +60,7 @@ pub enum Command {
         nap_micros: u64,
     },
     BenchPeer(BenchPeer),
+    SelfTestPeer(SelfTestPeer),
 }
 
 /// Serve messages, each to every consumer; or with --raw, one text in bare memory.
@@ -77,7 +78,7 @@ pub enum Command {
 /// are the event and the mutex that may stand beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit serve Prices 'EUR 1.08' 'EUR 1.09'\n  tail -f prices.log | shmkit serve Prices --access users-read-only\n  shmkit serve Test --rate 1000\n  shmkit serve --raw 'Global\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --manual-reset"
+    after_help = "Examples:\n  shmkit serve Prices 'EUR 1.08' 'EUR 1.09'\n  tail -f prices.log | shmkit serve Prices --access users-read-only\n  shmkit serve Test --rate 1000\n  shmkit serve --raw 'Local\\MyFileMappingObject' 'Message from first process.'\n  shmkit serve --raw Prices --size 64K --event PricesChanged --manual-reset"
 )]
 pub struct Serve {
     /// Serve bare memory, as the classic recipe does.
@@ -155,7 +156,7 @@ pub struct Measures {
 /// what it reads.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit consume Prices\n  shmkit consume Prices --from start --count 10 --json\n  shmkit consume 'Global\\MyFileMappingObject' --wait 10"
+    after_help = "Examples:\n  shmkit consume Prices\n  shmkit consume Prices --from start --count 10 --json\n  shmkit consume 'Local\\MyFileMappingObject' --wait 10"
 )]
 pub struct Consume {
     /// What to open.
@@ -463,7 +464,7 @@ impl Wanted {
 /// and what they sent, received and missed; with --watch how many messages a second, too.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit show 'Global\\MyFileMappingObject'\n  shmkit show PricesChanged --watch"
+    after_help = "Examples:\n  shmkit show 'Local\\MyFileMappingObject'\n  shmkit show PricesChanged --watch"
 )]
 pub struct Show {
     /// The object to look at.
@@ -483,7 +484,7 @@ pub struct Show {
 /// Reserved memory that nobody committed reads as zero, and stays uncommitted.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit dump 'Global\\MyFileMappingObject' --length 64\n  shmkit dump Telemetry --out telemetry.bin\n  shmkit dump Telemetry --watch"
+    after_help = "Examples:\n  shmkit dump 'Local\\MyFileMappingObject' --length 64\n  shmkit dump Telemetry --out telemetry.bin\n  shmkit dump Telemetry --watch"
 )]
 pub struct Dump {
     /// The section to open.
@@ -515,7 +516,7 @@ pub struct Dump {
 /// see half of it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit write Prices --offset 8 --f64 101.5\n  shmkit write 'Global\\MyFileMappingObject' --offset 0 --text 'Another message.'"
+    after_help = "Examples:\n  shmkit write Prices --offset 8 --f64 101.5\n  shmkit write 'Local\\MyFileMappingObject' --offset 0 --text 'Another message.'"
 )]
 pub struct Write {
     /// The section to open; never created.
@@ -591,7 +592,7 @@ pub struct Wait {
 /// It opens what exists, and holds it until a key is pressed on the terminal, until
 /// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. A mutex is not taken.
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:\n  shmkit hold 'Global\\MyFileMappingObject' --for 60")]
+#[command(after_help = "Example:\n  shmkit hold 'Local\\MyFileMappingObject' --for 60")]
 pub struct Hold {
     /// What to hold.
     pub name: String,
@@ -618,12 +619,42 @@ pub struct Clean {
 ///
 /// It tries what shmkit does, with objects of its own that are gone afterwards, and
 /// asks about the rest. Exits with 2 where something does not work.
+///
+/// With --self-test it also checks, one by one, what shmkit promises: with sections, events,
+/// mutexes, queues, topics, values and calls, and with processes of its own, some of which it
+/// kills. That takes some seconds. Then it measures how fast the same is here, which fails
+/// nothing. It exits with 0 where all passed or was skipped, with 1 where a check failed, and
+/// with 2 where it could not run.
+///
+/// The report of the self-test is made to be attached to a bug report. Names of users, machines
+/// and domains and the folders of users are masked in it, and of each SID of a person all but the
+/// last number (S-1-5-21-*-1001, S-1-12-1-*). Well-known SIDs (S-1-5-18) and user ids stay.
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:\n  shmkit doctor")]
+#[command(
+    after_help = "Examples:\n  shmkit doctor\n  shmkit doctor --self-test\n  shmkit doctor --self-test --json > report.json"
+)]
 pub struct Doctor {
-    /// Print a JSON array.
+    /// Check that shmkit keeps its promises on this machine.
+    #[arg(long)]
+    pub self_test: bool,
+    /// Mask nothing in the report of the self-test.
+    #[arg(long, requires = "self_test")]
+    pub full: bool,
+    /// Print a JSON array; of the self-test, one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A process of the self-test; the self-test starts it.
+#[derive(Debug, Parser)]
+#[command(hide = true)]
+pub struct SelfTestPeer {
+    /// What it does.
+    pub role: String,
+    /// With what.
+    pub name: String,
+    /// How.
+    pub argument: String,
 }
 
 /// Measure how fast messages go between two processes of this machine.

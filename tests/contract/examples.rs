@@ -119,7 +119,7 @@ impl Drop for Example {
 /// test meanwhile waits.
 #[test]
 fn a_message_server_and_its_consumer() {
-    const NAME: &str = "Global\\MyFileMappingObject";
+    const NAME: &str = "Local\\MyFileMappingObject";
     let _test = start();
     let turn = "Local\\shmkit-test-message-example";
     let (turn, _) = Mutex::options().open_or_create(turn).unwrap();
@@ -278,7 +278,7 @@ fn has_gone(line: &str) -> bool {
 #[test]
 fn a_desktop_program_follows_a_service_through_its_restarts() {
     let _test = start();
-    let name = format!("Global\\{}", unique("status"));
+    let name = format!("Local\\{}", unique("status"));
     let ready = format!("serving {name}");
     let arguments = ["--console", &name];
     let service = || Example::ready("status_service", &arguments, &ready);
@@ -334,7 +334,14 @@ fn the_service_manager_starts_and_stops_the_service() {
     }
 
     let _test = start();
-    let name = format!("Global\\{}", unique("service"));
+    // Who may not make a section in `Global\` can make no service either, but under Wine, whose
+    // services are in the session of their user.
+    let scope = if crate::common::may_create_global() {
+        "Global"
+    } else {
+        "Local"
+    };
+    let name = format!("{scope}\\{}", unique("service"));
     let path = format!("\"{}\" {name}", program("status_service").display());
     if !manager(&["create", SERVICE, "binPath=", &path]) {
         println!("skipped: only administrators can make a service");

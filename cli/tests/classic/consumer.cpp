@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 static const DWORD kSize = 256;
-static const TCHAR kName[] = TEXT("Global\\MyFileMappingObject");
+static const TCHAR kName[] = TEXT("Local\\MyFileMappingObject");
 
 static void show(LPCTSTR text)
 {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 static const DWORD kSize = 256;
-static const TCHAR kName[] = TEXT("Global\\MyFileMappingObject");
+static const TCHAR kName[] = TEXT("Local\\MyFileMappingObject");
 static const TCHAR kMessage[] = TEXT("Message from first process.");
 
 int main()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const NAME: &str = "Global\\MyFileMappingObject";
+const NAME: &str = "Local\\MyFileMappingObject";
 const MESSAGE: &str = "Message from first process.";
 
 /// There is one section of this name, and so one test at a time: here in one process, and by the

@@ -1,6 +1,8 @@
 //! The program as a person and a script use it; the same on every system.
 
-use crate::common::{eventually, started, unique, watchdog};
+use crate::common::{
+    eventually, is_one_namespace, listed_as, may_create_global, prefixes, started, unique, watchdog,
+};
 use crate::run::{Running, command, contains, parsed, shmkit};
 use serde_json::json;
 use std::io::Write;
@@ -9,7 +11,7 @@ use std::process::Stdio;
 #[test]
 fn what_is_served_is_consumed_in_every_encoding() {
     let _watchdog = watchdog();
-    for scope in ["Global\\", "Local\\", ""] {
+    for scope in prefixes() {
         for encoding in ["utf16", "utf8", "ansi"] {
             let name = format!("{scope}{}", unique("text"));
             let text = "Grüße: 100 %";
@@ -33,11 +35,18 @@ fn a_consumer_alone_finds_nothing_and_creates_nothing() {
         assert_eq!((ended.code, ended.out.as_str()), (1, ""));
         contains(&ended.err, &[&name, "start the server"]);
     }
-    let other = format!("Global\\{name}");
-    let server = Running::serve(&["--raw", &other, "elsewhere"]);
-    let ended = shmkit(&["consume", &name]);
+    let server = Running::serve(&["--raw", &format!("{name}s"), "elsewhere"]);
+    let ended = shmkit(&["consume", &format!("{name}S")]);
     assert_eq!(ended.code, 1);
+    let other = listed_as(&format!("{name}s"));
     contains(&ended.err, &["there is a section", &other]);
+    if may_create_global() && !is_one_namespace() {
+        let other = format!("Global\\{name}");
+        let _server = Running::serve(&["--raw", &other, "elsewhere"]);
+        let ended = shmkit(&["consume", &name]);
+        assert_eq!(ended.code, 1);
+        contains(&ended.err, &["there is a section", &other]);
+    }
     drop(server);
     // What another process is burying at this moment is still listed.
     eventually("nothing of that name is there", || {
@@ -180,15 +189,15 @@ fn a_closed_pipe_is_no_error() {
 fn list_and_show_tell_what_is_there() {
     let _watchdog = watchdog();
     let base = unique("list");
-    let name = format!("Global\\{base}");
-    let _server = Running::serve(&["--raw", &name, "--size", "8192"]);
+    let name = listed_as(&base);
+    let _server = Running::serve(&["--raw", &base, "--size", "8192"]);
     let rows = parsed(&shmkit(&["list", &base, "--json"]).out);
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert_eq!(
         (&rows[0]["name"], &rows[0]["kernel_len"]),
         (&json!(name), &json!(8192))
     );
-    let table = shmkit(&["list", &format!("Global\\{base}*")]).out;
+    let table = shmkit(&["list", &format!("{name}*")]).out;
     contains(&table, &["SIZE", "OWNER", "NAME", &name, "8192"]);
 
     let facts = parsed(&shmkit(&["show", &name, "--json"]).out);

@@ -1,7 +1,7 @@
 //! Messages: serve and consume, send and recv, and what show and list tell of them; the
 //! same on every system.
 
-use crate::common::{eventually, started, unique, watchdog};
+use crate::common::{eventually, listed_as, prefixes, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, parsed, shmkit};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn joined(name: &str, count: usize) {
 #[test]
 fn what_is_served_is_consumed_from_where_one_says() {
     let _watchdog = watchdog();
-    for scope in ["Global\\", ""] {
+    for scope in prefixes() {
         let name = format!("{scope}{}", unique("served"));
         let _server = Running::serve(&[&name, "one", "two words", "--", "-three"]);
         let consume = |more: &[&str]| run(&[&["consume", &name], more].concat(), 0).out;
@@ -453,7 +453,7 @@ fn list_shows_the_parts_of_a_topic_only_when_asked() {
         rows.map(|row| row["name"].as_str().unwrap().to_string())
             .collect()
     };
-    assert_eq!(names(&[&name]), [format!("Local\\{name}")]);
+    assert_eq!(names(&[&name]), [listed_as(&name)]);
     let all = names(&[&name, "--all"]).join(" ");
     contains(
         &all,

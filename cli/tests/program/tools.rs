@@ -1,7 +1,7 @@
 //! The tools for a person who looks for what is wrong: show, list, dump --watch,
 //! write, signal, wait, hold, clean; the same on every system.
 
-use crate::common::{eventually, started, unique, watchdog};
+use crate::common::{eventually, listed_as, may_create_global, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, parsed, shmkit};
 use serde_json::{Value, json};
 use shmkit::Mutex;
@@ -34,7 +34,7 @@ struct Trio {
 impl Trio {
     fn serve(stem: &str, more: &[&str]) -> Trio {
         let base = unique(stem);
-        let section = format!("Global\\{base}");
+        let section = listed_as(&base);
         let (event, mutex) = (format!("{base}_changed"), format!("{base}Mutex"));
         let names = ["--raw", &section, "--event", &event, "--mutex", &mutex];
         let server = Running::serve(&[&names, more].concat());
@@ -148,8 +148,8 @@ fn show_names_companions_and_holders() {
     let mut show = start(&["show", &trio.section, "--json"]);
     let facts = parsed(&show.line());
     let want = json!([
-        { "name": format!("Local\\{}", trio.mutex), "kind": "mutex" },
-        { "name": format!("Local\\{}", trio.event), "kind": "event" },
+        { "name": listed_as(&trio.mutex), "kind": "mutex" },
+        { "name": listed_as(&trio.event), "kind": "event" },
     ]);
     assert_eq!(facts["companions"], want);
     let shown = run(&["show", &trio.section], 0).out;
@@ -182,7 +182,8 @@ fn list_tells_the_kinds_apart() {
     assert!(!only_sections.contains("KIND") && !only_sections.contains("Mutex"));
     let all = run(&["list", base, "--kind", "all"], 0).out;
     contains(&all, &["KIND", "SIZE", "OWNER", &trio.event, "mutex"]);
-    let none = run(&["list", &trio.section, "--kind", "event"], 1);
+    let exactly = format!("*{base}");
+    let none = run(&["list", &exactly, "--kind", "event"], 1);
     contains(&none.err, &["no named event"]);
 }
 
@@ -431,10 +432,10 @@ fn clean_says_what_it_removed() {
 fn a_name_that_is_nearly_right_is_shown_the_right_one() {
     let _watchdog = watchdog();
     let base = unique("Nearly");
-    let name = format!("Global\\{base}");
+    let name = listed_as(&base);
     let _server = Running::serve(&["--raw", &name]);
-    let eaten = format!("Global{base}");
-    for wrong in [&eaten, &base, &name.replace("Nearly", "nearly")] {
+    let eaten = name.replace('\\', "");
+    for wrong in [&eaten, &name.replace("Nearly", "nearly")] {
         let ended = run(&["consume", wrong], 1);
         contains(
             &ended.err,
@@ -468,7 +469,22 @@ fn the_doctor_finds_that_everything_works_here() {
         assert!(!found.is_empty(), "{topic}: {findings}");
         found.iter().all(|health| **health == "good")
     };
-    assert!(health("sections") && health("events and mutexes") && health("account"));
+    assert!(health("sections of this session") && health("events and mutexes"));
+    // Not every account has the privilege for it.
+    assert_eq!(
+        health("sections for the whole machine"),
+        may_create_global()
+    );
+    let account = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|f| f["topic"] == "account");
+    let low = account.unwrap()["says"]
+        .as_str()
+        .unwrap()
+        .contains("low integrity");
+    assert_eq!(health("account"), !low);
     assert_eq!(health("system"), !wine(), "Wine is for tests");
     let told = run(&["doctor"], 0).out;
     contains(&told, &["good     account: ", "events and mutexes: can"]);
