@@ -1,22 +1,17 @@
 //! `doctor`: what this account can and cannot do here, and why.
 
 use crate::args::Doctor;
-use crate::{Failure, Outcome, output};
-use serde_json::json;
+use crate::{Failure, Outcome, output, self_test};
+use serde_json::{Value, json};
 use shmkit::{Finding, Health};
 
 pub fn run(args: &Doctor) -> Outcome {
+    if args.self_test {
+        return self_test::run(args);
+    }
     let findings = shmkit::doctor();
     if args.json {
-        let rows = findings.iter().map(|finding| {
-            json!({
-                "topic": finding.topic,
-                "health": word(finding.health),
-                "says": finding.says,
-                "advice": finding.advice,
-            })
-        });
-        output::json(&rows.collect())?;
+        output::json(&rows(&findings))?;
     } else {
         for finding in &findings {
             output::line(&lines(finding))?;
@@ -30,6 +25,19 @@ pub fn run(args: &Doctor) -> Outcome {
     }
 }
 
+/// The findings as JSON.
+pub fn rows(findings: &[Finding]) -> Value {
+    let rows = findings.iter().map(|finding| {
+        json!({
+            "topic": finding.topic,
+            "health": word(finding.health),
+            "says": finding.says,
+            "advice": finding.advice,
+        })
+    });
+    rows.collect()
+}
+
 fn word(health: Health) -> &'static str {
     match health {
         Health::Good => "good",
@@ -39,7 +47,7 @@ fn word(health: Health) -> &'static str {
 }
 
 /// What was found, and on a line of its own what to do about it.
-fn lines(finding: &Finding) -> String {
+pub fn lines(finding: &Finding) -> String {
     let found = format!(
         "{:<8} {}: {}",
         word(finding.health),

@@ -1,8 +1,8 @@
 //! The program `shmkit`: message servers, consumers and tools for named shared
 //! memory.
 //!
-//! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, or its
-//! other side died, 2 anything else.
+//! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, its other side
+//! died, or a check of the self-test failed, 2 anything else.
 
 mod answer;
 mod args;
@@ -38,6 +38,7 @@ mod printer;
 mod record;
 mod recv;
 mod screen;
+mod self_test;
 mod send;
 mod serve;
 mod serve_raw;
@@ -61,6 +62,8 @@ use std::process::ExitCode;
 enum Failure {
     /// It is not there, or did not come in time.
     Absent(String),
+    /// A check of the self-test failed.
+    Unsound(String),
     /// Anything else.
     Other(String),
     /// Whoever read our output went away; that is their right.
@@ -143,10 +146,11 @@ fn main() -> ExitCode {
         Command::Demo { seconds } => demo::run(seconds),
         Command::DemoConsumer { topic, nap_micros } => demo_consumer::run(&topic, nap_micros),
         Command::BenchPeer(args) => bench::run_peer(&args),
+        Command::SelfTestPeer(args) => self_test::run_peer(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
-        Err(Failure::Absent(why)) => {
+        Err(Failure::Absent(why) | Failure::Unsound(why)) => {
             output::remark(&why);
             ExitCode::from(1)
         }

@@ -4,7 +4,7 @@
 mod connect;
 mod floor;
 mod link;
-mod machine;
+pub mod machine;
 mod measure;
 mod peer;
 mod plan;

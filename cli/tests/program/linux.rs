@@ -2,7 +2,7 @@
 //! left behind.
 
 use crate::common::{eventually, unique, watchdog};
-use crate::run::{Running, command, shmkit};
+use crate::run::{Running, command, contains, shmkit};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -296,7 +296,7 @@ fn a_dump_goes_through_a_link() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
 }
 
-/// The files of a demo or benchmark, by the process id of the first process.
+/// The files of a demo, a benchmark or a self-test, by the process id of the first process.
 fn files_of(what: &str, id: u32) -> usize {
     let mine = format!("shmkit-{what}-{id}");
     let folder = std::fs::read_dir("/dev/shm").unwrap();
@@ -348,6 +348,45 @@ fn an_interrupted_benchmark_leaves_nothing_behind() {
         assert!(ended.err.contains("interrupted"), "{}", ended.err);
         assert_eq!(files_of("bench", id), 0);
     }
+}
+
+#[test]
+fn an_interrupted_self_test_leaves_nothing_behind() {
+    let _watchdog = watchdog();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut test = Running::start(&mut command(&["doctor", "--self-test"]));
+        let id = test.id();
+        while !test.line().contains("queue: ") {}
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        let ended = test.finish();
+        assert_eq!(ended.code, 2);
+        assert!(ended.err.contains("interrupted"), "{}", ended.err);
+        assert_eq!(files_of("self-test", id), 0);
+    }
+}
+
+const REPORT: &str = "please report this: attach the output of `shmkit doctor --self-test --json`";
+
+/// What is printed where so few descriptors may be open that a check cannot have what it needs.
+fn of_a_self_test_that_fails(more: &str) -> String {
+    let _watchdog = watchdog();
+    let program = command(&[]).get_program().to_str().unwrap().to_owned();
+    let line = format!("ulimit -n 64; exec '{program}' doctor --self-test {more}");
+    let ended = Running::start(Command::new("sh").args(["-c", &line])).finish();
+    assert_eq!(ended.code, 1, "{}", ended.out);
+    contains(&ended.out, &["failed", "waiting", "descriptors are open"]);
+    contains(&ended.err, &["a check failed", REPORT]);
+    ended.out
+}
+
+#[test]
+fn a_self_test_that_fails_says_why_and_what_to_report() {
+    of_a_self_test_that_fails("");
+}
+
+#[test]
+fn a_self_test_that_fails_says_so_in_json() {
+    contains(&of_a_self_test_that_fails("--json"), &[REPORT]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod cli;
 mod linux;
 mod messages;
 mod run;
+mod self_test;
 mod tools;
 mod typed;
 mod values;

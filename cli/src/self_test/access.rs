@@ -1,0 +1,307 @@
+//! Who may do what with an object, and whose it is.
+
+use super::check::{Check, Checked, PATIENCE, Wrong, fails, must, refused, same, unique};
+use super::child::Child;
+use super::roles::{queue, table, topic};
+use shmkit::ErrorKind::{
+    AccessDenied, AlreadyExists, InvalidArgument, PrivilegeMissing, ReadOnly, Unsupported,
+    WrongOwner,
+};
+use shmkit::{
+    Access, Client, Delivery, Event, Mutex, ObjectInfo, Owner, Reader, Reset, Section, Sender,
+    Server, Subscriber,
+};
+
+const fn access(name: &'static str, run: fn(&str) -> Checked) -> Check {
+    Check::new("access", name, run)
+}
+
+pub const CHECKS: [Check; 11] = [
+    access("what is created belongs to this user", belongs_to_me),
+    access("an object of somebody else is not believed", strangers),
+    access(
+        "the ends of queues, topics, values and calls refuse a foreign owner",
+        foreign_owners,
+    ),
+    access("by default nobody but this user is let in", same_user),
+    access("others may look where a preset lets them", others_look),
+    access(
+        "no access list has a generic right, or lets others write",
+        no_generic_right,
+    ),
+    access(
+        "a section that was opened to read cannot be written",
+        read_only,
+    ),
+    access(
+        "what a preset makes is opened by another process of this user",
+        own_processes,
+    ),
+    access(
+        "a list that lets this user look lets it do nothing else",
+        only_look,
+    ),
+    access("a security descriptor must make sense", descriptors),
+    access("a section in Global\\ can be made and opened", global),
+];
+
+/// An account that this user is not: a number without a user on Linux, the system on Windows.
+fn stranger() -> Owner {
+    Owner::Account(if cfg!(windows) { "S-1-5-18" } else { "4711" }.to_string())
+}
+
+/// Whether this is the account that stands for a stranger, to whom then no object is foreign.
+fn is_the_stranger(info: &ObjectInfo) -> bool {
+    cfg!(windows)
+        && info
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.ends_with("(S-1-5-18)"))
+}
+
+/// What is told of a new section, event and mutex with this access.
+fn infos(access: &Access) -> Result<[ObjectInfo; 3], Wrong> {
+    let names = [(); 3].map(|()| unique());
+    let section = Section::options().access(access.clone());
+    let event = Event::options().access(access.clone());
+    let mutex = Mutex::options().access(access.clone());
+    Ok([
+        section.create_new(&*names[0], 4096)?.info()?.object,
+        event.create_new(&*names[1], Reset::Manual)?.info(),
+        mutex.create_new(&*names[2])?.info(),
+    ])
+}
+
+/// The access list: SDDL, or the mode.
+fn list(info: &ObjectInfo) -> Result<&str, Wrong> {
+    let list = info.access.as_deref();
+    list.ok_or_else(|| Wrong::new("an access list that is told", "none"))
+}
+
+const PRESETS: [Access; 3] = [
+    Access::SameUser,
+    Access::UsersReadOnly,
+    Access::InteractiveReadOnly,
+];
+
+fn belongs_to_me(name: &str) -> Checked {
+    let _made = Section::create_new(name, 1)?;
+    Section::options().expect_owner(Owner::Me).open(name)?;
+    let (event, mutex) = (format!("{name}-e"), format!("{name}-m"));
+    let _event = Event::create_new(&*event, Reset::Auto)?;
+    Event::options().expect_owner(Owner::Me).open(&*event)?;
+    let _mutex = Mutex::create_new(&*mutex)?;
+    Mutex::options().expect_owner(Owner::Me).open(&*mutex)?;
+    for access in PRESETS {
+        for info in infos(&access)? {
+            must("its owner is told", info.owner.is_some())?;
+        }
+    }
+    Ok(())
+}
+
+fn strangers(name: &str) -> Checked {
+    let made = Section::create_new(name, 1)?;
+    if is_the_stranger(&made.info()?.object) {
+        return Err(Wrong::Skipped("this is the system's account".to_string()));
+    }
+    let section = Section::options().expect_owner(stranger());
+    refused(WrongOwner, section.open(name))?;
+    refused(WrongOwner, section.open_or_create(name, 1))?;
+    let (event, mutex) = (format!("{name}-e"), format!("{name}-m"));
+    let _event = Event::create_new(&*event, Reset::Auto)?;
+    let options = Event::options().expect_owner(stranger());
+    refused(WrongOwner, options.open(&*event))?;
+    let _mutex = Mutex::create_new(&*mutex)?;
+    let options = Mutex::options().expect_owner(stranger());
+    refused(WrongOwner, options.open(&*mutex))
+}
+
+fn foreign_owners(name: &str) -> Checked {
+    let names = ["q", "t", "v", "c"].map(|kind| format!("{name}-{kind}"));
+    let [q, t, v, c] = names.each_ref().map(|name| &**name);
+    let _receiver = queue(q)?;
+    let _publisher = topic(t, Delivery::Lossy)?;
+    let _writer = table(v)?;
+    let _server = Server::create(c)?;
+    Sender::options().expect_owner(Owner::Me).open(q)?;
+    Subscriber::options().expect_owner(Owner::Me).open(t)?;
+    Reader::options().expect_owner(Owner::Me).open(v)?;
+    Client::options().expect_owner(Owner::Me).open(c)?;
+    let probe = Section::create_new(name, 1)?;
+    if is_the_stranger(&probe.info()?.object) {
+        return Err(Wrong::Skipped("this is the system's account".to_string()));
+    }
+    refused(
+        WrongOwner,
+        Sender::options().expect_owner(stranger()).open(q),
+    )?;
+    refused(
+        WrongOwner,
+        Subscriber::options().expect_owner(stranger()).open(t),
+    )?;
+    refused(
+        WrongOwner,
+        Reader::options().expect_owner(stranger()).open(v),
+    )?;
+    refused(
+        WrongOwner,
+        Client::options().expect_owner(stranger()).open(c),
+    )
+}
+
+fn same_user(_: &str) -> Checked {
+    for info in infos(&Access::default())? {
+        same("who is let in", info.grants.len(), 1)?;
+        if cfg!(unix) {
+            let mode = list(&info)?;
+            must("the mode is 0600", mode.ends_with("600"))?;
+        }
+        if cfg!(windows) {
+            same("what this user may do", &*info.grants[0].may, "everything")?;
+            let owner = info.owner.as_deref().unwrap_or_default();
+            same("who may do it", &*info.grants[0].who, owner)?;
+        }
+    }
+    Ok(())
+}
+
+fn others_look(_: &str) -> Checked {
+    for (access, sid) in [
+        (Access::UsersReadOnly, "AU"),
+        (Access::InteractiveReadOnly, "IU"),
+    ] {
+        let [section, event, _] = infos(&access)?;
+        must("others are let in", section.grants.len() > 1)?;
+        let may = section.grants.last().map(|grant| &*grant.may);
+        if cfg!(windows) {
+            same("what they may do with a section", may, Some("read"))?;
+            let may = event.grants.last().map(|grant| &*grant.may);
+            same("what they may do with an event", may, Some("wait"))?;
+            for info in [&section, &event] {
+                let dacl = list(info)?.split("S:").next().unwrap_or_default();
+                let ends = dacl.ends_with(&format!(";;;{sid})"));
+                must(&format!("the list ends with {sid}: {dacl}"), ends)?;
+            }
+        }
+        if cfg!(unix) {
+            must("the mode is 0644", list(&section)?.ends_with("644"))?;
+        }
+    }
+    Ok(())
+}
+
+fn no_generic_right(_: &str) -> Checked {
+    for access in PRESETS {
+        for info in infos(&access)? {
+            let list = list(&info)?;
+            let parts = list.split([';', '(', ')']);
+            for part in parts.filter(|_| cfg!(windows)) {
+                // The rights of an entry are pairs of letters, or a number.
+                let mut pairs = part.as_bytes().chunks(2);
+                let letters = part.bytes().all(|byte| byte.is_ascii_uppercase());
+                let generic = pairs.any(|pair| matches!(pair, b"GA" | b"GR" | b"GW" | b"GX"));
+                must(
+                    &format!("no generic right in {list}"),
+                    !(letters && generic),
+                )?;
+            }
+            if cfg!(unix) {
+                let mode = u32::from_str_radix(list.trim_start_matches("mode "), 8);
+                let closed = mode.as_ref().is_ok_and(|mode| mode & 0o022 == 0);
+                must(&format!("others cannot write: {list}"), closed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_only(name: &str) -> Checked {
+    let made = Section::create_new(name, 4096)?;
+    let opened = Section::open(name)?;
+    must("it says so", !opened.is_writable() && made.is_writable())?;
+    refused(ReadOnly, opened.map_rw(..))?;
+    opened.map(..)?;
+    Section::open_rw(name)?.map_rw(..)?.write(0, b"new")?;
+    same("what was written", opened.map(..)?.read_value(0)?, *b"new")
+}
+
+fn own_processes(name: &str) -> Checked {
+    for (n, access) in PRESETS.into_iter().enumerate() {
+        let name = format!("{name}-{n}");
+        let options = Section::options().access(access);
+        let view = options.create_new(&*name, 4096)?.map_rw(..)?;
+        let mut child = Child::start("section", &name)?;
+        child.order("write there", "done")?;
+        same("what it wrote", view.read_value(0)?, *b"there")?;
+    }
+    Ok(())
+}
+
+/// The SID of this user, as its objects tell it.
+fn my_sid(name: &str) -> Result<String, Wrong> {
+    let info = Mutex::create_new(&*format!("{name}-me"))?.info();
+    let owner = info.owner.unwrap_or_default();
+    let sid = owner.rsplit('(').next().unwrap_or_default();
+    Ok(sid.trim_end_matches(')').to_string())
+}
+
+fn only_look(name: &str) -> Checked {
+    if !cfg!(windows) {
+        let why = "access lists are a thing of Windows".to_string();
+        return Err(Wrong::Skipped(why));
+    }
+    let look = Access::Sddl(format!("D:P(A;;GR;;;{})", my_sid(name)?));
+    let options = Section::options().access(look.clone());
+    let _made = options.create_new(name, 4096)?;
+    let opened = Section::open(name)?;
+    opened.map(..)?;
+    refused(ReadOnly, opened.map_rw(..))?;
+    refused(AccessDenied, Section::open_rw(name))?;
+    let name = format!("{name}-e");
+    let options = Event::options().access(look);
+    let event = options.create_new(&*name, Reset::Auto)?;
+    refused(AccessDenied, Event::open_rw(&*name))?;
+    event.set()?;
+    must("it can be waited for", Event::open(&*name)?.try_wait()?)
+}
+
+fn descriptors(name: &str) -> Checked {
+    let wrong = Section::options().access(Access::Sddl("no".to_string()));
+    let kind = if cfg!(windows) {
+        InvalidArgument
+    } else {
+        Unsupported
+    };
+    refused(kind, wrong.create_new(name, 1))?;
+    refused(InvalidArgument, "everybody".parse::<Access>())?;
+    drop(Section::create_new(name, 1)?);
+    Ok(())
+}
+
+fn global(name: &str) -> Checked {
+    let name = name.replace("Local\\", "Global\\");
+    let options = Section::options().access(Access::UsersReadOnly);
+    let view = match options.create_new(&*name, 4096) {
+        Err(error) if error.kind() == PrivilegeMissing => {
+            return Err(Wrong::Skipped(error.to_string()));
+        }
+        made => made?.map_rw(..)?,
+    };
+    refused(AlreadyExists, Section::create_new(&*name, 1))?;
+    let mut child = Child::start("section", &name)?;
+    child.order("write there", "done")?;
+    same("what it wrote", view.read_value(0)?, *b"there")?;
+    drop(child);
+    let queue = format!("{name}-q");
+    let mut receiver = queue_for_all(&queue)?;
+    let mut child = Child::start("sender", &queue)?;
+    child.order("send 0 1", "done")?;
+    receiver.recv_timeout(PATIENCE)?;
+    fails("Empty", receiver.try_recv())
+}
+
+fn queue_for_all(name: &str) -> shmkit::Result<shmkit::Receiver> {
+    let options = shmkit::Receiver::options().access(Access::UsersReadOnly);
+    options.create(name)
+}
