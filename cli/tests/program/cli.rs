@@ -266,19 +266,25 @@ fn a_dump_is_exact() {
 #[test]
 fn the_demo_ends_by_itself_and_tells_its_story() {
     let _watchdog = watchdog();
-    let ended = shmkit(&["demo", "--seconds", "1.5"]);
+    let story = [
+        "three consumers have joined",
+        "was killed",
+        "was started again; it begins with the newest",
+        "were told of the end, and left",
+        "a second",
+        "Nothing is left behind",
+    ];
+    // On a loaded machine its processes may need longer to start than it is to last.
+    for seconds in ["1.5", "10"] {
+        let ended = shmkit(&["demo", "--seconds", seconds]);
+        if story.iter().all(|part| ended.out.contains(part)) {
+            assert_eq!(ended.code, 0, "{}", ended.err);
+            return;
+        }
+    }
+    let ended = shmkit(&["demo", "--seconds", "40"]);
     assert_eq!(ended.code, 0, "{}", ended.err);
-    contains(
-        &ended.out,
-        &[
-            "three consumers have joined",
-            "was killed",
-            "was started again; it begins with the newest",
-            "were told of the end, and left",
-            "a second",
-            "Nothing is left behind",
-        ],
-    );
+    contains(&ended.out, &story);
 }
 
 #[test]
