@@ -140,9 +140,8 @@ impl Reader {
 
     /// A slot, where this account may have one and there is one left.
     fn take_seat(found: &Found) -> Result<Option<Seat>> {
-        let roster = match found.roster() {
-            Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(None),
-            roster => roster?,
+        let Some(roster) = found.roster_if_let_in()? else {
+            return Ok(None);
         };
         match found.take_seat(&roster, SLOTS) {
             Ok(seat) => {

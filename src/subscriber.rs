@@ -205,9 +205,8 @@ impl Subscriber {
     /// A slot, where this account may have one and there is one left. Who is not waited
     /// for can do without.
     fn take_place(found: &Found) -> Result<Option<Place>> {
-        let roster = match found.roster() {
-            Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(None),
-            roster => roster?,
+        let Some(roster) = found.roster_if_let_in()? else {
+            return Ok(None);
         };
         let seat = match found.take_seat(&roster, SLOTS) {
             Ok(seat) => seat,

@@ -255,6 +255,14 @@ impl Found {
         self.beside(&companions.roster, roster::LEN as u64, true)
     }
 
+    /// The roster; `None` where this account may only look.
+    pub fn roster_if_let_in(&self) -> Result<Option<Section>> {
+        match self.roster() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => Ok(None),
+            roster => roster.map(Some),
+        }
+    }
+
     /// Takes one of the first so many slots. Whoever may use the roster may wake us, and watch
     /// us.
     pub fn take_seat(&self, roster: &Section, slots: usize) -> Result<Seat> {
