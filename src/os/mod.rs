@@ -28,7 +28,8 @@
 //!   it means at that place.
 //! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
 //!   what the dead left, [`findings`] tells what this account may do.
-//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses what no object can be called.
+//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses what no object
+//!   can be called.
 //!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
 
 use crate::access::{Access, Owner};

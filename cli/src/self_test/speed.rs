@@ -121,7 +121,7 @@ fn copies() -> Result<f64, Wrong> {
         // Pairs with nobody: what it costs is what is asked.
         sent.store(black_box(1), Ordering::Release);
         black_box(&mut here).copy_from_slice(black_box(&there));
-        // Pairs with nobody, as above.
+        // Pairs with nobody: what it costs is what is asked.
         received.store(black_box(1), Ordering::Release);
         Ok(())
     })

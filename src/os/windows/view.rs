@@ -76,7 +76,7 @@ impl Committed {
         let (known, pages) = (self.run(), pages_of(bytes));
         let is_longer = pages.end - pages.start > known.end.saturating_sub(known.start);
         if is_longer && pages.end <= u64::from(u32::MAX) {
-            // Relaxed: as above. Each of two threads has a run that is true.
+            // Relaxed: it says nothing about other memory. Each of two threads has a run that is true.
             self.0
                 .store(pages.start << 32 | pages.end, Ordering::Relaxed);
         }
