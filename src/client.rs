@@ -8,7 +8,7 @@ use crate::lane::Step;
 use crate::lane::gated::{GatedReader, GatedWriter};
 use crate::layout::{OWNER, control, cursor, record, roster};
 use crate::name::Name;
-use crate::os::deadline;
+use crate::os::{ValidityBackend, deadline};
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head, HowToJoin};
@@ -437,6 +437,7 @@ impl Client {
         request: &[u8],
         patience: Patience,
     ) -> std::result::Result<usize, CallError> {
+        self.check()?;
         if self.line.end.is_some() || self.line.found.is_ended() {
             self.go_on()?;
         }
@@ -501,6 +502,13 @@ impl Client {
         Ok(())
     }
 
+    /// Tells that this process was forked from that of the client.
+    #[inline(always)]
+    fn check(&self) -> std::result::Result<(), CallError> {
+        let told = self.line.seat.validity.check();
+        told.map_err(|_| CallError::Forked)
+    }
+
     /// Goes on with the next server, where there is one. What the one before has not answered
     /// is lost.
     #[cold]
@@ -523,6 +531,7 @@ impl Client {
     }
 
     fn come_over(&mut self) -> Result<bool> {
+        self.line.seat.check()?;
         let Some(line) = self.line.found.follow(Line::join)? else {
             return Ok(false);
         };
@@ -566,7 +575,9 @@ impl Client {
     /// Whether responses have come, or none will.
     pub(crate) fn has_responses(&mut self) -> bool {
         let line = &mut self.line;
-        !line.responses.is_empty() || line.watch.has_news(&line.found)
+        !line.responses.is_empty()
+            || line.seat.validity.is_faulty()
+            || line.watch.has_news(&line.found)
     }
 
     #[cold]
@@ -635,6 +646,7 @@ impl Client {
         if done(self) {
             return Ok(true);
         }
+        self.check()?;
         if self.take_until(&done)? {
             return Ok(true);
         }

@@ -48,6 +48,10 @@ pub enum ErrorKind {
     WrongType,
     /// What stands in shared memory was not written by this crate, or was damaged.
     Corrupt,
+    /// This process was forked from the process that made the endpoint, which alone may use it.
+    Forked,
+    /// Somebody removed the name of the endpoint: nobody can open it any more.
+    NameLost,
     /// This system cannot do it.
     Unsupported,
     /// The system refused for a reason that has no kind of its own; see
@@ -298,7 +302,11 @@ impl From<Error> for std::io::Error {
             ErrorKind::Busy => Io::WouldBlock,
             ErrorKind::Unsupported => Io::Unsupported,
             ErrorKind::Corrupt | ErrorKind::WrongVersion | ErrorKind::WrongType => Io::InvalidData,
-            ErrorKind::WrongKind | ErrorKind::NotCommitted | ErrorKind::System => Io::Other,
+            ErrorKind::WrongKind
+            | ErrorKind::NotCommitted
+            | ErrorKind::Forked
+            | ErrorKind::NameLost
+            | ErrorKind::System => Io::Other,
         };
         std::io::Error::new(kind, error)
     }

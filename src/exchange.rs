@@ -1,7 +1,34 @@
 //! What sending and receiving can come to.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Operation};
 use std::fmt;
+
+/// What [`Forked`](ErrorKind::Forked) means, and what to do.
+const FORKED: &str = "this process was forked from the one that opened it";
+const OPEN_ONE: &str = "open one in this process";
+const NAME_LOST: &str = "its name was removed, by rm or by a log-out (RemoveIPC): nobody new finds \
+                         it, and those who have it open go on";
+const CREATE_AGAIN: &str = "close it and create it again";
+
+/// Why an endpoint cannot be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// This process was forked from the one that made the endpoint.
+    Forked,
+    /// Somebody removed the name of the owner. Told once.
+    NameLost,
+}
+
+impl Fault {
+    /// As the error of a call that is not a message's.
+    pub fn error(self, operation: Operation, name: &dyn fmt::Display) -> Error {
+        let (kind, meaning, advice) = match self {
+            Fault::Forked => (ErrorKind::Forked, FORKED, OPEN_ONE),
+            Fault::NameLost => (ErrorKind::NameLost, NAME_LOST, CREATE_AGAIN),
+        };
+        Error::new(kind, operation, name, meaning).with_advice(advice)
+    }
+}
 
 /// How the other side went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +65,12 @@ pub enum SendError {
         /// Those of the longest message.
         max: usize,
     },
+    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    Forked,
+    /// Somebody removed the name of the endpoint, for example `rm` or a log-out with `RemoveIPC`
+    /// (Linux). Nobody new can open it, and those who have it open go on. It is told once, by a
+    /// call that did nothing else; the next calls work.
+    NameLost,
     /// The system refused something.
     System(Error),
 }
@@ -52,12 +85,23 @@ impl fmt::Display for SendError {
                 f,
                 "a message of {len} bytes is longer than the {max} bytes that its receiver allows"
             ),
+            SendError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
+            SendError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),
             SendError::System(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for SendError {}
+
+impl From<Fault> for SendError {
+    fn from(fault: Fault) -> SendError {
+        match fault {
+            Fault::Forked => SendError::Forked,
+            Fault::NameLost => SendError::NameLost,
+        }
+    }
+}
 
 impl From<Error> for SendError {
     fn from(error: Error) -> SendError {
@@ -88,6 +132,8 @@ pub enum CallError {
     },
     /// What stands there was written by no server of this crate, or is no value of the type.
     Corrupt,
+    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    Forked,
     /// The system refused something.
     System(Error),
 }
@@ -105,6 +151,7 @@ impl fmt::Display for CallError {
                 "a request of {len} bytes is longer than the {max} bytes that the server allows"
             ),
             CallError::Corrupt => f.write_str("the response is none"),
+            CallError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             CallError::System(error) => error.fmt(f),
         }
     }
@@ -137,6 +184,12 @@ pub enum RecvError {
     /// What stands there was written by no sender of this crate. The next call goes on
     /// without that sender, if there are others.
     Corrupt,
+    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    Forked,
+    /// Somebody removed the name of the endpoint, for example `rm` or a log-out with `RemoveIPC`
+    /// (Linux). Nobody new can open it, and those who have it open go on. It is told once, by a
+    /// call that did nothing else; the next calls work.
+    NameLost,
     /// The system refused something.
     System(Error),
 }
@@ -151,12 +204,23 @@ impl fmt::Display for RecvError {
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
             RecvError::Busy => f.write_str("the value changed each time that it was read"),
             RecvError::Corrupt => f.write_str("a sender wrote what is no message"),
+            RecvError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
+            RecvError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),
             RecvError::System(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for RecvError {}
+
+impl From<Fault> for RecvError {
+    fn from(fault: Fault) -> RecvError {
+        match fault {
+            Fault::Forked => RecvError::Forked,
+            Fault::NameLost => RecvError::NameLost,
+        }
+    }
+}
 
 impl From<Error> for RecvError {
     fn from(error: Error) -> RecvError {

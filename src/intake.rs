@@ -2,14 +2,14 @@
 //! comes and goes is noticed.
 
 use crate::error::Result;
-use crate::exchange::Departure;
+use crate::exchange::{Departure, Fault};
 use crate::lane::Step;
 use crate::lane::gated::GatedReader;
 use crate::layout::roster;
-use crate::os::MAX_PEERS;
+use crate::os::{MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
-use crate::roster::{LEFT, Roster, has_joined, is_dead};
-use crate::seat::{LOOK_BACK, Seat, sooner};
+use crate::roster::{LEFT, Roster, has_joined};
+use crate::seat::{LOOK_BACK, Seat, has_died};
 use crate::segment::{Cursor, Owned};
 use crate::signals::Signals;
 use crate::sync::{Round, Window, WindowMut};
@@ -127,7 +127,7 @@ impl Intake {
     /// there.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
-        if self.seat.roster().members() != self.members {
+        if !self.seat.validity.is_valid() || self.seat.roster().members() != self.members {
             return None;
         }
         self.lanes[self.turn].reader.find_quickly()
@@ -162,6 +162,9 @@ impl Intake {
     /// Finds the next message, which stays where it is: looks at each lane once, beginning
     /// behind the one whose turn it was.
     pub fn find(&mut self) -> Step {
+        if self.seat.validity.is_faulty() {
+            return Step::Nothing;
+        }
         if self.seat.roster().members() != self.members {
             self.look_who_is_there();
         }
@@ -212,6 +215,9 @@ impl Intake {
             lane.beginning = self.seat.roster().beginning(slot);
             lane.process = None;
             self.had_senders |= who != 0;
+            if who != 0 {
+                self.seat.meet(slot);
+            }
         }
         self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
@@ -235,9 +241,7 @@ impl Intake {
             if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
                 continue;
             }
-            // A liveness mutex is free when its tenant has left, too, and its process may have
-            // the slot again.
-            if lane.process.take().is_some() && !is_dead(lane.tenant) {
+            if !has_died(lane.process.take(), lane.tenant) {
                 continue;
             }
             if self.seat.roster().evict(slot, lane.tenant) {
@@ -271,7 +275,7 @@ impl Intake {
     /// last one.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
-        if self.seat.roster().members() != self.members {
+        if !self.seat.validity.is_valid() || self.seat.roster().members() != self.members {
             return None;
         }
         self.lanes[self.turn].reader.receive_quickly(to)
@@ -311,6 +315,22 @@ impl Intake {
         is_there.then_some(lane.tenancy)
     }
 
+    /// What the next call has to tell instead of a message.
+    #[inline(always)]
+    pub fn check(&self) -> std::result::Result<(), Fault> {
+        self.seat.validity.check()
+    }
+
+    /// Whether this process was forked from the one that receives here.
+    pub fn is_forked(&self) -> bool {
+        self.seat.validity.is_forked()
+    }
+
+    /// The same for a call that is no message's.
+    pub fn check_call(&self) -> Result<()> {
+        self.seat.check()
+    }
+
     /// Goes on behind it.
     #[inline]
     pub fn pass(&mut self) {
@@ -334,7 +354,8 @@ impl Intake {
         if self.idle.is_multiple_of(LOOKS) {
             self.look_who_is_alive();
         }
-        has_news(&self.lanes, self.active, self.members, self.seat.roster())
+        self.seat.validity.is_faulty()
+            || has_news(&self.lanes, self.active, self.members, self.seat.roster())
     }
 
     /// Whether it is to be told that all have gone.
@@ -344,20 +365,18 @@ impl Intake {
 
     /// Sleeps here, and on the ends of those who send; see [`Wait`](crate::signals::Wait).
     pub fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add(self.seat.lie_down()?);
-        self.watch_peers(signals)
+        self.seat.register(signals)?;
+        self.watch_peers(signals);
+        Ok(())
     }
 
     /// The ends of those who send.
-    pub fn watch_peers(&mut self, signals: &mut Signals) -> Result<()> {
+    pub fn watch_peers(&mut self, signals: &mut Signals) {
         self.look_who_is_alive();
-        for peer in peers(&self.lanes) {
-            signals.add(peer.signal()?);
-        }
+        peers(&self.lanes).for_each(|peer| peer.register(signals));
         if self.has_unwatched() {
             signals.look_again_in(LOOK_BACK);
         }
-        Ok(())
     }
 
     pub fn get_up(&mut self) {

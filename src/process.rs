@@ -13,6 +13,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+/// Between two looks at a process of whose end this one cannot be told.
+const LOOK: Duration = Duration::from_millis(100);
+
 impl ProcessIdentity {
     /// This process.
     ///
@@ -145,6 +148,15 @@ impl Process {
         Ok(Process { os })
     }
 
+    /// Adds the end of the process to what a sleeper waits for. Where this process cannot be told
+    /// of it, for want of descriptors or threads, the sleeper looks again before long.
+    pub(crate) fn register(&self, signals: &mut Signals) {
+        match self.os.signal() {
+            Ok(signal) => signals.add(signal),
+            Err(_) => signals.look_again_in(LOOK),
+        }
+    }
+
     /// Whether it has ended.
     ///
     /// # Errors
@@ -186,11 +198,6 @@ impl Process {
     pub(crate) fn os(&self) -> &os::Process {
         &self.os
     }
-
-    /// That it ends.
-    pub(crate) fn signal(&self) -> Result<os::Signal> {
-        self.os.signal()
-    }
 }
 
 impl Wait for Process {
@@ -203,7 +210,7 @@ impl Wait for Process {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add(self.signal()?);
+        self.register(signals);
         Ok(())
     }
 

@@ -10,10 +10,10 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
 use crate::layout::{SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
-use crate::os::MAX_PEERS;
+use crate::os::{MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
-use crate::roster::{Roster, is_dead};
-use crate::seat::{EVERYBODY, LOOK_BACK, Seat, sooner, watch_tenant};
+use crate::roster::Roster;
+use crate::seat::{EVERYBODY, LOOK_BACK, Seat, has_died, watch_tenant};
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
@@ -206,6 +206,7 @@ impl Publisher {
     ///
     /// As [`TopicOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &TopicOptions) -> Result<()> {
+        self.seat.check()?;
         let measures = options.measures(self.segment.name())?;
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
@@ -353,7 +354,7 @@ impl Publisher {
         patience: Patience,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        if !self.lane.send_quickly(message) {
+        if !self.seat.validity.is_valid() || !self.lane.send_quickly(message) {
             self.make_room(message.len(), patience, since)?;
             self.lane.send(message);
         }
@@ -367,6 +368,7 @@ impl Publisher {
         patience: Patience,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
         let max = self.lane.shape().max();
         if len > max {
             return Err(SendError::TooLong { len, max });
@@ -454,14 +456,14 @@ impl Publisher {
             (Some(until), Some(late)) => Some(until.min(late)),
             (until, late) => until.or(late),
         };
-        let until = match &crowds[..] {
-            [crowd] if !crowd.has_unwatched(position, bytes) => until,
-            // Who leaves an earlier one rings for the owner that it knows.
-            _ => sooner(LOOK_BACK, until),
+        // The peers of a sleep are found once, together with whether they are all.
+        let waiting = crowds.iter().map(|crowd| crowd.waits_for(position, bytes));
+        let waiting: Vec<Waiting> = waiting.collect();
+        let until = match waiting.iter().all(|one| one.is_complete) {
+            true => until,
+            false => sooner(LOOK_BACK, until),
         };
-        let peers = crowds
-            .iter()
-            .flat_map(|crowd| crowd.watched(position, bytes));
+        let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
         let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
         let ready = || lowest(crowds, position) + bytes >= position;
         seat.park(ready, &peers, until).map(|_| ())
@@ -504,16 +506,16 @@ impl Wait for Held<'_> {
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
         let bytes = self.publisher.lane.shape().bytes();
         let Publisher { crowds, seat, .. } = &mut *self.publisher;
-        signals.add(seat.lie_down()?);
-        for crowd in crowds.iter() {
-            for peer in crowd.watched(self.position, bytes) {
-                signals.add(peer.signal()?);
+        seat.register(signals)?;
+        for crowd in crowds.iter_mut() {
+            let waiting = crowd.waits_for(self.position, bytes);
+            waiting
+                .watched
+                .iter()
+                .for_each(|peer| peer.register(signals));
+            if !waiting.is_complete {
+                signals.look_again_in(LOOK_BACK);
             }
-        }
-        let unwatched = |crowd: &Crowd| crowd.has_unwatched(self.position, bytes);
-        // Who leaves an earlier one rings for the owner that it knows.
-        if crowds.len() > 1 || crowds.iter().any(unwatched) {
-            signals.look_again_in(LOOK_BACK);
         }
         if let Some(limit) = self.limit {
             signals.look_again_in(limit.saturating_duration_since(Instant::now()));
@@ -612,9 +614,7 @@ impl Crowd {
             }
             let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
             let dead = known.as_ref().is_none_or(ended);
-            // A liveness mutex is free when its tenant has left, too, and its process may have
-            // the slot again.
-            if dead && known.take().is_some() && !is_dead(who.0) {
+            if dead && !has_died(known.take().map(|(_, process)| process), who.0) {
                 continue;
             }
             if dead {
@@ -628,22 +628,37 @@ impl Crowd {
         dropped
     }
 
-    /// Whether somebody is in the way whose death would not end a sleep.
-    fn has_unwatched(&self, position: u64, bytes: u64) -> bool {
-        let mut slots = self.in_the_way(position, bytes);
-        slots.any(|slot| self.processes.get(slot).is_none_or(Option::is_none))
+    /// The processes of those who are in the way now. A slot may have changed hands since its
+    /// process was looked up, and then that process is none of them.
+    fn waits_for(&self, position: u64, bytes: u64) -> Waiting<'_> {
+        let mut waiting = Waiting {
+            watched: Vec::new(),
+            // A subscriber that leaves an earlier generation wakes the owner that it knows.
+            is_complete: self.earlier.is_none(),
+        };
+        for slot in self.in_the_way(position, bytes) {
+            let who = (self.roster.who(slot), self.roster.tenancy(slot));
+            match self.processes.get(slot) {
+                Some(Some((watched, process))) if *watched == who => waiting.watched.push(process),
+                _ => waiting.is_complete = false,
+            }
+        }
+        waiting
     }
+}
 
-    fn watched(&self, position: u64, bytes: u64) -> impl Iterator<Item = &Process> {
-        let processes = &self.processes;
-        let known = move |slot: usize| processes.get(slot)?.as_ref().map(|(_, process)| process);
-        self.in_the_way(position, bytes).filter_map(known)
-    }
+/// Those for whom a publisher waits.
+struct Waiting<'a> {
+    watched: Vec<&'a Process>,
+    /// The death of each of them, and that it leaves, ends the wait.
+    is_complete: bool,
 }
 
 impl Claimed for Publisher {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        self.lane.ring().fill(place, at, bytes);
+        if !self.seat.validity.is_forked() {
+            self.lane.ring().fill(place, at, bytes);
+        }
     }
 
     fn bytes(&self, place: Place, len: usize) -> *mut u8 {
@@ -652,6 +667,7 @@ impl Claimed for Publisher {
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
         self.lane.commit(place, len);
         self.seat.wake(EVERYBODY);
         Ok(())
@@ -663,7 +679,9 @@ struct Flushed<'a>(&'a mut Publisher);
 
 impl Drop for Flushed<'_> {
     fn drop(&mut self) {
-        self.0.flush();
+        if !self.0.seat.validity.is_forked() {
+            self.0.flush();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::exchange::RecvError;
 use crate::latest::{Grid, Hold, Look, ValueReader};
 use crate::layout::{SLOTS, control};
 use crate::name::Name;
-use crate::os::deadline;
+use crate::os::{Validity, ValidityBackend, deadline};
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Found, HowToJoin};
@@ -80,6 +80,7 @@ pub struct Reader {
     watch: Watch,
     buffer: Box<[u8]>,
     seat: Option<Seat>,
+    validity: Validity,
     /// The generation that was last looked at.
     tried: u32,
     // Declared last, and so let go last.
@@ -133,6 +134,7 @@ impl Reader {
             watch,
             buffer: vec![0; grid.max()].into_boxed_slice(),
             seat,
+            validity: Validity::new(),
             tried: found.generation,
             found,
         })
@@ -202,6 +204,7 @@ impl Reader {
     /// Where there is no value with that index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
+        self.validity.check()?;
         if self.found.is_ended() && self.found.newest() != self.tried {
             // Where it does not let us in, which a wait for changes tells, the values are there.
             self.tried = self.found.newest();
@@ -241,6 +244,7 @@ impl Reader {
     /// [`RecvError::Empty`]; [`RecvError::Disconnected`] when the writer has gone, and all
     /// changes were told.
     pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
+        self.validity.check()?;
         if let Some(index) = self.values.next_change() {
             return Ok(index);
         }
@@ -343,6 +347,7 @@ impl Follower for Reader {
 
     /// What is left here goes before, and then that the one before has gone.
     fn look_for_the_next(&mut self) -> Result<bool> {
+        self.found.check(&self.validity)?;
         let is_free = self.watch.is_followed(&self.found);
         Ok(self.found.is_followed() && (!is_free || self.come_over()?))
     }
@@ -359,7 +364,7 @@ impl fmt::Debug for Reader {
 
 impl Wait for Reader {
     fn has_news(&mut self) -> bool {
-        self.values.has_news() || self.watch.has_news(&self.found)
+        self.values.has_news() || self.validity.is_faulty() || self.watch.has_news(&self.found)
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {

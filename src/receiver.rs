@@ -229,6 +229,7 @@ impl Receiver {
     ///
     /// As [`QueueOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &QueueOptions) -> Result<()> {
+        self.intake.check_call()?;
         let measures = options.measures(self.segment.name())?;
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
@@ -501,6 +502,9 @@ impl Inbox for Receiver {
     /// What there is to be told where there is no message.
     #[inline]
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        if let Err(fault) = self.intake.check() {
+            return Some(fault.into());
+        }
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),
             _ if !self.older.is_empty() => None,
@@ -524,7 +528,7 @@ impl Wait for Receiver {
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
         for (intake, _) in &mut self.older {
-            intake.watch_peers(signals)?;
+            intake.watch_peers(signals);
             // Who leaves there rings for the owner that it knows.
             signals.look_again_in(LOOK_BACK);
         }
@@ -554,7 +558,10 @@ impl Holds for Receiver {
 
     #[inline]
     fn pass(&mut self) {
-        self.source_mut().pass();
+        // A child that was forked takes nothing from its parent.
+        if !self.intake.is_forked() {
+            self.source_mut().pass();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::describe::fingerprint;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::{MAGIC, MAJOR, MINOR, root};
 use crate::name::Name;
-use crate::os::ProcessIdentity;
+use crate::os::{self, ProcessIdentity, Validity, ValidityBackend};
 use crate::roster::{identity_of, is_dead, pid_of, word_of};
 use crate::section::{Section, SectionOptions};
 use crate::sync::{Fixed, Ordering, Window, WindowMut, Words, WordsMut};
@@ -28,7 +28,9 @@ type RootWords = Fixed<{ root::LEN }>;
 #[derive(Debug)]
 pub(crate) struct Root {
     words: WindowMut<RootWords>,
+    section: Section,
     me: u64,
+    validity: Validity,
     /// The generation that was in use before; 0: none.
     before: u32,
 }
@@ -42,7 +44,7 @@ impl Root {
         loop {
             let exists = match options.create_new(name, root::LEN as u64) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => error,
-                created => return Root::begin(&created?, access, me),
+                created => return Root::begin(created?, access, me),
             };
             tries += 1;
             match Root::take_over(name, access, me) {
@@ -55,7 +57,7 @@ impl Root {
         }
     }
 
-    fn begin(section: &Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
+    fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
         let words = section.words_mut::<{ root::LEN }>()?;
         words.store32(root::VERSION, MAJOR << 16 | MINOR);
         words.store64(root::ACCESS, fingerprint(&access.to_string()));
@@ -64,11 +66,7 @@ impl Root {
         words.store32(root::OLDEST, 1);
         // Last: pairs with the load of whoever opens it.
         words.publish32(root::MAGIC, MAGIC);
-        Ok(Root {
-            words,
-            me: word_of(me),
-            before: 0,
-        })
+        Ok(Root::of(section, words, word_of(me), 0))
     }
 
     /// `None` where it changes at this moment.
@@ -118,7 +116,22 @@ impl Root {
         );
         let before = words.load32(root::GENERATION);
         // Not made where it was not taken: its drop would let go of another thread's.
-        Ok(taken.is_ok().then(|| Root { words, me, before }))
+        Ok(taken.is_ok().then(|| Root::of(section, words, me, before)))
+    }
+
+    fn of(section: Section, words: WindowMut<RootWords>, me: u64, before: u32) -> Root {
+        Root {
+            words,
+            section,
+            me,
+            validity: Validity::new(),
+            before,
+        }
+    }
+
+    /// What has the name.
+    pub fn section(&self) -> &os::Section {
+        self.section.os()
     }
 
     /// The generation that was in use before; 0: none.
@@ -134,7 +147,7 @@ impl Root {
 
     /// Whether it is this process that took it, and not the parent that it was forked from.
     pub fn is_ours(&self) -> bool {
-        pid_of(self.me) == std::process::id()
+        !self.validity.is_forked()
     }
 
     /// Nobody is left in those before this one.

@@ -14,12 +14,16 @@
 //! comes late, and never one that does not come.
 
 use crate::access::Access;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Operation, Result};
 use crate::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
 use crate::name::Name;
-use crate::os::{self, EventBackend, HowToCreate, ProcessBackend, ProcessIdentity, Reset, Wake};
+use crate::os::{
+    self, EventBackend, HowToCreate, ProcessBackend, ProcessIdentity, Reset, Validity,
+    ValidityBackend, Wake,
+};
 use crate::process::{Liveness, Process};
-use crate::roster::{Roster, pid_of, watch, word_of};
+use crate::roster::{Roster, is_dead, pid_of, watch, word_of};
+use crate::signals::Signals;
 use crate::sync::{Words, WordsMut, compiler_fence_full};
 use std::time::{Duration, Instant};
 
@@ -44,11 +48,9 @@ pub(crate) struct Bells {
 /// time.
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
-/// That moment, or the one in so much time.
-pub(crate) fn sooner(time: Duration, until: Option<Instant>) -> Option<Instant> {
-    let next = Instant::now() + time;
-    Some(until.map_or(next, |until| until.min(next)))
-}
+/// The longest sleep. A waker that cannot open the event of a sleeper, for want of descriptors,
+/// delays the sleeper for so long, and tries again with its next message.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// What is known about whoever may have to be woken.
 #[derive(Debug, Default)]
@@ -105,43 +107,69 @@ impl Bells {
     #[cold]
     fn ring(&mut self, mut seats: u64) {
         seats &= self.roster.asleep();
-        if self.others.is_empty() {
-            self.others.resize_with(OWNER + 1, Other::default);
-        }
+        self.make_room();
         // Whoever set the bit has counted that nap: pairs with `set_asleep`.
         self.roster.words().acquire();
         while seats != 0 {
             let seat = seats.trailing_zeros() as usize;
             seats &= seats - 1;
-            let word = match seat {
-                OWNER => self.owner,
-                slot => self.roster.who(slot),
-            };
-            let who = (word, self.roster.tenancy(seat));
+            let who = self.who(seat);
             let naps = self.roster.naps(seat);
-            let other = &mut self.others[seat];
+            let other = &self.others[seat];
             if other.who == who && other.rung.is_some_and(|(nap, _)| nap == naps) {
                 continue;
             }
-            if other.who != who || other.event.is_none() {
-                other.event = None;
-                let name = event_name(&self.name, seat, who);
-                let opened = name.and_then(|name| os::Event::open_to_set(&name));
-                other.who = who;
-                other.rung = None;
-                other.event = match opened {
-                    Ok(event) => Some(event),
-                    // It is gone, and there is nobody to be woken.
-                    Err(error) if error.kind() == ErrorKind::NotFound => None,
-                    // Perhaps next time.
-                    Err(_) => continue,
-                };
+            match self.event_of(seat, who) {
+                Ok(Some(event)) => drop(event.set()),
+                // It is gone, and there is nobody to be woken.
+                Ok(None) => {}
+                // The sleeper looks by itself before long, and the next message tries again.
+                Err(_) => continue,
             }
-            if let Some(event) = &other.event {
-                let _ = event.set();
-            }
-            other.rung = Some((naps, Instant::now()));
+            self.others[seat].rung = Some((naps, Instant::now()));
         }
+    }
+
+    /// Opens the event of a participant that was seen for the first time, so that a wake-up needs
+    /// no descriptor later. One that cannot be opened now is tried again by a wake-up.
+    pub fn meet(&mut self, seat: usize) {
+        self.make_room();
+        let _ = self.event_of(seat, self.who(seat));
+    }
+
+    fn make_room(&mut self) {
+        if self.others.is_empty() {
+            self.others.resize_with(OWNER + 1, Other::default);
+        }
+    }
+
+    /// The word and the tenancy of whoever has this seat.
+    fn who(&self, seat: usize) -> (u64, u32) {
+        let word = match seat {
+            OWNER => self.owner,
+            slot => self.roster.who(slot),
+        };
+        (word, self.roster.tenancy(seat))
+    }
+
+    /// The event of this one, opened before or now; `None` where it has none.
+    fn event_of(&mut self, seat: usize, who: (u64, u32)) -> Result<Option<&os::Event>> {
+        let other = &mut self.others[seat];
+        if other.who != who {
+            *other = Other {
+                who,
+                ..Other::default()
+            };
+        }
+        if other.event.is_none() {
+            let name = event_name(&self.name, seat, who)?;
+            match os::Event::open_to_set(&name) {
+                Ok(event) => other.event = Some(event),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(other.event.as_ref())
     }
 
     /// Whether somebody was rung for a while ago and has not woken up, as the dead do not.
@@ -167,6 +195,8 @@ pub(crate) struct Seat {
     event: Option<os::Event>,
     /// Of a participant, for those who may not watch its process.
     alive: Option<Liveness>,
+    /// Of the endpoint that has the seat.
+    pub validity: Validity,
 }
 
 impl Seat {
@@ -196,7 +226,17 @@ impl Seat {
                 announced => Some(announced?),
             };
         }
+        seat.event = Some(seat.new_event()?);
+        seat.bells.meet(OWNER);
         Ok(seat)
+    }
+
+    /// Lets this process be woken in the seat of an owner that is in use, and says whether its
+    /// name is still there.
+    pub fn settle(&mut self, named: &os::Section) -> Result<()> {
+        self.validity = Validity::of_owner(named);
+        self.event = Some(self.new_event()?);
+        Ok(())
     }
 
     fn new(bells: Bells, access: Access, number: usize, me: u64) -> Seat {
@@ -208,6 +248,7 @@ impl Seat {
             me,
             event: None,
             alive: None,
+            validity: Validity::new(),
         }
     }
 
@@ -226,10 +267,21 @@ impl Seat {
         self.bells.wake(seats);
     }
 
+    /// Tells a fault of the endpoint, as a call does that is no message's.
+    pub fn check(&self) -> Result<()> {
+        let told = self.validity.check();
+        told.map_err(|fault| fault.error(Operation::Wait, &self.bells.name))
+    }
+
     /// See [`Bells::has_to_wake`].
     #[inline]
     pub fn has_to_wake(&self, seats: u64) -> bool {
         self.bells.has_to_wake(seats)
+    }
+
+    /// See [`Bells::meet`].
+    pub fn meet(&mut self, seat: usize) {
+        self.bells.meet(seat);
     }
 
     /// See [`watch_tenant`].
@@ -261,12 +313,12 @@ impl Seat {
 
     /// Says that it sleeps, which it may do for [`FIRST_NAP`] after one more look, and after
     /// the next for as long as it has to, on what it gets.
-    pub fn lie_down(&mut self) -> Result<os::Signal> {
-        let event = match &self.event {
+    fn lie_down(&mut self) -> Result<os::Signal> {
+        let event = match self.event.take() {
             Some(event) => event,
-            None => &*self.event.insert(self.make_event()?),
+            None => self.new_event()?,
         };
-        let signal = event.signal()?;
+        let signal = self.event.insert(event).signal()?;
         self.naps = self.naps.wrapping_add(1);
         self.bells.roster.set_naps(self.number, self.naps);
         self.bells.roster.set_asleep(self.number, true);
@@ -276,10 +328,17 @@ impl Seat {
         Ok(signal)
     }
 
+    /// The same for a sleep together with others; see [`Wait`](crate::signals::Wait).
+    pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add(self.lie_down()?);
+        signals.look_again_in(LONGEST_SLEEP);
+        Ok(())
+    }
+
     /// Says that it sleeps no longer.
     pub fn get_up(&mut self) {
         // A child that was forked says nothing for its parent.
-        if pid_of(self.me) == std::process::id() {
+        if !self.validity.is_forked() {
             self.bells.roster.set_asleep(self.number, false);
         }
     }
@@ -300,28 +359,26 @@ impl Seat {
             Wake::TimedOut if !ready() => {}
             woken => return Ok(woken == Wake::PeerDied),
         }
-        Ok(event.wait(&peers, left())? == Wake::PeerDied)
+        let left = left().map_or(LONGEST_SLEEP, |left| left.min(LONGEST_SLEEP));
+        Ok(event.wait(&peers, Some(left))? == Wake::PeerDied)
     }
 
-    /// Nobody but those who may write the roster can set it.
-    fn make_event(&self) -> Result<os::Event> {
+    /// The event of this seat, which nobody can set but those who may write the roster.
+    fn new_event(&self) -> Result<os::Event> {
         let how = HowToCreate {
             access: self.access.clone(),
             ..HowToCreate::default()
         };
         let who = (self.me, self.bells.roster.tenancy(self.number));
-        os::Event::create(
-            &event_name(&self.bells.name, self.number, who)?,
-            Reset::Auto,
-            &how,
-        )
+        let name = event_name(&self.bells.name, self.number, who)?;
+        os::Event::create(&name, Reset::Auto, &how)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         // A child that was forked leaves nothing of its parent's.
-        if self.number != OWNER && pid_of(self.me) == std::process::id() {
+        if self.number != OWNER && !self.validity.is_forked() {
             self.bells.roster.leave(self.number, self.me);
             // So that nobody waits for us.
             self.wake(1 << OWNER);
@@ -345,6 +402,12 @@ pub(crate) fn watch_tenant(
         }
         watched => watched,
     }
+}
+
+/// Whether a process that seemed to have ended has: a liveness mutex is free when its participant
+/// has left, too, and the same process may have the slot again.
+pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
+    watched.is_none() || is_dead(word)
 }
 
 /// That of the event on which somebody sleeps.

@@ -227,6 +227,10 @@ impl Section {
         self.map_as(&range)
     }
 
+    pub(crate) fn os(&self) -> &os::Section {
+        &self.os
+    }
+
     /// Its first bytes as words, which keep it.
     pub(crate) fn words<const LEN: usize>(&self) -> Result<Window<Fixed<LEN>>> {
         let view = Arc::new(self.map(..LEN as u64)?);

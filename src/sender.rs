@@ -9,7 +9,7 @@ use crate::lane::gated::GatedWriter;
 use crate::lane::ring::Place;
 use crate::layout::{OWNER, control, roster};
 use crate::name::Name;
-use crate::os::deadline;
+use crate::os::{ValidityBackend, deadline};
 use crate::process::Process;
 use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
@@ -228,7 +228,7 @@ impl Sender {
 
     #[inline(always)]
     fn send_quickly(&mut self, message: &[u8]) -> bool {
-        !self.found.is_ended() && self.lane.send_quickly(message)
+        self.seat.validity.is_valid() && !self.found.is_ended() && self.lane.send_quickly(message)
     }
 
     /// Sends a message, and waits for room at most this long.
@@ -306,6 +306,7 @@ impl Sender {
 
     #[inline]
     fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
         if self.has_died {
             self.check_owner()?;
         }
@@ -321,6 +322,7 @@ impl Sender {
 
     /// Goes on with the next receiver, where there is one.
     fn come_over(&mut self) -> Result<bool> {
+        self.seat.check()?;
         // It receives what was sent to the one before.
         self.lane.flush();
         let Some(next) = self.found.follow(Sender::join)? else {
@@ -448,7 +450,9 @@ impl Sender {
 
 impl Claimed for Sender {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        self.lane.ring().fill(place, at, bytes);
+        if !self.seat.validity.is_forked() {
+            self.lane.ring().fill(place, at, bytes);
+        }
     }
 
     fn bytes(&self, place: Place, len: usize) -> *mut u8 {
@@ -457,6 +461,7 @@ impl Claimed for Sender {
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
         self.lane.commit(place, len);
         self.sent();
         Ok(())
@@ -500,9 +505,8 @@ impl Wait for Room<'_> {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add(self.sender.seat.lie_down()?);
-        signals.add(self.sender.owner.signal()?);
-        Ok(())
+        self.sender.owner.register(signals);
+        self.sender.seat.register(signals)
     }
 
     fn get_up(&mut self) {
@@ -578,7 +582,9 @@ impl Batch<'_> {
 
     #[inline(always)]
     fn add_quickly(&mut self, message: &[u8]) -> bool {
-        !self.sender.found.is_ended() && self.sender.lane.add_quickly(message)
+        self.sender.seat.validity.is_valid()
+            && !self.sender.found.is_ended()
+            && self.sender.lane.add_quickly(message)
     }
 
     #[inline]
@@ -594,8 +600,10 @@ impl Batch<'_> {
     ///
     /// # Errors
     ///
-    /// None: what was added had its place.
+    /// [`SendError::Forked`] in a process that was forked from that of the sender; otherwise none:
+    /// what was added had its place.
     pub fn flush(&mut self) -> std::result::Result<(), SendError> {
+        self.sender.seat.validity.check()?;
         self.count = 0;
         self.sender.lane.flush();
         self.sender.sent();
@@ -605,7 +613,7 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.sender.lane.flush();
-        self.sender.sent();
+        // In a child that was forked nothing is sent.
+        let _ = self.flush();
     }
 }

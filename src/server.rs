@@ -9,6 +9,7 @@ use crate::lane::Step;
 use crate::lane::gated::GatedWriter;
 use crate::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
 use crate::name::Name;
+use crate::os::{Validity, ValidityBackend};
 use crate::seat::Bells;
 use crate::segment::{Head, Measures, Owned};
 use crate::signals::{Signals, Wait};
@@ -167,6 +168,7 @@ struct Shared {
     turn: Mutex<Turn>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
+    validity: Validity,
     segment: Owned,
 }
 
@@ -230,6 +232,7 @@ impl Shared {
         ticket: Ticket,
         response: Option<&[u8]>,
     ) -> std::result::Result<(), SendError> {
+        self.validity.check()?;
         let max = self.segment.measures.shape.max();
         let len = response.map_or(0, <[u8]>::len);
         if len > max {
@@ -321,6 +324,7 @@ impl Server {
             turn: Mutex::new(turn),
             next: Condvar::new(),
             outlets,
+            validity: Validity::new(),
             segment,
         })))
     }
@@ -417,7 +421,14 @@ impl Server {
         &mut self,
         patience: Patience,
     ) -> std::result::Result<(usize, Ticket), RecvError> {
-        let desk = self.mine.take().or_else(|| self.shared.take_desk(patience));
+        let desk = match self.mine.take() {
+            Some(desk) => Some(desk),
+            None => {
+                // Before a lock that another thread of the parent may have had.
+                self.shared.validity.check()?;
+                self.shared.take_desk(patience)
+            }
+        };
         let mut desk = desk.ok_or(match patience {
             Patience::None => RecvError::Empty,
             _ => RecvError::Timeout,
@@ -588,6 +599,9 @@ impl Inbox for Visit<'_> {
 
     /// That all clients have gone is no news to a server.
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        if let Err(fault) = self.desk.intake.check() {
+            return Some(fault.into());
+        }
         matches!(step, Step::Corrupt).then_some(RecvError::Corrupt)
     }
 

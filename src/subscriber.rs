@@ -8,7 +8,7 @@ use crate::lane::Step;
 use crate::lane::lossy::{Begin, LossyReader};
 use crate::layout::{OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::name::Name;
-use crate::os::deadline;
+use crate::os::{Validity, ValidityBackend, deadline};
 use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head, HowToJoin};
@@ -102,6 +102,7 @@ pub struct Subscriber {
     received: u64,
     missed: u64,
     place: Option<Place>,
+    validity: Validity,
     /// Why we could not go on with the next publisher.
     failed: Option<Error>,
     // Declared last, and so let go last.
@@ -197,6 +198,7 @@ impl Subscriber {
             received: 0,
             missed: 0,
             place,
+            validity: Validity::new(),
             failed: None,
             found,
         })
@@ -468,6 +470,7 @@ impl Follower for Subscriber {
 
     /// What is left here goes before, and then that the one before has gone.
     fn look_for_the_next(&mut self) -> Result<bool> {
+        self.found.check(&self.validity)?;
         let is_free = self.watch.is_followed(&self.found);
         Ok(self.found.is_followed() && (!is_free || self.come_over()?))
     }
@@ -485,12 +488,18 @@ impl fmt::Debug for Subscriber {
 impl Inbox for Subscriber {
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
+        if !self.validity.is_valid() {
+            return None;
+        }
         let len = self.lane.receive_quickly(&mut self.buffer)?;
         self.passed();
         Some(len)
     }
 
     fn poll(&mut self) -> Step {
+        if self.validity.is_faulty() {
+            return Step::Nothing;
+        }
         let step = match self.lane.receive(&mut self.buffer) {
             // Taken back in a moment. That the writer has died meanwhile ends the wait.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,
@@ -513,6 +522,9 @@ impl Inbox for Subscriber {
     /// What there is to be told where there is no message.
     #[inline]
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        if let Err(fault) = self.validity.check() {
+            return Some(fault.into());
+        }
         match step {
             Step::Lagged(missed) => Some(RecvError::Lagged(missed)),
             Step::Corrupt => Some(RecvError::Corrupt),
@@ -533,7 +545,10 @@ impl Inbox for Subscriber {
 
 impl Wait for Subscriber {
     fn has_news(&mut self) -> bool {
-        self.lane.has_news() || self.failed.is_some() || self.watch.has_news(&self.found)
+        self.lane.has_news()
+            || self.failed.is_some()
+            || self.validity.is_faulty()
+            || self.watch.has_news(&self.found)
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {

@@ -3,10 +3,10 @@
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::event::Event;
 use crate::handle::Handle;
-use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline};
+use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline, sooner};
 use crate::process::Process;
 use crate::reactor::{self, Notice, What};
-use crate::seat::{FIRST_NAP, sooner};
+use crate::seat::FIRST_NAP;
 use crate::signals::{Signals, Wait};
 use crate::wait::{Patience, Spin};
 use crate::{client, reader, receiver, server, subscriber, typed};

@@ -85,11 +85,11 @@ impl Watch {
     /// What there is to sleep on, in a seat where there is one; see [`Wait`](crate::signals::Wait).
     pub fn lie_down(&self, seat: Option<&mut Seat>, signals: &mut Signals) -> Result<()> {
         match seat {
-            Some(seat) => signals.add(seat.lie_down()?),
+            Some(seat) => seat.register(signals)?,
             None => signals.look_again_in(LOOK),
         }
         if self.state == State::Alive {
-            signals.add(self.owner.signal()?);
+            self.owner.register(signals);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::exchange::SendError;
 use crate::latest::{Grid, Hold, Look, ValueReader, ValueWriter};
 use crate::layout::{SLOTS, values};
 use crate::name::Name;
+use crate::os::ValidityBackend;
 use crate::seat::{EVERYBODY, Seat};
 use crate::segment::{Measures, Owned};
 use crate::sync::WindowMut;
@@ -215,6 +216,7 @@ impl Writer {
     ///
     /// As [`LatestOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &LatestOptions) -> Result<()> {
+        self.seat.check()?;
         let measures = options.measures(self.name())?;
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let mut values = options.lay_out(&segment)?;
@@ -273,6 +275,7 @@ impl Writer {
     /// Where there is no value with that index.
     #[inline]
     pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
         let (len, max) = (value.len(), self.values.grid().max());
         if len > max {
             return Err(SendError::TooLong { len, max });

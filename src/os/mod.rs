@@ -34,12 +34,16 @@
 
 use crate::access::{Access, Owner};
 use crate::error::{Operation, Result};
+use crate::exchange::Fault;
 use crate::name::Name;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 mod per_process;
 pub(crate) use per_process::PerProcess;
+
+#[cfg(not(target_os = "linux"))]
+mod unforked;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -58,8 +62,8 @@ mod unsupported;
 use unsupported as backend;
 
 pub(crate) use backend::{
-    Event, Gate, Handle, MOST_SIGNALS, Mutex, Process, Section, Signal, View, check_name, clean,
-    findings, has_several_processors, holders, list, wait_any,
+    Event, Gate, Handle, MOST_SIGNALS, Mutex, Process, Section, Signal, Validity, View, check_name,
+    clean, findings, has_several_processors, holders, list, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 
@@ -321,6 +325,12 @@ pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
+/// The moment `time` from now, or `until` where that is earlier.
+pub(crate) fn sooner(time: Duration, until: Option<Instant>) -> Option<Instant> {
+    let next = Instant::now() + time;
+    Some(until.map_or(next, |until| until.min(next)))
+}
+
 /// What every named object can be asked.
 pub(crate) trait ObjectBackend {
     fn raw(&self) -> RawObject;
@@ -419,6 +429,38 @@ pub(crate) trait ProcessBackend: Sized {
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }
 
+/// Whether an endpoint may be used by this process.
+pub(crate) trait ValidityBackend: Sized {
+    /// That of an endpoint which this process makes.
+    fn new() -> Self;
+    /// The same for the owner of a name, which this section has.
+    fn of_owner(named: &Section) -> Self;
+    /// Whether the endpoint may be used for certain. It takes three instructions; `false` asks for
+    /// a closer look.
+    fn is_valid(&self) -> bool;
+    /// Whether this process was forked from the one that made the endpoint.
+    fn is_forked(&self) -> bool;
+    /// Whether there is a fault to be told.
+    fn has_fault(&self) -> bool;
+    /// The fault, which is told by this, and only once where it passes.
+    fn fault(&self) -> Option<Fault>;
+
+    /// Whether there is a fault to be told; seldom more than three instructions.
+    #[inline(always)]
+    fn is_faulty(&self) -> bool {
+        !self.is_valid() && self.has_fault()
+    }
+
+    /// Tells a fault.
+    #[inline(always)]
+    fn check(&self) -> std::result::Result<(), Fault> {
+        match self.is_valid() {
+            true => Ok(()),
+            false => self.fault().map_or(Ok(()), Err),
+        }
+    }
+}
+
 pub(crate) trait GateBackend: Sized {
     fn new() -> Result<Self>;
     /// Lets one waiter through, now or later.
@@ -439,7 +481,7 @@ pub(crate) trait HandleBackend {
 
 /// Fails to compile where a backend lacks a part.
 const _: fn() = || {
-    fn complete<S, V, E, M, P, G, H>(_: fn() -> Result<Vec<Listed>>)
+    fn complete<S, V, E, M, P, G, H, L>(_: fn() -> Result<Vec<Listed>>)
     where
         S: SectionBackend,
         V: ViewBackend,
@@ -448,9 +490,10 @@ const _: fn() = || {
         P: ProcessBackend,
         G: GateBackend,
         H: HandleBackend,
+        L: ValidityBackend,
     {
     }
-    complete::<Section, View, Event, Mutex, Process, Gate, Handle>(list);
+    complete::<Section, View, Event, Mutex, Process, Gate, Handle, Validity>(list);
     let _: fn(&[Signal], Option<Instant>, bool) -> Result<Woken> = wait_any;
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;

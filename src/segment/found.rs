@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::Departure;
 use crate::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
-use crate::os::{Kind, ProcessIdentity, deadline};
+use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline};
 use crate::process::Process;
 use crate::root::RootView;
 use crate::roster::Roster;
@@ -324,6 +324,12 @@ impl Found {
     /// The owner's cursor in a lane.
     pub fn cursor(&self, lane: usize) -> Window<Cursor> {
         self.control.part(cursor_at(lane))
+    }
+
+    /// Tells a fault of the endpoint that has this, as a call does that is no message's.
+    pub fn check(&self, validity: &Validity) -> Result<()> {
+        let told = validity.check();
+        told.map_err(|fault| fault.error(Operation::Wait, &self.name))
     }
 
     /// Whether it has ended, or is about to be left.

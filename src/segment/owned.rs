@@ -69,17 +69,21 @@ impl Owned {
         // Before anything is made: the longest of all names is refused now.
         Companions::of(name, u32::MAX)?;
         let root = Root::take(name, access, &me)?;
-        let mut made = Owned::make(name, measures, access, root.before())?;
-        made.0.describe(layouts)?;
-        made.0.root = Some(root);
-        Ok(made)
+        let (mut segment, mut seat) = Owned::make(name, measures, access, root.before())?;
+        segment.describe(layouts)?;
+        seat.settle(root.section())?;
+        segment.root = Some(root);
+        Ok((segment, seat))
     }
 
     /// Makes the generation that is to follow this one, by the same owner.
     pub fn next(&self, measures: Measures, layouts: &[Layout]) -> Result<(Owned, Seat)> {
-        let made = Owned::make(&self.name, measures, &self.access, self.generation)?;
-        made.0.describe(layouts)?;
-        Ok(made)
+        let (segment, mut seat) = Owned::make(&self.name, measures, &self.access, self.generation)?;
+        segment.describe(layouts)?;
+        if let Some(root) = &self.root {
+            seat.settle(root.section())?;
+        }
+        Ok((segment, seat))
     }
 
     /// Puts this one in use after one of the same owner, whose participants are told to come.

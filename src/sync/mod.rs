@@ -15,6 +15,8 @@ pub(crate) use window::heap;
 pub(crate) use window::{Fixed, Round, Window, WindowMut, Words, WordsMut};
 
 use std::marker::PhantomData;
+#[cfg(target_os = "linux")]
+pub(crate) use std::sync::atomic::AtomicU8;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 const WORD: usize = size_of::<usize>();

@@ -29,6 +29,12 @@ pub(super) fn errno_of(error: &std::io::Error) -> Errno {
 fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'static str) {
     match errno {
         Errno::NOENT => not_found(operation),
+        // A wait and a watch concern objects and processes that were let in before.
+        Errno::ACCESS | Errno::PERM if is_of_a_call(operation) => (
+            ErrorKind::System,
+            "the system does not allow this call here, as a sandbox does (seccomp)",
+            "let the sandbox allow it, or see `shmkit doctor`",
+        ),
         Errno::ACCESS | Errno::PERM => (
             ErrorKind::AccessDenied,
             "its owner does not let this account in",
@@ -88,6 +94,14 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
         ),
         _ => (ErrorKind::System, "the system refused", ""),
     }
+}
+
+/// Whether a refusal concerns the system call, and not an object that its owner protects.
+fn is_of_a_call(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Wait | Operation::Watch | Operation::Lock | Operation::Signal
+    )
 }
 
 fn not_found(operation: Operation) -> (ErrorKind, &'static str, &'static str) {

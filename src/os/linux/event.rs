@@ -13,17 +13,21 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
-    ProcessBackend, Protection, Reset, Wake, Woken, deadline,
+    ProcessBackend, Protection, Reset, Wake, Woken, deadline, sooner,
 };
 use crate::sync::{AtomicU32, Ordering, fence};
 use rustix::fs::FallocateFlags;
 use rustix::io::pwrite;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the word stands.
 const STATE: usize = 64;
+/// The longest sleep until the peers are asked whether they live, which nobody has to tell then.
+const LONGEST: Duration = Duration::from_secs(1);
+/// The same where this process cannot be told of the death of a peer.
+const LOOK: Duration = Duration::from_millis(100);
 /// The detail of the header.
 const AUTO: u32 = 0;
 const MANUAL: u32 = 1;
@@ -212,29 +216,34 @@ impl EventBackend for Event {
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
         let until = deadline(timeout);
-        let mut signals = Vec::with_capacity(1 + peers.len());
         let before = self.word().load(Ordering::Relaxed);
-        signals.push(self.signal()?);
-        if self.state.take(before) {
-            return Ok(Wake::Signaled);
-        }
-        for peer in peers {
-            signals.push(peer.signal()?);
-        }
-        match wait_any(&signals, until, false)? {
-            Woken::Signal(0) => Ok(Wake::Signaled),
-            // What it signaled before it died goes first.
-            Woken::Signal(_) if self.state.take(before) => Ok(Wake::Signaled),
-            Woken::Signal(_) => Ok(Wake::PeerDied),
-            Woken::TimedOut | Woken::Input => {
-                // A death goes before the time, also one that the watcher is about to
-                // learn of.
-                for peer in peers {
-                    if peer.wait(Some(Duration::ZERO))? {
-                        return Ok(Wake::PeerDied);
-                    }
+        loop {
+            let mut signals = Vec::with_capacity(1 + peers.len());
+            signals.push(self.signal()?);
+            if self.state.take(before) {
+                return Ok(Wake::Signaled);
+            }
+            // A death that no thread of this process learns of, for want of descriptors, is
+            // looked for.
+            signals.extend(peers.iter().filter_map(|peer| peer.signal().ok()));
+            let slice = match signals.len() > peers.len() {
+                true => LONGEST,
+                false => LOOK,
+            };
+            match wait_any(&signals, sooner(slice, until), false)? {
+                Woken::Signal(0) => return Ok(Wake::Signaled),
+                // What it signaled before it died goes first.
+                Woken::Signal(_) if self.state.take(before) => return Ok(Wake::Signaled),
+                Woken::Signal(_) | Woken::TimedOut | Woken::Input => {}
+            }
+            // A death goes before the time, also one that the watcher is about to learn of.
+            for peer in peers {
+                if peer.wait(Some(Duration::ZERO))? {
+                    return Ok(Wake::PeerDied);
                 }
-                Ok(Wake::TimedOut)
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Ok(Wake::TimedOut);
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A sleep may end for no reason: whoever sleeps looks again, and looks at the time.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 
 /// A sleep of at most this much at a time; times that no clock holds end earlier.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// A sleep on several words where the system can only sleep on one.
+const NAP: Duration = Duration::from_millis(5);
+/// futex_waitv was refused: the kernel is older than 5.16 or emulated (ENOSYS), or a sandbox
+/// forbids the call (EPERM, EACCES).
+static HAS_NO_WAITV: AtomicBool = AtomicBool::new(false);
 
 /// Wakes all who sleep on the word, in all processes.
 pub(super) fn wake(word: &AtomicU32) {
@@ -28,28 +33,71 @@ pub(super) fn sleep(
     deadline: Option<Instant>,
 ) -> rustix::io::Result<()> {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST));
-    let slept = if let [(word, expected)] = words {
-        let left = left.map(timespec);
-        futex::wait(word, Flags::empty(), *expected, left.as_ref())
-    } else {
-        // Absolute: the time then does not depend on how long it took to get here.
-        let until = left.map(|left| {
-            let now = clock_gettime(ClockId::Monotonic);
-            let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
-            timespec(now + left)
-        });
-        let mut waits = [Wait::new(); MOST];
-        for (wait, (word, expected)) in waits.iter_mut().zip(words) {
-            *wait = entry(word, *expected);
+    let slept = match words {
+        [(word, expected)] => sleep_on_one(word, *expected, left),
+        // The first word is that of the event, or of the gate: a message wakes at once.
+        [(word, expected), ..] if has_no_waitv() => {
+            let nap = left.map_or(NAP, |left| left.min(NAP));
+            sleep_on_one(word, *expected, Some(nap))
         }
-        let waits = &waits[..words.len().min(MOST)];
-        let flags = WaitvFlags::empty();
-        futex::waitv(waits, flags, until.as_ref(), futex::ClockId::Monotonic).map(|_| ())
+        words => sleep_on_several(words, left),
     };
     match slept {
         Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
+        Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) if words.len() > 1 => {
+            // Relaxed: nothing else is told by it.
+            HAS_NO_WAITV.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether a thread cannot sleep on several words at once here, as far as it was tried.
+fn has_no_waitv() -> bool {
+    // Relaxed: nothing else is told by it.
+    HAS_NO_WAITV.load(Ordering::Relaxed)
+}
+
+/// Tries the call with words that have changed already, so that it never sleeps.
+///
+/// # Errors
+///
+/// What the system answers where it does not let threads sleep on several words at once.
+pub(super) fn try_waitv() -> rustix::io::Result<()> {
+    let word = AtomicU32::new(0);
+    let waits = [entry(&word, 1), entry(&word, 1)];
+    let tried = futex::waitv(
+        &waits,
+        WaitvFlags::empty(),
+        Some(&timespec(Duration::ZERO)),
+        futex::ClockId::Monotonic,
+    );
+    match tried {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn sleep_on_one(word: &AtomicU32, expected: u32, left: Option<Duration>) -> rustix::io::Result<()> {
+    let left = left.map(timespec);
+    futex::wait(word, Flags::empty(), expected, left.as_ref())
+}
+
+fn sleep_on_several(words: &[(&AtomicU32, u32)], left: Option<Duration>) -> rustix::io::Result<()> {
+    // Absolute: the time then does not depend on how long it took to get here.
+    let until = left.map(|left| {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
+        timespec(now + left)
+    });
+    let mut waits = [Wait::new(); MOST];
+    for (wait, (word, expected)) in waits.iter_mut().zip(words) {
+        *wait = entry(word, *expected);
+    }
+    let waits = &waits[..words.len().min(MOST)];
+    let flags = WaitvFlags::empty();
+    futex::waitv(waits, flags, until.as_ref(), futex::ClockId::Monotonic).map(|_| ())
 }
 
 fn entry(word: &AtomicU32, expected: u32) -> Wait {
@@ -67,9 +115,9 @@ pub(super) fn timespec(time: Duration) -> Timespec {
     }
 }
 
-/// Tells all who sleep on `dead` that it is so.
-pub(super) fn declare_dead(dead: &AtomicU32) {
+/// Stores a value, and wakes all who sleep on the word.
+pub(super) fn tell(word: &AtomicU32, value: u32) {
     // Release: pairs with the acquire load of whoever waits with it.
-    dead.store(1, Ordering::Release);
-    wake(dead);
+    word.store(value, Ordering::Release);
+    wake(word);
 }

@@ -14,6 +14,7 @@ mod owner;
 mod process;
 mod section;
 mod signal;
+mod validity;
 mod view;
 mod watcher;
 
@@ -26,6 +27,7 @@ pub(crate) use naming::check_name;
 pub(crate) use process::{Process, has_several_processors};
 pub(crate) use section::Section;
 pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};
+pub(crate) use validity::Validity;
 pub(crate) use view::View;
 
 /// A descriptor, as foreign code wants it: `RawFd` here, `RawHandle` on Windows.

@@ -13,12 +13,13 @@ use super::errno::explain;
 use super::object::{self, LEN, Object};
 use super::process::{identity_of, is_there, process_of, start_time};
 use super::view::View;
+use super::watcher::HAPPENED;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
     HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, ProcessBackend,
-    ProcessIdentity, Protection, Taken, deadline,
+    ProcessIdentity, Protection, Taken, deadline, sooner,
 };
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, fstat};
@@ -32,6 +33,10 @@ use std::time::{Duration, Instant};
 
 /// Where the words stand.
 const STATE: usize = 64;
+/// The longest sleep until the owner is asked whether it lives, which nobody has to tell then.
+const LONGEST: Duration = Duration::from_secs(1);
+/// The same where this process cannot be told of the owner's death.
+const LOOK: Duration = Duration::from_millis(100);
 /// Somebody sleeps, and is to be woken.
 const WAITERS: u64 = 1 << 31;
 /// Its last owner ended without giving it back.
@@ -176,8 +181,12 @@ impl Shared {
                 None => true,
                 // The watcher may not have learned of it yet.
                 Some(owner) if late => owner.wait(Some(Duration::ZERO))?,
-                // Acquire: pairs with the release of `declare_dead`.
-                Some(owner) => owner.death()?.load(Ordering::Acquire) != 0,
+                Some(owner) => match owner.death() {
+                    // Acquire: pairs with the release of `futex::tell`.
+                    Ok(dead) => dead.load(Ordering::Acquire) == HAPPENED,
+                    // This process cannot be told of it, for want of descriptors.
+                    Err(_) => owner.wait(Some(Duration::ZERO))?,
+                },
             };
             if ended {
                 if self.take(now, mine) {
@@ -194,11 +203,11 @@ impl Shared {
                     .compare_exchange(now, marked, Ordering::Relaxed, Ordering::Relaxed);
             if mark.is_ok() {
                 // `owner` lives until the sleep is over, and with it the watch.
-                let death = owner.as_ref().map(|owner| owner.death()).transpose()?;
+                let death = owner.as_ref().and_then(|owner| owner.death().ok());
                 let own = (self.sleep_word(), marked as u32);
                 match death.as_deref() {
-                    Some(dead) => futex::sleep(&[own, (dead, 0)], until),
-                    None => futex::sleep(&[own], until),
+                    Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST, until)),
+                    None => futex::sleep(&[own], sooner(LOOK, until)),
                 }
                 .map_err(fail)?;
             }

@@ -1,25 +1,40 @@
-//! One process for good: a pidfd, opened once its start time was compared.
+//! One process for good: a pidfd, opened once its start time was compared. Where the system gives
+//! no pidfd (a sandbox, an emulator), the process is looked at in `/proc` by its number and start
+//! time.
 
 use super::errno::{errno_of, explain, explain_io};
 use super::signal::Signal;
-use super::watcher::Watch;
+use super::watcher::{HAPPENED, Watch};
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{ProcessBackend, ProcessIdentity, deadline};
 use crate::sync::AtomicU32;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::stat;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Between two looks of a wait for a process without a pidfd.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How a process is watched.
+#[derive(Debug)]
+enum By {
+    Pidfd(OwnedFd),
+    /// By its number, which is looked at.
+    Number(ProcessIdentity),
+    /// The process had ended before it was opened.
+    Nothing,
+}
+
 #[derive(Debug)]
 pub(crate) struct Process {
-    /// `None` where the process had ended before it was opened.
-    pidfd: Option<OwnedFd>,
+    by: By,
     pid: u32,
     /// Made by the first wait that needs it.
     watch: std::sync::Mutex<Option<Watch>>,
@@ -28,15 +43,18 @@ pub(crate) struct Process {
 impl Process {
     /// A word that is 0, and 1 once the process has ended; sleepers on it are woken.
     pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
-        let Some(pidfd) = &self.pidfd else {
-            return Ok(Arc::new(AtomicU32::new(1)));
-        };
+        if matches!(self.by, By::Nothing) {
+            return Ok(Arc::new(AtomicU32::new(HAPPENED)));
+        }
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = watch.as_ref().filter(|watch| watch.is_ours()) {
+        if let Some(watch) = watch.as_ref().filter(|watch| watch.is_in_force()) {
             return Ok(Arc::clone(watch.word()));
         }
-        let begun = Watch::begin(pidfd.as_fd())
-            .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
+        let begun = match &self.by {
+            By::Number(identity) => Watch::look_at(*identity),
+            _ => Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?),
+        }
+        .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
         let dead = Arc::clone(begun.word());
         *watch = Some(begun);
         Ok(dead)
@@ -44,14 +62,34 @@ impl Process {
 
     /// A process that had ended before anybody asked for it.
     pub(super) fn nobody() -> Process {
-        Process::new(0, None)
+        Process::new(0, By::Nothing)
     }
 
-    fn new(pid: u32, pidfd: Option<OwnedFd>) -> Process {
+    fn new(pid: u32, by: By) -> Process {
         Process {
-            pidfd,
+            by,
             pid,
             watch: std::sync::Mutex::default(),
+        }
+    }
+
+    fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.by {
+            By::Pidfd(pidfd) => Some(pidfd.as_fd()),
+            By::Number(_) | By::Nothing => None,
+        }
+    }
+
+    /// Opens the process by its number; `None` where the system gives no pidfd to anybody here.
+    fn open(number: Pid, pid: u32) -> Result<Option<By>> {
+        match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Some(By::Pidfd(pidfd))),
+            // Of nobody, or of a thread: no process has this number.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(By::Nothing)),
+            // "ENOSYS" of an older or emulated kernel; the manual knows no EPERM, which is a
+            // sandbox's.
+            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(None),
+            Err(errno) => Err(explain(Operation::Watch, &subject(pid), errno)),
         }
     }
 }
@@ -59,8 +97,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(watch), Some(pidfd)) = (watch.take(), &self.pidfd) {
-            watch.end(pidfd.as_fd());
+        if let Some(watch) = watch.take() {
+            watch.end(self.pidfd());
         }
     }
 }
@@ -84,7 +122,7 @@ impl ProcessBackend for Process {
             return Err(no_process(pid));
         };
         // A zombie has a start time too, and a thread's number an entry.
-        if Process::watch(identity)?.pidfd.is_none() {
+        if matches!(Process::watch(identity)?.by, By::Nothing) {
             return Err(no_process(pid));
         }
         Ok(identity)
@@ -98,26 +136,23 @@ impl ProcessBackend for Process {
         }
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let Some(number) = number else {
-            return Ok(Process::new(pid, None));
+            return Ok(Process::new(pid, By::Nothing));
         };
-        let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            // Of nobody, or of a thread: no process has this number.
-            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(Process::new(pid, None)),
-            Err(errno) => return Err(explain(Operation::Watch, &subject(pid), errno)),
-        };
+        let by = Process::open(number, pid)?.unwrap_or(By::Number(identity));
         // After it was opened: whoever has the number now, has had it since.
         if start_of(pid)? != Some(identity.start) {
-            return Ok(Process::new(pid, None));
+            return Ok(Process::new(pid, By::Nothing));
         }
+        let process = Process::new(pid, by);
         // It may be waiting for its parent to ask how it ended.
-        let ended = readable(&pidfd, Some(Instant::now()))
-            .map_err(|errno| explain(Operation::Watch, &subject(pid), errno))?;
-        Ok(Process::new(pid, Some(pidfd).filter(|_| !ended)))
+        if process.wait(Some(Duration::ZERO))? {
+            return Ok(Process::new(pid, By::Nothing));
+        }
+        Ok(process)
     }
 
     fn raw(&self) -> Option<RawObject> {
-        self.pidfd.as_ref().map(AsRawFd::as_raw_fd)
+        self.pidfd().map(|pidfd| pidfd.as_raw_fd())
     }
 
     fn image(pid: u32) -> Option<String> {
@@ -142,28 +177,61 @@ impl ProcessBackend for Process {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let Some(pidfd) = &self.pidfd else {
-            return Ok(true);
-        };
         let until = deadline(timeout);
-        loop {
-            match readable(pidfd, until) {
-                Ok(true) => return Ok(true),
-                Ok(false) if until.is_some_and(|at| Instant::now() >= at) => return Ok(false),
-                Ok(false) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(explain(Operation::Wait, &subject(self.pid), errno)),
-            }
+        let ended = match &self.by {
+            By::Pidfd(pidfd) => readable(pidfd, until),
+            By::Number(identity) => gone_by(*identity, until),
+            By::Nothing => Ok(true),
+        };
+        ended.map_err(|errno| explain(Operation::Wait, &subject(self.pid), errno))
+    }
+}
+
+/// Whether a descriptor is readable, at the latest at that moment. A pidfd is readable when its
+/// process has ended.
+pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
+    loop {
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = left.map(futex::timespec);
+        let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
+        // "EINTR: A signal occurred before any requested event" (poll), also without a time to
+        // wait.
+        let found = retry_on_intr(|| poll(&mut fds, timeout.as_ref()))? > 0;
+        if found || until.is_some_and(|at| Instant::now() >= at) {
+            return Ok(found);
         }
     }
 }
 
-/// Whether it is readable, as a pidfd is when its process has ended, at the latest at that
-/// moment, and perhaps earlier.
-pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
-    let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-    let left = left.map(futex::timespec);
-    let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
-    Ok(poll(&mut fds, left.as_ref())? > 0)
+/// Whether a process has ended, at the latest at that moment, by looking at it.
+fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Result<bool> {
+    loop {
+        if has_gone(process)? {
+            return Ok(true);
+        }
+        let left = until.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+}
+
+/// Whether a process has ended, as `/proc` tells.
+pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
+    let stat = match std::fs::read(format!("/proc/{}/stat", process.pid)) {
+        Ok(stat) => stat,
+        Err(error) => match errno_of(&error) {
+            Errno::NOENT | Errno::SRCH => return Ok(!is_there(process.pid)),
+            errno => return Err(errno),
+        },
+    };
+    let start: u64 = field(&stat, 22).ok_or(Errno::IO)?;
+    // The first thread of a process may end before the others do.
+    let threads: u64 = field(&stat, 20).ok_or(Errno::IO)?;
+    let state: char = field(&stat, 3).ok_or(Errno::IO)?;
+    let is_over = matches!(state, 'Z' | 'X') && threads <= 1;
+    Ok(start != process.start || is_over)
 }
 
 /// When a process or thread was started, in clock ticks since the system was: the
@@ -175,7 +243,7 @@ pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
 
 /// A field of a `stat` in `/proc`, counted from 1 as in the manual. The second is
 /// the name of the program, in parentheses, and may hold anything.
-fn field(stat: &[u8], number: usize) -> Option<u64> {
+fn field<T: FromStr>(stat: &[u8], number: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
     rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()
@@ -314,7 +382,8 @@ mod tests {
     fn a_program_may_be_called_anything() {
         let stat = b"7 (a) b) 1 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(field(stat, 22), Some(4711));
-        assert_eq!(field(b"7 (x) S 1", 22), None);
-        assert_eq!(field(b"", 22), None);
+        assert_eq!(field(stat, 3), Some('S'));
+        assert_eq!(field::<u64>(b"7 (x) S 1", 22), None);
+        assert_eq!(field::<u64>(b"", 22), None);
     }
 }

@@ -92,6 +92,18 @@ impl Section {
     }
 }
 
+impl Section {
+    /// The path of a file of ours, with the device and number that tell it from a later file of
+    /// that path.
+    pub(super) fn named_file(&self) -> Option<(&str, (u64, u64))> {
+        let Source::Named(object) = &self.source else {
+            return None;
+        };
+        let stat = self.stat(Operation::Inspect).ok()?;
+        Some((&object.place.path, (stat.st_dev, stat.st_ino)))
+    }
+}
+
 impl ObjectBackend for Section {
     fn raw(&self) -> RawObject {
         self.file().as_raw_fd()

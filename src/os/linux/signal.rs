@@ -17,7 +17,7 @@ use std::time::Instant;
 pub(crate) enum Signal {
     /// With its word from when somebody began to wait.
     Event(Arc<State>, u32),
-    /// 0, and 1 once it has happened: what the watcher watches.
+    /// 0 until it has happened, or somebody has to look: what the watcher watches.
     Once(Arc<AtomicU32>),
     /// 1 while it is open; who waits closes it.
     Gate(Arc<AtomicU32>),
@@ -44,7 +44,7 @@ impl Signal {
     fn take(&self) -> bool {
         match self {
             Signal::Event(state, before) => state.take(*before),
-            // Acquire: pairs with the release of `declare_dead`.
+            // Acquire: pairs with the release of `futex::tell`.
             Signal::Once(word) => word.load(Ordering::Acquire) != 0,
             // Acquire: pairs with the release of `Gate::open`.
             Signal::Gate(word) => word.swap(0, Ordering::Acquire) != 0,
@@ -109,7 +109,7 @@ impl Handle {
     fn set_watch(&self, watch: Option<Watch>) {
         let mut last = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = std::mem::replace(&mut *last, watch) {
-            last.end(self.descriptor.as_fd());
+            last.end(Some(self.descriptor.as_fd()));
         }
     }
 }

@@ -3,9 +3,29 @@
 use super::errno::explain;
 use crate::error::{Operation, Result};
 use crate::os::{Protection, ViewBackend};
-use crate::sync::{self, AtomicU32, AtomicU64};
-use rustix::mm::{Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, msync, munmap};
+use crate::sync::{self, AtomicU8, AtomicU32, AtomicU64};
+use rustix::mm::{
+    Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, mmap_anonymous, msync, munmap,
+};
 use std::os::fd::BorrowedFd;
+
+/// Makes a page that reads as zero in every child that is forked from this process; `None` where
+/// the system makes none. It is never unmapped.
+pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]> {
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: the kernel chooses the address, so nothing that exists is replaced.
+    let page = unsafe { mmap_anonymous(std::ptr::null_mut(), LEN, protection, flags) }.ok()?;
+    // SAFETY: the advice covers the pages mapped above, to which no reference exists yet.
+    if unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
+        // SAFETY: the pages were mapped above, and no reference to them exists.
+        let _ = unsafe { munmap(page, LEN) };
+        return None;
+    }
+    // SAFETY: the mapping has LEN bytes and is never unmapped. Zero is a valid `AtomicU8`, which
+    // needs no alignment. The kernel gives a child zeros before the child runs, as if another
+    // thread had stored them.
+    Some(unsafe { &*page.cast::<[AtomicU8; LEN]>() })
+}
 
 /// A view of any range: the mapping behind it starts at a page boundary.
 #[derive(Debug)]
