@@ -85,6 +85,8 @@ struct Line {
     watch: Watch,
     /// How it ended.
     end: Option<Departure>,
+    /// It was seen that the server receives no more requests.
+    is_draining: bool,
     seat: Seat,
     // Declared last, and so let go last.
     found: Found,
@@ -107,6 +109,8 @@ enum State {
 struct Open {
     state: State,
     number: u32,
+    /// Where the request stands, or the pad in front of it.
+    position: u64,
     response: Vec<u8>,
     /// What it came to was asked for.
     is_told: bool,
@@ -171,6 +175,7 @@ impl Line {
             cursor,
             watch,
             end: None,
+            is_draining: false,
             seat,
             found,
         })
@@ -178,6 +183,20 @@ impl Line {
 
     fn in_flight(&self) -> usize {
         self.found.measures.in_flight
+    }
+
+    /// Whether there is something that was not looked at yet: responses, or that the server
+    /// receives no more requests.
+    fn has_news(&self) -> bool {
+        !self.responses.is_empty() || !self.is_draining && self.found.is_draining()
+    }
+
+    /// Refuses a request that the server would not receive.
+    fn expect_server(&self) -> std::result::Result<(), CallError> {
+        match self.found.is_draining() {
+            true => Err(CallError::Disconnected(Departure::Closed)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -221,6 +240,7 @@ impl Client {
         self.calls.resize_with(count, || Open {
             state: State::Free,
             number: 0,
+            position: 0,
             response: Vec::new(),
             is_told: false,
             held: Arc::new(AtomicBool::new(false)),
@@ -441,6 +461,7 @@ impl Client {
         if self.line.end.is_some() || self.line.found.is_ended() {
             self.go_on()?;
         }
+        self.line.expect_server()?;
         let (len, max) = (request.len(), self.max_message());
         if len > max {
             return Err(CallError::TooLong { len, max });
@@ -458,9 +479,12 @@ impl Client {
         // For the next tenant, who must not take it for its own: before it is sent.
         line.cursor.store64(cursor::NUMBER, line.begun);
         let number = open.number;
+        open.position = line.requests.position();
         while !self.line.requests.try_send_tagged(request, number) {
             // Where an earlier client of this slot has left requests.
             self.wait_for_room(len, patience)?;
+            self.line.expect_server()?;
+            self.calls[index].position = self.line.requests.position();
         }
         self.calls[index].state = State::Asked;
         self.calls[index].is_told = false;
@@ -552,6 +576,16 @@ impl Client {
         asked.for_each(|open| open.state = State::Lost(how));
     }
 
+    /// The server will receive no more requests. Those that it has received may be answered.
+    #[cold]
+    fn lose_what_was_not_received(&mut self) {
+        for open in &mut self.calls {
+            if open.state == State::Asked && !self.line.requests.has_received(open.position) {
+                open.state = State::Lost(Departure::Closed);
+            }
+        }
+    }
+
     /// A place that is free, or had a call that is over and of no interest.
     #[inline]
     fn place(&self) -> Option<usize> {
@@ -575,9 +609,7 @@ impl Client {
     /// Whether responses have come, or none will.
     pub(crate) fn has_responses(&mut self) -> bool {
         let line = &mut self.line;
-        !line.responses.is_empty()
-            || line.seat.validity.is_faulty()
-            || line.watch.has_news(&line.found)
+        line.has_news() || line.seat.validity.is_faulty() || line.watch.has_news(&line.found)
     }
 
     #[cold]
@@ -596,6 +628,7 @@ impl Client {
             if let Some(how) = self.line.end {
                 return Err(CallError::Disconnected(how));
             }
+            self.line.expect_server()?;
         }
     }
 
@@ -630,10 +663,16 @@ impl Client {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(CallError::Timeout);
             }
-            let line = &mut self.line;
-            let has_news = || !line.responses.is_empty();
-            line.watch
-                .sleep(&line.found, Some(&mut line.seat), has_news, until)?;
+            let Line {
+                responses,
+                watch,
+                seat,
+                found,
+                is_draining,
+                ..
+            } = &mut self.line;
+            let has_news = || !responses.is_empty() || !*is_draining && found.is_draining();
+            watch.sleep(found, Some(seat), has_news, until)?;
         }
     }
 
@@ -649,6 +688,11 @@ impl Client {
         self.check()?;
         if self.take_until(&done)? {
             return Ok(true);
+        }
+        if !self.line.is_draining && self.line.found.is_draining() {
+            self.line.is_draining = true;
+            self.lose_what_was_not_received();
+            return Ok(done(self));
         }
         if !self.line.watch.look(&self.line.found) {
             return Ok(false);

@@ -4,8 +4,9 @@ use crate::access::Access;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::mutex::Mutex;
-use crate::os::{self, Finding, Health, ProcessIdentity, Reset};
+use crate::os::{self, Finding, Health, Holder, ProcessIdentity, Reset};
 use crate::section::Section;
+use crate::stat::{list, segment_info};
 use std::time::Duration;
 
 /// Long enough to sleep in the kernel once.
@@ -34,12 +35,59 @@ pub fn doctor() -> Vec<Finding> {
         "can be created in Global\\, for other users to read",
         section(&global, Access::UsersReadOnly),
     ));
+    findings.push(lost_names());
+    findings.push(followers());
     findings.push(tried(
         "events and mutexes",
         "can be created and waited for, together with the death of a process",
         waiting(&local),
     ));
     findings
+}
+
+/// Whether processes hold objects that nobody finds any more.
+fn lost_names() -> Finding {
+    let topic = "names that were removed";
+    let describe = |(holder, count): (Holder, usize)| {
+        let image = holder
+            .image
+            .map_or(String::new(), |image| format!(" ({image})"));
+        format!("process {}{image} holds {count} objects", holder.pid)
+    };
+    let holding: Vec<String> = os::nameless().into_iter().map(describe).collect();
+    match holding.is_empty() {
+        true => Finding::new(topic, Health::Good, "there are none"),
+        false => Finding::new(topic, Health::Limited, holding.join("; "))
+            .advise("nobody new finds them: start these programs again, and see who removed the names (rm, RemoveIPC)"),
+    }
+}
+
+/// Whether there are processes that took part in something, and run another program since.
+fn followers() -> Finding {
+    let topic = "programs that replaced others (exec)";
+    let names = list()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|listed| listed.name);
+    let infos = names.filter(|name| !name.contains('~')).filter_map(|name| {
+        let info = segment_info(&*name).ok()?;
+        let all = info.others.into_iter().flatten().chain([info.owner]);
+        let left = all.filter(|one| one.alive == Some(true) && one.attached == Some(false));
+        let left: Vec<String> = left
+            .map(|one| format!("process {} of {name}", one.pid))
+            .collect();
+        (!left.is_empty()).then(|| left.join(", "))
+    });
+    let found: Vec<String> = infos.collect();
+    match found.is_empty() {
+        true => Finding::new(topic, Health::Good, "none is taken for a participant"),
+        false => Finding::new(
+            topic,
+            Health::Limited,
+            format!("keep a slot: {}", found.join(", ")),
+        )
+        .advise("a slot is free when its process ends: close endpoints before exec"),
+    }
 }
 
 fn section(name: &str, access: Access) -> Result<(), Error> {

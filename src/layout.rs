@@ -10,7 +10,7 @@ pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 /// The version of the format. Another major is refused; a minor may only use what was
 /// zero before, where zero means the old behaviour.
 pub(crate) const MAJOR: u32 = 2;
-pub(crate) const MINOR: u32 = 0;
+pub(crate) const MINOR: u32 = 1;
 
 /// What processors hand each other. Records up to a line do not lie across two.
 pub(crate) const LINE: usize = 64;
@@ -113,6 +113,10 @@ pub(crate) mod control {
         pub(crate) const FOLLOWED: u32 = 2;
         /// By the same owner, which goes on in it.
         pub(crate) const RESIZED: u32 = 4;
+        /// The bits of a generation that has ended.
+        pub(crate) const ENDED: u32 = CLOSED | FOLLOWED | RESIZED;
+        /// Calls: no worker is left. Requests that were received may still be answered.
+        pub(crate) const DRAINING: u32 = 8;
     }
 
     /// What a segment is.

@@ -62,6 +62,31 @@ impl ReaderOptions {
     }
 }
 
+/// Where values stand in the table of a later writer.
+#[derive(Debug)]
+struct Moved {
+    /// By our index.
+    places: Box<[usize]>,
+    /// Our index by the place.
+    indices: HashMap<usize, usize>,
+}
+
+impl Moved {
+    /// Finds values by their names; the error is a name that the table lacks.
+    fn find<'a>(
+        ours: &'a [String],
+        theirs: &HashMap<String, usize>,
+    ) -> std::result::Result<Moved, &'a str> {
+        let place = |name: &'a String| theirs.get(name).copied().ok_or(&**name);
+        let places: Box<[usize]> = ours
+            .iter()
+            .map(place)
+            .collect::<std::result::Result<_, _>>()?;
+        let indices = places.iter().copied().zip(0..).collect();
+        Ok(Moved { places, indices })
+    }
+}
+
 /// A reading end of latest values. See [`Writer`](crate::Writer).
 ///
 /// It maps the values read-only, so that it can do no harm to anybody, and there can be any
@@ -81,8 +106,12 @@ pub struct Reader {
     buffer: Box<[u8]>,
     seat: Option<Seat>,
     validity: Validity,
+    /// Where the values stand now, where that is not where they stood when they were opened.
+    moved: Option<Moved>,
     /// The generation that was last looked at.
     tried: u32,
+    /// Why we could not go on with that one.
+    failed: Option<Error>,
     // Declared last, and so let go last.
     found: Found,
 }
@@ -135,7 +164,9 @@ impl Reader {
             buffer: vec![0; grid.max()].into_boxed_slice(),
             seat,
             validity: Validity::new(),
+            moved: None,
             tried: found.generation,
+            failed: None,
             found,
         })
     }
@@ -173,7 +204,9 @@ impl Reader {
         &self.names
     }
 
-    /// The index of the value with that name. It stays the same.
+    /// The index of the value with that name. It stays the same, also where another writer follows
+    /// whose table has more values or another order. Values that were not there when the values
+    /// were opened are seen by a reader that is opened later.
     #[must_use]
     pub fn index(&self, name: &str) -> Option<usize> {
         self.indices.get(name).copied()
@@ -181,11 +214,13 @@ impl Reader {
 
     /// The newest value, the first one of a table.
     ///
-    /// The writer is not waited for, and need not be alive.
+    /// The writer is not waited for, and need not be alive. Where another writer has followed, the
+    /// value is that of the new one.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`] where none was set yet; [`RecvError::Busy`] where it changed each
+    /// [`RecvError::System`] where another writer has followed and does not let us in, or lacks one
+    /// of the names; [`RecvError::Empty`] where none was set yet; [`RecvError::Busy`] where it changed each
     /// of 64 times that it was read. A participant then has the writer leave it alone for a
     /// moment, and tries as often again.
     #[inline]
@@ -205,11 +240,10 @@ impl Reader {
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
         self.validity.check()?;
-        if self.found.is_ended() && self.found.newest() != self.tried {
-            // Where it does not let us in, which a wait for changes tells, the values are there.
-            self.tried = self.found.newest();
-            let _ = self.come_over();
+        if self.found.is_ended() {
+            self.reattach()?;
         }
+        let index = self.place(index);
         let hold = self.seat.as_ref().map(|seat| {
             move |hold: Hold| {
                 seat.roster().set_hold(seat.slot(), hold.0);
@@ -232,7 +266,33 @@ impl Reader {
     /// Where there is no value with that index.
     #[must_use]
     pub fn version(&self, index: usize) -> u64 {
-        self.values.number(index)
+        self.values.number(self.place(index))
+    }
+
+    /// Where the value with this index stands in the table.
+    #[inline]
+    fn place(&self, index: usize) -> usize {
+        match &self.moved {
+            None => index,
+            Some(moved) => moved.places[index],
+        }
+    }
+
+    /// The next value that changed, by our index. A value that was not there when the values were
+    /// opened has none, and is left out.
+    #[inline]
+    fn next_change(&mut self) -> Option<usize> {
+        loop {
+            let place = self.values.next_change()?;
+            match &self.moved {
+                None => return Some(place),
+                Some(moved) => {
+                    if let Some(index) = moved.indices.get(&place) {
+                        return Some(*index);
+                    }
+                }
+            }
+        }
     }
 
     /// The index of a value that changed since it was opened or this was last asked, if there
@@ -245,15 +305,15 @@ impl Reader {
     /// changes were told.
     pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
         self.validity.check()?;
-        if let Some(index) = self.values.next_change() {
+        if let Some(index) = self.next_change() {
             return Ok(index);
         }
-        if self.watch.is_followed(&self.found) && self.come_over()? {
+        if self.watch.is_told() && self.reattach()? {
             return self.try_change();
         }
         if self.watch.look(&self.found) {
             // What was set before the end is seen now.
-            if let Some(index) = self.values.next_change() {
+            if let Some(index) = self.next_change() {
                 return Ok(index);
             }
             if let Some(how) = self.watch.tell() {
@@ -263,20 +323,56 @@ impl Reader {
         Err(RecvError::Empty)
     }
 
-    /// Goes on with the next writer, where it has values of the same names; says whether.
+    /// Goes on with the next writer, where there is one; says whether. A writer with which we
+    /// cannot go on is told of by each call, until there is another one.
     #[cold]
+    fn reattach(&mut self) -> Result<bool> {
+        let newest = self.found.newest();
+        if newest != self.tried {
+            self.tried = newest;
+            self.failed = match self.come_over() {
+                Ok(true) => return Ok(true),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+        }
+        self.failed
+            .as_ref()
+            .map_or(Ok(false), |error| Err(error.again()))
+    }
+
     fn come_over(&mut self) -> Result<bool> {
-        let Some(next) = self.found.follow(Reader::go_on)? else {
+        let Some(mut next) = self.found.follow(Reader::go_on)? else {
             self.watch.lose_the_next(&self.found);
             return Ok(false);
         };
         if next.names != self.names {
-            let meaning = "its next writer has values of other names";
-            let error = Error::new(ErrorKind::WrongType, Operation::Open, self.name(), meaning);
-            return Err(error.with_advice("open it again"));
+            next.moved = Some(self.find_in(&next.indices)?);
+            next.names = std::mem::take(&mut self.names);
+            next.indices = std::mem::take(&mut self.indices);
         }
         *self = next;
         Ok(true)
+    }
+
+    /// Where our values stand in the table of another writer, by its names.
+    fn find_in(&self, theirs: &HashMap<String, usize>) -> Result<Moved> {
+        Moved::find(&self.names, theirs).map_err(|lacking| {
+            let meaning = format!("its next writer has no value {lacking:?}");
+            let error = Error::new(ErrorKind::WrongType, Operation::Open, self.name(), meaning);
+            error.with_advice("open it again")
+        })
+    }
+
+    /// The names of the values of a generation.
+    fn names_in(found: &Found) -> Result<HashMap<String, usize>> {
+        let Some(grid) = found.measures.grid else {
+            unreachable!("latest values have a grid");
+        };
+        let values = ValueReader::new(found.values()?, grid);
+        Ok((0..grid.count())
+            .map(|index| (values.name(index), index))
+            .collect())
     }
 
     /// Waits for the next writer, at most this long; says whether there is one. The values of
@@ -348,8 +444,13 @@ impl Follower for Reader {
     /// What is left here goes before, and then that the one before has gone.
     fn look_for_the_next(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
-        let is_free = self.watch.is_followed(&self.found);
-        Ok(self.found.is_followed() && (!is_free || self.come_over()?))
+        if self.watch.is_told() {
+            return self.reattach();
+        }
+        match self.found.follow(|next| Reader::names_in(&next))? {
+            Some(theirs) => self.find_in(&theirs).map(|_| true),
+            None => Ok(false),
+        }
     }
 }
 

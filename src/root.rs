@@ -256,9 +256,14 @@ impl RootView {
         Ok(RootView { words, minor })
     }
 
+    /// The word of the process that owns the name; 0: none.
+    pub fn owner(&self) -> u64 {
+        self.words.load64(root::OWNER)
+    }
+
     /// Whether the last owner has let go of the name, as who was killed has not.
     pub fn is_free(&self) -> bool {
-        self.words.load64(root::OWNER) == 0
+        self.owner() == 0
     }
 
     /// The generation in use; 0: none yet.

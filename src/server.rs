@@ -13,7 +13,7 @@ use crate::os::{Validity, ValidityBackend};
 use crate::seat::Bells;
 use crate::segment::{Head, Measures, Owned};
 use crate::signals::{Signals, Wait};
-use crate::sync::{Fixed, Round, WindowMut};
+use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
 use crate::wait::{self, Inbox, Pace, Patience};
 use std::cell::Cell;
 use std::fmt;
@@ -168,6 +168,8 @@ struct Shared {
     turn: Mutex<Turn>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
+    /// How many workers there are; responders are none.
+    workers: AtomicUsize,
     validity: Validity,
     segment: Owned,
 }
@@ -324,6 +326,7 @@ impl Server {
             turn: Mutex::new(turn),
             next: Condvar::new(),
             outlets,
+            workers: AtomicUsize::new(0),
             validity: Validity::new(),
             segment,
         })))
@@ -333,14 +336,15 @@ impl Server {
         let lane = segment.responses_mut(slot, prefault)?;
         let cursor = segment.roster().cursor(slot);
         let shape = segment.measures.shape;
-        let lane = GatedWriter::resume(lane.ring, lane.head, cursor, shape);
         Ok(Outlet {
-            lane: lane.expect("a new lane is empty"),
+            lane: GatedWriter::new(lane.ring, lane.head, cursor, shape),
             bells: segment.bells().afresh(),
         })
     }
 
     fn worker(shared: Arc<Shared>) -> Server {
+        // Relaxed: it counts, and tells of nothing else.
+        shared.workers.fetch_add(1, Ordering::Relaxed);
         Server {
             mine: Cell::new(None),
             left: None,
@@ -469,6 +473,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(desk) = self.mine.take() {
             self.shared.give_desk(desk);
+        }
+        // Acquire and release: pairs with the same of the other workers, whose requests are
+        // received when the last one goes.
+        let is_last = self.shared.workers.fetch_sub(1, Ordering::AcqRel) == 1;
+        // Where nobody holds a responder the drop of what is shared closes the name.
+        if is_last && Arc::strong_count(&self.shared) > 1 && !self.shared.validity.is_forked() {
+            self.shared.segment.drain();
         }
     }
 }
@@ -666,7 +677,8 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// What is needed to answer a request; see [`Request::defer`]. As long as there is one the
-/// server's name is held. Dropped without an answer, it is as a [`Request`] that is.
+/// server's name is held; when the last [`Server`] has gone, new calls end at once, and the
+/// responder may still answer. Dropped without an answer, it is as a [`Request`] that is.
 #[must_use = "dropped, it fails at the client"]
 pub struct Responder {
     shared: Arc<Shared>,

@@ -92,6 +92,10 @@ pub struct Participant {
     pub identity: Option<ProcessIdentity>,
     /// Whether that is alive; `None` where the system does not tell.
     pub alive: Option<bool>,
+    /// Whether its process has the segment open still. A program that was started in its place
+    /// (exec, Linux) has not, and keeps the slot until the process ends. `None` where the system
+    /// does not tell.
+    pub attached: Option<bool>,
     /// Whether it is waiting, or about to.
     pub asleep: bool,
     /// How many messages it has sent. That of a sender or client counts its lane, which it may
@@ -168,15 +172,21 @@ where
         _ => Pattern::Latest,
     };
     let grid = found.measures.grid;
-    let roster = found.roster_words();
+    let section = found.roster_to_look();
+    let roster = section.as_ref().map(|section| section.words());
+    let attached = |pid| os::has_open(pid, section.as_ref().ok()?.as_raw());
     let sent = found
         .sent()
         .unwrap_or_else(|_| vec![0; found.measures.rings().max(1)]);
-    let others = roster.as_ref().ok().map(|words| {
+    let others = roster.as_ref().ok().and_then(|words| {
+        let words = words.as_ref().ok()?;
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
-        slots
-            .map(|slot| participant(&found, pattern, words, slot, &sent))
-            .collect()
+        let all = slots.map(|slot| participant(&found, pattern, words, slot, &sent));
+        let all = all.map(|one| Participant {
+            attached: attached(one.pid),
+            ..one
+        });
+        Some(all.collect())
     });
     let asleep = |words: &Roster| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
@@ -186,7 +196,8 @@ where
         pid: found.owner.pid(),
         identity: Some(found.owner),
         alive: found.owner.is_alive().ok(),
-        asleep: roster.as_ref().is_ok_and(asleep),
+        attached: attached(found.owner.pid()),
+        asleep: matches!(&roster, Ok(Ok(words)) if asleep(words)),
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Latest => sent[0],
@@ -249,6 +260,7 @@ fn participant(
         pid: pid_of(who),
         identity: identity_of(who),
         alive: Some(!is_dead(who)),
+        attached: None,
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: 0,
         received: 0,

@@ -471,8 +471,10 @@ impl Follower for Subscriber {
     /// What is left here goes before, and then that the one before has gone.
     fn look_for_the_next(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
-        let is_free = self.watch.is_followed(&self.found);
-        Ok(self.found.is_followed() && (!is_free || self.come_over()?))
+        match self.watch.is_followed(&self.found) {
+            true => self.come_over(),
+            false => self.found.is_followed_well(),
+        }
     }
 }
 

@@ -60,9 +60,14 @@ impl Watch {
         Some(how)
     }
 
+    /// Whether nothing of its end is left to be told.
+    pub fn is_told(&self) -> bool {
+        matches!(self.state, State::Told(_) | State::Left)
+    }
+
     /// Whether its end was told, and there is another generation.
     pub fn is_followed(&mut self, found: &Found) -> bool {
-        if !matches!(self.state, State::Told(_) | State::Left) {
+        if !self.is_told() {
             return false;
         }
         self.seen = found.newest();

@@ -61,13 +61,16 @@ use std::time::{Duration, Instant};
 /// while first as that does. What has to be fast has a thread of its own.
 #[derive(Debug)]
 pub struct Async<T> {
+    /// How `end` is waited for. It stands here and not in the future that waits, so that the next
+    /// wait ends that of a future which was leaked (`mem::forget`).
+    lying: Option<Lying>,
     end: T,
 }
 
 impl<T> Async<T> {
     /// Lets its waits be futures.
     pub fn new(end: T) -> Async<T> {
-        Async { end }
+        Async { lying: None, end }
     }
 
     /// What it was made of.
@@ -77,6 +80,7 @@ impl<T> Async<T> {
 
     /// The same, for all that does not wait.
     pub fn get_mut(&mut self) -> &mut T {
+        self.lying = None;
         &mut self.end
     }
 
@@ -89,12 +93,13 @@ impl<T> Async<T> {
 /// A rest until there is reason to ask again.
 struct Rest<'a, W: Wait> {
     end: &'a mut W,
-    lying: Option<Lying>,
+    lying: &'a mut Option<Lying>,
     /// There was reason at once; it lets others have their turn before it says so.
     is_over: bool,
 }
 
 /// What wakes it while it lies down.
+#[derive(Debug)]
 struct Lying {
     notice: Arc<Notice>,
     /// Nothing, where there was reason before it had to be woken.
@@ -103,10 +108,14 @@ struct Lying {
     again: Option<Duration>,
 }
 
-fn rest<W: Wait>(end: &mut W) -> Rest<'_, W> {
+fn rest<'a, W: Wait>(lying: &'a mut Option<Lying>, end: &'a mut W) -> Rest<'a, W> {
+    if lying.take().is_some() {
+        // Of a future that was leaked.
+        end.get_up();
+    }
     Rest {
         end,
-        lying: None,
+        lying,
         is_over: false,
     }
 }
@@ -200,13 +209,16 @@ impl<W: Wait> Drop for Rest<'_, W> {
 }
 
 /// The length of the next message.
-async fn receive<E: Inbox + Wait>(end: &mut E) -> std::result::Result<usize, RecvError> {
+async fn receive<E: Inbox + Wait>(
+    lying: &mut Option<Lying>,
+    end: &mut E,
+) -> std::result::Result<usize, RecvError> {
     loop {
         match Inbox::look(end) {
             Step::Message(len) => return Ok(len),
             other => end.no_message(other).map_or(Ok(()), Err)?,
         }
-        rest(end).await?;
+        rest(lying, end).await?;
     }
 }
 
@@ -217,7 +229,7 @@ impl Async<Receiver> {
     ///
     /// As [`Receiver::recv`].
     pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.end).await?;
+        let len = receive(&mut self.lying, &mut self.end).await?;
         Ok(self.end.received(len))
     }
 }
@@ -229,7 +241,7 @@ impl Async<Subscriber> {
     ///
     /// As [`Subscriber::recv`].
     pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.end).await?;
+        let len = receive(&mut self.lying, &mut self.end).await?;
         Ok(self.end.received(len))
     }
 }
@@ -243,7 +255,7 @@ impl Async<Reader> {
     pub async fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
         loop {
             match self.end.try_change() {
-                Err(RecvError::Empty) => rest(&mut self.end).await?,
+                Err(RecvError::Empty) => rest(&mut self.lying, &mut self.end).await?,
                 changed => return changed,
             }
         }
@@ -257,15 +269,18 @@ impl Async<Server> {
     ///
     /// As [`Server::recv`].
     pub async fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        let (len, ticket) = find(&mut self.end).await?;
+        let (len, ticket) = find(&mut self.lying, &mut self.end).await?;
         Ok(self.end.request(len, ticket))
     }
 }
 
-async fn find(server: &mut Server) -> std::result::Result<(usize, Ticket), RecvError> {
+async fn find(
+    lying: &mut Option<Lying>,
+    server: &mut Server,
+) -> std::result::Result<(usize, Ticket), RecvError> {
     loop {
         match server.next(Patience::None) {
-            Err(RecvError::Empty) => rest(server).await?,
+            Err(RecvError::Empty) => rest(lying, server).await?,
             found => return found,
         }
     }
@@ -279,7 +294,7 @@ impl Async<Client> {
     ///
     /// As [`Client::call`].
     pub async fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
-        call(&mut self.end, request).await
+        call(&mut self.lying, &mut self.end, request).await
     }
 
     /// Waits for the response to a call.
@@ -293,11 +308,12 @@ impl Async<Client> {
     /// With a call of another client.
     pub async fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
         let index = self.end.index(call);
-        answer(&mut self.end, index).await
+        answer(&mut self.lying, &mut self.end, index).await
     }
 }
 
 async fn call<'a>(
+    lying: &mut Option<Lying>,
     client: &'a mut Client,
     request: &[u8],
 ) -> std::result::Result<&'a [u8], CallError> {
@@ -305,20 +321,24 @@ async fn call<'a>(
         match client.begin(request, Patience::None) {
             Err(CallError::Full) if !client.is_all_held() => {
                 let request = Some(request.len());
-                rest(&mut Caller { client, request }).await?;
+                rest(lying, &mut Caller { client, request }).await?;
                 // What has come makes room, or says that nothing will.
                 client.poll(|_| false)?;
             }
             begun => break begun?,
         }
     };
-    answer(client, index).await
+    answer(lying, client, index).await
 }
 
-async fn answer(client: &mut Client, index: usize) -> std::result::Result<&[u8], CallError> {
+async fn answer<'a>(
+    lying: &mut Option<Lying>,
+    client: &'a mut Client,
+    index: usize,
+) -> std::result::Result<&'a [u8], CallError> {
     while !client.poll(|client| client.is_over(index))? {
         let request = None;
-        rest(&mut Caller { client, request }).await?;
+        rest(lying, &mut Caller { client, request }).await?;
     }
     client.response(index)
 }
@@ -359,14 +379,18 @@ impl Async<Sender> {
     ///
     /// As [`Sender::send`].
     pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        send(&mut self.end, message).await
+        send(&mut self.lying, &mut self.end, message).await
     }
 }
 
-async fn send(sender: &mut Sender, message: &[u8]) -> std::result::Result<(), SendError> {
+async fn send(
+    lying: &mut Option<Lying>,
+    sender: &mut Sender,
+    message: &[u8],
+) -> std::result::Result<(), SendError> {
     loop {
         match sender.try_send(message) {
-            Err(SendError::Full) => rest(&mut Room::of(sender, message.len())).await?,
+            Err(SendError::Full) => rest(lying, &mut Room::of(sender, message.len())).await?,
             sent => return sent,
         }
     }
@@ -380,16 +404,20 @@ impl Async<Publisher> {
     ///
     /// As [`Publisher::send`].
     pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        publish(&mut self.end, message).await
+        publish(&mut self.lying, &mut self.end, message).await
     }
 }
 
-async fn publish(publisher: &mut Publisher, message: &[u8]) -> std::result::Result<(), SendError> {
+async fn publish(
+    lying: &mut Option<Lying>,
+    publisher: &mut Publisher,
+    message: &[u8],
+) -> std::result::Result<(), SendError> {
     let mut since = None;
     loop {
         match publisher.write(message, Patience::None, &mut since) {
             Err(SendError::Full) => {
-                rest(&mut Held::of(publisher, message.len(), since)).await?;
+                rest(lying, &mut Held::of(publisher, message.len(), since)).await?;
             }
             sent => return sent,
         }
@@ -404,7 +432,7 @@ impl Async<Event> {
     /// As [`Event::wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.end.try_wait()? {
-            rest(&mut self.end).await?;
+            rest(&mut self.lying, &mut self.end).await?;
         }
         Ok(())
     }
@@ -418,7 +446,7 @@ impl Async<Handle> {
     /// As [`Handle::try_wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.end.try_wait()? {
-            rest(&mut self.end).await?;
+            rest(&mut self.lying, &mut self.end).await?;
         }
         Ok(())
     }
@@ -432,7 +460,7 @@ impl Async<Process> {
     /// As [`Process::wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.end.has_ended()? {
-            rest(&mut self.end).await?;
+            rest(&mut self.lying, &mut self.end).await?;
         }
         Ok(())
     }

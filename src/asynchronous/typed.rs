@@ -16,7 +16,7 @@ impl<T: Described> Async<Receiver<T>> {
     /// As [`Receiver::recv`].
     pub async fn recv(&mut self) -> Result<T, RecvError> {
         let end = self.end.end_mut();
-        let len = receive(end).await?;
+        let len = receive(&mut self.lying, end).await?;
         value(Ok(end.received(len)))
     }
 }
@@ -29,7 +29,7 @@ impl<T: Described> Async<Subscriber<T>> {
     /// As [`Subscriber::recv`].
     pub async fn recv(&mut self) -> Result<T, RecvError> {
         let end = self.end.end_mut();
-        let len = receive(end).await?;
+        let len = receive(&mut self.lying, end).await?;
         value(Ok(end.received(len)))
     }
 }
@@ -43,7 +43,7 @@ impl<T: Described> Async<Reader<T>> {
     pub async fn wait_change(&mut self) -> Result<usize, RecvError> {
         loop {
             match self.end.try_change() {
-                Err(RecvError::Empty) => rest(self.end.end_mut()).await?,
+                Err(RecvError::Empty) => rest(&mut self.lying, self.end.end_mut()).await?,
                 changed => return changed,
             }
         }
@@ -58,7 +58,7 @@ impl<T: Described> Async<Sender<T>> {
     ///
     /// As [`Sender::send`].
     pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
-        super::send(self.end.end_mut(), value.as_bytes()).await
+        super::send(&mut self.lying, self.end.end_mut(), value.as_bytes()).await
     }
 }
 
@@ -70,7 +70,7 @@ impl<T: Described> Async<Publisher<T>> {
     ///
     /// As [`Publisher::send`].
     pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
-        super::publish(self.end.end_mut(), value.as_bytes()).await
+        super::publish(&mut self.lying, self.end.end_mut(), value.as_bytes()).await
     }
 }
 
@@ -82,7 +82,7 @@ impl<Q: Described, R: Described> Async<Server<Q, R>> {
     /// As [`Server::recv`].
     pub async fn recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
         let end = self.end.end_mut();
-        let (len, ticket) = find(end).await?;
+        let (len, ticket) = find(&mut self.lying, end).await?;
         Request::of(end.request(len, ticket))
     }
 }
@@ -95,7 +95,7 @@ impl<Q: Described, R: Described> Async<Client<Q, R>> {
     ///
     /// As [`Client::call`].
     pub async fn call(&mut self, request: &Q) -> Result<R, CallError> {
-        response(super::call(self.end.end_mut(), request.as_bytes()).await)
+        response(super::call(&mut self.lying, self.end.end_mut(), request.as_bytes()).await)
     }
 
     /// Waits for the response to a call.
@@ -110,6 +110,6 @@ impl<Q: Described, R: Described> Async<Client<Q, R>> {
     pub async fn recv(&mut self, call: &Call) -> Result<R, CallError> {
         let end = self.end.end_mut();
         let index = end.index(call);
-        response(super::answer(end, index).await)
+        response(super::answer(&mut self.lying, end, index).await)
     }
 }

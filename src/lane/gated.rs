@@ -84,6 +84,18 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         None
     }
 
+    /// The writer of a new lane, in which nothing was written. What stands there is not read: other
+    /// processes may have written it.
+    pub fn new(ring: R, head: H, cursor: C, shape: Shape) -> GatedWriter<R, H, C> {
+        GatedWriter {
+            ring: RingWriter::new(ring, shape, 0, shape.bytes()),
+            head,
+            cursor,
+            sent: 0,
+            distance: Distance::default(),
+        }
+    }
+
     pub fn shape(&self) -> Shape {
         self.ring.shape()
     }
@@ -133,6 +145,11 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     pub fn commit(&mut self, place: Place, len: usize) {
         self.ring.commit(place, len, false);
         self.count();
+    }
+
+    /// Whether the message that was sent at this position was received.
+    pub fn has_received(&self, position: u64) -> bool {
+        self.cursor.load64(cursor::EXACT) > position
     }
 
     /// Whether everything that was sent was received.

@@ -29,6 +29,12 @@ fn at(position: u64) -> usize {
     position as usize
 }
 
+/// Where the payload of a record stands that begins at this position. Both wrap where addresses
+/// have 32 bits and positions pass 2^32; the ring takes them modulo its length.
+fn payload(position: u64) -> usize {
+    at(position).wrapping_add(record::PAYLOAD)
+}
+
 /// The measures of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -253,7 +259,7 @@ impl<M: WordsMut> RingWriter<M> {
         }
         self.empty(end);
         let at = at(self.tail);
-        self.ring.copy_in(at + record::PAYLOAD, message);
+        self.ring.copy_in(payload(self.tail), message);
         if let Some(tag) = tag {
             self.ring.store_upper32(at, tag);
         }
@@ -273,7 +279,7 @@ impl<M: WordsMut> RingWriter<M> {
         if let Some(tag) = tag {
             self.ring.store_upper32(at(place.start), tag);
         }
-        let at = at(place.start) + record::PAYLOAD;
+        let at = payload(place.start);
         match message.len() <= SHORT {
             true => self.ring.copy_in(at, message),
             false => {
@@ -303,8 +309,8 @@ impl<M: WordsMut> RingWriter<M> {
 
     /// Writes a part of a message at its place.
     pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        let start = self::at(place.start) + record::PAYLOAD;
-        self.ring.copy_in(start + at, bytes);
+        self.ring
+            .copy_in(payload(place.start).wrapping_add(at), bytes);
     }
 
     /// Sends, or with `hold` sends later, what was written at its place.
@@ -473,8 +479,8 @@ impl<M: Words> RingReader<M> {
     #[inline]
     pub fn copy(&self, found: Found, at: usize, to: &mut [u8]) {
         debug_assert!(at + to.len() <= found.len);
-        let start = self::at(self.position) + record::PAYLOAD;
-        self.ring.copy_out(start + at, to);
+        self.ring
+            .copy_out(payload(self.position).wrapping_add(at), to);
     }
 
     /// The tag of the message that was found, where its writer gave it one.
@@ -503,14 +509,13 @@ impl<M: Words> RingReader<M> {
 impl RingWriter<WindowMut<Round>> {
     /// The bytes of a message at its place.
     pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.ring.bytes(at(place.start) + record::PAYLOAD, len)
+        self.ring.bytes(payload(place.start), len)
     }
 }
 
 impl RingReader<Window<Round>> {
     /// The bytes of the message that was found.
     pub fn bytes(&self, found: Found) -> *const u8 {
-        self.ring
-            .bytes(at(self.position) + record::PAYLOAD, found.len)
+        self.ring.bytes(payload(self.position), found.len)
     }
 }

@@ -63,7 +63,7 @@ use unsupported as backend;
 
 pub(crate) use backend::{
     Event, Gate, Handle, MOST_SIGNALS, Mutex, Process, Section, Signal, Validity, View, check_name,
-    clean, findings, has_several_processors, holders, list, wait_any,
+    clean, findings, has_open, has_several_processors, holders, list, nameless, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 
@@ -497,6 +497,8 @@ const _: fn() = || {
     let _: fn(&[Signal], Option<Instant>, bool) -> Result<Woken> = wait_any;
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;
+    let _: fn(u32, RawObject) -> Option<bool> = has_open;
+    let _: fn() -> Vec<(Holder, usize)> = nameless;
     let _: fn() -> Vec<Finding> = findings;
     let _: fn() -> bool = has_several_processors;
     let _: fn(&str) -> String = backend::account_name;

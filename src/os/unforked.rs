@@ -1,7 +1,17 @@
-//! Endpoints of systems without fork and without removable names: they stay valid.
+//! Systems without fork, exec and names that can be removed: endpoints stay valid.
 
-use super::{Section, ValidityBackend};
+use super::{Holder, RawObject, Section, ValidityBackend};
 use crate::exchange::Fault;
+
+/// No program replaces another one in a process.
+pub(crate) fn has_open(_pid: u32, _object: RawObject) -> Option<bool> {
+    None
+}
+
+/// Names are not removed as long as somebody holds the object.
+pub(crate) fn nameless() -> Vec<(Holder, usize)> {
+    Vec::new()
+}
 
 /// That of every endpoint.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::name::Name;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::unforked::Validity;
+pub(crate) use super::unforked::{Validity, has_open, nameless};
 
 pub(crate) fn account_name(owner: &str) -> String {
     owner.to_string()

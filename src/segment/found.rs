@@ -12,15 +12,17 @@ use crate::name::Name;
 use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline};
 use crate::process::Process;
 use crate::root::RootView;
-use crate::roster::Roster;
+use crate::roster::{Roster, is_dead, pid_of};
 use crate::seat::Seat;
 use crate::section::{Section, SectionOptions};
-use crate::sync::{Fixed, Ordering, Round, Window, WindowMut, Words, fence};
+use crate::sync::{Ordering, Round, Window, WindowMut, Words, fence};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long an opener waits for a segment that is being made.
+/// How long an opener waits for a segment that is being made, where it was given no time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often an opener joins the next generation, where owners follow one another.
+const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
 /// Between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
@@ -38,8 +40,13 @@ pub(crate) struct HowToJoin {
 impl HowToJoin {
     pub fn join<T>(&self, name: &Name, kind: u32, join: impl Fn(Found) -> Result<T>) -> Result<T> {
         let until = deadline(Some(self.wait));
+        let half_made = match self.wait.is_zero() {
+            true => deadline(Some(PATIENCE)),
+            false => until,
+        };
+        let expect = self.owner.as_ref();
         loop {
-            match Found::join(name, kind, self.owner.as_ref(), &self.layouts, &join) {
+            match Found::join(name, kind, expect, &self.layouts, half_made, &join) {
                 Err(error)
                     if error.kind() == ErrorKind::NotFound
                         && until.is_none_or(|at| Instant::now() < at) =>
@@ -71,12 +78,17 @@ pub(crate) struct Found {
 impl Found {
     /// Opens and checks what has this name.
     pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
-        let end = Instant::now() + PATIENCE;
+        Found::open_until(name, expect, deadline(Some(PATIENCE)))
+    }
+
+    /// The same, and waits until that moment for one that is being made.
+    fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
+        let is_late = || until.is_some_and(|at| Instant::now() >= at);
         loop {
             match Found::look(name, expect.clone()) {
                 // It was made a moment ago. It is not held meanwhile: that would keep
                 // what a dead process half made.
-                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < end => {
+                Err(error) if error.kind() == ErrorKind::Busy && !is_late() => {
                     std::thread::sleep(NAP);
                 }
                 found => return found,
@@ -106,8 +118,7 @@ impl Found {
                 if root.generation() != generation {
                     return refuse(ErrorKind::Busy, "its owner changes", again);
                 }
-                let meaning = "its owner has ended; others still hold what it made";
-                return refuse(ErrorKind::NotFound, meaning, "start the owner again");
+                return Err(missing(&root, name, &companions.control, false));
             }
             Err(error) => return Err(error),
         };
@@ -132,44 +143,58 @@ impl Found {
     }
 
     /// Opens what has this name, is of this kind, and has messages of these types, and takes
-    /// part in it.
+    /// part in it. Waits until that moment for one that is being made.
     fn join<T>(
         name: &Name,
         kind: u32,
         expect: Option<&Owner>,
         layouts: &[Layout],
+        until: Option<Instant>,
         join: impl Fn(Found) -> Result<T>,
     ) -> Result<T> {
-        let end = Instant::now() + PATIENCE;
+        let mut tries = 0;
         loop {
-            let found = Found::open_as(name, kind, expect.cloned(), layouts)?;
+            let found = Found::open_as(name, kind, expect.cloned(), layouts, until)?;
             let (root, generation) = (found.root.clone(), found.generation);
             let joined = join(found);
             // Between what it says of itself and its look which generation is in use: pairs with
             // that of the next owner between what it puts in use and its look who is there.
             fence(Ordering::SeqCst);
-            if root.generation() == generation || Instant::now() >= end {
+            tries += 1;
+            if root.generation() == generation || tries == TRIES {
                 return joined;
             }
         }
     }
 
-    /// The same for the generation that follows this one, where there is one.
+    /// The same for the generation that follows this one, where there is one. It never waits.
     pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
         if !self.is_followed() {
             return Ok(None);
         }
-        let expect = self.expect.as_ref();
-        match Found::join(&self.name, self.measures.kind, expect, &self.layouts, join) {
-            // It has ended as well.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        let (kind, expect) = (self.measures.kind, self.expect.as_ref());
+        let now = Some(Instant::now());
+        match Found::join(&self.name, kind, expect, &self.layouts, now, join) {
+            // It has ended as well, or the one after it is being made.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy) => Ok(None),
             joined => joined.map(Some),
         }
     }
 
+    /// Whether there is a next generation that lets us in; one that does not is an error.
+    pub fn is_followed_well(&self) -> Result<bool> {
+        Ok(self.follow(|_| Ok(()))?.is_some())
+    }
+
     /// As `open`, of this kind, and of messages of these types.
-    fn open_as(name: &Name, kind: u32, expect: Option<Owner>, layouts: &[Layout]) -> Result<Found> {
-        let mut found = Found::open(name, expect)?;
+    fn open_as(
+        name: &Name,
+        kind: u32,
+        expect: Option<Owner>,
+        layouts: &[Layout],
+        until: Option<Instant>,
+    ) -> Result<Found> {
+        let mut found = Found::open_until(name, expect, until)?;
         if found.measures.kind == kind {
             if !layouts.is_empty() {
                 found.expect_layouts(layouts)?;
@@ -273,10 +298,9 @@ impl Found {
     }
 
     /// The roster, to look at.
-    pub fn roster_words(&self) -> Result<Window<Fixed<{ roster::LEN }>>> {
+    pub fn roster_to_look(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
-        self.beside(&companions.roster, roster::LEN as u64, false)?
-            .words()
+        self.beside(&companions.roster, roster::LEN as u64, false)
     }
 
     /// A lane, to be read.
@@ -335,7 +359,13 @@ impl Found {
     /// Whether it has ended, or is about to be left.
     #[inline]
     pub fn is_ended(&self) -> bool {
-        self.control.load32(control::END) != 0
+        self.control.load32(control::END) & control::end::ENDED != 0
+    }
+
+    /// Whether its owner takes nothing more, and may still answer what it has received.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.control.load32(control::END) & control::end::DRAINING != 0
     }
 
     /// Whether another generation is in use, as the name says: this one need not have been told.
@@ -396,11 +426,36 @@ impl Found {
     }
 
     fn beside(&self, name: &Name, len: u64, write: bool) -> Result<Section> {
-        looking(self.expect.clone())
-            .write(write)
-            .expect_len(len)
-            .open(name)
+        let options = looking(self.expect.clone()).write(write).expect_len(len);
+        match options.open(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(missing(&self.root, &self.name, name, self.is_ended()))
+            }
+            opened => opened,
+        }
     }
+}
+
+/// A part of a generation is not there: its owner has gone, or somebody removed the part.
+fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error {
+    let how = match root.owner() {
+        0 => "closed it",
+        _ if is_closed => "closed it",
+        owner if is_dead(owner) => "died",
+        owner => {
+            // Or the owner closes it at this moment, which it says before long.
+            let meaning = format!(
+                "its part \"{part}\" is missing, and its owner, process {}, is alive: somebody \
+                 removed that part",
+                pid_of(owner)
+            );
+            let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
+            return error.with_advice("start the owner again");
+        }
+    };
+    let meaning = format!("its owner has {how}; others still hold what it made");
+    let error = Error::new(ErrorKind::NotFound, Operation::Open, name, meaning);
+    error.with_advice("start the owner again")
 }
 
 fn looking(expect: Option<Owner>) -> SectionOptions {

@@ -221,7 +221,7 @@ pub(crate) enum End {
 impl End {
     fn of(bits: u32) -> Option<End> {
         match bits {
-            0 => None,
+            bits if bits & control::end::ENDED == 0 => None,
             bits if bits & control::end::CLOSED != 0 => Some(End::Gone(Departure::Closed)),
             bits if bits & control::end::RESIZED != 0 => Some(End::Resized),
             _ => Some(End::Gone(Departure::Died)),

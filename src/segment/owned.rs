@@ -265,7 +265,7 @@ impl Owned {
     fn end(&mut self, bits: u32) {
         let word = self.control.load32(control::END);
         // How it ended first is how it ended.
-        let how = if word == 0 {
+        let how = if word & control::end::ENDED == 0 {
             bits
         } else {
             bits & control::end::FOLLOWED
@@ -281,6 +281,19 @@ impl Owned {
         // sees the other.
         self.roster().words().full();
         self.bells.wake(EVERYBODY);
+    }
+
+    /// Says that nothing more is received, and wakes everybody. What was received may still be
+    /// answered.
+    pub fn drain(&self) {
+        let word = self.control.load32(control::END);
+        // Pairs with the load of a client, who then sees what was received.
+        self.control
+            .publish32(control::END, word | control::end::DRAINING);
+        // Pairs with that of a client between its bit and its look at END: one of us sees the
+        // other.
+        self.roster().words().full();
+        self.bells.afresh().wake(EVERYBODY);
     }
 
     pub fn name(&self) -> &Name {

@@ -17,7 +17,9 @@ pub(crate) use window::{Fixed, Round, Window, WindowMut, Words, WordsMut};
 use std::marker::PhantomData;
 #[cfg(target_os = "linux")]
 pub(crate) use std::sync::atomic::AtomicU8;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 
 const WORD: usize = size_of::<usize>();
 

@@ -6,8 +6,10 @@ mod common;
 
 mod access;
 mod facts;
+mod fork;
 mod holders;
 mod messages;
+mod refused;
 mod stops;
 
 #[test]
@@ -15,8 +17,10 @@ fn child_entry() {
     common::child_entry(&[
         ("access", access::play),
         ("facts", facts::play),
+        ("fork", fork::play),
         ("holders", holders::play),
         ("messages", messages::play),
+        ("refused", refused::play),
         ("stops", stops::play),
     ]);
 }

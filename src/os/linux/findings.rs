@@ -1,15 +1,18 @@
 //! What this account finds here: kernel, `/dev/shm`, limits, namespaces.
 
 use super::naming::FOLDER;
-use super::owner;
+use super::{futex, owner};
 use crate::os::{Finding, Health};
 use rustix::fs::{Access, access, stat, statvfs};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
+use std::path::{Path, PathBuf};
 
 /// futex_waitv is the newest call that is used.
 const OLDEST: (u32, u32) = (5, 16);
 /// What a container gets where nobody asks for more.
 const SMALL: u64 = 64 << 20;
+/// The first number of an account that is not the system's (SYS_UID_MAX and one).
+const FIRST_USER: u32 = 1000;
 /// The inode of the first pid namespace (PROC_PID_INIT_INO).
 const MACHINE: u64 = 0xEFFF_FFFC;
 
@@ -20,6 +23,9 @@ pub(crate) fn findings() -> Vec<Finding> {
         memory(),
         namespace(),
         processes(),
+        sleeping(),
+        deaths(),
+        log_out(),
         locked_memory(),
         descriptors(),
     ]
@@ -39,7 +45,8 @@ fn system() -> Finding {
     if version >= OLDEST {
         Finding::new("system", Health::Good, says)
     } else {
-        Finding::new("system", Health::Bad, says).advise("use Linux 5.16 or later")
+        Finding::new("system", Health::Limited, says)
+            .advise("waits look every few milliseconds: use Linux 5.16 or later")
     }
 }
 
@@ -102,6 +109,88 @@ fn processes() -> Finding {
     }
 }
 
+/// Whether a thread can sleep on several things at once.
+fn sleeping() -> Finding {
+    let topic = "waits for several things";
+    match futex::try_waitv() {
+        Ok(()) => Finding::new(topic, Health::Good, "sleep in the system"),
+        Err(errno) => Finding::new(
+            topic,
+            Health::Limited,
+            format!("look every 5 ms, since futex_waitv is refused ({errno})"),
+        )
+        .advise("let the sandbox allow futex_waitv, or use Linux 5.16 or later"),
+    }
+}
+
+/// Whether the system tells of the end of a process.
+fn deaths() -> Finding {
+    let topic = "deaths of processes";
+    match pidfd_open(getpid(), PidfdFlags::empty()) {
+        Ok(_) => Finding::new(topic, Health::Good, "are told by the system"),
+        Err(errno) => Finding::new(
+            topic,
+            Health::Limited,
+            format!("are looked for every 10 ms, since pidfd_open is refused ({errno})"),
+        )
+        .advise("let the sandbox allow pidfd_open, or use Linux 5.3 or later"),
+    }
+}
+
+/// Whether a log-out removes the objects of this user. "RemoveIPC=: Controls whether System V and
+/// POSIX IPC objects belonging to the user shall be removed when the user fully logs out. ...
+/// Defaults to "yes"." "system users are excluded" (logind.conf).
+fn log_out() -> Finding {
+    let topic = "log-out";
+    let is_managed = Path::new("/run/systemd/seats").exists();
+    if !is_managed || owner::me() < FIRST_USER {
+        return Finding::new(topic, Health::Good, "leaves the objects of this account");
+    }
+    match removes_ipc(&logind_files()) {
+        false => Finding::new(
+            topic,
+            Health::Good,
+            "leaves the objects of this user (RemoveIPC=no)",
+        ),
+        true => Finding::new(
+            topic,
+            Health::Limited,
+            "removes the objects of this user from /dev/shm (RemoveIPC), also of programs that \
+             run on",
+        )
+        .advise("set RemoveIPC=no in /etc/systemd/logind.conf, or run servers as a system user"),
+    }
+}
+
+/// The texts that configure the login manager, the last one first in force.
+fn logind_files() -> Vec<String> {
+    let folders = ["/usr/lib/systemd", "/run/systemd", "/etc/systemd"];
+    let mut files: Vec<PathBuf> = Vec::new();
+    files.extend(folders.map(|folder| Path::new(folder).join("logind.conf")));
+    for folder in folders {
+        let drop_ins = std::fs::read_dir(Path::new(folder).join("logind.conf.d"));
+        let mut drop_ins: Vec<PathBuf> = drop_ins
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path())
+            .collect();
+        drop_ins.sort();
+        files.extend(drop_ins);
+    }
+    files
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .collect()
+}
+
+fn removes_ipc(files: &[String]) -> bool {
+    let settings = files.iter().flat_map(|text| text.lines());
+    let values = settings.filter_map(|line| line.trim().strip_prefix("RemoveIPC="));
+    let last = values.last().unwrap_or("yes").trim().to_ascii_lowercase();
+    !matches!(&*last, "no" | "false" | "off" | "0")
+}
+
 fn locked_memory() -> Finding {
     let limit = getrlimit(Resource::Memlock).current;
     let says = match limit {
@@ -120,5 +209,22 @@ fn descriptors() -> Finding {
         }
         Some(limit) => Finding::new(topic, Health::Good, format!("at most {limit}")),
         None => Finding::new(topic, Health::Good, "without limit"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_setting_of_the_login_manager_counts() {
+        let removes = |files: &[&str]| {
+            removes_ipc(&files.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert!(removes(&[]));
+        assert!(removes(&["[Login]\n#RemoveIPC=no\n"]));
+        assert!(!removes(&["[Login]\nRemoveIPC=no\n"]));
+        assert!(removes(&["[Login]\nRemoveIPC=no\n", "RemoveIPC=yes"]));
+        assert!(!removes(&["RemoveIPC=yes", "[Login]\n RemoveIPC=off"]));
     }
 }

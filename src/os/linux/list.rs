@@ -2,7 +2,7 @@
 
 use super::errno::explain_io;
 use super::lifetime::Entry;
-use super::naming::{PREFIX, PlaceKind};
+use super::naming::{FOLDER, PREFIX, PlaceKind};
 use super::section::file_of;
 use super::{RawObject, lifetime, object, owner};
 use crate::error::{Operation, Result};
@@ -78,6 +78,60 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     }
     holders.found.sort_by_key(|holder| holder.pid);
     Ok(holders)
+}
+
+/// Whether the process of this number has the object open still: a program that replaced another
+/// one in it (exec) has not. `None` where that may not be seen.
+pub(crate) fn has_open(pid: u32, raw: RawObject) -> Option<bool> {
+    let file = std::fs::metadata(format!("/proc/self/fd/{raw}")).ok()?;
+    holds(Path::new(&format!("/proc/{pid}")), &file, true)
+}
+
+/// The processes that hold objects of ours whose names were removed, as far as this account may
+/// see, and how many such objects each of them holds.
+pub(crate) fn nameless() -> Vec<(Holder, usize)> {
+    let (Ok(folder), Ok(processes)) = (std::fs::metadata(FOLDER), std::fs::read_dir("/proc"))
+    else {
+        return Vec::new();
+    };
+    let pids = processes.flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, entry.path()))
+    });
+    let holding = pids.filter_map(|(pid, path)| {
+        let count = nameless_of(&path, folder.dev());
+        let image = || super::Process::image(pid);
+        (count > 0).then(|| {
+            (
+                Holder {
+                    pid,
+                    image: image(),
+                },
+                count,
+            )
+        })
+    });
+    holding.collect()
+}
+
+/// How many files without a name a process holds on this device as a holder of ours does: with a
+/// shared lock.
+fn nameless_of(process: &Path, device: u64) -> usize {
+    let Ok(open) = std::fs::read_dir(process.join("fd")) else {
+        return 0;
+    };
+    let is_held = |entry: &std::fs::DirEntry| {
+        let info = process.join("fdinfo").join(entry.file_name());
+        std::fs::read_to_string(info).is_ok_and(|info| info.contains("FLOCK  ADVISORY  READ"))
+    };
+    let is_nameless = |entry: &std::fs::DirEntry| {
+        let meta = std::fs::metadata(entry.path());
+        meta.is_ok_and(|meta| meta.nlink() == 0 && meta.dev() == device && meta.is_file())
+    };
+    let entries = open.flatten();
+    entries
+        .filter(|entry| is_nameless(entry) && is_held(entry))
+        .count()
 }
 
 /// Whether a process has the file open or mapped; `None` where it may not be seen.

@@ -21,7 +21,7 @@ mod watcher;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use lifetime::clean;
-pub(crate) use list::{account_name, holders, list};
+pub(crate) use list::{account_name, has_open, holders, list, nameless};
 pub(crate) use mutex::Mutex;
 pub(crate) use naming::check_name;
 pub(crate) use process::{Process, has_several_processors};

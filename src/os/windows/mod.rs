@@ -27,7 +27,7 @@ mod nt_rules;
 #[cfg(shmkit_nt_rules)]
 use nt_rules as win32;
 
-pub(crate) use super::unforked::Validity;
+pub(crate) use super::unforked::{Validity, has_open, nameless};
 pub(crate) use account::shown as account_name;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;

@@ -1,0 +1,290 @@
+//! Endpoints belong to the process that made them: a child that was forked gets
+//! `Forked` from each call, and leaves its parent's slots and messages alone.
+
+use crate::common::{Test, TestChild, hear, say, start};
+use shmkit::{
+    CallError, Client, Delivery, ErrorKind, Event, Mutex, Publisher, Reader, Receiver, RecvError,
+    Reset, Section, SendError, Sender, Server, Subscriber, Writer,
+};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_millis(20);
+
+/// Plays a role in a child process, which has no other test.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("inherit", [name]) => inherit(name),
+        ("objects", [name]) => share_objects(name),
+        ("claims", [name]) => claim(name),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+/// Runs `work` in a child of this process, and says whether it held.
+fn forked(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: no other thread of this process holds a lock: the threads of the library wait.
+    match unsafe { libc::fork() } {
+        0 => {
+            let held =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
+            // SAFETY: it ends the child, without what a test program does at its end.
+            unsafe { libc::_exit(i32::from(!held)) }
+        }
+        child => {
+            assert!(child > 0);
+            let mut status = 0;
+            // SAFETY: it is our child, and the word is ours.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+}
+
+/// All endpoints of a process, each pair of a name.
+struct Endpoints {
+    receiver: Receiver,
+    sender: Sender,
+    publisher: Publisher,
+    subscriber: Subscriber,
+    server: Server,
+    client: Client,
+    writer: Writer,
+    reader: Reader,
+}
+
+fn endpoints(name: &str) -> Endpoints {
+    let of = |what: &str| format!("{name}-{what}");
+    let receiver = Receiver::create(of("queue")).unwrap();
+    let publisher = Publisher::options().delivery(Delivery::Lossless);
+    let publisher = publisher.create(of("topic")).unwrap();
+    let server = Server::create(of("calls")).unwrap();
+    let writer = Writer::create(of("values")).unwrap();
+    Endpoints {
+        receiver,
+        sender: Sender::open(of("queue")).unwrap(),
+        publisher,
+        subscriber: Subscriber::open(of("topic")).unwrap(),
+        server,
+        client: Client::open(of("calls")).unwrap(),
+        writer,
+        reader: Reader::open(of("values")).unwrap(),
+    }
+}
+
+impl Endpoints {
+    /// Whether a message goes each way.
+    fn work(&mut self) -> bool {
+        self.sender.send(b"queue").unwrap();
+        self.publisher.send(b"topic").unwrap();
+        self.writer.set(b"values").unwrap();
+        let call = self.client.send(b"calls").unwrap();
+        let request = self.server.recv_timeout(Duration::from_secs(9)).unwrap();
+        assert_eq!(request.bytes(), b"calls");
+        request.respond(b"answer").unwrap();
+        self.receiver.recv().unwrap() == b"queue"
+            && self.subscriber.recv().unwrap() == b"topic"
+            && self.reader.get().unwrap() == b"values"
+            && self.reader.wait_change().is_ok()
+            && self.client.recv(&call).unwrap() == b"answer"
+    }
+
+    /// Whether each call tells that this process made none of them.
+    fn are_forked(&mut self) -> bool {
+        let send = |result: Result<(), SendError>| matches!(result, Err(SendError::Forked));
+        let recv = |result: Result<(), RecvError>| matches!(result, Err(RecvError::Forked));
+        let setup = |result: shmkit::Result<bool>| {
+            result.is_err_and(|error| error.kind() == ErrorKind::Forked)
+        };
+        let Endpoints {
+            receiver,
+            sender,
+            publisher,
+            subscriber,
+            server,
+            client,
+            writer,
+            reader,
+        } = self;
+        let queue = [
+            send(sender.send(b"x")),
+            send(sender.try_send(b"x")),
+            send(sender.send_timeout(b"x", SOON)),
+            send(sender.claim(1).map(drop)),
+            send(sender.try_claim(1).map(drop)),
+            send(sender.send_all([b"x"])),
+            send({
+                let mut batch = sender.batch();
+                batch.send(b"x")
+            }),
+            send({
+                let mut batch = sender.batch();
+                batch.flush()
+            }),
+            setup(sender.wait_for_receiver(SOON)),
+            recv(receiver.recv().map(drop)),
+            recv(receiver.try_recv().map(drop)),
+            recv(receiver.recv_timeout(SOON).map(drop)),
+            recv(receiver.recv_in_place().map(drop)),
+            recv(receiver.try_recv_in_place().map(drop)),
+            recv(receiver.drain(|_| ()).map(drop)),
+            setup(receiver.resize(&Receiver::options()).map(|()| true)),
+        ];
+        let topic = [
+            send(publisher.send(b"x")),
+            send(publisher.try_send(b"x")),
+            send(publisher.claim(1).map(drop)),
+            send(publisher.send_all([b"x"])),
+            setup(publisher.resize(&Publisher::options()).map(|()| true)),
+            recv(subscriber.recv().map(drop)),
+            recv(subscriber.try_recv().map(drop)),
+            recv(subscriber.recv_timeout(SOON).map(drop)),
+            recv(subscriber.drain(|_| ()).map(drop)),
+            setup(subscriber.wait_for_publisher(SOON)),
+        ];
+        let values = [
+            send(writer.set(b"x")),
+            send(writer.set_at(0, b"x")),
+            setup(writer.resize(&Writer::options()).map(|()| true)),
+            recv(reader.get().map(drop)),
+            recv(reader.try_change().map(drop)),
+            recv(reader.wait_change().map(drop)),
+            setup(reader.wait_for_writer(SOON)),
+        ];
+        let call = |result: Result<(), CallError>| matches!(result, Err(CallError::Forked));
+        let calls = [
+            call(client.call(b"x").map(drop)),
+            call(client.call_timeout(b"x", SOON).map(drop)),
+            call(client.send(b"x").map(drop)),
+            call(client.try_send(b"x").map(drop)),
+            setup(client.wait_for_server(SOON)),
+            recv(server.recv().map(drop)),
+            recv(server.try_recv().map(drop)),
+            recv(server.clone().recv_timeout(SOON).map(drop)),
+        ];
+        let all = [&queue[..], &topic, &values, &calls].concat();
+        if all.contains(&false) {
+            eprintln!("{queue:?} {topic:?} {values:?} {calls:?}");
+        }
+        !all.contains(&false)
+    }
+}
+
+/// Makes endpoints, which a child and a grandchild inherit.
+fn inherit(name: &str) {
+    let mut ours = Some(endpoints(name));
+    let held = forked(|| {
+        assert!(ours.as_mut().unwrap().are_forked());
+        let mut own = Some(endpoints(&format!("{name}-child")));
+        assert!(own.as_mut().unwrap().work());
+        let grandchild = forked(|| {
+            assert!(own.as_mut().unwrap().are_forked());
+            assert!(ours.as_mut().unwrap().are_forked());
+            let mut last = endpoints(&format!("{name}-grandchild"));
+            assert!(last.work() && ours.as_mut().unwrap().are_forked());
+            drop((own.take(), ours.take()));
+            last.work()
+        });
+        assert!(grandchild && own.as_mut().unwrap().work());
+        // What is dropped here is the parent's still.
+        drop(ours.take());
+        // Endpoints that take the places of those in memory are valid.
+        let mut next = endpoints(&format!("{name}-next"));
+        next.work() && own.as_mut().unwrap().work()
+    });
+    assert!(held);
+    let mut ours = ours.unwrap();
+    assert!(ours.work(), "the parent's own go on");
+    say("ours work");
+    while hear().is_some() {}
+}
+
+#[test]
+fn inherited_endpoints_tell_that_they_are_forked() {
+    let (mut test, name) = start("forked");
+    let mut child = child(&mut test, "inherit", &name);
+    child.expect("ours work");
+    let info = shmkit::segment_info(format!("{name}-queue")).unwrap();
+    assert_eq!(info.others.unwrap().len(), 1, "the slot is the parent's");
+    assert!(child.finish().success());
+}
+
+/// A section, a mapping, an event and a mutex go on working in a child.
+fn share_objects(name: &str) {
+    let section = Section::create_new(name, 4096).unwrap();
+    let view = section.map_rw(..).unwrap();
+    let event = Event::create_new(format!("{name}-event"), Reset::Auto).unwrap();
+    let mutex = Mutex::create_new(format!("{name}-mutex")).unwrap();
+    view.write(0, b"parent").unwrap();
+    let held = forked(|| {
+        let mut bytes = [0; 6];
+        view.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"parent");
+        view.write(0, b"child!").unwrap();
+        section.map_rw(..).unwrap().write(8, b"too").unwrap();
+        assert!(!mutex.lock().unwrap().is_abandoned());
+        event.set().unwrap();
+        Section::open(name).is_ok()
+    });
+    assert!(held);
+    let mut bytes = [0; 11];
+    section.read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"child!\0\0too");
+    assert!(event.try_wait().unwrap());
+    assert!(mutex.lock().is_ok());
+    say("shared");
+}
+
+#[test]
+fn sections_events_and_mutexes_work_in_a_forked_child() {
+    let (mut test, name) = start("shared");
+    let mut child = child(&mut test, "objects", &name);
+    child.expect("shared");
+    assert!(child.finish().success());
+}
+
+/// What was claimed, batched, received in place or requested before a fork is the parent's.
+fn claim(name: &str) {
+    let mut ends = endpoints(name);
+    let Endpoints {
+        receiver,
+        sender,
+        server,
+        client,
+        ..
+    } = &mut ends;
+    sender.send(b"first").unwrap();
+    let call = client.send(b"asked").unwrap();
+    let mut in_place = Some(receiver.recv_in_place().unwrap());
+    let mut request = Some(server.recv().unwrap());
+    let mut claim = sender.claim(5).unwrap();
+    claim.write_at(0, b"claim");
+    let mut claim = Some(claim);
+    let held = forked(|| {
+        let mut claim = claim.take().unwrap();
+        claim.write_at(0, b"child");
+        drop(in_place.take());
+        let request = request.take().unwrap();
+        matches!(claim.commit(), Err(SendError::Forked))
+            && matches!(request.respond(b"child"), Err(SendError::Forked))
+    });
+    assert!(held);
+    assert_eq!(in_place.take().unwrap().to_vec(), b"first");
+    drop(in_place);
+    claim.take().unwrap().commit().unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"claim");
+    request.take().unwrap().respond(b"parent").unwrap();
+    assert_eq!(client.recv(&call).unwrap(), b"parent");
+    say("ours");
+}
+
+#[test]
+fn claims_and_requests_stay_with_the_parent() {
+    let (mut test, name) = start("claims");
+    let mut child = child(&mut test, "claims", &name);
+    child.expect("ours");
+    assert!(child.finish().success());
+}
+
+fn child(test: &mut Test, role: &str, name: &str) -> TestChild {
+    test.child(&format!("fork/{role}"), &[name])
+}

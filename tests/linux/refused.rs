@@ -1,0 +1,419 @@
+//! What the system refuses or interrupts: no free descriptors, calls that a sandbox blocks,
+//! signals at any moment.
+
+use crate::common::{Test, TestChild, hear, say, start, time_used};
+use shmkit::{
+    Client, Event, Mutex, ProcessIdentity, Publisher, Receiver, RecvError, Reset, Sender, Server,
+    Subscriber, WaitSet, Wake,
+};
+use std::time::{Duration, Instant};
+
+/// Longer than any test lasts.
+const LONG: Duration = Duration::from_secs(600);
+const SOON: Duration = Duration::from_millis(30);
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("sender without descriptors", [name]) => send_without_descriptors(name),
+        ("server without descriptors", [name]) => serve_without_descriptors(name),
+        ("watch without descriptors", [name]) => watch_without_descriptors(name),
+        ("sender", [name]) => {
+            let mut sender = Sender::open(*name).unwrap();
+            sender.send(b"message").unwrap();
+            while hear().is_some() {}
+        }
+        ("peer", [name]) => be_peer(name),
+        ("client", [name]) => be_client(name),
+        ("sandbox", [name, refusal]) => wait_in_sandbox(name, refusal),
+        ("interrupted", [name]) => be_interrupted(name),
+        ("daemon", [name]) => become_daemon(name),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn child(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
+    test.child(&format!("refused/{role}"), args)
+}
+
+/// Leaves so many descriptors to be had, and says what the limit was.
+fn leave_descriptors(free: usize) -> libc::rlim_t {
+    let before = set_limit(200);
+    let mut filling = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        filling.push(file);
+    }
+    filling.truncate(filling.len() - free);
+    std::mem::forget(filling);
+    before
+}
+
+/// Sets the limit of descriptors, and says what it was.
+fn set_limit(limit: u64) -> libc::rlim_t {
+    let mut now = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure is ours.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut now), 0);
+        let before = now.rlim_cur;
+        now.rlim_cur = limit;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const now), 0);
+        before
+    }
+}
+
+fn send_without_descriptors(name: &str) {
+    let mut sender = Sender::open(name).unwrap();
+    leave_descriptors(0);
+    assert!(std::fs::File::open("/dev/null").is_err(), "none is left");
+    say("ready");
+    hear();
+    sender.send(b"first").unwrap();
+    say("sent");
+    while hear().is_some() {}
+}
+
+#[test]
+fn sender_without_descriptors_wakes_the_receiver() {
+    let (mut test, name) = start("emfile");
+    let mut receiver = Receiver::create(&*name).unwrap();
+    let mut sender = child(&mut test, "sender without descriptors", &[&name]);
+    sender.expect("ready");
+    let mut waiting = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| receiver.recv_timeout(LONG).unwrap().to_vec());
+        crate::common::eventually("the receiver sleeps", || {
+            crate::common::is_asleep(&name, Some(std::process::id()))
+        });
+        sender.tell("send");
+        sender.expect("sent");
+        waiting.join().unwrap()
+    });
+    assert_eq!(waiting.pop(), Some(b't'));
+}
+
+fn serve_without_descriptors(name: &str) {
+    let mut server = Server::options().clients(8).create(name).unwrap();
+    say("ready");
+    leave_descriptors(2);
+    for _ in 0..40 {
+        let request = server.recv_timeout(LONG).unwrap();
+        request.respond(b"answer").unwrap();
+    }
+    say("served");
+}
+
+fn be_client(name: &str) {
+    let mut client = Client::open(name).unwrap();
+    say("ready");
+    while hear().is_some() {
+        assert_eq!(client.call_timeout(b"request", LONG).unwrap(), b"answer");
+        say("answered");
+    }
+}
+
+#[test]
+fn server_without_descriptors_serves_every_client() {
+    let (mut test, name) = start("busy-server");
+    let mut server = child(&mut test, "server without descriptors", &[&name]);
+    server.expect("ready");
+    let mut clients: Vec<TestChild> = (0..8)
+        .map(|_| child(&mut test, "client", &[&name]))
+        .collect();
+    clients.iter_mut().for_each(|client| client.expect("ready"));
+    for _ in 0..5 {
+        for client in &mut clients {
+            client.tell("call");
+        }
+        clients
+            .iter_mut()
+            .for_each(|client| client.expect("answered"));
+    }
+    server.expect("served");
+}
+
+/// A watch that failed for want of descriptors works as soon as there are some.
+fn watch_without_descriptors(name: &str) {
+    let event = Event::create_new(name, Reset::Auto).unwrap();
+    let parent = parent();
+    let before = leave_descriptors(0);
+    // The death of the parent is looked for, since no thread can wait for it.
+    assert_eq!(
+        event.wait_or_death(&parent, Some(SOON)).unwrap(),
+        Wake::TimedOut
+    );
+    set_limit(before);
+    let mut set = WaitSet::new();
+    let mut watched = parent;
+    let timed_out = set.wait_timeout(&mut [&mut watched], SOON).unwrap();
+    assert_eq!(timed_out, None);
+    say("watching");
+    let died = event.wait_or_death(&watched, None).unwrap() == Wake::PeerDied;
+    say(&format!("parent died: {died}"));
+}
+
+fn parent() -> shmkit::Process {
+    // SAFETY: it asks for a number.
+    let parent = unsafe { libc::getppid() };
+    ProcessIdentity::of(parent.cast_unsigned())
+        .unwrap()
+        .watch()
+        .unwrap()
+}
+
+/// A process of its own, which starts another one.
+fn be_peer(name: &str) {
+    let (mut test, _) = start("peer");
+    let mut child = child(&mut test, "watch without descriptors", &[name]);
+    child.expect("watching");
+    say("watched");
+    while let Some(line) = hear() {
+        say(&line);
+    }
+    std::mem::forget(child);
+}
+
+#[test]
+fn watch_recovers_when_descriptors_are_free_again() {
+    let (mut test, name) = start("recover");
+    let mut peer = child(&mut test, "peer", &[&name]);
+    peer.expect("watched");
+    assert!(Event::open(&*name).is_ok());
+    peer.kill();
+    crate::common::gone(|| Event::open(&*name));
+}
+
+/// Lets the system refuse futex_waitv and pidfd_open to this thread and those that it starts.
+fn refuse(errno: i32) {
+    let statement = |code: u32, jt, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf: 0,
+        k,
+    };
+    let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let refusal = libc::SECCOMP_RET_ERRNO | errno.cast_unsigned();
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        statement(is, 2, libc::SYS_futex_waitv as u32),
+        statement(is, 1, libc::SYS_pidfd_open as u32),
+        statement(answer, 0, libc::SECCOMP_RET_ALLOW),
+        statement(answer, 0, refusal),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is there until it is copied.
+    let jailed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ) == 0
+    };
+    assert!(jailed);
+}
+
+/// Everything that sleeps works where the system gives neither of the two calls.
+fn wait_in_sandbox(name: &str, refusal: &str) {
+    refuse(refusal.parse().unwrap());
+    let of = |what: &str| format!("{name}-{what}");
+    let mut receiver = Receiver::create(of("queue")).unwrap();
+    let mut publisher = Publisher::create(of("topic")).unwrap();
+    let event = Event::create_new(of("event"), Reset::Auto).unwrap();
+    say("ready");
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), b"message");
+    let mut subscriber = Subscriber::open(of("topic")).unwrap();
+    assert!(matches!(
+        subscriber.recv_timeout(SOON),
+        Err(RecvError::Timeout)
+    ));
+    publisher.send(b"topic").unwrap();
+    let mut set = WaitSet::new();
+    assert_eq!(set.wait(&mut [&mut receiver, &mut subscriber]).unwrap(), 1);
+    assert_eq!(subscriber.recv().unwrap(), b"topic");
+    let mutex = Mutex::create_new(of("mutex")).unwrap();
+    drop(mutex.lock().unwrap());
+    let sender = shmkit::segment_info(of("queue")).unwrap().others.unwrap()[0].pid;
+    let sender = ProcessIdentity::of(sender).unwrap().watch().unwrap();
+    say("waiting");
+    // The death of the sender ends each wait.
+    assert_eq!(
+        event.wait_or_death(&sender, Some(LONG)).unwrap(),
+        Wake::PeerDied
+    );
+    let gone = receiver.recv_timeout(LONG);
+    assert!(matches!(gone, Err(RecvError::Disconnected(_))), "{gone:?}");
+    assert!(sender.wait_timeout(LONG).unwrap());
+    for topic in ["waits for several things", "deaths of processes"] {
+        let found = shmkit::doctor()
+            .into_iter()
+            .find(|one| one.topic == topic)
+            .unwrap();
+        assert_eq!(found.health, shmkit::Health::Limited, "{}", found.says);
+    }
+    say("noticed");
+}
+
+fn sandboxed(refusal: i32) {
+    let (mut test, name) = start("sandbox");
+    let mut child = child(&mut test, "sandbox", &[&name, &refusal.to_string()]);
+    child.expect("ready");
+    let queue = format!("{name}-queue");
+    let sender = self::child(&mut test, "sender", &[&queue]);
+    child.expect("waiting");
+    sender.kill();
+    child.expect("noticed");
+    assert!(child.finish().success());
+}
+
+#[test]
+fn sandbox_that_forbids_calls_makes_waits_slower_only() {
+    sandboxed(libc::EPERM);
+}
+
+#[test]
+fn kernel_without_calls_makes_waits_slower_only() {
+    sandboxed(libc::ENOSYS);
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Has a signal interrupt this process each 100 µs.
+fn interrupt_all_the_time() {
+    let every = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 100,
+    };
+    let timer = libc::itimerval {
+        it_interval: every,
+        it_value: every,
+    };
+    // SAFETY: the handler does nothing, and all structures are ours.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(
+            libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()),
+            0
+        );
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()),
+            0
+        );
+    }
+}
+
+/// Makes each call that opens or waits, again and again.
+fn be_interrupted(name: &str) {
+    interrupt_all_the_time();
+    let of = |what: &str| format!("{name}-{what}");
+    let peer = parent();
+    let mut handle = shmkit::Handle::new(readable_end());
+    let mut set = WaitSet::new();
+    let began = Instant::now();
+    let mut rounds = 0;
+    while rounds < 20 || began.elapsed() < Duration::from_millis(500) {
+        let mut receiver = Receiver::create(of("queue")).unwrap();
+        let mut sender = Sender::open(of("queue")).unwrap();
+        let mut publisher = Publisher::create(of("topic")).unwrap();
+        let mut subscriber = Subscriber::open(of("topic")).unwrap();
+        let event = Event::create_new(of("event"), Reset::Auto).unwrap();
+        let mutex = Mutex::create_new(of("mutex")).unwrap();
+        assert!(!handle.try_wait().unwrap());
+        assert!(
+            !peer.has_ended().unwrap() && !peer.wait_timeout(Duration::from_millis(1)).unwrap()
+        );
+        let timed_out = event.wait_or_death(&peer, Some(Duration::from_millis(1)));
+        assert_eq!(timed_out.unwrap(), Wake::TimedOut);
+        drop(mutex.lock().unwrap());
+        let time = Duration::from_millis(1);
+        assert!(matches!(
+            receiver.recv_timeout(time),
+            Err(RecvError::Timeout)
+        ));
+        assert!(matches!(
+            subscriber.recv_timeout(time),
+            Err(RecvError::Timeout)
+        ));
+        sender.send(b"queue").unwrap();
+        publisher.send(b"topic").unwrap();
+        let ready = set.wait_timeout(&mut [&mut receiver, &mut subscriber, &mut handle], LONG);
+        assert!(ready.unwrap().is_some());
+        assert_eq!(receiver.recv().unwrap(), b"queue");
+        assert_eq!(subscriber.recv().unwrap(), b"topic");
+        shmkit::list().unwrap();
+        rounds += 1;
+    }
+    say("undisturbed");
+    while hear().is_some() {}
+}
+
+/// A descriptor that is never readable.
+fn readable_end() -> std::os::fd::OwnedFd {
+    let (reader, writer) = std::io::pipe().unwrap();
+    std::mem::forget(writer);
+    reader.into()
+}
+
+#[test]
+fn signals_disturb_no_call() {
+    let (mut test, name) = start("eintr");
+    let mut child = child(&mut test, "interrupted", &[&name]);
+    child.expect("undisturbed");
+    assert!(child.finish().success());
+}
+
+/// Closes all descriptors that it does not know, as a program does that becomes a daemon.
+fn become_daemon(name: &str) {
+    let event = Event::create_new(name, Reset::Auto).unwrap();
+    let peer = parent();
+    // It starts the thread that watches.
+    assert_eq!(
+        event.wait_or_death(&peer, Some(SOON)).unwrap(),
+        Wake::TimedOut
+    );
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let epolls = links.filter_map(|one| {
+        let is = std::fs::read_link(one.path())
+            .is_ok_and(|to| to.to_string_lossy().contains("eventpoll"));
+        is.then(|| one.file_name().to_str().unwrap().parse::<i32>().unwrap())
+    });
+    let epolls: Vec<i32> = epolls.collect();
+    assert!(!epolls.is_empty());
+    for descriptor in epolls {
+        // SAFETY: nobody here uses it but the library, which is to go on without it.
+        unsafe { libc::close(descriptor) };
+    }
+    assert_eq!(
+        event.wait_or_death(&peer, Some(SOON)).unwrap(),
+        Wake::TimedOut
+    );
+    let used = time_used();
+    assert_eq!(
+        event
+            .wait_or_death(&peer, Some(Duration::from_millis(1500)))
+            .unwrap(),
+        Wake::TimedOut
+    );
+    let used = time_used() - used;
+    assert!(
+        used < Duration::from_millis(300),
+        "a thread spins: {used:?}"
+    );
+    say("alone");
+    let died = event.wait_or_death(&peer, None).unwrap();
+    assert_eq!(died, Wake::PeerDied);
+}
+
+#[test]
+fn watch_goes_on_without_its_descriptor() {
+    let (mut test, name) = start("daemon");
+    let mut child = child(&mut test, "daemon", &[&name]);
+    child.expect("alone");
+    drop(child);
+}
