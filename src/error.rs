@@ -50,7 +50,8 @@ pub enum ErrorKind {
     Corrupt,
     /// This process was forked from the process that made the endpoint, which alone may use it.
     Forked,
-    /// Somebody removed the name of the endpoint: nobody can open it any more.
+    /// Somebody removed the name, or that of one of its parts, while its owner is alive: nobody can
+    /// open it any more.
     NameLost,
     /// This system cannot do it.
     Unsupported,

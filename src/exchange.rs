@@ -12,6 +12,7 @@ const CREATE_AGAIN: &str = "close it and create it again";
 
 /// Why an endpoint cannot be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "some systems have no fork, and keep names")]
 pub(crate) enum Fault {
     /// This process was forked from the one that made the endpoint.
     Forked,

@@ -91,7 +91,7 @@ impl Intake {
             Ok(Lane {
                 reader: reader(lane, segment.lane(lane, prefault)?.ring),
                 tenant: 0,
-                tenancy: 0,
+                tenancy: seat.roster().tenancy(lane),
                 beginning: 0,
                 process: None,
             })
@@ -201,6 +201,13 @@ impl Intake {
         // The deaths before it, which are told by nobody.
         self.look_who_is_alive();
         self.last = Departure::Closed;
+        self.look_at_the_table();
+        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
+    }
+
+    /// Takes note of those who have come and gone. Before each sleep, too: what is counted may have
+    /// come back to a value, after 65536 joins and 65535 leaves.
+    fn look_at_the_table(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
             let who = match self.seat.roster().state(slot) {
                 roster::state::ACTIVE => self.seat.roster().who(slot),
@@ -210,16 +217,19 @@ impl Intake {
             if (who, tenancy) == (lane.tenant, lane.tenancy) {
                 continue;
             }
+            if lane.tenant != 0 {
+                self.last = Departure::Closed;
+            }
             lane.tenant = who;
             lane.tenancy = tenancy;
             lane.beginning = self.seat.roster().beginning(slot);
             lane.process = None;
+            self.active |= 1 << slot & !self.left_out;
             self.had_senders |= who != 0;
             if who != 0 {
                 self.seat.meet(slot);
             }
         }
-        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
 
     /// Frees the slots of the dead. What they sent stays to be received.
@@ -373,6 +383,7 @@ impl Intake {
     /// The ends of those who send.
     pub fn watch_peers(&mut self, signals: &mut Signals) {
         self.look_who_is_alive();
+        self.look_at_the_table();
         peers(&self.lanes).for_each(|peer| peer.register(signals));
         if self.has_unwatched() {
             signals.look_again_in(LOOK_BACK);
@@ -388,6 +399,7 @@ impl Intake {
     #[cold]
     pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
+        self.look_at_the_table();
         earlier.iter_mut().for_each(|one| one.look_who_is_alive());
         let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,

@@ -115,9 +115,14 @@ impl Bells {
             seats &= seats - 1;
             let who = self.who(seat);
             let naps = self.roster.naps(seat);
-            let other = &self.others[seat];
-            if other.who == who && other.rung.is_some_and(|(nap, _)| nap == naps) {
-                continue;
+            match self.others[seat].rung {
+                Some((nap, at)) if nap == naps && self.others[seat].who == who => {
+                    if at.elapsed() > DEAF {
+                        self.look_whether_dead(seat, who.0);
+                    }
+                    continue;
+                }
+                _ => {}
             }
             match self.event_of(seat, who) {
                 Ok(Some(event)) => drop(event.set()),
@@ -135,6 +140,20 @@ impl Bells {
     pub fn meet(&mut self, seat: usize) {
         self.make_room();
         let _ = self.event_of(seat, self.who(seat));
+    }
+
+    /// Frees the slot of a participant that was killed in its sleep, whose bit would have each
+    /// message look for it. The bit is cleared first: once the slot is free, it is another one's.
+    #[cold]
+    fn look_whether_dead(&mut self, seat: usize, word: u64) {
+        if let Some((_, at)) = &mut self.others[seat].rung {
+            // To ask the system takes a while: not with each message.
+            *at = Instant::now();
+        }
+        if seat != OWNER && word != 0 && is_dead(word) && self.roster.who(seat) == word {
+            self.roster.set_asleep(seat, false);
+            self.roster.evict(seat, word);
+        }
     }
 
     fn make_room(&mut self) {

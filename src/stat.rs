@@ -188,32 +188,14 @@ where
         });
         Some(all.collect())
     });
-    let asleep = |words: &Roster| words.load64(roster::ASLEEP) >> OWNER & 1 == 1;
-    let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
-    let [owner_role, _] = roles(pattern);
     let owner = Participant {
-        role: owner_role,
-        pid: found.owner.pid(),
-        identity: Some(found.owner),
-        alive: found.owner.is_alive().ok(),
         attached: attached(found.owner.pid()),
-        asleep: matches!(&roster, Ok(Ok(words)) if asleep(words)),
-        sent: match pattern {
-            Pattern::Queue => 0,
-            Pattern::Topic | Pattern::Latest => sent[0],
-            Pattern::Rpc => sent[found.measures.lanes..]
-                .iter()
-                .copied()
-                .fold(0, u64::wrapping_add),
-        },
-        received: match pattern {
-            Pattern::Queue | Pattern::Rpc => (0..found.measures.lanes)
-                .map(received)
-                .fold(0, u64::wrapping_add),
-            Pattern::Topic | Pattern::Latest => 0,
-        },
-        missed: 0,
-        behind: 0,
+        ..owner(
+            &found,
+            pattern,
+            roster.as_ref().ok().and_then(|words| words.as_ref().ok()),
+            &sent,
+        )
     };
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
@@ -233,6 +215,36 @@ where
         owner_identity: found.owner,
         others,
     })
+}
+
+/// The owner of what was found, as its roster tells where this account may look at that.
+fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64]) -> Participant {
+    let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
+    let [role, _] = roles(pattern);
+    Participant {
+        role,
+        pid: found.owner.pid(),
+        identity: Some(found.owner),
+        alive: found.owner.is_alive().ok(),
+        attached: None,
+        asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) >> OWNER & 1 == 1),
+        sent: match pattern {
+            Pattern::Queue => 0,
+            Pattern::Topic | Pattern::Latest => sent[0],
+            Pattern::Rpc => sent[found.measures.lanes..]
+                .iter()
+                .copied()
+                .fold(0, u64::wrapping_add),
+        },
+        received: match pattern {
+            Pattern::Queue | Pattern::Rpc => (0..found.measures.lanes)
+                .map(received)
+                .fold(0, u64::wrapping_add),
+            Pattern::Topic | Pattern::Latest => 0,
+        },
+        missed: 0,
+        behind: 0,
+    }
 }
 
 /// What the owner does, and the others.

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often an opener joins the next generation, where owners follow one another.
 const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
+/// How often a part that is missing is looked for again: its owner may be closing.
+const LOOKS: u32 = 5;
 /// Between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -84,11 +86,16 @@ impl Found {
     /// The same, and waits until that moment for one that is being made.
     fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
         let is_late = || until.is_some_and(|at| Instant::now() >= at);
+        let mut lost = 0;
         loop {
             match Found::look(name, expect.clone()) {
                 // It was made a moment ago. It is not held meanwhile: that would keep
                 // what a dead process half made.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late() => {
+                    std::thread::sleep(NAP);
+                }
+                Err(error) if error.kind() == ErrorKind::NameLost && lost < LOOKS && !is_late() => {
+                    lost += 1;
                     std::thread::sleep(NAP);
                 }
                 found => return found,
@@ -176,7 +183,7 @@ impl Found {
         let now = Some(Instant::now());
         match Found::join(&self.name, kind, expect, &self.layouts, now, join) {
             // It has ended as well, or the one after it is being made.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy) => Ok(None),
+            Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
         }
     }
@@ -436,6 +443,14 @@ impl Found {
     }
 }
 
+/// Whether another look may find what was refused.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::NameLost
+    )
+}
+
 /// A part of a generation is not there: its owner has gone, or somebody removed the part.
 fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error {
     let how = match root.owner() {
@@ -443,13 +458,13 @@ fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error 
         _ if is_closed => "closed it",
         owner if is_dead(owner) => "died",
         owner => {
-            // Or the owner closes it at this moment, which it says before long.
+            // Or the owner closes it at this moment, which another look tells.
             let meaning = format!(
                 "its part \"{part}\" is missing, and its owner, process {}, is alive: somebody \
                  removed that part",
                 pid_of(owner)
             );
-            let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
+            let error = Error::new(ErrorKind::NameLost, Operation::Open, name, meaning);
             return error.with_advice("start the owner again");
         }
     };

@@ -262,13 +262,15 @@ fn measures(words: &impl Words) -> Option<Measures> {
         }
         _ => false,
     };
+    let delivery = words.load32(control::DELIVERY);
+    let known = known && matches!(delivery, delivery::LOSSY | delivery::LOSSLESS);
     let sound = known && (MIN_RING..=MAX_RING).contains(&bytes);
     let shape = Shape::new(bytes, max).filter(|_| sound)?;
     Some(Measures {
         kind,
         lanes,
         shape,
-        delivery: words.load32(control::DELIVERY),
+        delivery,
         in_flight,
         grid: None,
     })

@@ -247,8 +247,7 @@ impl Owned {
         let mut all = Vec::new();
         for generation in self.root.iter().flat_map(Root::older) {
             match self.inherit(generation) {
-                // Nobody has it any more.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if is_none_of_ours(&error) => {}
                 older => all.push(older?),
             }
         }
@@ -350,6 +349,19 @@ impl Owned {
     pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
         self.control.part(cursor_at(lane))
     }
+}
+
+/// Whether an earlier generation cannot be inherited: nobody has it any more, or what has its name
+/// was made by others.
+fn is_none_of_ours(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::WrongOwner
+            | ErrorKind::AccessDenied
+            | ErrorKind::WrongKind
+            | ErrorKind::OutOfBounds
+    )
 }
 
 impl Drop for Owned {

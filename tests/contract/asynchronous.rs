@@ -45,6 +45,49 @@ async fn until_asleep(name: &str) {
     }
 }
 
+/// A future that was leaked waits no longer when its endpoint is waited for again.
+#[test]
+fn leaked_future_takes_no_wake_ups() {
+    let (_test, name) = start("leaked");
+    let mut sender = None;
+    let mut receiver = Receiver::create(&*name).unwrap();
+    for n in 0..20u8 {
+        let mut receiving = Async::new(receiver);
+        {
+            let mut future = Box::pin(receiving.recv());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(future.as_mut().poll(&mut context).is_pending());
+            std::mem::forget(future);
+        }
+        match n % 2 {
+            0 => {
+                receiver = receiving.into_inner();
+                let sender = sender.get_or_insert_with(|| Sender::open(&*name).unwrap());
+                std::thread::scope(|scope| {
+                    // A wake-up that another one takes comes late, and with no time never.
+                    let waiting = scope.spawn(|| receiver.recv().map(<[u8]>::to_vec));
+                    eventually("it sleeps", || common::is_asleep(&name, None));
+                    sender.send(&[n]).unwrap();
+                    assert_eq!(waiting.join().unwrap().unwrap(), [n]);
+                });
+            }
+            _ => {
+                let sender = sender.as_mut().unwrap();
+                run(async {
+                    let received = async { receiving.recv().await.map(<[u8]>::to_vec) };
+                    let sent = async {
+                        until_asleep(&name).await;
+                        sender.send(&[n]).unwrap();
+                    };
+                    let (received, ()) = tokio::join!(received, sent);
+                    assert_eq!(received.unwrap(), [n]);
+                });
+                receiver = receiving.into_inner();
+            }
+        }
+    }
+}
+
 #[test]
 fn each_kind_is_awaited() {
     let (_test, name) = start("kinds");

@@ -13,7 +13,9 @@ use shmkit::{
 use std::fmt::Write as _;
 use std::path::Path;
 
-const VERSION: &str = "2.0";
+/// The version that is written. It reads what 2.0 has written.
+const VERSION: &str = "2.1";
+const READ: &str = "2.0";
 const OTHERS: [&str; 1] = ["1.0"];
 const PATTERNS: [&str; 4] = ["queue", "topic", "latest", "rpc"];
 
@@ -96,7 +98,7 @@ fn an_image_of_another_version_is_refused_by_both_numbers() {
 #[test]
 fn what_a_dead_receiver_left_in_a_queue_is_received() {
     let (_test, name) = start("golden-queue");
-    let held = restore(&format!("{VERSION}-queue"), &name);
+    let held = restore(&format!("{READ}-queue"), &name);
     adopt(&held);
     let mut receiver = Receiver::create(&*name).unwrap();
     assert_eq!(receiver.generation(), 2);
@@ -110,7 +112,7 @@ fn what_a_dead_receiver_left_in_a_queue_is_received() {
 #[test]
 fn a_topic_is_read() {
     let (_test, name) = start("golden-topic");
-    let held = restore(&format!("{VERSION}-topic"), &name);
+    let held = restore(&format!("{READ}-topic"), &name);
     adopt(&held);
     let options = Subscriber::options().start(Start::Oldest);
     let mut subscriber = options.open(&*name).unwrap();
@@ -127,7 +129,7 @@ fn a_topic_is_read() {
 #[test]
 fn latest_values_are_read() {
     let (_test, name) = start("golden-latest");
-    let held = restore(&format!("{VERSION}-latest"), &name);
+    let held = restore(&format!("{READ}-latest"), &name);
     adopt(&held);
     let mut reader = Reader::open(&*name).unwrap();
     assert_eq!(reader.names(), ["indoors", "outdoors"]);
@@ -138,7 +140,7 @@ fn latest_values_are_read() {
 #[test]
 fn a_server_of_calls_is_called() {
     let (_test, name) = start("golden-rpc");
-    let held = restore(&format!("{VERSION}-rpc"), &name);
+    let held = restore(&format!("{READ}-rpc"), &name);
     adopt(&held);
     let mut client = Client::open(&*name).unwrap();
     assert_eq!((client.max_message(), client.in_flight()), (100, 2));

@@ -90,83 +90,94 @@ impl Endpoints {
 
     /// Whether each call tells that this process made none of them.
     fn are_forked(&mut self) -> bool {
-        let send = |result: Result<(), SendError>| matches!(result, Err(SendError::Forked));
-        let recv = |result: Result<(), RecvError>| matches!(result, Err(RecvError::Forked));
-        let setup = |result: shmkit::Result<bool>| {
-            result.is_err_and(|error| error.kind() == ErrorKind::Forked)
-        };
-        let Endpoints {
-            receiver,
-            sender,
-            publisher,
-            subscriber,
-            server,
-            client,
-            writer,
-            reader,
-        } = self;
-        let queue = [
-            send(sender.send(b"x")),
-            send(sender.try_send(b"x")),
-            send(sender.send_timeout(b"x", SOON)),
-            send(sender.claim(1).map(drop)),
-            send(sender.try_claim(1).map(drop)),
-            send(sender.send_all([b"x"])),
+        let all = [self.queue(), self.topic(), self.values(), self.calls()];
+        let told = all.iter().flatten().all(|told| *told);
+        assert!(told, "{all:?}");
+        told
+    }
+
+    fn queue(&mut self) -> Vec<bool> {
+        vec![
+            send(self.sender.send(b"x")),
+            send(self.sender.try_send(b"x")),
+            send(self.sender.send_timeout(b"x", SOON)),
+            send(self.sender.claim(1).map(drop)),
+            send(self.sender.try_claim(1).map(drop)),
+            send(self.sender.send_all([b"x"])),
             send({
-                let mut batch = sender.batch();
+                let mut batch = self.sender.batch();
                 batch.send(b"x")
             }),
             send({
-                let mut batch = sender.batch();
+                let mut batch = self.sender.batch();
                 batch.flush()
             }),
-            setup(sender.wait_for_receiver(SOON)),
-            recv(receiver.recv().map(drop)),
-            recv(receiver.try_recv().map(drop)),
-            recv(receiver.recv_timeout(SOON).map(drop)),
-            recv(receiver.recv_in_place().map(drop)),
-            recv(receiver.try_recv_in_place().map(drop)),
-            recv(receiver.drain(|_| ()).map(drop)),
-            setup(receiver.resize(&Receiver::options()).map(|()| true)),
-        ];
-        let topic = [
-            send(publisher.send(b"x")),
-            send(publisher.try_send(b"x")),
-            send(publisher.claim(1).map(drop)),
-            send(publisher.send_all([b"x"])),
-            setup(publisher.resize(&Publisher::options()).map(|()| true)),
-            recv(subscriber.recv().map(drop)),
-            recv(subscriber.try_recv().map(drop)),
-            recv(subscriber.recv_timeout(SOON).map(drop)),
-            recv(subscriber.drain(|_| ()).map(drop)),
-            setup(subscriber.wait_for_publisher(SOON)),
-        ];
-        let values = [
-            send(writer.set(b"x")),
-            send(writer.set_at(0, b"x")),
-            setup(writer.resize(&Writer::options()).map(|()| true)),
-            recv(reader.get().map(drop)),
-            recv(reader.try_change().map(drop)),
-            recv(reader.wait_change().map(drop)),
-            setup(reader.wait_for_writer(SOON)),
-        ];
-        let call = |result: Result<(), CallError>| matches!(result, Err(CallError::Forked));
-        let calls = [
-            call(client.call(b"x").map(drop)),
-            call(client.call_timeout(b"x", SOON).map(drop)),
-            call(client.send(b"x").map(drop)),
-            call(client.try_send(b"x").map(drop)),
-            setup(client.wait_for_server(SOON)),
-            recv(server.recv().map(drop)),
-            recv(server.try_recv().map(drop)),
-            recv(server.clone().recv_timeout(SOON).map(drop)),
-        ];
-        let all = [&queue[..], &topic, &values, &calls].concat();
-        if all.contains(&false) {
-            eprintln!("{queue:?} {topic:?} {values:?} {calls:?}");
-        }
-        !all.contains(&false)
+            setup(self.sender.wait_for_receiver(SOON)),
+            recv(self.receiver.recv().map(drop)),
+            recv(self.receiver.try_recv().map(drop)),
+            recv(self.receiver.recv_timeout(SOON).map(drop)),
+            recv(self.receiver.recv_in_place().map(drop)),
+            recv(self.receiver.try_recv_in_place().map(drop)),
+            recv(self.receiver.drain(|_| ()).map(drop)),
+            setup(self.receiver.resize(&Receiver::options()).map(|()| true)),
+        ]
     }
+
+    fn topic(&mut self) -> Vec<bool> {
+        vec![
+            send(self.publisher.send(b"x")),
+            send(self.publisher.try_send(b"x")),
+            send(self.publisher.claim(1).map(drop)),
+            send(self.publisher.send_all([b"x"])),
+            setup(self.publisher.resize(&Publisher::options()).map(|()| true)),
+            recv(self.subscriber.recv().map(drop)),
+            recv(self.subscriber.try_recv().map(drop)),
+            recv(self.subscriber.recv_timeout(SOON).map(drop)),
+            recv(self.subscriber.drain(|_| ()).map(drop)),
+            setup(self.subscriber.wait_for_publisher(SOON)),
+        ]
+    }
+
+    fn values(&mut self) -> Vec<bool> {
+        vec![
+            send(self.writer.set(b"x")),
+            send(self.writer.set_at(0, b"x")),
+            setup(self.writer.resize(&Writer::options()).map(|()| true)),
+            recv(self.reader.get().map(drop)),
+            recv(self.reader.try_change().map(drop)),
+            recv(self.reader.wait_change().map(drop)),
+            setup(self.reader.wait_for_writer(SOON)),
+        ]
+    }
+
+    fn calls(&mut self) -> Vec<bool> {
+        vec![
+            call(self.client.call(b"x").map(drop)),
+            call(self.client.call_timeout(b"x", SOON).map(drop)),
+            call(self.client.send(b"x").map(drop)),
+            call(self.client.try_send(b"x").map(drop)),
+            setup(self.client.wait_for_server(SOON)),
+            recv(self.server.recv().map(drop)),
+            recv(self.server.try_recv().map(drop)),
+            recv(self.server.clone().recv_timeout(SOON).map(drop)),
+        ]
+    }
+}
+
+fn send(result: Result<(), SendError>) -> bool {
+    matches!(result, Err(SendError::Forked))
+}
+
+fn recv(result: Result<(), RecvError>) -> bool {
+    matches!(result, Err(RecvError::Forked))
+}
+
+fn call(result: Result<(), CallError>) -> bool {
+    matches!(result, Err(CallError::Forked))
+}
+
+fn setup(result: shmkit::Result<bool>) -> bool {
+    result.is_err_and(|error| error.kind() == ErrorKind::Forked)
 }
 
 /// Makes endpoints, which a child and a grandchild inherit.

@@ -8,6 +8,7 @@ mod access;
 mod facts;
 mod fork;
 mod holders;
+mod lost;
 mod messages;
 mod refused;
 mod stops;
@@ -19,6 +20,7 @@ fn child_entry() {
         ("facts", facts::play),
         ("fork", fork::play),
         ("holders", holders::play),
+        ("lost", lost::play),
         ("messages", messages::play),
         ("refused", refused::play),
         ("stops", stops::play),

@@ -104,6 +104,47 @@ fn subscribe(name: &str, who: u64, words: &Words) {
     }
 }
 
+/// A publisher that waits for a slow subscriber waits for each one that joins meanwhile too, and
+/// learns of its death wherever it is killed.
+#[test]
+fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
+    let (mut test, name) = start("joining");
+    let mut publisher = topic(&name, Delivery::Lossless);
+    let mut slow = subscriber(&name, Start::New);
+    let stop = AtomicBool::new(false);
+    let (stop, mut random) = (&stop, Random::new());
+    scope(|scope| {
+        scope.spawn(move || {
+            let max = publisher.max_message();
+            for n in 0.. {
+                // It mostly waits, without a time.
+                match stop.load(SeqCst) {
+                    true => break,
+                    false => publisher.send(&message(0, n, max)).unwrap(),
+                }
+            }
+        });
+        let max = slow.max_message();
+        each_victim(&mut test, "subscriber", &name, |_, mut child| {
+            child.tell("go");
+            // The publisher waits for us, and then for what joined.
+            for _ in 0..random.below(8) {
+                std::thread::yield_now();
+            }
+            for _ in 0..20 {
+                assert_eq!(whole(slow.recv().unwrap(), max).0, 0);
+            }
+            random.nap();
+            child.kill();
+            for _ in 0..200 {
+                assert_eq!(whole(slow.recv().unwrap(), max).0, 0);
+            }
+        });
+        stop.store(true, SeqCst);
+        while slow.recv().is_ok() {}
+    });
+}
+
 /// Starts victims some at a time, and has each killed by what is given.
 pub fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut(u64, TestChild)) {
     for first in (0..KILLS).step_by(AT_A_TIME as usize) {

@@ -300,8 +300,65 @@ fn values_outlive_their_writer() {
     assert!(!reader.wait_for_writer(MOMENT).unwrap());
     let mut writer = Writer::options().names(["other"]).create(&*name).unwrap();
     writer.set(b"x").unwrap();
-    assert!(why(reader.wait_change()).contains("WrongType"));
-    assert_eq!(reader.get_at(0).unwrap(), [3; 20]);
+    // Nothing stale is handed out, and each call says why.
+    for _ in 0..2 {
+        assert!(why(reader.wait_change()).contains("WrongType"));
+        assert!(why(reader.get_at(0)).contains("WrongType"));
+        assert!(why(reader.wait_for_writer(MOMENT)).contains("WrongType"));
+    }
+    drop(writer);
+    let mut writer = Writer::options().names(names).create(&*name).unwrap();
+    writer.set_at(0, b"again").unwrap();
+    assert_eq!(reader.get_at(0).unwrap(), b"again");
+}
+
+/// A new writer may have more values, in another order.
+#[test]
+fn reader_follows_its_values_by_name() {
+    let (_test, name) = start("names");
+    let create = |names: &[&str]| {
+        let options = Writer::options().names(names.iter().copied());
+        options.create(&*name).unwrap()
+    };
+    let mut writer = create(&["a", "b"]);
+    writer.set_at(0, b"old a").unwrap();
+    let mut reader = Reader::open(&*name).unwrap();
+    let mut waiting = Reader::open(&*name).unwrap();
+    assert_eq!(reader.get_at(0).unwrap(), b"old a");
+    drop(writer);
+    let mut writer = create(&["new", "b", "a"]);
+    assert!(waiting.wait_for_writer(LONG_AGO).unwrap());
+    writer.set_at(2, b"new a").unwrap();
+    writer.set_at(0, b"unknown").unwrap();
+    writer.set_at(1, b"new b").unwrap();
+    for reader in [&mut reader, &mut waiting] {
+        assert_eq!(reader.get_at(0).unwrap(), b"new a");
+        assert_eq!(reader.get_at(1).unwrap(), b"new b");
+        assert_eq!((reader.index("b"), reader.index("new")), (Some(1), None));
+        // What was set before it came over is told as changed, and the unknown value never.
+        let mut changed: Vec<usize> = std::iter::from_fn(|| reader.try_change().ok()).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        assert_eq!(changed, [0, 1]);
+    }
+    drop(writer);
+    let _writer = create(&["a"]);
+    assert!(why(reader.get_at(0)).contains("no value \"b\""));
+}
+
+/// Longer than it takes the next owner to come.
+const LONG_AGO: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A name of which only the beginning was written keeps nobody longer than it waits for.
+#[test]
+fn half_made_header_keeps_an_opener_no_longer_than_its_timeout() {
+    let (_test, name) = start("half-made");
+    let _half = shmkit::Section::create_new(&*name, 16448).unwrap();
+    // With a wait of a second each this would take minutes, which the watchdog does not allow.
+    for _ in 0..150 {
+        let opened = Sender::options().wait(MOMENT).open(&*name);
+        assert_eq!(opened.unwrap_err().kind(), shmkit::ErrorKind::Busy);
+    }
 }
 
 #[test]

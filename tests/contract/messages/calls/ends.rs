@@ -228,6 +228,44 @@ fn a_server_killed_at_any_moment_lets_nobody_hang() {
     assert_ne!(KILLS, 0);
 }
 
+/// When the last worker goes, what was received may be answered, and nothing else is.
+#[test]
+fn last_worker_ends_new_calls_while_a_responder_answers() {
+    let (mut test, name) = start("draining");
+    let mut process = child(&mut test, "server", &[&name]);
+    let mut client = Client::open(&*name).unwrap();
+    let mut other = Client::open(&*name).unwrap();
+    let mut set = shmkit::WaitSet::new();
+    let max = client.max_message();
+    let request = message(1, 1, max);
+    let received = client.send(&request).unwrap();
+    assert_eq!(ask(&mut process, "take 1"), "taken");
+    let left = client.send(&message(1, 2, max)).unwrap();
+    scope(|scope| {
+        let waiting = scope.spawn(|| why(other.call(&message(2, 1, max))));
+        until_asleep(&name, std::process::id());
+        assert_eq!(ask(&mut process, "drop 0"), "dropped");
+        // Each waits without a time, and ends at once.
+        assert_eq!(waiting.join().unwrap(), "Disconnected(Closed)");
+    });
+    assert_eq!(why(client.recv(&left)), "Disconnected(Closed)");
+    assert_eq!(why(client.call(b"late")), "Disconnected(Closed)");
+    assert_eq!(
+        why(client.try_send(b"late").map(drop)),
+        "Disconnected(Closed)"
+    );
+    assert_eq!(why(client.try_recv(&received)), "Empty");
+    assert_eq!(
+        why(Client::open(&*name).unwrap().call(b"late")),
+        "Disconnected(Closed)"
+    );
+    assert_eq!(set.wait_timeout(&mut [&mut client], MOMENT).unwrap(), None);
+    assert_eq!(ask(&mut process, "answer 1"), "answered");
+    assert_eq!(set.wait(&mut [&mut client]).unwrap(), 0);
+    assert_eq!(client.recv(&received).unwrap(), answer_to(&request, max));
+    assert_eq!(why(client.call(b"late")), "Disconnected(Closed)");
+}
+
 #[test]
 fn a_client_can_wait_for_its_server() {
     let (mut test, name) = start("ends-wait");

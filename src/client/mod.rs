@@ -1,21 +1,22 @@
 //! The calling end: requests to a server, and the responses to them.
 
+mod line;
+
 use crate::access::Owner;
 use crate::describe::Layout;
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Error, Result};
 use crate::exchange::{CallError, Departure};
 use crate::lane::Step;
-use crate::lane::gated::{GatedReader, GatedWriter};
-use crate::layout::{OWNER, control, cursor, record, roster};
+use crate::layout::{OWNER, control, cursor, record};
 use crate::name::Name;
 use crate::os::{ValidityBackend, deadline};
-use crate::roster::JOINED;
 use crate::seat::Seat;
-use crate::segment::{Cursor, Found, Head, HowToJoin};
+use crate::segment::{Found, HowToJoin};
 use crate::signals::{Signals, Wait};
-use crate::sync::{AtomicBool, Fixed, Ordering, Round, Window, WindowMut, Words, WordsMut};
+use crate::sync::{AtomicBool, Ordering, WordsMut};
 use crate::wait::{Patience, Spin};
-use crate::watch::{self, Follower, Watch};
+use crate::watch::{self, Follower};
+use line::Line;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +53,7 @@ impl ClientOptions {
     ///
     /// # Errors
     ///
-    /// As [`Client::open`], and [`ErrorKind::WrongOwner`].
+    /// As [`Client::open`], and [`ErrorKind::WrongOwner`](crate::ErrorKind::WrongOwner).
     pub fn open<N>(&self, name: N) -> Result<Client>
     where
         N: TryInto<Name>,
@@ -73,23 +74,6 @@ pub struct Client {
     calls: Vec<Open>,
     /// Where to look for a place for the next one.
     next: usize,
-}
-
-/// What connects a client with a server.
-struct Line {
-    requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
-    responses: GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>,
-    cursor: WindowMut<Fixed<{ cursor::LEN }>>,
-    /// How many calls were begun in this slot.
-    begun: u64,
-    watch: Watch,
-    /// How it ended.
-    end: Option<Departure>,
-    /// It was seen that the server receives no more requests.
-    is_draining: bool,
-    seat: Seat,
-    // Declared last, and so let go last.
-    found: Found,
 }
 
 /// Where a call is.
@@ -141,74 +125,15 @@ impl Drop for Call {
     }
 }
 
-impl Line {
-    fn join(found: Found) -> Result<Line> {
-        let watch = Watch::begin(&found)?;
-        let measures = found.measures;
-        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
-        let slot = seat.slot();
-        let lane = found.lane_mut(slot)?;
-        let requests =
-            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
-        let cursor = seat.roster().cursor(slot);
-        let lane = found.responses(slot)?;
-        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
-        let (Some(requests), Some(mut responses)) = (requests, responses) else {
-            let kind = ErrorKind::Corrupt;
-            let meaning = "an earlier client left what is no message";
-            let error = Error::new(kind, Operation::Open, &found.name, meaning);
-            return Err(error.with_advice("restart the server"));
-        };
-        // There is one lane to look at.
-        responses.begin_turn(1 << 60);
-        let roster = seat.roster();
-        roster.set_beginning(slot, requests.position());
-        roster.set_state(slot, roster::state::ACTIVE);
-        roster.tell(JOINED);
-        // So that it watches us too.
-        seat.wake(1 << OWNER);
-        Ok(Line {
-            requests,
-            responses,
-            // What the last tenant asked may be answered still, by a number that is not ours.
-            begun: cursor.load64(cursor::NUMBER),
-            cursor,
-            watch,
-            end: None,
-            is_draining: false,
-            seat,
-            found,
-        })
-    }
-
-    fn in_flight(&self) -> usize {
-        self.found.measures.in_flight
-    }
-
-    /// Whether there is something that was not looked at yet: responses, or that the server
-    /// receives no more requests.
-    fn has_news(&self) -> bool {
-        !self.responses.is_empty() || !self.is_draining && self.found.is_draining()
-    }
-
-    /// Refuses a request that the server would not receive.
-    fn expect_server(&self) -> std::result::Result<(), CallError> {
-        match self.found.is_draining() {
-            true => Err(CallError::Disconnected(Departure::Closed)),
-            false => Ok(()),
-        }
-    }
-}
-
 impl Client {
     /// Opens a server's name to call it. Never creates one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] where there is none,
-    /// [`ErrorKind::WrongKind`] where it is something else,
-    /// [`ErrorKind::Busy`] where it has as many clients as it allows or is not
-    /// ready after a second, [`ErrorKind::WrongVersion`];
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where there is none,
+    /// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is something else,
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where it has as many clients as it allows or is not
+    /// ready after a second, [`ErrorKind::WrongVersion`](crate::ErrorKind::WrongVersion);
     /// otherwise as [`Section::open`](crate::Section::open).
     pub fn open<N>(name: N) -> Result<Client>
     where

@@ -1,0 +1,87 @@
+//! What connects a client with a server, for one generation.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::exchange::{CallError, Departure};
+use crate::lane::gated::{GatedReader, GatedWriter};
+use crate::layout::{OWNER, cursor, roster};
+use crate::roster::JOINED;
+use crate::seat::Seat;
+use crate::segment::{Cursor, Found, Head};
+use crate::sync::{Fixed, Round, Window, WindowMut, Words};
+use crate::watch::Watch;
+
+/// What connects a client with a server.
+pub(super) struct Line {
+    pub requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
+    pub responses: GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    pub cursor: WindowMut<Fixed<{ cursor::LEN }>>,
+    /// How many calls were begun in this slot.
+    pub begun: u64,
+    pub watch: Watch,
+    /// How it ended.
+    pub end: Option<Departure>,
+    /// It was seen that the server receives no more requests.
+    pub is_draining: bool,
+    pub seat: Seat,
+    // Declared last, and so let go last.
+    pub found: Found,
+}
+
+impl Line {
+    pub fn join(found: Found) -> Result<Line> {
+        let watch = Watch::begin(&found)?;
+        let measures = found.measures;
+        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
+        let slot = seat.slot();
+        let lane = found.lane_mut(slot)?;
+        let requests =
+            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
+        let cursor = seat.roster().cursor(slot);
+        let lane = found.responses(slot)?;
+        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
+        let (Some(requests), Some(mut responses)) = (requests, responses) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier client left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the server"));
+        };
+        // There is one lane to look at.
+        responses.begin_turn(1 << 60);
+        let roster = seat.roster();
+        roster.set_beginning(slot, requests.position());
+        roster.set_state(slot, roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Line {
+            requests,
+            responses,
+            // What the last tenant asked may be answered still, by a number that is not ours.
+            begun: cursor.load64(cursor::NUMBER),
+            cursor,
+            watch,
+            end: None,
+            is_draining: false,
+            seat,
+            found,
+        })
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.found.measures.in_flight
+    }
+
+    /// Whether there is something that was not looked at yet: responses, or that the server
+    /// receives no more requests.
+    pub fn has_news(&self) -> bool {
+        !self.responses.is_empty() || !self.is_draining && self.found.is_draining()
+    }
+
+    /// Refuses a request that the server would not receive.
+    pub fn expect_server(&self) -> std::result::Result<(), CallError> {
+        match self.found.is_draining() {
+            true => Err(CallError::Disconnected(Departure::Closed)),
+            false => Ok(()),
+        }
+    }
+}

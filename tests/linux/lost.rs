@@ -1,0 +1,198 @@
+//! Names and files that somebody removed, files that were truncated, and processes that run
+//! another program since (exec).
+
+use crate::common::{Test, TestChild, eventually, hear, refused, say, start};
+use shmkit::{
+    Client, Delivery, ErrorKind, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
+    Subscriber, Writer, segment_info,
+};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Plays a role in a child process.
+pub fn play(role: &str, args: &[&str]) {
+    match (role, args) {
+        ("exec", [name]) => become_another_program(name),
+        ("owner", [name]) => {
+            let _receiver = Receiver::create(*name).unwrap();
+            say("ready");
+            while hear().is_some() {}
+        }
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn child(test: &mut Test, role: &str, name: &str) -> TestChild {
+    let mut child = test.child(&format!("lost/{role}"), &[name]);
+    child.expect("ready");
+    child
+}
+
+/// The files whose names contain this one and end so.
+fn remove(name: &str, end: &str) {
+    let mut removed = 0;
+    for file in fs::read_dir("/dev/shm").unwrap().flatten() {
+        let path = file.file_name().into_string().unwrap();
+        if path.contains(name) && path.ends_with(end) {
+            fs::remove_file(file.path()).unwrap();
+            removed += 1;
+        }
+    }
+    assert_ne!(removed, 0, "{name} {end}");
+}
+
+#[test]
+fn owners_tell_once_that_their_name_was_removed() {
+    let (_test, name) = start("lost");
+    let of = |what: &str| format!("{name}-{what}");
+    let mut receiver = Receiver::create(of("queue")).unwrap();
+    let mut sender = Sender::open(of("queue")).unwrap();
+    let mut publisher = Publisher::create(of("topic")).unwrap();
+    let mut subscriber = Subscriber::open(of("topic")).unwrap();
+    let mut writer = Writer::create(of("values")).unwrap();
+    let mut reader = Reader::open(of("values")).unwrap();
+    let mut server = Server::create(of("calls")).unwrap();
+    let mut client = Client::open(of("calls")).unwrap();
+    for what in ["queue", "topic", "values", "calls"] {
+        remove(&of(what), what);
+    }
+    // The message of a call that tells it is not sent.
+    let mut sent = 0u64;
+    eventually("the publisher is told", || match publisher.send(b"topic") {
+        Ok(()) => {
+            sent += 1;
+            false
+        }
+        Err(SendError::NameLost) => true,
+        Err(error) => panic!("{error}"),
+    });
+    publisher.send(b"last").unwrap();
+    let mut received = 0;
+    while subscriber.recv().unwrap() != b"last" {
+        received += 1;
+    }
+    assert_eq!(received, sent);
+    eventually("the writer is told", || match writer.set(b"old") {
+        Ok(()) => false,
+        Err(SendError::NameLost) => true,
+        Err(error) => panic!("{error}"),
+    });
+    writer.set(b"new").unwrap();
+    assert_eq!(reader.get().unwrap(), b"new");
+    // Waits are ended too.
+    sender.send(b"queue").unwrap();
+    let mut told = 0;
+    loop {
+        match receiver.recv_timeout(LONG) {
+            Err(RecvError::NameLost) => told += 1,
+            Ok(bytes) => {
+                assert_eq!(bytes, b"queue");
+                if told > 0 {
+                    break;
+                }
+                sender.send(b"queue").unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(told, 1);
+    eventually("the server is told", || match server.try_recv() {
+        Err(RecvError::Empty) => false,
+        Err(RecvError::NameLost) => true,
+        other => panic!("{other:?}"),
+    });
+    let call = client.send(b"calls").unwrap();
+    server.recv().unwrap().respond(b"answer").unwrap();
+    assert_eq!(client.recv(&call).unwrap(), b"answer");
+    // Another owner can have the name, and this one is told no more.
+    let mut second = Publisher::create(of("topic")).unwrap();
+    second.send(b"second").unwrap();
+    publisher.send(b"first").unwrap();
+}
+
+#[test]
+fn doctor_tells_which_process_lost_its_names() {
+    let (mut test, name) = start("nameless");
+    let owner = child(&mut test, "owner", &name);
+    let said = |pid: u32| {
+        let all = shmkit::doctor();
+        let found = all
+            .iter()
+            .find(|one| one.topic == "names that were removed");
+        found.unwrap().says.contains(&format!("process {pid} "))
+    };
+    assert!(!said(owner.id()));
+    remove(&name, "");
+    assert!(said(owner.id()));
+}
+
+#[test]
+fn missing_part_is_named_with_what_to_do() {
+    let (mut test, name) = start("missing");
+    for part in ["~control-00000001", "~lanes-00000001", "~roster-00000001"] {
+        let owner = child(&mut test, "owner", &name);
+        remove(&name, part);
+        let error = refused(ErrorKind::NameLost, Sender::open(&*name));
+        let text = error.to_string();
+        assert!(text.contains(part) && text.contains("removed"), "{text}");
+        assert!(text.contains(&format!("process {}", owner.id())), "{text}");
+        owner.kill();
+        // What is left of it is in nobody's way.
+        eventually("it can be created", || {
+            let created = Receiver::create(&*name);
+            if let Err(error) = &created {
+                println!("{error}");
+            }
+            created.is_ok()
+        });
+    }
+}
+
+/// Takes part, and then runs another program.
+fn become_another_program(name: &str) {
+    let subscriber = Subscriber::open(name).unwrap();
+    std::mem::forget(subscriber);
+    say("ready");
+    hear();
+    let error = Command::new("sleep").arg("1000").exec();
+    panic!("{error}");
+}
+
+/// Until its process ends, a program that replaced a participant has its slot. Nobody waits for it
+/// longer than it wants.
+#[test]
+fn program_that_replaced_a_participant_is_shown() {
+    let (mut test, name) = start("exec");
+    let options = Publisher::options().capacity(4096);
+    let how = Delivery::LosslessFor(Duration::from_millis(5));
+    let mut publisher = options.delivery(how).create(&*name).unwrap();
+    let mut process = child(&mut test, "exec", &name);
+    let pid = process.id();
+    let attached = || {
+        let all = segment_info(&*name).unwrap().others.unwrap();
+        let one = all.iter().find(|one| one.pid == pid).unwrap();
+        assert_eq!(one.alive, Some(true));
+        one.attached
+    };
+    assert_eq!(attached(), Some(true));
+    process.tell("go");
+    eventually("another program runs", || attached() == Some(false));
+    let all = shmkit::doctor();
+    let found = all.iter().find(|one| one.topic.contains("exec")).unwrap();
+    assert!(
+        found.says.contains(&format!("process {pid} of ")),
+        "{}",
+        found.says
+    );
+    for _ in 0..1000 {
+        publisher.send(&[7; 500]).unwrap();
+    }
+    process.kill();
+    let mut next = Subscriber::open(&*name).unwrap();
+    publisher.send(b"next").unwrap();
+    assert!(next.recv().is_ok());
+}
