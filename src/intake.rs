@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::exchange::{Departure, Fault};
 use crate::lane::Step;
 use crate::lane::gated::GatedReader;
-use crate::layout::roster;
+use crate::layout::{FIRST_MEMBERS, roster};
 use crate::os::{MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
 use crate::roster::{LEFT, Roster, has_joined};
@@ -100,7 +100,7 @@ impl Intake {
             lanes: lanes.collect::<Result<Vec<Lane>>>()?,
             active: 0,
             turn: 0,
-            members: 0,
+            members: FIRST_MEMBERS,
             left_out: 0,
             idle: 0,
             had_senders: false,

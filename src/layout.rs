@@ -263,6 +263,25 @@ pub(crate) mod record {
     pub(crate) const ALIGN: usize = 8;
 }
 
+/// From where new counters and positions go on: 0. Test builds begin shortly before 2^31 or 2^32
+/// (`--cfg shmkit_late="31"`), so that their tests carry all of them across.
+const LATE: u64 = if cfg!(shmkit_late = "31") {
+    1 << 31
+} else if cfg!(shmkit_late = "32") {
+    1 << 32
+} else {
+    0
+};
+/// The value of a new counter.
+pub(crate) const FIRST_COUNT: u64 = LATE.saturating_sub(4);
+/// The value of new MEMBERS.
+pub(crate) const FIRST_MEMBERS: u32 = if LATE == 0 { 0 } else { 0xfffe_fffe };
+
+/// The position of the first record in a new lane of so many bytes.
+pub(crate) const fn first_position(bytes: u64) -> u64 {
+    LATE.saturating_sub(bytes)
+}
+
 /// The most calls of a client that can be open at a time.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 /// The smallest ring.

@@ -218,6 +218,9 @@ impl Publisher {
         let segment = std::mem::replace(&mut self.segment, segment);
         self.crowds[0].earlier = Some((segment, seat));
         self.crowds.insert(0, Crowd::of(&self.segment));
+        for crowd in &mut self.crowds {
+            crowd.first = measures.shape.first();
+        }
         self.let_go();
         Ok(())
     }
@@ -542,6 +545,8 @@ struct Crowd {
     processes: Vec<Option<((u64, u32), Process)>>,
     /// Of an earlier generation, which is kept: those who come over begin at the beginning.
     earlier: Option<(Owned, Seat)>,
+    /// The position of the first message in the lane that is in use.
+    first: u64,
 }
 
 impl Crowd {
@@ -551,12 +556,14 @@ impl Crowd {
             roster: segment.roster().clone(),
             processes: Vec::new(),
             earlier: None,
+            first: segment.measures.shape.first(),
         }
     }
 
-    fn before(earlier: (Owned, Seat)) -> Crowd {
+    fn before(earlier: (Owned, Seat), segment: &Owned) -> Crowd {
         let mut crowd = Crowd::of(&earlier.0);
         crowd.earlier = Some(earlier);
+        crowd.first = segment.measures.shape.first();
         crowd
     }
 
@@ -566,7 +573,7 @@ impl Crowd {
             let topics = older
                 .into_iter()
                 .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
-            crowds.extend(topics.map(Crowd::before));
+            crowds.extend(topics.map(|earlier| Crowd::before(earlier, segment)));
         }
         crowds
     }
@@ -582,7 +589,7 @@ impl Crowd {
         waited_for.map(|slot| match self.earlier {
             // Pairs with the subscriber's store (P1).
             None => (slot, self.roster.cursor(slot).load64(cursor::ROOM)),
-            Some(_) => (slot, 0),
+            Some(_) => (slot, self.first),
         })
     }
 

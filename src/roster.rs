@@ -7,7 +7,7 @@
 //! that its slots are taken.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::layout::{OWNER, SLOTS, cursor, roster};
+use crate::layout::{FIRST_COUNT, FIRST_MEMBERS, OWNER, SLOTS, cursor, roster};
 use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::process::Process;
@@ -87,8 +87,14 @@ impl Roster {
     /// theirs is taken for that of an earlier one.
     pub fn begin(words: Table, generation: u32) -> Roster {
         words.store32(roster::OWNER_TENANCY, generation);
+        words.store32(roster::OWNER_NAPS, FIRST_COUNT as u32);
+        words.store32(roster::MEMBERS, FIRST_MEMBERS);
         for slot in 0..SLOTS {
-            words.store32(slot_at(slot) + roster::TENANCY, generation << 16);
+            let tenancy = (generation << 16).wrapping_add(FIRST_COUNT as u32);
+            words.store32(slot_at(slot) + roster::TENANCY, tenancy);
+            words.store32(slot_at(slot) + roster::NAPS, FIRST_COUNT as u32);
+            let number = slot_at(slot) + roster::CURSOR + cursor::NUMBER;
+            words.store64(number, FIRST_COUNT);
         }
         Roster { words }
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::{RecvError, SendError};
 use crate::intake::Intake;
 use crate::lane::Step;
-use crate::lane::gated::GatedWriter;
+use crate::lane::gated::{GatedWriter, begin_cursor};
 use crate::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
@@ -336,6 +336,7 @@ impl Server {
         let lane = segment.responses_mut(slot, prefault)?;
         let cursor = segment.roster().cursor(slot);
         let shape = segment.measures.shape;
+        begin_cursor(&cursor, shape);
         Ok(Outlet {
             lane: GatedWriter::new(lane.ring, lane.head, cursor, shape),
             bells: segment.bells().afresh(),

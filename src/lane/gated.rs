@@ -46,6 +46,13 @@ impl Distance {
     }
 }
 
+/// Stores where the first record of a new lane will be read.
+pub(crate) fn begin_cursor(cursor: &impl WordsMut, shape: Shape) {
+    for at in [cursor::ROOM, cursor::EXACT] {
+        cursor.store64(at, shape.first());
+    }
+}
+
 impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     /// Goes on in a lane that others may have written before: behind their last record.
     /// `None` where what stands there was written by no writer of ours.
@@ -88,7 +95,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     /// processes may have written it.
     pub fn new(ring: R, head: H, cursor: C, shape: Shape) -> GatedWriter<R, H, C> {
         GatedWriter {
-            ring: RingWriter::new(ring, shape, 0, shape.bytes()),
+            ring: RingWriter::new(ring, shape, shape.first(), shape.first() + shape.bytes()),
             head,
             cursor,
             sent: 0,
@@ -284,7 +291,8 @@ pub(crate) struct GatedReader<M, C> {
 impl<M: Words, C: WordsMut> GatedReader<M, C> {
     /// The first reader of a new lane.
     pub fn new(ring: M, cursor: C, shape: Shape) -> GatedReader<M, C> {
-        GatedReader::at(ring, cursor, shape, [0, 0])
+        begin_cursor(&cursor, shape);
+        GatedReader::at(ring, cursor, shape, [shape.first(), 0])
     }
 
     /// Goes on where another reader has stopped. `None` where what that one stored cannot be.

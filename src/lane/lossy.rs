@@ -39,12 +39,19 @@ pub(crate) struct LossyWriter<R, H> {
 impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// The writer of a new lane.
     pub fn new(ring: R, head: H, shape: Shape) -> LossyWriter<R, H> {
-        LossyWriter {
-            ring: RingWriter::new(ring, shape, 0, 0),
+        let first = shape.first();
+        let mut writer = LossyWriter {
+            ring: RingWriter::new(ring, shape, first, first),
             head,
             sent: 0,
-            next_mark: step(shape),
+            next_mark: first + step(shape),
+        };
+        // That of position 0 stands there: all is zero.
+        if first != 0 {
+            writer.announce(first);
+            writer.set_mark(mark(first / step(shape)), first);
         }
+        writer
     }
 
     pub fn shape(&self) -> Shape {
@@ -204,7 +211,7 @@ pub(crate) struct LossyReader<R, H> {
 impl<R: Words, H: Words> LossyReader<R, H> {
     pub fn new(ring: R, head: H, shape: Shape) -> LossyReader<R, H> {
         LossyReader {
-            ring: RingReader::new(ring, shape, 0),
+            ring: RingReader::new(ring, shape, shape.first()),
             head,
             number: 0,
             quick: 0,

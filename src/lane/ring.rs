@@ -7,7 +7,7 @@
 //! Positions count bytes and never wrap; their place in the ring is the position modulo
 //! its length, as the ring's words see to themselves.
 
-use crate::layout::{LINE, record};
+use crate::layout::{LINE, first_position, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
 /// How many lines are touched at a time before they are needed. Stores are done in order,
@@ -81,6 +81,11 @@ impl Shape {
     #[inline]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The position of the first record of a new lane.
+    pub fn first(&self) -> u64 {
+        first_position(self.bytes)
     }
 
     pub fn max(&self) -> usize {

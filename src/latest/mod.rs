@@ -20,7 +20,7 @@ mod loom;
 #[cfg(test)]
 mod model;
 
-use crate::layout::values;
+use crate::layout::{FIRST_COUNT, values};
 use crate::sync::{Words, WordsMut};
 
 /// How often a reader tries before it asks that a slot be left alone, and afterwards. What
@@ -146,11 +146,12 @@ pub(crate) struct ValueWriter<W> {
 impl<W: WordsMut> ValueWriter<W> {
     /// The writer of a new table.
     pub fn new(words: W, grid: Grid) -> ValueWriter<W> {
+        words.store64(values::CHANGES, FIRST_COUNT);
         ValueWriter {
             words,
             grid,
-            newest: vec![0; grid.count],
-            changes: 0,
+            newest: vec![FIRST_COUNT; grid.count],
+            changes: FIRST_COUNT,
         }
     }
 
@@ -260,7 +261,7 @@ impl<W: Words> ValueReader<W> {
     /// One to whom all values of the table are news.
     pub fn from_the_beginning(words: W, grid: Grid) -> ValueReader<W> {
         ValueReader {
-            seen: 0,
+            seen: FIRST_COUNT,
             ..ValueReader::new(words, grid)
         }
     }

@@ -10,6 +10,7 @@ use super::signal::{Signal, wait_any};
 use super::view::View;
 use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::layout::FIRST_COUNT;
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
@@ -123,6 +124,10 @@ impl EventBackend for Event {
         };
         let object = Object::create(name, Kind::Event, LEN as u64, how, |file| {
             object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
+            if detail == MANUAL {
+                // An even number, which is not signaled.
+                pwrite(file, &(FIRST_COUNT as u32).to_le_bytes(), STATE as u64)?;
+            }
             pwrite(file, &object::header(Kind::Event, detail), 0).map(|_| ())
         })?;
         Event::new(object, name, true, true)
