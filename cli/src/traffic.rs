@@ -300,13 +300,19 @@ fn all(others: &Option<Vec<Participant>>) -> &[Participant] {
 }
 
 fn person(one: &Participant) -> Value {
-    json!({ "pid": one.pid, "alive": one.alive, "waiting": one.asleep })
+    json!({
+        "pid": one.pid,
+        "alive": one.alive,
+        "attached": one.attached,
+        "waiting": one.asleep,
+    })
 }
 
 /// A process, whether it is alive, and what it does while it waits or does not.
 fn who(one: &Participant, waiting: &str, busy: &str) -> String {
     let doing = if one.asleep { waiting } else { busy };
     let state = match one.alive {
+        Some(true) if one.attached == Some(false) => ", replaced by another program (exec)",
         Some(false) => ", dead",
         Some(true) if doing.is_empty() => ", alive",
         Some(true) => ", alive, ",

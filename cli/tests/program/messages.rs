@@ -364,7 +364,7 @@ fn show_tells_who_takes_part() {
     let told = messages(&name);
     assert_eq!(
         (&told["pattern"], &told["format"]),
-        (&json!("topic"), &json!("2.0"))
+        (&json!("topic"), &json!("2.1"))
     );
     assert_eq!(
         (&told["capacity"], &told["max_message"]),
@@ -381,7 +381,7 @@ fn show_tells_who_takes_part() {
         &shown,
         &[
             "a topic",
-            "format 2.0",
+            "format 2.1",
             "100 bytes the longest",
             "alive, sent 2",
         ],
