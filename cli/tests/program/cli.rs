@@ -27,6 +27,24 @@ fn what_is_served_is_consumed_in_every_encoding() {
 }
 
 #[test]
+fn ansi_text_is_consumed_as_written() {
+    let _watchdog = watchdog();
+    for text in [
+        "CPU 45°C",
+        "Straße 17, München",
+        "Señor",
+        "£100",
+        "naïve café",
+    ] {
+        let name = unique("ansi");
+        let _server = Running::serve(&["--raw", &name, text, "--encoding", "ansi"]);
+        let guessed = shmkit(&["consume", &name]);
+        assert_eq!((guessed.code, guessed.out), (0, format!("{text}\n")));
+        contains(&guessed.err, &["guessed --encoding ansi", "plausible"]);
+    }
+}
+
+#[test]
 fn a_consumer_alone_finds_nothing_and_creates_nothing() {
     let _watchdog = watchdog();
     let name = unique("nobody");
