@@ -298,17 +298,18 @@ pub struct Set {
 
 /// Print the newest value, or those of a table as KEY=VALUE.
 ///
-/// With --follow it prints each change until it is ended; changes that follow each other
-/// faster than they can be printed are printed as one. It ends with 0 when the writer
-/// closes, with 1 when the writer died, or where nothing was set yet.
+/// The structs of a table are printed as KEY: FIELD=VALUE…. With --follow it prints each change
+/// until it is ended; changes that follow each other faster than they can be printed are printed
+/// as one. It ends with 0 when the writer closes, with 1 when the writer died, or where nothing
+/// was set yet.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  shmkit get Temperature\n  shmkit get Sensors outdoors --follow\n  shmkit get Sensors --json"
+    after_help = "Examples:\n  shmkit get Temperature\n  shmkit get Sensors outdoors --follow\n  shmkit get Sensors 'in*'\n  shmkit get Sensors --json"
 )]
 pub struct Get {
     /// What to open.
     pub name: String,
-    /// The one of a table to print [default: all that were set].
+    /// The values of a table to print: a key, or a pattern with * or ? [default: all that were set].
     pub key: Option<String>,
     /// Print what it changes to, too.
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use crate::args::Get;
 use crate::ends::Ends;
+use crate::keys::Wanted;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
@@ -14,17 +15,11 @@ const NAP: Duration = Duration::from_millis(10);
 pub fn run(args: &Get) -> Outcome {
     let until = Instant::now() + args.wait.unwrap_or_default();
     let mut reader = wait_for(args, until)?;
-    let wanted = match &args.key {
-        None => None,
-        Some(key) => Some(reader.index(key).ok_or_else(|| {
-            Failure::Other(format!(
-                "{} has no value {}\n  its values: {}",
-                output::name(&args.name),
-                output::foreign(key),
-                output::foreign(&reader.names().join(", "))
-            ))
-        })?),
-    };
+    let wanted = Wanted::of(args.key.as_deref(), reader.names()).map_err(|keys| {
+        let (name, key) = (&args.name, args.key.as_deref().unwrap_or_default());
+        let (name, key) = (output::name(name), output::name(key));
+        Failure::Other(format!("{name} has no value {key}\n  {keys}"))
+    })?;
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let layout = shmkit::segment_info(&args.name)?.layout;
     let mut printer = Printer::new(args.json, args.count).of(layout);
@@ -52,7 +47,7 @@ fn wait_for(args: &Get, until: Instant) -> Result<Reader, Failure> {
 /// What was printed of each value, and which of them are to be.
 struct Shown {
     versions: Vec<u64>,
-    wanted: Option<usize>,
+    wanted: Wanted,
 }
 
 impl Shown {
@@ -64,14 +59,13 @@ impl Shown {
         printer: &mut Printer,
     ) -> Result<(), Failure> {
         let version = reader.version(index);
-        let is_wanted = self.wanted.is_none_or(|wanted| wanted == index);
-        if !is_wanted || version == self.versions[index] || printer.is_done() {
+        if !self.wanted.has(index) || version == self.versions[index] || printer.is_done() {
             return Ok(());
         }
         // The name of the one that was asked for is known.
         let key = match self.wanted {
-            Some(_) => String::new(),
-            None => reader.names()[index].clone(),
+            Wanted::One(_) => String::new(),
+            Wanted::All | Wanted::Some(_) => reader.names()[index].clone(),
         };
         printer.value(&key, reader.get_at(index)?)?;
         self.versions[index] = version;

@@ -48,10 +48,19 @@ pub fn run(args: &List) -> Outcome {
     }
 }
 
+/// Whether a text is a pattern for whole names, and not a part of a name.
+pub fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether a pattern matches a whole text.
+pub fn matches_whole(text: &str, pattern: &str) -> bool {
+    WildMatch::new(pattern).matches(text)
+}
+
 fn matches(name: &str, pattern: &str) -> bool {
-    if pattern.contains(['*', '?']) {
-        let pattern = WildMatch::new(pattern);
-        pattern.matches(name) || pattern.matches(object::base_of(name))
+    if is_pattern(pattern) {
+        matches_whole(name, pattern) || matches_whole(object::base_of(name), pattern)
     } else {
         name.contains(pattern)
     }

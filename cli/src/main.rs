@@ -28,6 +28,7 @@ mod get;
 mod guess;
 mod hexdump;
 mod hold;
+mod keys;
 mod list;
 mod live;
 mod object;

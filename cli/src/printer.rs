@@ -68,9 +68,14 @@ impl Printer {
             return self.json_line(&json);
         }
         if let Some(text) = layout.and_then(|layout| record::text(layout, value)) {
+            // The fields of a struct have names of their own.
+            let between = match layout.is_some_and(record::is_plain) {
+                true => "=",
+                false => ": ",
+            };
             let key = match key {
                 "" => String::new(),
-                key => format!("{}: ", output::foreign(key)),
+                key => format!("{}{between}", output::foreign(key)),
             };
             return writeln!(self.out, "{key}{text}");
         }

@@ -4,19 +4,51 @@ use crate::{output, values};
 use serde_json::{Map, Value, json};
 use shmkit::{Field, FieldKind, Layout};
 
-/// `price=101.5 volume=3 symbol="ABCD"`; `None` where the message has another length.
+/// `price=101.5 volume=3 symbol="ABCD"`, or the bare value where there are no field names; `None`
+/// where the message has another length.
 pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
-    let named = |(field, value): (&Field, Value)| {
-        let value = match value {
-            Value::Array(all) => all.iter().map(bare).collect::<Vec<_>>().join(","),
-            // In its quotes, so that it ends where it ends.
-            Value::String(_) if is_bytes(field) => return format!("{}={value}", field.name),
-            one => return format!("{}={}", field.name, bare(&one)),
-        };
-        format!("{}=[{value}]", field.name)
+    let all: Vec<String> = match is_plain(layout) {
+        true => values(layout, message)?.map(plain).collect(),
+        false => values(layout, message)?.map(named).collect(),
     };
-    let all: Vec<String> = values(layout, message)?.map(named).collect();
     Some(output::name(&all.join(" ")))
+}
+
+/// Whether messages are a number, an array of numbers or a text, and no struct: the library gives
+/// the one field of these the name `value`.
+pub fn is_plain(layout: &Layout) -> bool {
+    matches!(&layout.fields[..], [only] if only.name == VALUE)
+}
+
+/// The name of the one field of what is no struct.
+const VALUE: &str = "value";
+
+/// A value without a name. A text has quotes only where it begins like another form.
+fn plain((field, value): (&Field, Value)) -> String {
+    match &value {
+        Value::String(text) if is_bytes(field) && text.starts_with(['"', '[']) => value.to_string(),
+        Value::String(text) => text.clone(),
+        value => unquoted(value),
+    }
+}
+
+/// `price=101.5`. A text has its quotes, so that its end is seen.
+fn named((field, value): (&Field, Value)) -> String {
+    match &value {
+        Value::String(_) if is_bytes(field) => format!("{}={value}", field.name),
+        value => format!("{}={}", field.name, unquoted(value)),
+    }
+}
+
+/// A number, or `[1,2]`.
+fn unquoted(value: &Value) -> String {
+    match value {
+        Value::Array(all) => {
+            let all: Vec<String> = all.iter().map(bare).collect();
+            format!("[{}]", all.join(","))
+        }
+        one => bare(one),
+    }
 }
 
 /// An object of all fields; `None` where the message has another length.
@@ -37,7 +69,10 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
     let mut given = Vec::new();
     for text in fields {
         let shown = output::name(text);
-        let split = text.split_once('=');
+        let split = match bare_value(layout, text) {
+            Some(value) => Some((VALUE, value)),
+            None => text.split_once('='),
+        };
         let (name, value) = split
             .ok_or_else(|| format!("{shown} is no FIELD=VALUE\n  the fields are {}", all()))?;
         let field = layout.fields.iter().find(|field| field.name == name);
@@ -68,6 +103,16 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
         )),
         None => Ok(message),
     }
+}
+
+/// The text where it is a value without a name, as [`text`] writes a bare value.
+fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
+    let only = layout.fields.first().filter(|_| is_plain(layout))?;
+    let is_named = match is_bytes(only) {
+        true => text.split_once('=').is_some_and(|(name, _)| name == VALUE),
+        false => text.contains('='),
+    };
+    (!is_named).then_some(text)
 }
 
 /// What is written as [`text`] writes it, or a text without its quotes; or how to.
@@ -234,6 +279,32 @@ mod tests {
         let ends = "u=18446744073709551615 i=-9223372036854775808";
         let message = given(&wide, ends).unwrap();
         assert_eq!(text(&wide, &message).as_deref(), Some(ends));
+    }
+
+    #[test]
+    fn plain_value_has_no_name() {
+        let number = layout("8;8;value:0:f64[1];");
+        let numbers = layout("4;2;value:0:i16[2];");
+        let bytes = layout("4;1;value:0:u8[4];");
+        for (layout, message, shown) in [
+            (&number, &430_000f64.to_le_bytes()[..], "430000.0"),
+            (&numbers, &[255, 255, 2, 0], "[-1,2]"),
+            (&bytes, b"AB=C", "AB=C"),
+            (&bytes, b"[1]\0", r#""[1]""#),
+            (&bytes, b"\0\x01\0\0", "[0,1,0,0]"),
+        ] {
+            assert_eq!(text(layout, message).as_deref(), Some(shown));
+            assert_eq!(given(layout, shown).as_deref(), Ok(message));
+            let named = format!("value={shown}");
+            assert_eq!(given(layout, &named).as_deref(), Ok(message));
+        }
+        let want = json!({ "values": { "value": 430_000.0 } });
+        assert_eq!(json(&number, &430_000f64.to_le_bytes()), Some(want));
+        assert!(
+            given(&numbers, "price=1")
+                .unwrap_err()
+                .contains("no field price")
+        );
     }
 
     #[test]

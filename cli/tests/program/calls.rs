@@ -290,23 +290,24 @@ fn calls_of_a_type_are_made_by_fields() {
     let mut server = typed::Server::<[i16; 2], f64>::create(&*name).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..3 {
+            for _ in 0..4 {
                 let request = server.recv().unwrap();
                 let [a, b] = *request.value();
                 request.respond(&(f64::from(a) / f64::from(b))).unwrap();
             }
         });
         let call = ["call", &name, "value=-1,2"];
-        assert_eq!(run(&call, 0).out, "value=-0.5\n");
+        assert_eq!(run(&call, 0).out, "-0.5\n");
         let json = run(&[&call[..], &["--json"]].concat(), 0).out;
         assert_eq!(parsed(&json), json!({ "values": { "value": -0.5 } }));
         let raw = run(&["call", &name, "--hex", "03000200"], 0);
-        assert_eq!(raw.out, "value=1.5\n");
+        assert_eq!(raw.out, "1.5\n");
+        assert_eq!(run(&["call", &name, "[4,2]"], 0).out, "2.0\n");
     });
     for (wrong, why) in [
         (&["value=1"][..], "write 2 numbers"),
         (&["price=1"], "the fields are value"),
-        (&["some text"], "no FIELD=VALUE"),
+        (&["some text"], "write whole numbers from -32768 to 32767"),
         (&["--hex", "00"], "1 byte, and those of"),
     ] {
         let ended = run(&[&["call", &name], wrong].concat(), 2);

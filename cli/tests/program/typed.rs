@@ -134,7 +134,7 @@ fn a_lossless_topic_of_numbers_is_consumed() {
     let options = ::shmkit::Publisher::options().delivery(Delivery::Lossless);
     let mut publisher = Publisher::<[i16; 2]>::from_options(options, &*name).unwrap();
     publisher.send(&[-1, 2]).unwrap();
-    assert_eq!(run(&["consume", &name, "--count", "1"]), "value=[-1,2]\n");
+    assert_eq!(run(&["consume", &name, "--count", "1"]), "[-1,2]\n");
     let text = Layout::of::<[i16; 2]>().to_string();
     contains(&run(&["show", &name, "--json"]), &[&text]);
 }
@@ -153,5 +153,25 @@ fn latest_values_are_got_by_name() {
     assert_eq!(
         (&told["key"], &told["values"]["volume"]),
         (&json!("two"), &json!(3))
+    );
+}
+
+#[test]
+fn plain_values_print_without_a_name() {
+    let _watchdog = watchdog();
+    let name = unique("typed-table");
+    let options = ::shmkit::Writer::options().names(["SYM00", "SYM01", "x"]);
+    let mut writer = Writer::<f64>::from_options(options, &*name).unwrap();
+    for index in 0..3 {
+        writer.set_at(index, &(430_000.5 + index as f64));
+    }
+    assert_eq!(run(&["get", &name, "SYM01"]), "430001.5\n");
+    assert_eq!(
+        run(&["get", &name]),
+        "SYM00=430000.5\nSYM01=430001.5\nx=430002.5\n"
+    );
+    assert_eq!(
+        parsed(&run(&["get", &name, "x", "--json"])),
+        json!({ "values": { "value": 430_002.5 } })
     );
 }

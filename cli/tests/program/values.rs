@@ -87,6 +87,31 @@ fn a_table_is_set_and_got_by_its_keys() {
 }
 
 #[test]
+fn unknown_key_names_the_five_nearest_keys() {
+    let _watchdog = watchdog();
+    let name = unique("keys");
+    let keys: Vec<String> = (0..200).map(|n| format!("SYM{n:03}=1")).collect();
+    let mut args = vec![name.as_str(), "--table"];
+    args.extend(keys.iter().map(String::as_str));
+    args.push("-");
+    let _writer = set(&args, 200);
+    let wrong = run(&["get", &name, "SYM042X"], 2).err;
+    contains(&wrong, &["no value SYM042X", "of the 200 keys: SYM042, "]);
+    assert_eq!(wrong.matches("SYM").count(), 1 + 5, "{wrong}");
+    let none = run(&["get", &name, "SYMX*"], 2).err;
+    contains(&none, &["no value SYMX*", "the nearest of the 200 keys"]);
+    let some = run(&["get", &name, "SYM04?"], 0).out;
+    assert_eq!(some.lines().count(), 10, "{some}");
+    assert!(some.starts_with("SYM040=1\nSYM041=1\n"), "{some}");
+    let lines = run(&["get", &name, "*9", "--json"], 0).out;
+    let lines: Vec<_> = lines.lines().map(parsed).collect();
+    assert_eq!(lines.len(), 20);
+    assert_eq!(lines[0], json!({ "key": "SYM009", "text": "1" }));
+    let mut follower = Running::start(&mut command(&["get", &name, "SYM1*", "--follow"]));
+    assert_eq!(follower.line(), "SYM100=1");
+}
+
+#[test]
 fn a_writer_that_ends_has_closed() {
     let _watchdog = watchdog();
     let name = unique("closed");
