@@ -2,6 +2,7 @@
 
 use crate::args::Call;
 use crate::ends::Ends;
+use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::{self, LOOK_EVERY, Source};
 use crate::{Failure, Outcome, open, output, platform, record};
@@ -45,7 +46,7 @@ fn open_in_time(args: &Call) -> Result<Client, Failure> {
             }
             found => {
                 return found.map_err(|error| {
-                    match (open::explain(&args.name, error), args.wait) {
+                    match (open::explain(&args.name, Sought::Calls, error), args.wait) {
                         (Failure::Absent(why), Some(time)) => {
                             Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
                         }

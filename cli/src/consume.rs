@@ -3,6 +3,7 @@
 use crate::args::Consume;
 use crate::consume_raw::{self, Found};
 use crate::ends::Ends;
+use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
@@ -53,12 +54,14 @@ fn wait_for(args: &Consume) -> Result<Behind, Failure> {
             Ok(Behind::Nothing) if !late => {}
             Ok(behind) => return Ok(behind),
             Err(error) if late || error.kind() != ErrorKind::NotFound => {
-                return Err(match (open::explain(&args.name, error), args.wait) {
-                    (Failure::Absent(why), Some(time)) => {
-                        Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
-                    }
-                    (failure, _) => failure,
-                });
+                return Err(
+                    match (open::explain(&args.name, Sought::Topic, error), args.wait) {
+                        (Failure::Absent(why), Some(time)) => {
+                            Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
+                        }
+                        (failure, _) => failure,
+                    },
+                );
             }
             Err(_) => {}
         }

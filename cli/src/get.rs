@@ -3,6 +3,7 @@
 use crate::args::Get;
 use crate::ends::Ends;
 use crate::keys::Wanted;
+use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
@@ -39,7 +40,9 @@ fn wait_for(args: &Get, until: Instant) -> Result<Reader, Failure> {
             Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
                 std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
             }
-            found => return found.map_err(|error| open::explain(&args.name, error)),
+            found => {
+                return found.map_err(|error| open::explain(&args.name, Sought::Values, error));
+            }
         }
     }
 }

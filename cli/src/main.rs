@@ -79,20 +79,26 @@ impl Failure {
     fn other(what: impl Display) -> Failure {
         Failure::Other(what.to_string())
     }
-}
 
-impl From<shmkit::Error> for Failure {
-    fn from(error: shmkit::Error) -> Failure {
+    /// The error with this advice instead of its own. The advice stands on a line of its own.
+    fn with_advice(error: &shmkit::Error, advice: &str) -> Failure {
         let line = error.to_string();
-        // What to do goes on a line of its own.
-        let text = match line.strip_suffix(&format!("; {}", error.advice())) {
-            Some(what) if !error.advice().is_empty() => format!("{what}\n  {}", error.advice()),
-            _ => line,
+        let own = format!("; {}", error.advice());
+        let text = match line.strip_suffix(&own).unwrap_or(&line) {
+            what if advice.is_empty() => what.to_string(),
+            what => format!("{what}\n  {advice}"),
         };
         match error.kind() {
             shmkit::ErrorKind::NotFound => Failure::Absent(text),
             _ => Failure::Other(text),
         }
+    }
+}
+
+impl From<shmkit::Error> for Failure {
+    fn from(error: shmkit::Error) -> Failure {
+        let advice = error.advice().to_string();
+        Failure::with_advice(&error, &advice)
     }
 }
 

@@ -2,19 +2,59 @@
 
 use crate::args::Dump;
 use crate::object::{self, Object};
-use crate::{Failure, companions, output};
+use crate::{Failure, companions, output, platform};
 use shmkit::{ErrorKind, Name, Pattern, Section};
 use std::ops::Range;
 
-/// Opens a section for reading. Where it is not there, says so, and whether there is
-/// something of nearly that name.
+/// What a command looks for behind a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// A topic, or a text in bare memory.
+    Topic,
+    Queue,
+    Values,
+    Calls,
+    Section,
+    Event,
+    /// An event or a mutex to wait for, or a section to appear.
+    Waitable,
+    /// An object of any kind.
+    Object,
+}
+
+impl Sought {
+    /// What to do where nothing has this name.
+    fn advice(self, name: &str) -> String {
+        let arg = platform::argument(&output::name(name));
+        match self {
+            Sought::Topic => format!("start the server first: shmkit serve {arg} MESSAGE"),
+            Sought::Queue => format!("start the receiver first: shmkit recv {arg}"),
+            Sought::Values => format!("start the writer first: shmkit set {arg} VALUE"),
+            Sought::Calls => {
+                format!("start the server of calls first: shmkit answer {arg} --exec COMMAND")
+            }
+            Sought::Section => format!("create the section first: shmkit serve --raw {arg}"),
+            Sought::Event => {
+                format!("create the event first: shmkit serve --raw SECTION --event {arg}")
+            }
+            Sought::Waitable => format!(
+                "create the event first: shmkit serve --raw SECTION --event {arg}\n  \
+                 or the mutex: shmkit serve --raw SECTION --mutex {arg}"
+            ),
+            Sought::Object => format!("start the program that creates {arg} first"),
+        }
+    }
+}
+
+/// Opens a section for reading. Where nothing has the name, the error says so, and names an object
+/// of nearly that name.
 pub fn section(name: &str) -> Result<Section, Failure> {
-    Section::open(name).map_err(|error| explain(name, error))
+    Section::open(name).map_err(|error| explain(name, Sought::Section, error))
 }
 
 /// Opens a section, an event or a mutex.
 pub fn any(name: &str) -> Result<Object, Failure> {
-    Object::open(name).map_err(|error| explain(name, error))
+    Object::open(name).map_err(|error| explain(name, Sought::Object, error))
 }
 
 /// Whether a section may be one that messages go through. The library knows for certain, and
@@ -68,8 +108,12 @@ pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
     Ok(start..start + len)
 }
 
-/// What to say when something could not be opened.
-pub fn explain(name: &str, error: shmkit::Error) -> Failure {
+/// The advice of the library where nothing has a name begins with this. The library does not know
+/// what the caller looks for.
+const ANY_ADVICE: &str = "start the server first; ";
+
+/// What to say when `name`, behind which there was to be `sought`, could not be opened.
+pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     let missing = error.kind() == ErrorKind::NotFound;
     if missing && error.subject() != name && companions::whole_of(error.subject()).is_some() {
         let name = output::name(name);
@@ -82,7 +126,14 @@ pub fn explain(name: &str, error: shmkit::Error) -> Failure {
     {
         return Failure::Other(purpose(name, info.pattern));
     }
-    match (Failure::from(error), elsewhere(name)) {
+    let failure = match error.advice().strip_prefix(ANY_ADVICE) {
+        Some(rest) => {
+            let advice = format!("{}\n  or {rest}", sought.advice(name));
+            Failure::with_advice(&error, &advice)
+        }
+        None => Failure::from(error),
+    };
+    match (failure, elsewhere(name)) {
         (Failure::Absent(why), Some((kind, other))) if missing => Failure::Absent(format!(
             "{why}\n  there is {kind} {}; is that the one?",
             output::name(&other)
@@ -122,4 +173,26 @@ fn elsewhere(name: &str) -> Option<(&'static str, String)> {
                 || plain(&l.name) == plain(name))
     })?;
     Some((object::noun(found.kind), found.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_names_the_command_that_is_missing() {
+        for (sought, command) in [
+            (Sought::Topic, "shmkit serve Name"),
+            (Sought::Queue, "shmkit recv Name"),
+            (Sought::Values, "shmkit set Name"),
+            (Sought::Calls, "shmkit answer Name --exec"),
+            (Sought::Section, "shmkit serve --raw Name"),
+            (Sought::Event, "shmkit serve --raw SECTION --event Name"),
+            (Sought::Waitable, "shmkit serve --raw SECTION --mutex Name"),
+            (Sought::Object, "the program that creates Name"),
+        ] {
+            let advice = sought.advice("Name");
+            assert!(advice.contains(command), "{sought:?}: {advice}");
+        }
+    }
 }

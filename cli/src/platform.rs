@@ -139,6 +139,28 @@ pub fn standard_pipes() -> std::io::Result<(File, File)> {
     Ok((stdin.into(), stdout.into()))
 }
 
+/// A text as one argument of a command line: in quotes where a shell would change the text.
+pub fn argument(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/:+".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_string(),
+        false => quoted(text),
+    }
+}
+
+/// In the quotes of sh. PowerShell reads them alike, where no quote stands in the text.
+#[cfg(unix)]
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// In the quotes that cmd and PowerShell have in common. No name has a quote in it that works in
+/// both.
+#[cfg(windows)]
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
 /// What runs a command line. It gets a group of its own, and so no Ctrl-C that is meant for us.
 #[cfg(unix)]
 pub fn shell(line: &str) -> Command {
@@ -173,4 +195,18 @@ pub fn end_shell(child: &mut Child) {
 pub fn end_shell(child: &mut Child) {
     // Where it has ended already that is as well.
     let _ = child.kill();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_quoted_where_needed() {
+        assert_eq!(argument("Prices.1"), "Prices.1");
+        let quote = if cfg!(windows) { '"' } else { '\'' };
+        for text in ["Global\\Prices", "two words", "$pcars2$", "a*"] {
+            assert_eq!(argument(text), format!("{quote}{text}{quote}"));
+        }
+    }
 }

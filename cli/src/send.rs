@@ -2,6 +2,7 @@
 
 use crate::args::Send;
 use crate::ends::Ends;
+use crate::open::Sought;
 use crate::source::{self, Ended, LOOK_EVERY, Line, Source};
 use crate::{Failure, Outcome, open, output};
 use shmkit::{ErrorKind, SendError, Sender};
@@ -59,7 +60,7 @@ fn open_in_time(args: &Send) -> Result<Sender, Failure> {
                 let left = patience.saturating_sub(start.elapsed());
                 std::thread::sleep(left.min(Duration::from_millis(10)));
             }
-            _ => return Err(open::explain(&args.name, error)),
+            _ => return Err(open::explain(&args.name, Sought::Queue, error)),
         }
     }
 }

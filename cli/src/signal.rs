@@ -1,11 +1,13 @@
 //! `signal`: sets or resets an event.
 
 use crate::args::Signal;
+use crate::open::Sought;
 use crate::{Outcome, open};
 use shmkit::Event;
 
 pub fn run(args: &Signal) -> Outcome {
-    let event = Event::open_rw(&args.name).map_err(|error| open::explain(&args.name, error))?;
+    let event = Event::open_rw(&args.name)
+        .map_err(|error| open::explain(&args.name, Sought::Event, error))?;
     match args.reset {
         true => event.reset()?,
         false => event.set()?,

@@ -2,6 +2,7 @@
 
 use crate::args::Wait;
 use crate::object::Object;
+use crate::open::Sought;
 use crate::{Failure, Outcome, open, output};
 use shmkit::{ErrorKind, Event, Locked, Mutex};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ fn appear(args: &Wait, patience: &Patience) -> Result<Object, Failure> {
                 std::thread::sleep(nap.min(LOOK_EVERY));
             }
             Err(error) => {
-                return Err(match open::explain(&args.name, error) {
+                return Err(match open::explain(&args.name, Sought::Waitable, error) {
                     Failure::Absent(why) => {
                         Failure::Absent(format!("{why}\n  it did not appear{}", patience.spent()))
                     }

@@ -1,6 +1,7 @@
 //! `write`: a number, bytes, a text or a file into a section that exists.
 
 use crate::args::{Write, Written};
+use crate::open::Sought;
 use crate::text::Encoding;
 use crate::{Failure, Outcome, content, open, output};
 use shmkit::{Mapping, ReadWrite, Section};
@@ -32,7 +33,8 @@ impl Value {
 }
 
 pub fn run(args: &Write) -> Outcome {
-    let section = Section::open_rw(&args.name).map_err(|error| open::explain(&args.name, error))?;
+    let section = Section::open_rw(&args.name)
+        .map_err(|error| open::explain(&args.name, Sought::Section, error))?;
     let size = section.len()?;
     let room = size.saturating_sub(args.offset);
     let value = value(&args.what, args.encoding, room)?;

@@ -51,7 +51,7 @@ fn a_consumer_alone_finds_nothing_and_creates_nothing() {
     for command in ["consume", "show", "dump"] {
         let ended = shmkit(&[command, &name]);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""));
-        contains(&ended.err, &[&name, "start the server"]);
+        contains(&ended.err, &[&name, "nobody"]);
     }
     let server = Running::serve(&["--raw", &format!("{name}s"), "elsewhere"]);
     let ended = shmkit(&["consume", &format!("{name}S")]);
@@ -70,6 +70,41 @@ fn a_consumer_alone_finds_nothing_and_creates_nothing() {
     eventually("nothing of that name is there", || {
         shmkit(&["list", &name]).code == 1
     });
+}
+
+#[test]
+fn missing_name_tells_the_command_to_run() {
+    let _watchdog = watchdog();
+    let name = unique("missing");
+    for (args, advice) in [
+        (&["consume", &name][..], "server first: shmkit serve NAME"),
+        (&["send", &name, "x"], "receiver first: shmkit recv NAME"),
+        (&["get", &name], "writer first: shmkit set NAME"),
+        (
+            &["call", &name, "x"],
+            "calls first: shmkit answer NAME --exec",
+        ),
+        (&["dump", &name], "section first: shmkit serve --raw NAME"),
+        (
+            &["write", &name, "--offset", "0", "--u32", "1"],
+            "serve --raw NAME",
+        ),
+        (
+            &["signal", &name],
+            "event first: shmkit serve --raw SECTION --event NAME",
+        ),
+        (
+            &["wait", &name, "--timeout", "0"],
+            "serve --raw SECTION --event NAME",
+        ),
+        (&["hold", &name], "the program that creates NAME first"),
+        (&["show", &name], "the program that creates NAME first"),
+    ] {
+        let ended = shmkit(args);
+        assert_eq!(ended.code, 1, "{args:?}: {}", ended.err);
+        let advice = advice.replace("NAME", &name);
+        contains(&ended.err, &[&advice, "\n  or check spelling, case"]);
+    }
 }
 
 #[test]

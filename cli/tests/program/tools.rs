@@ -254,7 +254,7 @@ fn what_cannot_be_written_says_why_and_changes_nothing() {
     let _watchdog = watchdog();
     let name = unique("refused");
     let missing = run(&["write", &name, "--offset", "0", "--u32", "1"], 1);
-    contains(&missing.err, &["start the server"]);
+    contains(&missing.err, &["create the section first"]);
     run(&["show", &name], 1);
 
     let trio = Trio::serve("refused", &["--size", "4096"]);
@@ -344,7 +344,7 @@ fn what_does_not_exist_yet_is_waited_for() {
     let base = unique("appear");
     let event = format!("{base}_event");
     let late = run(&["wait", &base, "--timeout", "0.05"], 1);
-    contains(&late.err, &["start the server", "within 0.05 s"]);
+    contains(&late.err, &["create the event first", "within 0.05 s"]);
     let waiters = [
         start(&["wait", &base, "--timeout", "50"]),
         start(&["wait", &event]),
