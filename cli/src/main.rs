@@ -37,6 +37,7 @@ mod output;
 mod pace;
 mod platform;
 mod plausible;
+mod prefix;
 mod printer;
 mod record;
 mod recv;
@@ -131,7 +132,9 @@ impl From<std::io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+    let command = Args::parse().command;
+    prefix::warn(&command);
+    let outcome = match command {
         Command::Serve(args) => serve::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Send(args) => send::run(&args),

@@ -108,6 +108,26 @@ fn missing_name_tells_the_command_to_run() {
 }
 
 #[test]
+fn name_without_backslash_is_warned_of() {
+    let _watchdog = watchdog();
+    let base = unique("eaten");
+    let eaten = format!("Local{base}");
+    let mut server = Running::serve(&["--raw", &eaten, "hello"]);
+    let read = shmkit(&["consume", &eaten, "--encoding", "utf16"]);
+    assert_eq!((read.code, read.out.as_str()), (0, "hello\n"));
+    server.kill();
+    let form = format!("'Local\\{base}' in sh");
+    for err in [read.err, server.finish().err] {
+        assert_eq!(err.matches("has no backslash").count(), 1, "{err}");
+        contains(&err, &[&eaten, &form, "in cmd"]);
+    }
+    let whole = format!("Local\\{base}");
+    let _server = Running::serve(&["--raw", &whole, "hello"]);
+    let read = shmkit(&["consume", &whole, "--encoding", "utf16"]);
+    assert_eq!((read.code, read.err.as_str()), (0, ""));
+}
+
+#[test]
 fn a_killed_server_leaves_a_free_name() {
     let _watchdog = watchdog();
     let name = unique("killed");
