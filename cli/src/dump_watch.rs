@@ -6,7 +6,7 @@ use crate::live::{self, Scroll, View};
 use crate::screen::{Line, Look, Size};
 use crate::{Failure, Outcome, open, output};
 use shmkit::{ErrorKind, Section};
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -105,13 +105,13 @@ impl Watch<'_> {
     }
 
     fn print_all(&self, all: &Bytes) -> std::io::Result<()> {
-        let mut rows = Rows::new(std::io::stdout().lock());
+        let mut rows = Rows::new(BufWriter::new(std::io::stdout().lock()));
         rows.add(all.start, &all.bytes)?;
         rows.end(all.start + all.bytes.len() as u64)
     }
 
     fn print_changed(&self, all: &Bytes, before: &Bytes) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = BufWriter::new(std::io::stdout().lock());
         let rows = all.bytes.chunks(ROW).zip(before.bytes.chunks(ROW));
         for (n, (row, _)) in rows.enumerate().filter(|(_, (row, old))| row != old) {
             let offset = all.start + (n * ROW) as u64;

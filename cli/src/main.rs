@@ -59,6 +59,7 @@ mod write;
 use args::{Args, Command};
 use clap::Parser;
 use std::fmt::Display;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Why a command did not do what was asked.
@@ -132,7 +133,15 @@ impl From<std::io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    let command = Args::parse().command;
+    let command = match Args::try_parse() {
+        Ok(args) => args.command,
+        // The way of clap takes many writes, and has colors for a terminal.
+        Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
+            output::error(&error.render().to_string());
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     prefix::warn(&command);
     let outcome = match command {
         Command::Serve(args) => serve::run(&args),

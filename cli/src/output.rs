@@ -3,15 +3,23 @@
 use std::io::{IsTerminal, Write};
 
 /// Says something on standard error, beside the data on standard output.
+///
+/// The text is one write, since other programs may write to the same file at the same time.
 pub fn remark(text: &str) {
-    // Nobody may be listening, and then there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "shmkit: {text}");
+    error(&format!("shmkit: {text}\n"));
 }
 
-/// A line on standard output.
+/// Text on standard error, in one write.
+pub fn error(text: &str) {
+    // Nobody may be listening, and then there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// A line on standard output, in one write.
 pub fn line(text: &str) -> std::io::Result<()> {
+    let whole = format!("{text}\n");
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
+    out.write_all(whole.as_bytes())?;
     out.flush()
 }
 

@@ -77,19 +77,16 @@ impl Printer {
                 "" => String::new(),
                 key => format!("{}{between}", output::foreign(key)),
             };
-            return writeln!(self.out, "{key}{text}");
+            return self.line(format!("{key}{text}").into_bytes());
         }
         let message = match key {
-            "" => value,
-            key => &[key.as_bytes(), b"=", value].concat(),
+            "" => value.to_vec(),
+            key => [key.as_bytes(), b"=", value].concat(),
         };
-        if self.terminal {
-            let text = output::foreign(&String::from_utf8_lossy(message));
-            self.out.write_all(text.as_bytes())?;
-        } else {
-            self.out.write_all(message)?;
-        }
-        self.out.write_all(b"\n")
+        self.line(match self.terminal {
+            true => output::foreign(&String::from_utf8_lossy(&message)).into_bytes(),
+            false => message,
+        })
     }
 
     /// Says how many messages did not come, beside the others.
@@ -110,7 +107,14 @@ impl Printer {
     }
 
     fn json_line(&mut self, value: &Value) -> std::io::Result<()> {
-        writeln!(self.out, "{}", output::json_text(value))
+        self.line(output::json_text(value).into_bytes())
+    }
+
+    /// The line and its end are one write, so that what is written to the file never ends within a
+    /// line.
+    fn line(&mut self, mut line: Vec<u8>) -> std::io::Result<()> {
+        line.push(b'\n');
+        self.out.write_all(&line)
     }
 }
 

@@ -128,10 +128,8 @@ impl View for Watch<'_> {
         if self.args.json {
             output::json(&json)?;
         } else {
-            if self.printed.is_some() {
-                output::line("")?;
-            }
-            output::line(&self.lines().join("\n"))?;
+            let between = if self.printed.is_some() { "\n" } else { "" };
+            output::line(&format!("{between}{}", self.lines().join("\n")))?;
         }
         self.printed = Some(news);
         Ok(())

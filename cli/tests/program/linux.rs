@@ -1,12 +1,14 @@
 //! The program on Linux: signals, keys on a terminal, POSIX objects, and what is
 //! left behind.
 
-use crate::common::{eventually, unique, watchdog};
+use crate::common::{eventually, started, unique, watchdog};
 use crate::run::{Running, command, contains, shmkit};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 fn file_of(base: &str) -> PathBuf {
     let uid = getuid().as_raw();
@@ -294,6 +296,119 @@ fn a_dump_goes_through_a_link() {
     );
     assert!(link.is_symlink());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
+}
+
+/// What each write of the program has written to standard output, and to standard error: a datagram
+/// socket keeps the writes apart.
+struct Writes {
+    out: UnixDatagram,
+    err: UnixDatagram,
+    child: Child,
+}
+
+impl Writes {
+    fn of(args: &[&str]) -> Writes {
+        let (out, stdout) = UnixDatagram::pair().unwrap();
+        let (err, stderr) = UnixDatagram::pair().unwrap();
+        let mut command = command(args);
+        command
+            .stdin(Stdio::null())
+            .stdout(OwnedFd::from(stdout))
+            .stderr(OwnedFd::from(stderr));
+        let child = started(|| command.spawn());
+        Writes { out, err, child }
+    }
+
+    fn next(socket: &UnixDatagram) -> String {
+        let mut bytes = vec![0; 1 << 20];
+        let len = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..len].to_vec()).unwrap()
+    }
+
+    /// All writes to a socket after the program has ended.
+    fn rest(socket: &UnixDatagram) -> Vec<String> {
+        socket.set_nonblocking(true).unwrap();
+        let mut bytes = vec![0; 1 << 20];
+        let all = std::iter::from_fn(|| {
+            socket
+                .recv(&mut bytes)
+                .ok()
+                .map(|len| bytes[..len].to_vec())
+        });
+        all.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+    }
+
+    fn finish(mut self) -> (Vec<String>, Vec<String>) {
+        self.child.wait().unwrap();
+        (Writes::rest(&self.out), Writes::rest(&self.err))
+    }
+}
+
+impl Drop for Writes {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn remarks_and_lines_are_one_write_each() {
+    let _watchdog = watchdog();
+    let name = unique("writes");
+    let (_, err) = Writes::of(&["get", &name]).finish();
+    assert_eq!(err.len(), 1, "{err:?}");
+    assert!(
+        err[0].starts_with("shmkit: ") && err[0].ends_with('\n'),
+        "{err:?}"
+    );
+
+    // More than the buffer of standard output holds.
+    let long = format!("{}é", "x".repeat(3000));
+    let mut server = command(&["serve", &name, "--max-message", "10K", "-"]);
+    let mut server = Running::start(&mut server);
+    assert!(server.line().starts_with("serving"));
+    server.send(format!("{long}\n"));
+    for more in [&[][..], &["--json"]] {
+        let consumer = Writes::of(&[&["consume", &name, "--wait", "50"], more].concat());
+        let line = Writes::next(&consumer.out);
+        assert!(line.contains(&long) && line.ends_with('\n'), "{line}");
+    }
+    let watch = Writes::of(&["show", &name, "--watch"]);
+    assert!(Writes::next(&watch.out).starts_with("name "));
+    server.send("short\n");
+    let shown = Writes::next(&watch.out);
+    assert!(
+        shown.starts_with("\nname ") && shown.ends_with('\n'),
+        "{shown}"
+    );
+    let (out, err) = Writes::of(&["show", &name]).finish();
+    assert_eq!((out.len(), err.len()), (1, 0), "{out:?} {err:?}");
+}
+
+#[test]
+fn changed_dump_rows_are_one_write() {
+    let _watchdog = watchdog();
+    let name = unique("rows");
+    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let watch = Writes::of(&["dump", &name, "--watch"]);
+    assert!(Writes::next(&watch.out).ends_with("\n00000100\n"));
+    let write = [
+        "write",
+        &name,
+        "--offset",
+        "0",
+        "--text",
+        "another, longer text",
+    ];
+    assert_eq!(shmkit(&write).code, 0);
+    let rows = Writes::next(&watch.out);
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+}
+
+#[test]
+fn usage_error_is_one_write() {
+    let (_, err) = Writes::of(&["juggle"]).finish();
+    assert_eq!(err.len(), 1, "{err:?}");
 }
 
 /// The files of a demo, a benchmark or a self-test, by the process id of the first process.
