@@ -6,7 +6,7 @@ use crate::exec::{self, Lack};
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, output};
 use serde_json::json;
-use shmkit::{RecvError, Request, Server};
+use shmkit::{ErrorKind, RecvError, Request, Server};
 use std::iter::repeat_n;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -24,7 +24,8 @@ pub fn run(args: &Answer) -> Outcome {
         .clients(args.clients)
         .in_flight(args.in_flight)
         .access(args.access.clone())
-        .create(&args.name)?;
+        .create(&args.name)
+        .map_err(refused)?;
     announce(args, &server)?;
     let work = Work {
         command,
@@ -49,6 +50,18 @@ pub fn run(args: &Answer) -> Outcome {
         });
         outcomes.find(Result::is_err).unwrap_or(Ok(()))
     })
+}
+
+/// Names the options behind measures that the library refused.
+fn refused(error: shmkit::Error) -> Failure {
+    if error.kind() != ErrorKind::InvalidArgument || error.advice().is_empty() {
+        return error.into();
+    }
+    let advice = format!(
+        "{}\n  use a smaller --max-message or --in-flight",
+        error.advice()
+    );
+    Failure::with_advice(&error, &advice)
 }
 
 /// What the workers share.

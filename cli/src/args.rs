@@ -138,10 +138,10 @@ const RAW: &str = "Options of --raw";
 pub struct Measures {
     /// How many bytes of messages are kept: 64K, 1M [default: 1M, for a queue 256K for each
     /// sender]. Each message takes 8 bytes more than its own, rounded up.
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = values::capacity)]
     pub capacity: Option<u64>,
     /// The longest message in bytes [default: what fits, about a quarter of the capacity].
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = values::message)]
     pub max_message: Option<u64>,
 }
 
@@ -285,7 +285,7 @@ pub struct Set {
     #[arg(long)]
     pub table: bool,
     /// The longest value in bytes.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1024")]
+    #[arg(long, value_name = "BYTES", value_parser = values::value, default_value = "1024")]
     pub max_value: u64,
     /// Who may read: same-user, users-read-only, interactive-read-only, or sddl:…
     /// (Windows).
@@ -354,7 +354,7 @@ pub struct Answer {
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     pub in_flight: usize,
     /// The longest request and the longest response in bytes.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16K")]
+    #[arg(long, value_name = "BYTES", value_parser = values::message, default_value = "16K")]
     pub max_message: u64,
     /// Who may call: same-user, or sddl:… (Windows). The other presets let others see the
     /// server, and not call.

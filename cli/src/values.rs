@@ -42,11 +42,38 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         })
 }
 
-/// As above, and not nothing.
+/// The size of a message of a benchmark, which has at least one byte.
 pub fn size(text: &str) -> Result<u64, String> {
-    match bytes(text)? {
+    match message(text)? {
         0 => Err("a message has at least one byte here".to_string()),
         size => Ok(size),
+    }
+}
+
+/// The longest message of a queue or a topic.
+pub fn message(text: &str) -> Result<u64, String> {
+    at_most(
+        text,
+        (256 << 20) - 8,
+        "a message can have at most 256 MiB less 8 bytes",
+    )
+}
+
+/// The capacity of a queue or a topic.
+pub fn capacity(text: &str) -> Result<u64, String> {
+    at_most(text, 1 << 30, "a capacity can have at most 1 GiB")
+}
+
+/// The longest value.
+pub fn value(text: &str) -> Result<u64, String> {
+    at_most(text, 16 << 20, "a value can have at most 16 MiB")
+}
+
+/// A number of bytes up to a limit of the library.
+fn at_most(text: &str, most: u64, why: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes > most => Err(format!("{why} ({most})")),
+        bytes => Ok(bytes),
     }
 }
 
@@ -135,6 +162,24 @@ mod tests {
             ("é", None),
         ] {
             assert_eq!(bytes(text).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_beyond_the_limit_are_refused() {
+        for (parse, fits, beyond, why) in [
+            (
+                message as fn(&str) -> _,
+                "268435448",
+                "256M",
+                "256 MiB less 8 bytes (268435448)",
+            ),
+            (capacity, "1G", "1073741825", "1 GiB (1073741824)"),
+            (value, "16M", "16777217", "16 MiB (16777216)"),
+        ] {
+            assert!(parse(fits).is_ok(), "{fits}");
+            let told: String = parse(beyond).unwrap_err();
+            assert!(told.contains(why), "{told}");
         }
     }
 

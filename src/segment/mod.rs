@@ -127,6 +127,15 @@ impl Measures {
     /// take all its open calls, so that no server ever waits for room.
     pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Measures> {
         let needed = Measures::needed(max, in_flight as u64);
+        if needed > MAX_RING {
+            let head = record::PAYLOAD as u64;
+            let each = MAX_RING / 8 * 7 / (in_flight as u64 + 2) - 2 * head - 1;
+            let most = each.min(MAX_RING / 4 - head);
+            let open = format!("with in_flight = {in_flight}");
+            let meaning = format!("messages of {max} bytes are too long {open}");
+            let advice = format!("{open}, a message can have {most} bytes");
+            return Err(refused(subject, meaning, advice));
+        }
         Ok(Measures {
             kind: control::kind::RPC,
             lanes: clients,
@@ -149,28 +158,32 @@ impl Measures {
 
     /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
     pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
-        let refuse = |meaning: String| {
-            let error = Error::new(
-                ErrorKind::InvalidArgument,
-                Operation::Create,
-                &subject,
-                meaning,
-            );
-            Err(error
-                .with_advice("a lane takes at most 1 GiB, and a message a quarter of its lane"))
-        };
+        if capacity > MAX_RING {
+            let meaning = format!("a capacity of {capacity} bytes is too large");
+            let advice = format!("a capacity can have at most 1 GiB ({MAX_RING} bytes)");
+            return Err(refused(subject, meaning, advice));
+        }
         let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
         let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
-        if bytes > MAX_RING {
-            return refuse(format!("{bytes} bytes are too many for one lane"));
-        }
-        let bytes = bytes.next_power_of_two();
-        let max = max.map_or(Shape::longest(bytes), |max| max as usize);
-        match Shape::new(bytes, max) {
-            Some(shape) => Ok(shape),
-            None => refuse(format!("{max} bytes are too many for one message")),
-        }
+        let shape = (bytes <= MAX_RING).then(|| {
+            let bytes = bytes.next_power_of_two();
+            Shape::new(bytes, max.map_or(Shape::longest(bytes), |max| max as usize))
+        });
+        shape.flatten().ok_or_else(|| {
+            let (max, head) = (max.unwrap_or_default(), record::PAYLOAD as u64);
+            let most = MAX_RING / 4 - head;
+            let meaning = format!("a message of {max} bytes is too long");
+            let advice =
+                format!("a message can have at most 256 MiB less {head} bytes ({most} bytes)");
+            refused(subject, meaning, advice)
+        })
     }
+}
+
+/// The error for measures that cannot be.
+fn refused(subject: &str, meaning: String, advice: String) -> Error {
+    let (kind, create) = (ErrorKind::InvalidArgument, Operation::Create);
+    Error::new(kind, create, &subject, meaning).with_advice(advice)
 }
 
 pub(crate) type Control = Fixed<{ control::LEN }>;
@@ -194,8 +207,10 @@ struct Companions {
 
 impl Companions {
     fn of(name: &Name, generation: u32) -> Result<Companions> {
-        // The longest of all, so that it is refused now and not when somebody has to sleep.
-        os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)?;
+        // Refused now, and not when a participant has to sleep.
+        if let Err(error) = Companions::fit(name) {
+            return Err(Companions::too_long(name).unwrap_or(error));
+        }
         let beside = |suffix| Name::new(&format!("{name}{suffix}{generation:08x}"));
         Ok(Companions {
             control: beside(CONTROL_SUFFIX)?,
@@ -203,6 +218,27 @@ impl Companions {
             lanes: beside(LANES_SUFFIX)?,
             alive: beside(ALIVE_SUFFIX)?,
         })
+    }
+
+    /// Whether `name` and the longest name beside it are possible here.
+    fn fit(name: &Name) -> Result<()> {
+        os::check_name(name)?;
+        os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)
+    }
+
+    /// The error for a name of which only the beginning fits, with the length of that beginning.
+    fn too_long(name: &Name) -> Option<Error> {
+        let text = name.as_str();
+        let fits = |text: &str| Name::new(text).is_ok_and(|name| Companions::fit(&name).is_ok());
+        let mut ends = text.char_indices().map(|(end, _)| end).rev();
+        let most = ends.find(|end| fits(&text[..*end]))?;
+        let [has, most] = [text, &text[..most]].map(|text| text.chars().count());
+        let meaning = format!(
+            "the name has {has} characters, and the name of a queue, a topic, values or a server of \
+             calls can have {most}"
+        );
+        let error = Error::new(ErrorKind::InvalidName, Operation::Create, name, meaning);
+        Some(error.with_advice("use a shorter name"))
     }
 }
 
@@ -274,4 +310,67 @@ fn measures(words: &impl Words) -> Option<Measures> {
         in_flight,
         grid: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_measures_name_what_was_asked_for() {
+        let told = |refused: Result<Shape>| refused.unwrap_err().to_string();
+        let long = told(Measures::shape_for(1 << 20, Some(1 << 30), "x"));
+        assert!(
+            long.contains("a message of 1073741824 bytes is too long"),
+            "{long}"
+        );
+        assert!(
+            long.contains("at most 256 MiB less 8 bytes (268435448 bytes)"),
+            "{long}"
+        );
+        assert!(Measures::shape_for(1 << 20, Some(268_435_448), "x").is_ok());
+        assert!(Measures::shape_for(1 << 20, Some(268_435_449), "x").is_err());
+        let large = told(Measures::shape_for(2 << 30, None, "x"));
+        assert!(
+            large.contains("a capacity of 2147483648 bytes is too large"),
+            "{large}"
+        );
+        assert!(large.contains("at most 1 GiB"), "{large}");
+        assert!(Measures::shape_for(1 << 30, None, "x").is_ok());
+        assert!(Measures::shape_for(u64::MAX, Some(u64::MAX), "x").is_err());
+    }
+
+    #[test]
+    fn refused_calls_name_a_possible_length() {
+        for in_flight in [1, 8, MAX_IN_FLIGHT] {
+            let refused = Measures::of_calls(1, 1 << 30, in_flight, "x").unwrap_err();
+            let told = refused.to_string();
+            assert!(
+                told.contains("messages of 1073741824 bytes are too long"),
+                "{told}"
+            );
+            let (_, most) = told.split_once("a message can have ").unwrap();
+            let most: u64 = most.strip_suffix(" bytes").unwrap().parse().unwrap();
+            assert!(
+                Measures::of_calls(1, most, in_flight, "x").is_ok(),
+                "{told}"
+            );
+            let more = Measures::of_calls(1, most + most / 100, in_flight, "x");
+            assert!(more.is_err(), "{told}");
+        }
+    }
+
+    #[test]
+    fn refused_name_tells_the_longest_name() {
+        let long = Name::new(&"a".repeat(250)).unwrap();
+        let error = Companions::of(&long, 1).err().unwrap();
+        assert_eq!(error.subject(), long.as_str());
+        let (_, rest) = error
+            .meaning()
+            .split_once("calls can have ")
+            .expect("the limit");
+        let most: usize = rest.parse().unwrap();
+        let [fits, too_long] = [most, most + 1].map(|len| Name::new(&"a".repeat(len)).unwrap());
+        assert!(Companions::of(&fits, 1).is_ok() && Companions::of(&too_long, 1).is_err());
+    }
 }

@@ -105,7 +105,12 @@ fn full(name: &str) {
         return say("no namespace");
     }
     let error = refused(Kind::NoSpace, Section::create_new(name, 2 * MIB));
-    assert!(!error.advice().is_empty());
+    assert!(
+        error.advice().contains("enlarge the file system"),
+        "{error}"
+    );
+    let sizes = "2097152 bytes were asked for, and 1048576 of 1048576 bytes are free";
+    assert!(error.meaning().contains(sizes), "{error}");
     assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
 
     let small = Section::create_new(name, MIB / 2).unwrap();
@@ -116,7 +121,10 @@ fn full(name: &str) {
 
     let reserved = reserve(name, 2 * MIB);
     let error = refused(Kind::NoSpace, reserved.commit(..));
-    assert!(!error.advice().is_empty());
+    assert!(
+        error.meaning().contains("2097152 bytes were asked for"),
+        "{error}"
+    );
     reserved.commit(0..MIB / 2).unwrap();
     put(&reserved, TEXT);
     assert_eq!(text(&Section::open(name).unwrap()), TEXT);

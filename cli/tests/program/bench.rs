@@ -115,7 +115,7 @@ fn wrong_arguments_are_refused_before_anything_is_measured() {
         (&["--sizes", "0"], &["at least one byte"]),
         (&["--sizes", "64,many"], &["4096", "64K"]),
         (&["--sizes", ""], &["--sizes"]),
-        (&["--sizes", "64,1T"], &["message", "1 GiB"]),
+        (&["--sizes", "64,1T"], &["'1T'", "--sizes", "256 MiB"]),
         (&["--seconds", "soon"], &["seconds"]),
         (&["--svg", nowhere], &["cannot write", "no"]),
         (&["--svg", a_folder], &["cannot write", a_folder]),

@@ -128,6 +128,61 @@ fn name_without_backslash_is_warned_of() {
 }
 
 #[test]
+fn refused_sizes_name_option_and_limit() {
+    let name = unique("sizes");
+    for (args, parts) in [
+        (
+            &["serve", &name, "x", "--max-message", "1G"][..],
+            &[
+                "'1G'",
+                "--max-message",
+                "a message can have at most 256 MiB",
+            ][..],
+        ),
+        (
+            &["recv", &name, "--max-message", "300M"],
+            &["'300M'", "--max-message", "at most 256 MiB"],
+        ),
+        (
+            &["serve", &name, "x", "--capacity", "2G"],
+            &["'2G'", "--capacity", "at most 1 GiB"],
+        ),
+        (
+            &["set", &name, "x", "--max-value", "2G"],
+            &["'2G'", "--max-value", "at most 16 MiB"],
+        ),
+        (
+            &["answer", &name, "--exec", "cat", "--max-message", "100M"],
+            &[
+                "104857600 bytes",
+                "in_flight = 8",
+                "smaller --max-message or --in-flight",
+            ],
+        ),
+    ] {
+        let ended = shmkit(args);
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}");
+        contains(&ended.err, parts);
+    }
+}
+
+#[test]
+fn too_long_name_tells_the_limit() {
+    let _watchdog = watchdog();
+    let long = unique(&"x".repeat(230));
+    let refused = shmkit(&["serve", &long, "hello"]);
+    assert_eq!(refused.code, 2);
+    contains(&refused.err, &["a topic", "can have "]);
+    assert!(!refused.err.contains('~'), "{}", refused.err);
+    let (_, most) = refused.err.split_once("can have ").unwrap();
+    let most: usize = most.lines().next().unwrap().parse().unwrap();
+    let (fits, beyond) = (&long[long.len() - most..], &long[long.len() - most - 1..]);
+    let _server = Running::serve(&[fits, "hello"]);
+    assert_eq!(shmkit(&["consume", fits, "--count", "1"]).out, "hello\n");
+    contains(&shmkit(&["serve", beyond, "hello"]).err, &["can have "]);
+}
+
+#[test]
 fn a_killed_server_leaves_a_free_name() {
     let _watchdog = watchdog();
     let name = unique("killed");

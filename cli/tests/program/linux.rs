@@ -262,6 +262,22 @@ fn a_full_disk_is_said_and_leaves_no_half_file() {
 }
 
 #[test]
+fn a_full_file_system_tells_both_sizes() {
+    let space = rustix::fs::statvfs("/dev/shm").unwrap();
+    let all = space.f_blocks * space.f_frsize;
+    if all == 0 {
+        // A tmpfs without a limit is never full.
+        return;
+    }
+    let (name, size) = (unique("space"), all + (1 << 20));
+    let ended = shmkit(&["serve", "--raw", &name, "--size", &size.to_string()]);
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    let asked = format!("{size} bytes were asked for");
+    let of_all = format!("of {all} bytes are free");
+    contains(&ended.err, &[&asked, &of_all, "--shm-size"]);
+}
+
+#[test]
 fn a_file_that_does_not_end_is_not_swallowed() {
     let name = unique("zero");
     let ended = shmkit(&[

@@ -498,7 +498,7 @@ fn options_belong_together_or_are_refused() {
         (&["serve", &name, "--rate", "0"], "0.5"),
         (
             &["serve", &name, "x", "--max-message", "8G"],
-            "at most 1 GiB",
+            "at most 256 MiB",
         ),
         (&["consume", &name, "--count", "0"], "--count"),
         (&["consume", &name, "--from", "middle"], "latest"),

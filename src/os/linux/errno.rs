@@ -1,6 +1,7 @@
 //! What an errno means at the place where it arose.
 
 use crate::error::{Error, ErrorKind, Operation};
+use rustix::fs::StatVfs;
 use rustix::io::Errno;
 use std::fmt::Display;
 
@@ -11,6 +12,50 @@ pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno)
         .with_code(errno.raw_os_error())
         .with_advice(advice)
 }
+
+/// The error for memory that `space`, the file system of `subject`, refused. Says how many bytes
+/// were asked for, and how many are free.
+pub(super) fn explain_space(
+    operation: Operation,
+    subject: &dyn Display,
+    errno: Errno,
+    asked: u64,
+    space: rustix::io::Result<StatVfs>,
+) -> Error {
+    let is_full = matches!(errno, Errno::NOSPC | Errno::DQUOT);
+    let Some(space) = space.ok().filter(|_| is_full) else {
+        return explain(operation, subject, errno);
+    };
+    let (meaning, advice) = if space.f_files > 0 && space.f_favail == 0 {
+        (
+            "the file system that holds it has the most files that it can have".to_string(),
+            "remove files there (df -i /dev/shm)",
+        )
+    } else {
+        let [all, free] =
+            [space.f_blocks, space.f_bavail].map(|n| n.saturating_mul(space.f_frsize));
+        (
+            format!(
+                "the file system that holds it is full: {asked} bytes were asked for, and {free} of \
+                 {all} bytes are free"
+            ),
+            match asked > all {
+                true => {
+                    "ask for less, or enlarge the file system (mount -o remount,size=SIZE /dev/shm; in a \
+                     container, --shm-size)"
+                }
+                false => FULL_ADVICE,
+            },
+        )
+    };
+    Error::new(ErrorKind::NoSpace, operation, subject, meaning)
+        .with_code(errno.raw_os_error())
+        .with_advice(advice)
+}
+
+/// What to do where a file system is full.
+const FULL_ADVICE: &str =
+    "free space there (df -h /dev/shm; in a container, --shm-size), or ask for less";
 
 /// As [`explain`], for what the standard library asked of the system.
 pub(super) fn explain_io(
@@ -48,7 +93,7 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
         Errno::NOSPC | Errno::DQUOT => (
             ErrorKind::NoSpace,
             "the file system that holds it is full",
-            "free space there (df -h /dev/shm; in a container, --shm-size), or ask for less",
+            FULL_ADVICE,
         ),
         // MADV_POPULATE_*: "populating (prefaulting) page tables failed because a
         // SIGBUS would have been generated" (madvise).

@@ -5,14 +5,14 @@
 //! else on a file and which a content cannot fake. So the kind is known before a
 //! byte is read, and one file name, given by one `linkat`, serves all three.
 
-use super::errno::explain;
+use super::errno::{explain, explain_space};
 use super::lifetime::{self, Found};
 use super::naming::{FOLDER, Place, PlaceKind, place};
 use super::owner;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Grant, HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
-use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, open};
+use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, open, statvfs};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -61,7 +61,8 @@ impl Object {
         lifetime::sweep();
         // Before memory is allocated in vain, or is not to be had.
         taken(&place, name, kind)?;
-        let file = unnamed(mode, fill).map_err(|errno| explain(Operation::Create, name, errno))?;
+        let file = unnamed(mode, fill)
+            .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(FOLDER)))?;
         publish(&file, &place, name, kind)?;
         if how.inheritable {
             let_inherit(&file, name)?;

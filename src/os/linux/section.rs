@@ -1,6 +1,6 @@
 //! One handle of one section: a named object, or a file that others made.
 
-use super::errno::explain;
+use super::errno::{explain, explain_space};
 use super::lifetime;
 use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::object::{self, Object, access_flags, allocate, let_inherit};
@@ -13,7 +13,7 @@ use crate::os::{
     Backing, Facts, HowToCreate, HowToOpen, Kind, ObjectBackend, ObjectInfo, Protection,
     SectionBackend,
 };
-use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fstat, ftruncate, open};
+use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fstat, fstatvfs, ftruncate, open};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -155,7 +155,8 @@ impl SectionBackend for Section {
         if let Err(errno) = size(&file, len, how.reserve) {
             // Made by us a moment ago, and useless.
             let _ = rustix::fs::unlink(path);
-            return Err(fail(errno));
+            let (create, space) = (Operation::Create, fstatvfs(&file));
+            return Err(explain_space(create, &subject, errno, len, space));
         }
         Section::user_file(file, subject, true, how.inheritable)
     }
@@ -231,8 +232,10 @@ impl SectionBackend for Section {
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len)
-            .map_err(|e| explain(Operation::Commit, &self.subject, e))
+        allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len).map_err(|e| {
+            let space = fstatvfs(self.file());
+            explain_space(Operation::Commit, &self.subject, e, len, space)
+        })
     }
 
     /// Whoever may write is this user: no preset lets others.
