@@ -74,7 +74,7 @@ fn whoever_is_asked_to_end_closes_what_it_has() {
     assert!(
         !shmkit(&["list", &name, "--all", "--kind", "event"])
             .out
-            .contains("~wake")
+            .contains("~wake-00")
     );
     // A server that was asked to end has closed.
     let consumer = consume();
