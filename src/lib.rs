@@ -62,6 +62,7 @@ mod asynchronous;
 mod client;
 mod describe;
 mod doctor;
+mod ending;
 mod error;
 mod event;
 mod exchange;
@@ -72,10 +73,14 @@ mod lane;
 mod latest;
 mod layout;
 mod mapping;
+// The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
+#[cfg(all(test, not(miri), not(windows)))]
+mod models;
 mod mutex;
 mod name;
 mod options;
 mod os;
+mod parking;
 mod process;
 mod publisher;
 #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "tasks need more"))]

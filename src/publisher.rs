@@ -3,6 +3,7 @@
 
 use crate::access::Access;
 use crate::describe::Layout;
+use crate::ending::EVERYBODY;
 use crate::error::{Error, Result};
 use crate::exchange::SendError;
 use crate::in_place::{Claim, Claimed};
@@ -13,7 +14,7 @@ use crate::name::Name;
 use crate::os::{MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
 use crate::roster::Roster;
-use crate::seat::{EVERYBODY, LOOK_BACK, Seat, has_died, watch_tenant};
+use crate::seat::{LOOK_BACK, Seat, has_died, watch_tenant};
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};

@@ -12,7 +12,7 @@ use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Found, HowToJoin};
 use crate::signals::{Signals, Wait};
-use crate::sync::{Window, WordsMut};
+use crate::sync::{Window, Words};
 use crate::wait::Spin;
 use crate::watch::{self, Follower, Watch};
 use std::collections::HashMap;

@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::os::{self, ProcessIdentity, Validity, ValidityBackend};
 use crate::roster::{identity_of, is_dead, pid_of, word_of};
 use crate::section::{Section, SectionOptions};
-use crate::sync::{Fixed, Ordering, Window, WindowMut, Words, WordsMut};
+use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
 use std::time::SystemTime;
 
 /// How often a name that appears and vanishes is tried.
@@ -24,10 +24,56 @@ const MOST: u32 = 4096;
 
 type RootWords = Fixed<{ root::LEN }>;
 
+/// The words that say whose a name is, and which generation behind it is in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Ownership<W>(pub W);
+
+impl<W: Words> Ownership<W> {
+    /// The word of the process that owns the name; 0: none.
+    pub fn owner(&self) -> u64 {
+        self.0.load64(root::OWNER)
+    }
+
+    /// The generation in use; 0: none yet.
+    pub fn generation(&self) -> u32 {
+        // Pairs with the store of `publish`: all of that generation is seen.
+        self.0.load32(root::GENERATION)
+    }
+
+    /// Whether this generation is in use still, for one that has just said that it takes part in
+    /// it.
+    pub fn is_still(&self, generation: u32) -> bool {
+        // Between what it said and this look: pairs with that of the next owner between what it
+        // puts in use and its look who is there (`ending`).
+        self.0.full();
+        self.generation() == generation
+    }
+}
+
+impl<W: Shared> Ownership<W> {
+    /// Replaces the owner that was found; says whether it was still that one.
+    pub fn replace(&self, before: u64, me: u64) -> bool {
+        // Acquire and release: pairs with the same of the last owner, whose stores are seen.
+        self.0.replace64(root::OWNER, before, me, Ordering::AcqRel)
+    }
+
+    /// Lets go of the name, where this is its owner.
+    pub fn let_go(&self, me: u64) {
+        // Release: pairs with the next owner's.
+        self.0.replace64(root::OWNER, me, 0, Ordering::Release);
+    }
+
+    /// Puts a generation in use.
+    pub fn publish(&self, generation: u32) {
+        // Pairs with the load of whoever opens the name, who then sees all of it.
+        self.0.publish32(root::GENERATION, generation);
+    }
+}
+
 /// The name, for its owner.
 #[derive(Debug)]
 pub(crate) struct Root {
-    words: WindowMut<RootWords>,
+    words: Ownership<WindowMut<RootWords>>,
     section: Section,
     me: u64,
     validity: Validity,
@@ -66,7 +112,7 @@ impl Root {
         words.store32(root::OLDEST, 1);
         // Last: pairs with the load of whoever opens it.
         words.publish32(root::MAGIC, MAGIC);
-        Ok(Root::of(section, words, word_of(me), 0))
+        Ok(Root::of(section, Ownership(words), word_of(me), 0))
     }
 
     /// `None` where it changes at this moment.
@@ -85,12 +131,13 @@ impl Root {
             Err(error) => return absent(error),
         };
         let words = section.words_mut::<{ root::LEN }>()?;
-        let owner = words.load64(root::OWNER);
+        let words = Ownership(words);
+        let owner = words.owner();
         let refuse = |meaning: String, advice| {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
             Err(error.with_advice(advice))
         };
-        if words.load32(root::SPACE) != me.space {
+        if words.0.load32(root::SPACE) != me.space {
             let meaning = "it belongs to processes of another namespace, which cannot be watched";
             return refuse(meaning.to_string(), "run both in one, or use another name");
         }
@@ -100,26 +147,20 @@ impl Root {
                 "stop that process, use another name, or open what is there",
             );
         }
-        if words.load64(root::ACCESS) != fingerprint(&access.to_string()) {
+        if words.0.load64(root::ACCESS) != fingerprint(&access.to_string()) {
             return refuse(
                 "others hold what its last owner made, with other rights than these".to_string(),
                 "create it with those rights, or stop them: a name lives as long as it is held",
             );
         }
         let me = word_of(me);
-        // Acquire and release: pairs with the same of the last owner, whose stores are seen.
-        let taken = words.atomic64(root::OWNER).compare_exchange(
-            owner,
-            me,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-        let before = words.load32(root::GENERATION);
+        let taken = words.replace(owner, me);
+        let before = words.generation();
         // Not made where it was not taken: its drop would let go of another thread's.
-        Ok(taken.is_ok().then(|| Root::of(section, words, me, before)))
+        Ok(taken.then(|| Root::of(section, words, me, before)))
     }
 
-    fn of(section: Section, words: WindowMut<RootWords>, me: u64, before: u32) -> Root {
+    fn of(section: Section, words: Ownership<WindowMut<RootWords>>, me: u64, before: u32) -> Root {
         Root {
             words,
             section,
@@ -141,7 +182,7 @@ impl Root {
 
     /// The generations before this one that may still have participants.
     pub fn older(&self) -> std::ops::RangeInclusive<u32> {
-        let oldest = self.words.load32(root::OLDEST).max(1);
+        let oldest = self.words.0.load32(root::OLDEST).max(1);
         oldest.max(self.before.saturating_sub(MOST))..=self.before
     }
 
@@ -152,13 +193,12 @@ impl Root {
 
     /// Nobody is left in those before this one.
     pub fn forget_before(&self, generation: u32) {
-        self.words.store32(root::OLDEST, generation);
+        self.words.0.store32(root::OLDEST, generation);
     }
 
     /// Puts a generation in use.
     pub fn publish(&mut self, generation: u32) {
-        // Pairs with the load of whoever opens the name, who then sees all of it.
-        self.words.publish32(root::GENERATION, generation);
+        self.words.publish(generation);
         self.before = generation;
     }
 }
@@ -168,9 +208,7 @@ impl Drop for Root {
         if !self.is_ours() {
             return;
         }
-        // Release: pairs with the next owner's.
-        let owner = self.words.atomic64(root::OWNER);
-        let _ = owner.compare_exchange(self.me, 0, Ordering::Release, Ordering::Relaxed);
+        self.words.let_go(self.me);
     }
 }
 
@@ -215,7 +253,7 @@ fn refused(exists: Error, why: Error) -> Error {
 /// The name, for everybody else.
 #[derive(Clone, Debug)]
 pub(crate) struct RootView {
-    words: Window<RootWords>,
+    words: Ownership<Window<RootWords>>,
     pub minor: u32,
 }
 
@@ -253,12 +291,15 @@ impl RootView {
             let advice = "use one version of shmkit on both sides";
             return refuse(ErrorKind::WrongVersion, meaning, advice);
         }
-        Ok(RootView { words, minor })
+        Ok(RootView {
+            words: Ownership(words),
+            minor,
+        })
     }
 
-    /// The word of the process that owns the name; 0: none.
+    /// See [`Ownership::owner`].
     pub fn owner(&self) -> u64 {
-        self.words.load64(root::OWNER)
+        self.words.owner()
     }
 
     /// Whether the last owner has let go of the name, as who was killed has not.
@@ -266,8 +307,13 @@ impl RootView {
         self.owner() == 0
     }
 
-    /// The generation in use; 0: none yet.
+    /// See [`Ownership::generation`].
     pub fn generation(&self) -> u32 {
-        self.words.load32(root::GENERATION)
+        self.words.generation()
+    }
+
+    /// See [`Ownership::is_still`].
+    pub fn is_still(&self, generation: u32) -> bool {
+        self.words.is_still(generation)
     }
 }

@@ -6,12 +6,11 @@
 //! segment can write each other's slots: nothing in the table is believed further than
 //! that its slots are taken.
 
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{ErrorKind, Result};
 use crate::layout::{FIRST_COUNT, FIRST_MEMBERS, OWNER, SLOTS, cursor, roster};
-use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::process::Process;
-use crate::sync::{Fixed, Ordering, WindowMut, Words, WordsMut};
+use crate::sync::{Fixed, Ordering, Shared, WindowMut};
 
 /// How often a slot is tried while it changes under us.
 const TRIES: u32 = 16;
@@ -70,22 +69,29 @@ pub(crate) fn is_dead(word: u64) -> bool {
     matches!(watch(word), Ok(None))
 }
 
-type Table = WindowMut<Fixed<{ roster::LEN }>>;
+pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
 
 /// The table of participants.
 #[derive(Clone, Debug)]
-pub(crate) struct Roster {
-    words: Table,
+pub(crate) struct Roster<W = Table> {
+    words: W,
 }
 
 impl Roster {
-    pub fn new(words: Table) -> Roster {
+    /// A subscriber's cursor.
+    pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
+        self.words.part(slot_at(slot) + roster::CURSOR)
+    }
+}
+
+impl<W: Shared> Roster<W> {
+    pub fn new(words: W) -> Roster<W> {
         Roster { words }
     }
 
     /// That of a new generation, whose tenants have numbers of their own, so that nothing of
     /// theirs is taken for that of an earlier one.
-    pub fn begin(words: Table, generation: u32) -> Roster {
+    pub fn begin(words: W, generation: u32) -> Roster<W> {
         words.store32(roster::OWNER_TENANCY, generation);
         words.store32(roster::OWNER_NAPS, FIRST_COUNT as u32);
         words.store32(roster::MEMBERS, FIRST_MEMBERS);
@@ -99,22 +105,16 @@ impl Roster {
         Roster { words }
     }
 
-    pub fn words(&self) -> &Table {
+    pub fn words(&self) -> &W {
         &self.words
     }
 
-    /// Takes a free slot, or that of a dead process, for the process of this word.
-    pub fn claim(&self, me: u64, slots: usize, name: &Name) -> Result<usize> {
+    /// Takes a free slot, or that of a dead process, for the process of this word; `None` where
+    /// living processes have all of them.
+    pub fn claim(&self, me: u64, slots: usize, is_dead: impl Fn(u64) -> bool) -> Option<usize> {
         let slots = slots.min(SLOTS);
         let free = (0..slots).find(|slot| self.take(*slot, 0, me));
-        let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me)));
-        let Some(slot) = slot else {
-            let meaning = format!("all {slots} places are taken by living processes");
-            let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
-            return Err(
-                error.with_advice("wait until one of them leaves, or let the creator allow more")
-            );
-        };
+        let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
         // So that nobody takes what the last tenant left for ours: its event lives as long
         // as anybody has a handle of it.
         let tenancy = self.tenancy(slot).wrapping_add(1);
@@ -123,11 +123,11 @@ impl Roster {
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
         self.set_hold(slot, 0);
-        Ok(slot)
+        Some(slot)
     }
 
     /// Takes the slot of a dead process, or one that was freed since the last look.
-    fn inherit(&self, slot: usize, me: u64) -> bool {
+    fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
         // Others may free it, or take it, at the same time.
         for _ in 0..TRIES {
             let word = self.who(slot);
@@ -142,11 +142,10 @@ impl Roster {
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
-        let who = self.words.atomic64(slot_at(slot) + roster::WHO);
         // Acquire and release: pairs with the same of the last tenant, whose stores are
         // seen, and of the next.
-        who.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        let at = slot_at(slot) + roster::WHO;
+        self.words.replace64(at, from, to, Ordering::AcqRel)
     }
 
     /// Gives our own slot back.
@@ -191,14 +190,9 @@ impl Roster {
 
     /// Changes the state only where it is the expected one.
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
-        let state = self.words.atomic32(slot_at(slot) + roster::STATE);
         // Release: pairs with the load of the slot's tenant.
-        let _ = state.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed);
-    }
-
-    /// A subscriber's cursor.
-    pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
-        self.words.part(slot_at(slot) + roster::CURSOR)
+        let at = slot_at(slot) + roster::STATE;
+        self.words.replace32(at, from, to, Ordering::Release);
     }
 
     /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
@@ -209,26 +203,25 @@ impl Roster {
 
     /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
     pub fn tell(&self, what: u32) {
-        let members = self.words.atomic32(roster::MEMBERS);
         // Release: pairs with the load of the owner, which then sees the slot's word.
-        members.fetch_add(what, Ordering::Release);
+        self.words.add32(roster::MEMBERS, what, Ordering::Release);
     }
 
     /// The bits of those who are about to sleep, or asleep.
     #[inline]
     pub fn asleep(&self) -> u64 {
-        self.words.atomic64(roster::ASLEEP).load(Ordering::Relaxed)
+        self.words.peek64(roster::ASLEEP)
     }
 
     pub fn set_asleep(&self, seat: usize, asleep: bool) {
-        let word = self.words.atomic64(roster::ASLEEP);
         let bit = 1 << seat;
         // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
         // fence that whoever goes to sleep puts behind this.
         if asleep {
-            word.fetch_or(bit, Ordering::AcqRel);
+            self.words.set_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
         } else {
-            word.fetch_and(!bit, Ordering::AcqRel);
+            self.words
+                .clear_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
         }
     }
 
@@ -236,7 +229,7 @@ impl Roster {
     #[inline]
     pub fn holding(&self) -> u64 {
         // Acquire: pairs with `set_hold`, whose word is seen.
-        self.words.atomic64(roster::HOLDING).load(Ordering::Acquire)
+        self.words.load64(roster::HOLDING)
     }
 
     /// What a reader of latest values asks to be left alone, or 0.
@@ -246,13 +239,12 @@ impl Roster {
 
     pub fn set_hold(&self, slot: usize, hold: u64) {
         self.words.store64(slot_at(slot) + roster::HOLD, hold);
-        let holding = self.words.atomic64(roster::HOLDING);
-        let bit = 1 << slot;
+        let (at, bit) = (roster::HOLDING, 1 << slot);
         // Release: pairs with the load of `holding`.
         match hold {
-            0 => holding.fetch_and(!bit, Ordering::Release),
-            _ => holding.fetch_or(bit, Ordering::Release),
-        };
+            0 => self.words.clear_bits64(at, bit, Ordering::Release),
+            _ => self.words.set_bits64(at, bit, Ordering::Release),
+        }
     }
 
     /// Where a client's first request stands.

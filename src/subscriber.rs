@@ -13,7 +13,7 @@ use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::signals::{Signals, Wait};
-use crate::sync::{Round, Window, WindowMut, WordsMut};
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 use crate::wait::{self, Inbox, Pace};
 use crate::watch::{self, Follower, Watch};
 use std::fmt;

@@ -2,13 +2,14 @@
 
 use crate::access::Access;
 use crate::describe::Layout;
+use crate::ending::EVERYBODY;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::SendError;
 use crate::latest::{Grid, Hold, Look, ValueReader, ValueWriter};
 use crate::layout::{SLOTS, values};
 use crate::name::Name;
 use crate::os::ValidityBackend;
-use crate::seat::{EVERYBODY, Seat};
+use crate::seat::Seat;
 use crate::segment::{Measures, Owned};
 use crate::sync::WindowMut;
 use std::collections::{HashMap, HashSet};

@@ -44,6 +44,10 @@ impl Words for HeldUp {
     fn acquire(&self) {
         self.window.acquire();
     }
+
+    fn full(&self) {
+        self.window.full();
+    }
 }
 
 /// Begins and reads; after `looks` the writer sends `turn` messages. Says whether it did.

@@ -113,6 +113,11 @@ fn part(range: &[u8], at: isize, len: usize) -> Option<&[u8]> {
 }
 
 impl Words for Model {
+    fn full(&self) {
+        // Pairs with the same fence of the peer.
+        fence(Ordering::SeqCst);
+    }
+
     fn load_upper32(&self, at: usize) -> u32 {
         self.line(at).tag.get()
     }
@@ -209,11 +214,6 @@ impl WordsMut for Model {
     fn release(&self) {
         // Pairs with `acquire`.
         fence(Ordering::Release);
-    }
-
-    fn full(&self) {
-        // Pairs with the same fence of the peer.
-        fence(Ordering::SeqCst);
     }
 }
 
@@ -592,169 +592,4 @@ fn a_mark_that_is_changed_is_not_believed() {
         look(&mut reader, 14);
         writing.join().unwrap();
     });
-}
-
-// Sleeping and waking.
-
-/// A waiter that is about to sleep shows its bit and looks once more; a sender stores
-/// its message and looks at the bit, without a fence between the two. So each may miss
-/// the other, and the waiter sleeps a bounded time before it sleeps for good: what
-/// another processor stored arrives within that time.
-///
-/// A model checker knows no time. `stage` stands for it: a lock that a sender takes
-/// between its store and its look, and the waiter at the end of the bounded sleep.
-/// Who of them comes first is seen by the other, and nothing else is promised. The
-/// waiter's first look goes without it, as the sender's store does.
-struct Park {
-    asleep: AtomicU32,
-    naps: AtomicU32,
-    sent: [AtomicU32; 2],
-    event: loomed::Mutex<bool>,
-    set: loomed::Condvar,
-    stage: loomed::Mutex<()>,
-}
-
-impl Park {
-    fn new() -> Rc<Park> {
-        Rc::new(Park {
-            asleep: AtomicU32::new(0),
-            naps: AtomicU32::new(0),
-            sent: [AtomicU32::new(0), AtomicU32::new(0)],
-            event: loomed::Mutex::new(false),
-            set: loomed::Condvar::new(),
-            stage: loomed::Mutex::new(()),
-        })
-    }
-
-    fn sent(&self) -> u32 {
-        // Pairs with the store of the senders.
-        let load = |sent: &AtomicU32| sent.load(Ordering::Acquire);
-        self.sent.iter().map(load).sum()
-    }
-
-    /// Waits until so many messages are there.
-    fn wait(&self, wanted: u32, bounded: bool) {
-        let mut naps = 0;
-        while self.sent() < wanted {
-            naps += 1;
-            self.naps.store(naps, Ordering::Relaxed);
-            // Pairs with nothing: the sender's look at it is relaxed.
-            self.asleep.fetch_or(1, Ordering::AcqRel);
-            // Pairs with a full fence of senders that have one; these have none.
-            fence(Ordering::SeqCst);
-            if self.sent() < wanted && !(bounded && self.doze(wanted)) {
-                self.sleep();
-            }
-            // Its own bit; nobody else touches it. Pairs with nothing.
-            self.asleep.fetch_and(!1, Ordering::AcqRel);
-        }
-    }
-
-    /// The bounded sleep: `true` if the event or a look ended it.
-    fn doze(&self, wanted: u32) -> bool {
-        let rung = std::mem::take(&mut *self.event.lock().unwrap());
-        rung || {
-            drop(self.stage.lock().unwrap());
-            self.sent() >= wanted
-        }
-    }
-
-    /// Until the event is set, which resets it.
-    fn sleep(&self) {
-        let mut event = self.event.lock().unwrap();
-        while !*event {
-            event = self.set.wait(event).unwrap();
-        }
-        *event = false;
-    }
-
-    /// Sends a message, and says whether the waiter must be woken. `rung` is the nap in
-    /// which this sender did so last.
-    fn send(&self, who: usize, number: u32, rung: &mut u32) -> bool {
-        // Pairs with the waiter's look.
-        self.sent[who].store(number, Ordering::Release);
-        drop(self.stage.lock().unwrap());
-        if self.asleep.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        let naps = self.naps.load(Ordering::Relaxed);
-        std::mem::replace(rung, naps) != naps
-    }
-
-    fn ring(&self) {
-        *self.event.lock().unwrap() = true;
-        self.set.notify_one();
-    }
-}
-
-/// One waiter, and one sender of two messages.
-fn park(bounded: bool) {
-    let (park, mut rung) = (Park::new(), 0);
-    let waiter = Rc::clone(&park);
-    let waiting = thread::spawn(move || waiter.wait(2, bounded));
-    for number in 1..=2 {
-        if park.send(0, number, &mut rung) {
-            park.ring();
-        }
-    }
-    waiting.join().unwrap();
-}
-
-#[test]
-fn nobody_sleeps_for_ever_beside_a_message() {
-    explore(3, || park(true));
-}
-
-/// That the model would find it.
-#[test]
-#[should_panic(expected = "deadlock")]
-fn without_the_bounded_sleep_somebody_would() {
-    explore(3, || park(false));
-}
-
-#[test]
-fn two_senders_and_nobody_sleeps_for_ever() {
-    explore(2, || {
-        let park = Park::new();
-        let senders = [0, 1].map(|who| {
-            let park = Rc::clone(&park);
-            thread::spawn(move || {
-                if park.send(who, 1, &mut 0) {
-                    park.ring();
-                }
-            })
-        });
-        park.wait(2, true);
-        for sender in senders {
-            sender.join().unwrap();
-        }
-    });
-}
-
-/// A sender that dies between its look and the event, and another one that sends later.
-fn waker_dies(clears: bool) {
-    let park = Park::new();
-    let waiter = Rc::clone(&park);
-    let waiting = thread::spawn(move || waiter.wait(2, true));
-    let dying = park.send(0, 1, &mut 0);
-    if dying && clears {
-        // Pairs with nothing; nobody does this.
-        park.asleep.fetch_and(!1, Ordering::AcqRel);
-    }
-    if park.send(1, 1, &mut 0) {
-        park.ring();
-    }
-    waiting.join().unwrap();
-}
-
-#[test]
-fn a_waker_may_die_before_it_wakes_if_another_one_comes() {
-    explore(3, || waker_dies(false));
-}
-
-/// Why wakers leave the bit alone.
-#[test]
-#[should_panic(expected = "deadlock")]
-fn a_waker_that_clears_the_bit_and_dies_would_do_harm() {
-    explore(3, || waker_dies(true));
 }

@@ -44,6 +44,10 @@ impl Probe {
 }
 
 impl Words for Probe {
+    fn full(&self) {
+        self.window.full();
+    }
+
     fn load32(&self, at: usize) -> u32 {
         self.look();
         self.window.load32(at)
@@ -112,9 +116,5 @@ impl WordsMut for Probe {
 
     fn release(&self) {
         self.window.release();
-    }
-
-    fn full(&self) {
-        self.window.full();
     }
 }

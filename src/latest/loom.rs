@@ -41,6 +41,11 @@ impl Model {
 }
 
 impl Words for Model {
+    fn full(&self) {
+        // Pairs with the same fence of the peer.
+        fence(Ordering::SeqCst);
+    }
+
     fn load32(&self, at: usize) -> u32 {
         let value = self.halves[&at].load(Ordering::Relaxed);
         self.acquire();
@@ -99,11 +104,6 @@ impl WordsMut for Model {
     fn release(&self) {
         // Pairs with `acquire`.
         fence(Ordering::Release);
-    }
-
-    fn full(&self) {
-        // Pairs with the same fence of the peer.
-        fence(Ordering::SeqCst);
     }
 }
 

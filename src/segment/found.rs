@@ -15,7 +15,7 @@ use crate::root::RootView;
 use crate::roster::{Roster, is_dead, pid_of};
 use crate::seat::Seat;
 use crate::section::{Section, SectionOptions};
-use crate::sync::{Ordering, Round, Window, WindowMut, Words, fence};
+use crate::sync::{Round, Window, WindowMut, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,11 +164,8 @@ impl Found {
             let found = Found::open_as(name, kind, expect.cloned(), layouts, until)?;
             let (root, generation) = (found.root.clone(), found.generation);
             let joined = join(found);
-            // Between what it says of itself and its look which generation is in use: pairs with
-            // that of the next owner between what it puts in use and its look who is there.
-            fence(Ordering::SeqCst);
             tries += 1;
-            if root.generation() == generation || tries == TRIES {
+            if root.is_still(generation) || tries == TRIES {
                 return joined;
             }
         }

@@ -5,14 +5,15 @@ use super::{
 };
 use crate::access::{Access, Owner};
 use crate::describe::{Layout, fingerprint};
+use crate::ending;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::layout::{MAGIC, MAJOR, MINOR, OWNER, control, roster};
+use crate::layout::{MAGIC, MAJOR, MINOR, control, roster};
 use crate::name::Name;
 use crate::os::{self, Kind, ProcessBackend, ProcessIdentity};
 use crate::process::Liveness;
 use crate::root::Root;
-use crate::roster::Roster;
-use crate::seat::{Bells, EVERYBODY, Seat};
+use crate::roster::{Roster, word_of};
+use crate::seat::{Bells, Kernel, Seat};
 use crate::section::Section;
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
@@ -138,11 +139,12 @@ impl Owned {
             _ => Some(Liveness::announce(companions.alive, may_watch)?),
         };
         format(&control, &measures, &me, generation);
-        let seat = Seat::of_owner(roster.clone(), name, may_wake, &me);
+        let bells = Bells::new(roster, Kernel::new(name, &may_wake), word_of(&me));
+        let seat = Seat::of_owner(bells.afresh(), &me);
         let segment = Owned {
             measures,
             generation,
-            bells: Bells::new(roster, name, &me),
+            bells,
             lanes,
             control,
             name: name.clone(),
@@ -186,11 +188,12 @@ impl Owned {
         let roster = Roster::new(section.words_mut()?);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
+        let bells = |owner| Bells::new(roster.clone(), Kernel::new(&self.name, &may_wake), owner);
         let segment = Owned {
             measures,
             generation,
             lanes,
-            bells: Bells::new(roster.clone(), &self.name, &owner),
+            bells: bells(word_of(&owner)),
             control,
             name: self.name.clone(),
             access: self.access.clone(),
@@ -198,7 +201,7 @@ impl Owned {
             root: None,
         };
         let me = ProcessIdentity::current()?;
-        Ok((segment, Seat::of_owner(roster, &self.name, may_wake, &me)))
+        Ok((segment, Seat::of_owner(bells(word_of(&me)), &me)))
     }
 
     /// Tells what a message is made of: one type, or that of requests and that of responses, or
@@ -262,37 +265,12 @@ impl Owned {
 
     /// Says that it has ended, and wakes everybody.
     fn end(&mut self, bits: u32) {
-        let word = self.control.load32(control::END);
-        // How it ended first is how it ended.
-        let how = if word & control::end::ENDED == 0 {
-            bits
-        } else {
-            bits & control::end::FOLLOWED
-        };
-        // Pairs with the load of whoever waits for messages or room, who sees what was
-        // sent before.
-        self.control.publish32(control::END, word | how);
-        if bits & control::end::FOLLOWED != 0 {
-            // For good: whoever sends something here still is to look, and come.
-            self.roster().set_asleep(OWNER, true);
-        }
-        // Pairs with that of whoever has joined and then looks whether it has ended: one of us
-        // sees the other.
-        self.roster().words().full();
-        self.bells.wake(EVERYBODY);
+        ending::end(&self.control, &mut self.bells, bits);
     }
 
-    /// Says that nothing more is received, and wakes everybody. What was received may still be
-    /// answered.
+    /// Says that nothing more is received, and wakes everybody.
     pub fn drain(&self) {
-        let word = self.control.load32(control::END);
-        // Pairs with the load of a client, who then sees what was received.
-        self.control
-            .publish32(control::END, word | control::end::DRAINING);
-        // Pairs with that of a client between its bit and its look at END: one of us sees the
-        // other.
-        self.roster().words().full();
-        self.bells.afresh().wake(EVERYBODY);
+        ending::drain(&self.control, &mut self.bells.afresh());
     }
 
     pub fn name(&self) -> &Name {

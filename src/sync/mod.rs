@@ -12,7 +12,7 @@ use copy::{IN, OUT, copy_past_caches, copy_quickly};
 pub(crate) use copy::{copy_in, copy_out, ticks};
 #[cfg(test)]
 pub(crate) use window::heap;
-pub(crate) use window::{Fixed, Round, Window, WindowMut, Words, WordsMut};
+pub(crate) use window::{Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
 
 use std::marker::PhantomData;
 #[cfg(target_os = "linux")]

@@ -5,8 +5,8 @@
 //! tests, over a model checker's atomics.
 
 use super::{
-    AtomicU32, AtomicU64, IN, OUT, Ordering, atomic_u32, atomic_u64, copy_past_caches,
-    copy_quickly, fence, read_cell,
+    AtomicU32, AtomicU64, IN, OUT, Ordering, atomic_u32, atomic_u64, compiler_fence_full,
+    copy_past_caches, copy_quickly, fence, read_cell,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(crate) trait Words {
     fn copy_out(&self, at: usize, to: &mut [u8]);
     /// No load from below is done above.
     fn acquire(&self);
+    /// No load from below is done above, no store from above below, in one order for all.
+    fn full(&self);
     /// For who looks again and again.
     fn relax(&self) {
         std::hint::spin_loop();
@@ -55,8 +57,22 @@ pub(crate) trait WordsMut: Words {
     }
     /// No store from above is done below.
     fn release(&self);
-    /// No load from below is done above, no store from above below, in one order for all.
-    fn full(&self);
+}
+
+/// Memory that several sides write. Each method says what pairs with it where it is called.
+pub(crate) trait Shared: WordsMut {
+    /// A load that orders nothing.
+    fn peek64(&self, at: usize) -> u64;
+    /// Replaces a word where it has this value; says whether it had.
+    fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool;
+    /// As `replace32`.
+    fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool;
+    fn add32(&self, at: usize, count: u32, order: Ordering);
+    fn set_bits64(&self, at: usize, bits: u64, order: Ordering);
+    fn clear_bits64(&self, at: usize, bits: u64, order: Ordering);
+    /// Stands between a store and a look that may be older than the store: the compiler keeps
+    /// their order, and the processor need not.
+    fn keep_order(&self);
 }
 
 /// How far a window reaches, and how each access is kept inside.
@@ -240,6 +256,13 @@ impl<E: Extent> Words for Window<E> {
         // loaded before.
         fence(Ordering::Acquire);
     }
+
+    #[inline(always)]
+    fn full(&self) {
+        // SeqCst: pairs with the same fence of the peer, each between a store of its own
+        // and a load of the other's word: one of the two sees the other.
+        fence(Ordering::SeqCst);
+    }
 }
 
 /// A range that is read and written.
@@ -312,6 +335,11 @@ impl<E: Extent> Words for WindowMut<E> {
     fn acquire(&self) {
         self.0.acquire();
     }
+
+    #[inline(always)]
+    fn full(&self) {
+        self.0.full();
+    }
 }
 
 impl<E: Extent> WordsMut for WindowMut<E> {
@@ -376,12 +404,48 @@ impl<E: Extent> WordsMut for WindowMut<E> {
         // after it.
         fence(Ordering::Release);
     }
+}
+
+impl<E: Extent> Shared for WindowMut<E> {
+    #[inline(always)]
+    fn peek64(&self, at: usize) -> u64 {
+        self.atomic64(at).load(Ordering::Relaxed)
+    }
 
     #[inline(always)]
-    fn full(&self) {
-        // SeqCst: pairs with the same fence of the peer, each between a store of its own
-        // and a load of the other's word: one of the two sees the other.
-        fence(Ordering::SeqCst);
+    fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool {
+        // Relaxed: a word that was not changed tells nothing.
+        let word = self.atomic32(at);
+        word.compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline(always)]
+    fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool {
+        // Relaxed: a word that was not changed tells nothing.
+        let word = self.atomic64(at);
+        word.compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline(always)]
+    fn add32(&self, at: usize, count: u32, order: Ordering) {
+        self.atomic32(at).fetch_add(count, order);
+    }
+
+    #[inline(always)]
+    fn set_bits64(&self, at: usize, bits: u64, order: Ordering) {
+        self.atomic64(at).fetch_or(bits, order);
+    }
+
+    #[inline(always)]
+    fn clear_bits64(&self, at: usize, bits: u64, order: Ordering) {
+        self.atomic64(at).fetch_and(!bits, order);
+    }
+
+    #[inline(always)]
+    fn keep_order(&self) {
+        compiler_fence_full();
     }
 }
 

@@ -1,0 +1,215 @@
+//! A name has one owner at a time; one that joins while the owner changes is not left behind.
+
+use super::{Kernel, Memory, THEIRS, WORDS, explore};
+use crate::ending::end;
+use crate::layout::control;
+use crate::parking::{Bells, Sleeper};
+use crate::root::Ownership;
+use crate::roster::{JOINED, Roster};
+use crate::sync::{Words, WordsMut};
+use ::loom::cell::UnsafeCell;
+use ::loom::thread;
+use std::rc::Rc;
+
+/// Where an owner stores what its generation is.
+const CONTENT: usize = control::KIND;
+
+#[test]
+fn dead_owner_is_followed_by_one_candidate() {
+    explore(3, || {
+        let root = Memory::root();
+        let generation = Rc::new(UnsafeCell::new(0u32));
+        Ownership(root.clone()).replace(0, WORDS[0]);
+        let candidates = [WORDS[1], WORDS[2]].map(|word| {
+            let (root, generation) = (root.clone(), Rc::clone(&generation));
+            thread::spawn(move || {
+                let ownership = Ownership(root);
+                let before = ownership.owner();
+                // Only what is dead or free is replaced.
+                if before != 0 && before != WORDS[0] || !ownership.replace(before, word) {
+                    return false;
+                }
+                let last = ownership.generation();
+                // SAFETY: the model checker finds out where this is not the only access.
+                generation.with_mut(|own| unsafe {
+                    assert_eq!(*own, last);
+                    *own += 1;
+                });
+                ownership.publish(last + 1);
+                ownership.let_go(word);
+                true
+            })
+        });
+        let owned = candidates.map(|one| one.join().unwrap());
+        let ownership = Ownership(root);
+        let count = owned.iter().filter(|owned| **owned).count() as u32;
+        assert!(count >= 1);
+        assert_eq!((ownership.owner(), ownership.generation()), (0, count));
+    });
+}
+
+/// One that is robbed of a name does not let go of it for its new owner.
+#[test]
+fn owner_lets_go_of_its_own_name_only() {
+    explore(3, || {
+        let root = Memory::root();
+        Ownership(root.clone()).replace(0, WORDS[0]);
+        let other = Ownership(root.clone());
+        let taking = thread::spawn(move || other.replace(WORDS[0], WORDS[1]));
+        Ownership(root.clone()).let_go(WORDS[0]);
+        let taken = taking.join().unwrap();
+        let owner = Ownership(root).owner();
+        assert_eq!(owner, if taken { WORDS[1] } else { 0 });
+    });
+}
+
+#[test]
+fn opener_of_a_generation_sees_all_of_it() {
+    explore(3, || {
+        let root = Memory::root();
+        let control = root.control();
+        let (theirs, content) = (root.clone(), control.clone());
+        let publishing = thread::spawn(move || {
+            content.store32(CONTENT, 4711);
+            Ownership(theirs).publish(1);
+        });
+        let ownership = Ownership(root);
+        if ownership.generation() == 1 {
+            assert_eq!(control.load32(CONTENT), 4711);
+        }
+        publishing.join().unwrap();
+    });
+}
+
+/// A generation: who takes part in it, and how it has ended.
+#[derive(Clone)]
+struct Generation {
+    roster: Memory,
+    control: Memory,
+    kernel: Kernel,
+}
+
+impl Generation {
+    fn new() -> Generation {
+        let roster = Memory::roster();
+        Generation {
+            kernel: Kernel::new(&roster),
+            control: roster.control(),
+            roster,
+        }
+    }
+
+    fn bells(&self) -> Bells<Kernel, Memory> {
+        Bells::new(
+            Roster::new(self.roster.clone()),
+            self.kernel.clone(),
+            WORDS[0],
+        )
+    }
+
+    fn end(&self, bits: u32) {
+        end(&self.control, &mut self.bells(), bits);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.control.load32(control::END) & control::end::ENDED != 0
+    }
+
+    /// Takes a slot, and says so.
+    fn join(&self, word: u64) -> usize {
+        let roster = Roster::new(self.roster.clone());
+        let slot = roster.claim(word, 1, |_| false).unwrap();
+        roster.tell(JOINED);
+        slot
+    }
+
+    /// Sleeps in a slot until the generation has ended.
+    fn wait(&self, slot: usize, word: u64) {
+        let bells = self.bells();
+        let mut sleeper = Sleeper::new(bells.roster(), slot, word);
+        while !self.has_ended() {
+            sleeper
+                .park(&bells, || self.has_ended(), &[], None)
+                .unwrap();
+            sleeper.get_up(&bells);
+        }
+    }
+}
+
+/// One that joins while the next owner puts its generation in use joins that, or is told to come.
+#[test]
+fn one_that_joins_while_the_owner_changes_is_told_to_come() {
+    explore(2, || {
+        let root = Memory::root();
+        let old = Generation::new();
+        Ownership(root.clone()).publish(1);
+        let (theirs, joined) = (root.clone(), old.clone());
+        let joining = thread::spawn(move || {
+            let ownership = Ownership(theirs);
+            let slot = joined.join(WORDS[1]);
+            // Else it joins the next generation at once.
+            if ownership.is_still(1) {
+                joined.wait(slot, WORDS[1]);
+                assert_eq!(ownership.generation(), 2);
+            }
+        });
+        Ownership(root).publish(2);
+        old.end(control::end::FOLLOWED);
+        joining.join().unwrap();
+    });
+}
+
+/// The owner that looks who is there after it has put the next generation in use sees the one that
+/// joined, or that one sees the next generation: what it sends is not lost in the old one.
+#[test]
+fn one_that_joins_is_seen_or_sees_the_next_generation() {
+    explore(3, || {
+        let root = Memory::root();
+        let old = Generation::new();
+        Ownership(root.clone()).publish(1);
+        let (theirs, joined) = (root.clone(), old.clone());
+        let joining = thread::spawn(move || {
+            joined.join(WORDS[1]);
+            Ownership(theirs).is_still(1)
+        });
+        Ownership(root).publish(2);
+        old.end(control::end::FOLLOWED);
+        let is_seen = Roster::new(old.roster.clone()).members() != 0;
+        let is_still_there = joining.join().unwrap();
+        assert!(is_seen || !is_still_there, "it is left behind");
+    });
+}
+
+/// One that polls, and never sleeps, finds the end by itself, and with it all that was there before.
+#[test]
+fn end_is_seen_with_all_that_was_sent_before() {
+    explore(3, || {
+        let old = Generation::new();
+        let theirs = old.clone();
+        let closing = thread::spawn(move || {
+            theirs.roster.store32(THEIRS[0], 17);
+            theirs.end(control::end::CLOSED);
+        });
+        if old.has_ended() {
+            assert_eq!(old.roster.load32(THEIRS[0]), 17);
+        }
+        closing.join().unwrap();
+    });
+}
+
+/// How a generation ended first stays, and that it was followed is added.
+#[test]
+fn end_that_is_followed_stays_what_it_was() {
+    explore(3, || {
+        let old = Generation::new();
+        old.end(control::end::CLOSED);
+        old.end(control::end::FOLLOWED | control::end::RESIZED);
+        let bits = control::end::CLOSED | control::end::FOLLOWED;
+        assert_eq!(old.control.load32(control::END), bits);
+        let sender = old.bells();
+        assert!(
+            sender.has_to_wake(1 << crate::layout::OWNER),
+            "a sender looks for good"
+        );
+    });
+}

@@ -1,0 +1,161 @@
+//! Nobody sleeps for ever beside what it waits for.
+
+use super::{Kernel, Memory, THEIRS, WORDS, explore};
+use crate::layout::OWNER;
+use crate::parking::{Bells, Sleeper};
+use crate::roster::Roster;
+use crate::sync::{Words, WordsMut};
+use ::loom::thread;
+
+struct Segment {
+    memory: Memory,
+    kernel: Kernel,
+}
+
+impl Segment {
+    fn new() -> Segment {
+        let memory = Memory::roster();
+        Segment {
+            kernel: Kernel::new(&memory),
+            memory,
+        }
+    }
+
+    fn bells(&self) -> Bells<Kernel, Memory> {
+        Bells::new(
+            Roster::new(self.memory.clone()),
+            self.kernel.clone(),
+            WORDS[0],
+        )
+    }
+
+    /// Waits in this seat until so many messages are there.
+    fn wait(&self, seat: usize, word: u64, wanted: u32) {
+        let bells = self.bells();
+        let mut sleeper = Sleeper::new(bells.roster(), seat, word);
+        let sent = || THEIRS.iter().map(|at| self.memory.load32(*at)).sum::<u32>() >= wanted;
+        while !sent() {
+            sleeper.park(&bells, sent, &[], None).unwrap();
+            sleeper.get_up(&bells);
+        }
+    }
+
+    fn same(&self) -> Segment {
+        Segment {
+            memory: self.memory.clone(),
+            kernel: self.kernel.clone(),
+        }
+    }
+}
+
+fn send(bells: &mut Bells<Kernel, Memory>, memory: &Memory, at: usize, number: u32, seat: usize) {
+    // Pairs with the load of the sleeper.
+    memory.publish32(at, number);
+    bells.wake(1 << seat);
+}
+
+#[test]
+fn sleeper_is_woken_by_each_of_two_messages() {
+    explore(3, || {
+        let segment = Segment::new();
+        let sleeping = segment.same();
+        let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
+        let mut bells = segment.bells();
+        for number in 1..=2 {
+            send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
+        }
+        waiting.join().unwrap();
+    });
+}
+
+/// That the model would find it.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn sleeper_without_a_first_nap_is_lost() {
+    explore(3, || {
+        let mut segment = Segment::new();
+        segment.kernel = Kernel::without_naps(&segment.memory);
+        let sleeping = segment.same();
+        let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
+        let mut bells = segment.bells();
+        for number in 1..=2 {
+            send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
+        }
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn sleeper_is_woken_by_two_wakers() {
+    explore(2, || {
+        let segment = Segment::new();
+        let wakers = THEIRS.map(|at| {
+            let segment = segment.same();
+            thread::spawn(move || send(&mut segment.bells(), &segment.memory, at, 1, OWNER))
+        });
+        segment.wait(OWNER, WORDS[0], 2);
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+    });
+}
+
+/// A waker that dies between its look and the event takes nothing from the next one.
+#[test]
+fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
+    explore(3, || {
+        let segment = Segment::new();
+        let sleeping = segment.same();
+        let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
+        let dying = segment.bells();
+        segment.memory.publish32(THEIRS[0], 1);
+        let _ = dying.has_to_wake(1 << OWNER);
+        let mut next = segment.bells();
+        send(&mut next, &segment.memory, THEIRS[1], 1, OWNER);
+        waiting.join().unwrap();
+    });
+}
+
+/// The next participant in a slot, of the same process or another one, is not taken for the last.
+#[test]
+fn participant_that_follows_in_a_slot_is_woken_too() {
+    explore(2, || {
+        let segment = Segment::new();
+        let sleeping = segment.same();
+        let following = thread::spawn(move || {
+            let roster = Roster::new(sleeping.memory.clone());
+            for wanted in 1..=2 {
+                let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+                sleeping.wait(slot, WORDS[1], wanted);
+                roster.leave(slot, WORDS[1]);
+            }
+        });
+        let mut bells = segment.bells();
+        for number in 1..=2 {
+            send(&mut bells, &segment.memory, THEIRS[0], number, 0);
+        }
+        following.join().unwrap();
+    });
+}
+
+/// A participant that is killed in its sleep is forgotten, and the next one in its slot is woken.
+#[test]
+fn sleeper_in_the_slot_of_a_dead_one_is_woken() {
+    explore(2, || {
+        let segment = Segment::new();
+        let roster = Roster::new(segment.memory.clone());
+        let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+        let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
+        dead.lie_down(&segment.bells()).unwrap();
+        segment.kernel.kill(WORDS[1]);
+        let heir = segment.same();
+        let inheriting = thread::spawn(move || {
+            let roster = Roster::new(heir.memory.clone());
+            let slot = roster.claim(WORDS[2], 1, |word| word == WORDS[1]).unwrap();
+            heir.wait(slot, WORDS[2], 1);
+        });
+        let mut bells = segment.bells();
+        send(&mut bells, &segment.memory, THEIRS[0], 1, slot);
+        inheriting.join().unwrap();
+    });
+}

@@ -1,0 +1,144 @@
+//! A slot has one participant at a time, and what it says of itself is seen.
+
+use super::{Memory, THEIRS, WORDS, explore};
+use crate::layout::roster::state;
+use crate::roster::{JOINED, LEFT, Roster};
+use crate::sync::{Words, WordsMut};
+use ::loom::cell::UnsafeCell;
+use ::loom::thread;
+use std::rc::Rc;
+
+/// What the participant of a slot has for itself, such as a lane: two at a time are found out as a
+/// race.
+struct Own(Rc<UnsafeCell<u64>>);
+
+impl Own {
+    fn change(&self) {
+        // SAFETY: the model checker finds out where this is not the only access.
+        self.0.with_mut(|own| unsafe { *own += 1 });
+    }
+}
+
+#[test]
+fn slot_is_taken_by_one_participant_at_a_time() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let own = Rc::new(UnsafeCell::new(0));
+        let all = [WORDS[1], WORDS[2]].map(|word| {
+            let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
+            thread::spawn(move || {
+                let roster = Roster::new(memory);
+                while let None = roster.claim(word, 1, |_| false) {
+                    thread::yield_now();
+                }
+                own.change();
+                roster.leave(0, word);
+            })
+        });
+        for one in all {
+            one.join().unwrap();
+        }
+        let roster = Roster::new(memory);
+        assert_eq!((roster.who(0), roster.tenancy(0)), (0, 2));
+        assert_eq!(roster.members(), 2 * LEFT);
+    });
+}
+
+/// Two that find a dead participant do not both take its slot, and see what it has stored.
+#[test]
+fn slot_of_a_dead_participant_has_one_heir() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let own = Rc::new(UnsafeCell::new(0));
+        let roster = Roster::new(memory.clone());
+        roster.claim(WORDS[0], 1, |_| false).unwrap();
+        let is_dead = |word: u64| word == WORDS[0];
+        let heirs = [WORDS[1], WORDS[2]].map(|word| {
+            let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
+            thread::spawn(move || {
+                let roster = Roster::new(memory);
+                let taken = roster.claim(word, 1, is_dead).is_some();
+                if taken {
+                    own.change();
+                }
+                taken
+            })
+        });
+        // The owner frees it at the same time, at most once.
+        let evicted = roster.evict(0, WORDS[0]);
+        let taken = heirs.map(|one| one.join().unwrap());
+        assert!(evicted || taken != [false; 2]);
+        assert_ne!(taken, [true; 2], "both have it");
+        assert_ne!(roster.who(0), WORDS[0]);
+    });
+}
+
+/// The owner that sees somebody counted, or active, sees what that one has stored before.
+#[test]
+fn what_a_participant_says_of_itself_is_seen() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let joining = memory.clone();
+        let joined = thread::spawn(move || {
+            let roster = Roster::new(joining.clone());
+            let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+            roster.set_beginning(slot, 4711);
+            joining.store32(THEIRS[0], 17);
+            roster.set_state(slot, state::ACTIVE);
+            roster.tell(JOINED);
+        });
+        let roster = Roster::new(memory.clone());
+        let counted = roster.members() == JOINED;
+        if counted {
+            assert_eq!(roster.who(0), WORDS[1]);
+            assert_eq!(roster.state(0), state::ACTIVE);
+        }
+        if roster.state(0) == state::ACTIVE {
+            assert_eq!((roster.who(0), roster.tenancy(0)), (WORDS[1], 1));
+            assert_eq!(roster.beginning(0), 4711);
+            assert_eq!(memory.load32(THEIRS[0]), 17);
+        }
+        joined.join().unwrap();
+    });
+}
+
+/// One that is counted as gone has left its slot; one that is active is waited for by none any more
+/// once it has been dropped.
+#[test]
+fn one_that_is_counted_as_gone_is_gone() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let roster = Roster::new(memory.clone());
+        roster.claim(WORDS[1], 1, |_| false).unwrap();
+        roster.set_state(0, state::ACTIVE);
+        let leaving = memory.clone();
+        let left = thread::spawn(move || Roster::new(leaving).leave(0, WORDS[1]));
+        roster.change_state(0, state::ACTIVE, state::DROPPED);
+        if roster.members() == LEFT {
+            assert_eq!(roster.who(0), 0);
+        }
+        left.join().unwrap();
+        assert_eq!(roster.who(0), 0);
+    });
+}
+
+/// A writer that sees the bit of a hold sees which value is held.
+#[test]
+fn hold_that_is_told_is_seen() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let holding = memory.clone();
+        let held = thread::spawn(move || {
+            let roster = Roster::new(holding);
+            roster.set_hold(0, 0x105);
+            roster.set_hold(0, 0);
+        });
+        let roster = Roster::new(memory);
+        if roster.holding() == 1 {
+            // Or it has been given back since.
+            assert!([0x105, 0].contains(&roster.hold(0)));
+        }
+        held.join().unwrap();
+        assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
+    });
+}

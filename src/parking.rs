@@ -1,0 +1,314 @@
+//! Sleeping until a peer has something for us, and waking one without a system call where
+//! nobody sleeps.
+//!
+//! ```text
+//!   sleeper                                waker
+//!   NAPS += 1
+//!   set its bit in ASLEEP
+//!   full fence                             store what is waited for
+//!   look: is there something?              look at ASLEEP: is the bit set?
+//!   sleep for FIRST_NAP at most            then, once for each value of NAPS: set the event
+//!   look again
+//!   sleep until the event is set
+//!   clear its bit
+//! ```
+//!
+//! Only the sleeper clears its bit: a waker that dies half-way takes nothing from the next one.
+//!
+//! There is no fence between a waker's store and its look at ASLEEP: it would double the cost of a
+//! stream of small messages. So the look may be older than the store, and miss a sleeper that looked
+//! before the store was visible. That store leaves the processor's buffer within far less than
+//! [`FIRST_NAP`], after which the sleeper looks again, and only then sleeps for as long as it has to.
+//! What can happen is one wake that comes late, and never one that does not come.
+//!
+//! The code knows words and a [`System`], so it runs over shared memory and the kernel, and over a
+//! model checker's atomics and events (`parking/loom.rs`).
+
+use crate::error::Result;
+use crate::layout::OWNER;
+use crate::os::Wake;
+use crate::roster::{Roster, Table};
+use crate::sync::Shared;
+use std::time::{Duration, Instant};
+
+/// A store is visible everywhere long before this.
+pub(crate) const FIRST_NAP: Duration = Duration::from_millis(1);
+/// The longest sleep. A waker that cannot open the event of a sleeper, for want of descriptors,
+/// delays the sleeper for so long, and tries again with its next message.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long a sleeper that was rung for may take before it is asked whether it lives.
+const DEAF: Duration = Duration::from_millis(20);
+
+/// What sleepers and wakers need of the system.
+pub(crate) trait System: Clone {
+    /// On which one participant sleeps. A set event ends one wait, of now or later.
+    type Event;
+    /// A process whose end ends a sleep.
+    type Peer;
+    /// Makes the event of whoever has this seat: its word and its tenancy.
+    fn create(&self, seat: usize, who: (u64, u32)) -> Result<Self::Event>;
+    /// Opens that of somebody else; `None` where it is gone.
+    fn open(&self, seat: usize, who: (u64, u32)) -> Result<Option<Self::Event>>;
+    fn set(&self, event: &Self::Event);
+    fn wait(&self, event: &Self::Event, peers: &[&Self::Peer], time: Duration) -> Result<Wake>;
+    /// Whether the process of this word has certainly ended.
+    fn is_dead(&self, word: u64) -> bool;
+}
+
+/// The means to wake those who sleep.
+#[derive(Debug)]
+pub(crate) struct Bells<S: System, W = Table> {
+    roster: Roster<W>,
+    system: S,
+    owner: u64,
+    others: Vec<Other<S::Event>>,
+}
+
+/// What is known about whoever may have to be woken.
+#[derive(Debug)]
+struct Other<E> {
+    /// Its word and its tenancy.
+    who: (u64, u32),
+    event: Option<E>,
+    /// The nap for which it was rung.
+    rung: Option<(u32, Instant)>,
+}
+
+impl<E> Other<E> {
+    fn new(who: (u64, u32)) -> Other<E> {
+        Other {
+            who,
+            event: None,
+            rung: None,
+        }
+    }
+}
+
+impl<S: System, W: Shared + Clone> Bells<S, W> {
+    /// Those of a segment whose owner has this word.
+    pub fn new(roster: Roster<W>, system: S, owner: u64) -> Bells<S, W> {
+        Bells {
+            roster,
+            system,
+            owner,
+            others: Vec::new(),
+        }
+    }
+
+    /// The same for another thread.
+    pub fn afresh(&self) -> Bells<S, W> {
+        Bells::new(self.roster.clone(), self.system.clone(), self.owner)
+    }
+
+    pub fn roster(&self) -> &Roster<W> {
+        &self.roster
+    }
+
+    pub fn system(&self) -> &S {
+        &self.system
+    }
+
+    /// Wakes those of the seats that sleep. To be called when what they wait for has been
+    /// stored.
+    #[inline]
+    pub fn wake(&mut self, seats: u64) {
+        if self.has_to_wake(seats) {
+            self.ring(seats);
+        }
+    }
+
+    /// Whether any of the seats sleeps.
+    #[inline]
+    pub fn has_to_wake(&self, seats: u64) -> bool {
+        // The compiler keeps the order; see above for the processor.
+        self.roster.words().keep_order();
+        self.roster.asleep() & seats != 0
+    }
+
+    #[cold]
+    fn ring(&mut self, mut seats: u64) {
+        seats &= self.roster.asleep();
+        self.make_room();
+        // Whoever set the bit has counted that nap: pairs with `set_asleep`.
+        self.roster.words().acquire();
+        while seats != 0 {
+            let seat = seats.trailing_zeros() as usize;
+            seats &= seats - 1;
+            let who = self.who(seat);
+            let naps = self.roster.naps(seat);
+            match self.others[seat].rung {
+                Some((nap, at)) if nap == naps && self.others[seat].who == who => {
+                    if at.elapsed() > DEAF {
+                        self.look_whether_dead(seat, who.0);
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            match event_of(&self.system, &mut self.others[seat], seat, who) {
+                Ok(Some(event)) => self.system.set(event),
+                // It is gone, and there is nobody to be woken.
+                Ok(None) => {}
+                // The sleeper looks by itself before long, and the next message tries again.
+                Err(_) => continue,
+            }
+            self.others[seat].rung = Some((naps, Instant::now()));
+        }
+    }
+
+    /// Opens the event of a participant that was seen for the first time, so that a wake-up needs
+    /// no descriptor later. One that cannot be opened now is tried again by a wake-up.
+    pub fn meet(&mut self, seat: usize) {
+        self.make_room();
+        let who = self.who(seat);
+        let _ = event_of(&self.system, &mut self.others[seat], seat, who);
+    }
+
+    /// Frees the slot of a participant that was killed in its sleep, whose bit would have each
+    /// message look for it. The bit is cleared first: once the slot is free, it is another one's.
+    #[cold]
+    fn look_whether_dead(&mut self, seat: usize, word: u64) {
+        if let Some((_, at)) = &mut self.others[seat].rung {
+            // To ask the system takes a while: not with each message.
+            *at = Instant::now();
+        }
+        let dead = seat != OWNER && word != 0 && self.system.is_dead(word);
+        if dead && self.roster.who(seat) == word {
+            self.roster.set_asleep(seat, false);
+            self.roster.evict(seat, word);
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.others.is_empty() {
+            self.others.resize_with(OWNER + 1, || Other::new((0, 0)));
+        }
+    }
+
+    /// The word and the tenancy of whoever has this seat.
+    fn who(&self, seat: usize) -> (u64, u32) {
+        let word = match seat {
+            OWNER => self.owner,
+            slot => self.roster.who(slot),
+        };
+        (word, self.roster.tenancy(seat))
+    }
+
+    /// Whether somebody was rung for a while ago and has not woken up, as the dead do not.
+    pub fn is_deaf(&self, seat: usize) -> bool {
+        let Some(other) = self.others.get(seat) else {
+            return false;
+        };
+        let asleep = self.roster.asleep() & (1 << seat) != 0;
+        let rung = |(nap, at): (u32, Instant)| nap == self.roster.naps(seat) && at.elapsed() > DEAF;
+        asleep && other.rung.is_some_and(rung)
+    }
+}
+
+/// The event of this one, opened before or now; `None` where it has none.
+fn event_of<'a, S: System>(
+    system: &S,
+    other: &'a mut Other<S::Event>,
+    seat: usize,
+    who: (u64, u32),
+) -> Result<Option<&'a S::Event>> {
+    if other.who != who {
+        *other = Other::new(who);
+    }
+    if other.event.is_none() {
+        other.event = system.open(seat, who)?;
+    }
+    Ok(other.event.as_ref())
+}
+
+/// One who sleeps in a seat: its count of sleeps, and its event.
+#[derive(Debug)]
+pub(crate) struct Sleeper<E> {
+    seat: usize,
+    me: u64,
+    naps: u32,
+    event: Option<E>,
+}
+
+impl<E> Sleeper<E> {
+    pub fn new<W: Shared + Clone>(roster: &Roster<W>, seat: usize, me: u64) -> Sleeper<E> {
+        Sleeper {
+            naps: roster.naps(seat),
+            seat,
+            me,
+            event: None,
+        }
+    }
+
+    pub fn seat(&self) -> usize {
+        self.seat
+    }
+
+    pub fn word(&self) -> u64 {
+        self.me
+    }
+
+    /// Makes the event now, so that others can open it before it is slept on.
+    pub fn prepare<S: System<Event = E>, W: Shared + Clone>(
+        &mut self,
+        bells: &Bells<S, W>,
+    ) -> Result<&E> {
+        let event = match self.event.take() {
+            Some(event) => event,
+            None => {
+                let who = (self.me, bells.roster.tenancy(self.seat));
+                bells.system.create(self.seat, who)?
+            }
+        };
+        Ok(self.event.insert(event))
+    }
+
+    /// Sleeps until `ready`, a wake-up, the death of one of the peers, or that moment;
+    /// whichever it was, the caller looks again. Says whether a peer has ended.
+    pub fn park<S: System<Event = E>, W: Shared + Clone>(
+        &mut self,
+        bells: &Bells<S, W>,
+        mut ready: impl FnMut() -> bool,
+        peers: &[&S::Peer],
+        until: Option<Instant>,
+    ) -> Result<bool> {
+        self.lie_down(bells)?;
+        if ready() {
+            return Ok(false);
+        }
+        let Some(event) = &self.event else {
+            return Ok(false);
+        };
+        let left = |most: Duration| {
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+            left.map_or(most, |left| left.min(most))
+        };
+        match bells.system.wait(event, peers, left(FIRST_NAP))? {
+            Wake::TimedOut if !ready() => {}
+            woken => return Ok(woken == Wake::PeerDied),
+        }
+        let woken = bells.system.wait(event, peers, left(LONGEST_SLEEP))?;
+        Ok(woken == Wake::PeerDied)
+    }
+
+    /// Says that it sleeps, which it may do for [`FIRST_NAP`] after one more look, and after
+    /// the next for as long as it has to, on what it gets.
+    pub fn lie_down<S: System<Event = E>, W: Shared + Clone>(
+        &mut self,
+        bells: &Bells<S, W>,
+    ) -> Result<&E> {
+        self.prepare(bells)?;
+        self.naps = self.naps.wrapping_add(1);
+        bells.roster.set_naps(self.seat, self.naps);
+        bells.roster.set_asleep(self.seat, true);
+        // Between our bit and our look. A waker's look may still be older than its store:
+        // hence the first nap.
+        bells.roster.words().full();
+        self.prepare(bells)
+    }
+
+    /// Says that it sleeps no longer.
+    pub fn get_up<S: System<Event = E>, W: Shared + Clone>(&self, bells: &Bells<S, W>) {
+        bells.roster.set_asleep(self.seat, false);
+    }
+}
