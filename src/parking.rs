@@ -164,8 +164,9 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
         let _ = event_of(&self.system, &mut self.others[seat], seat, who);
     }
 
-    /// Frees the slot of a participant that was killed in its sleep, whose bit would have each
-    /// message look for it. The bit is cleared first: once the slot is free, it is another one's.
+    /// Clears the bit of a participant that was killed in its sleep, for which each message would
+    /// look. The slot stays: the owner learns of the death by it. Where the next participant takes
+    /// the slot at this moment, and sleeps, its bit is lost for one sleep, which has an end.
     #[cold]
     fn look_whether_dead(&mut self, seat: usize, word: u64) {
         if let Some((_, at)) = &mut self.others[seat].rung {
@@ -175,7 +176,6 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
         let dead = seat != OWNER && word != 0 && self.system.is_dead(word);
         if dead && self.roster.who(seat) == word {
             self.roster.set_asleep(seat, false);
-            self.roster.evict(seat, word);
         }
     }
 

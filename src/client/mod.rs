@@ -447,7 +447,8 @@ impl Client {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(CallError::Timeout);
         }
-        watch.sleep(found, Some(seat), || requests.has_room(len), until)?;
+        let ready = || requests.has_room(len) || found.is_draining();
+        watch.sleep(found, Some(seat), ready, until)?;
         Ok(())
     }
 

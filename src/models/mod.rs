@@ -114,7 +114,7 @@ impl Words for Memory {
     }
 
     fn copy_out(&self, _at: usize, _to: &mut [u8]) {
-        unimplemented!("there are words only");
+        unreachable!("there are words only");
     }
 
     fn acquire(&self) {
@@ -148,7 +148,7 @@ impl WordsMut for Memory {
     }
 
     fn copy_in(&self, _at: usize, _from: &[u8]) {
-        unimplemented!("there are words only");
+        unreachable!("there are words only");
     }
 
     fn release(&self) {

@@ -106,6 +106,21 @@ pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
     start().unwrap()
 }
 
+/// A command that runs a program of this one's kind: by the emulator that `SHMKIT_TEST_RUNNER` names,
+/// where this one runs in an emulator.
+fn with_runner(program: std::path::PathBuf) -> Command {
+    let runner = std::env::var("SHMKIT_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    match words.next() {
+        None => Command::new(program),
+        Some(emulator) => {
+            let mut command = Command::new(emulator);
+            command.args(words).arg(program);
+            command
+        }
+    }
+}
+
 /// A command that runs this test program again in a role of one of its modules, `module/role`;
 /// or the same test program of another width, so that the two talk to each other.
 pub fn in_role(role: &str, args: &[&str]) -> Command {
@@ -113,7 +128,7 @@ pub fn in_role(role: &str, args: &[&str]) -> Command {
         Some(other) => other.into(),
         None => std::env::current_exe().unwrap(),
     };
-    let mut command = Command::new(program);
+    let mut command = with_runner(program);
     command
         .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)

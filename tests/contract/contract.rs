@@ -6,6 +6,7 @@ mod common;
 
 mod asynchronous;
 mod examples;
+mod foreign;
 mod golden;
 mod hostile;
 mod messages;

@@ -196,3 +196,46 @@ fn program_that_replaced_a_participant_is_shown() {
     publisher.send(b"next").unwrap();
     assert!(next.recv().is_ok());
 }
+
+/// A wake-up that fails comes late, and comes: no sleep of an endpoint lasts longer than a second.
+#[test]
+fn sleeper_whose_event_was_removed_wakes_by_itself() {
+    let (_test, name) = start("no-event");
+    let of = |what: &str| format!("{name}-{what}");
+    let mut receiver = Receiver::create(of("queue")).unwrap();
+    remove(
+        &of("queue"),
+        &format!("~wake-3f-{:x}-1", std::process::id()),
+    );
+    let mut sender = Sender::open(of("queue")).unwrap();
+    let mut server = Server::create(of("calls")).unwrap();
+    let mut client = Client::open(of("calls")).unwrap();
+    remove(
+        &of("calls"),
+        &format!("~wake-3f-{:x}-1", std::process::id()),
+    );
+    remove(
+        &of("calls"),
+        &format!("~wake-00-{:x}-10001", std::process::id()),
+    );
+    let mut publisher = Publisher::create(of("topic")).unwrap();
+    let mut subscriber = Subscriber::open(of("topic")).unwrap();
+    remove(
+        &of("topic"),
+        &format!("~wake-00-{:x}-10001", std::process::id()),
+    );
+    std::thread::scope(|scope| {
+        let received = scope.spawn(|| receiver.recv().unwrap().to_vec());
+        let subscribed = scope.spawn(|| subscriber.recv().unwrap().to_vec());
+        let called = scope.spawn(|| client.call(b"calls").unwrap().to_vec());
+        for what in ["queue", "topic", "calls"] {
+            eventually("it sleeps", || crate::common::is_asleep(&of(what), None));
+        }
+        sender.send(b"queue").unwrap();
+        publisher.send(b"topic").unwrap();
+        server.recv().unwrap().respond(b"answer").unwrap();
+        assert_eq!(received.join().unwrap(), b"queue");
+        assert_eq!(subscribed.join().unwrap(), b"topic");
+        assert_eq!(called.join().unwrap(), b"answer");
+    });
+}

@@ -186,8 +186,12 @@ fn logind_files() -> Vec<String> {
 
 fn removes_ipc(files: &[String]) -> bool {
     let settings = files.iter().flat_map(|text| text.lines());
-    let values = settings.filter_map(|line| line.trim().strip_prefix("RemoveIPC="));
-    let last = values.last().unwrap_or("yes").trim().to_ascii_lowercase();
+    let mut values = settings.filter_map(|line| line.trim().strip_prefix("RemoveIPC="));
+    let last = values
+        .next_back()
+        .unwrap_or("yes")
+        .trim()
+        .to_ascii_lowercase();
     !matches!(&*last, "no" | "false" | "off" | "0")
 }
 

@@ -7,7 +7,7 @@ mod kills;
 mod latest;
 mod moments;
 mod queue;
-mod restart;
+pub mod restart;
 mod topic;
 mod typed;
 

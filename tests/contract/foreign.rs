@@ -1,0 +1,343 @@
+//! A second implementation of the layout, in C and written from `docs/layout.md` alone
+//! (`tests/peer/peer.c`), on either side of each pattern. `ci/peer` compiles it.
+
+use crate::common::{eventually, start, started, unique, watchdog};
+use shmkit::{
+    Client, Delivery, Departure, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
+    Start, Subscriber, Writer,
+};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// Longer than any test lasts.
+const LONG: Duration = Duration::from_secs(600);
+
+/// The peer, running.
+struct Peer {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(args: &[&str]) -> Peer {
+        let mut command = Command::new(program());
+        command.args(args).stdout(Stdio::piped());
+        let mut child = started(|| command.spawn());
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Peer { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "the peer has ended");
+        crate::common::step();
+        line.trim_end().to_string()
+    }
+
+    fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// How it ended by itself.
+    fn code(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap()
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> std::path::PathBuf {
+    if let Some(path) = std::env::var_os("SHMKIT_TEST_PEER") {
+        return path.into();
+    }
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
+        std::path::PathBuf::from,
+    );
+    let path = folder.join(format!("peer/peer{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.exists(),
+        "{} is missing: run ci/peer first",
+        path.display()
+    );
+    path
+}
+
+/// The message of this number, as the peer sends it where the longest has so many bytes.
+fn message(number: usize, max: usize) -> Vec<u8> {
+    let mut text = format!("peer {number}").into_bytes();
+    if number % 10 == 9 {
+        text.resize(max.min(1000), b'.');
+    }
+    text
+}
+
+#[test]
+fn foreign_sender_reaches_our_receiver() {
+    let (_test, name) = start("peer-send");
+    let options = Receiver::options().capacity(4096).max_message(200);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut peer = Peer::start(&["send", &name, "2000"]);
+    let first = receiver.recv_timeout(LONG).unwrap().to_vec();
+    let is_long = |number: usize| message(number, 200);
+    assert!(first.starts_with(b"peer 0"), "{first:?}");
+    for number in 1..2000 {
+        let bytes = receiver.recv_timeout(LONG).unwrap();
+        let text = format!("peer {number}");
+        assert!(bytes.starts_with(text.as_bytes()), "{number}");
+        let rest = &bytes[text.len()..];
+        assert!(rest.iter().all(|byte| *byte == b'.'), "{number}");
+        assert!(rest.is_empty() || bytes.len() == is_long(9).len());
+    }
+    peer.expect("sent 2000");
+    let gone = receiver.recv_timeout(LONG);
+    assert!(
+        matches!(gone, Err(RecvError::Disconnected(Departure::Closed))),
+        "{gone:?}"
+    );
+    assert_eq!(peer.code(), 0);
+}
+
+#[test]
+fn foreign_sender_that_is_killed_is_told_of() {
+    let (_test, name) = start("peer-killed");
+    let options = Receiver::options().capacity(4096).max_message(200);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut peer = Peer::start(&["send", &name, "1000000"]);
+    for _ in 0..100 {
+        receiver.recv_timeout(LONG).unwrap();
+    }
+    // It sleeps, since there is no room.
+    eventually("it waits for room", || {
+        let all = shmkit::segment_info(&*name).unwrap().others.unwrap();
+        all.iter().any(|one| one.asleep)
+    });
+    peer.kill();
+    loop {
+        match receiver.recv_timeout(LONG) {
+            Ok(_) => {}
+            Err(RecvError::Disconnected(how)) => break assert_eq!(how, Departure::Died),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // Its lane is free for the next one.
+    Sender::open(&*name).unwrap().send(b"next").unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"next");
+}
+
+#[test]
+fn our_sender_reaches_a_foreign_receiver() {
+    let (_test, name) = start("peer-recv");
+    let mut peer = Peer::start(&["recv", &name, "300"]);
+    peer.expect("ready");
+    let mut sender = Sender::open(&*name).unwrap();
+    for number in 0..300 {
+        sender.send(format!("ours {number}").as_bytes()).unwrap();
+        // It sleeps now and then.
+        if number % 100 == 0 {
+            peer.expect(&format!("ours {number}"));
+            eventually("it sleeps", || {
+                shmkit::segment_info(&*name).unwrap().owner.asleep
+            });
+        } else {
+            peer.expect(&format!("ours {number}"));
+        }
+    }
+    assert_eq!(peer.code(), 0);
+    let closed = sender.send(b"late");
+    assert!(
+        matches!(closed, Err(SendError::Disconnected(Departure::Closed))),
+        "{closed:?}"
+    );
+}
+
+#[test]
+fn our_receiver_follows_a_foreign_one_that_was_killed() {
+    let (_test, name) = start("peer-heir");
+    let mut peer = Peer::start(&["recv", &name, "1000000"]);
+    peer.expect("ready");
+    let mut sender = Sender::open(&*name).unwrap();
+    sender.send(b"received").unwrap();
+    peer.expect("received");
+    peer.kill();
+    // What a dead receiver did not read, the next one does.
+    sender.send(b"left").unwrap();
+    let mut receiver = crate::messages::restart::eventually_created(|| Receiver::create(&*name));
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), b"left");
+    sender.send(b"next").unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), b"next");
+}
+
+#[test]
+fn foreign_receiver_follows_ours() {
+    let (_test, name) = start("peer-follows");
+    let receiver = Receiver::create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    sender.send(b"left").unwrap();
+    drop(receiver);
+    let mut peer = Peer::start(&["recv", &name, "2"]);
+    peer.expect("ready");
+    peer.expect("left");
+    assert!(sender.wait_for_receiver(LONG).unwrap());
+    sender.send(b"next").unwrap();
+    // The sender has left the generation of our receiver, which the peer tells, too.
+    let mut line = peer.line();
+    if line == "left closed" {
+        line = peer.line();
+    }
+    assert_eq!(line, "next");
+    assert_eq!(peer.code(), 0);
+}
+
+#[test]
+fn foreign_subscriber_misses_nothing_of_a_lossless_topic() {
+    let (_test, name) = start("peer-lossless");
+    let options = Publisher::options().capacity(4096).max_message(200);
+    let mut publisher = options.delivery(Delivery::Lossless).create(&*name).unwrap();
+    publisher.send(b"0").unwrap();
+    let mut peer = Peer::start(&["subscribe", &name, "2000"]);
+    peer.expect("ready");
+    peer.expect("0");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..2000 {
+                publisher.send(number.to_string().as_bytes()).unwrap();
+            }
+        });
+        for number in 1..2000 {
+            peer.expect(&number.to_string());
+        }
+    });
+    assert_eq!(peer.code(), 0);
+}
+
+#[test]
+fn foreign_subscriber_counts_what_it_missed() {
+    let (_test, name) = start("peer-lossy");
+    let options = Publisher::options().capacity(4096).max_message(200);
+    let mut publisher = options.create(&*name).unwrap();
+    publisher.send(b"0").unwrap();
+    let mut peer = Peer::start(&["subscribe", &name, "1000000"]);
+    peer.expect("ready");
+    peer.expect("0");
+    const ALL: u64 = 20_000;
+    for number in 1..ALL {
+        publisher.send(number.to_string().as_bytes()).unwrap();
+    }
+    drop(publisher);
+    let mut next = 1;
+    loop {
+        let line = peer.line();
+        match line.strip_prefix("missed ") {
+            Some(missed) => next += missed.parse::<u64>().unwrap(),
+            None if line == "closed" => break,
+            None => {
+                assert_eq!(line, next.to_string());
+                next += 1;
+            }
+        }
+    }
+    assert_eq!(next, ALL);
+    assert_eq!(peer.code(), 3);
+}
+
+#[test]
+fn foreign_reader_reads_values_and_changes() {
+    let (_test, name) = start("peer-values");
+    let names = ["indoors", "outdoors"];
+    let mut writer = Writer::options().names(names).create(&*name).unwrap();
+    let get = |key: &str| Peer::start(&["get", &name, key]);
+    assert_eq!(get("indoors").code(), 4);
+    writer.set_at(0, b"21.5").unwrap();
+    writer.set_at(1, b"-3.5").unwrap();
+    let mut got = get("outdoors");
+    got.expect("-3.5");
+    assert_eq!(got.code(), 0);
+    let mut watching = Peer::start(&["watch", &name, "200"]);
+    watching.expect("ready");
+    for number in 0..200usize {
+        writer
+            .set_at(number % 2, number.to_string().as_bytes())
+            .unwrap();
+        watching.expect(&format!("{}={number}", names[number % 2]));
+    }
+    assert_eq!(watching.code(), 0);
+    // Ours is beside it.
+    assert_eq!(Reader::open(&*name).unwrap().get_at(1).unwrap(), b"199");
+}
+
+#[test]
+fn foreign_client_is_answered_and_told_of_the_end() {
+    let (_test, name) = start("peer-calls");
+    let mut server = Server::create(&*name).unwrap();
+    let mut peer = Peer::start(&["call", &name, "one", "two", "three", "four"]);
+    for text in ["one", "two", "three"] {
+        let request = server.recv_timeout(LONG).unwrap();
+        assert_eq!(request.bytes(), text.as_bytes());
+        let answer = request.bytes().to_ascii_uppercase();
+        request.respond(&answer).unwrap();
+        peer.expect(&text.to_ascii_uppercase());
+    }
+    let request = server.recv_timeout(LONG).unwrap().defer();
+    // No worker is left; what was received is answered, or fails with its responder.
+    drop(server);
+    let refused = Client::open(&*name).unwrap().call(b"late").map(drop);
+    assert!(refused.is_err());
+    request.respond(b"FOUR").unwrap();
+    peer.expect("FOUR");
+    assert_eq!(peer.code(), 0);
+}
+
+#[test]
+fn foreign_participants_are_told_of_a_killed_owner() {
+    let _dog = watchdog();
+    let name = unique("peer-owner");
+    let mut owner = Peer::start(&["recv", &name, "1000000"]);
+    owner.expect("ready");
+    let mut sending = Peer::start(&["send", &name, "100000000"]);
+    for _ in 0..100 {
+        owner.line();
+    }
+    owner.kill();
+    sending.expect("died");
+    assert_eq!(sending.code(), 3);
+}
+
+/// Subscribers of ours, beside a foreign one, are served by the same topic.
+#[test]
+fn foreign_and_own_subscribers_share_a_topic() {
+    let (_test, name) = start("peer-beside");
+    let options = Publisher::options().capacity(4096).max_message(200);
+    let mut publisher = options.delivery(Delivery::Lossless).create(&*name).unwrap();
+    publisher.send(b"0").unwrap();
+    let options = Subscriber::options().start(Start::Oldest);
+    let mut subscriber = options.open(&*name).unwrap();
+    let mut peer = Peer::start(&["subscribe", &name, "500"]);
+    peer.expect("ready");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..500 {
+                publisher.send(number.to_string().as_bytes()).unwrap();
+            }
+        });
+        for number in 0..500 {
+            assert_eq!(
+                subscriber.recv_timeout(LONG).unwrap(),
+                number.to_string().as_bytes()
+            );
+            peer.expect(&number.to_string());
+        }
+    });
+}
