@@ -180,7 +180,8 @@ impl<'a, E: Claimed> Claim<'a, E> {
     ///
     /// # Errors
     ///
-    /// None: it had its place.
+    /// [`SendError::Forked`] in a process that was forked from that of the endpoint; otherwise none:
+    /// the message had its place.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.end.commit(self.place, self.len)

@@ -198,9 +198,9 @@ impl Intake {
         // sign of it: who was seen to leave before it was counted was told of already.
         self.had_senders |= has_joined(self.members, members);
         self.members = members;
+        self.last = Departure::Closed;
         // The deaths before it, which are told by nobody.
         self.look_who_is_alive();
-        self.last = Departure::Closed;
         self.look_at_the_table();
         self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
@@ -214,6 +214,8 @@ impl Intake {
                 _ => 0,
             };
             let tenancy = self.seat.roster().tenancy(slot);
+            // At each look: an earlier one may have come while the client was joining.
+            lane.beginning = self.seat.roster().beginning(slot);
             if (who, tenancy) == (lane.tenant, lane.tenancy) {
                 continue;
             }
@@ -222,13 +224,18 @@ impl Intake {
             }
             lane.tenant = who;
             lane.tenancy = tenancy;
-            lane.beginning = self.seat.roster().beginning(slot);
             lane.process = None;
             self.active |= 1 << slot & !self.left_out;
             self.had_senders |= who != 0;
-            if who != 0 {
-                self.seat.meet(slot);
-            }
+        }
+    }
+
+    /// Opens the events of those who take part, which may have to be waited for: not in a call that
+    /// does not wait.
+    fn meet_all(&mut self) {
+        let there = self.lanes.iter().enumerate();
+        for (slot, _) in there.filter(|(_, lane)| lane.tenant != 0) {
+            self.seat.meet(slot);
         }
     }
 
@@ -325,6 +332,11 @@ impl Intake {
         is_there.then_some(lane.tenancy)
     }
 
+    /// Stays the same endpoint as in the generation before.
+    pub fn stay(&mut self, before: &mut Intake) {
+        self.seat.stay(&mut before.seat);
+    }
+
     /// What the next call has to tell instead of a message.
     #[inline(always)]
     pub fn check(&self) -> std::result::Result<(), Fault> {
@@ -384,6 +396,7 @@ impl Intake {
     pub fn watch_peers(&mut self, signals: &mut Signals) {
         self.look_who_is_alive();
         self.look_at_the_table();
+        self.meet_all();
         peers(&self.lanes).for_each(|peer| peer.register(signals));
         if self.has_unwatched() {
             signals.look_again_in(LOOK_BACK);
@@ -400,6 +413,7 @@ impl Intake {
     pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
         self.look_at_the_table();
+        self.meet_all();
         earlier.iter_mut().for_each(|one| one.look_who_is_alive());
         let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,

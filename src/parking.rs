@@ -13,7 +13,8 @@
 //!   clear its bit
 //! ```
 //!
-//! Only the sleeper clears its bit: a waker that dies half-way takes nothing from the next one.
+//! Only the sleeper clears its bit, and a waker that of one that is dead: a waker that dies half-way
+//! takes nothing from the next one.
 //!
 //! There is no fence between a waker's store and its look at ASLEEP: it would double the cost of a
 //! stream of small messages. So the look may be older than the store, and miss a sleeper that looked
@@ -169,12 +170,15 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
     /// the slot at this moment, and sleeps, its bit is lost for one sleep, which has an end.
     #[cold]
     fn look_whether_dead(&mut self, seat: usize, word: u64) {
+        if seat == OWNER || word == 0 {
+            // Whether the owner is deaf is for the participant to ask.
+            return;
+        }
         if let Some((_, at)) = &mut self.others[seat].rung {
             // To ask the system takes a while: not with each message.
             *at = Instant::now();
         }
-        let dead = seat != OWNER && word != 0 && self.system.is_dead(word);
-        if dead && self.roster.who(seat) == word {
+        if self.system.is_dead(word) && self.roster.who(seat) == word {
             self.roster.set_asleep(seat, false);
         }
     }

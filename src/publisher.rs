@@ -215,7 +215,8 @@ impl Publisher {
         segment.follow(&mut self.segment);
         self.lane = LossyWriter::new(lane.ring, lane.head, measures.shape);
         self.delivery = options.delivery;
-        let seat = std::mem::replace(&mut self.seat, seat);
+        let mut seat = std::mem::replace(&mut self.seat, seat);
+        self.seat.stay(&mut seat);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.crowds[0].earlier = Some((segment, seat));
         self.crowds.insert(0, Crowd::of(&self.segment));
@@ -331,12 +332,14 @@ impl Publisher {
         &mut self,
         messages: impl IntoIterator<Item = M>,
     ) -> std::result::Result<(), SendError> {
+        // Once: a call that tells a fault sends nothing.
+        self.seat.validity.check()?;
         let batch = Flushed(self);
         for (count, message) in (1u32..).zip(messages) {
             let message = message.as_ref();
             batch
                 .0
-                .make_room(message.len(), Patience::Forever, &mut None)?;
+                .find_room(message.len(), Patience::Forever, &mut None)?;
             batch.0.lane.add(message);
             if count.is_multiple_of(BATCH) {
                 batch.0.flush();
@@ -373,6 +376,15 @@ impl Publisher {
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
         self.seat.validity.check()?;
+        self.find_room(len, patience, since)
+    }
+
+    fn find_room(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
         let max = self.lane.shape().max();
         if len > max {
             return Err(SendError::TooLong { len, max });
@@ -610,6 +622,10 @@ impl Crowd {
         let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
         for slot in slots {
             let who = (self.roster.who(slot), self.roster.tenancy(slot));
+            if who.0 == 0 {
+                // It has just left.
+                continue;
+            }
             let known = &mut self.processes[slot];
             if known.as_ref().is_none_or(|(watched, _)| *watched != who) {
                 let watched = watch_tenant(&self.roster, &self.name, slot, who.0);
@@ -675,7 +691,10 @@ impl Claimed for Publisher {
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
-        self.seat.validity.check()?;
+        // It has its place: that the name is lost is for the next call to tell.
+        if self.seat.validity.is_forked() {
+            return Err(SendError::Forked);
+        }
         self.lane.commit(place, len);
         self.seat.wake(EVERYBODY);
         Ok(())

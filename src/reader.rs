@@ -5,7 +5,7 @@ use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::RecvError;
 use crate::latest::{Grid, Hold, Look, ValueReader};
-use crate::layout::{SLOTS, control};
+use crate::layout::{SLOTS, control, values};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend, deadline};
 use crate::roster::JOINED;
@@ -62,6 +62,22 @@ impl ReaderOptions {
     }
 }
 
+/// After how long a next writer is tried again that could not be gone on with for now.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether a refusal is one for good.
+fn is_final(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::WrongKind
+            | ErrorKind::WrongType
+            | ErrorKind::WrongOwner
+            | ErrorKind::WrongVersion
+            | ErrorKind::AccessDenied
+            | ErrorKind::Corrupt
+    )
+}
+
 /// Where values stand in the table of a later writer.
 #[derive(Debug)]
 struct Moved {
@@ -108,8 +124,8 @@ pub struct Reader {
     validity: Validity,
     /// Where the values stand now, where that is not where they stood when they were opened.
     moved: Option<Moved>,
-    /// The generation that was last looked at.
-    tried: u32,
+    /// The generation that was last looked at, and when it is to be looked at again.
+    tried: (u32, Option<Instant>),
     /// Why we could not go on with that one.
     failed: Option<Error>,
     // Declared last, and so let go last.
@@ -165,7 +181,7 @@ impl Reader {
             seat,
             validity: Validity::new(),
             moved: None,
-            tried: found.generation,
+            tried: (found.generation, None),
             failed: None,
             found,
         })
@@ -239,11 +255,11 @@ impl Reader {
     /// Where there is no value with that index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
-        self.validity.check()?;
-        if self.found.is_ended() {
-            self.reattach()?;
-        }
-        let index = self.place(index);
+        let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
+        let place = match is_plain {
+            true => index,
+            false => self.place_now(index)?,
+        };
         let hold = self.seat.as_ref().map(|seat| {
             move |hold: Hold| {
                 seat.roster().set_hold(seat.slot(), hold.0);
@@ -251,12 +267,22 @@ impl Reader {
                 seat.roster().words().full();
             }
         });
-        match self.values.load(index, &mut self.buffer, hold) {
+        match self.values.load(place, &mut self.buffer, hold) {
             Look::Value(len, _) => Ok(&self.buffer[..len]),
             Look::Nothing => Err(RecvError::Empty),
             Look::Busy => Err(RecvError::Busy),
             Look::Corrupt => Err(RecvError::Corrupt),
         }
+    }
+
+    /// Where the value with this index stands, once the next writer was looked for.
+    #[cold]
+    fn place_now(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
+        self.validity.check()?;
+        if self.found.is_ended() {
+            self.reattach()?;
+        }
+        Ok(self.place(index))
     }
 
     /// A number that grows each time that this value is set; 0: it was not set yet.
@@ -282,17 +308,18 @@ impl Reader {
     /// opened has none, and is left out.
     #[inline]
     fn next_change(&mut self) -> Option<usize> {
-        loop {
+        let Some(moved) = &self.moved else {
+            return self.values.next_change();
+        };
+        // So many changes there are at most, but for a writer that does not stop.
+        let most = values::RECENT_COUNT as usize + self.values.grid().count();
+        for _ in 0..most {
             let place = self.values.next_change()?;
-            match &self.moved {
-                None => return Some(place),
-                Some(moved) => {
-                    if let Some(index) = moved.indices.get(&place) {
-                        return Some(*index);
-                    }
-                }
+            if let Some(index) = moved.indices.get(&place) {
+                return Some(*index);
             }
         }
+        None
     }
 
     /// The index of a value that changed since it was opened or this was last asked, if there
@@ -328,13 +355,21 @@ impl Reader {
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
         let newest = self.found.newest();
-        if newest != self.tried {
-            self.tried = newest;
+        let (tried, again) = self.tried;
+        if newest != tried || again.is_some_and(|at| Instant::now() >= at) {
             self.failed = match self.come_over() {
                 Ok(true) => return Ok(true),
                 Ok(false) => None,
                 Err(error) => Some(error),
             };
+            // Of no use for ever is what is of another kind or type; all else may pass.
+            let is_final = self
+                .failed
+                .as_ref()
+                .is_some_and(|error| is_final(error.kind()));
+            let again =
+                (newest != self.found.generation && !is_final).then(|| Instant::now() + AGAIN);
+            self.tried = (newest, again);
         }
         self.failed
             .as_ref()

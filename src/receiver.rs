@@ -234,7 +234,8 @@ impl Receiver {
         let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
         let intake = Intake::new(&segment, seat, options.prefault)?;
         segment.follow(&mut self.segment);
-        let intake = std::mem::replace(&mut self.intake, intake);
+        let mut intake = std::mem::replace(&mut self.intake, intake);
+        self.intake.stay(&mut intake);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.older.push((intake, segment));
         self.make_room();

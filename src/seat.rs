@@ -130,6 +130,16 @@ impl Seat {
         self.sleeper.prepare(&self.bells).map(drop)
     }
 
+    /// Makes what others wake us by, in the seat of an owner that goes on in another generation.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.sleeper.prepare(&self.bells).map(drop)
+    }
+
+    /// Stays the same endpoint as in the generation before.
+    pub fn stay(&mut self, before: &mut Seat) {
+        std::mem::swap(&mut self.validity, &mut before.validity);
+    }
+
     fn new(bells: Bells, number: usize, me: u64) -> Seat {
         Seat {
             sleeper: Sleeper::new(bells.roster(), number, me),

@@ -472,6 +472,10 @@ impl Clone for Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // In a child that was forked another thread of the parent may have had the lock.
+        if self.shared.validity.is_forked() {
+            return;
+        }
         if let Some(desk) = self.mine.take() {
             self.shared.give_desk(desk);
         }
@@ -479,7 +483,7 @@ impl Drop for Server {
         // received when the last one goes.
         let is_last = self.shared.workers.fetch_sub(1, Ordering::AcqRel) == 1;
         // Where nobody holds a responder the drop of what is shared closes the name.
-        if is_last && Arc::strong_count(&self.shared) > 1 && !self.shared.validity.is_forked() {
+        if is_last && Arc::strong_count(&self.shared) > 1 {
             self.shared.segment.drain();
         }
     }
@@ -496,6 +500,10 @@ impl fmt::Debug for Server {
 /// Whoever waits for requests has the desk meanwhile, or waits for it.
 impl Wait for Server {
     fn has_news(&mut self) -> bool {
+        // Before a lock that another thread of the parent may have had.
+        if self.shared.validity.is_faulty() {
+            return true;
+        }
         match self.mine.get_mut() {
             Some(desk) => desk.intake.has_news(),
             None => {
@@ -508,6 +516,8 @@ impl Wait for Server {
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        let told = self.shared.validity.check();
+        told.map_err(|fault| fault.error(Operation::Wait, self.name()))?;
         if self.mine.get_mut().is_none() {
             let mut turn = lock(&self.shared.turn);
             match turn.desk.take() {
@@ -525,6 +535,9 @@ impl Wait for Server {
     }
 
     fn get_up(&mut self) {
+        if self.shared.validity.is_forked() {
+            return;
+        }
         if let Some(left) = self.left.take() {
             let mut turn = lock(&self.shared.turn);
             turn.wakers.retain(|waker| !waker.will_wake(&left));

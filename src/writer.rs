@@ -226,6 +226,8 @@ impl Writer {
         }
         segment.follow(&mut self.segment);
         self.names = options.all_names();
+        let mut seat = seat;
+        seat.stay(&mut self.seat);
         (self.values, self.seat, self.segment) = (values, seat, segment);
         Ok(())
     }

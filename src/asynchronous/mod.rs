@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::exchange::{CallError, RecvError, SendError};
 use crate::handle::Handle;
 use crate::lane::Step;
-use crate::parking::FIRST_NAP;
+use crate::parking::{FIRST_NAP, LONGEST_SLEEP};
 use crate::process::Process;
 use crate::publisher::{Held, Publisher};
 use crate::reactor::{self, Notice, Registrations, What};
@@ -77,18 +77,83 @@ impl<T> Async<T> {
     pub fn get_ref(&self) -> &T {
         &self.end
     }
+}
 
-    /// The same, for all that does not wait.
+impl<T: Endpoint> Async<T> {
+    /// What it was made of, for all that does not wait.
     pub fn get_mut(&mut self) -> &mut T {
-        self.lying = None;
+        end_leaked(&mut self.lying, |has_come| self.end.end_wait(has_come));
         &mut self.end
     }
 
-    /// The same, and nothing else.
-    pub fn into_inner(self) -> T {
+    /// Returns what it was made of.
+    pub fn into_inner(mut self) -> T {
+        end_leaked(&mut self.lying, |has_come| self.end.end_wait(has_come));
         self.end
     }
 }
+
+mod sealed {
+    /// What can be waited for in a task.
+    pub trait Endpoint {
+        /// Ends the wait of a future that was leaked, for which a signal has come or not.
+        fn end_wait(&mut self, has_come: bool);
+    }
+}
+
+use sealed::Endpoint;
+
+macro_rules! endpoint {
+    ($({$($of:ident),*} $type:ty, |$end:ident| $wait:expr;)+) => {$(
+        impl<$($of: crate::Described),*> Endpoint for $type {
+            fn end_wait(&mut self, has_come: bool) {
+                let $end = self;
+                end_wait(&mut $wait, has_come);
+            }
+        }
+    )+};
+}
+
+endpoint! {
+    {} Receiver, |end| *end;
+    {} Subscriber, |end| *end;
+    {} Reader, |end| *end;
+    {} Server, |end| *end;
+    {} Client, |end| *end;
+    {} Event, |end| *end;
+    {} Handle, |end| *end;
+    {} Process, |end| *end;
+    {} Sender, |end| Room::of(end, 0);
+    {} Publisher, |end| Held::of(end, 0, None);
+    {T} crate::typed::Receiver<T>, |end| *end.end_mut();
+    {T} crate::typed::Subscriber<T>, |end| *end.end_mut();
+    {T} crate::typed::Reader<T>, |end| *end.end_mut();
+    {Q, R} crate::typed::Server<Q, R>, |end| *end.end_mut();
+    {Q, R} crate::typed::Client<Q, R>, |end| *end.end_mut();
+    {T} crate::typed::Sender<T>, |end| Room::of(end.end_mut(), 0);
+    {T} crate::typed::Publisher<T>, |end| Held::of(end.end_mut(), 0, None);
+}
+
+fn end_wait(end: &mut impl Wait, has_come: bool) {
+    end.get_up();
+    if has_come {
+        // What was taken is kept by the end.
+        let _ = end.woken();
+    }
+}
+
+/// Ends the wait of a future that was leaked, if there was one: what its registrations have taken is
+/// for the next.
+fn end_leaked(lying: &mut Option<Lying>, end: impl FnOnce(bool)) {
+    if let Some(lying) = lying.take() {
+        drop((lying.signals, lying.moment));
+        end(lying.notice.has_come().unwrap_or(false));
+    }
+}
+
+/// A wait that looks again after so long does so since the system tells it nothing, for want of
+/// descriptors: it lies down anew then.
+const RENEWED: std::ops::Range<Duration> = Duration::from_millis(50)..LONGEST_SLEEP;
 
 /// A rest until there is reason to ask again.
 struct Rest<'a, W: Wait> {
@@ -106,13 +171,12 @@ struct Lying {
     signals: Option<Registrations>,
     moment: Option<Registrations>,
     again: Option<Duration>,
+    /// The first nap is over.
+    has_napped: bool,
 }
 
 fn rest<'a, W: Wait>(lying: &'a mut Option<Lying>, end: &'a mut W) -> Rest<'a, W> {
-    if lying.take().is_some() {
-        // Of a future that was leaked.
-        end.get_up();
-    }
+    end_leaked(lying, |has_come| end_wait(end, has_come));
     Rest {
         end,
         lying,
@@ -135,6 +199,7 @@ impl<W: Wait> Rest<'_, W> {
             signals: None,
             moment: None,
             again: None,
+            has_napped: false,
         });
         self.end.lie_down(&mut signals)?;
         if self.end.has_news() {
@@ -164,6 +229,13 @@ impl<W: Wait> Rest<'_, W> {
         }
     }
 
+    /// After a time without a signal: asks the system for what may have told nothing, for want of
+    /// descriptors. It then lies down anew.
+    fn renew(&mut self) -> Result<bool> {
+        end_leaked(self.lying, |_| self.end.get_up());
+        self.end.woken()
+    }
+
     fn poll_up(&mut self, waker: &Waker) -> Poll<Result<()>> {
         if self.is_over {
             return Poll::Ready(Ok(()));
@@ -177,10 +249,17 @@ impl<W: Wait> Rest<'_, W> {
                 }
             } else if self.end.has_news() {
                 return Poll::Ready(self.get_up().map(drop));
-            } else {
-                if let (true, Some(again)) = (lying.notice.take_late(), lying.again) {
+            } else if let (true, Some(again)) = (lying.notice.take_late(), lying.again) {
+                // Those that look each millisecond, and those that a signal will wake, only look.
+                if !lying.has_napped || !RENEWED.contains(&again) {
+                    lying.has_napped = true;
                     lying.moment = moment(again, &lying.notice)?;
+                    return Poll::Pending;
                 }
+                if self.renew()? {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
                 return Poll::Pending;
             }
         }

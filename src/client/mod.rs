@@ -5,7 +5,7 @@ mod line;
 use crate::access::Owner;
 use crate::describe::Layout;
 use crate::error::{Error, Result};
-use crate::exchange::{CallError, Departure};
+use crate::exchange::{CallError, Departure, Fault};
 use crate::lane::Step;
 use crate::layout::{OWNER, control, cursor, record};
 use crate::name::Name;
@@ -455,8 +455,11 @@ impl Client {
     /// Tells that this process was forked from that of the client.
     #[inline(always)]
     fn check(&self) -> std::result::Result<(), CallError> {
-        let told = self.line.seat.validity.check();
-        told.map_err(|_| CallError::Forked)
+        match self.line.seat.validity.check() {
+            Err(Fault::Forked) => Err(CallError::Forked),
+            // A client owns no name.
+            Ok(()) | Err(Fault::NameLost) => Ok(()),
+        }
     }
 
     /// Goes on with the next server, where there is one. What the one before has not answered

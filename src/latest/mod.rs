@@ -360,7 +360,7 @@ impl<W: Words> ValueReader<W> {
             self.all_from = Some(1).filter(|next| *next < self.grid.count);
             return Some(0);
         }
-        self.seen += 1;
+        self.seen = self.seen.wrapping_add(1);
         Some(index)
     }
 

@@ -48,9 +48,10 @@ impl HowToJoin {
         };
         let expect = self.owner.as_ref();
         loop {
-            match Found::join(name, kind, expect, &self.layouts, half_made, &join) {
+            match Found::join(name, kind, expect, &self.layouts, half_made, None, &join) {
+                // One whose part is missing may be closing.
                 Err(error)
-                    if error.kind() == ErrorKind::NotFound
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NameLost)
                         && until.is_none_or(|at| Instant::now() < at) =>
                 {
                     std::thread::sleep(LOOK);
@@ -85,10 +86,21 @@ impl Found {
 
     /// The same, and waits until that moment for one that is being made.
     fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
+        let options = looking(expect.clone());
+        Found::look_until(name, &expect, until, || RootView::open(name, &options))
+    }
+
+    /// The same behind a root that is opened so.
+    fn look_until(
+        name: &Name,
+        expect: &Option<Owner>,
+        until: Option<Instant>,
+        root: impl Fn() -> Result<RootView>,
+    ) -> Result<Found> {
         let is_late = || until.is_some_and(|at| Instant::now() >= at);
         let mut lost = 0;
         loop {
-            match Found::look(name, expect.clone()) {
+            match root().and_then(|root| Found::look(name, expect, root)) {
                 // It was made a moment ago. It is not held meanwhile: that would keep
                 // what a dead process half made.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late() => {
@@ -103,9 +115,8 @@ impl Found {
         }
     }
 
-    fn look(name: &Name, expect: Option<Owner>) -> Result<Found> {
+    fn look(name: &Name, expect: &Option<Owner>, root: RootView) -> Result<Found> {
         let options = looking(expect.clone());
-        let root = RootView::open(name, &options)?;
         let generation = root.generation();
         let refuse = |kind, meaning: &'static str, advice: &'static str| {
             let error = Error::new(kind, Operation::Open, name, meaning);
@@ -143,7 +154,7 @@ impl Found {
             control: words,
             name: name.clone(),
             minor: root.minor,
-            expect,
+            expect: expect.clone(),
             layouts: Vec::new(),
             root,
         })
@@ -157,11 +168,12 @@ impl Found {
         expect: Option<&Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
+        root: Option<&RootView>,
         join: impl Fn(Found) -> Result<T>,
     ) -> Result<T> {
         let mut tries = 0;
         loop {
-            let found = Found::open_as(name, kind, expect.cloned(), layouts, until)?;
+            let found = Found::open_as(name, kind, expect.cloned(), layouts, until, root)?;
             let (root, generation) = (found.root.clone(), found.generation);
             let joined = join(found);
             tries += 1;
@@ -178,7 +190,9 @@ impl Found {
         }
         let (kind, expect) = (self.measures.kind, self.expect.as_ref());
         let now = Some(Instant::now());
-        match Found::join(&self.name, kind, expect, &self.layouts, now, join) {
+        // Behind the root that is held: somebody may have removed its name.
+        let root = Some(&self.root);
+        match Found::join(&self.name, kind, expect, &self.layouts, now, root, join) {
             // It has ended as well, or the one after it is being made.
             Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
@@ -197,8 +211,12 @@ impl Found {
         expect: Option<Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
+        root: Option<&RootView>,
     ) -> Result<Found> {
-        let mut found = Found::open_until(name, expect, until)?;
+        let mut found = match root {
+            None => Found::open_until(name, expect, until)?,
+            Some(root) => Found::look_until(name, &expect, until, || Ok(root.clone()))?,
+        };
         if found.measures.kind == kind {
             if !layouts.is_empty() {
                 found.expect_layouts(layouts)?;

@@ -81,9 +81,7 @@ impl Owned {
     pub fn next(&self, measures: Measures, layouts: &[Layout]) -> Result<(Owned, Seat)> {
         let (segment, mut seat) = Owned::make(&self.name, measures, &self.access, self.generation)?;
         segment.describe(layouts)?;
-        if let Some(root) = &self.root {
-            seat.settle(root.section())?;
-        }
+        seat.prepare()?;
         Ok((segment, seat))
     }
 
@@ -175,7 +173,10 @@ impl Owned {
                 meaning,
             ));
         };
-        let lanes = open(&companions.lanes, false)?;
+        let lanes = Section::options()
+            .expect_owner(Owner::Me)
+            .expect_len(measures.len())
+            .open(&companions.lanes)?;
         let [inner, _] = rights(&self.access, measures.kind);
         let section = match open(&companions.roster, true) {
             // Who may only look has none: an empty one stands in for it.

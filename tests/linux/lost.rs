@@ -197,6 +197,44 @@ fn program_that_replaced_a_participant_is_shown() {
     assert!(next.recv().is_ok());
 }
 
+/// Waits until this process has looked at all its names: another one is lost, and told of.
+fn names_are_looked_at(another: &str) {
+    let mut writer = Writer::create(another).unwrap();
+    remove(another, another);
+    eventually("it is told", || {
+        matches!(writer.set(b"x"), Err(SendError::NameLost))
+    });
+}
+
+/// What was claimed is sent; several messages are all sent or none; and a resize tells nothing anew.
+#[test]
+fn lost_name_costs_no_message() {
+    let (_test, name) = start("lost-claim");
+    let mut publisher = Publisher::create(&*name).unwrap();
+    let mut subscriber = Subscriber::open(&*name).unwrap();
+    let mut claim = publisher.claim(5).unwrap();
+    claim.write_at(0, b"claim");
+    remove(&name, &name);
+    names_are_looked_at(&format!("{name}-first"));
+    claim.commit().unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"claim");
+    let lost = publisher.send_all([b"one", b"two"]);
+    assert!(matches!(lost, Err(SendError::NameLost)), "{lost:?}");
+    assert!(matches!(subscriber.try_recv(), Err(RecvError::Empty)));
+    publisher.send_all([b"one", b"two"]).unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"one");
+    // Those who have it open go on, also with other measures.
+    publisher
+        .resize(&Publisher::options().capacity(1 << 21))
+        .unwrap();
+    publisher.send(b"resized").unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"two");
+    assert_eq!(subscriber.recv().unwrap(), b"resized");
+    names_are_looked_at(&format!("{name}-second"));
+    publisher.send(b"last").unwrap();
+    assert_eq!(subscriber.recv().unwrap(), b"last");
+}
+
 /// A wake-up that fails comes late, and comes: no sleep of an endpoint lasts longer than a second.
 #[test]
 fn sleeper_whose_event_was_removed_wakes_by_itself() {

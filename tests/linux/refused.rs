@@ -3,8 +3,8 @@
 
 use crate::common::{Test, TestChild, hear, say, start, time_used};
 use shmkit::{
-    Client, Event, Mutex, ProcessIdentity, Publisher, Receiver, RecvError, Reset, Sender, Server,
-    Subscriber, WaitSet, Wake,
+    Client, Event, Mutex, ProcessIdentity, Publisher, Reader, Receiver, RecvError, Reset, Sender,
+    Server, Subscriber, WaitSet, Wake, Writer,
 };
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("sandbox", [name, refusal]) => wait_in_sandbox(name, refusal),
         ("interrupted", [name]) => be_interrupted(name),
         ("daemon", [name]) => become_daemon(name),
+        ("task without descriptors", [name]) => await_without_descriptors(name),
+        ("reader without descriptors", [name]) => read_without_descriptors(name),
         other => panic!("no role {other:?}"),
     }
 }
@@ -182,6 +184,69 @@ fn watch_recovers_when_descriptors_are_free_again() {
     assert!(Event::open(&*name).is_ok());
     peer.kill();
     crate::common::gone(|| Event::open(&*name));
+}
+
+/// A task that cannot be told of a death looks for it.
+fn await_without_descriptors(name: &str) {
+    let mut child = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let process = ProcessIdentity::of(child.id()).unwrap().watch().unwrap();
+    let before = leave_descriptors(0);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let mut process = shmkit::Async::new(process);
+    set_limit(before);
+    let mut runtime = runtime;
+    let runtime = runtime.enable_time().build().unwrap();
+    leave_descriptors(0);
+    runtime.block_on(async {
+        let mut waiting = Box::pin(process.wait());
+        let early = tokio::time::timeout(SOON, &mut waiting).await;
+        assert!(early.is_err());
+        child.kill().unwrap();
+        waiting.await.unwrap();
+    });
+    say(&format!("{name} is noticed"));
+    set_limit(before);
+    child.wait().unwrap();
+}
+
+#[test]
+fn task_without_descriptors_learns_of_a_death() {
+    let (mut test, name) = start("task");
+    let mut child = child(&mut test, "task without descriptors", &[&name]);
+    child.expect(&format!("{name} is noticed"));
+    assert!(child.finish().success());
+}
+
+/// A reader that cannot follow for want of descriptors does so when there are some.
+fn read_without_descriptors(name: &str) {
+    let mut reader = Reader::open(name).unwrap();
+    assert_eq!(reader.get().unwrap(), b"old");
+    let before = leave_descriptors(0);
+    say("ready");
+    hear();
+    assert!(matches!(reader.get(), Err(RecvError::System(_))));
+    set_limit(before);
+    crate::common::eventually("it follows", || {
+        reader.get().is_ok_and(|value| value == b"new")
+    });
+    say("followed");
+}
+
+#[test]
+fn reader_follows_when_descriptors_are_free_again() {
+    let (mut test, name) = start("reader");
+    let mut writer = Writer::create(&*name).unwrap();
+    writer.set(b"old").unwrap();
+    let mut child = child(&mut test, "reader without descriptors", &[&name]);
+    child.expect("ready");
+    drop(writer);
+    let mut writer = Writer::create(&*name).unwrap();
+    writer.set(b"new").unwrap();
+    child.tell("read");
+    child.expect("followed");
 }
 
 /// Lets the system refuse futex_waitv and pidfd_open to this thread and those that it starts.

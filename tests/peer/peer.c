@@ -724,13 +724,14 @@ static u32 print_change(Gen *g, u32 i, u64 *last) { /* unless it was printed las
 static u32 print_changes(Gen *g, u64 *last) { /* L139 */
   u64 s = g->number, now = ld64(g->lanes.p); u32 i = ld32(g->lanes.p + 128 + 4 * (s & 1023)), n = 0;
   acquire_fence();
-  if (ld64(g->lanes.p) < s + 1024 && i < g->h.values) return g->number++, print_change(g, i, last);
+  if (ld64(g->lanes.p) - s < 1024 && i < g->h.values) return g->number++, print_change(g, i, last);
   for (i = 0, g->number = now; i < g->h.values; i++) n += print_change(g, i, last);
   return n; }
 static void command_watch(u32 count) {
   Gen *g = join(0); u64 *last = calloc(1 << 20, sizeof *last);
+  g->number = ld64(g->lanes.p); /* L140 */
   for (u32 i = 0; i < g->h.values; i++) last[i] = ld64(value(g, i));
-  g->number = ld64(g->lanes.p); /* L140 */ print("ready", "", 0);
+  print("ready", "", 0);
   for (u32 done = 0, how = LIVE; done < count;) {
     if (changed(g)) done += print_changes(g, last);
     else if (how != LIVE) { /* L172 L140 */
@@ -745,8 +746,7 @@ static void begin_calls(Gen *g) { /* L145 */
   *l = (Lane){ .ring = lane(g, g->h.lanes + (u32)g->slot) + RING, .cursor = c,
     .pos = ld64(c + EXACT), .received = ld64(c + RECEIVED), .given = ld64(c + ROOM) };
   u64 begin = l->pos; u32 len, tag; g->number = ld64(c + NUMBER);
-  if (!possible(l->pos) || l->received > LIMIT_62 || g->number > LIMIT_62)
-    fail("L145 step 2: the cursor is damaged");
+  if (!possible(l->pos) || l->received > LIMIT_62) fail("L145 step 2: the cursor is damaged");
   for (int what; (what = take(g, l, &len, &tag)) != EMPTY;)
     if (what == DAMAGE || l->pos - begin > g->h.ring) fail("L145 step 2: the lane is damaged");
   st64(slot(g, g->slot) + BEGINNING, g->tail); }

@@ -7,6 +7,7 @@ mod findings;
 mod futex;
 mod lifetime;
 mod list;
+mod looker;
 mod mutex;
 mod naming;
 mod object;

@@ -3,6 +3,7 @@
 //! time.
 
 use super::errno::{errno_of, explain, explain_io};
+use super::looker::Look;
 use super::signal::Signal;
 use super::watcher::{HAPPENED, Watch};
 use super::{RawObject, futex};
@@ -32,12 +33,35 @@ enum By {
     Nothing,
 }
 
+/// What tells a waiter of the end of a process.
+#[derive(Debug)]
+enum Watched {
+    By(Watch),
+    ByLooks(Look, Arc<AtomicU32>),
+}
+
+impl Watched {
+    fn is_in_force(&self) -> bool {
+        match self {
+            Watched::By(watch) => watch.is_in_force(),
+            Watched::ByLooks(look, _) => look.is_ours(),
+        }
+    }
+
+    fn word(&self) -> &Arc<AtomicU32> {
+        match self {
+            Watched::By(watch) => watch.word(),
+            Watched::ByLooks(_, word) => word,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Process {
     by: By,
     pid: u32,
     /// Made by the first wait that needs it.
-    watch: std::sync::Mutex<Option<Watch>>,
+    watch: std::sync::Mutex<Option<Watched>>,
 }
 
 impl Process {
@@ -51,8 +75,12 @@ impl Process {
             return Ok(Arc::clone(watch.word()));
         }
         let begun = match &self.by {
-            By::Number(identity) => Watch::look_at(*identity),
-            _ => Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?),
+            By::Number(identity) => {
+                let dead = Arc::new(AtomicU32::new(0));
+                let look = Look::at_process(*identity, Arc::clone(&dead));
+                look.map(|look| Watched::ByLooks(look, dead))
+            }
+            _ => Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?).map(Watched::By),
         }
         .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
         let dead = Arc::clone(begun.word());
@@ -97,8 +125,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = watch.take() {
-            watch.end(self.pidfd());
+        if let (Some(Watched::By(watch)), Some(pidfd)) = (watch.take(), self.pidfd()) {
+            watch.end(pidfd);
         }
     }
 }
@@ -206,8 +234,11 @@ pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::
 /// Whether a process has ended, at the latest at that moment, by looking at it.
 fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
-        if has_gone(process)? {
-            return Ok(true);
+        match has_gone(process) {
+            Ok(true) => return Ok(true),
+            // To look takes a descriptor: it is not told, and so taken for alive.
+            Ok(false) | Err(Errno::MFILE | Errno::NFILE) => {}
+            Err(errno) => return Err(errno),
         }
         let left = until.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
         if left.is_zero() {

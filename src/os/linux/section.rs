@@ -93,14 +93,14 @@ impl Section {
 }
 
 impl Section {
-    /// The path of a file of ours, with the device and number that tell it from a later file of
-    /// that path.
-    pub(super) fn named_file(&self) -> Option<(&str, (u64, u64))> {
+    /// The path and the descriptor of a file of ours, with the device and number that tell it from
+    /// a later file of that path.
+    pub(super) fn named_file(&self) -> Option<(&str, RawObject, (u64, u64))> {
         let Source::Named(object) = &self.source else {
             return None;
         };
         let stat = self.stat(Operation::Inspect).ok()?;
-        Some((&object.place.path, (stat.st_dev, stat.st_ino)))
+        Some((&object.place.path, self.raw(), (stat.st_dev, stat.st_ino)))
     }
 }
 

@@ -109,7 +109,7 @@ impl Handle {
     fn set_watch(&self, watch: Option<Watch>) {
         let mut last = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = std::mem::replace(&mut *last, watch) {
-            last.end(Some(self.descriptor.as_fd()));
+            last.end(self.descriptor.as_fd());
         }
     }
 }

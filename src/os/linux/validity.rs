@@ -15,9 +15,9 @@
 //! Where the system refuses the advice, the bytes stand in ordinary memory and say [`UNWIPED`].
 //! Then each call asks the system for the number of this process.
 
+use super::looker::Look;
 use super::section::Section;
 use super::view::wiped_page;
-use super::watcher::NameWatch;
 use crate::exchange::Fault;
 use crate::os::ValidityBackend;
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
@@ -33,8 +33,8 @@ const COUNT: usize = 4096;
 /// The byte of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Validity {
-    /// Of an owner. Declared before the byte that it stores to, and so dropped before it.
-    name: Option<NameWatch>,
+    /// Of an owner.
+    name: Option<Look>,
     byte: &'static AtomicU8,
     /// The place of the byte; `None` for the byte that all share where there are too many.
     place: Option<usize>,
@@ -119,7 +119,7 @@ impl ValidityBackend for Validity {
         let mut validity = Validity::new();
         // The byte that all share tells of no single name.
         if validity.place.is_some() {
-            validity.name = NameWatch::begin(named, validity.byte, lose_name);
+            validity.name = Look::at_name(named, validity.byte, lose_name);
         }
         validity
     }
@@ -161,6 +161,8 @@ impl ValidityBackend for Validity {
 
 impl Drop for Validity {
     fn drop(&mut self) {
+        // First: nobody stores to a byte that was given back.
+        self.name = None;
         if let Some(place) = self.place {
             let used = &Pool::of_all().used[place / 64];
             // Release: pairs with the acquire of `take`.

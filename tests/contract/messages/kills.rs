@@ -104,6 +104,33 @@ fn subscribe(name: &str, who: u64, words: &Words) {
     }
 }
 
+/// A sender with much room learns that its receiver was killed in its sleep, and not only when the
+/// room is used up.
+#[test]
+fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
+    let (mut test, name) = start("asleep");
+    let mut child = test.child("messages/victim", &["receiver", &name, "0"]);
+    child.expect("ready");
+    child.tell("go");
+    child.expect("here");
+    let mut sender = Sender::open(&*name).unwrap();
+    let all = || shmkit::segment_info(&*name).unwrap();
+    assert!(all().capacity >= 4096);
+    let mut sent = 0;
+    crate::common::eventually("it sleeps", || all().owner.asleep);
+    child.kill();
+    crate::common::eventually("its death is noticed", || match sender.try_send(b"x") {
+        Ok(()) => {
+            sent += 1;
+            false
+        }
+        Err(SendError::Disconnected(how)) => how == shmkit::Departure::Died,
+        Err(error) => panic!("{error} after {sent}"),
+    });
+    // A record takes at least 16 bytes.
+    assert!(sent < 4096 / 16, "only when the lane was full");
+}
+
 /// A publisher that waits for a slow subscriber waits for each one that joins meanwhile too, and
 /// learns of its death wherever it is killed.
 #[test]
