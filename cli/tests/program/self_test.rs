@@ -96,7 +96,11 @@ fn the_self_test_passes_and_tells_nobody_who_ran_it() {
         assert!(lines.iter().any(|said| said.starts_with(&line)), "{line}");
     }
     for speed in report["speed"].as_array().unwrap() {
-        assert!(speed["ratio"].as_f64().unwrap() > 0.0, "{speed}");
+        // On a busy machine a floor may take so long that the ratio is rounded to nothing.
+        assert!(speed["ratio"].as_f64().unwrap() >= 0.0, "{speed}");
+        for time in ["nanoseconds", "floor_nanoseconds"] {
+            assert!(speed[time].as_f64().unwrap() > 0.0, "{speed}");
+        }
     }
     assert_eq!(report["shmkit"], env!("CARGO_PKG_VERSION"));
     assert_eq!(report["failed"], 0);
