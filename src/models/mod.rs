@@ -14,8 +14,8 @@ mod slots;
 use crate::error::Result;
 use crate::layout::{control, root, roster};
 use crate::os::Wake;
-use crate::parking::{FIRST_NAP, System};
-use crate::roster::slot_at;
+use crate::parking::{Bells, FIRST_NAP, System};
+use crate::roster::{Roster, slot_at};
 use crate::sync::{Shared, Words, WordsMut};
 use ::loom::model::Builder;
 use ::loom::sync as loomed;
@@ -226,6 +226,11 @@ impl Kernel {
             has_naps: false,
             ..Kernel::new(memory)
         }
+    }
+
+    /// The bells of the roster, as the first process rings them.
+    pub fn bells(&self) -> Bells<Kernel, Memory> {
+        Bells::new(Roster::new(self.memory.clone()), self.clone(), WORDS[0])
     }
 
     /// The process of this word has been killed.

@@ -3,7 +3,7 @@
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
 use crate::ending::end;
 use crate::layout::control;
-use crate::parking::{Bells, Sleeper};
+use crate::parking::Sleeper;
 use crate::root::Ownership;
 use crate::roster::{JOINED, Roster};
 use crate::sync::{Words, WordsMut};
@@ -97,16 +97,8 @@ impl Generation {
         }
     }
 
-    fn bells(&self) -> Bells<Kernel, Memory> {
-        Bells::new(
-            Roster::new(self.roster.clone()),
-            self.kernel.clone(),
-            WORDS[0],
-        )
-    }
-
     fn end(&self, bits: u32) {
-        end(&self.control, &mut self.bells(), bits);
+        end(&self.control, &mut self.kernel.bells(), bits);
     }
 
     fn has_ended(&self) -> bool {
@@ -123,7 +115,7 @@ impl Generation {
 
     /// Sleeps in a slot until the generation has ended.
     fn wait(&self, slot: usize, word: u64) {
-        let bells = self.bells();
+        let bells = self.kernel.bells();
         let mut sleeper = Sleeper::new(bells.roster(), slot, word);
         while !self.has_ended() {
             sleeper
@@ -208,7 +200,7 @@ fn end_that_is_followed_stays_what_it_was() {
         old.end(control::end::FOLLOWED | control::end::RESIZED);
         let bits = control::end::CLOSED | control::end::FOLLOWED;
         assert_eq!(old.control.load32(control::END), bits);
-        let sender = old.bells();
+        let sender = old.kernel.bells();
         assert!(
             sender.has_to_wake(1 << crate::layout::OWNER),
             "a sender looks for good"

@@ -7,6 +7,7 @@ use crate::roster::Roster;
 use crate::sync::{Words, WordsMut};
 use ::loom::thread;
 
+#[derive(Clone)]
 struct Segment {
     memory: Memory,
     kernel: Kernel,
@@ -21,29 +22,14 @@ impl Segment {
         }
     }
 
-    fn bells(&self) -> Bells<Kernel, Memory> {
-        Bells::new(
-            Roster::new(self.memory.clone()),
-            self.kernel.clone(),
-            WORDS[0],
-        )
-    }
-
     /// Waits in this seat until so many messages are there.
     fn wait(&self, seat: usize, word: u64, wanted: u32) {
-        let bells = self.bells();
+        let bells = self.kernel.bells();
         let mut sleeper = Sleeper::new(bells.roster(), seat, word);
         let sent = || THEIRS.iter().map(|at| self.memory.load32(*at)).sum::<u32>() >= wanted;
         while !sent() {
             sleeper.park(&bells, sent, &[], None).unwrap();
             sleeper.get_up(&bells);
-        }
-    }
-
-    fn same(&self) -> Segment {
-        Segment {
-            memory: self.memory.clone(),
-            kernel: self.kernel.clone(),
         }
     }
 }
@@ -54,18 +40,20 @@ fn send(bells: &mut Bells<Kernel, Memory>, memory: &Memory, at: usize, number: u
     bells.wake(1 << seat);
 }
 
+/// One thread waits for two messages, the other sends them.
+fn two_messages(segment: &Segment) {
+    let sleeping = segment.clone();
+    let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
+    let mut bells = segment.kernel.bells();
+    for number in 1..=2 {
+        send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
+    }
+    waiting.join().unwrap();
+}
+
 #[test]
 fn sleeper_is_woken_by_each_of_two_messages() {
-    explore(3, || {
-        let segment = Segment::new();
-        let sleeping = segment.same();
-        let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
-        let mut bells = segment.bells();
-        for number in 1..=2 {
-            send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
-        }
-        waiting.join().unwrap();
-    });
+    explore(3, || two_messages(&Segment::new()));
 }
 
 /// That the model would find it.
@@ -75,13 +63,7 @@ fn sleeper_without_a_first_nap_is_lost() {
     explore(3, || {
         let mut segment = Segment::new();
         segment.kernel = Kernel::without_naps(&segment.memory);
-        let sleeping = segment.same();
-        let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
-        let mut bells = segment.bells();
-        for number in 1..=2 {
-            send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
-        }
-        waiting.join().unwrap();
+        two_messages(&segment);
     });
 }
 
@@ -90,8 +72,8 @@ fn sleeper_is_woken_by_two_wakers() {
     explore(2, || {
         let segment = Segment::new();
         let wakers = THEIRS.map(|at| {
-            let segment = segment.same();
-            thread::spawn(move || send(&mut segment.bells(), &segment.memory, at, 1, OWNER))
+            let segment = segment.clone();
+            thread::spawn(move || send(&mut segment.kernel.bells(), &segment.memory, at, 1, OWNER))
         });
         segment.wait(OWNER, WORDS[0], 2);
         for waker in wakers {
@@ -105,12 +87,12 @@ fn sleeper_is_woken_by_two_wakers() {
 fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
     explore(3, || {
         let segment = Segment::new();
-        let sleeping = segment.same();
+        let sleeping = segment.clone();
         let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
-        let dying = segment.bells();
+        let dying = segment.kernel.bells();
         segment.memory.publish32(THEIRS[0], 1);
         let _ = dying.has_to_wake(1 << OWNER);
-        let mut next = segment.bells();
+        let mut next = segment.kernel.bells();
         send(&mut next, &segment.memory, THEIRS[1], 1, OWNER);
         waiting.join().unwrap();
     });
@@ -121,7 +103,7 @@ fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
 fn participant_that_follows_in_a_slot_is_woken_too() {
     explore(2, || {
         let segment = Segment::new();
-        let sleeping = segment.same();
+        let sleeping = segment.clone();
         let following = thread::spawn(move || {
             let roster = Roster::new(sleeping.memory.clone());
             for wanted in 1..=2 {
@@ -130,7 +112,7 @@ fn participant_that_follows_in_a_slot_is_woken_too() {
                 roster.leave(slot, WORDS[1]);
             }
         });
-        let mut bells = segment.bells();
+        let mut bells = segment.kernel.bells();
         for number in 1..=2 {
             send(&mut bells, &segment.memory, THEIRS[0], number, 0);
         }
@@ -146,15 +128,15 @@ fn sleeper_in_the_slot_of_a_dead_one_is_woken() {
         let roster = Roster::new(segment.memory.clone());
         let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
         let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
-        dead.lie_down(&segment.bells()).unwrap();
+        dead.lie_down(&segment.kernel.bells()).unwrap();
         segment.kernel.kill(WORDS[1]);
-        let heir = segment.same();
+        let heir = segment.clone();
         let inheriting = thread::spawn(move || {
             let roster = Roster::new(heir.memory.clone());
             let slot = roster.claim(WORDS[2], 1, |word| word == WORDS[1]).unwrap();
             heir.wait(slot, WORDS[2], 1);
         });
-        let mut bells = segment.bells();
+        let mut bells = segment.kernel.bells();
         send(&mut bells, &segment.memory, THEIRS[0], 1, slot);
         inheriting.join().unwrap();
     });
