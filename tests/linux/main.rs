@@ -11,6 +11,7 @@ mod holders;
 mod lost;
 mod messages;
 mod refused;
+mod sandbox;
 mod stops;
 
 #[test]

@@ -3,6 +3,7 @@
 //! is in `/dev/shm` afterwards.
 
 use crate::common::{self, Test, TestChild, eventually, hear, nobody, say, start};
+use crate::sandbox::{self, statement};
 use shmkit::{
     Access, Client, Delivery, Publisher, Reader, Receiver, Sender, Server, Start, Subscriber,
     Writer, segment_info,
@@ -479,12 +480,6 @@ fn the_steady_state_allocates_nothing() {
 fn jail() -> bool {
     const CLOCK_GETTIME_64: u32 = 403;
     const NUMBER: u32 = 0;
-    let statement = |code: u32, jt, k| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf: 0,
-        k,
-    };
     let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let answer = libc::BPF_RET | libc::BPF_K;
     let mut filter = [
@@ -495,19 +490,7 @@ fn jail() -> bool {
         statement(answer, 0, libc::SECCOMP_RET_KILL_PROCESS),
         statement(answer, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: the program is there until it is copied.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            ) == 0
-    }
+    sandbox::enter(&mut filter)
 }
 
 /// Works in jail, and ends this process.

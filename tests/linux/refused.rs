@@ -2,6 +2,7 @@
 //! signals at any moment.
 
 use crate::common::{Test, TestChild, hear, say, start, time_used};
+use crate::sandbox::{self, statement};
 use shmkit::{
     Client, Event, Mutex, ProcessIdentity, Publisher, Reader, Receiver, RecvError, Reset, Sender,
     Server, Subscriber, WaitSet, Wake, Writer,
@@ -251,12 +252,6 @@ fn reader_follows_when_descriptors_are_free_again() {
 
 /// Lets the system refuse futex_waitv and pidfd_open to this thread and those that it starts.
 fn refuse(errno: i32) {
-    let statement = |code: u32, jt, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf: 0,
-        k,
-    };
     let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let answer = libc::BPF_RET | libc::BPF_K;
     let refusal = libc::SECCOMP_RET_ERRNO | errno.cast_unsigned();
@@ -267,20 +262,7 @@ fn refuse(errno: i32) {
         statement(answer, 0, libc::SECCOMP_RET_ALLOW),
         statement(answer, 0, refusal),
     ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: the program is there until it is copied.
-    let jailed = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            ) == 0
-    };
-    assert!(jailed);
+    assert!(sandbox::enter(&mut filter));
 }
 
 /// Everything that sleeps works where the system gives neither of the two calls.
