@@ -340,7 +340,7 @@ pub struct Get {
 pub struct Answer {
     /// The name to create.
     pub name: String,
-    /// What answers a request.
+    /// What answers a request. On Windows, processes that the command leaves running are ended.
     #[arg(long, value_name = "COMMAND")]
     pub exec: Option<String>,
     /// How many commands run at a time, 1 to 64.

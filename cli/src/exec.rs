@@ -1,9 +1,9 @@
 //! Running commands that take bytes in and give bytes out.
 
-use crate::platform;
+use crate::platform::Shell;
 use crate::source::LOOK_EVERY;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub fn output(
     max: usize,
     is_over: impl Fn() -> bool,
 ) -> Result<Vec<u8>, Lack> {
-    let mut child = platform::shell(line)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+    let pipes = |command: &mut Command| {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    };
+    let mut shell = Shell::start(line, pipes)
         .map_err(|error| Lack::Failed(format!("the shell cannot be started: {error}")))?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (stdin, stdout) = (shell.child.stdin.take(), shell.child.stdout.take());
     let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
         return Err(Lack::Failed("the command has no pipes".to_string()));
     };
@@ -40,7 +40,7 @@ pub fn output(
         match drained.recv_timeout(LOOK_EVERY) {
             Ok(output) => break output,
             Err(RecvTimeoutError::Timeout) if is_over() => {
-                platform::end_shell(&mut child);
+                shell.end();
                 return Err(Lack::Over);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -52,9 +52,9 @@ pub fn output(
     let is_long = output.len() > max;
     if is_long {
         // Nobody reads the rest.
-        platform::end_shell(&mut child);
+        shell.end();
     }
-    let status = ended(&mut child, is_over)?;
+    let status = ended(&mut shell, is_over)?;
     match status.code() {
         _ if is_long => Err(Lack::TooLong),
         Some(0) => Ok(output),
@@ -83,13 +83,13 @@ fn drain(stdout: ChildStdout, max: usize) -> Receiver<Vec<u8>> {
 }
 
 /// Its output has ended, and so it will, most often at once.
-fn ended(child: &mut Child, is_over: impl Fn() -> bool) -> Result<ExitStatus, Lack> {
+fn ended(shell: &mut Shell, is_over: impl Fn() -> bool) -> Result<ExitStatus, Lack> {
     let mut nap = Duration::from_micros(50);
     loop {
-        match child.try_wait() {
+        match shell.child.try_wait() {
             Ok(Some(status)) => return Ok(status),
             Ok(None) if is_over() => {
-                platform::end_shell(child);
+                shell.end();
                 return Err(Lack::Over);
             }
             Ok(None) => {}
@@ -136,6 +136,26 @@ mod tests {
         let max = 2 * input.len();
         // No assert_eq: nobody wants to read all that.
         assert!(run(line, input.as_bytes(), max) == input);
+    }
+
+    #[test]
+    fn ended_shell_takes_its_commands_along() {
+        let line = match cfg!(windows) {
+            true => "cmd /C \"echo x & ping -n 600 127.0.0.1\"",
+            false => "sh -c 'echo x; sleep 600'; echo x",
+        };
+        let pipe = |command: &mut Command| {
+            command.stdout(Stdio::piped());
+        };
+        let mut shell = Shell::start(line, pipe).unwrap();
+        let mut stdout = shell.child.stdout.take().unwrap();
+        // Something runs that has the pipe.
+        stdout.read_exact(&mut [0; 2]).unwrap();
+
+        shell.end();
+        // The pipe ends when the last process that has it has ended.
+        stdout.read_to_end(&mut Vec::new()).unwrap();
+        shell.child.wait().unwrap();
     }
 
     #[test]

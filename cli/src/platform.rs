@@ -161,40 +161,100 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// What runs a command line. It gets a group of its own, and so no Ctrl-C that is meant for us.
+/// A command line that a shell runs.
+#[derive(Debug)]
+pub struct Shell {
+    pub child: Child,
+    #[cfg(windows)]
+    job: Option<std::os::windows::io::OwnedHandle>,
+}
+
 #[cfg(unix)]
-pub fn shell(line: &str) -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(line).process_group(0);
-    command
+impl Shell {
+    /// Starts the shell in a process group of its own, which Ctrl-C of this program does not reach.
+    pub fn start(line: &str, with: impl FnOnce(&mut Command)) -> std::io::Result<Shell> {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(line).process_group(0);
+        with(&mut command);
+        Ok(Shell {
+            child: command.spawn()?,
+        })
+    }
+
+    /// Asks the shell, and what it runs, to end. Does not wait for the end.
+    pub fn end(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        // The group may have ended already.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
+    }
 }
 
-/// What runs a command line. With /S the quotes inside the outer ones arrive as they were
-/// typed.
 #[cfg(windows)]
-pub fn shell(line: &str) -> Command {
-    use std::os::windows::process::CommandExt;
-    let mut command = Command::new("cmd");
-    command
-        .args(["/D", "/S", "/C"])
-        .raw_arg(format!("\"{line}\""));
-    command
+impl Shell {
+    /// Starts the shell in a job object of its own: what it runs ends when this is dropped. With /S the quotes inside the outer ones arrive
+    /// as they were typed.
+    pub fn start(line: &str, with: impl FnOnce(&mut Command)) -> std::io::Result<Shell> {
+        use std::os::windows::process::CommandExt;
+        let mut command = Command::new("cmd");
+        command
+            .args(["/D", "/S", "/C"])
+            .raw_arg(format!("\"{line}\""));
+        with(&mut command);
+        let child = command.spawn()?;
+        Ok(Shell {
+            job: job_of(&child),
+            child,
+        })
+    }
+
+    /// Ends the shell and what it runs. "TerminateJobObject: Terminates all processes currently
+    /// associated with the job", which are the shell and its descendants.
+    pub fn end(&mut self) {
+        use std::os::windows::io::AsRawHandle;
+        use windows_sys::Win32::System::JobObjects::TerminateJobObject;
+        if let Some(job) = &self.job {
+            // SAFETY: a handle of a job object that is open.
+            unsafe { TerminateJobObject(job.as_raw_handle(), 1) };
+        }
+        // It may have ended already, or have no job.
+        let _ = self.child.kill();
+    }
 }
 
-/// Asks what the shell runs to end. That it has is another matter.
-#[cfg(unix)]
-pub fn end_shell(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    // Where it has ended already that is as well.
-    let _ = kill_process_group(Pid::from_child(child), Signal::TERM);
-}
-
-/// Ends the shell; what it runs notices when its pipes break.
+/// A job object with this process in it; `None` where the system refuses one. The system ends the
+/// processes of the job when its handle is closed, also because this program was killed. A process
+/// that the child started before it was in the job is not in the job.
 #[cfg(windows)]
-pub fn end_shell(child: &mut Child) {
-    // Where it has ended already that is as well.
-    let _ = child.kill();
+fn job_of(child: &Child) -> Option<std::os::windows::io::OwnedHandle> {
+    use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+    use windows_sys::Win32::System::JobObjects::{
+        AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+        JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
+        SetInformationJobObject,
+    };
+    // SAFETY: no attributes and no name.
+    let job = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
+    if job.is_null() {
+        return None;
+    }
+    // SAFETY: a handle that was just made and that nothing else owns.
+    let job = unsafe { OwnedHandle::from_raw_handle(job) };
+
+    let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+    limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    // SAFETY: an open handle, and the structure of this class with its size.
+    let limited = unsafe {
+        SetInformationJobObject(
+            job.as_raw_handle(),
+            JobObjectExtendedLimitInformation,
+            (&raw const limits).cast(),
+            size_of_val(&limits) as u32,
+        )
+    };
+    // SAFETY: handles of a job object and of a process, both open.
+    let assigned = unsafe { AssignProcessToJobObject(job.as_raw_handle(), child.as_raw_handle()) };
+    (limited != 0 && assigned != 0).then_some(job)
 }
 
 #[cfg(test)]
