@@ -55,6 +55,13 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
 }
 
+/// Tests a program that ends by itself after the seconds that the test is given. The test says
+/// `None` where the program had ended before the test was there: a busy machine needs more seconds.
+pub fn in_time<T>(test: impl FnMut(&str) -> Option<T>) -> T {
+    let tested = ["2", "10", "60"].into_iter().find_map(test);
+    tested.expect("a minute is not enough")
+}
+
 /// A program that runs, and is killed when it is dropped.
 pub struct Running {
     child: Child,
