@@ -59,7 +59,9 @@
 mod access;
 #[cfg(feature = "async")]
 mod asynchronous;
+mod backpressure;
 mod client;
+mod crowd;
 mod describe;
 mod doctor;
 mod ending;

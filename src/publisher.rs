@@ -2,6 +2,8 @@
 //! message or is told exactly how many it missed.
 
 use crate::access::Access;
+use crate::backpressure;
+use crate::crowd::{Crowd, Waiting, lowest};
 use crate::describe::Layout;
 use crate::ending::EVERYBODY;
 use crate::error::{Error, Result};
@@ -9,16 +11,15 @@ use crate::exchange::SendError;
 use crate::in_place::{Claim, Claimed};
 use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
-use crate::layout::{SLOTS, control, cursor, delivery, roster};
+use crate::layout::{control, delivery};
 use crate::name::Name;
 use crate::os::{MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
-use crate::roster::Roster;
-use crate::seat::{LOOK_BACK, Seat, has_died, watch_tenant};
+use crate::seat::{LOOK_BACK, Seat};
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};
-use crate::sync::{Round, WindowMut, Words};
+use crate::sync::{Round, WindowMut};
 use crate::wait::{Patience, Spin};
 use std::time::{Duration, Instant};
 
@@ -408,19 +409,9 @@ impl Publisher {
         let bytes = self.lane.shape().bytes();
         self.let_go();
         loop {
-            // Whoever joined since the last look must not see its place announced, even for a
-            // moment: that moment is long where this thread is held up in it.
-            if lowest(&self.crowds, position) + bytes >= position {
-                let before = self.lane.reserved();
-                self.lane.announce(position);
-                // Pairs with that of a subscriber between its joining and its look at what
-                // is announced: one of us sees the other.
-                self.lane.full_fence();
-                if lowest(&self.crowds, position) + bytes >= position {
-                    return Ok(());
-                }
-                // Nothing was written yet.
-                self.lane.announce(before);
+            let lowest = || lowest(&self.crowds, position);
+            if backpressure::announce(&mut self.lane, position, lowest) {
+                return Ok(());
             }
             // Nobody reads on in what was not sent.
             self.flush();
@@ -549,135 +540,6 @@ impl Wait for Held<'_> {
     }
 }
 
-/// The subscribers of one generation, as far as they are waited for.
-#[derive(Debug)]
-struct Crowd {
-    name: Name,
-    roster: Roster,
-    /// Of each slot, the word and the tenancy of whoever is watched.
-    processes: Vec<Option<((u64, u32), Process)>>,
-    /// Of an earlier generation, which is kept: those who come over begin at the beginning.
-    earlier: Option<(Owned, Seat)>,
-    /// The position of the first message in the lane that is in use.
-    first: u64,
-}
-
-impl Crowd {
-    fn of(segment: &Owned) -> Crowd {
-        Crowd {
-            name: segment.name().clone(),
-            roster: segment.roster().clone(),
-            processes: Vec::new(),
-            earlier: None,
-            first: segment.measures.shape.first(),
-        }
-    }
-
-    fn before(earlier: (Owned, Seat), segment: &Owned) -> Crowd {
-        let mut crowd = Crowd::of(&earlier.0);
-        crowd.earlier = Some(earlier);
-        crowd.first = segment.measures.shape.first();
-        crowd
-    }
-
-    fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
-        let mut crowds = vec![Crowd::of(segment)];
-        if segment.measures.delivery == delivery::LOSSLESS {
-            let topics = older
-                .into_iter()
-                .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
-            crowds.extend(topics.map(|earlier| Crowd::before(earlier, segment)));
-        }
-        crowds
-    }
-
-    fn is_waited_for(&self, slot: usize) -> bool {
-        self.roster.state(slot) == roster::state::ACTIVE && self.roster.who(slot) != 0
-    }
-
-    /// Those who are waited for, and how far they have read. A place that lies further back than
-    /// the ring reaches is no subscriber's of ours, who joins where it can be waited for.
-    fn places(&self) -> impl Iterator<Item = (usize, u64)> {
-        let waited_for = (0..SLOTS).filter(|slot| self.is_waited_for(*slot));
-        waited_for.map(|slot| match self.earlier {
-            // Pairs with the subscriber's store (P1).
-            None => (slot, self.roster.cursor(slot).load64(cursor::ROOM)),
-            Some(_) => (slot, self.first),
-        })
-    }
-
-    /// The slots of those who have not read what is about to be overwritten.
-    fn in_the_way(&self, position: u64, bytes: u64) -> impl Iterator<Item = usize> {
-        let in_the_way = move |(slot, place): (usize, u64)| {
-            (place.saturating_add(bytes) < position).then_some(slot)
-        };
-        self.places().filter_map(in_the_way)
-    }
-
-    /// Gives up waiting for those that have died, or had their time; says whether there
-    /// were any.
-    fn drop_the_dead_and_late(&mut self, position: u64, bytes: u64, late: bool) -> bool {
-        self.processes.resize_with(SLOTS, || None);
-        let mut dropped = false;
-        let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
-        for slot in slots {
-            let who = (self.roster.who(slot), self.roster.tenancy(slot));
-            if who.0 == 0 {
-                // It has just left.
-                continue;
-            }
-            let known = &mut self.processes[slot];
-            if known.as_ref().is_none_or(|(watched, _)| *watched != who) {
-                let watched = watch_tenant(&self.roster, &self.name, slot, who.0);
-                // It cannot be told, and so is taken for alive.
-                let untold = watched.is_err();
-                *known = watched.ok().flatten().map(|process| (who, process));
-                if untold {
-                    continue;
-                }
-            }
-            let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
-            let dead = known.as_ref().is_none_or(ended);
-            if dead && !has_died(known.take().map(|(_, process)| process), who.0) {
-                continue;
-            }
-            if dead {
-                self.roster.evict(slot, who.0);
-            } else if late {
-                let (from, to) = (roster::state::ACTIVE, roster::state::DROPPED);
-                self.roster.change_state(slot, from, to);
-            }
-            dropped |= dead || late;
-        }
-        dropped
-    }
-
-    /// The processes of those who are in the way now. A slot may have changed hands since its
-    /// process was looked up, and then that process is none of them.
-    fn waits_for(&self, position: u64, bytes: u64) -> Waiting<'_> {
-        let mut waiting = Waiting {
-            watched: Vec::new(),
-            // A subscriber that leaves an earlier generation wakes the owner that it knows.
-            is_complete: self.earlier.is_none(),
-        };
-        for slot in self.in_the_way(position, bytes) {
-            let who = (self.roster.who(slot), self.roster.tenancy(slot));
-            match self.processes.get(slot) {
-                Some(Some((watched, process))) if *watched == who => waiting.watched.push(process),
-                _ => waiting.is_complete = false,
-            }
-        }
-        waiting
-    }
-}
-
-/// Those for whom a publisher waits.
-struct Waiting<'a> {
-    watched: Vec<&'a Process>,
-    /// The death of each of them, and that it leaves, ends the wait.
-    is_complete: bool,
-}
-
 impl Claimed for Publisher {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
         if !self.seat.validity.is_forked() {
@@ -714,13 +576,3 @@ impl Drop for Flushed<'_> {
 
 /// After so many messages a batch is sent.
 const BATCH: u32 = 16;
-
-/// The place of the slowest subscriber that is waited for; that position where there is
-/// none.
-fn lowest(crowds: &[Crowd], position: u64) -> u64 {
-    let places = crowds
-        .iter()
-        .flat_map(Crowd::places)
-        .map(|(_, place)| place);
-    places.min().unwrap_or(position).min(position)
-}

@@ -247,6 +247,16 @@ impl<W: Shared> Roster<W> {
         }
     }
 
+    /// The position up to which a subscriber has given back what it has read.
+    pub fn room(&self, slot: usize) -> u64 {
+        self.words.load64(room_at(slot))
+    }
+
+    pub fn set_room(&self, slot: usize, position: u64) {
+        // Pairs with the load of `room`: the subscriber has read what it gives back (P1).
+        self.words.publish64(room_at(slot), position);
+    }
+
     /// Where a client's first request stands.
     pub fn beginning(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::BEGINNING)
@@ -270,6 +280,10 @@ impl<W: Shared> Roster<W> {
 /// Where a slot stands in the roster.
 pub(crate) fn slot_at(slot: usize) -> usize {
     roster::SLOTS_AT + slot * roster::SLOT_STRIDE
+}
+
+fn room_at(slot: usize) -> usize {
+    slot_at(slot) + roster::CURSOR + cursor::ROOM
 }
 
 fn naps_at(seat: usize) -> usize {

@@ -1,6 +1,7 @@
 //! The receiving end of a topic.
 
 use crate::access::Owner;
+use crate::backpressure;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::RecvError;
@@ -13,7 +14,7 @@ use crate::roster::JOINED;
 use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::signals::{Signals, Wait};
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
+use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::wait::{self, Inbox, Pace};
 use crate::watch::{self, Follower, Watch};
 use std::fmt;
@@ -428,8 +429,7 @@ impl Place {
     /// Lets the publisher have what was read.
     fn free(&mut self, position: u64) {
         self.freed = position;
-        // Pairs with the load of a publisher that waits for us (P1).
-        self.cursor.publish64(cursor::ROOM, position);
+        self.seat.roster().set_room(self.seat.slot(), position);
         self.seat.wake(1 << OWNER);
     }
 
@@ -442,21 +442,9 @@ impl Place {
         }
     }
 
-    /// Has the publisher wait for us; `false` where it does not, since it may be writing
-    /// what stands here already. Where this is `true`, what it announces in our way it takes
-    /// back before it writes, until it gives us up.
+    /// Has the publisher wait for us; see [`backpressure::join`].
     fn activate(&mut self, lane: &mut Lane) -> bool {
-        let (roster, slot) = (self.seat.roster(), self.seat.slot());
-        roster.set_state(slot, roster::state::ACTIVE);
-        // Pairs with the publisher's between what it announces and its look at the slots:
-        // one of us sees the other.
-        self.cursor.full();
-        lane.wait_for();
-        let safe = !lane.may_be_overwritten(lane.position());
-        if !safe {
-            roster.set_state(slot, roster::state::DROPPED);
-        }
-        safe
+        backpressure::join(self.seat.roster(), self.seat.slot(), lane)
     }
 }
 

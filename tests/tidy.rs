@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module uses modules of lower rank only; equals do not know each other.
-const RANKS: [(&str, u32); 43] = [
+const RANKS: [(&str, u32); 45] = [
     ("error", 0),
     ("access", 1),
     ("exchange", 1),
@@ -27,12 +27,14 @@ const RANKS: [(&str, u32); 43] = [
     ("mutex", 5),
     ("roster", 5),
     ("section", 5),
+    ("backpressure", 6),
     ("parking", 6),
     ("root", 6),
     ("wait", 6),
     ("seat", 7),
     ("ending", 7),
     ("segment", 8),
+    ("crowd", 9),
     ("intake", 9),
     ("watch", 9),
     ("client", 10),

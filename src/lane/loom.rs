@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A message in one line, and one in two. All records begin with a line.
-const SHORT: usize = 56;
-const LONG: usize = 120;
+pub(crate) const SHORT: usize = 56;
+pub(crate) const LONG: usize = 120;
 
 enum Body {
     Racy(Racy<u64>),
@@ -36,7 +36,7 @@ struct Line {
 
 /// The ring of a lane, or its counters.
 #[derive(Clone)]
-struct Model {
+pub(crate) struct Model {
     ring: Rc<Vec<Line>>,
     counters: Rc<BTreeMap<usize, AtomicU64>>,
     /// How many more stores arrive before the writer is dead.
@@ -61,7 +61,17 @@ impl Model {
         Model::new((0..8).map(|_| line()).collect(), 0..0)
     }
 
-    fn head() -> Model {
+    /// A ring whose reader copies what may be overwritten.
+    pub fn overwritten_ring() -> Model {
+        Model::ring(|| Body::Atomic(AtomicU64::new(0)))
+    }
+
+    /// A ring whose reader copies what is not overwritten meanwhile.
+    pub fn kept_ring() -> Model {
+        Model::ring(|| Body::Racy(Racy::new(0)))
+    }
+
+    pub fn head() -> Model {
         let marks = (lane::MARKS..lane::HEAD).step_by(8).take(16);
         Model::new(
             Vec::new(),
@@ -69,7 +79,7 @@ impl Model {
         )
     }
 
-    fn cursor() -> Model {
+    pub fn cursor() -> Model {
         let at = [cursor::ROOM, cursor::EXACT, cursor::RECEIVED];
         Model::new(Vec::new(), at.into_iter())
     }
@@ -217,12 +227,12 @@ impl WordsMut for Model {
     }
 }
 
-fn shape() -> Shape {
+pub(crate) fn shape() -> Shape {
     Shape::new(512, LONG).unwrap()
 }
 
 /// Eight bytes that could be the first word of a message, again and again.
-fn message(number: u64, len: usize) -> Vec<u8> {
+pub(crate) fn message(number: u64, len: usize) -> Vec<u8> {
     (number << 8 | 0x21)
         .to_le_bytes()
         .into_iter()
@@ -232,7 +242,7 @@ fn message(number: u64, len: usize) -> Vec<u8> {
 }
 
 /// Compares what the model keeps.
-fn check(text: &[u8], number: u64) {
+pub(crate) fn check(text: &[u8], number: u64) {
     let expected = message(number, text.len());
     assert_eq!(text[..8], expected[..8], "the first line of {number}");
     if text.len() == LONG {
@@ -263,7 +273,7 @@ struct Gated {
 impl Gated {
     /// A lane whose next record will stand at `from`.
     fn new(from: u64) -> (Gated, GatedWriter<Model, Model, Model>) {
-        let ring = Model::ring(|| Body::Racy(Racy::new(0)));
+        let ring = Model::kept_ring();
         let (head, cursor) = (Model::head(), Model::cursor());
         let mut reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
         let mut writer = resume(&ring, &head, &cursor).unwrap();
@@ -454,7 +464,7 @@ fn the_successor_of_a_dead_writer_goes_on_while_the_reader_reads() {
 
 /// A publisher that has sent messages of these lengths, and a subscriber.
 fn lossy(lens: &[usize]) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
-    let ring = Model::ring(|| Body::Atomic(AtomicU64::new(0)));
+    let ring = Model::overwritten_ring();
     let head = Model::head();
     let mut writer = LossyWriter::new(ring.clone(), head.clone(), shape());
     for len in lens {

@@ -29,7 +29,7 @@ mod delayed;
 mod late;
 // The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]
-mod loom;
+pub(crate) mod loom;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //! its first nap. Who of them comes first is seen by the other, and nothing else is promised. All
 //! later sleeps have no end but an event, so that a wake-up that is lost is a deadlock.
 
+mod backpressure;
 mod owners;
 mod sleepers;
 mod slots;
 
 use crate::error::Result;
-use crate::layout::{control, root, roster};
+use crate::layout::{control, cursor, root, roster};
 use crate::os::Wake;
 use crate::parking::{Bells, FIRST_NAP, System};
 use crate::roster::{Roster, slot_at};
@@ -70,6 +71,7 @@ impl Memory {
                 slot(roster::WHO),
                 slot(roster::HOLD),
                 slot(roster::BEGINNING),
+                slot(roster::CURSOR + cursor::ROOM),
             ],
         )
     }

@@ -1,0 +1,192 @@
+//! A lossless publisher overwrites no message that a subscriber for which it waits has still to read.
+//!
+//! The ring holds eight messages, and a publisher announces a message more than it writes. So with
+//! seven messages in the ring a subscriber at the first one is in the way of the eighth.
+
+use super::{Kernel, Memory, WORDS, explore};
+use crate::backpressure::{announce, drop_late, is_waited_for, join};
+use crate::lane::Step;
+use crate::lane::loom::{LONG, Model, SHORT, check, message, shape};
+use crate::lane::lossy::{LossyReader, LossyWriter};
+use crate::layout::OWNER;
+use crate::parking::Sleeper;
+use crate::roster::Roster;
+use ::loom::thread;
+
+#[derive(Clone)]
+struct Topic {
+    ring: Model,
+    head: Model,
+    memory: Memory,
+    kernel: Kernel,
+}
+
+impl Topic {
+    /// A topic with seven messages and one subscriber, which has a slot and has not joined yet.
+    fn new(ring: Model) -> (Topic, Publisher) {
+        let memory = Memory::roster();
+        let topic = Topic {
+            ring,
+            head: Model::head(),
+            kernel: Kernel::new(&memory),
+            memory,
+        };
+        let mut publisher = Publisher {
+            lane: LossyWriter::new(topic.ring.clone(), topic.head.clone(), shape()),
+            roster: Roster::new(topic.memory.clone()),
+        };
+        for number in 0..7 {
+            assert!(publisher.try_send(number));
+        }
+        publisher.roster.claim(WORDS[1], 1, |_| false).unwrap();
+        // What the last subscriber in the slot had given back.
+        publisher.roster.set_room(0, shape().bytes());
+        (topic, publisher)
+    }
+
+    fn subscriber(&self) -> Subscriber {
+        Subscriber {
+            lane: LossyReader::new(self.ring.clone(), self.head.clone(), shape()),
+            roster: Roster::new(self.memory.clone()),
+        }
+    }
+}
+
+struct Publisher {
+    lane: LossyWriter<Model, Model>,
+    roster: Roster<Memory>,
+}
+
+impl Publisher {
+    /// The position of the subscriber, if it is waited for.
+    fn lowest(roster: &Roster<Memory>, position: u64) -> u64 {
+        match is_waited_for(roster, 0) {
+            true => roster.room(0).min(position),
+            false => position,
+        }
+    }
+
+    fn try_send(&mut self, number: u64) -> bool {
+        if let Some(position) = self.lane.lacks(SHORT) {
+            let lowest = || Publisher::lowest(&self.roster, position);
+            if !announce(&mut self.lane, position, lowest) {
+                return false;
+            }
+        }
+        self.lane.send(&message(number, SHORT));
+        true
+    }
+
+    fn send(&mut self, number: u64) {
+        while !self.try_send(number) {
+            thread::yield_now();
+        }
+    }
+}
+
+struct Subscriber {
+    lane: LossyReader<Model, Model>,
+    roster: Roster<Memory>,
+}
+
+impl Subscriber {
+    fn free(&self) {
+        self.roster.set_room(0, self.lane.position());
+    }
+
+    fn join(&mut self) -> bool {
+        self.free();
+        join(&self.roster, 0, &mut self.lane)
+    }
+
+    /// Receives a message, or says that the publisher has dropped this subscriber.
+    fn receive(&mut self, number: u64) -> bool {
+        let mut to = [0; LONG];
+        loop {
+            match self.lane.receive(&mut to) {
+                Step::Nothing => thread::yield_now(),
+                Step::Overtaken if is_waited_for(&self.roster, 0) => thread::yield_now(),
+                Step::Overtaken => return false,
+                step => {
+                    assert_eq!(step, Step::Message(SHORT));
+                    check(&to[..SHORT], number);
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn subscriber_that_joins_is_waited_for_or_told() {
+    explore(3, || {
+        // The model checker finds out where a message is overwritten while it is read.
+        let (topic, mut publisher) = Topic::new(Model::kept_ring());
+        let mut subscriber = topic.subscriber();
+        let joining = thread::spawn(move || {
+            if subscriber.join() {
+                for number in 0..2 {
+                    assert!(subscriber.receive(number), "it is overtaken");
+                    subscriber.free();
+                }
+                subscriber.roster.leave(0, WORDS[1]);
+            }
+        });
+        // A thread of its own: the checker tries no turn in front of the first look of this one.
+        let publishing = thread::spawn(move || {
+            for number in 7..9 {
+                publisher.send(number);
+            }
+        });
+        joining.join().unwrap();
+        publishing.join().unwrap();
+    });
+}
+
+/// A subscriber that comes late is dropped before its messages are overwritten.
+#[test]
+fn dropped_subscriber_receives_no_torn_message() {
+    explore(3, || {
+        let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
+        let mut subscriber = topic.subscriber();
+        assert!(subscriber.join());
+        let reading = thread::spawn(move || {
+            if !subscriber.receive(0) {
+                assert!(matches!(subscriber.lane.lag(), Step::Lagged(1..)));
+            }
+        });
+        let publishing = thread::spawn(move || {
+            if !publisher.try_send(7) {
+                drop_late(&publisher.roster, 0);
+                assert!(publisher.try_send(7), "a dropped subscriber is waited for");
+            }
+        });
+        reading.join().unwrap();
+        publishing.join().unwrap();
+    });
+}
+
+#[test]
+fn sleeping_publisher_is_woken_by_the_slowest_subscriber() {
+    explore(3, || {
+        let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
+        let mut subscriber = topic.subscriber();
+        assert!(subscriber.join());
+        let mut waking = topic.kernel.bells();
+        let reading = thread::spawn(move || {
+            assert!(subscriber.receive(0));
+            subscriber.free();
+            waking.wake(1 << OWNER);
+        });
+        let bells = topic.kernel.bells();
+        let mut sleeper = Sleeper::new(bells.roster(), OWNER, WORDS[0]);
+        while !publisher.try_send(7) {
+            let position = publisher.lane.lacks(SHORT).unwrap();
+            let (roster, bytes) = (&publisher.roster, shape().bytes());
+            let ready = || Publisher::lowest(roster, position) + bytes >= position;
+            sleeper.park(&bells, ready, &[], None).unwrap();
+            sleeper.get_up(&bells);
+        }
+        reading.join().unwrap();
+    });
+}
