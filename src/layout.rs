@@ -435,6 +435,32 @@ mod tests {
         }
     }
 
+    // layout: L004
+    #[test]
+    fn words_stand_at_multiples_of_their_sizes() {
+        let page = include_str!("../docs/layout.md").replace("\r\n", "\n");
+        let rows: Vec<_> = tables(&page).into_values().flatten().collect();
+        let words = rows.iter().filter(|(_, _, size)| matches!(size, 4 | 8));
+        assert!(words.clone().count() > 40);
+        for (name, offset, size) in words {
+            assert!(offset.is_multiple_of(*size), "{name}");
+        }
+        for stride in [
+            control::CURSORS,
+            control::CURSOR_STRIDE,
+            roster::SLOTS_AT,
+            roster::SLOT_STRIDE,
+            roster::CURSOR,
+            lane::MARKS,
+            lane::MARK_STRIDE,
+            lane::HEAD,
+            values::NAMES,
+            values::SLOTS_AT,
+        ] {
+            assert!(stride.is_multiple_of(8), "{stride}");
+        }
+    }
+
     /// The bytes of the example stand where it says.
     #[test]
     fn the_example_is_what_is_written() {

@@ -316,3 +316,80 @@ impl<E> Sleeper<E> {
         bells.roster.set_asleep(self.seat, false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::roster;
+    use crate::sync::{WindowMut, heap};
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    /// Notes how long each wait may last, and what the roster says of the owner meanwhile.
+    #[derive(Clone)]
+    struct Notes {
+        roster: Roster<WindowMut>,
+        waits: Rc<RefCell<Vec<(Duration, bool, u32)>>>,
+    }
+
+    impl System for Notes {
+        type Event = ();
+        type Peer = ();
+
+        fn create(&self, _seat: usize, _who: (u64, u32)) -> Result<()> {
+            Ok(())
+        }
+
+        fn open(&self, _seat: usize, _who: (u64, u32)) -> Result<Option<()>> {
+            Ok(None)
+        }
+
+        fn set(&self, (): &()) {}
+
+        fn wait(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
+            let asleep = self.roster.asleep() == 1 << OWNER;
+            let note = (time, asleep, self.roster.naps(OWNER));
+            self.waits.borrow_mut().push(note);
+            Ok(Wake::TimedOut)
+        }
+
+        fn is_dead(&self, _word: u64) -> bool {
+            false
+        }
+    }
+
+    // layout: L087 L088 L098
+    #[test]
+    fn sleep_has_the_steps_and_the_times_of_the_document() {
+        let roster = Roster::begin(heap::window(roster::LEN), 1);
+        let system = Notes {
+            roster: roster.clone(),
+            waits: Rc::default(),
+        };
+        let waits = Rc::clone(&system.waits);
+        let bells = Bells::new(roster.clone(), system, 7);
+        let mut sleeper = Sleeper::new(&roster, OWNER, 7);
+        let first = roster.naps(OWNER).wrapping_add(1);
+        let looks = Cell::new(0);
+        let in_vain = || {
+            looks.set(looks.get() + 1);
+            false
+        };
+        assert!(!sleeper.park(&bells, in_vain, &[], None).unwrap());
+        let times = [Duration::from_millis(1), Duration::from_secs(1)];
+        assert_eq!(*waits.borrow(), times.map(|time| (time, true, first)));
+        assert_eq!(looks.get(), 2);
+        sleeper.get_up(&bells);
+        assert_eq!(roster.asleep(), 0);
+        // One that finds a reason is counted, and does not wait.
+        waits.borrow_mut().clear();
+        assert!(!sleeper.park(&bells, || true, &[], None).unwrap());
+        assert!(waits.borrow().is_empty());
+        assert_eq!(roster.naps(OWNER), first.wrapping_add(1));
+        // A deadline that is near ends the sleep.
+        let until = Some(Instant::now());
+        assert!(!sleeper.park(&bells, || false, &[], until).unwrap());
+        let all_short = waits.borrow().iter().all(|(time, ..)| time.is_zero());
+        assert!(all_short && waits.borrow().len() == 2);
+    }
+}

@@ -292,3 +292,104 @@ fn naps_at(seat: usize) -> usize {
         slot => slot_at(slot) + roster::NAPS,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{WordsMut as _, heap};
+
+    const DEAD: u64 = 1 << 32 | 7;
+    const MINE: u64 = 2 << 32 | 7;
+
+    fn new() -> Roster<WindowMut> {
+        Roster::begin(heap::window(roster::LEN), 3)
+    }
+
+    // layout: L077 L078
+    #[test]
+    fn word_of_a_process_has_its_number_and_a_fold() {
+        let word = |pid, start| {
+            word_of(&ProcessIdentity {
+                pid,
+                space: 7,
+                start,
+            })
+        };
+        assert_eq!(word(0x1234, 5 << 32 | 3), 0x1234 << 32 | 6);
+        assert_eq!(word(1, 9 << 32 | 9), 1 << 32 | 1, "a fold is never 0");
+    }
+
+    // layout: L048 L052 L053 L104
+    #[test]
+    fn slot_of_a_dead_process_is_cleared_by_its_heir() {
+        let roster = new();
+        let first = roster.tenancy(1);
+        assert_eq!(first.wrapping_sub(FIRST_COUNT as u32), 3 << 16);
+        assert_eq!(roster.claim(MINE, 2, |_| false), Some(0));
+        assert_eq!(roster.claim(DEAD, 2, |_| false), Some(1));
+        for slot in [1, 5] {
+            roster.set_state(slot, roster::state::ACTIVE);
+            roster.set_asleep(slot, true);
+            roster.set_hold(slot, 0x105);
+        }
+        let members = roster.members();
+        assert_eq!(roster.claim(MINE, 2, |_| false), None);
+        assert_eq!(roster.claim(MINE, 2, |word| word == DEAD), Some(1));
+        assert_eq!([0, 1].map(|slot| roster.who(slot)), [MINE; 2]);
+        assert_eq!(roster.state(1), roster::state::PASSIVE);
+        assert_eq!(roster.tenancy(1), first.wrapping_add(2));
+        assert_eq!((roster.asleep(), roster.holding()), (1 << 5, 1 << 5));
+        assert_eq!((roster.hold(1), roster.hold(5)), (0, 0x105));
+        assert_eq!(roster.members(), members, "nobody has left");
+    }
+
+    // layout: L049 L105
+    #[test]
+    fn one_that_leaves_changes_what_is_its_own() {
+        let roster = new();
+        let members = roster.members();
+        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        roster.set_state(0, roster::state::ACTIVE);
+        for seat in [0, 5, OWNER] {
+            roster.set_asleep(seat, true);
+        }
+        roster.leave(0, MINE);
+        assert_eq!((roster.who(0), roster.state(0)), (0, 0));
+        assert_eq!(roster.asleep(), 1 << 5 | 1 << OWNER);
+        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+        // One that lost its slot says all the same that it goes.
+        roster.leave(0, MINE);
+        assert_eq!(roster.members(), members.wrapping_add(2 * LEFT));
+    }
+
+    // layout: L106
+    #[test]
+    fn dead_process_is_put_out_once_and_leaves_its_state() {
+        let roster = new();
+        assert_eq!(roster.claim(DEAD, 1, |_| false), Some(0));
+        roster.set_state(0, roster::state::ACTIVE);
+        let members = roster.members();
+        assert!(!roster.evict(0, MINE));
+        assert_eq!((roster.who(0), roster.members()), (DEAD, members));
+        assert!(roster.evict(0, DEAD) && !roster.evict(0, DEAD));
+        assert_eq!((roster.who(0), roster.state(0)), (0, 1));
+        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+    }
+
+    // layout: L008
+    #[test]
+    fn counters_go_on_behind_their_greatest_value() {
+        let roster = new();
+        let tenancy = slot_at(0) + roster::TENANCY;
+        roster.words.store32(tenancy, u32::MAX);
+        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        assert_eq!(roster.tenancy(0), 0);
+        roster.words.store32(roster::MEMBERS, u32::MAX);
+        let before = roster.members();
+        roster.tell(JOINED);
+        assert!(has_joined(before, roster.members()) && roster.members() == 0);
+        // A carry into the upper half is a join still, and a leave is none.
+        assert!(has_joined(LEFT - 1, LEFT));
+        assert!(!has_joined(u32::MAX, u32::MAX.wrapping_add(LEFT)));
+    }
+}

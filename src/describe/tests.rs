@@ -111,6 +111,26 @@ fn the_document_has_the_fingerprints() {
     assert_eq!(compared, 4);
 }
 
+// layout: L024 L039
+#[test]
+fn the_document_has_the_fingerprints_of_access() {
+    use crate::access::Access;
+    let page = include_str!("../../docs/layout.md");
+    let section = page.split("\n## Root").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for access in [
+        Access::SameUser,
+        Access::UsersReadOnly,
+        Access::InteractiveReadOnly,
+    ] {
+        let fingerprint = super::fingerprint(&access.to_string());
+        let row = format!("| `{access}` | {fingerprint:#018x} |");
+        assert!(section.contains(&row), "{row}");
+    }
+    let sddl = Access::Sddl("D:P".to_string());
+    assert_eq!(sddl.to_string(), "sddl:D:P");
+}
+
 #[test]
 fn what_is_no_text_is_refused() {
     let long_name = "x".repeat(100);

@@ -6,9 +6,9 @@ use super::gated::{GatedReader, GatedWriter};
 use super::lossy::{Begin, LossyReader, LossyWriter};
 use super::model::{Memory, message, publish};
 use super::probe::Probe;
-use crate::layout::{LINE, record};
-use crate::sync::Words as _;
-use crate::sync::WordsMut as _;
+use super::ring::{Record, RingReader, Shape};
+use crate::layout::{LINE, cursor, lane, record};
+use crate::sync::{Words as _, WordsMut as _, heap};
 
 /// What a word may become.
 fn corruptions(word: u32, max: usize) -> Vec<u32> {
@@ -168,4 +168,94 @@ fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
 fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {
     corrupt(512, 120, use_lossy);
     corrupt(1024, 184, use_lossy);
+}
+
+// layout: L064 L070 L180
+#[test]
+fn word_of_a_record_is_what_the_document_says() {
+    let shape = Shape::new(512, 120).unwrap();
+    let look = |position: u64, word: u32| {
+        let memory = Memory::new(512, 120);
+        memory.ring.store32(position as usize % 512, word);
+        let ring = heap::reading(&memory.ring.clone().round());
+        RingReader::new(ring, shape, position).look()
+    };
+    let message = |len: u32| len << record::KIND_BITS | record::MESSAGE;
+    let is_message = |position, len| {
+        let found = look(position, message(len));
+        matches!(found, Record::Message(found) if found.len == len as usize)
+    };
+    for position in [0, 64, 448, 512, 512 + 448] {
+        assert_eq!(look(position, 0), Record::Empty);
+        assert!(is_message(position, 0) && is_message(position, 56));
+        // Kind 3, kinds with a length that have none, and a length without a kind.
+        for wrong in [3, 7, 6, 4, 1 << 31, u32::MAX, message(121)] {
+            assert_eq!(look(position, wrong), Record::Nonsense, "{wrong}");
+        }
+        let pad = match position % 512 {
+            0 => Record::Nonsense,
+            _ => Record::Pad,
+        };
+        assert_eq!(look(position, 2), pad);
+    }
+    // It ends with the ring, and does not reach beyond it.
+    assert!(is_message(384, 120) && is_message(512 + 376, 120));
+    assert_eq!(look(392, message(120)), Record::Nonsense);
+    assert_eq!(look(512 + 448, message(57)), Record::Nonsense);
+}
+
+/// The end of a writer, and those of readers, that take over a lane with these words.
+fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
+    let memory = Memory::new(512, 120);
+    let (ring, shape) = (memory.ring.clone().round(), memory.shape);
+    memory.head.store64(lane::SENT, sent);
+    for (at, word) in [
+        (cursor::ROOM, room),
+        (cursor::EXACT, exact),
+        (cursor::RECEIVED, received),
+    ] {
+        memory.cursor.store64(at, word);
+    }
+    let (reading, cursor) = (heap::reading(&ring), heap::reading(&memory.cursor));
+    let writer = GatedWriter::resume(ring, memory.head.clone(), cursor, shape);
+    let behind = GatedReader::behind_all(reading.clone(), memory.cursor.clone(), shape);
+    let reader = GatedReader::resume(reading, memory.cursor.clone(), shape);
+    [writer.is_some(), reader.is_some(), behind.is_some()]
+}
+
+// layout: L107 L145 L160 L179
+#[test]
+fn only_possible_positions_and_counts_are_taken_over() {
+    const MOST: u64 = 1 << 62;
+    for possible in [[0, 0], [8, 1], [512, MOST], [MOST, 0]] {
+        assert_eq!(resumed(possible, possible), [true; 3], "{possible:?}");
+    }
+    for wrong in [4, 7, 9, MOST + 8, 1 << 63, u64::MAX - 7, u64::MAX] {
+        assert_eq!(resumed([wrong, 0], [wrong, 0]), [false; 3], "{wrong}");
+    }
+    for wrong in [MOST + 1, u64::MAX] {
+        assert_eq!(resumed([0, wrong], [0, wrong]), [false; 3], "{wrong}");
+    }
+}
+
+// layout: L108 L182
+#[test]
+fn room_is_believed_where_it_can_be_true() {
+    let memory = Memory::new(512, 120);
+    let mut writer = memory.sender();
+    while writer.try_send(&[7; 40]) {}
+    let tail = writer.position();
+    assert_eq!(tail, 448);
+    for wrong in [tail + 8, 512, 1 << 62, u64::MAX, u64::MAX - 511] {
+        memory.cursor.store64(cursor::ROOM, wrong);
+        assert!(!writer.has_room(40), "{wrong}");
+    }
+    memory.cursor.store64(cursor::ROOM, 128);
+    assert!(writer.try_send(&[7; 40]));
+    // What was known does not become less.
+    for wrong in [0, 64, tail + 72, u64::MAX] {
+        memory.cursor.store64(cursor::ROOM, wrong);
+        assert!(writer.has_room(40), "{wrong}");
+    }
+    assert!(writer.try_send(&[7; 40]) && !writer.try_send(&[7; 40]));
 }

@@ -214,3 +214,14 @@ fn a_hot_writer_never_shows_half_a_value() {
 fn a_hundred_million_stores_show_no_half_a_value() {
     soak(Grid::new(1, 64, 8).unwrap(), 100_000_000);
 }
+
+// layout: L071
+#[test]
+fn table_has_the_size_of_the_document() {
+    let bytes = |count, max| Grid::new(count, max, 8).map(|grid| grid.len());
+    assert_eq!(bytes(3, 40), Some(8448 + 3 * 640));
+    assert_eq!(bytes(1, 0), Some(8320 + 640));
+    assert_eq!(bytes(1, 49), Some(8320 + 1152));
+    assert_eq!(bytes(1 << 20, 8), Some((8192 + (64 << 20)) + (640 << 20)));
+    assert_eq!(bytes(1 << 20, 64), None, "it has more than 1 GiB");
+}

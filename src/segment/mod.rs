@@ -315,6 +315,7 @@ fn measures(words: &impl Words) -> Option<Measures> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::{WordsMut as _, heap};
 
     #[test]
     fn refused_measures_name_what_was_asked_for() {
@@ -360,6 +361,109 @@ mod tests {
         }
     }
 
+    /// Whether a header of this kind is accepted with these words in it.
+    fn accepts(kind: u32, words: &[(usize, u32)]) -> bool {
+        let header = heap::window(control::LEN);
+        let sound = [
+            (control::KIND, kind),
+            (control::LANES, 1),
+            (control::RING_BYTES, 4096),
+            (control::MAX_MESSAGE, 100),
+            (control::DELIVERY, 1),
+            (control::IN_FLIGHT, 2),
+            (control::VALUES, 1),
+            (control::VALUE_SLOTS, 8),
+        ];
+        for (at, word) in sound.iter().chain(words) {
+            header.store32(*at, *word);
+        }
+        measures(&header).is_some()
+    }
+
+    /// Which of these words are accepted in a header of each kind: a queue, a topic, values, calls.
+    fn accepted(at: usize, words: &[u32]) -> [Vec<u32>; 4] {
+        let of = |kind| {
+            let all = words.iter().copied();
+            all.filter(|word| accepts(kind, &[(at, *word)])).collect()
+        };
+        [1, 2, 3, 4].map(of)
+    }
+
+    // layout: L174
+    #[test]
+    fn header_is_checked_as_the_document_says() {
+        let kinds = [0, 1, 2, 3, 4, 5, u32::MAX];
+        assert_eq!(
+            kinds.map(|kind| accepts(kind, &[])).map(u8::from),
+            [0, 1, 1, 1, 1, 0, 0]
+        );
+        let all = [0, 1, 2, 63, 64, u32::MAX];
+        let many = vec![1, 2, 63];
+        let is = [many.clone(), vec![1], all.to_vec(), many];
+        assert_eq!(accepted(control::LANES, &all), is);
+        let all = [0, 2048, 4095, 4096, 4097, 6144, 8192, 1 << 30, 1 << 31];
+        let rings = vec![4096, 8192, 1 << 30];
+        let is = [rings.clone(), rings.clone(), all.to_vec(), rings];
+        assert_eq!(accepted(control::RING_BYTES, &all), is);
+        let all = [0, 1016, 1017, 4096, 1 << 24, (1 << 24) + 1, u32::MAX];
+        let long = vec![0, 1016];
+        let values = vec![0, 1016, 1017, 4096, 1 << 24];
+        // Two calls of the longest do not fit into this ring.
+        let is = [long.clone(), long, values, vec![0]];
+        assert_eq!(accepted(control::MAX_MESSAGE, &all), is);
+        let all = [0, 1, 2, u32::MAX];
+        let is = [vec![0, 1], vec![0, 1], all.to_vec(), vec![0, 1]];
+        assert_eq!(accepted(control::DELIVERY, &all), is);
+    }
+
+    // layout: L143 L175
+    #[test]
+    fn header_of_calls_has_room_for_all_of_them() {
+        let calls = |in_flight, max, ring| {
+            accepts(
+                control::kind::RPC,
+                &[
+                    (control::IN_FLIGHT, in_flight),
+                    (control::MAX_MESSAGE, max),
+                    (control::RING_BYTES, ring),
+                ],
+            )
+        };
+        for in_flight in [0, 3, 6, 1025, 2048, 1 << 31, u32::MAX] {
+            assert!(!calls(in_flight, 0, 1 << 30), "{in_flight}");
+        }
+        for (in_flight, max) in [(1, 100), (2, 48), (16, 1000), (1024, 4096)] {
+            let each = u64::from(max + 16).max(64) * u64::from(in_flight + 2);
+            let needed = each + each / 7 + 1;
+            let ring = needed.next_power_of_two().max(4096) as u32;
+            assert!(calls(in_flight, max, ring), "{in_flight} {max}");
+            let is_enough = u64::from(ring / 2) >= needed.max(4096);
+            assert_eq!(calls(in_flight, max, ring / 2), is_enough);
+        }
+        // The longest of which so many fit.
+        let most = (4096 - 4096 / 8) / 10 - 16;
+        let fits = (most - 3..most + 3).map(|max| {
+            let each = u64::from(max + 16) * 10;
+            calls(8, max, 4096) == (each + each / 7 < 4096)
+        });
+        assert!(fits.into_iter().all(|as_it_should| as_it_should));
+    }
+
+    // layout: L176
+    #[test]
+    fn header_of_values_is_checked_as_the_document_says() {
+        let all = [0, 1, 1 << 20, (1 << 20) + 1, u32::MAX];
+        let short = (control::MAX_MESSAGE, 8);
+        let counts = all.map(|count| accepts(3, &[short, (control::VALUES, count)]));
+        assert_eq!(counts, [false, true, true, false, false]);
+        let all = [0, 4, 8, 9, 16, 48, 64, 128, u32::MAX];
+        assert_eq!(accepted(control::VALUE_SLOTS, &all)[2], [8, 16, 64]);
+        let long = (control::MAX_MESSAGE, 1 << 24);
+        let counts = [1, 7, 8].map(|count| accepts(3, &[long, (control::VALUES, count)]));
+        assert_eq!(counts, [true, true, false], "1 GiB in all");
+    }
+
+    // layout: L014
     #[test]
     fn refused_name_tells_the_longest_name() {
         let long = Name::new(&"a".repeat(250)).unwrap();
