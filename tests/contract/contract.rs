@@ -16,6 +16,7 @@ mod sensors;
 mod suites;
 mod sync;
 mod waiting;
+mod words;
 
 #[test]
 fn child_entry() {

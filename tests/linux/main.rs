@@ -6,6 +6,7 @@ mod common;
 
 mod access;
 mod facts;
+mod files;
 mod fork;
 mod holders;
 mod lost;

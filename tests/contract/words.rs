@@ -1,0 +1,322 @@
+//! What stands in the sections while endpoints use them, word by word, as docs/layout.md says it.
+
+use crate::common::start;
+use crate::messages::{MOMENT, why};
+use shmkit::ErrorKind::AlreadyExists;
+use shmkit::{
+    Client, Delivery, Event, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Reset,
+    Section, Sender, Server, Subscriber, Writer,
+};
+use std::ops::Range;
+
+const RING: usize = 4096;
+const LANE: usize = 512 + RING;
+const SLOTS: usize = 63;
+
+/// Offsets in the roster, and in a slot.
+const OWNER_TENANCY: usize = 260;
+const SLOTS_AT: usize = 4096;
+const SLOT: usize = 512;
+const WHO: usize = 0;
+const STATE: usize = 8;
+const TENANCY: usize = 16;
+
+fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
+    let section = match section {
+        "root" => name.to_string(),
+        beside => format!("{name}~{beside}-00000001"),
+    };
+    Section::open_rw(section).unwrap().map_rw(..).unwrap()
+}
+
+/// A word of a slot.
+fn of_slot<T: shmkit::zerocopy::FromBytes>(
+    roster: &Mapping<ReadWrite>,
+    slot: usize,
+    at: usize,
+) -> T {
+    roster.read_value(SLOTS_AT + SLOT * slot + at).unwrap()
+}
+
+/// The bytes of a section that have a name, of a segment with so many lanes or with two values.
+fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
+    let all = |count: usize, at: usize, stride: usize, of: &[Range<usize>]| {
+        let each = (0..count).map(move |n| at + stride * n);
+        let ranges = each.flat_map(|at| of.iter().map(move |one| at + one.start..at + one.end));
+        ranges.collect::<Vec<_>>()
+    };
+    let mut ranges = match section {
+        "root" => vec![0..36],
+        "control" => vec![0..60, 128..132, 256..268, 1024..4096],
+        "roster" => vec![0..8, 128..132, 256..264, 384..392],
+        // The rest belongs to the values and their names.
+        _ if lanes == 0 => vec![0..8, 128..4224, 8192..usize::MAX],
+        _ => Vec::new(),
+    };
+    ranges.extend(match section {
+        "control" => all(SLOTS, 4096, 256, &[0..8, 128..160]),
+        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..20, 24..40, 128..136, 256..288]),
+        "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..384, 512..LANE]),
+        _ => Vec::new(),
+    });
+    ranges
+}
+
+/// Where the bytes of a section stand that have no name.
+fn nameless(name: &str, section: &str, lanes: usize) -> (Mapping<ReadWrite>, Vec<usize>) {
+    let view = open(name, section);
+    let named = named(section, lanes);
+    let is_named = |at: &usize| named.iter().any(|range| range.contains(at));
+    let all = (0..view.len()).filter(|at| !is_named(at)).collect();
+    (view, all)
+}
+
+const SECTIONS: [&str; 4] = ["root", "control", "roster", "lanes"];
+
+/// The constant bytes of control: all but END and the cursors.
+fn constants(name: &str) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    open(name, "control").read(0, &mut bytes).unwrap();
+    bytes[128..132].fill(0);
+    bytes
+}
+
+/// Uses a segment, fills all bytes that have no name, and uses it again.
+fn ignores_the_nameless(name: &str, lanes: usize, mut work: impl FnMut()) {
+    let before = constants(name);
+    work();
+    assert_eq!(constants(name), before, "what is said once stays");
+    for section in SECTIONS {
+        let (view, all) = nameless(name, section, lanes);
+        for at in all {
+            let byte: u8 = view.read_value(at).unwrap();
+            assert_eq!(byte, 0, "{section} {at}");
+            view.write_value(at, &0xff_u8).unwrap();
+        }
+    }
+    work();
+}
+
+// layout: L003 L026
+#[test]
+fn bytes_without_a_name_are_zero_and_ignored() {
+    let (_test, name) = start("nameless");
+    let options = Receiver::options().capacity(RING as u64).senders(2);
+    let mut receiver = options.create(&*name).unwrap();
+    ignores_the_nameless(&name, 2, || {
+        let mut sender = Sender::open(&*name).unwrap();
+        for n in 0..200u8 {
+            sender.send(&[n; 50]).unwrap();
+            assert_eq!(receiver.recv().unwrap(), [n; 50]);
+        }
+        drop(sender);
+        assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+    });
+    drop(receiver);
+    let options = Publisher::options().capacity(RING as u64);
+    let options = options.delivery(Delivery::Lossless);
+    let mut publisher = options.create(&*name).unwrap();
+    ignores_the_nameless(&name, 1, || {
+        publisher.send(b"first").unwrap();
+        let mut subscriber = Subscriber::open(&*name).unwrap();
+        assert_eq!(subscriber.recv().unwrap(), b"first");
+        for n in 0..200u8 {
+            publisher.send(&[n; 50]).unwrap();
+            assert_eq!(subscriber.recv().unwrap(), [n; 50]);
+        }
+    });
+    drop(publisher);
+    let mut writer = Writer::options().names(["a", "b"]).create(&*name).unwrap();
+    ignores_the_nameless(&name, 0, || {
+        let mut reader = Reader::open(&*name).unwrap();
+        for n in 0..200u8 {
+            writer.set_at(usize::from(n % 2), &[n]).unwrap();
+            assert_eq!(reader.wait_change().unwrap(), usize::from(n % 2));
+            assert_eq!(reader.get_at(usize::from(n % 2)).unwrap(), [n]);
+        }
+    });
+    drop(writer);
+    let options = Server::options().max_message(100).in_flight(2).clients(1);
+    let mut server = options.create(&*name).unwrap();
+    ignores_the_nameless(&name, 2, || {
+        let mut client = Client::open(&*name).unwrap();
+        for n in 0..200u8 {
+            let call = client.send(&[n; 50]).unwrap();
+            server.recv().unwrap().respond(&[n]).unwrap();
+            assert_eq!(client.recv(&call).unwrap(), [n]);
+        }
+    });
+}
+
+fn states(name: &str, slots: [usize; 2]) -> [u32; 2] {
+    let roster = open(name, "roster");
+    slots.map(|slot| of_slot(&roster, slot, STATE))
+}
+
+// layout: L050 L052
+#[test]
+fn participants_say_whether_they_are_waited_for() {
+    let (_test, name) = start("states");
+    let receiver = Receiver::create(&*name).unwrap();
+    let _senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
+    assert_eq!(states(&name, [0, 1]), [1, 1]);
+    let roster = open(&name, "roster");
+    let who = [0, 1, 2].map(|slot| of_slot::<u64>(&roster, slot, WHO));
+    assert!(who[0] != 0 && who[0] == who[1] && who[2] == 0, "{who:?}");
+    assert_eq!(who[0] >> 32, u64::from(std::process::id()));
+    drop((receiver, _senders, roster));
+    for (delivery, state) in [(Delivery::Lossy, 0), (Delivery::Lossless, 1)] {
+        let options = Publisher::options().delivery(delivery);
+        let _publisher = options.create(&*name).unwrap();
+        let _subscriber = Subscriber::open(&*name).unwrap();
+        assert_eq!(states(&name, [0, 1]), [state, 0], "{delivery:?}");
+    }
+    let writer = Writer::create(&*name).unwrap();
+    let reader = Reader::open(&*name).unwrap();
+    assert_eq!(states(&name, [0, 1]), [0, 0]);
+    drop((writer, reader));
+    let server = Server::create(&*name).unwrap();
+    let client = Client::open(&*name).unwrap();
+    assert_eq!(states(&name, [0, 1]), [1, 0]);
+    drop((server, client));
+}
+
+/// How many messages were sent in each lane.
+fn sent(name: &str, lanes: usize) -> Vec<u64> {
+    let view = open(name, "lanes");
+    let of = |lane: usize| view.read_value(LANE * lane + 128).unwrap();
+    (0..lanes).map(of).collect()
+}
+
+// layout: L002 L054 L057
+#[test]
+fn each_writer_has_its_lane() {
+    let (_test, name) = start("lanes");
+    let options = Receiver::options().capacity(RING as u64).senders(3);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut senders = [0, 1, 2].map(|_| Sender::open(&*name).unwrap());
+    senders[1].send(b"one").unwrap();
+    senders[2].send_all([b"two", b"two"]).unwrap();
+    assert_eq!(sent(&name, 3), [0, 1, 2]);
+    assert_eq!(receiver.drain(|_| ()).unwrap(), 3);
+    drop((receiver, senders));
+    let options = Server::options().max_message(100).in_flight(2).clients(2);
+    let mut server = options.create(&*name).unwrap();
+    let mut clients = [0, 1].map(|_| Client::open(&*name).unwrap());
+    let _first = clients[0].send(b"first").unwrap();
+    let _second = clients[1].send(b"second").unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let request = server.recv().unwrap();
+        match request.bytes() {
+            b"second" => request.respond(b"2").unwrap(),
+            _ => kept.push(request.defer()),
+        }
+    }
+    // Requests in the first two lanes, responses in the next two.
+    assert_eq!(sent(&name, 4), [1, 1, 0, 1]);
+    drop(kept);
+    assert_eq!(sent(&name, 4), [1, 1, 1, 1]);
+}
+
+/// The name of the event of a participant of this process, or of the owner.
+fn wake_event(name: &str, slot: Option<usize>) -> String {
+    let roster = open(name, "roster");
+    let (slot, tenancy): (usize, u32) = match slot {
+        Some(slot) => (slot, of_slot(&roster, slot, TENANCY)),
+        None => (SLOTS, roster.read_value(OWNER_TENANCY).unwrap()),
+    };
+    let pid = std::process::id();
+    format!("{name}~wake-{slot:02x}-{pid:x}-{tenancy:x}")
+}
+
+// layout: L012 L085 L086
+#[test]
+fn events_are_there_before_anybody_sleeps() {
+    let (_test, name) = start("events");
+    let is_new = |event: &str| {
+        let there = Event::open(event).unwrap();
+        assert_eq!(there.reset_mode(), Some(Reset::Auto));
+        assert_eq!(there.is_set(), Some(false));
+        let again = Event::create_new(event, Reset::Auto);
+        assert_eq!(again.err().unwrap().kind(), AlreadyExists);
+    };
+    let receiver = Receiver::create(&*name).unwrap();
+    is_new(&wake_event(&name, None));
+    let senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
+    is_new(&wake_event(&name, Some(0)));
+    is_new(&wake_event(&name, Some(1)));
+    drop((receiver, senders));
+    let publisher = Publisher::create(&*name).unwrap();
+    let subscriber = Subscriber::open(&*name).unwrap();
+    is_new(&wake_event(&name, None));
+    is_new(&wake_event(&name, Some(0)));
+    drop((publisher, subscriber));
+}
+
+// layout: L089
+#[test]
+fn signal_without_a_reason_is_no_message() {
+    let (_test, name) = start("reasons");
+    let mut receiver = Receiver::create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    let event = Event::open_rw(wake_event(&name, None)).unwrap();
+    for n in 0..20u8 {
+        event.set().unwrap();
+        assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
+        event.set().unwrap();
+        sender.send(&[n]).unwrap();
+        assert_eq!(receiver.recv().unwrap(), [n]);
+    }
+}
+
+// layout: L121
+#[test]
+fn damage_in_one_lane_stops_no_other() {
+    let (_test, name) = start("damage");
+    let options = Receiver::options().capacity(RING as u64).senders(3);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
+    senders[0].send(b"spoilt").unwrap();
+    senders[0].send(b"behind it").unwrap();
+    senders[1].send(b"two").unwrap();
+    // The word of the first record: of no kind that there is.
+    open(&name, "lanes").write_value(512, &3_u32).unwrap();
+    let mut corrupt = 0;
+    assert_eq!(next(&mut receiver, &mut corrupt), b"two");
+    // It is told at the latest where the others have nothing, and once.
+    while why(receiver.try_recv()) == "Corrupt" {
+        corrupt += 1;
+    }
+    assert_eq!(corrupt, 1);
+    for _ in 0..3 {
+        senders[1].send(b"more").unwrap();
+        assert_eq!(next(&mut receiver, &mut corrupt), b"more");
+        assert_eq!(why(receiver.try_recv()), "Empty");
+    }
+    assert_eq!(corrupt, 1);
+    // Once more when somebody has come, and never what stands behind it.
+    let mut third = Sender::open(&*name).unwrap();
+    third.send(b"third").unwrap();
+    assert_eq!(next(&mut receiver, &mut corrupt), b"third");
+    drop((senders, third));
+    loop {
+        match receiver.recv() {
+            Ok(bytes) => panic!("{bytes:?}"),
+            Err(RecvError::Corrupt) => corrupt += 1,
+            Err(end) => break assert_eq!(format!("{end:?}"), "Disconnected(Closed)"),
+        }
+    }
+    assert!(corrupt >= 2);
+}
+
+/// The next message that is there; damage is counted.
+fn next(receiver: &mut Receiver, corrupt: &mut u32) -> Vec<u8> {
+    loop {
+        match receiver.try_recv() {
+            Ok(bytes) => return bytes.to_vec(),
+            Err(RecvError::Corrupt) => *corrupt += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
