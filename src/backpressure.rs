@@ -29,6 +29,7 @@ pub(crate) fn is_waited_for<W: Shared>(roster: &Roster<W>, slot: usize) -> bool 
 /// Announces that what lies before the position will be overwritten; `false` where a subscriber is
 /// in the way, and then nothing has changed. `lowest` is the position of the slowest subscriber that
 /// is waited for.
+// layout: L126
 pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     lane: &mut LossyWriter<R, H>,
     position: u64,
@@ -53,6 +54,7 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
 /// Has the publisher wait for the subscriber of this slot, which has stored its ROOM; `false` where
 /// the publisher may be overwriting its position already, and does not wait. Where this is `true`,
 /// the publisher takes back what it announces in the way of the subscriber, until it drops it.
+// layout: L050 L133
 pub(crate) fn join<W: Shared, R: Words, H: Words>(
     roster: &Roster<W>,
     slot: usize,
@@ -70,6 +72,7 @@ pub(crate) fn join<W: Shared, R: Words, H: Words>(
 }
 
 /// Waits for the subscriber of this slot no longer.
+// layout: L126
 pub(crate) fn drop_late<W: Shared>(roster: &Roster<W>, slot: usize) {
     roster.change_state(slot, state::ACTIVE, state::DROPPED);
 }

@@ -50,6 +50,7 @@ impl Crowd {
         crowd
     }
 
+    // layout: L163
     pub fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
         let mut crowds = vec![Crowd::of(segment)];
         if segment.measures.delivery == delivery::LOSSLESS {
@@ -63,6 +64,7 @@ impl Crowd {
 
     /// Those who are waited for, and how far they have read. A place that lies further back than
     /// the ring reaches is no subscriber's of ours, who joins where it can be waited for.
+    // layout: L126
     pub fn places(&self) -> impl Iterator<Item = (usize, u64)> {
         let waited_for = (0..SLOTS).filter(|slot| is_waited_for(&self.roster, *slot));
         waited_for.map(|slot| match self.earlier {
@@ -81,6 +83,7 @@ impl Crowd {
 
     /// Gives up waiting for those that have died, or had their time; says whether there
     /// were any.
+    // layout: L106 L126
     pub fn drop_the_dead_and_late(&mut self, position: u64, bytes: u64, late: bool) -> bool {
         self.processes.resize_with(SLOTS, || None);
         let mut dropped = false;

@@ -21,6 +21,7 @@ use crate::sync::{Shared, WordsMut};
 pub(crate) const EVERYBODY: u64 = (1 << OWNER) - 1;
 
 /// Says in its control section that a generation has ended, and wakes everybody in it.
+// layout: L030 L159
 pub(crate) fn end<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
     bells: &mut Bells<S, W>,
@@ -47,6 +48,7 @@ pub(crate) fn end<S: System, W: Shared + Clone>(
 }
 
 /// Says that nothing more is received, and wakes everybody. What was received may still be answered.
+// layout: L027 L154
 pub(crate) fn drain<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
     bells: &mut Bells<S, W>,

@@ -92,6 +92,7 @@ impl<E: Holds> Read for InPlace<'_, E> {
 }
 
 impl<E: Holds> Drop for InPlace<'_, E> {
+    // layout: L114
     #[inline]
     fn drop(&mut self) {
         self.end.pass();

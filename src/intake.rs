@@ -17,6 +17,7 @@ use std::time::Instant;
 
 /// So many bytes of one sender are received in a row before the others are looked at, or of
 /// the only one.
+// layout: L115
 const TURN: u64 = 8192;
 const ALONE: u64 = 1 << 60;
 /// How many looks in vain go between two questions whether the senders are alive, for
@@ -64,6 +65,7 @@ impl Intake {
     }
 
     /// Of a generation that another owner has read from, and others may be in still.
+    // layout: L160
     pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
         let shape = segment.measures.shape;
         let mut left_out = 0;
@@ -134,6 +136,7 @@ impl Intake {
     }
 
     /// Looks at a lane for a message, which stays where it is.
+    // layout: L118 L121
     fn look_at(&mut self, lane: usize) -> Step {
         let end = &mut self.lanes[lane];
         let step = end.reader.find();
@@ -161,6 +164,7 @@ impl Intake {
 
     /// Finds the next message, which stays where it is: looks at each lane once, beginning
     /// behind the one whose turn it was.
+    // layout: L115 L116
     pub fn find(&mut self) -> Step {
         if self.seat.validity.is_faulty() {
             return Step::Nothing;
@@ -191,6 +195,7 @@ impl Intake {
     }
 
     /// After somebody joined or left.
+    // layout: L116 L117
     #[cold]
     fn look_who_is_there(&mut self) {
         let members = self.seat.roster().members();
@@ -207,6 +212,7 @@ impl Intake {
 
     /// Takes note of those who have come and gone. Before each sleep, too: what is counted may have
     /// come back to a value, after 65536 joins and 65535 leaves.
+    // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
             let who = match self.seat.roster().state(slot) {
@@ -240,6 +246,7 @@ impl Intake {
     }
 
     /// Frees the slots of the dead. What they sent stays to be received.
+    // layout: L106 L120 L238
     #[cold]
     pub fn look_who_is_alive(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
@@ -279,6 +286,7 @@ impl Intake {
     }
 
     /// Whether all have gone and nothing is left of them; told once.
+    // layout: L119
     #[inline]
     pub fn deserted(&mut self) -> Option<Departure> {
         if !self.is_deserted() {
@@ -320,6 +328,7 @@ impl Intake {
     }
 
     /// Which tenant of the slot has sent it; `None` where that one has gone.
+    // layout: L151
     #[inline]
     pub fn sender(&mut self) -> Option<u32> {
         // Whoever has sent it was counted before: it may be another one than was there at the
@@ -364,6 +373,7 @@ impl Intake {
     }
 
     /// Leaves out the lane whose turn it is, which makes no sense.
+    // layout: L181
     #[cold]
     pub fn give_up(&mut self) -> Step {
         self.active &= !(1 << self.turn);
@@ -409,6 +419,7 @@ impl Intake {
 
     /// Sleeps until there is reason to look again, here or in an earlier generation, or that
     /// moment.
+    // layout: L091 L120 L162
     #[cold]
     pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
         self.look_who_is_alive();
@@ -446,6 +457,7 @@ impl Intake {
 }
 
 /// Whether there is reason to look.
+// layout: L090
 fn has_news(lanes: &[Lane], active: u64, members: u32, roster: &Roster) -> bool {
     let is_active = |(n, _): &(usize, &Lane)| active & 1 << n != 0;
     let mut lanes = lanes.iter().enumerate().filter(is_active);

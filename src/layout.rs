@@ -10,6 +10,7 @@ pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 /// The version of the format. Another major is refused; a minor may only use what was
 /// zero before, where zero means the old behaviour.
 pub(crate) const MAJOR: u32 = 2;
+// layout: L022 L023
 pub(crate) const MINOR: u32 = 1;
 
 /// What processors hand each other. Records up to a line do not lie across two.
@@ -39,6 +40,7 @@ pub(crate) const LIVE_SUFFIX: &str = "~live-";
 
 /// The section that has the name: owners and candidates write it, everybody else maps it
 /// read-only.
+// layout: L021
 pub(crate) mod root {
     /// `u32`.
     pub(crate) const MAGIC: usize = 0;
@@ -60,6 +62,7 @@ pub(crate) mod root {
 }
 
 /// The control section of a generation: its owner writes it, everybody else maps it read-only.
+// layout: L025
 pub(crate) mod control {
     use super::{APART, SLOTS};
 
@@ -106,6 +109,7 @@ pub(crate) mod control {
     pub(crate) const LEN: usize = CURSORS + SLOTS * CURSOR_STRIDE;
 
     /// How a generation ended: bits.
+    // layout: L027
     pub(crate) mod end {
         /// The owner has closed it in good order.
         pub(crate) const CLOSED: u32 = 1;
@@ -136,6 +140,7 @@ pub(crate) mod delivery {
 
 /// A reader's place in a lane: in the control section for a queue, in its slot for a
 /// subscriber.
+// layout: L044
 pub(crate) mod cursor {
     /// `u64`: what lies before this position may be overwritten. Stored rarely.
     pub(crate) const ROOM: usize = 0;
@@ -152,6 +157,7 @@ pub(crate) mod cursor {
 }
 
 /// The roster: participants and owner write it, and nothing in it is believed.
+// layout: L047 L048
 pub(crate) mod roster {
     use super::{APART, SLOTS};
 
@@ -200,6 +206,7 @@ pub(crate) mod roster {
 }
 
 /// The lanes section: lane i begins at `i * (HEAD + ring)`, written by its one writer.
+// layout: L055 L056
 pub(crate) mod lane {
     /// `u64`: positions up to here may be written any moment (topic).
     pub(crate) const RESERVED: usize = 0;
@@ -219,6 +226,7 @@ pub(crate) mod lane {
 }
 
 /// Latest values, in place of lanes.
+// layout: L072 L073 L074
 pub(crate) mod values {
     pub(crate) use super::APART;
 
@@ -248,6 +256,7 @@ pub(crate) mod values {
 }
 
 /// A record: a word that says what it is, a tag where it is part of a call, and the payload.
+// layout: L060
 pub(crate) mod record {
     /// The bits of the first word that tell the kind; above them stands the length.
     pub(crate) const KIND_BITS: u32 = 2;
@@ -368,6 +377,7 @@ mod tests {
         ])
     }
 
+    // layout: L021 L025 L044 L047 L048 L055 L056 L072 L073 L074
     #[test]
     fn the_document_says_what_the_code_does() {
         let page = include_str!("../docs/layout.md").replace("\r\n", "\n");
@@ -462,6 +472,7 @@ mod tests {
     }
 
     /// The bytes of the example stand where it says.
+    // layout: L001 L060
     #[test]
     fn the_example_is_what_is_written() {
         use crate::lane::gated::GatedWriter;

@@ -111,6 +111,7 @@ impl Writable for CopyOnWrite {}
 /// assert!(view.read_value::<f64>(4089).is_err());
 /// # Ok::<(), shmkit::Error>(())
 /// ```
+// layout: L018 L220
 pub struct Mapping<M: Mode = ReadOnly> {
     // Declared before the section, and so unmapped before it is closed.
     view: os::View,

@@ -66,6 +66,7 @@ impl Name {
     /// [`ErrorKind::InvalidName`], with the rule that was broken: empty, too
     /// long, a NUL, a backslash other than the one of the prefix, a prefix in
     /// the wrong case, a prefix with nothing behind it.
+    // layout: L014 L015
     pub fn new(text: &str) -> Result<Name> {
         let refuse = |meaning: String, advice: &'static str| {
             Err(
@@ -229,6 +230,7 @@ mod tests {
         error.to_string()
     }
 
+    // layout: L015
     #[test]
     fn prefixes_choose_the_scope() {
         for (text, scope, base) in [
@@ -261,6 +263,7 @@ mod tests {
         }
     }
 
+    // layout: L015
     #[test]
     fn wrong_forms_are_refused_with_the_reason() {
         assert!(reason("").contains("empty"));
@@ -276,6 +279,7 @@ mod tests {
         assert!(reason("Session\\1\\X").contains("reserved"));
     }
 
+    // layout: L014
     #[test]
     fn length_is_counted_in_utf16_units_with_the_prefix() {
         let longest = format!("Global\\{}", "x".repeat(Name::MAX_UTF16 - 7));

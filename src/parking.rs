@@ -33,11 +33,14 @@ use crate::sync::Shared;
 use std::time::{Duration, Instant};
 
 /// A store is visible everywhere long before this.
+// layout: L098
 pub(crate) const FIRST_NAP: Duration = Duration::from_millis(1);
 /// The longest sleep. A waker that cannot open the event of a sleeper, for want of descriptors,
 /// delays the sleeper for so long, and tries again with its next message.
+// layout: L088 L098
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// How long a sleeper that was rung for may take before it is asked whether it lives.
+// layout: L098
 const DEAF: Duration = Duration::from_millis(20);
 
 /// What sleepers and wakers need of the system.
@@ -111,6 +114,7 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
 
     /// Wakes those of the seats that sleep. To be called when what they wait for has been
     /// stored.
+    // layout: L092
     #[inline]
     pub fn wake(&mut self, seats: u64) {
         if self.has_to_wake(seats) {
@@ -126,6 +130,7 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
         self.roster.asleep() & seats != 0
     }
 
+    // layout: L092 L093 L096
     #[cold]
     fn ring(&mut self, mut seats: u64) {
         seats &= self.roster.asleep();
@@ -168,6 +173,7 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
     /// Clears the bit of a participant that was killed in its sleep, for which each message would
     /// look. The slot stays: the owner learns of the death by it. Where the next participant takes
     /// the slot at this moment, and sleeps, its bit is lost for one sleep, which has an end.
+    // layout: L094
     #[cold]
     fn look_whether_dead(&mut self, seat: usize, word: u64) {
         if seat == OWNER || word == 0 {
@@ -210,6 +216,7 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
 }
 
 /// The event of this one, opened before or now; `None` where it has none.
+// layout: L095
 fn event_of<'a, S: System>(
     system: &S,
     other: &'a mut Other<S::Event>,
@@ -269,6 +276,7 @@ impl<E> Sleeper<E> {
 
     /// Sleeps until `ready`, a wake-up, the death of one of the peers, or that moment;
     /// whichever it was, the caller looks again. Says whether a peer has ended.
+    // layout: L087
     pub fn park<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
         bells: &Bells<S, W>,
@@ -297,6 +305,7 @@ impl<E> Sleeper<E> {
 
     /// Says that it sleeps, which it may do for [`FIRST_NAP`] after one more look, and after
     /// the next for as long as it has to, on what it gets.
+    // layout: L087
     pub fn lie_down<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
         bells: &Bells<S, W>,

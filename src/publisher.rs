@@ -229,6 +229,7 @@ impl Publisher {
     }
 
     /// Lets go of earlier generations in which nobody is waited for.
+    // layout: L127
     fn let_go(&mut self) {
         let waits = self.segment.measures.delivery == delivery::LOSSLESS;
         let is_needed = |crowd: &Crowd| waits && crowd.places().next().is_some();
@@ -355,6 +356,7 @@ impl Publisher {
     }
 
     /// `since` is when it began to wait, once it has.
+    // layout: L097
     #[inline]
     pub(crate) fn write(
         &mut self,
@@ -399,6 +401,7 @@ impl Publisher {
     }
 
     /// Announces once nobody who is waited for is in the way.
+    // layout: L126
     #[cold]
     fn announce_to_all(
         &mut self,
@@ -436,6 +439,7 @@ impl Publisher {
         }
     }
 
+    // layout: L091
     fn wait_for_the_slowest(
         &mut self,
         position: u64,

@@ -188,6 +188,7 @@ impl Reader {
     }
 
     /// A slot, where this account may have one and there is one left.
+    // layout: L103
     fn take_seat(found: &Found) -> Result<Option<Seat>> {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
@@ -253,6 +254,7 @@ impl Reader {
     /// # Panics
     ///
     /// Where there is no value with that index.
+    // layout: L138
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<&[u8], RecvError> {
         let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
@@ -352,6 +354,7 @@ impl Reader {
 
     /// Goes on with the next writer, where there is one; says whether. A writer with which we
     /// cannot go on is told of by each call, until there is another one.
+    // layout: L172
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
         let newest = self.found.newest();
@@ -376,6 +379,7 @@ impl Reader {
             .map_or(Ok(false), |error| Err(error.again()))
     }
 
+    // layout: L172
     fn come_over(&mut self) -> Result<bool> {
         let Some(mut next) = self.found.follow(Reader::go_on)? else {
             self.watch.lose_the_next(&self.found);

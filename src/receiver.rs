@@ -243,6 +243,7 @@ impl Receiver {
     }
 
     /// Has what is left in the generations of dead owners received first.
+    // layout: L160
     fn inherit(&mut self, older: Vec<(Owned, Seat)>) -> Result<()> {
         for (segment, seat) in older {
             let is_queue = segment.measures.kind == control::kind::QUEUE;
@@ -429,6 +430,7 @@ impl Receiver {
         }
     }
 
+    // layout: L161
     #[cold]
     fn find_in_all(&mut self) -> Step {
         if let Some(step) = self.find_in_older() {

@@ -45,6 +45,7 @@ impl<W: Words> Ownership<W> {
     pub fn is_still(&self, generation: u32) -> bool {
         // Between what it said and this look: pairs with that of the next owner between what it
         // puts in use and its look who is there (`ending`).
+        // layout: L104
         self.0.full();
         self.generation() == generation
     }
@@ -58,12 +59,14 @@ impl<W: Shared> Ownership<W> {
     }
 
     /// Lets go of the name, where this is its owner.
+    // layout: L156 L165
     pub fn let_go(&self, me: u64) {
         // Release: pairs with the next owner's.
         self.0.replace64(root::OWNER, me, 0, Ordering::Release);
     }
 
     /// Puts a generation in use.
+    // layout: L021
     pub fn publish(&self, generation: u32) {
         // Pairs with the load of whoever opens the name, who then sees all of it.
         self.0.publish32(root::GENERATION, generation);
@@ -84,6 +87,7 @@ pub(crate) struct Root {
 impl Root {
     /// Makes the name this process's own: creates it, or takes it over from an owner that has
     /// closed or is dead.
+    // layout: L155
     pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Root> {
         let options = Section::options().access(access.clone());
         let mut tries = 0;
@@ -103,6 +107,7 @@ impl Root {
         }
     }
 
+    // layout: L021 L024 L155
     fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
         let words = section.words_mut::<{ root::LEN }>()?;
         words.store32(root::VERSION, MAJOR << 16 | MINOR);
@@ -116,6 +121,7 @@ impl Root {
     }
 
     /// `None` where it changes at this moment.
+    // layout: L024 L079 L155
     fn take_over(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Option<Root>> {
         let absent = |error: Error| match error.kind() {
             ErrorKind::NotFound => Ok(None),
@@ -181,6 +187,7 @@ impl Root {
     }
 
     /// The generations before this one that may still have participants.
+    // layout: L158
     pub fn older(&self) -> std::ops::RangeInclusive<u32> {
         let oldest = self.words.0.load32(root::OLDEST).max(1);
         oldest.max(self.before.saturating_sub(MOST))..=self.before
@@ -204,6 +211,7 @@ impl Root {
 }
 
 impl Drop for Root {
+    // layout: L156
     fn drop(&mut self) {
         if !self.is_ours() {
             return;
@@ -259,6 +267,7 @@ pub(crate) struct RootView {
 
 impl RootView {
     /// Opens and checks what has this name.
+    // layout: L017 L019 L022 L100
     pub fn open(name: &Name, options: &SectionOptions) -> Result<RootView> {
         let section = options.open(name)?;
         let refuse = |kind, meaning: String, advice: &'static str| {

@@ -21,16 +21,19 @@ pub(crate) const JOINED: u32 = 1;
 pub(crate) const LEFT: u32 = 1 << 16;
 
 /// Whether somebody has joined between two looks at what is counted.
+// layout: L008 L119
 pub(crate) fn has_joined(before: u32, now: u32) -> bool {
     (before ^ now) & (LEFT - 1) != 0
 }
 
 /// The word of a process.
+// layout: L077
 pub(crate) fn word_of(identity: &ProcessIdentity) -> u64 {
     u64::from(identity.pid) << 32 | u64::from(fold(identity.start))
 }
 
 /// A start time in 32 bits, never 0.
+// layout: L078
 fn fold(start: u64) -> u32 {
     ((start >> 32) as u32 ^ start as u32).max(1)
 }
@@ -47,6 +50,7 @@ pub(crate) fn identity_of(word: u64) -> Option<ProcessIdentity> {
 }
 
 /// Watches the process whose word it is; `None` where it has ended. An error is no proof.
+// layout: L080
 pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
     let identity = match ProcessIdentity::of(pid_of(word)) {
         Ok(identity) => identity,
@@ -72,6 +76,7 @@ pub(crate) fn is_dead(word: u64) -> bool {
 pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
 
 /// The table of participants.
+// layout: L186
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<W = Table> {
     words: W,
@@ -91,6 +96,7 @@ impl<W: Shared> Roster<W> {
 
     /// That of a new generation, whose tenants have numbers of their own, so that nothing of
     /// theirs is taken for that of an earlier one.
+    // layout: L048
     pub fn begin(words: W, generation: u32) -> Roster<W> {
         words.store32(roster::OWNER_TENANCY, generation);
         words.store32(roster::OWNER_NAPS, FIRST_COUNT as u32);
@@ -111,6 +117,7 @@ impl<W: Shared> Roster<W> {
 
     /// Takes a free slot, or that of a dead process, for the process of this word; `None` where
     /// living processes have all of them.
+    // layout: L052 L104
     pub fn claim(&self, me: u64, slots: usize, is_dead: impl Fn(u64) -> bool) -> Option<usize> {
         let slots = slots.min(SLOTS);
         let free = (0..slots).find(|slot| self.take(*slot, 0, me));
@@ -127,6 +134,7 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Takes the slot of a dead process, or one that was freed since the last look.
+    // layout: L053 L104
     fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
         // Others may free it, or take it, at the same time.
         for _ in 0..TRIES {
@@ -149,6 +157,7 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Gives our own slot back.
+    // layout: L105
     pub fn leave(&self, slot: usize, me: u64) {
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
@@ -158,6 +167,7 @@ impl<W: Shared> Roster<W> {
 
     /// Frees the slot of a process that was proved dead; `false` where it is no longer in
     /// it. Its bit stays for the next tenant to clear, who may be there already.
+    // layout: L106
     pub fn evict(&self, slot: usize, word: u64) -> bool {
         let evicted = self.take(slot, word, 0);
         if evicted {
@@ -183,12 +193,14 @@ impl<W: Shared> Roster<W> {
         self.words.load32(slot_at(slot) + roster::STATE)
     }
 
+    // layout: L051
     pub fn set_state(&self, slot: usize, state: u32) {
         // Pairs with the load of the owner, which then sees the cursor too.
         self.words.publish32(slot_at(slot) + roster::STATE, state);
     }
 
     /// Changes the state only where it is the expected one.
+    // layout: L051
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
         // Release: pairs with the load of the slot's tenant.
         let at = slot_at(slot) + roster::STATE;
@@ -213,6 +225,7 @@ impl<W: Shared> Roster<W> {
         self.words.peek64(roster::ASLEEP)
     }
 
+    // layout: L049
     pub fn set_asleep(&self, seat: usize, asleep: bool) {
         let bit = 1 << seat;
         // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
@@ -237,6 +250,7 @@ impl<W: Shared> Roster<W> {
         self.words.load64(slot_at(slot) + roster::HOLD)
     }
 
+    // layout: L049
     pub fn set_hold(&self, slot: usize, hold: u64) {
         self.words.store64(slot_at(slot) + roster::HOLD, hold);
         let (at, bit) = (roster::HOLDING, 1 << slot);
@@ -278,6 +292,7 @@ impl<W: Shared> Roster<W> {
 }
 
 /// Where a slot stands in the roster.
+// layout: L002
 pub(crate) fn slot_at(slot: usize) -> usize {
     roster::SLOTS_AT + slot * roster::SLOT_STRIDE
 }

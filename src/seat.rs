@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 /// How long who has participants in earlier generations, which cannot ring for it, sleeps at a
 /// time.
+// layout: L098 L162
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
 /// The means to wake those who sleep in a segment.
@@ -44,6 +45,7 @@ impl System for Kernel {
     type Peer = os::Process;
 
     /// Nobody can set it but those who may write the roster.
+    // layout: L086
     fn create(&self, seat: usize, who: (u64, u32)) -> Result<os::Event> {
         let how = HowToCreate {
             access: self.access.clone(),
@@ -92,6 +94,7 @@ impl Seat {
 
     /// One of the first so many slots, for a participant, with those who may wake it and those
     /// who may watch it.
+    // layout: L085 L104
     pub fn take(
         roster: Roster,
         name: &Name,
@@ -216,6 +219,7 @@ impl Seat {
     }
 
     /// Says that it sleeps no longer.
+    // layout: L083
     pub fn get_up(&mut self) {
         // A child that was forked says nothing for its parent.
         if !self.validity.is_forked() {
@@ -225,6 +229,7 @@ impl Seat {
 }
 
 impl Drop for Seat {
+    // layout: L083 L105
     fn drop(&mut self) {
         // A child that was forked leaves nothing of its parent's.
         if self.slot() != OWNER && !self.validity.is_forked() {
@@ -237,6 +242,7 @@ impl Drop for Seat {
 
 /// Watches the process of this word, which has a slot; `None` where it has ended. An error is no
 /// proof.
+// layout: L082
 pub(crate) fn watch_tenant(
     roster: &Roster,
     name: &Name,
@@ -255,6 +261,7 @@ pub(crate) fn watch_tenant(
 
 /// Whether a process that seemed to have ended has: a liveness mutex is free when its participant
 /// has left, too, and the same process may have the slot again.
+// layout: L082
 pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
     watched.is_none() || is_dead(word)
 }
@@ -266,6 +273,7 @@ pub(crate) fn event_name(name: &Name, seat: usize, who: (u64, u32)) -> Result<Na
 
 /// The name carries tenant and tenancy, so that the object of an earlier one is not taken for
 /// that of a later.
+// layout: L012 L013
 fn name_of(suffix: &str, name: &Name, seat: usize, (word, tenancy): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);
     Name::new(&format!("{name}{suffix}{seat:02x}-{pid:x}-{tenancy:x}"))

@@ -72,6 +72,7 @@ impl SenderOptions {
 /// A sending end of a queue. See [`Receiver`](crate::Receiver).
 ///
 /// It is `Send`, and not shared: each thread opens its own.
+// layout: L018
 pub struct Sender {
     lane: Lane,
     seat: Seat,
@@ -88,6 +89,7 @@ type Lane = GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
 
 /// A lane of an earlier generation in which something was sent and not received: held, so that it
 /// is there for the next receiver too, should this one die.
+// layout: L170
 #[derive(Debug)]
 struct Left {
     lane: Lane,
@@ -119,6 +121,7 @@ impl Sender {
         SenderOptions::default()
     }
 
+    // layout: L050 L104
     fn join(found: Found) -> Result<Sender> {
         let owner = found.watch_owner()?;
         let measures = found.measures;
@@ -304,6 +307,7 @@ impl Sender {
         }
     }
 
+    // layout: L108
     #[inline]
     fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
         self.seat.validity.check()?;
@@ -321,6 +325,7 @@ impl Sender {
     }
 
     /// Goes on with the next receiver, where there is one.
+    // layout: L069 L167 L169 L170
     fn come_over(&mut self) -> Result<bool> {
         self.seat.check()?;
         // It receives what was sent to the one before.
@@ -355,6 +360,7 @@ impl Sender {
         Err(SendError::Disconnected(how))
     }
 
+    // layout: L097
     #[inline]
     fn sent(&mut self) {
         if self.seat.has_to_wake(1 << OWNER) {
@@ -364,6 +370,7 @@ impl Sender {
 
     /// Who was rung for and does not wake up may be dead. What was sent is for the next receiver
     /// then, and is no failure; the message that follows is.
+    // layout: L108
     #[cold]
     fn wake(&mut self) {
         self.seat.wake(1 << OWNER);
@@ -377,6 +384,7 @@ impl Sender {
         }
     }
 
+    // layout: L110
     #[cold]
     fn check_owner(&mut self) -> std::result::Result<(), SendError> {
         // It may have said something before it ended.
@@ -403,6 +411,7 @@ impl Sender {
     }
 
     /// Until there may be room, or all is to be looked at anew, since another receiver is there.
+    // layout: L109
     #[cold]
     fn wait_for_room(
         &mut self,
@@ -411,6 +420,7 @@ impl Sender {
     ) -> std::result::Result<(), SendError> {
         let generation = self.generation();
         // Nobody frees what was not sent.
+        // layout: L069
         self.lane.flush();
         self.let_go();
         self.sent();
@@ -612,6 +622,7 @@ impl Batch<'_> {
 }
 
 impl Drop for Batch<'_> {
+    // layout: L069
     fn drop(&mut self) {
         // In a child that was forked nothing is sent.
         let _ = self.flush();

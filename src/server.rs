@@ -229,6 +229,7 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    // layout: L144 L152 L153
     fn answer(
         &self,
         ticket: Ticket,
@@ -312,10 +313,12 @@ impl Server {
         let outlets = (0..options.clients).map(outlet).collect::<Result<_>>()?;
         let desk = Desk {
             intake: Intake::new(&segment, seat, options.prefault)?,
+            // layout: L181
             most: measures.shape.bytes() / record::ALIGN as u64 * options.clients as u64,
             pace: Pace::default(),
         };
         // Calls of those before it have ended with them.
+        // layout: L163
         segment.publish(&mut segment.older()?);
         let turn = Turn {
             desk: Some(Box::new(desk)),
@@ -471,6 +474,7 @@ impl Clone for Server {
 }
 
 impl Drop for Server {
+    // layout: L154
     fn drop(&mut self) {
         // In a child that was forked another thread of the parent may have had the lock.
         if self.shared.validity.is_forked() {
@@ -579,6 +583,7 @@ impl Visit<'_> {
     }
 
     /// Takes the request that was found, unless nobody waits for the response.
+    // layout: L151 L185
     #[inline]
     fn take(&mut self, len: usize) -> bool {
         let intake = &mut self.desk.intake;

@@ -166,6 +166,7 @@ impl Subscriber {
     }
 
     /// One that was there before: what it did not see is missed.
+    // layout: L171
     fn go_on(found: Found) -> Result<Subscriber> {
         let mut subscriber = Subscriber::at_the_beginning(found)?;
         // If not, the next look finds out what is gone.
@@ -207,6 +208,7 @@ impl Subscriber {
 
     /// A slot, where this account may have one and there is one left. Who is not waited
     /// for can do without.
+    // layout: L103 L133
     fn take_place(found: &Found) -> Result<Option<Place>> {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
@@ -232,6 +234,7 @@ impl Subscriber {
 
     /// Lets the publisher wait for us, if it waits for anybody, and says whether it will
     /// before it overwrites what stands here.
+    // layout: L133
     fn is_safe_here(&mut self) -> bool {
         let lossless = self.found.measures.delivery == delivery::LOSSLESS;
         let position = self.lane.position();
@@ -365,6 +368,7 @@ impl Subscriber {
         }
     }
 
+    // layout: L133
     #[inline(always)]
     fn passed(&mut self) {
         self.received += 1;
@@ -381,6 +385,7 @@ impl Subscriber {
     }
 
     /// Whether the publisher still has to wait for us.
+    // layout: L134
     #[cold]
     fn is_waited_for(&self) -> bool {
         let Some(Place { seat, .. }) = &self.place else {
@@ -402,6 +407,7 @@ impl Subscriber {
         let _ = self.is_safe_here();
     }
 
+    // layout: L135
     fn nothing(&mut self) -> Step {
         let position = self.lane.position();
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
@@ -427,6 +433,7 @@ impl Subscriber {
 
 impl Place {
     /// Lets the publisher have what was read.
+    // layout: L097 L133
     fn free(&mut self, position: u64) {
         self.freed = position;
         self.seat.roster().set_room(self.seat.slot(), position);
@@ -434,6 +441,7 @@ impl Place {
     }
 
     /// The same; and where it gave us up, and nothing was missed, it has to wait again.
+    // layout: L133
     #[cold]
     fn free_and_return(&mut self, lane: &mut Lane) {
         self.free(lane.position());

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 /// Rather more than it costs to be woken, which was 25 to 70 µs where it was measured. Less
 /// would do harm: of two that talk, the one whose peer is just being woken would sleep too,
 /// and then have to be woken itself, and so on for ever.
+// layout: L098
 const SPIN: Duration = Duration::from_micros(100);
 /// How many polls go between two looks at the clock.
 const POLLS: u32 = 64;
@@ -144,6 +145,7 @@ fn can_both_run() -> bool {
 }
 
 /// Sleeps for those that have no place in the roster, and so nobody to wake them.
+// layout: L099
 pub(crate) fn look_later(until: Option<Instant>) {
     let left = until.map(|at| at.saturating_duration_since(Instant::now()));
     std::thread::sleep(left.map_or(LOOK, |left| left.min(LOOK)));
@@ -170,6 +172,7 @@ pub(crate) trait Inbox {
 }
 
 /// Waits for a message, whose length it says, after a glance in vain.
+// layout: L089
 pub(crate) fn receive(
     inbox: &mut impl Inbox,
     until: Option<Instant>,

@@ -100,6 +100,7 @@ impl Watch {
     }
 
     /// The next one has ended as well.
+    // layout: L111
     pub fn lose_the_next(&mut self, found: &Found) {
         if self.state == State::Left {
             self.state = State::Ended(found.last_departure());
@@ -121,6 +122,7 @@ impl Watch {
     }
 
     /// What it says of its end goes before what is seen of it.
+    // layout: L110 L111
     fn see_the_end(&mut self, found: &Found) {
         self.state = match found.end() {
             Some(End::Resized) => State::Left,
@@ -129,6 +131,7 @@ impl Watch {
         };
     }
 
+    // layout: L110
     #[cold]
     pub fn look_whether_alive(&mut self, found: &Found) {
         if self.state == State::Alive && matches!(self.owner.has_ended(), Ok(true)) {
@@ -138,6 +141,7 @@ impl Watch {
 
     /// Sleeps until there is news, or the end, or that moment. Who has no seat, which is woken
     /// by nobody, looks again in a while.
+    // layout: L090 L091
     #[cold]
     pub fn sleep(
         &mut self,
@@ -170,6 +174,7 @@ pub(crate) trait Follower {
 
 /// Waits for the next owner, at most this long, and says whether there is one. Who has no seat
 /// looks again in a while.
+// layout: L090 L173
 pub(crate) fn wait_for_next(end: &mut impl Follower, timeout: Duration) -> Result<bool> {
     let until = deadline(Some(timeout));
     loop {

@@ -97,6 +97,7 @@ impl LatestOptions {
     }
 
     /// The table, with its names.
+    // layout: L075
     fn lay_out(&self, segment: &Owned) -> Result<ValueWriter<WindowMut>> {
         let Some(grid) = segment.measures.grid else {
             unreachable!("latest values have a grid");
@@ -108,6 +109,7 @@ impl LatestOptions {
         Ok(values)
     }
 
+    // layout: L075
     fn check_names(&self, name: &Name) -> Result<()> {
         let refuse = |meaning| {
             let kind = ErrorKind::InvalidArgument;
@@ -276,6 +278,7 @@ impl Writer {
     /// # Panics
     ///
     /// Where there is no value with that index.
+    // layout: L097 L136
     #[inline]
     pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
         self.seat.validity.check()?;

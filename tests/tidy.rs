@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/layout_rules.rs"]
+mod layout_rules;
+
 /// A module uses modules of lower rank only; equals do not know each other.
 const RANKS: [(&str, u32); 45] = [
     ("error", 0),

@@ -28,6 +28,7 @@ pub(super) struct Line {
 }
 
 impl Line {
+    // layout: L104 L145
     pub fn join(found: Found) -> Result<Line> {
         let watch = Watch::begin(&found)?;
         let measures = found.measures;
@@ -78,6 +79,7 @@ impl Line {
     }
 
     /// Refuses a request that the server would not receive.
+    // layout: L102 L146
     pub fn expect_server(&self) -> std::result::Result<(), CallError> {
         match self.found.is_draining() {
             true => Err(CallError::Disconnected(Departure::Closed)),

@@ -376,6 +376,7 @@ impl Client {
     }
 
     /// Begins a call, and says which it is.
+    // layout: L141 L146
     #[inline]
     pub(crate) fn begin(
         &mut self,
@@ -418,6 +419,7 @@ impl Client {
         Ok(index)
     }
 
+    // layout: L147
     #[cold]
     fn wait_for_room(
         &mut self,
@@ -474,6 +476,7 @@ impl Client {
     }
 
     /// Takes what the server had answered, and says how it has gone.
+    // layout: L150
     fn leave(&mut self) -> Departure {
         let said = self.line.found.departure();
         let how = self.line.end.or(said).unwrap_or(Departure::Died);
@@ -506,6 +509,7 @@ impl Client {
     }
 
     /// The server will receive no more requests. Those that it has received may be answered.
+    // layout: L149
     #[cold]
     fn lose_what_was_not_received(&mut self) {
         for open in &mut self.calls {
@@ -516,6 +520,7 @@ impl Client {
     }
 
     /// A place that is free, or had a call that is over and of no interest.
+    // layout: L142
     #[inline]
     fn place(&self) -> Option<usize> {
         let count = self.in_flight();
@@ -606,6 +611,7 @@ impl Client {
     }
 
     /// Looks whether responses have brought this about.
+    // layout: L149 L150
     #[inline]
     pub(crate) fn poll(
         &mut self,
@@ -639,6 +645,7 @@ impl Client {
 
     /// Puts responses to their calls until that is brought about; `false` where there are too
     /// few.
+    // layout: L181
     #[inline]
     fn take_until(
         &mut self,
@@ -658,6 +665,7 @@ impl Client {
     }
 
     /// Puts the next response to its call; `false` where there is none.
+    // layout: L148 L185
     #[inline]
     fn take_one(&mut self) -> std::result::Result<bool, CallError> {
         let in_flight = self.in_flight();

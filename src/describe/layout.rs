@@ -115,6 +115,7 @@ impl Layout {
 
     /// Reads a text that somebody wrote. `None` where it is not a canonical one, or a field
     /// of it reaches beyond the size or over another field.
+    // layout: L031 L034 L035
     #[must_use]
     pub fn parse(text: &str) -> Option<Layout> {
         if text.len() > MAX_TEXT {
@@ -190,12 +191,14 @@ impl fmt::Display for Layout {
 }
 
 /// The FNV-1a of a text.
+// layout: L039 L043
 pub(crate) fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
+// layout: L031 L035
 fn field(text: &str) -> Option<Field> {
     let mut parts = text.split(':');
     let [name, offset, what] = [parts.next()?, parts.next()?, parts.next()?];
@@ -215,6 +218,7 @@ fn field(text: &str) -> Option<Field> {
 }
 
 /// Identifiers with dots between them.
+// layout: L036
 fn is_name(text: &str) -> bool {
     let is_identifier = |part: &str| {
         let digit_first = part.starts_with(|c: char| c.is_ascii_digit());
@@ -225,6 +229,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A decimal number below 2^32, written as it is and no longer.
+// layout: L032
 fn number(text: &str) -> Option<usize> {
     let canonical = text == "0" || text.starts_with(|c: char| matches!(c, '1'..='9'));
     let number: u32 = text.parse().ok().filter(|_| canonical)?;

@@ -47,6 +47,7 @@ crate::describe! {
 const TICK: &str = "16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];";
 
 /// Those that are described, and that can be read again, have the texts that they should.
+// layout: L031 L033 L034 L037
 #[test]
 fn types_have_their_texts() {
     #[track_caller]
@@ -88,6 +89,7 @@ fn a_layout_is_told_by_its_fields() {
 }
 
 /// The table of the document has the fingerprints that we compute.
+// layout: L039 L043
 #[test]
 fn the_document_has_the_fingerprints() {
     let page = include_str!("../../docs/layout.md");
@@ -131,6 +133,7 @@ fn the_document_has_the_fingerprints_of_access() {
     assert_eq!(sddl.to_string(), "sddl:D:P");
 }
 
+// layout: L031 L032 L034 L035 L036
 #[test]
 fn what_is_no_text_is_refused() {
     let long_name = "x".repeat(100);

@@ -9,6 +9,7 @@ pub(crate) const MAX_TEXT: usize = control::TYPE_MAX;
 /// The longest name of a field, with its dots.
 pub(super) const MAX_NAME: usize = 100;
 /// The name of the one field of what is no struct.
+// layout: L037
 const VALUE: &str = "value";
 
 /// A text of the grammar in `docs/layout.md`.
@@ -40,6 +41,7 @@ impl Text {
         Layout::parse(self.as_str()).expect("what we write we read")
     }
 
+    // layout: L033
     const fn write<T: Described>() -> Text {
         let mut text = Text {
             bytes: [0; MAX_TEXT],
@@ -64,6 +66,7 @@ impl Text {
         text
     }
 
+    // layout: L037
     const fn fields(&mut self, within: Option<&Path<'_>>, base: usize, fields: &[Part]) {
         let mut n = 0;
         while n < fields.len() {
@@ -142,6 +145,7 @@ impl Text {
 }
 
 /// The size of the largest number in it.
+// layout: L034
 const fn align(shape: &Shape) -> usize {
     let fields = match shape {
         Shape::Numbers(kind, _) => return kind.size(),

@@ -156,6 +156,7 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
     }
 }
 
+// layout: L107 L180 L181
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
@@ -163,6 +164,7 @@ fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
     corrupt(1024, 184, use_gated);
 }
 
+// layout: L128 L181
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {

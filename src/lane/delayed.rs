@@ -94,6 +94,7 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
     looks.get() > isize::MAX as usize
 }
 
+// layout: L129 L130 L131
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn a_reader_that_is_held_up_anywhere_is_never_misled() {

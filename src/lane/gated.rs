@@ -56,6 +56,7 @@ pub(crate) fn begin_cursor(cursor: &impl WordsMut, shape: Shape) {
 impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     /// Goes on in a lane that others may have written before: behind their last record.
     /// `None` where what stands there was written by no writer of ours.
+    // layout: L107 L179 L181
     pub fn resume(ring: R, head: H, cursor: C, shape: Shape) -> Option<GatedWriter<R, H, C>>
     where
         R: Clone,
@@ -155,11 +156,13 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     }
 
     /// Whether the message that was sent at this position was received.
+    // layout: L149
     pub fn has_received(&self, position: u64) -> bool {
         self.cursor.load64(cursor::EXACT) > position
     }
 
     /// Whether everything that was sent was received.
+    // layout: L170
     pub fn is_received(&self) -> bool {
         self.cursor.load64(cursor::EXACT) >= self.ring.tail()
     }
@@ -191,6 +194,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
 
     /// Pairs with the reader's store (P1). What a peer wrote is believed only where it can
     /// be true.
+    // layout: L108 L182
     fn freed(&self) -> u64 {
         let room = self.cursor.load64(cursor::ROOM);
         let free = room.wrapping_add(self.ring.shape().bytes());
@@ -256,6 +260,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         true
     }
 
+    // layout: L058
     #[inline(always)]
     fn count(&mut self) {
         self.sent += 1;
@@ -296,6 +301,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 
     /// Goes on where another reader has stopped. `None` where what that one stored cannot be.
+    // layout: L160 L179
     pub fn resume(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
         let possible = is_possible(exact) && received <= ABSURD;
@@ -308,6 +314,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
 
     /// Goes on in a lane that another has read, behind everything that stands there now.
     /// `None` where what stands there was written by no end of ours.
+    // layout: L145 L179 L181
     pub fn behind_all(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
         if !is_possible(exact) || received > ABSURD {
@@ -381,6 +388,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 
     /// Finds the next message, and leaves it where it is.
+    // layout: L113
     pub fn find(&mut self) -> Step {
         loop {
             match self.ring.look() {
@@ -431,6 +439,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 
     /// Goes on behind it.
+    // layout: L113
     #[inline]
     pub fn pass(&mut self) {
         self.count(self.found);
@@ -442,6 +451,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.quick = self.ring.lap().min(before).min(self.turn_ends);
     }
 
+    // layout: L112 L234
     #[inline(always)]
     fn count(&mut self, found: Found) {
         self.received += 1;
@@ -452,6 +462,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 
     /// Lets the writer have what was read. Pairs with its load of `room` (P1).
+    // layout: L045 L113
     fn free(&mut self) {
         self.freed = self.ring.position();
         self.frees = self.freed + self.ring.shape().bytes() / 8;

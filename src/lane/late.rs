@@ -49,6 +49,7 @@ fn pass(start: u64) {
     assert!(writer.position() > start && reader.position() == writer.position());
 }
 
+// layout: L007
 #[test]
 fn positions_beyond_the_addresses_are_as_good() {
     for limit in [1 << 31, 1 << 32, 1 << 33, 1 << 40] {

@@ -316,6 +316,7 @@ fn receive(reader: &mut GatedReader<Model, Model>, number: u64, len: usize) {
     }
 }
 
+// layout: L065 L067
 #[test]
 fn a_full_lane_is_not_overwritten_while_it_is_read() {
     explore(2, || {
@@ -337,6 +338,7 @@ fn a_full_lane_is_not_overwritten_while_it_is_read() {
     });
 }
 
+// layout: L066 L112
 #[test]
 fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
     explore(3, || {
@@ -354,6 +356,7 @@ fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
     });
 }
 
+// layout: L066
 #[test]
 fn a_tag_comes_with_its_message() {
     explore(3, || {
@@ -378,6 +381,7 @@ fn a_tag_comes_with_its_message() {
     });
 }
 
+// layout: L063 L066
 #[test]
 fn a_long_message_behind_a_pad_comes_whole() {
     explore(3, || {
@@ -395,6 +399,7 @@ fn a_long_message_behind_a_pad_comes_whole() {
     });
 }
 
+// layout: L068
 #[test]
 fn a_batch_is_seen_as_a_whole_or_not_at_all() {
     explore(3, || {
@@ -504,6 +509,7 @@ fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
     step
 }
 
+// layout: L122 L130 L131 L132
 #[test]
 fn an_overtaken_reader_counts_and_shows_nothing_torn() {
     explore(2, || {
@@ -590,6 +596,7 @@ fn who_begins_behind_the_last_message_knows_its_number() {
 
 /// The mark that is overwritten here still holds for a reader that finds its old
 /// position: a long message stands before it.
+// layout: L124 L128
 #[test]
 fn a_mark_that_is_changed_is_not_believed() {
     explore(3, || {

@@ -38,6 +38,7 @@ pub(crate) struct LossyWriter<R, H> {
 
 impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// The writer of a new lane.
+    // layout: L059
     pub fn new(ring: R, head: H, shape: Shape) -> LossyWriter<R, H> {
         let first = shape.first();
         let mut writer = LossyWriter {
@@ -70,6 +71,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
 
     /// What has to be announced before a message of this length can be written, where
     /// that is more than is.
+    // layout: L122
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
         let place = self.ring.place(len);
@@ -79,6 +81,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
 
     /// Announces that what lies below this position will be written. May be taken back before
     /// anything was written.
+    // layout: L122
     pub fn announce(&mut self, position: u64) {
         self.ring.set_free(position);
         // Pairs with the reader's load before it looks at the marks (P2).
@@ -130,6 +133,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.count();
     }
 
+    // layout: L125
     fn write(&mut self, message: &[u8], hold: bool) {
         let place = self.ring.place(message.len());
         let hold = hold && place.end() < self.next_mark;
@@ -147,6 +151,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         }
     }
 
+    // layout: L123
     #[cold]
     fn set_marks(&mut self) {
         let (step, tail) = (step(self.ring.shape()), self.ring.tail());
@@ -156,6 +161,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         }
     }
 
+    // layout: L124
     fn set_mark(&self, at: usize, position: u64) {
         let head = &self.head;
         head.store64(at + lane::MARK_POSITION, CHANGING);
@@ -247,6 +253,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// Goes to where reading begins; `false` where the writer was faster each time.
+    // layout: L129
     pub fn begin(&mut self, begin: Begin) -> bool {
         for _ in 0..TRIES {
             self.number = 0;
@@ -279,6 +286,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// From a mark to the end.
+    // layout: L129 L181
     fn walk(&mut self) -> Walk {
         let from = self.ring.position();
         let bytes = self.ring.shape().bytes();
@@ -322,6 +330,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// Copies the next message to the beginning of `to`, which takes the longest.
+    // layout: L010 L131
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         loop {
             let record = self.ring.look();
@@ -348,6 +357,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// Whether what was read from a position on may have been written meanwhile.
+    // layout: L130
     #[inline]
     pub fn may_be_overwritten(&self, position: u64) -> bool {
         // Pairs with the writer's fence after `reserved` (P3).
@@ -363,6 +373,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// Goes on where it can be read, and says how many messages are gone.
+    // layout: L132
     pub fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
             let half = self.ring.shape().bytes() / 2;
@@ -382,6 +393,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// The marks from which one can read now, none of them behind us.
+    // layout: L128
     fn marks(&self) -> impl Iterator<Item = Mark> + use<R, H> {
         // Pairs with the writer's store (P2).
         let _ = self.head.load64(lane::RESERVED);
@@ -395,6 +407,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// A mark, unless it is being changed.
+    // layout: L128 L179
     fn mark(&self, at: usize) -> Option<Mark> {
         // Pairs with the writer's last store of it.
         let position = self.head.load64(at + lane::MARK_POSITION);

@@ -56,6 +56,7 @@ pub(crate) enum Step {
 const ABSURD: u64 = 1 << 62;
 
 /// Whether a record may begin at a position that a peer wrote.
+// layout: L179
 fn is_possible(position: u64) -> bool {
     position <= ABSURD && position.is_multiple_of(record::ALIGN as u64)
 }

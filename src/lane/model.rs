@@ -350,6 +350,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
+    // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
     fn a_waiting_writer_loses_nothing_whatever_the_two_do((bytes, max, acts) in gated_acts()) {
@@ -360,6 +361,7 @@ proptest! {
         beside.drain();
     }
 
+    // layout: L059 L123 L129 L132
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
     fn overtaken_readers_know_exactly_what_they_missed((bytes, max, acts) in lossy_acts()) {
@@ -431,6 +433,7 @@ fn worn(from: u64) -> (Memory, Receiver) {
     (memory, reader)
 }
 
+// layout: L066 L068 L107
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
@@ -601,6 +604,7 @@ fn a_waiting_subscriber_gets_a_batch_when_it_is_flushed() {
     }
 }
 
+// layout: L125
 #[test]
 fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
     let memory = Memory::new(4096, 56);
@@ -655,6 +659,7 @@ fn a_batch_longer_than_the_ring_does_no_harm() {
 
 const MANY: u64 = if cfg!(miri) { 200 } else { 40_000 };
 
+// layout: L006
 #[test]
 fn what_one_thread_sends_another_receives_in_order() {
     let memory = Memory::new(1024, 180);
@@ -717,6 +722,7 @@ fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
     (received, missed)
 }
 
+// layout: L010
 #[test]
 fn a_hot_writer_never_shows_half_a_message() {
     for (bytes, max) in [(512, 120), (4096, 248), (4096, 1016)] {

@@ -68,6 +68,7 @@ impl Shape {
 
     /// What a record takes. Up to a line it is a power of two, so that among its like it
     /// does not stand in two lines, each of which would have to be fetched.
+    // layout: L061 L062
     #[inline]
     pub fn need(len: usize) -> u64 {
         let size = len + record::PAYLOAD;
@@ -92,6 +93,7 @@ impl Shape {
         self.max
     }
 
+    // layout: L007
     #[inline]
     fn inside(&self, position: u64) -> u64 {
         position & (self.bytes - 1)
@@ -211,6 +213,7 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Where a message of this length would stand.
+    // layout: L063
     #[inline]
     pub fn place(&self, len: usize) -> Place {
         let need = Shape::need(len);
@@ -225,6 +228,7 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Whether all of it may be written.
+    // layout: L065
     #[inline]
     pub fn fits(&self, place: Place) -> bool {
         place.limit() <= self.free
@@ -253,6 +257,7 @@ impl<M: WordsMut> RingWriter<M> {
         self.held.is_some() && self.write_quickly(message, self.quick, None)
     }
 
+    // layout: L066
     #[inline(always)]
     fn write_quickly(&mut self, message: &[u8], quick: u64, tag: Option<u32>) -> bool {
         if message.len() > self.shape.short {
@@ -278,6 +283,7 @@ impl<M: WordsMut> RingWriter<M> {
     /// what was held back before; or, with `hold`, is written and sent later.
     ///
     /// What does not stand in the line of the first word is written before it, as above.
+    // layout: L066
     pub fn write(&mut self, place: Place, message: &[u8], tag: Option<u32>, hold: bool) {
         self.forget_claim();
         self.empty(place.end);
@@ -319,6 +325,7 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Sends, or with `hold` sends later, what was written at its place.
+    // layout: L064 L066
     #[inline]
     pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
         let word = message_word(len);
@@ -346,6 +353,7 @@ impl<M: WordsMut> RingWriter<M> {
 
     /// Goes on behind a record, and fetches the next lines while the reader is busy with it
     /// and not in the way of the next one.
+    // layout: L067
     #[inline(always)]
     fn advance(&mut self, end: u64, ahead: u64) {
         self.tail = end;
@@ -363,6 +371,7 @@ impl<M: WordsMut> RingWriter<M> {
     }
 
     /// Stores the word that lets readers pass. Pairs with their load of it (P4).
+    // layout: L068
     #[inline]
     fn publish(&mut self, position: u64, word: u32, hold: bool) {
         if hold && self.held.is_none() {
@@ -440,6 +449,7 @@ impl<M: Words> RingReader<M> {
     }
 
     /// What stands where the reader is. Pairs with the writer's `publish` (P4).
+    // layout: L064 L070 L180
     #[inline]
     pub fn look(&self) -> Record {
         let inside = self.shape.inside(self.position);

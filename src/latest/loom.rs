@@ -134,6 +134,7 @@ fn whole(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
+// layout: L076 L136 L137
 #[test]
 fn a_value_is_whole_and_never_older_than_the_last_one() {
     explore(2, move || {
@@ -163,6 +164,7 @@ fn a_value_is_whole_and_never_older_than_the_last_one() {
     });
 }
 
+// layout: L136 L138
 #[test]
 fn what_is_held_is_left_alone_once_that_is_seen() {
     explore(3, || {
@@ -199,6 +201,7 @@ fn word(value: u64) -> Rc<AtomicU64> {
     Rc::new(AtomicU64::new(value))
 }
 
+// layout: L139
 #[test]
 fn every_change_is_told() {
     explore(3, || {

@@ -37,6 +37,7 @@ pub(crate) struct Grid {
 
 impl Grid {
     /// `None` where the measures cannot be.
+    // layout: L176
     pub fn new(count: usize, max: usize, slots: u64) -> Option<Grid> {
         let sound = (1..=values::MAX_COUNT).contains(&count)
             && max <= values::MAX_LEN
@@ -71,6 +72,7 @@ impl Grid {
     }
 
     /// The bytes of the whole.
+    // layout: L071
     pub fn len(&self) -> u64 {
         self.first() as u64 + self.count as u64 * self.stride() as u64
     }
@@ -124,6 +126,7 @@ impl Hold {
     }
 
     /// The slot, as a bit, if it is one of that value.
+    // layout: L184
     #[inline]
     fn bit(self, index: usize) -> u64 {
         match (self.0 & 0xff, self.0 >> 8 == index as u64) {
@@ -161,6 +164,7 @@ impl<W: WordsMut> ValueWriter<W> {
 
     /// Stores a value no longer than the longest. `holds` are those of the readers, of whom
     /// there are none mostly.
+    // layout: L076 L136
     #[inline]
     pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
         let entry = self.grid.entry(index);
@@ -185,6 +189,7 @@ impl<W: WordsMut> ValueWriter<W> {
 
     /// The next number whose slot is not held. More holds than leave two slots are of
     /// readers that are dead or mean no good.
+    // layout: L136 L184
     #[cold]
     fn free_number(&self, number: u64, held: u64) -> u64 {
         if u64::from(held.count_ones()) > self.grid.slots - 2 {
@@ -198,6 +203,7 @@ impl<W: WordsMut> ValueWriter<W> {
     /// Tells those who wait which value changed. The fence in [`store`](ValueWriter::store)
     /// stands between this and the count before, so that whoever reads what goes where an
     /// older one stood sees that count.
+    // layout: L136
     #[inline]
     fn announce(&mut self, index: usize) {
         self.words.store32(recent(self.changes), index as u32);
@@ -247,6 +253,7 @@ pub(crate) struct ValueReader<W> {
 
 impl<W: Words> ValueReader<W> {
     /// One that has seen all changes up to now.
+    // layout: L140
     pub fn new(words: W, grid: Grid) -> ValueReader<W> {
         // Pairs with the writer's store (L4).
         let seen = words.load64(values::CHANGES);
@@ -259,6 +266,7 @@ impl<W: Words> ValueReader<W> {
     }
 
     /// One to whom all values of the table are news.
+    // layout: L140
     pub fn from_the_beginning(words: W, grid: Grid) -> ValueReader<W> {
         ValueReader {
             seen: FIRST_COUNT,
@@ -294,6 +302,7 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
+    // layout: L138
     #[cold]
     fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
         let entry = self.grid.entry(index);
@@ -319,6 +328,7 @@ impl<W: Words> ValueReader<W> {
         self.try_number(entry, number, to)
     }
 
+    // layout: L137 L183
     #[inline]
     fn try_number(&self, entry: usize, number: u64, to: &mut [u8]) -> Look {
         if number == 0 {
@@ -340,6 +350,7 @@ impl<W: Words> ValueReader<W> {
 
     /// The next value that changed since it was last asked; one that changed several times
     /// may come several times. Where there were too many changes, every value comes once.
+    // layout: L139 L183
     pub fn next_change(&mut self) -> Option<usize> {
         if let Some(index) = self.all_from {
             self.all_from = Some(index + 1).filter(|next| *next < self.grid.count);
@@ -370,6 +381,7 @@ impl<W: Words> ValueReader<W> {
     }
 
     /// The name of a value; what is no name is none.
+    // layout: L183
     pub fn name(&self, index: usize) -> String {
         let mut bytes = [0; values::NAME_LEN];
         self.words.copy_out(self.grid.name(index), &mut bytes);

@@ -48,6 +48,7 @@ fn acts() -> impl Strategy<Value = (usize, usize, Vec<Act>)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    // layout: L076 L136 L139 L184
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
     fn values_are_those_of_a_naive_table((count, max, acts) in acts()) {
@@ -91,6 +92,7 @@ proptest! {
     }
 }
 
+// layout: L139
 #[test]
 fn after_too_many_changes_every_value_is_told_once() {
     let grid = Grid::new(3, 8, 8).unwrap();
@@ -107,6 +109,7 @@ fn after_too_many_changes_every_value_is_told_once() {
     }
 }
 
+// layout: L183
 #[test]
 fn names_are_kept_and_nonsense_is_none() {
     let grid = Grid::new(3, 8, 8).unwrap();
@@ -122,6 +125,7 @@ fn names_are_kept_and_nonsense_is_none() {
 
 /// Each word of a table changed to what could do harm: reads end, and copy no more than
 /// the longest value.
+// layout: L137 L183
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_table_a_reader_comes_to_an_end() {
@@ -199,6 +203,7 @@ fn soak(grid: Grid, stores: u64) {
     });
 }
 
+// layout: L010
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn a_hot_writer_never_shows_half_a_value() {
@@ -221,6 +226,7 @@ fn table_has_the_size_of_the_document() {
     let bytes = |count, max| Grid::new(count, max, 8).map(|grid| grid.len());
     assert_eq!(bytes(3, 40), Some(8448 + 3 * 640));
     assert_eq!(bytes(1, 0), Some(8320 + 640));
+    assert_eq!(bytes(1, 48), Some(8320 + 640));
     assert_eq!(bytes(1, 49), Some(8320 + 1152));
     assert_eq!(bytes(1 << 20, 8), Some((8192 + (64 << 20)) + (640 << 20)));
     assert_eq!(bytes(1 << 20, 64), None, "it has more than 1 GiB");

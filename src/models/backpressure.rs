@@ -117,6 +117,7 @@ impl Subscriber {
     }
 }
 
+// layout: L126 L133
 #[test]
 fn subscriber_that_joins_is_waited_for_or_told() {
     explore(3, || {
@@ -144,6 +145,7 @@ fn subscriber_that_joins_is_waited_for_or_told() {
 }
 
 /// A subscriber that comes late is dropped before its messages are overwritten.
+// layout: L126
 #[test]
 fn dropped_subscriber_receives_no_torn_message() {
     explore(3, || {

@@ -14,6 +14,7 @@ use std::rc::Rc;
 /// Where an owner stores what its generation is.
 const CONTENT: usize = control::KIND;
 
+// layout: L155 L165
 #[test]
 fn dead_owner_is_followed_by_one_candidate() {
     explore(3, || {
@@ -47,6 +48,7 @@ fn dead_owner_is_followed_by_one_candidate() {
 }
 
 /// One that is robbed of a name does not let go of it for its new owner.
+// layout: L156 L165
 #[test]
 fn owner_lets_go_of_its_own_name_only() {
     explore(3, || {
@@ -61,6 +63,7 @@ fn owner_lets_go_of_its_own_name_only() {
     });
 }
 
+// layout: L021
 #[test]
 fn opener_of_a_generation_sees_all_of_it() {
     explore(3, || {
@@ -127,6 +130,7 @@ impl Generation {
 }
 
 /// One that joins while the next owner puts its generation in use joins that, or is told to come.
+// layout: L104 L159
 #[test]
 fn one_that_joins_while_the_owner_changes_is_told_to_come() {
     explore(2, || {
@@ -151,6 +155,7 @@ fn one_that_joins_while_the_owner_changes_is_told_to_come() {
 
 /// The owner that looks who is there after it has put the next generation in use sees the one that
 /// joined, or that one sees the next generation: what it sends is not lost in the old one.
+// layout: L104 L159
 #[test]
 fn one_that_joins_is_seen_or_sees_the_next_generation() {
     explore(3, || {
@@ -171,6 +176,7 @@ fn one_that_joins_is_seen_or_sees_the_next_generation() {
 }
 
 /// One that polls, and never sleeps, finds the end by itself, and with it all that was there before.
+// layout: L030
 #[test]
 fn end_is_seen_with_all_that_was_sent_before() {
     explore(3, || {
@@ -192,6 +198,7 @@ fn end_is_seen_with_all_that_was_sent_before() {
 }
 
 /// How a generation ended first stays, and that it was followed is added.
+// layout: L027 L030 L159
 #[test]
 fn end_that_is_followed_stays_what_it_was() {
     explore(3, || {

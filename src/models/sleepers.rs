@@ -51,6 +51,7 @@ fn two_messages(segment: &Segment) {
     waiting.join().unwrap();
 }
 
+// layout: L087 L092
 #[test]
 fn sleeper_is_woken_by_each_of_two_messages() {
     explore(3, || two_messages(&Segment::new()));
@@ -67,6 +68,7 @@ fn sleeper_without_a_first_nap_is_lost() {
     });
 }
 
+// layout: L092
 #[test]
 fn sleeper_is_woken_by_two_wakers() {
     explore(2, || {
@@ -99,6 +101,7 @@ fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
 }
 
 /// The next participant in a slot, of the same process or another one, is not taken for the last.
+// layout: L093 L095
 #[test]
 fn participant_that_follows_in_a_slot_is_woken_too() {
     explore(2, || {
@@ -121,6 +124,7 @@ fn participant_that_follows_in_a_slot_is_woken_too() {
 }
 
 /// A participant that is killed in its sleep is forgotten, and the next one in its slot is woken.
+// layout: L094
 #[test]
 fn sleeper_in_the_slot_of_a_dead_one_is_woken() {
     explore(2, || {

@@ -19,6 +19,7 @@ impl Own {
     }
 }
 
+// layout: L104
 #[test]
 fn slot_is_taken_by_one_participant_at_a_time() {
     explore(3, || {
@@ -74,6 +75,7 @@ fn slot_of_a_dead_participant_has_one_heir() {
 }
 
 /// The owner that sees somebody counted, or active, sees what that one has stored before.
+// layout: L051
 #[test]
 fn what_a_participant_says_of_itself_is_seen() {
     explore(3, || {
@@ -104,6 +106,7 @@ fn what_a_participant_says_of_itself_is_seen() {
 
 /// One that is counted as gone has left its slot; one that is active is waited for by none any more
 /// once it has been dropped.
+// layout: L105
 #[test]
 fn one_that_is_counted_as_gone_is_gone() {
     explore(3, || {
@@ -123,6 +126,7 @@ fn one_that_is_counted_as_gone_is_gone() {
 }
 
 /// A writer that sees the bit of a hold sees which value is held.
+// layout: L138
 #[test]
 fn hold_that_is_told_is_seen() {
     explore(3, || {

@@ -91,6 +91,7 @@ impl Found {
     }
 
     /// The same behind a root that is opened so.
+    // layout: L101 L235
     fn look_until(
         name: &Name,
         expect: &Option<Owner>,
@@ -115,6 +116,7 @@ impl Found {
         }
     }
 
+    // layout: L100
     fn look(name: &Name, expect: &Option<Owner>, root: RootView) -> Result<Found> {
         let options = looking(expect.clone());
         let generation = root.generation();
@@ -184,6 +186,7 @@ impl Found {
     }
 
     /// The same for the generation that follows this one, where there is one. It never waits.
+    // layout: L166 L167
     pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
         if !self.is_followed() {
             return Ok(None);
@@ -243,6 +246,7 @@ impl Found {
 
     /// What a message is made of, as the owner tells, or requests and responses are; nothing
     /// where they are bare bytes.
+    // layout: L041 L178
     pub fn layouts(&self) -> Result<Vec<Layout>> {
         let len = self.control.load32(control::TYPE_LEN) as usize;
         let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
@@ -271,6 +275,7 @@ impl Found {
     }
 
     /// Refuses what has messages of other types than these.
+    // layout: L040
     fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
         let there = self.layouts()?;
         let what: &[&str] = match layouts {
@@ -303,6 +308,7 @@ impl Found {
     }
 
     /// The roster; `None` where this account may only look.
+    // layout: L103 L235
     pub fn roster_if_let_in(&self) -> Result<Option<Section>> {
         match self.roster() {
             Err(error) if error.kind() == ErrorKind::AccessDenied => Ok(None),
@@ -368,6 +374,7 @@ impl Found {
     }
 
     /// The owner's cursor in a lane.
+    // layout: L046
     pub fn cursor(&self, lane: usize) -> Window<Cursor> {
         self.control.part(cursor_at(lane))
     }
@@ -379,6 +386,7 @@ impl Found {
     }
 
     /// Whether it has ended, or is about to be left.
+    // layout: L028
     #[inline]
     pub fn is_ended(&self) -> bool {
         self.control.load32(control::END) & control::end::ENDED != 0
@@ -401,6 +409,7 @@ impl Found {
     }
 
     /// How the last owner of the name has gone, which nobody is now.
+    // layout: L111
     pub fn last_departure(&self) -> Departure {
         match self.root.is_free() {
             true => Departure::Closed,
@@ -422,6 +431,7 @@ impl Found {
     }
 
     /// Watches the owner, which is alive.
+    // layout: L079 L082 L100
     pub fn watch_owner(&self) -> Result<Process> {
         let owner = match self.owner.watch() {
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
@@ -447,6 +457,7 @@ impl Found {
         Err(error.with_advice("stop them, and start the owner again"))
     }
 
+    // layout: L019 L177
     fn beside(&self, name: &Name, len: u64, write: bool) -> Result<Section> {
         let options = looking(self.expect.clone()).write(write).expect_len(len);
         match options.open(name) {
@@ -459,6 +470,7 @@ impl Found {
 }
 
 /// Whether another look may find what was refused.
+// layout: L168
 fn is_passing(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -467,6 +479,7 @@ fn is_passing(kind: ErrorKind) -> bool {
 }
 
 /// A part of a generation is not there: its owner has gone, or somebody removed the part.
+// layout: L235
 fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error {
     let how = match root.owner() {
         0 => "closed it",

@@ -80,10 +80,12 @@ impl Measures {
     }
 
     /// Which ring has the responses to a lane.
+    // layout: L057
     fn responses(&self, lane: usize) -> usize {
         self.lanes + lane
     }
 
+    // layout: L054
     fn place(&self, lane: usize) -> Range<u64> {
         let at = self.stride() * lane as u64;
         at..at + self.stride()
@@ -148,6 +150,7 @@ impl Measures {
 
     /// The bytes of a ring that always has room for one more of so many messages: with the
     /// pad in front of the ring's end, and an eighth that the reader gives back late.
+    // layout: L143
     fn needed(max: u64, messages: u64) -> u64 {
         let need = max
             .saturating_add(2 * record::PAYLOAD as u64)
@@ -206,6 +209,7 @@ struct Companions {
 }
 
 impl Companions {
+    // layout: L011 L012 L013
     fn of(name: &Name, generation: u32) -> Result<Companions> {
         // Refused now, and not when a participant has to sleep.
         if let Err(error) = Companions::fit(name) {
@@ -221,6 +225,7 @@ impl Companions {
     }
 
     /// Whether `name` and the longest name beside it are possible here.
+    // layout: L014
     fn fit(name: &Name) -> Result<()> {
         os::check_name(name)?;
         os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)
@@ -242,6 +247,7 @@ impl Companions {
     }
 }
 
+// layout: L002
 fn cursor_at(lane: usize) -> usize {
     control::CURSORS + lane * control::CURSOR_STRIDE
 }
@@ -255,6 +261,7 @@ pub(crate) enum End {
 }
 
 impl End {
+    // layout: L029
     fn of(bits: u32) -> Option<End> {
         match bits {
             bits if bits & control::end::ENDED == 0 => None,
@@ -266,6 +273,7 @@ impl End {
 }
 
 /// The types of messages as they stand in control: texts with `>` between them.
+// layout: L038
 fn text_of(layouts: &[Layout]) -> String {
     let texts: Vec<String> = layouts.iter().map(Layout::to_string).collect();
     texts.join(">")
@@ -277,6 +285,7 @@ fn layouts_in(text: &str) -> Option<Vec<Layout>> {
 }
 
 /// The measures in a header, if they can be.
+// layout: L009 L174 L175
 fn measures(words: &impl Words) -> Option<Measures> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;

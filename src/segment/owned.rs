@@ -39,6 +39,7 @@ pub(crate) struct Owned {
 }
 
 /// Who may do what with the roster, and with the lanes.
+// layout: L020
 fn rights(access: &Access, kind: u32) -> [Access; 2] {
     match (access, kind) {
         (Access::Sddl(_), _) => [access.clone(), access.clone()],
@@ -60,6 +61,7 @@ fn companion(access: &Access, section: &Section, kind: Kind) -> Result<Access> {
 impl Owned {
     /// Takes the name and makes the three sections of a generation, and the owner's seat in
     /// them. Nobody can use them before [`publish`](Owned::publish).
+    // layout: L085 L155
     pub fn create(
         name: &Name,
         measures: Measures,
@@ -78,6 +80,7 @@ impl Owned {
     }
 
     /// Makes the generation that is to follow this one, by the same owner.
+    // layout: L164
     pub fn next(&self, measures: Measures, layouts: &[Layout]) -> Result<(Owned, Seat)> {
         let (segment, mut seat) = Owned::make(&self.name, measures, &self.access, self.generation)?;
         segment.describe(layouts)?;
@@ -86,6 +89,7 @@ impl Owned {
     }
 
     /// Puts this one in use after one of the same owner, whose participants are told to come.
+    // layout: L164
     pub fn follow(&mut self, before: &mut Owned) {
         self.root = before.root.take();
         self.put_in_use();
@@ -100,6 +104,7 @@ impl Owned {
     ) -> Result<(Owned, Seat)> {
         let mut number = before;
         loop {
+            // layout: L155
             number = number.wrapping_add(1).max(1);
             match Owned::make_as(name, measures, access, number) {
                 // What is left of one that never came to be, or that is about to go.
@@ -125,6 +130,7 @@ impl Owned {
                 .access(access.clone())
                 .create_new(name, len)
         };
+        // layout: L016 L155
         let section = create(access, &companions.control, control::LEN as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_mut()?;
@@ -132,6 +138,7 @@ impl Owned {
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
         let lanes = create(&lanes_access, &companions.lanes, measures.len())?;
+        // layout: L011 L211
         let alive = match access {
             Access::SameUser if !os::Process::MAY_BE_CLOSED => None,
             _ => Some(Liveness::announce(companions.alive, may_watch)?),
@@ -154,6 +161,7 @@ impl Owned {
     }
 
     /// An earlier generation, with a seat in it, as long as anybody takes part in it still.
+    // layout: L157 L158
     fn inherit(&self, generation: u32) -> Result<(Owned, Seat)> {
         let companions = Companions::of(&self.name, generation)?;
         let open = |name: &Name, write| {
@@ -227,6 +235,7 @@ impl Owned {
 
     /// Lets others in. Those who are in the [`older`](Owned::older) generations, of dead owners,
     /// are told to come.
+    // layout: L155 L159
     pub fn publish(&mut self, older: &mut [(Owned, Seat)]) {
         self.put_in_use();
         for (old, _) in older.iter_mut() {
@@ -238,6 +247,7 @@ impl Owned {
         }
     }
 
+    // layout: L025 L155
     fn put_in_use(&mut self) {
         // Last, so that whoever reads it sees the rest: pairs with the opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
@@ -247,6 +257,7 @@ impl Owned {
     }
 
     /// The generations before this one in which anybody is still, the oldest first.
+    // layout: L158
     pub fn older(&self) -> Result<Vec<(Owned, Seat)>> {
         let mut all = Vec::new();
         for generation in self.root.iter().flat_map(Root::older) {
@@ -259,6 +270,7 @@ impl Owned {
     }
 
     /// Whether messages of another one are of the same type, as far as it tells.
+    // layout: L160
     pub fn has_type_of(&self, other: &Owned) -> bool {
         let of = |owned: &Owned| owned.control.load64(control::TYPE_FINGERPRINT);
         of(self) == of(other)
@@ -344,6 +356,7 @@ fn is_none_of_ours(error: &Error) -> bool {
 }
 
 impl Drop for Owned {
+    // layout: L165
     fn drop(&mut self) {
         if self.root.as_ref().is_some_and(Root::is_ours) {
             self.end(control::end::CLOSED);
@@ -351,6 +364,7 @@ impl Drop for Owned {
     }
 }
 
+// layout: L003 L026
 fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity, generation: u32) {
     let [start, pid] = me.to_words();
     words.store32(control::VERSION, MAJOR << 16 | MINOR);

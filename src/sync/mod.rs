@@ -107,6 +107,7 @@ impl ReadCell<'_, u64> {
         value
     }
 
+    // layout: L005
     fn load_halves(self) -> u64 {
         let high_first = usize::from(cfg!(target_endian = "little"));
         let half = |n: usize| {
@@ -169,6 +170,7 @@ pub(crate) unsafe fn atomic_u64<'a>(at: *mut u64) -> &'a AtomicU64 {
 mod tests {
     use super::*;
 
+    // layout: L005
     #[test]
     fn cells_load_what_was_stored() {
         let word = AtomicU64::new(0);

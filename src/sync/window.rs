@@ -224,6 +224,7 @@ impl<E: fmt::Debug> fmt::Debug for Window<E> {
     }
 }
 
+// layout: L004 L006
 impl<E: Extent> Words for Window<E> {
     #[inline(always)]
     fn load32(&self, at: usize) -> u32 {
@@ -342,6 +343,7 @@ impl<E: Extent> Words for WindowMut<E> {
     }
 }
 
+// layout: L004 L006
 impl<E: Extent> WordsMut for WindowMut<E> {
     #[inline(always)]
     fn store32(&self, at: usize, value: u32) {

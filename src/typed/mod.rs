@@ -65,6 +65,7 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 
 /// The value that a message is.
+// layout: L042
 #[inline(always)]
 pub(crate) fn value<T: Described>(message: Result<&[u8], RecvError>) -> Result<T, RecvError> {
     T::read_from_bytes(message?).map_err(|_| RecvError::Corrupt)

@@ -84,6 +84,7 @@ fn message(number: usize, max: usize) -> Vec<u8> {
     text
 }
 
+// layout: L066 L104 L105
 #[test]
 fn foreign_sender_reaches_our_receiver() {
     let (_test, name) = start("peer-send");
@@ -137,6 +138,7 @@ fn foreign_sender_that_is_killed_is_told_of() {
     assert_eq!(receiver.recv().unwrap(), b"next");
 }
 
+// layout: L092 L165
 #[test]
 fn our_sender_reaches_a_foreign_receiver() {
     let (_test, name) = start("peer-recv");
@@ -163,6 +165,7 @@ fn our_sender_reaches_a_foreign_receiver() {
     );
 }
 
+// layout: L160
 #[test]
 fn our_receiver_follows_a_foreign_one_that_was_killed() {
     let (_test, name) = start("peer-heir");
@@ -180,6 +183,7 @@ fn our_receiver_follows_a_foreign_one_that_was_killed() {
     assert_eq!(receiver.recv_timeout(LONG).unwrap(), b"next");
 }
 
+// layout: L018 L159
 #[test]
 fn foreign_receiver_follows_ours() {
     let (_test, name) = start("peer-follows");
@@ -201,6 +205,7 @@ fn foreign_receiver_follows_ours() {
     assert_eq!(peer.code(), 0);
 }
 
+// layout: L126 L133
 #[test]
 fn foreign_subscriber_misses_nothing_of_a_lossless_topic() {
     let (_test, name) = start("peer-lossless");
@@ -223,6 +228,7 @@ fn foreign_subscriber_misses_nothing_of_a_lossless_topic() {
     assert_eq!(peer.code(), 0);
 }
 
+// layout: L123 L124 L132
 #[test]
 fn foreign_subscriber_counts_what_it_missed() {
     let (_test, name) = start("peer-lossy");
@@ -253,6 +259,7 @@ fn foreign_subscriber_counts_what_it_missed() {
     assert_eq!(peer.code(), 3);
 }
 
+// layout: L072 L074 L136
 #[test]
 fn foreign_reader_reads_values_and_changes() {
     let (_test, name) = start("peer-values");
@@ -278,6 +285,7 @@ fn foreign_reader_reads_values_and_changes() {
     assert_eq!(Reader::open(&*name).unwrap().get_at(1).unwrap(), b"199");
 }
 
+// layout: L027 L141 L144 L154
 #[test]
 fn foreign_client_is_answered_and_told_of_the_end() {
     let (_test, name) = start("peer-calls");
@@ -300,6 +308,7 @@ fn foreign_client_is_answered_and_told_of_the_end() {
     assert_eq!(peer.code(), 0);
 }
 
+// layout: L091
 #[test]
 fn foreign_participants_are_told_of_a_killed_owner() {
     let _dog = watchdog();

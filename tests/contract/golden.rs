@@ -69,6 +69,7 @@ fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) {
     }
 }
 
+// layout: L022 L100
 #[test]
 fn an_image_of_another_version_is_refused_by_both_numbers() {
     let _dog = watchdog();
@@ -95,6 +96,7 @@ fn an_image_of_another_version_is_refused_by_both_numbers() {
     }
 }
 
+// layout: L002 L022 L112 L158 L160
 #[test]
 fn what_a_dead_receiver_left_in_a_queue_is_received() {
     let (_test, name) = start("golden-queue");
@@ -109,6 +111,7 @@ fn what_a_dead_receiver_left_in_a_queue_is_received() {
     );
 }
 
+// layout: L022 L129
 #[test]
 fn a_topic_is_read() {
     let (_test, name) = start("golden-topic");
@@ -126,6 +129,7 @@ fn a_topic_is_read() {
     );
 }
 
+// layout: L075 L137
 #[test]
 fn latest_values_are_read() {
     let (_test, name) = start("golden-latest");
@@ -137,6 +141,7 @@ fn latest_values_are_read() {
     assert_eq!(reader.get_at(1).unwrap(), b"-3.6");
 }
 
+// layout: L023
 #[test]
 fn a_server_of_calls_is_called() {
     let (_test, name) = start("golden-rpc");

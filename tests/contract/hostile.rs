@@ -171,6 +171,7 @@ fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
     section.map_rw(..).unwrap()
 }
 
+// layout: L009 L107 L181 L186
 fn each_word_of_a_queue(places: Places) {
     each_word(places, |section, change| {
         let name = unique("hostile-queue");
@@ -201,6 +202,7 @@ fn each_word_of_a_queue(places: Places) {
     });
 }
 
+// layout: L009 L186
 fn each_word_of_a_topic(places: Places) {
     each_word(places, |section, change| {
         let name = unique("hostile-topic");
@@ -237,6 +239,7 @@ fn each_word_of_a_topic(places: Places) {
     });
 }
 
+// layout: L009 L184 L186
 fn each_word_of_a_table(places: Places) {
     each_word(places, |section, change| {
         let name = unique("hostile-values");
@@ -330,6 +333,7 @@ fn use_calls(server: &mut Server, client: &mut Client, open: &[Call]) {
     let _ = server.recv_timeout(moment).map(Request::defer);
 }
 
+// layout: L009 L181 L185 L186
 fn each_word_of_calls(places: Places) {
     each_word(places, |section, change| {
         let name = unique("hostile-calls");
@@ -351,6 +355,7 @@ fn each_word_of_calls(places: Places) {
 }
 
 /// What a client takes over from the last one in its place may be anything.
+// layout: L179
 #[test]
 fn a_client_goes_on_with_any_number() {
     let at = 4096 + 128;
@@ -381,6 +386,7 @@ fn a_client_goes_on_with_any_number() {
 }
 
 /// The header of calls says how much room there must be, and is not believed without it.
+// layout: L175 L177
 #[test]
 fn measures_without_room_for_all_calls_are_refused() {
     const LANES: usize = 12;
@@ -431,6 +437,7 @@ fn measures_without_room_for_all_calls_are_refused() {
 }
 
 /// Responses that nobody asked for: with numbers of other calls, of none, and twice.
+// layout: L057 L148 L185
 #[test]
 fn no_tag_of_a_response_does_harm() {
     const TAG: usize = RESPONSES + 512 + 4;
@@ -480,6 +487,7 @@ fn no_tag_of_a_response_does_harm() {
 
 /// Every byte of the text of a type, and every word that says how long it is and what it
 /// comes to: who opens it for the type is let in or refused, and nobody else minds.
+// layout: L041 L178
 #[test]
 fn no_byte_of_a_type_does_harm() {
     const FINGERPRINT: usize = 256;

@@ -145,6 +145,7 @@ fn pattern(from: u64, len: usize) -> Vec<u8> {
     (from..from + len as u64).map(byte).collect()
 }
 
+// layout: L016 L219
 #[test]
 fn creating_what_exists_is_refused_and_leaves_it_untouched() {
     let (_test, name) = start("taken");
@@ -191,6 +192,7 @@ fn of_racing_threads_one_creates() {
     }
 }
 
+// layout: L016 L219
 #[test]
 fn of_racing_processes_one_creates() {
     let (mut test, name) = start("processes");
@@ -228,6 +230,7 @@ fn impossible_lengths_are_refused_and_leave_the_name_free() {
     create(&name, 1);
 }
 
+// layout: L017 L218
 #[test]
 fn only_the_creator_knows_what_was_asked_for() {
     let (_test, name) = start("pages");
@@ -265,6 +268,7 @@ fn a_range_beyond_the_section_is_out_of_bounds() {
     }
 }
 
+// layout: L221
 #[test]
 fn views_at_odd_places_show_the_right_bytes() {
     let (_test, name) = start("places");
@@ -448,6 +452,7 @@ fn two_processes_step_in_turn_and_see_each_others_stores() {
     assert!(child.finish().success());
 }
 
+// layout: L015
 #[test]
 fn bare_and_local_are_one_name_and_global_or_upper_case_another() {
     let (_test, name) = start("scope");
@@ -527,6 +532,7 @@ fn long_names_work_or_are_refused_with_the_limit() {
     }
 }
 
+// layout: L200
 #[test]
 fn the_name_is_free_once_all_have_let_go() {
     let (_test, name) = start("free");
@@ -541,6 +547,7 @@ fn the_name_is_free_once_all_have_let_go() {
     assert_gone(&name);
 }
 
+// layout: L018 L220
 #[test]
 fn a_view_alone_keeps_the_name() {
     let (_test, name) = start("view");
@@ -575,6 +582,7 @@ fn a_section_outlives_its_creator() {
     }
 }
 
+// layout: L194
 #[test]
 fn a_killed_last_holder_leaves_nothing() {
     let (mut test, name) = start("killed");
@@ -592,6 +600,7 @@ fn a_killed_last_holder_leaves_nothing() {
     assert_gone(&name);
 }
 
+// layout: L196 L197
 #[test]
 fn a_name_survives_a_storm_of_openers() {
     let (mut test, name) = start("storm");
@@ -612,6 +621,7 @@ fn a_name_survives_a_storm_of_openers() {
     assert_gone(&name);
 }
 
+// layout: L201
 #[test]
 fn a_child_does_not_get_an_ordinary_section() {
     let (mut test, name) = start("private");

@@ -300,6 +300,7 @@ fn a_security_descriptor_is_for_windows_and_must_make_sense() {
     }
 }
 
+// layout: L202 L233
 #[test]
 fn an_object_of_another_owner_is_refused() {
     let (_test, name) = start("owner");
@@ -326,6 +327,7 @@ fn an_object_of_another_owner_is_refused() {
     }
 }
 
+// layout: L017 L177
 #[test]
 fn a_section_that_is_smaller_than_expected_is_refused() {
     let (_test, name) = start("len");
@@ -357,6 +359,7 @@ fn a_living_process_is_known_by_two_words() {
     }
 }
 
+// layout: L080
 #[test]
 fn a_process_that_ended_has_ended_for_all_who_ask() {
     let (mut test, _name) = start("");
@@ -381,6 +384,7 @@ fn a_process_that_ended_has_ended_for_all_who_ask() {
     }
 }
 
+// layout: L080 L216
 #[test]
 fn a_process_has_ended_before_its_parent_asks() {
     let (mut test, name) = start("unreaped");
@@ -393,6 +397,7 @@ fn a_process_has_ended_before_its_parent_asks() {
     assert_eq!(wake.unwrap(), Wake::PeerDied);
 }
 
+// layout: L081
 #[test]
 fn a_process_that_ended_before_it_was_watched_has_no_handle() {
     let (mut test, _name) = start("");
@@ -411,6 +416,7 @@ fn a_process_that_ended_before_it_was_watched_has_no_handle() {
     );
 }
 
+// layout: L080 L081 L216
 #[test]
 fn a_forged_identity_is_nobody() {
     let (_test, name) = start("forged");
@@ -435,6 +441,7 @@ fn a_forged_identity_is_nobody() {
     }
 }
 
+// layout: L229
 #[test]
 fn a_signal_goes_before_a_death_and_both_before_the_time() {
     let (mut test, name) = start("order");

@@ -139,6 +139,7 @@ fn cell(name: &str) -> Cell {
     Cell(section.map_rw(..).unwrap())
 }
 
+// layout: L207
 #[test]
 fn an_auto_reset_event_wakes_one_waiter_a_signal() {
     let (_test, name) = start("auto");
@@ -390,6 +391,7 @@ fn an_event_lives_with_its_state_until_its_last_holder_ends() {
     drop(event(&name, Reset::Auto));
 }
 
+// layout: L206
 #[test]
 fn a_killed_waiter_takes_no_later_signal_with_it() {
     let (mut test, name) = start("victim");
@@ -425,6 +427,7 @@ fn take(name: &str) {
     }
 }
 
+// layout: L207
 #[test]
 fn of_two_processes_that_wait_one_takes_each_signal() {
     for _ in 0..legs() {
@@ -443,6 +446,7 @@ fn of_two_processes_that_wait_one_takes_each_signal() {
     }
 }
 
+// layout: L208
 #[test]
 fn two_processes_wake_each_other_without_a_lost_or_a_doubled_signal() {
     for _ in 0..legs() {

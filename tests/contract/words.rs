@@ -14,12 +14,14 @@ const LANE: usize = 512 + RING;
 const SLOTS: usize = 63;
 
 /// Offsets in the roster, and in a slot.
+const MEMBERS: usize = 128;
 const OWNER_TENANCY: usize = 260;
 const SLOTS_AT: usize = 4096;
 const SLOT: usize = 512;
 const WHO: usize = 0;
 const STATE: usize = 8;
 const TENANCY: usize = 16;
+const CURSOR: usize = 128;
 
 fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
     let section = match section {
@@ -46,7 +48,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
         ranges.collect::<Vec<_>>()
     };
     let mut ranges = match section {
-        "root" => vec![0..36],
+        "root" => vec![0..24, 24..36],
         "control" => vec![0..60, 128..132, 256..268, 1024..4096],
         "roster" => vec![0..8, 128..132, 256..264, 384..392],
         // The rest belongs to the values and their names.
@@ -308,6 +310,57 @@ fn damage_in_one_lane_stops_no_other() {
         }
     }
     assert!(corrupt >= 2);
+}
+
+/// What is counted may have come back to the value that the owner knows.
+// layout: L053 L116
+#[test]
+fn owner_looks_at_the_table_before_it_sleeps() {
+    let (_test, name) = start("members");
+    let mut receiver = Receiver::create(&*name).unwrap();
+    let roster = open(&name, "roster");
+    let members = || roster.read_value::<u32>(MEMBERS).unwrap();
+    for n in 0..3u8 {
+        let mut sender = Sender::open(&*name).unwrap();
+        sender.send(&[n]).unwrap();
+        assert_eq!(receiver.recv().unwrap(), [n]);
+        let known = members();
+        drop(sender);
+        assert_eq!(members(), known.wrapping_add(1 << 16));
+        roster.write_value(MEMBERS, &known).unwrap();
+        assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
+    }
+}
+
+/// A client that never says that it has read its responses.
+// layout: L153
+#[test]
+fn response_without_room_is_lost_and_nobody_waits() {
+    let (_test, name) = start("no-room");
+    let options = Server::options().max_message(100).in_flight(2).clients(1);
+    let mut server = options.create(&*name).unwrap();
+    let mut client = Client::open(&*name).unwrap();
+    let roster = open(&name, "roster");
+    let room: u64 = of_slot(&roster, 0, CURSOR);
+    let mut answered = 0;
+    loop {
+        let call = client.send(b"?").unwrap();
+        let request = server.recv().unwrap();
+        roster.write_value(SLOTS_AT + CURSOR, &room).unwrap();
+        match request.respond(&[7; 100]) {
+            Ok(()) => assert_eq!(client.recv(&call).unwrap(), [7; 100]),
+            Err(error) => {
+                assert_eq!(format!("{error:?}"), "Full");
+                // That there is no answer may have room still.
+                let told = why(client.recv_timeout(&call, MOMENT));
+                assert!(["Timeout", "Unanswered"].contains(&&*told), "{told}");
+                break;
+            }
+        }
+        answered += 1;
+    }
+    // A record of 112 bytes for each.
+    assert_eq!(answered, RING / 112);
 }
 
 /// The next message that is there; damage is counted.

@@ -173,6 +173,7 @@ fn wait(name: &str) {
     say("died");
 }
 
+// layout: L212
 #[test]
 #[ignore = "needs root"]
 fn another_user_learns_of_a_death_by_the_liveness_mutex() {
@@ -200,6 +201,7 @@ fn storm(name: &str) {
 
 /// Nobody of them may remove it, so each finds it dead again, and none may take the
 /// others for its holders.
+// layout: L198
 #[test]
 #[ignore = "needs root"]
 fn other_users_that_find_a_dead_section_do_not_bring_it_to_life() {
@@ -232,6 +234,7 @@ fn scribble(name: &str, at: usize, bytes: &[u8]) {
     file.write_all_at(bytes, at as u64).unwrap();
 }
 
+// layout: L210
 #[test]
 fn words_that_nobody_wrote_by_the_rules_hang_nobody() {
     let (_test, name) = start("scribble");
@@ -257,6 +260,7 @@ fn words_that_nobody_wrote_by_the_rules_hang_nobody() {
     }
 }
 
+// layout: L205
 #[test]
 fn a_file_that_is_no_object_is_of_another_kind() {
     let (_test, name) = start("odd");
@@ -360,6 +364,7 @@ fn elsewhere(name: &str) {
     say("refused");
 }
 
+// layout: L212 L214 L215
 #[test]
 fn another_namespace_is_refused_with_the_reason() {
     let (mut test, name) = start("namespace");
@@ -409,6 +414,7 @@ fn starve(name: &str) {
     say("not taken");
 }
 
+// layout: L080
 #[test]
 fn who_cannot_see_the_owner_does_not_take_it_for_dead() {
     let (mut test, name) = start("starve");

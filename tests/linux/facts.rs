@@ -221,6 +221,7 @@ impl Drop for ByHand {
     }
 }
 
+// layout: L187 L188 L200
 #[test]
 fn a_name_becomes_a_file() {
     let (_test, name) = start("file");
@@ -254,6 +255,7 @@ fn a_name_becomes_a_file() {
     }
 }
 
+// layout: L192
 #[test]
 fn everybody_sees_the_length_that_was_asked_for() {
     let (_test, name) = start("length");
@@ -267,6 +269,7 @@ fn everybody_sees_the_length_that_was_asked_for() {
     }
 }
 
+// layout: L189
 #[test]
 fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
     let (_test, name) = start("longest");
@@ -294,6 +297,7 @@ fn the_umask_changes_nothing() {
     }
 }
 
+// layout: L195
 #[test]
 fn a_section_appears_whole() {
     let (_test, name) = start("whole");
@@ -403,6 +407,7 @@ fn a_posix_object_is_never_created() {
     }
 }
 
+// layout: L196
 #[test]
 fn what_is_no_file_is_of_the_wrong_kind_and_stays() {
     let (mut test, name) = start("kinds");
@@ -462,6 +467,7 @@ fn a_dead_file_is_swept_by_any_create_of_a_new_process() {
     }
 }
 
+// layout: L016 L194 L197
 #[test]
 fn a_dead_file_is_nothing() {
     let (mut test, name) = start("nothing");
@@ -481,6 +487,7 @@ fn a_dead_file_is_nothing() {
     eventually("no file is left", || !file.0.exists());
 }
 
+// layout: L196
 #[test]
 fn a_file_that_is_being_judged_is_busy() {
     let (_test, name) = start("judged");
@@ -493,6 +500,7 @@ fn a_file_that_is_being_judged_is_busy() {
     drop(with_text(&name));
 }
 
+// layout: L194 L201
 #[test]
 fn a_forked_child_is_a_holder() {
     let (mut test, name) = start("fork");
@@ -511,6 +519,7 @@ fn a_forked_child_is_a_holder() {
     eventually("no file is left", || !local(&name).exists());
 }
 
+// layout: L195
 #[test]
 fn a_child_that_is_being_started_holds_no_longer_than_that() {
     let (mut test, stem) = start("starting");
@@ -596,6 +605,7 @@ fn prefault_commits_what_it_covers() {
     assert_eq!(taken(), 2 * MIB);
 }
 
+// layout: L192
 #[test]
 #[ignore = "needs root"]
 fn a_full_disk_is_an_error_and_not_a_fault() {
@@ -607,6 +617,7 @@ fn a_full_disk_is_an_error_and_not_a_fault() {
     }
 }
 
+// layout: L196
 #[test]
 #[ignore = "needs root"]
 fn a_squatted_local_name_is_refused() {
@@ -649,6 +660,7 @@ fn another_users_section_is_denied_by_name() {
     assert_eq!(text(&section), TEXT);
 }
 
+// layout: L199
 #[test]
 #[ignore = "needs root"]
 fn another_users_dead_file_is_an_error_that_names_the_user() {

@@ -85,7 +85,7 @@ fn start_of(thread: u32) -> u64 {
     fields.split(' ').nth(22 - 3).unwrap().parse().unwrap()
 }
 
-// layout: L011 L020 L190 L209 L210 L211
+// layout: L020 L190 L209 L210 L211
 #[test]
 fn objects_that_others_may_read_have_the_files_of_the_document() {
     let (_test, name) = start("shared-files");

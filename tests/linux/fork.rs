@@ -209,6 +209,7 @@ fn inherit(name: &str) {
     while hear().is_some() {}
 }
 
+// layout: L083
 #[test]
 fn inherited_endpoints_tell_that_they_are_forked() {
     let (mut test, name) = start("forked");
@@ -288,6 +289,7 @@ fn claim(name: &str) {
     say("ours");
 }
 
+// layout: L083
 #[test]
 fn claims_and_requests_stay_with_the_parent() {
     let (mut test, name) = start("claims");

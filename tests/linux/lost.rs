@@ -130,6 +130,7 @@ fn doctor_tells_which_process_lost_its_names() {
     assert!(said(owner.id()));
 }
 
+// layout: L235
 #[test]
 fn missing_part_is_named_with_what_to_do() {
     let (mut test, name) = start("missing");
@@ -164,6 +165,7 @@ fn become_another_program(name: &str) {
 
 /// Until its process ends, a program that replaced a participant has its slot. Nobody waits for it
 /// longer than it wants.
+// layout: L084
 #[test]
 fn program_that_replaced_a_participant_is_shown() {
     let (mut test, name) = start("exec");
@@ -236,6 +238,7 @@ fn lost_name_costs_no_message() {
 }
 
 /// A wake-up that fails comes late, and comes: no sleep of an endpoint lasts longer than a second.
+// layout: L012 L088 L096
 #[test]
 fn sleeper_whose_event_was_removed_wakes_by_itself() {
     let (_test, name) = start("no-event");

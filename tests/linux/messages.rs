@@ -187,6 +187,7 @@ fn own(name: &str) {
 const READ: &str = "r--s";
 const WRITE: &str = "rw-s";
 
+// layout: L011 L019 L193
 #[test]
 fn a_subscriber_cannot_write_what_it_reads() {
     let (mut test, name) = start("views");
@@ -211,6 +212,7 @@ fn a_subscriber_cannot_write_what_it_reads() {
     assert_eq!(subscriber.recv().unwrap(), b"second");
 }
 
+// layout: L019
 #[test]
 fn a_reader_cannot_write_what_it_reads() {
     let (mut test, name) = start("values-views");
@@ -232,6 +234,7 @@ fn a_reader_cannot_write_what_it_reads() {
     assert_eq!(reader.get().unwrap(), b"second");
 }
 
+// layout: L011 L046
 #[test]
 fn ends_of_a_queue_write_only_what_is_theirs() {
     let (mut test, name) = start("queue-views");
@@ -676,6 +679,7 @@ fn look_on(name: &str) {
     }
 }
 
+// layout: L020 L099 L103 L235
 #[test]
 #[ignore = "needs root"]
 fn another_user_may_look_where_it_is_let() {

@@ -78,6 +78,7 @@ fn send_without_descriptors(name: &str) {
     while hear().is_some() {}
 }
 
+// layout: L096
 #[test]
 fn sender_without_descriptors_wakes_the_receiver() {
     let (mut test, name) = start("emfile");
@@ -323,6 +324,7 @@ fn sandbox_that_forbids_calls_makes_waits_slower_only() {
     sandboxed(libc::EPERM);
 }
 
+// layout: L216
 #[test]
 fn kernel_without_calls_makes_waits_slower_only() {
     sandboxed(libc::ENOSYS);

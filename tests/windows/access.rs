@@ -75,6 +75,7 @@ fn a_list_without_us_keeps_us_out_of_every_kind() {
     refused(Kind::AlreadyExists, Mutex::create_new(&mutex));
 }
 
+// layout: L228
 #[test]
 fn a_list_that_lets_us_look_lets_us_do_nothing_else() {
     let _watchdog = watchdog();
@@ -103,6 +104,7 @@ fn a_list_that_lets_us_look_lets_us_do_nothing_else() {
     assert!(opened.try_lock().unwrap().is_some());
 }
 
+// layout: L223
 #[test]
 fn presets_say_what_they_are() {
     for (access, last, others) in [
@@ -129,6 +131,7 @@ fn presets_say_what_they_are() {
     }
 }
 
+// layout: L222
 #[test]
 fn a_descriptor_that_lets_everybody_in_is_refused() {
     let name = unique("null");
@@ -140,6 +143,7 @@ fn a_descriptor_that_lets_everybody_in_is_refused() {
     refused(Kind::NotFound, Section::open(&name));
 }
 
+// layout: L233
 #[test]
 fn only_the_expected_owner_is_believed() {
     let me = my_sid();
@@ -215,6 +219,7 @@ fn a_squatted_name_says_what_is_there_and_whose() {
 }
 
 /// Under Wine nobody is somebody else, so the process is only told by its mutex.
+// layout: L230
 #[test]
 fn a_liveness_mutex_tells_of_an_end_and_is_given_back() {
     let _watchdog = watchdog();

@@ -127,6 +127,7 @@ fn shut_out(role: &str, args: &[&str]) -> TestChild {
     })
 }
 
+// layout: L011 L082
 #[test]
 fn the_death_of_an_owner_that_may_not_be_opened_is_seen() {
     if !nt_rules() {
@@ -143,6 +144,7 @@ fn the_death_of_an_owner_that_may_not_be_opened_is_seen() {
     follower.expect("Disconnected(Died)");
 }
 
+// layout: L082
 #[test]
 fn the_death_of_a_participant_that_may_not_be_opened_is_seen() {
     if !nt_rules() {
@@ -161,6 +163,7 @@ fn the_death_of_a_participant_that_may_not_be_opened_is_seen() {
 }
 
 /// The liveness mutex of a participant ends with the participant, and its process goes on.
+// layout: L082
 #[test]
 fn a_sender_of_a_closed_process_that_opens_again_is_not_taken_for_dead() {
     if !nt_rules() {
@@ -212,6 +215,7 @@ fn a_subscriber_of_a_closed_process_that_opens_again_is_waited_for() {
     assert!(ask(&mut publisher, "").starts_with("Ok"));
 }
 
+// layout: L232
 #[test]
 fn a_dead_owner_whose_number_a_closed_process_has_now_is_dead() {
     if !nt_rules() {

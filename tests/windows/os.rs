@@ -90,6 +90,7 @@ fn a_name_held_by_another_kind_of_object_is_said() {
 }
 
 /// Every reduction of rights that still allows reading is enough to read.
+// layout: L228
 #[test]
 fn a_section_that_lets_us_read_is_read_and_not_written() {
     for rights in ["0x20005", "0x5", "0x4"] {
@@ -139,6 +140,7 @@ fn a_section_that_keeps_us_out_is_told_from_one_that_is_not_there() {
     assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some(2)));
 }
 
+// layout: L217 L222 L223 L224
 #[test]
 fn a_new_section_is_for_its_user_alone() {
     let name = unique("alone");
@@ -166,6 +168,7 @@ fn a_new_section_is_for_its_user_alone() {
     );
 }
 
+// layout: L014
 #[test]
 fn the_longest_name_works() {
     let stem = unique("long");

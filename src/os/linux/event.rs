@@ -87,6 +87,7 @@ impl State {
 
     /// Takes a signal that is there; of a manual-reset event, also one that came
     /// after the word was `before`.
+    // layout: L207
     pub fn take(&self, before: u32) -> bool {
         match self.reset {
             Reset::Auto => {
@@ -117,6 +118,7 @@ impl ObjectBackend for Event {
 }
 
 impl EventBackend for Event {
+    // layout: L203
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Event> {
         let detail = match reset {
             Reset::Auto => AUTO,
@@ -133,6 +135,7 @@ impl EventBackend for Event {
         Event::new(object, name, true, true)
     }
 
+    // layout: L204
     fn open_to_set(name: &Name) -> Result<Event> {
         let how = HowToOpen {
             write: true,
@@ -168,6 +171,7 @@ impl EventBackend for Event {
         Some(self.word().load(Ordering::Relaxed) & 1 == 1)
     }
 
+    // layout: L206
     fn set(&self) -> Result<()> {
         match self.state.reset {
             Reset::Auto => {
@@ -218,6 +222,7 @@ impl EventBackend for Event {
         ))
     }
 
+    // layout: L207
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
         let until = deadline(timeout);

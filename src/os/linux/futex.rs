@@ -17,6 +17,7 @@ const NAP: Duration = Duration::from_millis(5);
 static HAS_NO_WAITV: AtomicBool = AtomicBool::new(false);
 
 /// Wakes all who sleep on the word, in all processes.
+// layout: L208
 pub(super) fn wake(word: &AtomicU32) {
     // It cannot fail for an address that is mapped, and who waits can be none.
     let woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
@@ -28,6 +29,7 @@ pub(super) const MOST: usize = 128;
 
 /// Sleeps while each of the words, at most [`MOST`], is what it is expected to be, until one
 /// of them is woken, or the deadline is there.
+// layout: L207
 pub(super) fn sleep(
     words: &[(&AtomicU32, u32)],
     deadline: Option<Instant>,
@@ -79,6 +81,7 @@ pub(super) fn try_waitv() -> rustix::io::Result<()> {
     }
 }
 
+// layout: L208
 fn sleep_on_one(word: &AtomicU32, expected: u32, left: Option<Duration>) -> rustix::io::Result<()> {
     let left = left.map(timespec);
     futex::wait(word, Flags::empty(), expected, left.as_ref())

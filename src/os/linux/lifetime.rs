@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 
 /// Nothing that stands at a name may make us wait (a FIFO) or lead us elsewhere
 /// (a symbolic link).
+// layout: L196 L201
 pub(super) const CAREFULLY: OFlags = OFlags::CLOEXEC
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
@@ -72,11 +73,13 @@ pub(super) fn publish(file: BorrowedFd<'_>, place: &Place) -> rustix::io::Result
 }
 
 /// Marks an open description as a holder.
+// layout: L194
 pub(super) fn hold(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockShared)
 }
 
 /// Opens a name of ours and becomes a holder, or learns that it has none.
+// layout: L194 L196 L197
 pub(super) fn attach(
     place: &Place,
     access: OFlags,
@@ -138,6 +141,7 @@ fn let_go(file: &OwnedFd) {
     debug_assert!(given.is_ok(), "unlock: {given:?}");
 }
 
+// layout: L198
 fn turn(place: &Place, owner: u32) -> Option<Turn> {
     if owner == place.me || place.me == owner::ROOT {
         return Some(Turn { folder: None });
@@ -153,6 +157,7 @@ fn turn(place: &Place, owner: u32) -> Option<Turn> {
 /// Removes the name of a dead file, on which the caller holds the exclusive lock.
 /// Whoever gets that lock must bury: a last holder that closes meanwhile sees the
 /// lock taken and leaves the name to its taker.
+// layout: L197
 fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
     if is_named(stat, place) {
         unlink(&place.path)?;
@@ -163,6 +168,7 @@ fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
 /// Removes the name of that user's file if nobody holds it, as after a clean close;
 /// says whether somebody does. What may not be opened is taken for alive, and so is
 /// what is being judged at this moment: to tell, one would have to hold it.
+// layout: L200
 pub(super) fn retire(place: &Place, owner: u32) -> bool {
     let Some(_turn) = turn(place, owner) else {
         return true;

@@ -119,6 +119,7 @@ fn thread_id() -> u64 {
 }
 
 /// How a thread is named in a mutex.
+// layout: L210
 fn state_of(thread: u64, start: u64) -> u64 {
     let fold = (start ^ start >> 32) << 32;
     fold | thread
@@ -236,6 +237,7 @@ impl Shared {
     }
 
     /// `None` is proof that its thread has ended, and not that it may not be looked at.
+    // layout: L212
     fn identity_of(&self, now: u64) -> Result<Option<ProcessIdentity>> {
         let thread = now & THREAD;
         let Some((pid, start)) = process_of(thread as u32)? else {
@@ -337,6 +339,7 @@ impl ObjectBackend for Mutex {
 }
 
 impl MutexBackend for Mutex {
+    // layout: L209
     fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Mutex> {
         let space = Process::current()?.space;
         let mine = this_thread(name, |_, state| Ok(state))?;
@@ -413,6 +416,7 @@ impl MutexBackend for Mutex {
         self.owning_process().ok()?.map(|owner| owner.pid)
     }
 
+    // layout: L212
     fn watch_owner(self) -> Result<Process> {
         match self.owning_process()? {
             Some(identity) => Process::watch(identity),

@@ -51,6 +51,7 @@ pub(super) enum PlaceKind {
 }
 
 /// Finds the file for a name, as the user `uid` sees it.
+// layout: L187 L188 L189
 pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place> {
     if name.is_bare()
         && let Some(posix) = name.base().strip_prefix('/')
@@ -147,6 +148,7 @@ mod tests {
         place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap()
     }
 
+    // layout: L187 L188
     #[test]
     fn names_become_files() {
         for (text, name, kind) in [
@@ -164,6 +166,7 @@ mod tests {
         }
     }
 
+    // layout: L188
     #[test]
     fn no_two_names_meet_in_one_file() {
         let odd = [
@@ -197,6 +200,7 @@ mod tests {
         }
     }
 
+    // layout: L187 L189
     #[test]
     fn wrong_posix_names_and_long_names_are_refused() {
         for text in ["/", "/.", "/..", "/a/b", "//", "/shmkit.global.X"] {

@@ -43,6 +43,7 @@ pub(super) struct Object {
 impl Object {
     /// Makes a nameless file, complete and held, which `fill` gives its `len` bytes, and
     /// then its name.
+    // layout: L016 L191 L195
     pub fn create(
         name: &Name,
         kind: Kind,
@@ -94,6 +95,7 @@ impl Object {
     }
 
     /// As [`open`](Object::open), of a file of ours that was found already.
+    // layout: L196
     pub fn open_at(place: Place, name: &Name, kind: Kind, how: &HowToOpen) -> Result<Object> {
         let flags = access_flags(how.write);
         let (file, stat) = match lifetime::attach(&place, flags, Operation::Open, name)? {
@@ -137,6 +139,7 @@ impl Object {
 }
 
 impl Drop for Object {
+    // layout: L200
     fn drop(&mut self) {
         // The lock must be gone before the name is judged.
         drop(self.file.take());
@@ -156,6 +159,7 @@ pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
 }
 
 /// The first words of an event or a mutex: what it is, and a word of its own.
+// layout: L203 L209
 pub(super) fn header(kind: Kind, detail: u32) -> [u8; 12] {
     let kind = if kind == Kind::Event { EVENT } else { MUTEX };
     let mut header = [0; 12];
@@ -178,11 +182,13 @@ fn read_header(file: &OwnedFd) -> Option<(Kind, u32)> {
 }
 
 /// The word of its own that an event or a mutex was created with.
+// layout: L205
 pub(super) fn detail(object: &Object) -> u32 {
     read_header(object.file()).map_or(0, |(_, detail)| detail)
 }
 
 /// What stands in a file of ours.
+// layout: L191 L205
 pub(super) fn kind_of(file: &OwnedFd, stat: &Stat) -> Kind {
     if stat.st_mode & Mode::SVTX.as_raw_mode() == 0 {
         return Kind::Section;
@@ -228,6 +234,7 @@ pub(super) fn let_inherit(file: &OwnedFd, subject: &dyn std::fmt::Display) -> Re
 }
 
 /// A file without a name, complete and held.
+// layout: L195 L201
 fn unnamed(
     mode: Mode,
     fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
@@ -259,6 +266,7 @@ fn publish(file: &OwnedFd, place: &Place, name: &Name, kind: Kind) -> Result<()>
 ///
 /// A child that another thread is starting has copies of all descriptors until
 /// its program is loaded, and so holds for a moment what we closed.
+// layout: L195 L199
 fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
     let mut holder = None;
     for _ in 0..LOOKS {

@@ -34,6 +34,7 @@ fn users() -> Vec<(String, u32)> {
 }
 
 /// Refuses what does not belong to whom it is expected to.
+// layout: L202
 pub(super) fn check(stat: &Stat, expected: &Owner, name: &dyn Display) -> Result<()> {
     let uid = match expected {
         Owner::Me => me(),
@@ -59,6 +60,7 @@ fn uid_of(account: &str) -> Result<u32> {
 }
 
 /// The bits of a file's mode that an access stands for.
+// layout: L190
 pub(super) fn mode(access: &Access, name: &Name) -> Result<Mode> {
     let own = Mode::RUSR | Mode::WUSR;
     match access {

@@ -109,6 +109,7 @@ impl Process {
     }
 
     /// Opens the process by its number; `None` where the system gives no pidfd to anybody here.
+    // layout: L216
     fn open(number: Pid, pid: u32) -> Result<Option<By>> {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Some(By::Pidfd(pidfd))),
@@ -156,6 +157,7 @@ impl ProcessBackend for Process {
         Ok(identity)
     }
 
+    // layout: L079 L081
     fn watch(identity: ProcessIdentity) -> Result<Process> {
         let pid = identity.pid;
         let here = space().map_err(|errno| no_proc(pid, errno))?;
@@ -249,6 +251,7 @@ fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Resu
 }
 
 /// Whether a process has ended, as `/proc` tells.
+// layout: L216
 pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
     let stat = match std::fs::read(format!("/proc/{}/stat", process.pid)) {
         Ok(stat) => stat,
@@ -267,6 +270,7 @@ pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
 
 /// When a process or thread was started, in clock ticks since the system was: the
 /// field `starttime` of its `stat` in `/proc`.
+// layout: L213
 pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
     let stat = std::fs::read(path).map_err(|e| errno_of(&e))?;
     field(&stat, 22).ok_or(Errno::IO)
@@ -274,6 +278,7 @@ pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
 
 /// A field of a `stat` in `/proc`, counted from 1 as in the manual. The second is
 /// the name of the program, in parentheses, and may hold anything.
+// layout: L213
 fn field<T: FromStr>(stat: &[u8], number: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
@@ -289,6 +294,7 @@ pub(super) fn identity_of(pid: u32) -> Result<Option<ProcessIdentity>> {
 
 /// As [`start_time`], of a process or thread by its number; `None` where there is none,
 /// and an error where there is and it may not be looked at.
+// layout: L216
 fn start_of(number: u32) -> Result<Option<u64>> {
     match start_time(&format!("/proc/{number}/stat")) {
         Ok(start) => Ok(Some(start)),
@@ -310,6 +316,7 @@ pub(super) fn is_there(number: u32) -> bool {
 
 /// The namespaces in which numbers and start times mean something to this process:
 /// that of the pids, with that of the times folded in.
+// layout: L214 L215
 fn space() -> rustix::io::Result<u32> {
     // A /proc that was mounted for others has their numbers.
     let me = std::fs::read_link("/proc/self").map_err(|e| errno_of(&e))?;
@@ -409,6 +416,7 @@ fn hidden(pid: u32) -> Error {
 mod tests {
     use super::*;
 
+    // layout: L213
     #[test]
     fn a_program_may_be_called_anything() {
         let stat = b"7 (a) b) 1 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";

@@ -239,6 +239,7 @@ impl SectionBackend for Section {
     }
 
     /// Whoever may write is this user: no preset lets others.
+    // layout: L204
     fn companion_access(&self, _kind: Kind) -> Result<Access> {
         Ok(Access::SameUser)
     }
@@ -331,6 +332,7 @@ pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
 
 /// Committed memory is allocated now: a full /dev/shm is an error here, and not
 /// a SIGBUS at some later touch.
+// layout: L192
 fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
     if !reserve {
         match allocate(file, FallocateFlags::empty(), 0, len) {

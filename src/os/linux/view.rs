@@ -44,6 +44,7 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
+    // layout: L193
     pub(super) fn new(
         file: BorrowedFd<'_>,
         protection: Protection,

@@ -40,6 +40,7 @@ pub(super) enum Ended {
 }
 
 /// CreateFileMappingW; also says whether the object existed before.
+// layout: L217
 pub(super) fn create_section(
     file: Option<BorrowedHandle<'_>>,
     attributes: Option<&SECURITY_ATTRIBUTES>,
@@ -102,6 +103,7 @@ fn made(handle: HANDLE) -> Called<(OwnedHandle, bool)> {
 }
 
 /// Opens a named object of a kind with exactly these rights.
+// layout: L217
 pub(super) fn open(kind: Kind, name: &Name, rights: u32) -> Called<OwnedHandle> {
     let function = match kind {
         Kind::Section => OpenFileMappingW,
@@ -280,6 +282,7 @@ pub(super) fn process_id(process: BorrowedHandle<'_>) -> u32 {
 }
 
 /// When a process was created, in units of 100 ns; this one without a handle.
+// layout: L231
 pub(super) fn start_time(process: Option<BorrowedHandle<'_>>) -> Called<u64> {
     let mut times = [FILETIME::default(); 4];
     let [created, exited, kernel, user] = &mut times;

@@ -52,6 +52,7 @@ impl ObjectBackend for Event {
 }
 
 impl EventBackend for Event {
+    // layout: L229
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Event> {
         let manual = reset == Reset::Manual;
         let handle = object::create(name, Kind::Event, how, |attributes| {
@@ -72,6 +73,7 @@ impl EventBackend for Event {
 
     /// "SetEvent … requires the EVENT_MODIFY_STATE access right", and who may set an event may not
     /// therefore wait for it.
+    // layout: L228
     fn open_to_set(name: &Name) -> Result<Event> {
         let how = HowToOpen {
             write: true,
@@ -105,6 +107,7 @@ impl EventBackend for Event {
         Ok(Signal::Object(Arc::clone(&self.handle)))
     }
 
+    // layout: L229
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
         let mut signals = Vec::with_capacity(1 + peers.len());

@@ -75,6 +75,7 @@ impl MutexBackend for Mutex {
     }
 
     /// "Only the SYNCHRONIZE access right is required to use a mutex" (OpenMutexW).
+    // layout: L228
     fn open(name: &Name, how: &HowToOpen) -> Result<Mutex> {
         let wait = SYNCHRONIZATION_SYNCHRONIZE;
         let rights = [wait | READ_CONTROL | QUERY, wait | READ_CONTROL, wait];

@@ -255,6 +255,7 @@ pub(super) enum LookedUp {
 }
 
 /// Looks for the process of this number, which need not be one that may be opened.
+// layout: L232
 pub(super) fn look_up(pid: u32) -> LookedUp {
     /// The process "System", which each list of all processes has.
     const SYSTEM: u32 = 4;
@@ -439,6 +440,7 @@ unsafe fn text(string: &UNICODE_STRING) -> String {
 mod tests {
     use super::*;
 
+    // layout: L231 L232
     #[test]
     fn every_process_has_the_start_time_that_its_handle_tells() {
         let mine = super::super::call::start_time(None).unwrap();
@@ -447,6 +449,7 @@ mod tests {
         assert_eq!(look_up(3), LookedUp::Ended);
     }
 
+    // layout: L232
     #[test]
     fn a_list_of_processes_is_read_no_further_than_it_goes() {
         const LEN: usize = 0x60;

@@ -18,6 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 /// Creates what does not exist. "If the object exists before the function call, the
 /// function returns a handle to the existing object ..., and GetLastError returns
 /// ERROR_ALREADY_EXISTS" (CreateFileMappingW).
+// layout: L016 L219
 pub(super) fn create(
     name: &Name,
     kind: Kind,

@@ -72,6 +72,7 @@ impl Watched {
     }
 
     /// After a wait for the death: a liveness mutex is now this thread's.
+    // layout: L230
     pub(super) fn give_back(&self) {
         if let Watched::Liveness(liveness) = self {
             liveness.ended.store(true, Ordering::Relaxed);
@@ -83,6 +84,7 @@ impl Watched {
 
 impl Liveness {
     /// Whether it is known to have lost its owner, whoever has it now.
+    // layout: L230
     fn is_orphan(&self) -> bool {
         let now = nt::mutex_owner(self.mutex.as_raw_handle());
         if self.owner.is_some() && now != self.owner {
@@ -101,6 +103,7 @@ enum Found {
     Closed(u64),
 }
 
+// layout: L232
 fn find(pid: u32) -> Result<Found> {
     let rights = PROCESS_SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION;
     match call::open_process(pid, rights) {
@@ -136,6 +139,7 @@ impl ProcessBackend for Process {
     /// One that runs elevated in another logon session, as a scheduled task does.
     const MAY_BE_CLOSED: bool = true;
 
+    // layout: L231
     fn current() -> Result<ProcessIdentity> {
         let pid = std::process::id();
         let start = call::start_time(None)
@@ -160,6 +164,7 @@ impl ProcessBackend for Process {
         Ok(ProcessIdentity { pid, space, start })
     }
 
+    // layout: L081
     fn watch(identity: ProcessIdentity) -> Result<Process> {
         let pid = identity.pid;
         let since = |handle: &OwnedHandle| call::start_time(Some(handle.as_handle()));

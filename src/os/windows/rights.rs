@@ -22,6 +22,7 @@ const SECTION_MAP_EXECUTE: u32 = 8;
 pub(super) const EVENT_MODIFY_STATE: u32 = 2;
 
 /// All rights that an object of a kind has, those to change its list included.
+// layout: L223 L225
 pub(super) const fn everything(kind: Kind) -> u32 {
     match kind {
         Kind::Section => 0xf_001f,
@@ -40,6 +41,7 @@ pub(super) const fn least(kind: Kind) -> u32 {
 
 /// What [`Access`]'s documentation calls looking: to read a section, to wait for an event, to take
 /// a mutex.
+// layout: L223 L225
 pub(super) const fn looking(kind: Kind) -> u32 {
     match kind {
         Kind::Section => READ_CONTROL | QUERY | SECTION_MAP_READ,
@@ -49,6 +51,7 @@ pub(super) const fn looking(kind: Kind) -> u32 {
 
 /// To write a section, to set an event. Who uses a mutex changes it: "Only the SYNCHRONIZE access
 /// right is required to use a mutex" (OpenMutexW).
+// layout: L225
 const fn changing(kind: Kind) -> u32 {
     match kind {
         Kind::Section => READ_CONTROL | QUERY | SECTION_MAP_READ | SECTION_MAP_WRITE,
@@ -67,6 +70,7 @@ const fn executing(kind: Kind) -> u32 {
 
 /// The rights of a mask with each generic right replaced by those of the kind. What is denied is no
 /// more than the one right that is meant: who may not write may read.
+// layout: L225
 fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
     let [read, write, execute] = match (effect, kind) {
         (Effect::Allow, _) => [looking(kind), changing(kind), executing(kind)],
@@ -98,6 +102,7 @@ pub(super) struct Grants {
 impl Grants {
     /// The list of an object of this kind, each right a specific one. It is protected: it grants
     /// nothing that it does not name.
+    // layout: L222
     pub fn sddl(&self, kind: Kind) -> String {
         let entry = |entry: &Entry| {
             let letter = match entry.effect {
@@ -120,6 +125,7 @@ impl Grants {
     /// section, whom its list need not name. The list names no owner: the system refuses one that
     /// is "not a SID that the caller is authorized to assign as the owner of an object"
     /// (SeAssignSecurity).
+    // layout: L226 L227
     pub fn of_companion(
         section: &[Entry],
         [mine, owner]: [&str; 2],
@@ -169,6 +175,7 @@ impl Grants {
 }
 
 /// What a preset stands for; `None` for SDDL, which says it itself.
+// layout: L223
 pub(super) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
     const SYSTEM: &str = "S-1-5-18";
     const ADMINISTRATORS: &str = "S-1-5-32-544";
@@ -252,6 +259,7 @@ mod tests {
     }
 
     /// "O:…D:P(A;;CCDCLCSWRPSDRCWDWO;;;…)" is what NT gives back for a section with `GA`.
+    // layout: L226
     #[test]
     fn a_waker_may_set_whatever_form_the_right_to_write_has() {
         for right in ["CCDCLCSWRPSDRCWDWO", "0xf001f", "GA"] {
@@ -266,6 +274,7 @@ mod tests {
         }
     }
 
+    // layout: L226 L227
     #[test]
     fn who_may_only_read_may_not_set_and_may_watch() {
         let list = format!("D:P(A;;GA;;;{ME})(A;;GR;;;AU)");
@@ -275,6 +284,7 @@ mod tests {
         assert_eq!(companion(&list, ME, Kind::Mutex, ""), expected);
     }
 
+    // layout: L226
     #[test]
     fn the_owner_of_the_section_is_let_in_though_no_entry_names_it() {
         for list in [
@@ -290,6 +300,7 @@ mod tests {
         }
     }
 
+    // layout: L226
     #[test]
     fn who_is_denied_stays_so() {
         let list = "D:P(D;;GW;;;BG)(D;;GX;;;AN)(A;;GA;;;WD)";
@@ -301,6 +312,7 @@ mod tests {
         assert_eq!(event, expected);
     }
 
+    // layout: L225
     #[test]
     fn generic_rights_mean_for_each_kind_what_it_can_do() {
         for (kind, [read, write, all]) in [
@@ -324,6 +336,7 @@ mod tests {
         }
     }
 
+    // layout: L223
     #[test]
     fn presets_name_specific_rights() {
         for kind in [Kind::Section, Kind::Event, Kind::Mutex] {

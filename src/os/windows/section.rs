@@ -110,6 +110,7 @@ impl ObjectBackend for Section {
 }
 
 impl SectionBackend for Section {
+    // layout: L218
     fn create(name: &Name, len: u64, how: &HowToCreate) -> Result<Section> {
         // A single page is committed as a whole or not at all.
         let reserve = how.reserve && len > granularity().0 as u64;
@@ -124,6 +125,7 @@ impl SectionBackend for Section {
         Section::new(handle, None, name.to_string(), true, Some((size, kind)))
     }
 
+    // layout: L228
     fn open(name: &Name, how: &HowToOpen) -> Result<Section> {
         let map = match how.write {
             true => FILE_MAP_READ | FILE_MAP_WRITE,

@@ -37,6 +37,7 @@ impl Attributes {
 
 /// The security attributes of a new object. Where the system would not build them, no
 /// object is created, since the default would let others in.
+// layout: L222 L224
 pub(super) fn attributes(access: &Access, kind: Kind, name: &Name) -> Result<Attributes> {
     let me = token::identity().ok_or_else(|| nobody(name))?;
     let grants = match preset(access, kind, &me.user) {
@@ -61,6 +62,7 @@ fn nobody(name: &Name) -> Error {
 /// object without a label "is treated as if it had medium integrity", though the same page says that
 /// "objects you create receive your integrity level (medium or high)" (Mandatory Integrity Control):
 /// this leaves no doubt. A process below medium may not set it.
+// layout: L224
 fn label(me: &Identity) -> String {
     match me.integrity {
         MEDIUM.. => "S:(ML;;NW;;;ME)".to_string(),
@@ -70,6 +72,7 @@ fn label(me: &Identity) -> String {
 
 /// What a user's SDDL says. It is this user's where it names no owner: the default owner of an
 /// elevated program is `BUILTIN\Administrators`.
+// layout: L224
 fn written(access: &Access, me: &Identity) -> Result<Grants> {
     let Access::Sddl(sddl) = access else {
         unreachable!("every other one is a preset");
@@ -115,6 +118,7 @@ fn unreadable(sddl: &str, code: u32) -> Error {
 /// `None` where the section does not tell who may use it.
 ///
 /// It belongs to whoever creates it: that may be another thread, which impersonates nobody.
+// layout: L226 L227
 pub(super) fn companion(section: BorrowedHandle<'_>, kind: Kind) -> Option<Access> {
     let me = token::identity()?;
     let section = Descriptor::of_object(section)?;
@@ -187,6 +191,7 @@ pub(super) fn check_file_owner(
     check(Descriptor::of_file(file), expected, subject)
 }
 
+// layout: L233
 fn check(found: Option<Descriptor>, expected: &Owner, subject: &dyn Display) -> Result<()> {
     let wanted = match expected {
         // What this process creates without saying whose it is belongs to its default owner.
@@ -229,6 +234,7 @@ mod tests {
         }
     }
 
+    // layout: L224
     #[test]
     fn what_is_written_belongs_to_this_user_unless_it_says_whose_it_is() {
         let me = token::identity().unwrap();

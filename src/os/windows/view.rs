@@ -96,6 +96,7 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
+    // layout: L221
     pub(super) fn new(
         section: BorrowedHandle<'_>,
         protection: Protection,

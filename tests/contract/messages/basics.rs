@@ -58,6 +58,7 @@ fn works_or_is_refused(name: &str, len: usize) {
     }
 }
 
+// layout: L013 L014
 #[test]
 fn they_have_names_like_everything_else() {
     let (_test, name) = start("names");
@@ -77,6 +78,7 @@ fn they_have_names_like_everything_else() {
     refused(InvalidName, segment_info("a\\b"));
 }
 
+// layout: L015
 #[test]
 fn bare_and_local_are_one_queue_and_global_another() {
     let (_test, name) = start("scope");
@@ -99,6 +101,7 @@ fn bare_and_local_are_one_queue_and_global_another() {
     }
 }
 
+// layout: L100
 #[test]
 fn what_is_something_else_is_refused() {
     let (_test, name) = start("kind");
@@ -277,6 +280,7 @@ fn ends_may_move_to_another_thread() {
     moves(subscriber, |end| assert_eq!(end.recv().unwrap(), b"again"));
 }
 
+// layout: L202
 #[test]
 fn an_owner_can_be_asked_for() {
     let (_test, name) = start("owner");

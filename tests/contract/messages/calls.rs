@@ -107,6 +107,7 @@ fn a_call_is_answered_by_every_length() {
     assert!(matches!(client.call(b"?"), Err(CallError::Disconnected(_))));
 }
 
+// layout: L144
 #[test]
 fn requests_come_in_order_and_are_answered_in_any() {
     let (_test, name) = start("calls-order");
@@ -149,6 +150,7 @@ fn requests_come_in_order_and_are_answered_in_any() {
     }
 }
 
+// layout: L141 L142
 #[test]
 fn so_many_calls_can_be_open_and_no_more() {
     let (_test, name) = start("calls-full");
@@ -284,6 +286,7 @@ fn time_outs_leave_the_call_open() {
     });
 }
 
+// layout: L141 L142 L148
 #[test]
 fn late_responses_are_given_to_no_later_call() {
     let (_test, name) = start("calls-late");
@@ -330,6 +333,7 @@ fn late_responses_are_given_to_no_later_call() {
     }
 }
 
+// layout: L144
 #[test]
 fn a_request_that_is_dropped_fails_at_once() {
     let (_test, name) = start("calls-unanswered");
@@ -386,6 +390,7 @@ fn a_request_that_is_dropped_fails_at_once() {
     });
 }
 
+// layout: L146
 #[test]
 fn what_is_too_long_is_refused_and_disturbs_nothing() {
     let (_test, name) = start("calls-long");

@@ -106,6 +106,7 @@ fn a_claim_that_is_dropped_was_never_there() {
 }
 
 /// A sender that is always there first leaves the others their turn.
+// layout: L115
 #[test]
 fn each_sender_has_its_turn_in_place_too() {
     let (_test, name) = start("turns");
@@ -145,6 +146,7 @@ fn a_batch_that_is_forgotten_fills_no_lane() {
     assert_eq!(receiver.recv().unwrap(), b"next");
 }
 
+// layout: L114
 #[test]
 fn a_message_that_is_looked_at_is_not_overwritten() {
     let (_test, name) = start("looked-at");

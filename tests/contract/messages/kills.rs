@@ -106,6 +106,7 @@ fn subscribe(name: &str, who: u64, words: &Words) {
 
 /// A sender with much room learns that its receiver was killed in its sleep, and not only when the
 /// room is used up.
+// layout: L098
 #[test]
 fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
     let (mut test, name) = start("asleep");
@@ -133,6 +134,7 @@ fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
 
 /// A publisher that waits for a slow subscriber waits for each one that joins meanwhile too, and
 /// learns of its death wherever it is killed.
+// layout: L236
 #[test]
 fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
     let (mut test, name) = start("joining");
@@ -194,6 +196,7 @@ pub fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
     random.nap();
 }
 
+// layout: L106 L107
 #[test]
 fn killed_senders_leave_what_they_sent_and_nothing_else() {
     let (mut test, name) = start("kill-senders");

@@ -66,6 +66,7 @@ fn values_of_a_table_have_names_and_indices() {
     assert_eq!(info.owner.sent - before, 4);
 }
 
+// layout: L075 L176
 #[test]
 fn what_cannot_be_a_table_is_refused() {
     let (_test, name) = start("refused");
@@ -94,6 +95,7 @@ fn what_cannot_be_a_table_is_refused() {
     refused(WrongKind, Reader::open(&*name));
 }
 
+// layout: L097 L139 L140
 #[test]
 fn every_change_is_told_and_wakes_who_waits() {
     let (_test, name) = start("changes");
@@ -188,6 +190,7 @@ fn a_killed_writer_is_told_of_and_leaves_its_last_values() {
 }
 
 /// One that is killed while it has a writer leave a slot alone is in nobody's way.
+// layout: L138
 #[test]
 fn killed_readers_hold_nobody_back() {
     let (mut test, name) = start("killed-readers");

@@ -92,6 +92,7 @@ fn send_somehow(sender: &mut Sender, way: u64, all: &[Vec<u8>]) {
     }
 }
 
+// layout: L115
 #[test]
 fn nothing_is_lost_among_many_senders() {
     const EACH: u64 = 3000;
@@ -192,6 +193,7 @@ fn what_is_received_makes_room() {
     }
 }
 
+// layout: L097 L109
 #[test]
 fn who_waits_for_room_goes_on_with_it() {
     let (_test, name) = start("wait-room");
@@ -221,6 +223,7 @@ fn who_waits_for_room_goes_on_with_it() {
     }
 }
 
+// layout: L108
 #[test]
 fn what_is_too_long_is_refused_with_both_lengths() {
     let (_test, name) = start("long");
@@ -249,6 +252,7 @@ fn what_is_too_long_is_refused_with_both_lengths() {
     assert_eq!((got.unwrap(), n), (4, 4), "two of the batch, two of all");
 }
 
+// layout: L068
 #[test]
 fn a_batch_is_sent_together_when_it_says() {
     let (_test, name) = start("batch");
@@ -289,6 +293,7 @@ fn a_batch_is_sent_together_when_it_says() {
     has_exactly(&mut receiver, 7..8);
 }
 
+// layout: L069
 #[test]
 fn a_batch_that_must_wait_is_sent_before() {
     let (_test, name) = start("batch-wait");
@@ -331,6 +336,7 @@ fn a_killed_batch_is_never_seen_and_what_was_sent_is() {
     }
 }
 
+// layout: L118 L119
 #[test]
 fn that_all_have_gone_is_told_once() {
     let (mut test, name) = start("once");
@@ -367,6 +373,7 @@ fn that_all_have_gone_is_told_once() {
     }
 }
 
+// layout: L117 L119 L237
 #[test]
 fn one_that_came_and_went_unseen_is_told_of() {
     let (mut test, name) = start("unseen");
@@ -394,6 +401,7 @@ fn one_that_came_and_went_unseen_is_told_of() {
     }
 }
 
+// layout: L238
 #[test]
 fn who_closes_and_ends_at_once_has_closed() {
     let (mut test, name) = start("brief");
@@ -450,6 +458,7 @@ fn each_departure_is_told_once_however_soon_it_is_seen() {
     });
 }
 
+// layout: L238
 #[test]
 fn the_last_one_to_go_says_how() {
     let (mut test, name) = start("last");
@@ -488,6 +497,7 @@ fn awaited(receiver: &mut Receiver, act: impl FnOnce()) -> Result<Vec<u8>, Strin
     })
 }
 
+// layout: L090 L091 L097 L116 L120
 #[test]
 fn a_waiting_receiver_is_woken_by_whatever_comes() {
     let (mut test, name) = start("woken");
@@ -527,6 +537,7 @@ fn a_waiting_receiver_is_woken_by_whatever_comes() {
     assert_eq!(came.unwrap(), b"next");
 }
 
+// layout: L103 L104
 #[test]
 fn there_are_as_many_lanes_as_was_said() {
     let (mut test, name) = start("lanes");
@@ -562,6 +573,7 @@ fn there_are_as_many_lanes_as_was_said() {
     }
 }
 
+// layout: L107
 #[test]
 fn who_has_a_lane_next_sends_after_those_before() {
     let (mut test, name) = start("heirs");
@@ -585,6 +597,7 @@ fn who_has_a_lane_next_sends_after_those_before() {
     assert_eq!(why(receiver.recv()), "Disconnected(Died)");
 }
 
+// layout: L029 L108 L165
 #[test]
 fn a_receiver_that_closes_is_told_at_once() {
     let (mut test, name) = start("closes");
@@ -620,6 +633,7 @@ fn a_receiver_that_closes_is_told_at_once() {
     drop(queue(&name));
 }
 
+// layout: L091 L109 L110
 #[test]
 fn a_killed_receiver_ends_every_wait() {
     let (mut test, name) = start("killed");

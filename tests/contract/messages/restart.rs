@@ -32,6 +32,7 @@ fn are_there(name: &str, wanted: std::ops::RangeInclusive<u32>) {
     }
 }
 
+// layout: L012 L018 L155 L160 L161 L167 L169 L170
 #[test]
 fn a_killed_receiver_comes_again_and_receives_what_was_sent() {
     let (mut test, name) = start("receiver-again");
@@ -107,6 +108,7 @@ fn a_sender_that_waits_is_told_and_waits_for_the_next_receiver() {
     }
 }
 
+// layout: L158 L160 L170
 #[test]
 fn what_two_dead_receivers_left_is_received_by_the_third() {
     let (mut test, name) = start("third");
@@ -141,6 +143,7 @@ fn what_two_dead_receivers_left_is_received_by_the_third() {
     are_there(&name, 4..=4);
 }
 
+// layout: L155
 #[test]
 fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
     let (mut test, name) = start("candidates");
@@ -171,6 +174,7 @@ fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
     drop(sender);
 }
 
+// layout: L029 L111 L166 L171
 #[test]
 fn a_subscriber_reads_on_is_told_and_goes_on() {
     let (mut test, name) = start("publisher-again");
@@ -196,6 +200,7 @@ fn a_subscriber_reads_on_is_told_and_goes_on() {
     }
 }
 
+// layout: L090 L173
 #[test]
 fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
     let (mut test, name) = start("publisher-awaited");
@@ -233,6 +238,7 @@ pub fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
     created.unwrap()
 }
 
+// layout: L127 L163 L171
 #[test]
 fn what_a_new_publisher_overwrites_is_counted_or_kept() {
     let (mut test, name) = start("publisher-counts");
@@ -274,6 +280,7 @@ fn what_a_new_publisher_overwrites_is_counted_or_kept() {
     assert_eq!(slow.missed(), 0);
 }
 
+// layout: L172
 #[test]
 fn values_outlive_their_writer() {
     let (mut test, name) = start("writer-again");
@@ -313,6 +320,7 @@ fn values_outlive_their_writer() {
 }
 
 /// A new writer may have more values, in another order.
+// layout: L140 L172
 #[test]
 fn reader_follows_its_values_by_name() {
     let (_test, name) = start("names");
@@ -350,6 +358,7 @@ fn reader_follows_its_values_by_name() {
 const LONG_AGO: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A name of which only the beginning was written keeps nobody longer than it waits for.
+// layout: L100 L101
 #[test]
 fn half_made_header_keeps_an_opener_no_longer_than_its_timeout() {
     let (_test, name) = start("half-made");
@@ -361,6 +370,7 @@ fn half_made_header_keeps_an_opener_no_longer_than_its_timeout() {
     }
 }
 
+// layout: L150 L163
 #[test]
 fn calls_end_with_their_server_and_the_next_one_answers() {
     let (mut test, name) = start("server-again");
@@ -397,6 +407,7 @@ fn calls_end_with_their_server_and_the_next_one_answers() {
     }
 }
 
+// layout: L157 L161 L164
 #[test]
 fn measures_change_under_senders_and_nothing_is_lost() {
     const EACH: u64 = 3000;
@@ -459,6 +470,7 @@ fn measures_that_shrink_are_told_to_who_waits_for_room() {
     }
 }
 
+// layout: L127 L162
 #[test]
 fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
     let (mut test, name) = start("leaves");
@@ -480,6 +492,7 @@ fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
     are_there(&name, 2..=2);
 }
 
+// layout: L160
 #[test]
 fn what_is_of_another_type_is_left_behind() {
     let (_test, name) = start("left-behind");
@@ -499,6 +512,7 @@ fn what_is_of_another_type_is_left_behind() {
     assert_eq!(why(reader.get()), "Empty");
 }
 
+// layout: L029 L127 L164 L171
 #[test]
 fn a_topic_grows_under_its_subscribers() {
     let (_test, name) = start("topic-grows");
@@ -530,6 +544,7 @@ fn a_topic_grows_under_its_subscribers() {
     assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
 }
 
+// layout: L024 L155
 #[test]
 fn other_rights_are_not_given_by_a_name_that_is_held() {
     let (mut test, name) = start("rights");
@@ -543,6 +558,7 @@ fn other_rights_are_not_given_by_a_name_that_is_held() {
     drop(options.create(&*name).unwrap());
 }
 
+// layout: L168
 #[test]
 fn another_type_is_refused_after_a_restart_too() {
     let (_test, name) = start("types-again");
@@ -596,6 +612,7 @@ fn calls_through_many_restarts() {
 /// Receivers that are killed at any moment, also while they take the name over, one after the
 /// other; senders go on all the time. Nothing is lost but what a receiver had in hand, and
 /// nothing comes twice.
+// layout: L112 L156 L157 L160
 #[test]
 fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
     let (mut test, name) = start("heirs");

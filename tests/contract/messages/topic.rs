@@ -39,6 +39,7 @@ fn number(subscriber: &mut Subscriber) -> u64 {
 
 const STARTS: [Start; 3] = [Start::Latest, Start::Oldest, Start::New];
 
+// layout: L129
 #[test]
 fn each_start_begins_where_it_says() {
     let (_test, name) = start("starts");
@@ -151,6 +152,7 @@ fn all_subscribers_see_every_message() {
     }
 }
 
+// layout: L099 L123 L132
 #[test]
 fn what_is_missed_is_counted_to_the_message() {
     const ALL: u64 = 30_000;
@@ -227,6 +229,7 @@ fn who_is_overtaken_is_told_once_and_goes_on_behind_it() {
     }
 }
 
+// layout: L126
 #[test]
 fn a_lossless_publisher_waits_for_the_slowest() {
     let (_test, name) = start("lossless");
@@ -299,6 +302,7 @@ fn a_publisher_that_waits_goes_on_when_there_is_room() {
     }
 }
 
+// layout: L133
 #[test]
 fn what_is_read_makes_room_in_eighths() {
     let (_test, name) = start("one");
@@ -312,6 +316,7 @@ fn what_is_read_makes_room_in_eighths() {
     }
 }
 
+// layout: L126 L133 L134
 #[test]
 fn joining_a_busy_lossless_topic_misses_nothing() {
     let (_test, name) = start("joining");
@@ -344,6 +349,7 @@ fn joining_a_busy_lossless_topic_misses_nothing() {
     });
 }
 
+// layout: L106 L126
 #[test]
 fn a_killed_slow_subscriber_is_waited_for_no_longer() {
     let (mut test, name) = start("slow-killed");
@@ -374,6 +380,7 @@ fn a_killed_slow_subscriber_is_waited_for_no_longer() {
     }
 }
 
+// layout: L051 L133
 #[test]
 fn who_is_given_up_is_told_and_waited_for_again() {
     let (_test, name) = start("given-up");
@@ -417,6 +424,7 @@ fn who_is_given_up_is_told_and_waited_for_again() {
     assert_eq!((seen.missed, seen.end()), (missed, publisher.sent()));
 }
 
+// layout: L090 L097
 #[test]
 fn a_waiting_subscriber_is_woken_by_whatever_comes() {
     let (_test, name) = start("woken");
@@ -450,6 +458,7 @@ fn a_waiting_subscriber_is_woken_by_whatever_comes() {
     }
 }
 
+// layout: L029 L110 L111 L135
 #[test]
 fn the_end_comes_after_everything_and_stays() {
     let (mut test, name) = start("end");
@@ -516,6 +525,7 @@ fn a_topic_refuses_what_is_too_long() {
     }
 }
 
+// layout: L103
 #[test]
 fn there_can_be_many_subscribers() {
     let (_test, name) = start("many");

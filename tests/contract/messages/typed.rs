@@ -174,6 +174,7 @@ fn differs<T: Described>(names: [&str; 2], why: &str) {
     }
 }
 
+// layout: L040
 #[test]
 fn another_type_is_refused_and_its_first_difference_told() {
     let (_test, name) = start("typed-other");
@@ -197,6 +198,7 @@ fn another_type_is_refused_and_its_first_difference_told() {
     refused(WrongKind, Subscriber::<Tick>::open(names[0]));
 }
 
+// layout: L040
 #[test]
 fn bytes_without_a_type_are_no_values() {
     let (_test, name) = start("typed-bare");
@@ -211,6 +213,7 @@ fn bytes_without_a_type_are_no_values() {
     }
 }
 
+// layout: L040 L042
 #[test]
 fn who_knows_no_type_has_the_bytes_and_their_layout() {
     let (_test, name) = start("typed-stranger");

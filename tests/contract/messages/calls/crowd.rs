@@ -349,6 +349,7 @@ fn any_order_of_steps_keeps_the_rules() {
     }
 }
 
+// layout: L143
 #[test]
 fn all_the_longest_have_room_both_ways() {
     the_longest_have_room(&[0, 1, 47, 48, 49, 100, 248, 1000, 5000]);

@@ -157,6 +157,7 @@ fn a_server_that_is_killed_lets_nobody_wait() {
     }
 }
 
+// layout: L150
 #[test]
 fn a_server_that_closes_lets_nobody_wait() {
     a_server_goes("Disconnected(Closed)", false, |mut process| {
@@ -165,6 +166,7 @@ fn a_server_that_closes_lets_nobody_wait() {
     });
 }
 
+// layout: L150
 #[test]
 fn what_was_answered_before_the_end_is_received() {
     let (_test, name) = start("ends-answered");
@@ -229,6 +231,7 @@ fn a_server_killed_at_any_moment_lets_nobody_hang() {
 }
 
 /// When the last worker goes, what was received may be answered, and nothing else is.
+// layout: L028 L090 L102 L146 L149 L154
 #[test]
 fn last_worker_ends_new_calls_while_a_responder_answers() {
     let (mut test, name) = start("draining");

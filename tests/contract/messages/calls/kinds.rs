@@ -67,6 +67,7 @@ fn typed_server(name: &str) -> typed::Server<Order, Fill> {
     typed::Server::from_options(options, name).unwrap()
 }
 
+// layout: L100
 #[test]
 fn a_server_is_no_queue_and_nothing_else_is_a_server() {
     let (_test, name) = start("kinds");
@@ -241,6 +242,7 @@ fn an_owner_can_be_asked_for() {
     );
 }
 
+// layout: L038
 #[test]
 fn values_are_answered_by_values() {
     let (_test, name) = start("kinds-typed");
@@ -290,6 +292,7 @@ fn values_are_answered_by_values() {
     assert_eq!(why(client.call(&order(0))), "Disconnected(Closed)");
 }
 
+// layout: L038 L040
 #[test]
 fn what_differs_is_told_of_requests_and_of_responses() {
     let (_test, name) = start("kinds-differ");
@@ -327,6 +330,7 @@ fn what_differs_is_told_of_requests_and_of_responses() {
     is(refused(WrongType, open), ["requests", "bare bytes"]);
 }
 
+// layout: L042
 #[test]
 fn bytes_of_another_length_are_no_values() {
     let (_test, name) = start("kinds-bare");

@@ -210,6 +210,7 @@ fn tight(name: &str) -> Server {
     options.clients(1).create(name).unwrap()
 }
 
+// layout: L145 L151 L152
 #[test]
 fn the_next_client_gets_no_answers_to_a_dead_one() {
     let (mut test, name) = start("tenants-killed");
@@ -226,6 +227,7 @@ fn the_next_client_gets_no_answers_to_a_dead_one() {
     }
 }
 
+// layout: L151 L152
 #[test]
 fn what_a_client_asked_that_has_gone_is_left_out() {
     let (_test, name) = start("tenants-left");
@@ -250,6 +252,7 @@ fn what_a_client_asked_that_has_gone_is_left_out() {
     }
 }
 
+// layout: L104 L237
 #[test]
 fn the_places_of_the_dead_are_taken_in_turn() {
     const CLIENTS: usize = 5;
@@ -333,6 +336,7 @@ fn a_client_that_waits_is_killed_and_the_server_goes_on() {
     }
 }
 
+// layout: L145 L151
 #[test]
 fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
     let (_test, name) = start("tenants-heir");
@@ -344,6 +348,7 @@ fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
     calls_of_the_next(&name, &mut server, Vec::new(), false, 1);
 }
 
+// layout: L147
 #[test]
 fn the_next_client_has_room_for_its_calls() {
     let (_test, name) = start("tenants-room");
@@ -377,6 +382,7 @@ fn the_next_client_has_room_for_its_calls() {
     });
 }
 
+// layout: L145
 #[test]
 fn the_next_client_has_room_for_its_answers() {
     let (_test, name) = start("tenants-answers");
