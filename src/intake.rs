@@ -456,6 +456,28 @@ impl Intake {
     }
 }
 
+/// Finds a message in the earlier generations, or in the newest one: the messages of a sender in the
+/// order in which it sent them.
+///
+/// A sender leaves an earlier generation for good before it sends in the newest one. So what it sent in
+/// the earlier one is there when a message of the newest one is found.
+// layout: L161
+pub(crate) fn in_order<E>(
+    endpoint: &mut E,
+    earlier: impl Fn(&mut E) -> Option<Step>,
+    newest: impl Fn(&mut E) -> Step,
+) -> Step {
+    if let Some(step) = earlier(endpoint) {
+        return step;
+    }
+    let step = newest(endpoint);
+    match step {
+        // Between the two looks its sender may have sent there, and then this.
+        Step::Message(_) => earlier(endpoint).unwrap_or(step),
+        _ => step,
+    }
+}
+
 /// Whether there is reason to look.
 // layout: L090
 fn has_news(lanes: &[Lane], active: u64, members: u32, roster: &Roster) -> bool {
@@ -467,4 +489,50 @@ fn has_news(lanes: &[Lane], active: u64, members: u32, roster: &Roster) -> bool 
 
 fn peers(lanes: &[Lane]) -> impl Iterator<Item = &Process> {
     lanes.iter().filter_map(|lane| lane.process.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::layout::{control, delivery};
+    use crate::name::Name;
+    use crate::segment::Measures;
+    use crate::sender::Sender;
+
+    /// A queue of one sender.
+    fn queue(name: &Name) -> (Owned, Intake) {
+        let measures = Measures {
+            kind: control::kind::QUEUE,
+            lanes: 1,
+            shape: Measures::shape_for(4096, None, name.as_str()).unwrap(),
+            delivery: delivery::LOSSLESS,
+            in_flight: 0,
+            grid: None,
+        };
+        let (mut segment, seat) = Owned::create(name, measures, &Access::SameUser, &[]).unwrap();
+        let intake = Intake::new(&segment, seat, false).unwrap();
+        segment.publish(&mut []);
+        (segment, intake)
+    }
+
+    // layout: L151
+    #[test]
+    fn message_of_the_next_sender_in_a_slot_is_not_that_of_the_last() {
+        let name = format!("shmkit-test-intake-{}", std::process::id());
+        let (segment, mut intake) = queue(&Name::new(&name).unwrap());
+        let first = Sender::open(&*name).unwrap();
+        assert_eq!(intake.find(), Step::Nothing);
+        let first_tenancy = segment.roster().tenancy(0);
+
+        // Both behind the look of a search that goes on below: who is there.
+        drop(first);
+        let mut second = Sender::open(&*name).unwrap();
+        second.send(b"second").unwrap();
+
+        assert_eq!(intake.look_at(0), Step::Message(6));
+        let sent_by = intake.sender();
+        assert_eq!(sent_by, Some(segment.roster().tenancy(0)));
+        assert_ne!(sent_by, Some(first_tenancy));
+    }
 }

@@ -5,7 +5,7 @@ use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::RecvError;
 use crate::in_place::{Holds, InPlace};
-use crate::intake::Intake;
+use crate::intake::{Intake, in_order};
 use crate::lane::Step;
 use crate::layout::{SLOTS, control, delivery};
 use crate::name::Name;
@@ -433,15 +433,9 @@ impl Receiver {
     // layout: L161
     #[cold]
     fn find_in_all(&mut self) -> Step {
-        if let Some(step) = self.find_in_older() {
-            return step;
-        }
-        let step = self.intake.find();
-        match step {
-            // Between the two looks its sender may have sent there, come over, and sent this.
-            Step::Message(_) => self.find_in_older().unwrap_or(step),
-            _ => step,
-        }
+        in_order(self, Receiver::find_in_older, |receiver| {
+            receiver.intake.find()
+        })
     }
 
     fn find_in_older(&mut self) -> Option<Step> {

@@ -87,3 +87,26 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::client::Client;
+    use crate::server::Server;
+
+    /// A response to a call of the last client can arrive when the next one has the slot.
+    // layout: L145
+    #[test]
+    fn next_client_in_a_slot_uses_no_number_of_the_last() {
+        let name = format!("shmkit-test-line-{}", std::process::id());
+        let _server = Server::options().clients(1).create(&*name).unwrap();
+        let mut first = Client::open(&*name).unwrap();
+        let begun = first.line.begun;
+        for _ in 0..3 {
+            drop(first.send(b"a call").unwrap());
+        }
+        drop(first);
+
+        let second = Client::open(&*name).unwrap();
+        assert_eq!(second.line.begun, begun + 3);
+    }
+}

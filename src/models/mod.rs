@@ -8,6 +8,7 @@
 //! later sleeps have no end but an event, so that a wake-up that is lost is a deadlock.
 
 mod backpressure;
+mod generations;
 mod owners;
 mod sleepers;
 mod slots;

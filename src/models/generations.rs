@@ -1,0 +1,75 @@
+//! What a sender sent in an earlier generation is received before what it sent in the next one.
+
+use super::explore;
+use crate::intake::in_order;
+use crate::lane::Step;
+use crate::lane::gated::{GatedReader, GatedWriter};
+use crate::lane::loom::{Model, SHORT, check, message, shape};
+use ::loom::thread;
+
+type Reader = GatedReader<Model, Model>;
+type Writer = GatedWriter<Model, Model, Model>;
+
+/// The lane of one sender in one generation.
+fn lane() -> (Writer, Reader) {
+    let (ring, head, cursor) = (Model::kept_ring(), Model::head(), Model::cursor());
+    let reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
+    let writer = GatedWriter::resume(ring, head, cursor, shape());
+    (writer.unwrap(), reader)
+}
+
+/// A receiver of both generations, which finds a message before it takes it.
+struct Receiver {
+    earlier: Reader,
+    newest: Reader,
+    is_earlier: bool,
+}
+
+impl Receiver {
+    fn find(&mut self) -> Step {
+        let earlier = |this: &mut Receiver| {
+            let step = this.earlier.find();
+            this.is_earlier = step != Step::Nothing;
+            this.is_earlier.then_some(step)
+        };
+        in_order(self, earlier, |this| this.newest.find())
+    }
+
+    /// Takes the next message, which must be this one.
+    fn receive(&mut self, number: u64) {
+        while self.find() != Step::Message(SHORT) {
+            thread::yield_now();
+        }
+        let lane = match self.is_earlier {
+            true => &mut self.earlier,
+            false => &mut self.newest,
+        };
+        let mut text = [0; SHORT];
+        lane.copy(0, &mut text);
+        check(&text, number);
+        lane.pass();
+    }
+}
+
+// layout: L161
+#[test]
+fn messages_of_a_sender_that_reattaches_keep_their_order() {
+    explore(3, || {
+        let ((mut before, earlier), (mut after, newest)) = (lane(), lane());
+        let sending = thread::spawn(move || {
+            assert!(before.try_send(&message(0, SHORT)));
+            assert!(after.try_send(&message(1, SHORT)));
+        });
+        let receiving = thread::spawn(move || {
+            let mut receiver = Receiver {
+                earlier,
+                newest,
+                is_earlier: false,
+            };
+            receiver.receive(0);
+            receiver.receive(1);
+        });
+        sending.join().unwrap();
+        receiving.join().unwrap();
+    });
+}
