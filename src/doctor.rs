@@ -52,7 +52,8 @@ fn lost_names() -> Finding {
         let image = holder
             .image
             .map_or(String::new(), |image| format!(" ({image})"));
-        format!("process {}{image} holds {count} objects", holder.pid)
+        let objects = if count == 1 { "object" } else { "objects" };
+        format!("process {}{image} holds {count} {objects}", holder.pid)
     };
     let holding: Vec<String> = os::nameless().into_iter().map(describe).collect();
     match holding.is_empty() {

@@ -7,18 +7,36 @@ use crate::object::Object;
 use crate::screen::{Line, Size};
 use crate::{Failure, Outcome, open, output};
 use serde_json::{Value, json};
+use shmkit::{Finding, Health};
 use std::io::IsTerminal;
 use std::time::Duration;
 
 pub fn run(args: &Show) -> Outcome {
     if !args.watch {
-        let object = open::any(&args.name)?;
+        let object = open::any(&args.name).map_err(or_removed)?;
         return print(args, &Facts::of(&args.name, &object)?);
     }
     let mut watch = Watch::new(args);
     match std::io::stdout().is_terminal() && !args.json {
         true => live::on_screen(&mut watch),
         false => live::in_lines(&mut watch),
+    }
+}
+
+/// Adds the processes that hold objects whose names were removed: this name may be one of them.
+fn or_removed(failure: Failure) -> Failure {
+    let Failure::Absent(why) = failure else {
+        return failure;
+    };
+    let mut findings = shmkit::doctor().into_iter();
+    let is_lost =
+        |one: &Finding| one.topic == "names that were removed" && one.health != Health::Good;
+    match findings.find(is_lost) {
+        Some(lost) => Failure::Absent(format!(
+            "{why}\n  or the name was removed: {}\n  then start that program again",
+            lost.says
+        )),
+        None => Failure::Absent(why),
     }
 }
 

@@ -33,6 +33,20 @@ fn a_watch_ends_when_its_reader_leaves() {
 }
 
 #[test]
+fn show_of_a_removed_name_tells_which_process_has_lost_names() {
+    let _watchdog = watchdog();
+    let name = unique("lost");
+    let server = Running::serve(&["--raw", &name, "hello"]);
+    std::fs::remove_file(file_of(&name)).unwrap();
+    let ended = shmkit(&["show", &name]);
+    assert_eq!(ended.code, 1);
+    contains(
+        &ended.err,
+        &["removed", &format!("process {} ", server.id())],
+    );
+}
+
+#[test]
 fn each_signal_that_asks_ends_the_server_cleanly() {
     let _watchdog = watchdog();
     for (signal, word) in [
