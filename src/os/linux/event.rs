@@ -5,10 +5,11 @@
 //! what is above that bit counts how often it became so: a waiter sees a signal that
 //! was reset again before it woke up.
 
+use super::RawObject;
 use super::object::{self, LEN, Object};
 use super::signal::{Signal, wait_any};
 use super::view::View;
-use super::{RawObject, futex};
+use super::words::{self, How, Told};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::FIRST_COUNT;
 use crate::name::Name;
@@ -16,7 +17,7 @@ use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
     ProcessBackend, Protection, Reset, Wake, Woken, deadline, sooner,
 };
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering};
 use rustix::fs::FallocateFlags;
 use rustix::io::pwrite;
 use std::os::fd::AsFd;
@@ -85,25 +86,23 @@ impl State {
         self.view.word(STATE)
     }
 
+    /// How a wait that began when the word was `before` is told of a signal.
+    pub(super) fn told(&self, before: u32) -> Told<'_, AtomicU32> {
+        let how = match self.reset {
+            Reset::Auto => How::Auto,
+            Reset::Manual => How::Manual(before),
+        };
+        Told {
+            word: self.word(),
+            how,
+        }
+    }
+
     /// Takes a signal that is there; of a manual-reset event, also one that came
     /// after the word was `before`.
     // layout: L207
-    pub fn take(&self, before: u32) -> bool {
-        match self.reset {
-            Reset::Auto => {
-                // Acquire: pairs with the release of `set`.
-                let taken =
-                    self.word()
-                        .compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed);
-                taken.is_ok()
-            }
-            Reset::Manual => {
-                let now = self.word().load(Ordering::Relaxed);
-                // Acquire: pairs with the release of `set`.
-                fence(Ordering::Acquire);
-                now & 1 == 1 || now >> 1 != before >> 1
-            }
-        }
+    fn take(&self, before: u32) -> bool {
+        self.told(before).take()
     }
 }
 
@@ -173,36 +172,12 @@ impl EventBackend for Event {
 
     // layout: L206
     fn set(&self) -> Result<()> {
-        match self.state.reset {
-            Reset::Auto => {
-                // Release: pairs with the acquire of `take`.
-                self.word().store(1, Ordering::Release);
-            }
-            Reset::Manual => {
-                // A store also where it is signaled: whoever resets it afterwards sees
-                // what was written before.
-                let signal = |now: u32| {
-                    Some(if now & 1 == 1 {
-                        now
-                    } else {
-                        now.wrapping_add(3)
-                    })
-                };
-                // Release: pairs with the acquire of `take` and of `reset`.
-                let _ = self
-                    .word()
-                    .fetch_update(Ordering::Release, Ordering::Relaxed, signal);
-            }
-        }
-        // All, also for a signal that one may take: whoever is woken alone may be dead
-        // before it takes it, or only look on.
-        futex::wake(self.word());
+        words::set(self.word(), self.state.reset);
         Ok(())
     }
 
     fn reset(&self) -> Result<()> {
-        // Acquire and release: pairs with the release of `set`, and with its load.
-        self.word().fetch_and(!1, Ordering::AcqRel);
+        words::unset(self.word());
         Ok(())
     }
 

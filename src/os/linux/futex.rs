@@ -2,6 +2,7 @@
 //!
 //! A sleep may end for no reason: whoever sleeps looks again, and looks at the time.
 
+use super::words::Futex;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
@@ -15,6 +16,16 @@ const NAP: Duration = Duration::from_millis(5);
 /// futex_waitv was refused: the kernel is older than 5.16 or emulated (ENOSYS), or a sandbox
 /// forbids the call (EPERM, EACCES).
 static HAS_NO_WAITV: AtomicBool = AtomicBool::new(false);
+
+impl Futex for AtomicU32 {
+    fn wake(&self) {
+        wake(self);
+    }
+
+    fn sleep(words: &[(&AtomicU32, u32)], until: Option<Instant>) -> rustix::io::Result<()> {
+        sleep(words, until)
+    }
+}
 
 /// Wakes all who sleep on the word, in all processes.
 // layout: L208
@@ -116,11 +127,4 @@ pub(super) fn timespec(time: Duration) -> Timespec {
         tv_sec: time.as_secs().cast_signed(),
         tv_nsec: time.subsec_nanos().into(),
     }
-}
-
-/// Stores a value, and wakes all who sleep on the word.
-pub(super) fn tell(word: &AtomicU32, value: u32) {
-    // Release: pairs with the acquire load of whoever waits with it.
-    word.store(value, Ordering::Release);
-    wake(word);
 }

@@ -5,9 +5,9 @@
 //! program that closes all it does not know (`close_range`, as daemons do) takes nothing from it.
 //! The child of a fork starts its own.
 
-use super::futex;
 use super::process::has_gone;
 use super::section::Section;
+use super::words;
 use crate::os::{PerProcess, ProcessIdentity};
 use crate::sync::{AtomicU8, AtomicU32};
 use rustix::fs::{AtFlags, CWD, stat, statat};
@@ -164,7 +164,7 @@ impl Looker {
             let gone = |_: &u64, (process, dead): &mut (ProcessIdentity, Arc<AtomicU32>)| {
                 let has_gone = has_gone(*process) == Ok(true);
                 if has_gone {
-                    futex::tell(dead, super::watcher::HAPPENED);
+                    words::tell(&**dead, super::watcher::HAPPENED);
                 }
                 has_gone
             };

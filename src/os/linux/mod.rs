@@ -8,7 +8,10 @@ mod futex;
 mod lifetime;
 mod list;
 mod looker;
+#[cfg(all(test, not(miri)))]
+mod models;
 mod mutex;
+mod mutex_word;
 mod naming;
 mod object;
 mod owner;
@@ -18,6 +21,7 @@ mod signal;
 mod validity;
 mod view;
 mod watcher;
+mod words;
 
 pub(crate) use event::Event;
 pub(crate) use findings::findings;

@@ -10,18 +10,19 @@
 //! process that lives on gives back what it still has when it ends, as abandoned.
 
 use super::errno::explain;
+use super::mutex_word::{ABANDONED, Lock, THREAD, WAITERS};
 use super::object::{self, LEN, Object};
 use super::process::{identity_of, is_there, process_of, start_time};
 use super::view::View;
 use super::watcher::HAPPENED;
-use super::{RawObject, futex};
+use super::{RawObject, futex, words};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
     HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, ProcessBackend,
     ProcessIdentity, Protection, Taken, deadline, sooner,
 };
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64};
 use rustix::fs::{FallocateFlags, fstat};
 use rustix::io::{Errno, pwrite};
 use rustix::thread::gettid;
@@ -37,12 +38,6 @@ const STATE: usize = 64;
 const LONGEST: Duration = Duration::from_secs(1);
 /// The same where this process cannot be told of the owner's death.
 const LOOK: Duration = Duration::from_millis(100);
-/// Somebody sleeps, and is to be woken.
-const WAITERS: u64 = 1 << 31;
-/// Its last owner ended without giving it back.
-const ABANDONED: u64 = 1 << 30;
-/// The thread id in the lower word.
-const THREAD: u64 = ABANDONED - 1;
 
 #[derive(Debug)]
 pub(crate) struct Mutex {
@@ -108,7 +103,7 @@ impl Drop for Thread {
         // The child of a fork has what its parent's thread had in its memory only.
         if self.id == thread_id() {
             for held in self.held.drain(..) {
-                held.mutex.give_back(held.state, ABANDONED);
+                Until(&held.mutex, None).give_back(held.state, ABANDONED);
             }
         }
     }
@@ -126,93 +121,9 @@ fn state_of(thread: u64, start: u64) -> u64 {
 }
 
 impl Shared {
-    fn word(&self) -> &AtomicU64 {
-        self.view.long(STATE)
-    }
-
     /// The lower word, to sleep on. It is never loaded or stored by us.
     fn sleep_word(&self) -> &AtomicU32 {
         self.view.word(STATE)
-    }
-
-    /// Gives back what `state` has taken; wakes all who wait, since one that was woken
-    /// alone may be killed before it can take it.
-    fn give_back(&self, state: u64, mark: u64) {
-        // Release: pairs with the acquire of `take`.
-        let given = self
-            .word()
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |now| {
-                (now & !WAITERS == state).then_some(mark)
-            });
-        if given.is_ok_and(|before| before & WAITERS != 0) {
-            futex::wake(self.sleep_word());
-        }
-    }
-
-    /// Changes the words from `now` to this thread's.
-    fn take(&self, now: u64, mine: u64) -> bool {
-        let next = mine | now & WAITERS;
-        // Acquire: pairs with the release of `give_back`.
-        let taken = self
-            .word()
-            .compare_exchange(now, next, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok()
-    }
-
-    /// Takes it for a thread that does not have it yet.
-    fn lock(&self, mine: u64, timeout: Option<Duration>) -> Result<Option<Taken>> {
-        let fail = |errno| explain(Operation::Lock, &self.subject, errno);
-        let until = deadline(timeout);
-        loop {
-            let now = self.word().load(Ordering::Relaxed);
-            if now & THREAD == 0 {
-                if self.take(now, mine) {
-                    let abandoned = now & ABANDONED != 0;
-                    return Ok(Some(if abandoned {
-                        Taken::Abandoned
-                    } else {
-                        Taken::Clean
-                    }));
-                }
-                continue;
-            }
-            let late = until.is_some_and(|at| Instant::now() >= at);
-            let owner = self.owner_of(now)?;
-            let ended = match &owner {
-                None => true,
-                // The watcher may not have learned of it yet.
-                Some(owner) if late => owner.wait(Some(Duration::ZERO))?,
-                Some(owner) => match owner.death() {
-                    // Acquire: pairs with the release of `futex::tell`.
-                    Ok(dead) => dead.load(Ordering::Acquire) == HAPPENED,
-                    // This process cannot be told of it, for want of descriptors.
-                    Err(_) => owner.wait(Some(Duration::ZERO))?,
-                },
-            };
-            if ended {
-                if self.take(now, mine) {
-                    return Ok(Some(Taken::Abandoned));
-                }
-                continue;
-            }
-            if late {
-                return Ok(None);
-            }
-            let marked = now | WAITERS;
-            let mark =
-                self.word()
-                    .compare_exchange(now, marked, Ordering::Relaxed, Ordering::Relaxed);
-            if mark.is_ok() {
-                // `owner` lives until the sleep is over, and with it the watch.
-                let death = owner.as_ref().and_then(|owner| owner.death().ok());
-                let own = (self.sleep_word(), marked as u32);
-                match death.as_deref() {
-                    Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST, until)),
-                    None => futex::sleep(&[own], sooner(LOOK, until)),
-                }
-                .map_err(fail)?;
-            }
-        }
     }
 
     /// The process of the thread that has it; `None` where that thread has ended.
@@ -247,6 +158,53 @@ impl Shared {
             return Ok(None);
         }
         identity_of(pid)
+    }
+}
+
+/// A mutex until a moment.
+struct Until<'a>(&'a Shared, Option<Instant>);
+
+impl Lock for Until<'_> {
+    type Word = AtomicU64;
+    type Owner = Arc<Process>;
+
+    fn word(&self) -> &AtomicU64 {
+        self.0.view.long(STATE)
+    }
+
+    fn owner(&self, word: u64) -> Result<Option<Arc<Process>>> {
+        self.0.owner_of(word)
+    }
+
+    fn has_ended(&self, owner: &Arc<Process>, late: bool) -> Result<bool> {
+        // The watcher may not have learned of it yet.
+        if late {
+            return owner.wait(Some(Duration::ZERO));
+        }
+        match owner.death() {
+            Ok(dead) => Ok(words::look(&*dead) == HAPPENED),
+            // This process cannot be told of it, for want of descriptors.
+            Err(_) => owner.wait(Some(Duration::ZERO)),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.1.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn sleep(&self, lower: u32, owner: &Arc<Process>) -> Result<()> {
+        // `owner` lives until the sleep is over, and with it the watch.
+        let death = owner.death().ok();
+        let own = (self.0.sleep_word(), lower);
+        match death.as_deref() {
+            Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST, self.1)),
+            None => futex::sleep(&[own], sooner(LOOK, self.1)),
+        }
+        .map_err(|errno| explain(Operation::Lock, &self.0.subject, errno))
+    }
+
+    fn wake(&self) {
+        futex::wake(self.0.sleep_word());
     }
 }
 
@@ -387,7 +345,7 @@ impl MutexBackend for Mutex {
             return Ok(Some(Taken::Clean));
         }
         let mine = this_thread(&self.shared.subject, |_, state| Ok(state))?;
-        let taken = self.shared.lock(mine, timeout)?;
+        let taken = Until(&self.shared, deadline(timeout)).lock(mine)?;
         if taken.is_some() {
             self.remember()?;
         }
@@ -404,7 +362,7 @@ impl MutexBackend for Mutex {
             Ok(last.map(|at| this.held.swap_remove(at)))
         });
         if let Ok(Some(held)) = given {
-            held.mutex.give_back(held.state, 0);
+            Until(&held.mutex, None).give_back(held.state, 0);
         }
     }
 

@@ -5,9 +5,10 @@ use super::event::State;
 use super::futex;
 use super::process::readable;
 use super::watcher::Watch;
+use super::words::{self, How, Source, Told};
 use crate::error::{Operation, Result};
-use crate::os::{GateBackend, HandleBackend, OwnedObject, Woken};
-use crate::sync::{AtomicU32, Ordering};
+use crate::os::{GateBackend, HandleBackend, OwnedObject, Reset, Woken};
+use crate::sync::AtomicU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -24,31 +25,22 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    fn word(&self) -> &AtomicU32 {
-        match self {
-            Signal::Event(state, _) => state.word(),
-            Signal::Once(word) | Signal::Gate(word) => word,
-        }
-    }
-
-    fn now(&self) -> u32 {
-        self.word().load(Ordering::Relaxed)
-    }
-
     /// Whether a wait that it ends takes it, so that no other one may wait for it then.
     pub fn is_taken(&self) -> bool {
         matches!(self, Signal::Event(..) | Signal::Gate(_))
     }
+}
 
-    /// Whether it has happened; takes what one may take.
-    fn take(&self) -> bool {
-        match self {
-            Signal::Event(state, before) => state.take(*before),
-            // Acquire: pairs with the release of `futex::tell`.
-            Signal::Once(word) => word.load(Ordering::Acquire) != 0,
-            // Acquire: pairs with the release of `Gate::open`.
-            Signal::Gate(word) => word.swap(0, Ordering::Acquire) != 0,
-        }
+impl Source for Signal {
+    type Word = AtomicU32;
+
+    fn told(&self) -> Told<'_, AtomicU32> {
+        let (word, how) = match self {
+            Signal::Event(state, before) => return state.told(*before),
+            Signal::Once(word) => (word, How::Once),
+            Signal::Gate(word) => (word, How::Auto),
+        };
+        Told { word, how }
     }
 }
 
@@ -57,24 +49,8 @@ pub(crate) const MOST_SIGNALS: usize = futex::MOST;
 
 /// There are no messages to windows here, so none are waited for.
 pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, _input: bool) -> Result<Woken> {
-    let mut words = Vec::with_capacity(signals.len());
-    loop {
-        words.clear();
-        words.extend(signals.iter().map(|signal| match signal {
-            // Once it has happened there is nothing to sleep for.
-            Signal::Once(word) => (&**word, 0),
-            other => (other.word(), other.now()),
-        }));
-        // After the words were loaded: a signal from now on changes one.
-        if let Some(n) = signals.iter().position(Signal::take) {
-            return Ok(Woken::Signal(n));
-        }
-        if until.is_some_and(|at| Instant::now() >= at) {
-            return Ok(Woken::TimedOut);
-        }
-        futex::sleep(&words, until)
-            .map_err(|errno| explain(Operation::Wait, &"several things", errno))?;
-    }
+    words::wait_any(signals, until)
+        .map_err(|errno| explain(Operation::Wait, &"several things", errno))
 }
 
 /// A signal of this process to itself.
@@ -87,9 +63,7 @@ impl GateBackend for Gate {
     }
 
     fn open(&self) {
-        // Release: pairs with the acquire of `take`.
-        self.0.store(1, Ordering::Release);
-        futex::wake(&self.0);
+        words::set(&*self.0, Reset::Auto);
     }
 
     fn signal(&self) -> Signal {

@@ -5,7 +5,7 @@
 //! that ends the thread sets a word, on which the waiters sleep too. The thread does the same for
 //! any descriptor that can be polled. The child of a fork has no such thread and starts its own.
 
-use super::futex;
+use super::words;
 use crate::os::PerProcess;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use rustix::buffer::spare_capacity;
@@ -152,7 +152,7 @@ impl Watcher {
             for event in &events {
                 let dead = self.lock().words.remove(&event.data.u64());
                 if let Some(dead) = dead {
-                    futex::tell(&dead, HAPPENED);
+                    words::tell(&*dead, HAPPENED);
                 }
             }
         }
@@ -163,7 +163,7 @@ impl Watcher {
         // Release: pairs with the acquire of `has_stopped`.
         self.has_stopped.store(true, Ordering::Release);
         for word in self.lock().words.values() {
-            futex::tell(word, UNWATCHED);
+            words::tell(&**word, UNWATCHED);
         }
     }
 

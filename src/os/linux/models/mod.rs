@@ -1,0 +1,158 @@
+//! The words of events, gates, mutexes and deaths under a model checker: the very code that ships,
+//! in all the ways in which threads can take turns.
+//!
+//! A futex is a lock of the checker. A sleeper compares its words under the lock before it waits,
+//! and a waker takes the lock, as both do in the kernel. A wake-up that is lost is a deadlock.
+
+mod mutexes;
+mod signals;
+
+use super::words::{Atomic, Futex, How, Source, Told, atomic};
+use ::loom::cell::Cell;
+use ::loom::model::Builder;
+use ::loom::sync as loomed;
+use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+atomic!(AtomicU32, u32, fence);
+atomic!(AtomicU64, u64, fence);
+
+/// How often each word was woken.
+#[derive(Default)]
+struct Queue {
+    woken: loomed::Mutex<BTreeMap<usize, u32>>,
+    changed: loomed::Condvar,
+}
+
+impl Queue {
+    fn wake(&self, word: usize) {
+        *self.woken.lock().unwrap().entry(word).or_default() += 1;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps on these words, if they are what is expected, until one of them is woken.
+    fn sleep(&self, words: &[usize], is_expected: impl FnOnce() -> bool) {
+        let mut woken = self.woken.lock().unwrap();
+        if !is_expected() {
+            return;
+        }
+        let counts = |woken: &BTreeMap<usize, u32>| -> Vec<_> {
+            words.iter().map(|word| woken.get(word).copied()).collect()
+        };
+        let before = counts(&woken);
+        while counts(&woken) == before {
+            woken = self.changed.wait(woken).unwrap();
+        }
+    }
+}
+
+/// A word on which threads of the model sleep.
+#[derive(Clone)]
+struct Word {
+    value: Rc<AtomicU32>,
+    queue: Rc<Queue>,
+}
+
+impl Word {
+    fn new(queue: &Rc<Queue>, value: u32) -> Word {
+        Word {
+            value: Rc::new(AtomicU32::new(value)),
+            queue: Rc::clone(queue),
+        }
+    }
+
+    /// Its place in the queue.
+    fn number(&self) -> usize {
+        Rc::as_ptr(&self.value) as usize
+    }
+}
+
+impl Atomic<u32> for Word {
+    fn load(&self, order: Ordering) -> u32 {
+        self.value.load(order)
+    }
+
+    fn peek(&self) -> u32 {
+        self.value.peek()
+    }
+
+    fn store(&self, value: u32, order: Ordering) {
+        self.value.store(value, order);
+    }
+
+    fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+        self.value.fetch_and(bits, order)
+    }
+
+    fn replace(&self, from: u32, to: u32, order: Ordering) -> bool {
+        self.value.replace(from, to, order)
+    }
+
+    fn change(&self, order: Ordering, change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
+        self.value.change(order, change)
+    }
+}
+
+impl Futex for Word {
+    fn wake(&self) {
+        self.queue.wake(self.number());
+    }
+
+    fn sleep(words: &[(&Word, u32)], _until: Option<Instant>) -> rustix::io::Result<()> {
+        let numbers: Vec<usize> = words.iter().map(|(word, _)| word.number()).collect();
+        let queue = &words[0].0.queue;
+        // Relaxed: the kernel orders nothing for those that look.
+        let is_expected =
+            |(word, expected): &(&Word, u32)| word.value.load(Ordering::Relaxed) == *expected;
+        queue.sleep(&numbers, || words.iter().all(is_expected));
+        Ok(())
+    }
+}
+
+/// Something to wait for.
+#[derive(Clone)]
+struct Signal {
+    word: Word,
+    how: How,
+}
+
+impl Source for Signal {
+    type Word = Word;
+
+    fn told(&self) -> Told<'_, Word> {
+        Told {
+            word: &self.word,
+            how: self.how,
+        }
+    }
+}
+
+/// What is stored with no order of its own, such as a message: an access beside another one is
+/// found out as a race.
+#[derive(Clone)]
+struct Own(Rc<Cell<u64>>);
+
+impl Own {
+    fn new() -> Own {
+        Own(Rc::new(Cell::new(0)))
+    }
+
+    fn add(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// How many preemptions are tried: more in the long runs.
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());
+    builder.preemption_bound = Some(preemptions + more);
+    builder.max_branches = 20_000;
+    builder.check(model);
+}

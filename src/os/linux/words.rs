@@ -1,0 +1,192 @@
+//! The words of events, gates and deaths: how each changes, and how a thread sleeps on several.
+//!
+//! The code knows atomics and a [`Futex`] by traits alone. It runs over mapped memory and the
+//! kernel, and over a model checker's atomics ([`models`](super::models)).
+
+use crate::os::{Reset, Woken};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Instant;
+
+/// An atomic word. Each call says what its order pairs with.
+pub(super) trait Atomic<T> {
+    fn load(&self, order: Ordering) -> T;
+    /// Loads with acquire, as is valid on memory that is mapped read-only.
+    fn peek(&self) -> T;
+    fn store(&self, value: T, order: Ordering);
+    fn fetch_and(&self, bits: T, order: Ordering) -> T;
+    /// Replaces this value; says whether it stood there. A word that stays is loaded relaxed.
+    fn replace(&self, from: T, to: T, order: Ordering) -> bool;
+    /// Changes the value until nobody comes between; returns what stood there, and `None` where
+    /// `change` had nothing to store. A word that stays is loaded relaxed.
+    fn change(&self, order: Ordering, change: impl FnMut(T) -> Option<T>) -> Option<T>;
+}
+
+macro_rules! atomic {
+    ($word:ty, $value:ty, $fence:path) => {
+        impl $crate::os::linux::words::Atomic<$value> for $word {
+            #[inline(always)]
+            fn load(&self, order: Ordering) -> $value {
+                <$word>::load(self, order)
+            }
+
+            #[inline(always)]
+            fn peek(&self) -> $value {
+                let value = <$word>::load(self, Ordering::Relaxed);
+                // Acquire: pairs with the release store of the word.
+                $fence(Ordering::Acquire);
+                value
+            }
+
+            #[inline(always)]
+            fn store(&self, value: $value, order: Ordering) {
+                <$word>::store(self, value, order);
+            }
+
+            #[inline(always)]
+            fn fetch_and(&self, bits: $value, order: Ordering) -> $value {
+                <$word>::fetch_and(self, bits, order)
+            }
+
+            #[inline(always)]
+            fn replace(&self, from: $value, to: $value, order: Ordering) -> bool {
+                <$word>::compare_exchange(self, from, to, order, Ordering::Relaxed).is_ok()
+            }
+
+            #[inline(always)]
+            fn change(
+                &self,
+                order: Ordering,
+                change: impl FnMut($value) -> Option<$value>,
+            ) -> Option<$value> {
+                <$word>::fetch_update(self, order, Ordering::Relaxed, change).ok()
+            }
+        }
+    };
+}
+#[cfg(all(test, not(miri)))]
+pub(super) use atomic;
+
+atomic!(AtomicU32, u32, fence);
+atomic!(AtomicU64, u64, fence);
+
+/// A word on which threads sleep.
+pub(super) trait Futex: Atomic<u32> + Sized {
+    /// Wakes all that sleep on it.
+    fn wake(&self);
+    /// Sleeps while each word is what it is expected to be, until one of them is woken or the
+    /// moment has come. A sleep may end for no reason.
+    fn sleep(words: &[(&Self, u32)], until: Option<Instant>) -> rustix::io::Result<()>;
+}
+
+/// How a word tells that something has happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum How {
+    /// 1, which one wait takes.
+    Auto,
+    /// Odd, or another count than this, which the wait found when it began.
+    Manual(u32),
+    /// Not 0, for good.
+    Once,
+}
+
+/// What a wait waits for.
+pub(super) struct Told<'a, W> {
+    pub word: &'a W,
+    pub how: How,
+}
+
+impl<W: Atomic<u32>> Told<'_, W> {
+    /// What the word is while there is reason to sleep.
+    #[inline]
+    fn expected(&self) -> u32 {
+        match self.how {
+            // Once it has happened there is nothing to sleep for.
+            How::Once => 0,
+            // Relaxed: `take` and the kernel look again.
+            How::Auto | How::Manual(_) => self.word.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it has happened; takes what one wait may take.
+    #[inline]
+    pub fn take(&self) -> bool {
+        match self.how {
+            // Acquire: pairs with the release of `set`.
+            How::Auto => self.word.replace(1, 0, Ordering::Acquire),
+            How::Manual(before) => {
+                // Pairs with the release of `set`.
+                let now = self.word.peek();
+                now & 1 == 1 || now >> 1 != before >> 1
+            }
+            How::Once => look(self.word) != 0,
+        }
+    }
+}
+
+/// Something to wait for.
+pub(super) trait Source {
+    type Word: Futex;
+    fn told(&self) -> Told<'_, Self::Word>;
+}
+
+/// Waits until one of them has happened, and takes that one.
+pub(super) fn wait_any<S: Source>(
+    sources: &[S],
+    until: Option<Instant>,
+) -> rustix::io::Result<Woken> {
+    let mut words = Vec::with_capacity(sources.len());
+    loop {
+        words.clear();
+        words.extend(sources.iter().map(|source| {
+            let told = source.told();
+            (told.word, told.expected())
+        }));
+        // After the words were loaded: what happens from now on changes one.
+        if let Some(n) = sources.iter().position(|source| source.told().take()) {
+            return Ok(Woken::Signal(n));
+        }
+        if until.is_some_and(|at| Instant::now() >= at) {
+            return Ok(Woken::TimedOut);
+        }
+        S::Word::sleep(&words, until)?;
+    }
+}
+
+/// Signals an event, and wakes all that wait for it, also for a signal that one may take: one that
+/// is woken alone may be dead before it takes it, or only look on.
+pub(super) fn set(word: &impl Futex, reset: Reset) {
+    match reset {
+        // Release: pairs with the acquire of `take`.
+        Reset::Auto => word.store(1, Ordering::Release),
+        Reset::Manual => {
+            // A store also where it is signaled: a thread that resets it afterwards sees what was
+            // written before.
+            let signal = |now: u32| match now & 1 {
+                1 => Some(now),
+                _ => Some(now.wrapping_add(3)),
+            };
+            // Release: pairs with the acquire of `take` and of `unset`.
+            word.change(Ordering::Release, signal);
+        }
+    }
+    word.wake();
+}
+
+/// Takes the signal of an event away.
+pub(super) fn unset(word: &impl Atomic<u32>) {
+    // Acquire and release: pairs with the release of `set`, and with its load.
+    word.fetch_and(!1, Ordering::AcqRel);
+}
+
+/// Stores a value, and wakes all that sleep on the word.
+pub(super) fn tell(word: &impl Futex, value: u32) {
+    // Release: pairs with the acquire of `look`.
+    word.store(value, Ordering::Release);
+    word.wake();
+}
+
+/// What was told by a word.
+pub(super) fn look(word: &impl Atomic<u32>) -> u32 {
+    // Acquire: pairs with the release of `tell`.
+    word.load(Ordering::Acquire)
+}
