@@ -8,11 +8,11 @@ use crate::latest::{Grid, Hold, Look, ValueReader};
 use crate::layout::{SLOTS, control, values};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend, deadline};
-use crate::roster::JOINED;
+use crate::roster::{JOINED, Roster};
 use crate::seat::Seat;
 use crate::segment::{Found, HowToJoin};
 use crate::signals::{Signals, Wait};
-use crate::sync::{Window, Words};
+use crate::sync::{Shared, Window};
 use crate::wait::Spin;
 use crate::watch::{self, Follower, Watch};
 use std::collections::HashMap;
@@ -262,13 +262,8 @@ impl Reader {
             true => index,
             false => self.place_now(index)?,
         };
-        let hold = self.seat.as_ref().map(|seat| {
-            move |hold: Hold| {
-                seat.roster().set_hold(seat.slot(), hold.0);
-                // Between the hold and the copy: pairs with the writer's look (L3).
-                seat.roster().words().full();
-            }
-        });
+        let seat = self.seat.as_ref();
+        let hold = seat.map(|seat| hold_in(seat.roster(), seat.slot()));
         match self.values.load(place, &mut self.buffer, hold) {
             Look::Value(len, _) => Ok(&self.buffer[..len]),
             Look::Nothing => Err(RecvError::Empty),
@@ -472,6 +467,15 @@ impl Reader {
             self.watch
                 .sleep(&self.found, self.seat.as_mut(), has_news, until)?;
         }
+    }
+}
+
+/// How the participant in a slot asks the writer to leave a value alone.
+pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hold) {
+    move |hold: Hold| {
+        roster.set_hold(slot, hold.0);
+        // Between the hold and the copy: pairs with the writer's look (L3).
+        roster.words().full();
     }
 }
 

@@ -34,6 +34,16 @@ impl<W: Words> Ownership<W> {
         self.0.load64(root::OWNER)
     }
 
+    /// [`MAGIC`] once [`begin`](Ownership::begin) is done; else 0, or what is none of ours.
+    pub fn magic(&self) -> u32 {
+        // Pairs with the last store of `begin`.
+        self.0.load32(root::MAGIC)
+    }
+
+    pub fn version(&self) -> u32 {
+        self.0.load32(root::VERSION)
+    }
+
     /// The generation in use; 0: none yet.
     pub fn generation(&self) -> u32 {
         // Pairs with the store of `publish`: all of that generation is seen.
@@ -52,6 +62,17 @@ impl<W: Words> Ownership<W> {
 }
 
 impl<W: Shared> Ownership<W> {
+    /// Fills a new section, which others may have opened already.
+    pub fn begin(&self, access: u64, space: u32, me: u64) {
+        self.0.store32(root::VERSION, MAJOR << 16 | MINOR);
+        self.0.store64(root::ACCESS, access);
+        self.0.store32(root::SPACE, space);
+        self.0.store64(root::OWNER, me);
+        self.0.store32(root::OLDEST, 1);
+        // Last: pairs with the load of `magic`.
+        self.0.publish32(root::MAGIC, MAGIC);
+    }
+
     /// Replaces the owner that was found; says whether it was still that one.
     pub fn replace(&self, before: u64, me: u64) -> bool {
         // Acquire and release: pairs with the same of the last owner, whose stores are seen.
@@ -109,15 +130,9 @@ impl Root {
 
     // layout: L021 L024 L155
     fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
-        let words = section.words_mut::<{ root::LEN }>()?;
-        words.store32(root::VERSION, MAJOR << 16 | MINOR);
-        words.store64(root::ACCESS, fingerprint(&access.to_string()));
-        words.store32(root::SPACE, me.space);
-        words.store64(root::OWNER, word_of(me));
-        words.store32(root::OLDEST, 1);
-        // Last: pairs with the load of whoever opens it.
-        words.publish32(root::MAGIC, MAGIC);
-        Ok(Root::of(section, Ownership(words), word_of(me), 0))
+        let words = Ownership(section.words_mut::<{ root::LEN }>()?);
+        words.begin(fingerprint(&access.to_string()), me.space, word_of(me));
+        Ok(Root::of(section, words, word_of(me), 0))
     }
 
     /// `None` where it changes at this moment.
@@ -278,8 +293,8 @@ impl RootView {
             let meaning = "it is too small to be of this crate's patterns".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
-        let words = section.words::<{ root::LEN }>()?;
-        match words.load32(root::MAGIC) {
+        let words = Ownership(section.words::<{ root::LEN }>()?);
+        match words.magic() {
             MAGIC => {}
             0 => {
                 let meaning = "it is not ready, or bare memory".to_string();
@@ -291,7 +306,7 @@ impl RootView {
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }
-        let version = words.load32(root::VERSION);
+        let version = words.version();
         let (major, minor) = (version >> 16, version & 0xffff);
         if major != MAJOR {
             let meaning = format!(
@@ -300,10 +315,7 @@ impl RootView {
             let advice = "use one version of shmkit on both sides";
             return refuse(ErrorKind::WrongVersion, meaning, advice);
         }
-        Ok(RootView {
-            words: Ownership(words),
-            minor,
-        })
+        Ok(RootView { words, minor })
     }
 
     /// See [`Ownership::owner`].

@@ -9,9 +9,10 @@ use crate::latest::{Grid, Hold, Look, ValueReader, ValueWriter};
 use crate::layout::{SLOTS, values};
 use crate::name::Name;
 use crate::os::ValidityBackend;
+use crate::roster::Roster;
 use crate::seat::Seat;
 use crate::segment::{Measures, Owned};
-use crate::sync::WindowMut;
+use crate::sync::{Shared, WindowMut, WordsMut};
 use std::collections::{HashMap, HashSet};
 
 /// How to create latest values; see [`Writer::options`].
@@ -286,22 +287,39 @@ impl Writer {
         if len > max {
             return Err(SendError::TooLong { len, max });
         }
-        match self.segment.roster().holding() {
-            0 => self.values.store(index, value, std::iter::empty()),
-            holding => self.store_beside(index, value, holding),
-        }
+        store(&mut self.values, self.segment.roster(), index, value);
         self.seat.wake(EVERYBODY);
         Ok(())
     }
+}
 
-    /// Where readers ask that slots be left alone.
-    #[cold]
-    fn store_beside(&mut self, index: usize, value: &[u8], holding: u64) {
-        let roster = self.segment.roster();
-        let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
-        let holds = holding.map(|slot| Hold(roster.hold(slot)));
-        self.values.store(index, value, holds);
+/// Stores a value, and leaves alone what readers hold.
+#[inline]
+pub(crate) fn store<V: WordsMut, W: Shared>(
+    values: &mut ValueWriter<V>,
+    roster: &Roster<W>,
+    index: usize,
+    value: &[u8],
+) {
+    // Pairs with a reader's hold (L3).
+    match roster.holding() {
+        0 => values.store(index, value, std::iter::empty()),
+        holding => store_beside(values, roster, index, value, holding),
     }
+}
+
+/// Where readers ask that slots be left alone.
+#[cold]
+fn store_beside<V: WordsMut, W: Shared>(
+    values: &mut ValueWriter<V>,
+    roster: &Roster<W>,
+    index: usize,
+    value: &[u8],
+    holding: u64,
+) {
+    let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
+    let holds = holding.map(|slot| Hold(roster.hold(slot)));
+    values.store(index, value, holds);
 }
 
 /// Sets the values that an earlier generation has by the same names, where they fit.

@@ -11,16 +11,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Two words, which can be torn apart.
-const LEN: usize = 16;
+pub(crate) const LEN: usize = 16;
 
+/// The words of a table that a model knows.
 #[derive(Clone)]
-struct Model {
+pub(crate) struct Model {
     words: Rc<BTreeMap<usize, AtomicU64>>,
     halves: Rc<BTreeMap<usize, AtomicU32>>,
 }
 
 impl Model {
-    fn new(grid: Grid, changes: u64) -> Model {
+    pub fn new(grid: Grid, changes: u64) -> Model {
         let (mut words, mut halves) = (vec![values::CHANGES], Vec::new());
         halves.extend((0..changes).map(super::recent));
         for entry in (0..grid.count).map(|index| grid.entry(index)) {
@@ -115,7 +116,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A table with fewer slots than there may be.
-fn grid(count: usize, slots: u64) -> Grid {
+pub(crate) fn grid(count: usize, slots: u64) -> Grid {
     Grid {
         count,
         max: LEN,
@@ -123,15 +124,20 @@ fn grid(count: usize, slots: u64) -> Grid {
     }
 }
 
-fn value(number: u64) -> Vec<u8> {
+pub(crate) fn value(number: u64) -> Vec<u8> {
     [number.to_le_bytes(); 2].concat()
 }
 
 /// The number of a value, which must be whole.
-fn whole(bytes: &[u8]) -> u64 {
+pub(crate) fn whole(bytes: &[u8]) -> u64 {
     let [first, last] = [&bytes[..8], &bytes[8..]].map(|half| half.try_into().unwrap());
     assert_eq!(first, last, "torn");
     u64::from_le_bytes(first)
+}
+
+/// Whether the value with this number, the first of a table, stands in a slot that is held.
+pub(crate) fn is_held(grid: Grid, hold: Hold, number: u64) -> bool {
+    hold.bit(0) == 1 << grid.slot_of(number)
 }
 
 // layout: L076 L136 L137
@@ -162,43 +168,6 @@ fn a_value_is_whole_and_never_older_than_the_last_one() {
         }
         looking.join().unwrap();
     });
-}
-
-// layout: L136 L138
-#[test]
-fn what_is_held_is_left_alone_once_that_is_seen() {
-    explore(3, || {
-        let grid = grid(1, 4);
-        let memory = Model::new(grid, 6);
-        let mut writer = ValueWriter::new(memory.clone(), grid);
-        writer.store(0, &value(1), [].into_iter());
-        let asked = word(0);
-        let hold = Rc::clone(&asked);
-        let reader = ValueReader::new(memory, grid);
-        let looking = thread::spawn(move || {
-            let mut to = [0; LEN];
-            let hold = |Hold(word): Hold| {
-                // Pairs with the writer's look (L3).
-                hold.store(word, Ordering::Release);
-                fence(Ordering::SeqCst);
-            };
-            match reader.load_held(0, &mut to, hold) {
-                Look::Value(LEN, _) => assert!(whole(&to) > 0),
-                other => panic!("{other:?}"),
-            }
-        });
-        for number in 2..6 {
-            // Pairs with the reader's store (L3).
-            let held = Hold(asked.load(Ordering::Acquire));
-            writer.store(0, &value(number), [held].into_iter());
-            assert_ne!(held.bit(0), 1 << grid.slot_of(writer.newest[0]));
-        }
-        looking.join().unwrap();
-    });
-}
-
-fn word(value: u64) -> Rc<AtomicU64> {
-    Rc::new(AtomicU64::new(value))
 }
 
 // layout: L139

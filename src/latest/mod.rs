@@ -16,7 +16,7 @@
 //! | L4 | writer: `CHANGES` published | reader: its load | what changed, and the values, are seen |
 
 #[cfg(all(test, not(miri), not(windows)))]
-mod loom;
+pub(crate) mod loom;
 #[cfg(test)]
 mod model;
 
@@ -302,9 +302,10 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
+    /// As above, for a reader that was overtaken each time.
     // layout: L138
     #[cold]
-    fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
+    pub fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
         let entry = self.grid.entry(index);
         let mut found = Look::Busy;
         for _ in 0..TRIES {

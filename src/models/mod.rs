@@ -1,4 +1,4 @@
-//! Roster, parking, ownership, joining and endings under a model checker: the very code that ships,
+//! Roster, parking, ownership, joining, endings and holds under a model checker: the very code that ships,
 //! over atomics and events of the checker, in all the ways in which threads can take turns, and with
 //! all the old values that weakly ordered memory may show them.
 //!
@@ -9,6 +9,7 @@
 
 mod backpressure;
 mod generations;
+mod holds;
 mod owners;
 mod sleepers;
 mod slots;
@@ -78,7 +79,14 @@ impl Memory {
     }
 
     pub fn root() -> Memory {
-        Memory::new(&[root::GENERATION], &[root::OWNER])
+        let halves = [
+            root::MAGIC,
+            root::VERSION,
+            root::SPACE,
+            root::OLDEST,
+            root::GENERATION,
+        ];
+        Memory::new(&halves, &[root::ACCESS, root::OWNER])
     }
 
     /// A control section of which the stores arrive by the same first naps.

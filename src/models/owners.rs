@@ -2,7 +2,7 @@
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
 use crate::ending::end;
-use crate::layout::control;
+use crate::layout::{MAGIC, MAJOR, control};
 use crate::parking::Sleeper;
 use crate::root::Ownership;
 use crate::roster::{JOINED, Roster};
@@ -60,6 +60,27 @@ fn owner_lets_go_of_its_own_name_only() {
         let taken = taking.join().unwrap();
         let owner = Ownership(root).owner();
         assert_eq!(owner, if taken { WORDS[1] } else { 0 });
+    });
+}
+
+/// One that opens a name at the moment at which it is created.
+// layout: L021
+#[test]
+fn opener_of_a_new_name_sees_whose_it_is() {
+    explore(3, || {
+        let root = Memory::root();
+        let new = Ownership(root.clone());
+        let creating = thread::spawn(move || new.begin(17, 4, WORDS[0]));
+        // A thread of its own: the checker tries no turn in front of the first look of this one.
+        let opening = thread::spawn(move || {
+            let opened = Ownership(root);
+            if opened.magic() == MAGIC {
+                assert_eq!(opened.version() >> 16, MAJOR);
+                assert_eq!(opened.owner(), WORDS[0]);
+            }
+        });
+        creating.join().unwrap();
+        opening.join().unwrap();
     });
 }
 

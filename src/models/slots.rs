@@ -150,3 +150,18 @@ fn hold_that_is_told_is_seen() {
         assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
     });
 }
+
+/// One that takes the slot of a dead participant has nothing of what that one said.
+#[test]
+fn heir_says_nothing_that_the_dead_one_said() {
+    explore(3, || {
+        let roster = Roster::new(Memory::roster());
+        roster.claim(WORDS[0], 1, |_| false).unwrap();
+        roster.set_state(0, state::ACTIVE);
+        roster.set_asleep(0, true);
+        roster.set_hold(0, 0x105);
+        roster.claim(WORDS[1], 1, |_| true).unwrap();
+        assert_eq!((roster.state(0), roster.asleep()), (state::PASSIVE, 0));
+        assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
+    });
+}

@@ -1,0 +1,49 @@
+//! What a reader of values asks to be left alone is left alone by a writer that was told.
+
+use super::{Memory, THEIRS, explore};
+use crate::latest::loom::{LEN, Model, grid, is_held, value, whole};
+use crate::latest::{Hold, Look, ValueReader, ValueWriter};
+use crate::reader::hold_in;
+use crate::roster::Roster;
+use crate::sync::{Words, WordsMut};
+use crate::writer::store;
+use ::loom::thread;
+
+// layout: L136 L138
+#[test]
+fn what_is_held_is_left_alone_once_that_is_seen() {
+    explore(2, || {
+        // A slot is come back to with the fourth value behind it.
+        let grid = grid(1, 4);
+        let (table, memory) = (Model::new(grid, 5), Memory::roster());
+        let roster = Roster::new(memory.clone());
+        let mut writer = ValueWriter::new(table.clone(), grid);
+        store(&mut writer, &roster, 0, &value(1));
+        let (held, reader) = (memory.clone(), ValueReader::new(table.clone(), grid));
+        let looking = thread::spawn(move || {
+            let roster = Roster::new(held.clone());
+            let ask = hold_in(&roster, 0);
+            let hold = |hold: Hold| {
+                ask(hold);
+                // Pairs with the look of the test below.
+                held.publish32(THEIRS[0], hold.0 as u32);
+            };
+            let mut to = [0; LEN];
+            match reader.load_held(0, &mut to, hold) {
+                Look::Value(LEN, number) => assert_eq!(whole(&to), number),
+                other => panic!("{other:?}"),
+            }
+        });
+        let numbers = ValueReader::new(table, grid);
+        for number in 2..6 {
+            let told = memory.load32(THEIRS[0]);
+            store(&mut writer, &roster, 0, &value(number));
+            // It may have been taken back meanwhile.
+            let is_still_held = told != 0 && roster.hold(0) == u64::from(told);
+            let newest = numbers.number(0);
+            assert!(!is_still_held || !is_held(grid, Hold(told.into()), newest));
+        }
+        looking.join().unwrap();
+        assert_eq!(roster.holding(), 0, "it is held for ever");
+    });
+}
