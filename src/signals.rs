@@ -73,3 +73,37 @@ impl Kept {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+/// What waits find where no signal tells of it.
+#[cfg(test)]
+pub(crate) mod silent {
+    use super::*;
+
+    /// The first look of one that lies down misses what has come, and no signal follows: as where
+    /// a waker's look is older than its store.
+    #[derive(Debug, Default)]
+    pub(crate) struct Silent {
+        lies: bool,
+        looks: u32,
+    }
+
+    impl Wait for Silent {
+        fn has_news(&mut self) -> bool {
+            self.looks += u32::from(self.lies);
+            self.looks > 1
+        }
+
+        fn lie_down(&mut self, _signals: &mut Signals) -> Result<()> {
+            self.lies = true;
+            Ok(())
+        }
+
+        fn get_up(&mut self) {
+            self.lies = false;
+        }
+
+        fn woken(&mut self) -> Result<bool> {
+            Ok(self.has_news())
+        }
+    }
+}

@@ -466,3 +466,24 @@ impl fmt::Debug for WaitSet {
         f.debug_struct("WaitSet").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signals::silent::Silent;
+
+    impl Waitable for Silent {}
+
+    impl sealed::Sealed for Silent {
+        fn as_wait(&mut self) -> &mut dyn Wait {
+            self
+        }
+    }
+
+    #[test]
+    fn what_the_first_look_misses_is_found_after_the_first_nap() {
+        let patience = Duration::from_secs(5);
+        let found = WaitSet::new().wait_timeout(&mut [&mut Silent::default()], patience);
+        assert_eq!(found.unwrap(), Some(0));
+    }
+}

@@ -544,3 +544,20 @@ impl Async<Process> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signals::silent::Silent;
+
+    #[test]
+    fn what_the_first_look_misses_is_found_after_the_first_nap() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap().block_on(async {
+            let (mut lying, mut end) = (None, Silent::default());
+            let resting = rest(&mut lying, &mut end);
+            let rested = tokio::time::timeout(Duration::from_secs(5), resting).await;
+            rested.expect("it rests for ever").unwrap();
+        });
+    }
+}
