@@ -13,9 +13,13 @@
 //! | | store | load | what it guarantees |
 //! |---|---|---|---|
 //! | P1 | reader: `room` published | writer: before it writes there | what was read is not overwritten while it is read |
-//! | P2 | writer: `reserved` published | reader: before it looks at the marks | all older marks are seen |
+//! | P2 | writer: `reserved` published | reader: before it looks at the marks | older marks are found at the first try |
 //! | P3 | writer: release fence after `reserved` | reader: acquire fence after the copy | a torn copy is recognised |
 //! | P4 | writer: first word of a record published | reader: its load | the payload, and the empty word behind the record, are seen |
+//!
+//! P2 spares tries, and messages that a reader which lags could still have. No count depends on it: a
+//! reader refuses a mark that is too old by its look at `reserved` behind the marks, and any other mark
+//! says exactly how many messages stand before it.
 
 pub(crate) mod gated;
 pub(crate) mod lossy;
