@@ -1,7 +1,7 @@
 //! The word of a mutex: how it is taken, waited for and given back.
 //!
 //! The code knows atomics and a [`Lock`] by traits alone. It runs over mapped memory and the kernel,
-//! and over a model checker's atomics ([`models`](super::models)).
+//! and over a model checker's atomics (`models/`).
 
 use super::words::Atomic;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! The words of events, gates and deaths: how each changes, and how a thread sleeps on several.
 //!
 //! The code knows atomics and a [`Futex`] by traits alone. It runs over mapped memory and the
-//! kernel, and over a model checker's atomics ([`models`](super::models)).
+//! kernel, and over a model checker's atomics (`models/`).
 
 use crate::os::{Reset, Woken};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
