@@ -555,9 +555,11 @@ mod tests {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().build().unwrap().block_on(async {
             let (mut lying, mut end) = (None, Silent::default());
+            let (began, patience) = (Instant::now(), Duration::from_secs(10));
             let resting = rest(&mut lying, &mut end);
-            let rested = tokio::time::timeout(Duration::from_secs(5), resting).await;
+            let rested = tokio::time::timeout(patience, resting).await;
             rested.expect("it rests for ever").unwrap();
+            assert!(began.elapsed() < patience, "it was found too late");
         });
     }
 }
