@@ -99,7 +99,7 @@ impl Lock for Mutex {
 
 #[test]
 fn mutex_has_one_owner_at_a_time() {
-    explore(3, || {
+    explore(5, || {
         let mutex = Mutex::new();
         let others = [2, 3].map(|thread| mutex.spawn(thread));
         let taken = others.map(|one| one.join().unwrap());
@@ -114,7 +114,7 @@ fn mutex_has_one_owner_at_a_time() {
 /// Two sleep, or are about to, when it is given back.
 #[test]
 fn mutex_that_is_given_back_is_had_by_all_that_wait() {
-    explore(2, || {
+    explore(3, || {
         let mutex = Mutex::new();
         mutex.enter(4);
         let others = [2, 3].map(|thread| mutex.spawn(thread));
@@ -128,7 +128,7 @@ fn mutex_that_is_given_back_is_had_by_all_that_wait() {
 /// What a thread that ends has not given back is abandoned.
 #[test]
 fn abandoned_mutex_is_told_to_one() {
-    explore(2, || {
+    explore(3, || {
         let mutex = Mutex::new();
         mutex.enter(4);
         let others = [2, 3].map(|thread| mutex.spawn(thread));
@@ -168,7 +168,7 @@ fn mutex_of_a_dead_process_is_taken_by_one() {
 /// and the next owner wakes them.
 #[test]
 fn sleeper_behind_a_thread_that_left_is_woken_by_the_next_owner() {
-    explore(3, || {
+    explore(5, || {
         let mutex = Mutex::new();
         mutex.enter(1);
         let waiting = mutex.spawn(2);

@@ -63,7 +63,7 @@ fn signal_of_each_kind_ends_a_wait_with_what_was_stored_before() {
     let kinds: [fn(&Rc<Queue>) -> Signal; 3] =
         [Signal::auto, |queue| Signal::manual(queue, 6), Signal::once];
     for kind in kinds {
-        explore(3, move || {
+        explore(5, move || {
             let (signal, own) = (kind(&queue()), Own::new());
             let setting = spawn(&signal, &own);
             assert_eq!(wait(&[signal]), 0);
@@ -113,7 +113,7 @@ fn each_of_two_signals_of_one_event_is_taken() {
 
 #[test]
 fn auto_reset_signal_is_taken_by_one_of_two_waits() {
-    explore(2, || {
+    explore(3, || {
         let queue = queue();
         let (event, stop) = (Signal::auto(&queue), Signal::once(&queue));
         let own = Own::new();
@@ -139,7 +139,7 @@ fn auto_reset_signal_is_taken_by_one_of_two_waits() {
 
 #[test]
 fn manual_reset_signal_ends_both_waits() {
-    explore(2, || {
+    explore(4, || {
         let (event, own) = (Signal::manual(&queue(), 6), Own::new());
         let waiting = [0, 1].map(|_| {
             let (event, own) = (event.clone(), own.clone());
@@ -157,7 +157,7 @@ fn manual_reset_signal_ends_both_waits() {
 /// A wait that had begun is ended by a signal that is taken away again.
 #[test]
 fn manual_reset_signal_ends_a_wait_though_it_is_reset() {
-    explore(3, || {
+    explore(5, || {
         let (event, own) = (Signal::manual(&queue(), 6), Own::new());
         let (theirs, stored) = (event.clone(), own.clone());
         let setting = thread::spawn(move || {
@@ -176,7 +176,7 @@ fn manual_reset_signal_ends_a_wait_though_it_is_reset() {
 #[test]
 fn what_was_stored_before_a_signal_is_seen_after_its_reset() {
     for before in [6, 7] {
-        explore(3, move || {
+        explore(5, move || {
             let (event, item) = (Signal::manual(&queue(), before), Rc::new(AtomicU32::new(0)));
             let (theirs, stored) = (event.clone(), Rc::clone(&item));
             let setting = thread::spawn(move || {
