@@ -27,7 +27,7 @@
 
 use crate::error::Result;
 use crate::layout::OWNER;
-use crate::os::Wake;
+use crate::os::{LONGEST_SLEEP, Wake};
 use crate::roster::{Roster, Table};
 use crate::sync::Shared;
 use std::time::{Duration, Instant};
@@ -35,10 +35,6 @@ use std::time::{Duration, Instant};
 /// A store is visible everywhere long before this.
 // layout: L098
 pub(crate) const FIRST_NAP: Duration = Duration::from_millis(1);
-/// The longest sleep. A waker that cannot open the event of a sleeper, for want of descriptors,
-/// delays the sleeper for so long, and tries again with its next message.
-// layout: L088 L098
-pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// How long a sleeper that was rung for may take before it is asked whether it lives.
 // layout: L098
 const DEAF: Duration = Duration::from_millis(20);

@@ -4,17 +4,14 @@ use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    self, HowToCreate, HowToOpen, MutexBackend, PerProcess, ProcessBackend, ProcessIdentity,
-    RawObject,
+    self, HowToCreate, HowToOpen, LOOK_BACK, MutexBackend, PerProcess, ProcessBackend,
+    ProcessIdentity, RawObject,
 };
 use crate::signals::{Signals, Wait};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
-
-/// Between two looks at a process of whose end this one cannot be told.
-const LOOK: Duration = Duration::from_millis(100);
 
 impl ProcessIdentity {
     /// This process.
@@ -153,7 +150,7 @@ impl Process {
     pub(crate) fn register(&self, signals: &mut Signals) {
         match self.os.signal() {
             Ok(signal) => signals.add(signal),
-            Err(_) => signals.look_again_in(LOOK),
+            Err(_) => signals.look_again_in(LOOK_BACK),
         }
     }
 

@@ -13,9 +13,9 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
 use crate::layout::{control, delivery};
 use crate::name::Name;
-use crate::os::{MAX_PEERS, ValidityBackend, sooner};
+use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, sooner};
 use crate::process::Process;
-use crate::seat::{LOOK_BACK, Seat};
+use crate::seat::Seat;
 use crate::segment::{Head, Measures, Owned};
 #[cfg(feature = "async")]
 use crate::signals::{Signals, Wait};

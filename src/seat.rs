@@ -6,19 +6,14 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
 use crate::name::Name;
 use crate::os::{
-    self, EventBackend, HowToCreate, ProcessBackend, ProcessIdentity, Reset, Validity,
-    ValidityBackend, Wake,
+    self, EventBackend, HowToCreate, LONGEST_SLEEP, ProcessBackend, ProcessIdentity, Reset,
+    Validity, ValidityBackend, Wake,
 };
-use crate::parking::{self, LONGEST_SLEEP, Sleeper, System};
+use crate::parking::{self, Sleeper, System};
 use crate::process::{Liveness, Process};
 use crate::roster::{Roster, is_dead, pid_of, watch, word_of};
 use crate::signals::Signals;
 use std::time::{Duration, Instant};
-
-/// How long who has participants in earlier generations, which cannot ring for it, sleeps at a
-/// time.
-// layout: L098 L162
-pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
 /// The means to wake those who sleep in a segment.
 pub(crate) type Bells = parking::Bells<Kernel>;

@@ -320,6 +320,15 @@ pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
 /// With the event itself, as many as `WaitForMultipleObjects` takes handles.
 pub(crate) const MAX_PEERS: usize = 63;
 
+/// The longest sleep before a wait looks again, though nothing woke it: a wake-up can fail for want
+/// of descriptors, and a death can be told late.
+// layout: L088 L098
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// The longest sleep of a wait that is told of nothing: it waits for a process whose end the system
+/// does not tell, or for a participant that knows another owner.
+// layout: L098 L162
+pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
+
 /// When a wait of this length ends; `None` where nobody lives to see it.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))

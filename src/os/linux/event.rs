@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::FIRST_COUNT;
 use crate::name::Name;
 use crate::os::{
-    EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
-    ProcessBackend, Protection, Reset, Wake, Woken, deadline, sooner,
+    EventBackend, HowToCreate, HowToOpen, Kind, LONGEST_SLEEP, LOOK_BACK, MAX_PEERS, ObjectBackend,
+    ObjectInfo, Process, ProcessBackend, Protection, Reset, Wake, Woken, deadline, sooner,
 };
 use crate::sync::{AtomicU32, Ordering};
 use rustix::fs::FallocateFlags;
@@ -26,10 +26,6 @@ use std::time::{Duration, Instant};
 
 /// Where the word stands.
 const STATE: usize = 64;
-/// The longest sleep until the peers are asked whether they live, which nobody has to tell then.
-const LONGEST: Duration = Duration::from_secs(1);
-/// The same where this process cannot be told of the death of a peer.
-const LOOK: Duration = Duration::from_millis(100);
 /// The detail of the header.
 const AUTO: u32 = 0;
 const MANUAL: u32 = 1;
@@ -212,8 +208,8 @@ impl EventBackend for Event {
             // looked for.
             signals.extend(peers.iter().filter_map(|peer| peer.signal().ok()));
             let slice = match signals.len() > peers.len() {
-                true => LONGEST,
-                false => LOOK,
+                true => LONGEST_SLEEP,
+                false => LOOK_BACK,
             };
             match wait_any(&signals, sooner(slice, until), false)? {
                 Woken::Signal(0) => return Ok(Wake::Signaled),

@@ -19,8 +19,8 @@ use super::{RawObject, futex, words};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, ProcessBackend,
-    ProcessIdentity, Protection, Taken, deadline, sooner,
+    HowToCreate, HowToOpen, Kind, LONGEST_SLEEP, LOOK_BACK, MutexBackend, ObjectBackend,
+    ObjectInfo, Process, ProcessBackend, ProcessIdentity, Protection, Taken, deadline, sooner,
 };
 use crate::sync::{AtomicU32, AtomicU64};
 use rustix::fs::{FallocateFlags, fstat};
@@ -34,10 +34,6 @@ use std::time::{Duration, Instant};
 
 /// Where the words stand.
 const STATE: usize = 64;
-/// The longest sleep until the owner is asked whether it lives, which nobody has to tell then.
-const LONGEST: Duration = Duration::from_secs(1);
-/// The same where this process cannot be told of the owner's death.
-const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Mutex {
@@ -197,8 +193,8 @@ impl Lock for Until<'_> {
         let death = owner.death().ok();
         let own = (self.0.sleep_word(), lower);
         match death.as_deref() {
-            Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST, self.1)),
-            None => futex::sleep(&[own], sooner(LOOK, self.1)),
+            Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST_SLEEP, self.1)),
+            None => futex::sleep(&[own], sooner(LOOK_BACK, self.1)),
         }
         .map_err(|errno| explain(Operation::Lock, &self.0.subject, errno))
     }
