@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "tidy/layout_rules.rs"]
 mod layout_rules;
+#[path = "tidy/mutations.rs"]
+mod mutations;
 
 /// A module uses modules of lower rank only; equals do not know each other.
 const RANKS: [(&str, u32); 45] = [
