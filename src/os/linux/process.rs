@@ -139,7 +139,7 @@ impl ProcessBackend for Process {
     fn current() -> Result<ProcessIdentity> {
         let pid = std::process::id();
         let identity = || {
-            let start = start_time("/proc/self/stat")?;
+            let start = start_time(&stat_of(pid))?;
             let space = space()?;
             Ok(ProcessIdentity { pid, space, start })
         };
@@ -250,10 +250,17 @@ fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Resu
     }
 }
 
+/// The file that tells of a thread, or of the first thread of a process, and so of the process.
+/// Not `/proc/N/stat`: qemu's emulation of programs answers that file of a program itself, with a
+/// start time that no other process is told.
+fn stat_of(number: u32) -> String {
+    format!("/proc/{number}/task/{number}/stat")
+}
+
 /// Whether a process has ended, as `/proc` tells.
 // layout: L216
 pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
-    let stat = match std::fs::read(format!("/proc/{}/stat", process.pid)) {
+    let stat = match std::fs::read(stat_of(process.pid)) {
         Ok(stat) => stat,
         Err(error) => match errno_of(&error) {
             Errno::NOENT | Errno::SRCH => return Ok(!is_there(process.pid)),
@@ -296,7 +303,7 @@ pub(super) fn identity_of(pid: u32) -> Result<Option<ProcessIdentity>> {
 /// and an error where there is and it may not be looked at.
 // layout: L216
 fn start_of(number: u32) -> Result<Option<u64>> {
-    match start_time(&format!("/proc/{number}/stat")) {
+    match start_time(&stat_of(number)) {
         Ok(start) => Ok(Some(start)),
         Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) if is_there(number) => {
             Err(hidden(number))
