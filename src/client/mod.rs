@@ -435,9 +435,10 @@ impl Client {
             ..
         } = &mut self.line;
         seat.wake(1 << OWNER);
+        let mut ready = || requests.has_room(len) || found.is_draining();
         let mut spin = Spin::new(until);
         while spin.again() {
-            if requests.has_room(len) {
+            if ready() {
                 return Ok(());
             }
         }
@@ -449,7 +450,6 @@ impl Client {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(CallError::Timeout);
         }
-        let ready = || requests.has_room(len) || found.is_draining();
         watch.sleep(found, Some(seat), ready, until)?;
         Ok(())
     }
@@ -546,6 +546,11 @@ impl Client {
         line.has_news() || line.seat.validity.is_faulty() || line.watch.has_news(&line.found)
     }
 
+    fn is_draining(&self) -> bool {
+        self.line.found.is_draining()
+    }
+
+    // layout: L147
     #[cold]
     fn wait_for_place(&mut self, patience: Patience) -> std::result::Result<usize, CallError> {
         loop {
@@ -557,7 +562,10 @@ impl Client {
                 return Err(CallError::Full);
             }
             let until = patience.moment(CallError::Full)?;
-            self.wait_until(|client| client.place().is_some(), until)?;
+            // A server that receives no more requests answers those that it has, or not: a place
+            // that comes free then is of no use.
+            let is_over = |client: &Client| client.place().is_some() || client.is_draining();
+            self.wait_until(is_over, until)?;
             // There are places, but nobody to ask.
             if let Some(how) = self.line.end {
                 return Err(CallError::Disconnected(how));

@@ -269,6 +269,31 @@ fn last_worker_ends_new_calls_while_a_responder_answers() {
     assert_eq!(why(client.call(b"late")), "Disconnected(Closed)");
 }
 
+/// A client that waits for a free place waits no longer when the last worker goes, though its calls
+/// were received and may still be answered.
+// layout: L147
+#[test]
+fn last_worker_ends_a_wait_for_a_free_place() {
+    let (_test, name) = start("draining-place");
+    let (mut server, mut client) = pair(&name, 8);
+    let max = client.max_message();
+    for n in 0..8 {
+        // Dropped, so that its place is free as soon as it is answered.
+        drop(client.send(&message(1, n, max)).unwrap());
+    }
+    let received: Vec<_> = (0..8).map(|_| kept(&mut server)).collect();
+    let ended = scope(|scope| {
+        let client = &mut client;
+        let waiting = scope.spawn(move || why(client.call_timeout(b"more", LONG)));
+        until_asleep(&name, std::process::id());
+        drop(server);
+        waiting.join().unwrap()
+    });
+    assert_eq!(ended, "Disconnected(Closed)");
+    assert_eq!(why(client.send(b"more").map(drop)), "Disconnected(Closed)");
+    drop(received);
+}
+
 #[test]
 fn a_client_can_wait_for_its_server() {
     let (mut test, name) = start("ends-wait");
