@@ -125,7 +125,7 @@ impl Hold {
         Hold(((index as u64) << 8) | (slot + 1))
     }
 
-    /// The slot, as a bit, if it is one of that value.
+    /// The slot, as a bit, if it is a slot of that value, which may have fewer than 64.
     // layout: L184
     #[inline]
     fn bit(self, index: usize) -> u64 {
@@ -192,6 +192,8 @@ impl<W: WordsMut> ValueWriter<W> {
     // layout: L136 L184
     #[cold]
     fn free_number(&self, number: u64, held: u64) -> u64 {
+        // A slot that the value does not have is held by nobody.
+        let held = held & (u64::MAX >> (64 - self.grid.slots));
         if u64::from(held.count_ones()) > self.grid.slots - 2 {
             return number;
         }

@@ -92,6 +92,27 @@ proptest! {
     }
 }
 
+/// Holds of slots that a value does not have are nothing, however many they are: those of its slots
+/// are granted.
+// layout: L184
+#[test]
+fn holds_of_slots_that_are_not_there_are_ignored() {
+    let grid = Grid::new(2, 8, 8).unwrap();
+    let (mut writer, reader, _memory) = pair(grid);
+    writer.store(1, b"first", [].into_iter());
+    let first = grid.slot_of(reader.number(1));
+    let absent = (9..=255).map(|slot| Hold(1 << 8 | slot));
+    let holds = || [Hold::new(1, first)].into_iter().chain(absent.clone());
+    for _ in 0..2 * grid.slots() {
+        writer.store(1, b"next", holds());
+        assert_ne!(grid.slot_of(reader.number(1)), first);
+    }
+    // Alone they make the writer pass over no slot.
+    let number = reader.number(1);
+    writer.store(1, b"last", absent);
+    assert_eq!(reader.number(1), number + 1);
+}
+
 // layout: L139
 #[test]
 fn after_too_many_changes_every_value_is_told_once() {
