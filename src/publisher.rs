@@ -49,10 +49,12 @@ pub struct TopicOptions {
 
 impl TopicOptions {
     fn measures(&self, name: &Name) -> Result<Measures> {
+        let layouts = self.layout.as_slice();
+        let longest = Measures::longest(self.max_message, layouts, name.as_str())?;
         Ok(Measures {
             kind: control::kind::TOPIC,
             lanes: 1,
-            shape: Measures::shape_for(self.capacity, self.max_message, name.as_str())?,
+            shape: Measures::shape_for(self.capacity, longest, name.as_str())?,
             delivery: match self.delivery {
                 Delivery::Lossy => delivery::LOSSY,
                 Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
@@ -75,7 +77,8 @@ impl TopicOptions {
         self
     }
 
-    /// The longest message in bytes (what fits: a quarter of the capacity less 8).
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8). Where there is a
+    /// [layout](TopicOptions::layout), it is the size of that: a shorter one is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> TopicOptions {
         self.max_message = Some(bytes);
@@ -106,10 +109,9 @@ impl TopicOptions {
 
     /// What every message is made of, which is told to those who open the topic. For who
     /// learns it when the program runs; others use [`typed::Publisher`](crate::typed::Publisher). It sets the longest
-    /// message too.
+    /// message too; a shorter [`max_message`](TopicOptions::max_message) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> TopicOptions {
-        self.max_message = Some(layout.size as u64);
         self.layout = Some(layout);
         self
     }

@@ -34,10 +34,12 @@ impl QueueOptions {
             let meaning = format!("there can be 1 to {SLOTS} senders");
             return Err(Error::new(kind, Operation::Create, name, meaning));
         }
+        let layouts = self.layout.as_slice();
+        let longest = Measures::longest(self.max_message, layouts, name.as_str())?;
         Ok(Measures {
             kind: control::kind::QUEUE,
             lanes: self.senders,
-            shape: Measures::shape_for(self.capacity, self.max_message, name.as_str())?,
+            shape: Measures::shape_for(self.capacity, longest, name.as_str())?,
             delivery: delivery::LOSSLESS,
             in_flight: 0,
             grid: None,
@@ -61,7 +63,8 @@ impl QueueOptions {
         self
     }
 
-    /// The longest message in bytes (what fits: a quarter of the capacity less 8).
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8). Where there is a
+    /// [layout](QueueOptions::layout), it is the size of that: a shorter one is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> QueueOptions {
         self.max_message = Some(bytes);
@@ -93,10 +96,9 @@ impl QueueOptions {
 
     /// What every message is made of, which is told to those who open the queue. For who
     /// learns it when the program runs; others use [`typed::Receiver`](crate::typed::Receiver). It sets the longest
-    /// message too.
+    /// message too; a shorter [`max_message`](QueueOptions::max_message) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> QueueOptions {
-        self.max_message = Some(layout.size as u64);
         self.layout = Some(layout);
         self
     }

@@ -21,10 +21,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+/// The longest request and response where nothing is said of them.
+const MAX_MESSAGE: u64 = 16 << 10;
+
 /// How to create a server; see [`Server::options`].
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    max_message: u64,
+    max_message: Option<u64>,
     in_flight: usize,
     clients: usize,
     access: Access,
@@ -33,10 +36,11 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The longest request and the longest response in bytes (16384).
+    /// The longest request and the longest response in bytes (16384). Where there are
+    /// [layouts](ServerOptions::layouts), it is the size of the longer one: a shorter one is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> ServerOptions {
-        self.max_message = bytes;
+        self.max_message = Some(bytes);
         self
     }
 
@@ -78,10 +82,10 @@ impl ServerOptions {
 
     /// What every request is made of, and every response, which is told to those who open the
     /// name. For who learns it when the program runs; others use
-    /// [`typed::Server`](crate::typed::Server). It sets the longest message too.
+    /// [`typed::Server`](crate::typed::Server). It sets the longest message too; a
+    /// shorter [`max_message`](ServerOptions::max_message) is refused.
     #[must_use]
     pub fn layouts(mut self, request: Layout, response: Layout) -> ServerOptions {
-        self.max_message = request.size.max(response.size) as u64;
         self.layouts = vec![request, response];
         self
     }
@@ -281,7 +285,7 @@ impl Server {
     #[must_use]
     pub fn options() -> ServerOptions {
         ServerOptions {
-            max_message: 16 << 10,
+            max_message: None,
             in_flight: 8,
             clients: 16,
             access: Access::SameUser,
@@ -302,9 +306,10 @@ impl Server {
             return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
         }
         let in_flight = options.in_flight.next_power_of_two();
+        let longest = Measures::longest(options.max_message, &options.layouts, name.as_str())?;
         let measures = Measures::of_calls(
             options.clients,
-            options.max_message,
+            longest.unwrap_or(MAX_MESSAGE),
             in_flight,
             name.as_str(),
         )?;

@@ -15,10 +15,13 @@ use crate::segment::{Measures, Owned};
 use crate::sync::{Shared, WindowMut, WordsMut};
 use std::collections::{HashMap, HashSet};
 
+/// The longest value where nothing is said of it.
+const MAX_VALUE: u64 = 1024;
+
 /// How to create latest values; see [`Writer::options`].
 #[derive(Clone, Debug)]
 pub struct LatestOptions {
-    max: u64,
+    max: Option<u64>,
     names: Option<Vec<String>>,
     access: Access,
     prefault: bool,
@@ -26,10 +29,11 @@ pub struct LatestOptions {
 }
 
 impl LatestOptions {
-    /// The longest value in bytes (1024).
+    /// The longest value in bytes (1024). Where there is a [layout](LatestOptions::layout), it is the
+    /// size of that: a shorter one is refused.
     #[must_use]
     pub fn max_value(mut self, bytes: u64) -> LatestOptions {
-        self.max = bytes;
+        self.max = Some(bytes);
         self
     }
 
@@ -57,10 +61,9 @@ impl LatestOptions {
 
     /// What every value is made of, which is told to those who open them. For who learns it
     /// when the program runs; others use [`typed::Writer`](crate::typed::Writer). It sets the
-    /// longest value too.
+    /// longest value too; a shorter [`max_value`](LatestOptions::max_value) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> LatestOptions {
-        self.max = layout.size as u64;
         self.layout = Some(layout);
         self
     }
@@ -87,7 +90,8 @@ impl LatestOptions {
     fn measures(&self, name: &Name) -> Result<Measures> {
         self.check_names(name)?;
         let count = self.all_names().len();
-        let max = usize::try_from(self.max).unwrap_or(usize::MAX);
+        let longest = Measures::longest(self.max, self.layout.as_slice(), name.as_str())?;
+        let max = usize::try_from(longest.unwrap_or(MAX_VALUE)).unwrap_or(usize::MAX);
         let Some(grid) = Grid::with_slots_for(count, max) else {
             let meaning = format!("{count} values of up to {max} bytes cannot be");
             let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
@@ -183,7 +187,7 @@ impl Writer {
     #[must_use]
     pub fn options() -> LatestOptions {
         LatestOptions {
-            max: 1024,
+            max: None,
             names: None,
             access: Access::SameUser,
             prefault: false,

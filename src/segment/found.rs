@@ -246,7 +246,7 @@ impl Found {
 
     /// What a message is made of, as the owner tells, or requests and responses are; nothing
     /// where they are bare bytes.
-    // layout: L041 L178
+    // layout: L033 L041 L178
     pub fn layouts(&self) -> Result<Vec<Layout>> {
         let len = self.control.load32(control::TYPE_LEN) as usize;
         let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
@@ -264,7 +264,8 @@ impl Found {
             _ => 1,
         };
         let layouts = text.and_then(layouts_in);
-        match layouts.filter(|layouts| layouts.len() == count) {
+        let fits = |layout: &Layout| layout.size <= self.measures.max();
+        match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
             Some(layouts) => Ok(layouts),
             None => {
                 let meaning = "what it says of the type of its messages makes no sense";

@@ -159,6 +159,31 @@ impl Measures {
         records.saturating_add(records / 7 + 1)
     }
 
+    /// The longest message, where this one was asked for and all messages have one of these types:
+    /// that of the types, each of which fixes the size of a message.
+    // layout: L033
+    pub fn longest(asked: Option<u64>, layouts: &[Layout], subject: &str) -> Result<Option<u64>> {
+        let Some(size) = layouts.iter().map(|layout| layout.size as u64).max() else {
+            return Ok(asked);
+        };
+        match asked {
+            Some(asked) if asked < size => {
+                let meaning = format!(
+                    "the longest message has {asked} bytes, and a message of its type has {size} \
+                     bytes"
+                );
+                let advice = "leave the longest message out: the type tells it";
+                Err(refused(subject, meaning, advice.to_string()))
+            }
+            _ => Ok(Some(size)),
+        }
+    }
+
+    /// The longest message, or value.
+    fn max(&self) -> usize {
+        self.grid.map_or(self.shape.max(), |grid| grid.max())
+    }
+
     /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
     pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
         if capacity > MAX_RING {

@@ -2,7 +2,7 @@
 
 use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
-use shmkit::ErrorKind::{InvalidArgument, WrongKind, WrongType};
+use shmkit::ErrorKind::{Corrupt, InvalidArgument, WrongKind, WrongType};
 use shmkit::typed::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
 use shmkit::{Delivery, Described, Layout, Start, segment_info};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -292,6 +292,77 @@ fn a_type_can_be_told_when_the_program_runs() {
         let options = shmkit::Publisher::options().layout(layout);
         refused(InvalidArgument, options.create(names[1]));
     }
+}
+
+/// The longest message that was asked for is shorter than the type, in either order of the options.
+// layout: L033
+#[test]
+fn type_longer_than_the_longest_message_is_refused() {
+    let (_test, name) = start("typed-longest");
+    let tick = Layout::of::<Tick>;
+    let number = Layout::of::<u32>;
+    let queue = shmkit::Receiver::options;
+    let topic = shmkit::Publisher::options;
+    let table = shmkit::Writer::options;
+    let calls = shmkit::Server::options;
+    let refusals = [
+        queue().layout(tick()).max_message(15).create(&*name).err(),
+        queue().max_message(15).layout(tick()).create(&*name).err(),
+        topic().layout(tick()).max_message(15).create(&*name).err(),
+        topic().max_message(15).layout(tick()).create(&*name).err(),
+        table().layout(tick()).max_value(15).create(&*name).err(),
+        table().max_value(15).layout(tick()).create(&*name).err(),
+        {
+            let options = calls().layouts(number(), tick()).max_message(15);
+            options.create(&*name).err()
+        },
+        {
+            let options = calls().max_message(15).layouts(tick(), number());
+            options.create(&*name).err()
+        },
+        Receiver::<Tick>::from_options(queue().max_message(15), &*name).err(),
+    ];
+    for (n, error) in refusals.into_iter().enumerate() {
+        let error = error.unwrap_or_else(|| panic!("{n} is not refused"));
+        assert_eq!(error.kind(), InvalidArgument, "{n}: {error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("16 bytes") && text.contains("15 bytes"),
+            "{text}"
+        );
+    }
+    // Each message has the size of the type: more is of no use.
+    for options in [
+        queue().layout(tick()).max_message(100),
+        queue().max_message(100).layout(tick()),
+        queue().max_message(16).layout(tick()),
+    ] {
+        assert_eq!(options.create(&*name).unwrap().max_message(), 16);
+    }
+    let mut receiver = Receiver::<Tick>::create(&*name).unwrap();
+    let options = queue().max_message(15);
+    refused(InvalidArgument, receiver.resize(options));
+    assert_eq!(receiver.as_untyped().generation(), 1);
+}
+
+/// A header whose longest message is shorter than its type is damage to all who open it for a type.
+// layout: L033 L041
+#[test]
+fn header_with_a_type_longer_than_its_longest_message_is_damaged() {
+    const MAX_MESSAGE: usize = 36;
+    let (_test, name) = start("typed-damaged");
+    let publisher = Publisher::<Tick>::create(&*name).unwrap();
+    let control = shmkit::Section::open_rw(format!("{name}~control-00000001")).unwrap();
+    let control = control.map_rw(..).unwrap();
+    control.write_value(MAX_MESSAGE, &15u32).unwrap();
+    refused(Corrupt, Subscriber::<Tick>::open(&*name));
+    refused(Corrupt, Subscriber::<OldTick>::open(&*name));
+    assert_eq!(segment_info(&*name).unwrap().layout, None);
+    // Bare bytes need no type.
+    shmkit::Subscriber::open(&*name).unwrap();
+    control.write_value(MAX_MESSAGE, &16u32).unwrap();
+    Subscriber::<Tick>::open(&*name).unwrap();
+    drop(publisher);
 }
 
 #[test]
