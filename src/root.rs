@@ -82,8 +82,8 @@ impl<W: Shared> Ownership<W> {
     /// Lets go of the name, where this is its owner.
     // layout: L156 L165
     pub fn let_go(&self, me: u64) {
-        // Release: pairs with the next owner's.
-        self.0.replace64(root::OWNER, me, 0, Ordering::Release);
+        // Acquire and release: pairs with the next owner's.
+        self.0.replace64(root::OWNER, me, 0, Ordering::AcqRel);
     }
 
     /// Puts a generation in use.

@@ -202,9 +202,9 @@ impl<W: Shared> Roster<W> {
     /// Changes the state only where it is the expected one.
     // layout: L051
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
-        // Release: pairs with the load of the slot's tenant.
+        // Acquire and release: pairs with the load of the slot's tenant, and with its stores.
         let at = slot_at(slot) + roster::STATE;
-        self.words.replace32(at, from, to, Ordering::Release);
+        self.words.replace32(at, from, to, Ordering::AcqRel);
     }
 
     /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
@@ -215,8 +215,8 @@ impl<W: Shared> Roster<W> {
 
     /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
     pub fn tell(&self, what: u32) {
-        // Release: pairs with the load of the owner, which then sees the slot's word.
-        self.words.add32(roster::MEMBERS, what, Ordering::Release);
+        // Acquire and release: pairs with the load of the owner, which then sees the slot's word.
+        self.words.add32(roster::MEMBERS, what, Ordering::AcqRel);
     }
 
     /// The bits of those who are about to sleep, or asleep.
@@ -254,10 +254,10 @@ impl<W: Shared> Roster<W> {
     pub fn set_hold(&self, slot: usize, hold: u64) {
         self.words.store64(slot_at(slot) + roster::HOLD, hold);
         let (at, bit) = (roster::HOLDING, 1 << slot);
-        // Release: pairs with the load of `holding`.
+        // Acquire and release: pairs with the load of `holding`.
         match hold {
-            0 => self.words.clear_bits64(at, bit, Ordering::Release),
-            _ => self.words.set_bits64(at, bit, Ordering::Release),
+            0 => self.words.clear_bits64(at, bit, Ordering::AcqRel),
+            _ => self.words.set_bits64(at, bit, Ordering::AcqRel),
         }
     }
 

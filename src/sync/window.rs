@@ -59,7 +59,9 @@ pub(crate) trait WordsMut: Words {
     fn release(&self);
 }
 
-/// Memory that several sides write. Each method says what pairs with it where it is called.
+/// Memory that several sides write. Each method says what pairs with it where it is called. An
+/// `order` is acquire and release at least, as the layout demands; only the model checker is given
+/// weaker ones, by mutations.
 pub(crate) trait Shared: WordsMut {
     /// A load that orders nothing.
     fn peek64(&self, at: usize) -> u64;
@@ -408,6 +410,17 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     }
 }
 
+/// Whether an atomic operation on shared memory may have this order.
+// layout: L006
+#[inline(always)]
+fn check(order: Ordering) {
+    // Acquire and release at least: each caller says what it pairs with.
+    debug_assert!(
+        matches!(order, Ordering::AcqRel | Ordering::SeqCst),
+        "an atomic operation with {order:?}"
+    );
+}
+
 impl<E: Extent> Shared for WindowMut<E> {
     #[inline(always)]
     fn peek64(&self, at: usize) -> u64 {
@@ -416,6 +429,7 @@ impl<E: Extent> Shared for WindowMut<E> {
 
     #[inline(always)]
     fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool {
+        check(order);
         // Relaxed: a word that was not changed tells nothing.
         let word = self.atomic32(at);
         word.compare_exchange(from, to, order, Ordering::Relaxed)
@@ -424,6 +438,7 @@ impl<E: Extent> Shared for WindowMut<E> {
 
     #[inline(always)]
     fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool {
+        check(order);
         // Relaxed: a word that was not changed tells nothing.
         let word = self.atomic64(at);
         word.compare_exchange(from, to, order, Ordering::Relaxed)
@@ -432,16 +447,19 @@ impl<E: Extent> Shared for WindowMut<E> {
 
     #[inline(always)]
     fn add32(&self, at: usize, count: u32, order: Ordering) {
+        check(order);
         self.atomic32(at).fetch_add(count, order);
     }
 
     #[inline(always)]
     fn set_bits64(&self, at: usize, bits: u64, order: Ordering) {
+        check(order);
         self.atomic64(at).fetch_or(bits, order);
     }
 
     #[inline(always)]
     fn clear_bits64(&self, at: usize, bits: u64, order: Ordering) {
+        check(order);
         self.atomic64(at).fetch_and(!bits, order);
     }
 
