@@ -65,22 +65,29 @@ impl SenderOptions {
         Error: From<N::Error>,
     {
         self.how
-            .join(&name.try_into()?, control::kind::QUEUE, Sender::join)
+            .join(&name.try_into()?, control::kind::QUEUE, Line::join)
+            .map(Sender::new)
     }
 }
 
 /// A sending end of a queue. See [`Receiver`](crate::Receiver).
 ///
 /// It is `Send`, and not shared: each thread opens its own.
-// layout: L018
 pub struct Sender {
-    lane: Lane,
-    seat: Seat,
-    owner: Process,
+    left: Vec<Left>,
     full: u32,
     /// The receiver was found dead when a message was sent.
     has_died: bool,
-    left: Vec<Left>,
+    // Declared last, and so let go last.
+    line: Line,
+}
+
+/// What connects a sender with a receiver, for one generation.
+// layout: L018
+struct Line {
+    lane: Lane,
+    seat: Seat,
+    owner: Process,
     // Declared last, and so let go last.
     found: Found,
 }
@@ -95,6 +102,34 @@ struct Left {
     lane: Lane,
     _roster: Roster,
     _found: Found,
+}
+
+impl Line {
+    // layout: L050 L104
+    fn join(found: Found) -> Result<Line> {
+        let owner = found.watch_owner()?;
+        let measures = found.measures;
+        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
+        let lane = found.lane_mut(seat.slot())?;
+        let cursor = found.cursor(seat.slot());
+        let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier sender left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the receiver"));
+        };
+        let roster = seat.roster();
+        roster.set_state(seat.slot(), roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Line {
+            lane,
+            seat,
+            owner,
+            found,
+        })
+    }
 }
 
 impl Sender {
@@ -121,45 +156,25 @@ impl Sender {
         SenderOptions::default()
     }
 
-    // layout: L050 L104
-    fn join(found: Found) -> Result<Sender> {
-        let owner = found.watch_owner()?;
-        let measures = found.measures;
-        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
-        let lane = found.lane_mut(seat.slot())?;
-        let cursor = found.cursor(seat.slot());
-        let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {
-            let kind = ErrorKind::Corrupt;
-            let meaning = "an earlier sender left what is no message";
-            let error = Error::new(kind, Operation::Open, &found.name, meaning);
-            return Err(error.with_advice("restart the receiver"));
-        };
-        let roster = seat.roster();
-        roster.set_state(seat.slot(), roster::state::ACTIVE);
-        roster.tell(JOINED);
-        // So that it watches us too.
-        seat.wake(1 << OWNER);
-        Ok(Sender {
-            lane,
-            seat,
-            owner,
+    fn new(line: Line) -> Sender {
+        Sender {
+            line,
             full: 0,
             has_died: false,
             left: Vec::new(),
-            found,
-        })
+        }
     }
 
     /// The name it was opened by.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.found.name
+        &self.line.found.name
     }
 
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.lane.shape().max()
+        self.line.lane.shape().max()
     }
 
     /// Waits for the next receiver, at most this long, and goes on with it; says whether there
@@ -176,7 +191,7 @@ impl Sender {
     /// that one changes its measures.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.found.generation
+        self.line.found.generation
     }
 
     /// Sends a message, if there is room for it. It is sent when this returns.
@@ -191,7 +206,7 @@ impl Sender {
             return Ok(());
         }
         self.check(message.len())?;
-        if self.lane.try_send(message) {
+        if self.line.lane.try_send(message) {
             self.sent();
             return Ok(());
         }
@@ -201,7 +216,7 @@ impl Sender {
     /// What there is to be told where there is no room.
     fn full(&mut self) -> SendError {
         // Nobody frees what was not sent, as of a batch that was forgotten.
-        self.lane.flush();
+        self.line.lane.flush();
         self.sent();
         self.full = self.full.wrapping_add(1);
         let gone = match self.full.is_multiple_of(LOOKS) {
@@ -231,7 +246,9 @@ impl Sender {
 
     #[inline(always)]
     fn send_quickly(&mut self, message: &[u8]) -> bool {
-        self.seat.validity.is_valid() && !self.found.is_ended() && self.lane.send_quickly(message)
+        self.line.seat.validity.is_valid()
+            && !self.line.found.is_ended()
+            && self.line.lane.send_quickly(message)
     }
 
     /// Sends a message, and waits for room at most this long.
@@ -257,7 +274,7 @@ impl Sender {
     pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         let place = loop {
             self.check(len)?;
-            match self.lane.claim(len) {
+            match self.line.lane.claim(len) {
                 Some(place) => break place,
                 None => self.wait_for_room(len, None)?,
             }
@@ -273,7 +290,7 @@ impl Sender {
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         self.check(len)?;
-        match self.lane.claim(len) {
+        match self.line.lane.claim(len) {
             Some(place) => Ok(Claim::new(self, place, len)),
             None => Err(self.full()),
         }
@@ -310,14 +327,14 @@ impl Sender {
     // layout: L108
     #[inline]
     fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
-        self.seat.validity.check()?;
+        self.line.seat.validity.check()?;
         if self.has_died {
             self.check_owner()?;
         }
-        if self.found.is_ended() {
+        if self.line.found.is_ended() {
             self.go_on()?;
         }
-        let max = self.lane.shape().max();
+        let max = self.line.lane.shape().max();
         match len > max {
             true => Err(SendError::TooLong { len, max }),
             false => Ok(()),
@@ -327,14 +344,14 @@ impl Sender {
     /// Goes on with the next receiver, where there is one.
     // layout: L069 L167 L169 L170
     fn come_over(&mut self) -> Result<bool> {
-        self.seat.check()?;
+        self.line.seat.check()?;
         // It receives what was sent to the one before.
-        self.lane.flush();
-        let Some(next) = self.found.follow(Sender::join)? else {
+        self.line.lane.flush();
+        let Some(next) = self.line.found.follow(Line::join)? else {
             return Ok(false);
         };
-        let before = std::mem::replace(self, next);
-        self.left = before.left;
+        let before = std::mem::replace(&mut self.line, next);
+        (self.full, self.has_died) = (0, false);
         self.left.push(Left {
             lane: before.lane,
             _roster: before.seat.roster().clone(),
@@ -355,15 +372,15 @@ impl Sender {
         if self.come_over()? {
             return Ok(());
         }
-        let how = self.found.departure();
-        let how = how.unwrap_or_else(|| self.found.last_departure());
+        let how = self.line.found.departure();
+        let how = how.unwrap_or_else(|| self.line.found.last_departure());
         Err(SendError::Disconnected(how))
     }
 
     // layout: L097
     #[inline]
     fn sent(&mut self) {
-        if self.seat.has_to_wake(1 << OWNER) {
+        if self.line.seat.has_to_wake(1 << OWNER) {
             self.wake();
         }
     }
@@ -373,14 +390,14 @@ impl Sender {
     // layout: L108
     #[cold]
     fn wake(&mut self) {
-        self.seat.wake(1 << OWNER);
+        self.line.seat.wake(1 << OWNER);
         self.let_go();
-        if self.found.is_ended() {
+        if self.line.found.is_ended() {
             // Where there is another receiver, that we come has it look.
             let _ = self.come_over();
-        } else if self.seat.is_deaf(OWNER) && matches!(self.owner.has_ended(), Ok(true)) {
+        } else if self.line.seat.is_deaf(OWNER) && matches!(self.line.owner.has_ended(), Ok(true)) {
             self.has_died = true;
-            self.lane.pause();
+            self.line.lane.pause();
         }
     }
 
@@ -388,7 +405,7 @@ impl Sender {
     #[cold]
     fn check_owner(&mut self) -> std::result::Result<(), SendError> {
         // It may have said something before it ended.
-        match self.owner.has_ended()? || self.found.is_ended() {
+        match self.line.owner.has_ended()? || self.line.found.is_ended() {
             true => self.go_on(),
             false => Ok(()),
         }
@@ -402,7 +419,7 @@ impl Sender {
         loop {
             // The next receiver may allow less.
             self.check(message.len())?;
-            if self.lane.try_send(message) {
+            if self.line.lane.try_send(message) {
                 self.sent();
                 return Ok(());
             }
@@ -421,7 +438,7 @@ impl Sender {
         let generation = self.generation();
         // Nobody frees what was not sent.
         // layout: L069
-        self.lane.flush();
+        self.line.lane.flush();
         self.let_go();
         self.sent();
         if self.generation() != generation {
@@ -429,7 +446,7 @@ impl Sender {
         }
         let mut spin = Spin::new(until);
         loop {
-            if self.lane.has_room(len) {
+            if self.line.lane.has_room(len) {
                 return Ok(());
             }
             if !spin.again() {
@@ -443,13 +460,12 @@ impl Sender {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(SendError::Timeout);
         }
-        let Sender {
+        let Line {
             lane,
             seat,
             owner,
             found,
-            ..
-        } = self;
+        } = &mut self.line;
         let ready = || lane.has_room(len) || found.is_ended();
         if seat.park(ready, &[owner], until)? {
             self.check_owner()?;
@@ -458,21 +474,32 @@ impl Sender {
     }
 }
 
+impl Drop for Sender {
+    /// Sends what a batch that was forgotten has held back; the drop of the seat wakes the receiver.
+    // layout: L069 L083 L105
+    fn drop(&mut self) {
+        // In a child that was forked nothing is sent.
+        if !self.line.seat.validity.is_forked() {
+            self.line.lane.flush();
+        }
+    }
+}
+
 impl Claimed for Sender {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        if !self.seat.validity.is_forked() {
-            self.lane.ring().fill(place, at, bytes);
+        if !self.line.seat.validity.is_forked() {
+            self.line.lane.ring().fill(place, at, bytes);
         }
     }
 
     fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.lane.ring().bytes(place, len)
+        self.line.lane.ring().bytes(place, len)
     }
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
-        self.seat.validity.check()?;
-        self.lane.commit(place, len);
+        self.line.seat.validity.check()?;
+        self.line.lane.commit(place, len);
         self.sent();
         Ok(())
     }
@@ -480,7 +507,7 @@ impl Claimed for Sender {
 
 impl Follower for Sender {
     fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
-        (&self.found, Some(&mut self.seat))
+        (&self.line.found, Some(&mut self.line.seat))
     }
 
     fn look_for_the_next(&mut self) -> Result<bool> {
@@ -511,21 +538,21 @@ impl<'a> Room<'a> {
 #[cfg(feature = "async")]
 impl Wait for Room<'_> {
     fn has_news(&mut self) -> bool {
-        self.sender.lane.has_room(self.len) || self.sender.found.is_ended()
+        self.sender.line.lane.has_room(self.len) || self.sender.line.found.is_ended()
     }
 
     fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.sender.owner.register(signals);
-        self.sender.seat.register(signals)
+        self.sender.line.owner.register(signals);
+        self.sender.line.seat.register(signals)
     }
 
     fn get_up(&mut self) {
-        self.sender.seat.get_up();
+        self.sender.line.seat.get_up();
     }
 
     fn woken(&mut self) -> Result<bool> {
         // The next message tells.
-        self.sender.has_died |= self.sender.owner.has_ended()?;
+        self.sender.has_died |= self.sender.line.owner.has_ended()?;
         Ok(self.sender.has_died || self.has_news())
     }
 }
@@ -533,8 +560,8 @@ impl Wait for Room<'_> {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
-            .field("name", &self.found.name)
-            .field("lane", &self.seat.slot())
+            .field("name", &self.line.found.name)
+            .field("lane", &self.line.seat.slot())
             .finish_non_exhaustive()
     }
 }
@@ -563,7 +590,7 @@ impl Batch<'_> {
         if !self.add_quickly(message) {
             loop {
                 self.sender.check(message.len())?;
-                if self.sender.lane.try_add(message) {
+                if self.sender.line.lane.try_add(message) {
                     break;
                 }
                 self.count = 0;
@@ -582,7 +609,7 @@ impl Batch<'_> {
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if !self.add_quickly(message) {
             self.sender.check(message.len())?;
-            if !self.sender.lane.try_add(message) {
+            if !self.sender.line.lane.try_add(message) {
                 self.flush()?;
                 return Err(SendError::Full);
             }
@@ -592,9 +619,9 @@ impl Batch<'_> {
 
     #[inline(always)]
     fn add_quickly(&mut self, message: &[u8]) -> bool {
-        self.sender.seat.validity.is_valid()
-            && !self.sender.found.is_ended()
-            && self.sender.lane.add_quickly(message)
+        self.sender.line.seat.validity.is_valid()
+            && !self.sender.line.found.is_ended()
+            && self.sender.line.lane.add_quickly(message)
     }
 
     #[inline]
@@ -613,9 +640,9 @@ impl Batch<'_> {
     /// [`SendError::Forked`] in a process that was forked from that of the sender; otherwise none:
     /// what was added had its place.
     pub fn flush(&mut self) -> std::result::Result<(), SendError> {
-        self.sender.seat.validity.check()?;
+        self.sender.line.seat.validity.check()?;
         self.count = 0;
-        self.sender.lane.flush();
+        self.sender.line.lane.flush();
         self.sender.sent();
         Ok(())
     }

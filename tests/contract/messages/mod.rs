@@ -2,6 +2,7 @@
 //! whether they are whole, and the roles that children play.
 
 mod calls;
+mod closing;
 mod in_place;
 mod kills;
 mod latest;
