@@ -148,11 +148,11 @@ impl TopicOptions {
 /// ```
 #[derive(Debug)]
 pub struct Publisher {
-    // Declared before the segment, and so dropped before it is closed.
     lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
     crowds: Vec<Crowd>,
     seat: Seat,
+    // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
 
@@ -543,6 +543,17 @@ impl Wait for Held<'_> {
     /// The next look gives up the dead.
     fn woken(&mut self) -> Result<bool> {
         Ok(true)
+    }
+}
+
+impl Drop for Publisher {
+    // layout: L069 L083 L165
+    fn drop(&mut self) {
+        // In a child that was forked nothing is sent.
+        if !self.seat.validity.is_forked() {
+            self.lane.flush();
+        }
+        self.segment.close();
     }
 }
 

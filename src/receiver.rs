@@ -146,7 +146,6 @@ impl QueueOptions {
 /// receiver that the next call uses again.
 #[derive(Debug)]
 pub struct Receiver {
-    // Declared before the segment, and so dropped before it is closed.
     intake: Intake,
     /// Earlier generations with something left in them, the oldest first.
     older: Vec<(Intake, Owned)>,
@@ -154,6 +153,7 @@ pub struct Receiver {
     from: Option<usize>,
     pace: Pace,
     buffer: Box<[u8]>,
+    // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
 
@@ -404,6 +404,13 @@ impl Receiver {
             }
             count += 1;
         }
+    }
+}
+
+impl Drop for Receiver {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Root {
     validity: Validity,
     /// The generation that was in use before; 0: none.
     before: u32,
+    /// Another one may have taken the name since, of this process too.
+    is_let_go: bool,
 }
 
 impl Root {
@@ -188,6 +190,7 @@ impl Root {
             me,
             validity: Validity::new(),
             before,
+            is_let_go: false,
         }
     }
 
@@ -223,15 +226,26 @@ impl Root {
         self.words.publish(generation);
         self.before = generation;
     }
+
+    /// Whether the name is this process's own still.
+    pub fn is_held(&self) -> bool {
+        self.is_ours() && !self.is_let_go
+    }
+
+    /// Lets go of the name, and keeps the section open.
+    // layout: L156 L165
+    pub fn let_go(&mut self) {
+        if self.is_held() {
+            self.is_let_go = true;
+            self.words.let_go(self.me);
+        }
+    }
 }
 
 impl Drop for Root {
     // layout: L156
     fn drop(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        self.words.let_go(self.me);
+        self.let_go();
     }
 }
 

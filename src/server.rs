@@ -168,13 +168,13 @@ struct Turn {
 
 /// What all workers use.
 struct Shared {
-    // Declared before the segment, and so dropped before it is closed.
     turn: Mutex<Turn>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
     /// How many workers there are; responders are none.
     workers: AtomicUsize,
     validity: Validity,
+    // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
 
@@ -261,6 +261,13 @@ impl Shared {
         }
         outlet.bells.wake(1 << ticket.slot);
         Ok(())
+    }
+}
+
+impl Drop for Shared {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
     }
 }
 

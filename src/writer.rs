@@ -159,10 +159,10 @@ impl LatestOptions {
 /// ```
 #[derive(Debug)]
 pub struct Writer {
-    // Declared before the segment, and so dropped before it is closed.
     values: ValueWriter<WindowMut>,
     names: Vec<String>,
     seat: Seat,
+    // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
 
@@ -324,6 +324,13 @@ fn store_beside<V: WordsMut, W: Shared>(
     let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
     let holds = holding.map(|slot| Hold(roster.hold(slot)));
     values.store(index, value, holds);
+}
+
+impl Drop for Writer {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
+    }
 }
 
 /// Sets the values that an earlier generation has by the same names, where they fit.

@@ -1,7 +1,20 @@
-//! What an endpoint does when it goes: what it holds back is sent.
+//! What an endpoint does when it goes: what it holds back is sent, and an owner says that it closes
+//! before anything of its segment is missing.
 
 use crate::common::start;
-use shmkit::{Receiver, RecvError, Sender};
+use shmkit::ErrorKind::NotFound;
+use shmkit::{
+    Event, Name, Publisher, Receiver, RecvError, Result, Section, Sender, Server, Writer,
+};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::thread::scope;
+
+/// Where the root section has its owner, and the generation in use.
+const OWNER: usize = 16;
+const GENERATION: usize = 28;
+/// How often an owner of each kind closes.
+const ROUNDS: usize = 150;
 
 // layout: L069 L105
 #[test]
@@ -33,4 +46,86 @@ fn forgotten_batch_is_sent_before_its_sender_reattaches() {
     assert_eq!(sender.generation(), 2);
     assert_eq!(receiver.recv().unwrap(), b"first");
     assert_eq!(receiver.recv().unwrap(), b"second");
+}
+
+/// Closes owners while another thread looks for what belongs to them.
+fn close_again_and_again<T>(case: &str, create: impl Fn(&str) -> Result<T>) {
+    let (_test, name) = start(case);
+    // Odd while an owner closes.
+    let phase = AtomicU32::new(0);
+    let is_over = AtomicBool::new(false);
+    let mut owner = create(&name).unwrap();
+    // Held, so that each owner makes a generation of its own.
+    let root = Section::open(&*name).unwrap().map(..).unwrap();
+    let words = || {
+        let owner: u64 = root.read_value(OWNER).unwrap();
+        let generation: u32 = root.read_value(GENERATION).unwrap();
+        (owner, generation)
+    };
+    let look = || {
+        let before = phase.load(SeqCst);
+        let (who, generation) = words();
+        let beside = |part: &str| Name::new(&format!("{name}{part}")).unwrap();
+        let event = beside(&format!("~wake-3f-{:x}-{generation:x}", who >> 32));
+        let found = [
+            ("its event", Event::open(event).map(drop)),
+            section(beside(&format!("~control-{generation:08x}"))),
+            section(beside(&format!("~roster-{generation:08x}"))),
+            section(beside(&format!("~lanes-{generation:08x}"))),
+        ];
+        // What is missing was missing before this look.
+        let is_owned = || who != 0 && words() == (who, generation);
+        if before % 2 == 1 && is_owned() && phase.load(SeqCst) == before {
+            for (what, found) in found {
+                let is_missing = found.is_err_and(|error| error.kind() == NotFound);
+                assert!(!is_missing, "{what} is missing of generation {generation}");
+            }
+        }
+    };
+    scope(|scope| {
+        let looking = scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                look();
+            }
+        });
+        for _ in 0..ROUNDS {
+            phase.fetch_add(1, SeqCst);
+            drop(owner);
+            phase.fetch_add(1, SeqCst);
+            owner = create(&name).unwrap();
+        }
+        is_over.store(true, SeqCst);
+        looking.join().unwrap();
+    });
+}
+
+fn section(name: Name) -> (&'static str, Result<()>) {
+    ("a section", Section::open(name).map(drop))
+}
+
+// layout: L018 L165
+#[test]
+fn receiver_says_that_it_closes_before_anything_is_missing() {
+    let options = Receiver::options().capacity(4096).senders(1);
+    close_again_and_again("closing-queue", |name| options.create(name));
+}
+
+// layout: L018 L165
+#[test]
+fn publisher_says_that_it_closes_before_anything_is_missing() {
+    let options = Publisher::options().capacity(4096);
+    close_again_and_again("closing-topic", |name| options.create(name));
+}
+
+// layout: L018 L165
+#[test]
+fn writer_says_that_it_closes_before_anything_is_missing() {
+    close_again_and_again("closing-values", |name| Writer::create(name));
+}
+
+// layout: L018 L165
+#[test]
+fn server_says_that_it_closes_before_anything_is_missing() {
+    let options = Server::options().clients(1).in_flight(1).max_message(8);
+    close_again_and_again("closing-calls", |name| options.create(name));
 }
