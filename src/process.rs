@@ -75,7 +75,7 @@ impl ProcessIdentity {
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may not be opened: a
     /// service, or another user's; see [`Liveness`].
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where it lives in another pid
-    /// namespace (Linux).
+    /// namespace, of which Windows has one.
     pub fn watch(&self) -> Result<Process> {
         let os = os::Process::watch(*self)?;
         Ok(Process { os })
@@ -101,7 +101,7 @@ impl ProcessIdentity {
 
     /// What [`to_words`](ProcessIdentity::to_words) made. Any words make an identity: of
     /// nobody, mostly, or of another namespace, which [`watch`](ProcessIdentity::watch)
-    /// refuses (Linux).
+    /// refuses.
     #[must_use]
     pub fn from_words(words: [u64; 2]) -> ProcessIdentity {
         ProcessIdentity {

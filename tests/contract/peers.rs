@@ -416,7 +416,7 @@ fn a_process_that_ended_before_it_was_watched_has_no_handle() {
     );
 }
 
-// layout: L080 L081 L216
+// layout: L079 L080 L081 L216
 #[test]
 fn a_forged_identity_is_nobody() {
     let (_test, name) = start("forged");
@@ -436,6 +436,9 @@ fn a_forged_identity_is_nobody() {
         assert_eq!(nobody.to_words(), words);
         assert!(!nobody.is_alive().is_ok_and(|alive| alive));
     }
+    // Its number and start mean something in another namespace only, of which Windows has none.
+    let elsewhere = ProcessIdentity::from_words([start, rest ^ 1 << 32]);
+    refused(Unsupported, elsewhere.watch());
     for pid in [4_000_000_000, 1_999_999_996, u32::MAX - 3] {
         refused(NotFound, ProcessIdentity::of(pid));
     }

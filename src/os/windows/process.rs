@@ -17,6 +17,10 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
 };
 
+/// Number and start mean the same process everywhere on a system.
+// layout: L231
+const SPACE: u32 = 0;
+
 #[derive(Debug)]
 pub(crate) struct Process {
     watched: Arc<Watched>,
@@ -120,6 +124,14 @@ fn find(pid: u32) -> Result<Found> {
     }
 }
 
+fn other_space(pid: u32) -> Error {
+    let meaning = "it lives in a namespace of another system, where number and start mean \
+                   another process";
+    let kind = ErrorKind::Unsupported;
+    let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
+    error.with_advice("use what was written on this system")
+}
+
 fn closed(pid: u32) -> Error {
     let meaning = "it does not let this account watch it";
     let kind = ErrorKind::AccessDenied;
@@ -144,8 +156,11 @@ impl ProcessBackend for Process {
         let pid = std::process::id();
         let start = call::start_time(None)
             .map_err(|code| explain(Operation::Watch, &subject(pid), code))?;
-        let space = 0;
-        Ok(ProcessIdentity { pid, space, start })
+        Ok(ProcessIdentity {
+            pid,
+            space: SPACE,
+            start,
+        })
     }
 
     fn identify(pid: u32) -> Result<ProcessIdentity> {
@@ -160,13 +175,19 @@ impl ProcessBackend for Process {
                 return Err(error.with_advice("it may have ended"));
             }
         };
-        let space = 0;
-        Ok(ProcessIdentity { pid, space, start })
+        Ok(ProcessIdentity {
+            pid,
+            space: SPACE,
+            start,
+        })
     }
 
-    // layout: L081
+    // layout: L079 L081
     fn watch(identity: ProcessIdentity) -> Result<Process> {
         let pid = identity.pid;
+        if identity.space != SPACE {
+            return Err(other_space(pid));
+        }
         let since = |handle: &OwnedHandle| call::start_time(Some(handle.as_handle()));
         let watched = match find(pid)? {
             Found::Open(handle) if since(&handle) == Ok(identity.start) => Watched::Process(handle),
