@@ -4,8 +4,8 @@ use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    self, HowToCreate, HowToOpen, LOOK_BACK, MutexBackend, PerProcess, ProcessBackend,
-    ProcessIdentity, RawObject,
+    self, HowToCreate, LOOK_BACK, MutexBackend, PerProcess, ProcessBackend, ProcessIdentity,
+    RawObject,
 };
 use crate::signals::{Signals, Wait};
 use std::collections::HashMap;
@@ -134,7 +134,7 @@ impl Process {
         Error: From<N::Error>,
     {
         let name = name.try_into()?;
-        let mutex = os::Mutex::open(&name, &HowToOpen::default())?;
+        let mutex = os::Mutex::open_to_watch(&name)?;
         let os = mutex.watch_owner()?;
         if os.wait(Some(Duration::ZERO))? {
             // Others that watched it may hold its mutex still.

@@ -405,6 +405,10 @@ pub(crate) trait MutexBackend: ObjectBackend + Sized {
     /// Where `taken`, this thread has it before anybody can open it.
     fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
+    /// Opens it to ask for its owner only.
+    fn open_to_watch(name: &Name) -> Result<Self> {
+        Self::open(name, &HowToOpen::default())
+    }
     /// Takes it for this thread, which may own it already; `None` when the time is up.
     fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>>;
     /// Gives back what this thread has taken once.

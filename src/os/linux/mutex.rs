@@ -227,6 +227,16 @@ impl Mutex {
         })
     }
 
+    /// One that another process may have created.
+    fn opened(object: Object, name: &Name, writable: bool) -> Result<Mutex> {
+        let is_here = match Process::current() {
+            Ok(me) => me.space == object::detail(&object),
+            Err(error) if error.kind() == ErrorKind::Unsupported => false,
+            Err(error) => return Err(error),
+        };
+        Mutex::new(object, name, writable, is_here)
+    }
+
     /// The process that has it; `None` where nobody does.
     fn owning_process(&self) -> Result<Option<ProcessIdentity>> {
         self.check_here()?;
@@ -323,12 +333,13 @@ impl MutexBackend for Mutex {
             }
             opened => (opened?, true),
         };
-        let is_here = match Process::current() {
-            Ok(me) => me.space == object::detail(&object),
-            Err(error) if error.kind() == ErrorKind::Unsupported => false,
-            Err(error) => return Err(error),
-        };
-        Mutex::new(object, name, writable, is_here)
+        Mutex::opened(object, name, writable)
+    }
+
+    // layout: L212
+    fn open_to_watch(name: &Name) -> Result<Mutex> {
+        let object = Object::open(name, Kind::Mutex, &HowToOpen::default())?;
+        Mutex::opened(object, name, false)
     }
 
     fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>> {
@@ -376,5 +387,32 @@ impl MutexBackend for Mutex {
             Some(identity) => Process::watch(identity),
             None => Ok(Process::nobody()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // layout: L212
+    #[test]
+    #[cfg_attr(miri, ignore = "there are no files there")]
+    fn watcher_maps_a_mutex_to_read_it() {
+        let name = format!("Local\\shmkit-watched-{}", std::process::id());
+        let name = Name::new(&name).unwrap();
+        let mutex = Mutex::create(&name, true, &HowToCreate::default()).unwrap();
+        let watched = Mutex::open_to_watch(&name).unwrap();
+        assert!(!watched.shared.writable);
+        assert_eq!(watched.owner(), Some(std::process::id()));
+        assert!(
+            !watched
+                .watch_owner()
+                .unwrap()
+                .wait(Some(Duration::ZERO))
+                .unwrap()
+        );
+        mutex.unlock();
+        let free = Mutex::open_to_watch(&name).unwrap();
+        assert!(free.watch_owner().unwrap().wait(None).unwrap());
     }
 }
