@@ -5,6 +5,13 @@
 //! All numbers are little-endian, all offsets count bytes from the start of their
 //! section, and whatever has no name here is zero.
 
+// layout: L001
+#[cfg(not(target_endian = "little"))]
+compile_error!(
+    "shmkit is for little-endian processors: all numbers in shared memory are little-endian, and \
+     shmkit stores them as the processor does"
+);
+
 /// What a section begins with whose format this is; stored last of all.
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 /// The version of the format. Another major is refused; a minor may only use what was
