@@ -257,7 +257,8 @@ pub(super) enum LookedUp {
 /// Looks for the process of this number, which need not be one that may be opened.
 // layout: L232
 pub(super) fn look_up(pid: u32) -> LookedUp {
-    /// The process "System", which each list of all processes has.
+    /// The process "System", which each list of all processes has. Wine lists all processes too, and
+    /// has none of this number.
     const SYSTEM: u32 = 4;
     let Some(words) = system_information(PROCESSES) else {
         return LookedUp::Untold;
