@@ -347,6 +347,8 @@ impl Server {
         })))
     }
 
+    /// Stores where the client of this slot begins to read, before anybody can be that client.
+    // layout: L046
     fn outlet(segment: &Owned, slot: usize, prefault: bool) -> Result<Outlet> {
         let lane = segment.responses_mut(slot, prefault)?;
         let cursor = segment.roster().cursor(slot);
