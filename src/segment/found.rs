@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often an opener joins the next generation, where owners follow one another.
 const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
-/// How often a part that is missing is looked for again: its owner may be closing.
+/// How often a part that is missing is looked for again: its owner may be closing, or a next owner
+/// may not have made its own yet.
 const LOOKS: u32 = 5;
 /// Between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
