@@ -24,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often an opener joins the next generation, where owners follow one another.
 const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
-/// How often a part that is missing is looked for again: its owner may be closing, or a next owner
-/// may not have made its own yet.
-const LOOKS: u32 = 5;
 /// Between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -100,16 +97,12 @@ impl Found {
         root: impl Fn() -> Result<RootView>,
     ) -> Result<Found> {
         let is_late = || until.is_some_and(|at| Instant::now() >= at);
-        let mut lost = 0;
+        // It was made a moment ago, or its next owner is making its own and a part of the last one is
+        // missing. It is not held meanwhile: that would keep what a dead process half made.
+        let may_come = [ErrorKind::Busy, ErrorKind::NameLost];
         loop {
             match root().and_then(|root| Found::look(name, expect, root)) {
-                // It was made a moment ago. It is not held meanwhile: that would keep
-                // what a dead process half made.
-                Err(error) if error.kind() == ErrorKind::Busy && !is_late() => {
-                    std::thread::sleep(NAP);
-                }
-                Err(error) if error.kind() == ErrorKind::NameLost && lost < LOOKS && !is_late() => {
-                    lost += 1;
+                Err(error) if may_come.contains(&error.kind()) && !is_late() => {
                     std::thread::sleep(NAP);
                 }
                 found => return found,

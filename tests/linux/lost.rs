@@ -153,6 +153,32 @@ fn missing_part_is_named_with_what_to_do() {
     }
 }
 
+/// A next owner has its word in the root before its generation is in use, and on a busy machine that
+/// lasts. Meanwhile the control section of the last generation may be missing.
+// layout: L235
+#[test]
+fn control_that_is_missing_for_a_while_is_waited_for() {
+    let (mut test, name) = start("slow");
+    let owner = child(&mut test, "owner", &name);
+    let folder = fs::read_dir("/dev/shm").unwrap().flatten();
+    let mut paths = folder.map(|file| file.path());
+    let end = format!("{name}~control-00000001");
+    let control = paths.find(|path| path.to_str().unwrap().ends_with(&end));
+    let control = control.unwrap();
+    let away = format!("{}-away", control.display());
+    fs::rename(&control, &away).unwrap();
+
+    let opening = std::thread::spawn({
+        let name = name.clone();
+        move || Sender::open(&*name).map(|_| ())
+    });
+    // Longer than a look takes; the opener may begin later still.
+    std::thread::sleep(Duration::from_millis(100));
+    fs::rename(&away, &control).unwrap();
+    opening.join().unwrap().unwrap();
+    owner.kill();
+}
+
 /// Takes part, and then runs another program.
 fn become_another_program(name: &str) {
     let subscriber = Subscriber::open(name).unwrap();
