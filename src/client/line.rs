@@ -9,11 +9,14 @@ use crate::seat::Seat;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Fixed, Round, Window, WindowMut, Words};
 use crate::watch::Watch;
+use std::time::Instant;
+
+type Responses = GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>;
 
 /// What connects a client with a server.
 pub(super) struct Line {
     pub requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
-    pub responses: GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    pub responses: Responses,
     pub cursor: WindowMut<Fixed<{ cursor::LEN }>>,
     /// How many calls were begun in this slot.
     pub begun: u64,
@@ -72,10 +75,23 @@ impl Line {
         self.found.measures.in_flight
     }
 
-    /// Whether there is something that was not looked at yet: responses, or that the server
-    /// receives no more requests.
+    /// Whether there is something that was not looked at yet.
     pub fn has_news(&self) -> bool {
-        !self.responses.is_empty() || !self.is_draining && self.found.is_draining()
+        has_news(&self.responses, self.is_draining, &self.found)
+    }
+
+    /// Sleeps until there is something to look at, or that moment.
+    pub fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        let Line {
+            responses,
+            watch,
+            seat,
+            found,
+            is_draining,
+            ..
+        } = self;
+        let has_news = || has_news(responses, *is_draining, found);
+        watch.sleep(found, Some(seat), has_news, until)
     }
 
     /// Refuses a request that the server would not receive.
@@ -86,6 +102,11 @@ impl Line {
             false => Ok(()),
         }
     }
+}
+
+/// Whether there are responses, or it was not seen yet that the server receives no more requests.
+fn has_news(responses: &Responses, is_draining: bool, found: &Found) -> bool {
+    !responses.is_empty() || !is_draining && found.is_draining()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The calling end: requests to a server, and the responses to them.
 
+mod call;
 mod line;
 
 use crate::access::Owner;
@@ -16,6 +17,8 @@ use crate::signals::{Signals, Wait};
 use crate::sync::{AtomicBool, Ordering, WordsMut};
 use crate::wait::{Patience, Spin};
 use crate::watch::{self, Follower};
+pub use call::Call;
+use call::{Open, State};
 use line::Line;
 use std::fmt;
 use std::sync::Arc;
@@ -74,55 +77,6 @@ pub struct Client {
     calls: Vec<Open>,
     /// Where to look for a place for the next one.
     next: usize,
-}
-
-/// Where a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    Asked,
-    Answered,
-    /// The server dropped the request.
-    Unanswered,
-    /// The server has gone.
-    Lost(Departure),
-}
-
-/// A place for a call.
-#[derive(Debug)]
-struct Open {
-    state: State,
-    number: u32,
-    /// Where the request stands, or the pad in front of it.
-    position: u64,
-    response: Vec<u8>,
-    /// What it came to was asked for.
-    is_told: bool,
-    /// Somebody may ask for the response still.
-    held: Arc<AtomicBool>,
-}
-
-impl Open {
-    fn is_held(&self) -> bool {
-        // Relaxed: nothing but the word itself is told by it.
-        self.held.load(Ordering::Relaxed)
-    }
-}
-
-/// A call that was begun; see [`Client::send`]. Dropping it is to cancel it: what the server
-/// answers is thrown away. The server learns nothing of that.
-#[derive(Debug)]
-#[must_use = "dropped, its response is thrown away"]
-pub struct Call {
-    index: usize,
-    held: Arc<AtomicBool>,
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        // Relaxed: nothing but the word itself is told by it.
-        self.held.store(false, Ordering::Relaxed);
-    }
 }
 
 impl Client {
@@ -605,16 +559,7 @@ impl Client {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(CallError::Timeout);
             }
-            let Line {
-                responses,
-                watch,
-                seat,
-                found,
-                is_draining,
-                ..
-            } = &mut self.line;
-            let has_news = || !responses.is_empty() || !*is_draining && found.is_draining();
-            watch.sleep(found, Some(seat), has_news, until)?;
+            self.line.sleep(until)?;
         }
     }
 

@@ -1,5 +1,7 @@
 //! The serving end of calls: many clients, and workers that share the load.
 
+mod request;
+
 use crate::access::Access;
 use crate::describe::Layout;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -15,6 +17,8 @@ use crate::segment::{Head, Measures, Owned};
 use crate::signals::{Signals, Wait};
 use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
 use crate::wait::{self, Inbox, Pace, Patience};
+pub(crate) use request::Ticket;
+pub use request::{Request, Responder};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -182,15 +186,6 @@ struct Shared {
 struct Outlet {
     lane: GatedWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
     bells: Bells,
-}
-
-/// What is left of a request when its bytes are gone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
-    slot: usize,
-    tag: u32,
-    /// Which tenant of the slot is to have the response.
-    tenancy: u32,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -651,99 +646,5 @@ impl Inbox for Visit<'_> {
 
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
         self.desk.intake.sleep(&mut [], until)
-    }
-}
-
-/// A request that a [`Server`] has received. Dropped without an answer, it fails at the
-/// client as [`CallError::Unanswered`](crate::CallError::Unanswered).
-pub struct Request<'a> {
-    bytes: &'a [u8],
-    shared: &'a Arc<Shared>,
-    ticket: Ticket,
-}
-
-impl<'a> Request<'a> {
-    /// What the client has sent.
-    #[must_use]
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// Answers it. It is answered when this returns; nobody is waited for. Where the client
-    /// has gone nothing is done, and that is no error.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::TooLong`]: the client is told that there is no answer.
-    /// [`SendError::Full`] where a client breaks the rules and has more calls open than it
-    /// has room for.
-    #[inline]
-    pub fn respond(self, response: &[u8]) -> std::result::Result<(), SendError> {
-        self.shared.answer(self.ticket, Some(response))?;
-        std::mem::forget(self);
-        Ok(())
-    }
-
-    /// Keeps what is needed to answer it later, from anywhere in this process.
-    pub fn defer(self) -> Responder {
-        let responder = Responder {
-            shared: Arc::clone(self.shared),
-            ticket: Some(self.ticket),
-        };
-        std::mem::forget(self);
-        responder
-    }
-}
-
-impl Drop for Request<'_> {
-    fn drop(&mut self) {
-        let _ = self.shared.answer(self.ticket, None);
-    }
-}
-
-impl fmt::Debug for Request<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("len", &self.bytes.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What is needed to answer a request; see [`Request::defer`]. As long as there is one the
-/// server's name is held; when the last [`Server`] has gone, new calls end at once, and the
-/// responder may still answer. Dropped without an answer, it is as a [`Request`] that is.
-#[must_use = "dropped, it fails at the client"]
-pub struct Responder {
-    shared: Arc<Shared>,
-    /// Until it is answered.
-    ticket: Option<Ticket>,
-}
-
-impl Responder {
-    /// As [`Request::respond`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn respond(mut self, response: &[u8]) -> std::result::Result<(), SendError> {
-        if let Some(ticket) = self.ticket {
-            self.shared.answer(ticket, Some(response))?;
-            self.ticket = None;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Responder {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let _ = self.shared.answer(ticket, None);
-        }
-    }
-}
-
-impl fmt::Debug for Responder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responder").finish_non_exhaustive()
     }
 }
