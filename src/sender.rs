@@ -345,8 +345,9 @@ impl Sender {
     // layout: L069 L167 L169 L170
     fn come_over(&mut self) -> Result<bool> {
         self.line.seat.check()?;
-        // It receives what was sent to the one before.
+        // It receives what was sent to the one before, which may be asleep and live.
         self.line.lane.flush();
+        self.line.seat.wake(1 << OWNER);
         let Some(next) = self.line.found.follow(Line::join)? else {
             return Ok(false);
         };

@@ -8,12 +8,14 @@ use shmkit::{
     Section, Sender, Server, Subscriber, Writer,
 };
 use std::ops::Range;
+use std::time::Duration;
 
 const RING: usize = 4096;
 const LANE: usize = 512 + RING;
 const SLOTS: usize = 63;
 
 /// Offsets in the roster, and in a slot.
+const ASLEEP: usize = 0;
 const MEMBERS: usize = 128;
 const OWNER_TENANCY: usize = 260;
 const SLOTS_AT: usize = 4096;
@@ -254,6 +256,25 @@ fn events_are_there_before_anybody_sleeps() {
     is_new(&wake_event(&name, None));
     is_new(&wake_event(&name, Some(0)));
     drop((publisher, subscriber));
+}
+
+// layout: L069 L092
+#[test]
+fn forgotten_batch_that_is_sent_wakes_its_receiver() {
+    let (_test, name) = start("words-batch");
+    let _receiver = Receiver::create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    let mut batch = sender.batch();
+    batch.send(b"held back").unwrap();
+    std::mem::forget(batch);
+
+    // As if the receiver slept.
+    open(&name, "roster")
+        .write(ASLEEP, &(1_u64 << 63).to_le_bytes())
+        .unwrap();
+    let event = Event::open(&*wake_event(&name, None)).unwrap();
+    assert!(!sender.wait_for_receiver(Duration::ZERO).unwrap());
+    assert_eq!(event.is_set(), Some(true), "it is not woken");
 }
 
 // layout: L089
