@@ -45,8 +45,14 @@ pub fn doctor() -> Vec<Finding> {
     findings
 }
 
-/// Whether processes hold objects that nobody finds any more.
-fn lost_names() -> Finding {
+/// Whether processes hold objects whose names were removed, so that nobody finds them any more: the
+/// finding of [`doctor`] alone, which creates nothing.
+///
+/// # Platform notes
+///
+/// On Windows no name can be removed while its object lives.
+#[must_use]
+pub fn lost_names() -> Finding {
     let topic = "names that were removed";
     let describe = |(holder, count): (Holder, usize)| {
         let image = holder

@@ -111,7 +111,7 @@ pub use access::{Access, Owner};
 pub use asynchronous::Async;
 pub use client::{Call, Client, ClientOptions};
 pub use describe::{Described, Field, FieldKind, Layout};
-pub use doctor::doctor;
+pub use doctor::{doctor, lost_names};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use event::{Event, EventOptions};
 pub use exchange::{CallError, Departure, RecvError, SendError};

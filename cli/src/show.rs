@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::screen::{Line, Size};
 use crate::{Failure, Outcome, open, output};
 use serde_json::{Value, json};
-use shmkit::{Finding, Health};
+use shmkit::Health;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -25,18 +25,14 @@ pub fn run(args: &Show) -> Outcome {
 
 /// Adds the processes that hold objects whose names were removed: this name may be one of them.
 fn or_removed(failure: Failure) -> Failure {
-    let Failure::Absent(why) = failure else {
-        return failure;
-    };
-    let mut findings = shmkit::doctor().into_iter();
-    let is_lost =
-        |one: &Finding| one.topic == "names that were removed" && one.health != Health::Good;
-    match findings.find(is_lost) {
-        Some(lost) => Failure::Absent(format!(
-            "{why}\n  or the name was removed: {}\n  then start that program again",
+    let lost = shmkit::lost_names();
+    match failure {
+        Failure::Absent(why) if lost.health != Health::Good => Failure::Absent(format!(
+            "{why}\n  or its name was removed: {}, without a name; if that program made it, start \
+             the program again",
             lost.says
         )),
-        None => Failure::Absent(why),
+        failure => failure,
     }
 }
 
