@@ -141,14 +141,17 @@ mod tests {
     #[test]
     fn ended_shell_takes_its_commands_along() {
         let line = match cfg!(windows) {
-            true => "cmd /C \"echo x & ping -n 600 127.0.0.1\"",
-            false => "sh -c 'echo x; sleep 600'; echo x",
+            true => "set /p x= & cmd /C \"echo x & ping -n 600 127.0.0.1\"",
+            false => "read x; sh -c 'echo x; sleep 600'; echo x",
         };
-        let pipe = |command: &mut Command| {
-            command.stdout(Stdio::piped());
+        let pipes = |command: &mut Command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
         };
-        let mut shell = Shell::start(line, pipe).unwrap();
+        let mut shell = Shell::start(line, pipes).unwrap();
         let mut stdout = shell.child.stdout.take().unwrap();
+        // It waits until it is in its job object.
+        let stdin = shell.child.stdin.take().unwrap();
+        feed(stdin, b"go on\n".to_vec());
         // Something runs that has the pipe.
         stdout.read_exact(&mut [0; 2]).unwrap();
 

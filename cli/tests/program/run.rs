@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::common::started;
+use crate::common::{started, step};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -58,8 +58,9 @@ fn text(bytes: Vec<u8>) -> String {
 /// Tests a program that ends by itself after the seconds that the test is given. The test says
 /// `None` where the program had ended before the test was there: a busy machine needs more seconds.
 pub fn in_time<T>(test: impl FnMut(&str) -> Option<T>) -> T {
-    let tested = ["2", "10", "60"].into_iter().find_map(test);
-    tested.expect("a minute is not enough")
+    let tries = ["2", "10", "30"].into_iter().inspect(|_| step());
+    let tested = tries.map(test).find_map(|tested| tested);
+    tested.expect("half a minute is not enough")
 }
 
 /// A program that runs, and is killed when it is dropped.

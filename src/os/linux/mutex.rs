@@ -398,7 +398,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "there are no files there")]
     fn watcher_maps_a_mutex_to_read_it() {
-        let name = format!("Local\\shmkit-watched-{}", std::process::id());
+        let name = format!("Local\\shmkit-test-watched-{}", std::process::id());
         let name = Name::new(&name).unwrap();
         let mutex = Mutex::create(&name, true, &HowToCreate::default()).unwrap();
         let watched = Mutex::open_to_watch(&name).unwrap();
