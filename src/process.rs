@@ -75,7 +75,7 @@ impl ProcessIdentity {
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may not be opened: a
     /// service, or another user's; see [`Liveness`].
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where it lives in another pid
-    /// namespace, of which Windows has one.
+    /// namespace or, on Windows, was written on another system.
     pub fn watch(&self) -> Result<Process> {
         let os = os::Process::watch(*self)?;
         Ok(Process { os })

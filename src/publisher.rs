@@ -77,8 +77,8 @@ impl TopicOptions {
         self
     }
 
-    /// The longest message in bytes (what fits: a quarter of the capacity less 8). Where there is a
-    /// [layout](TopicOptions::layout), it is the size of that: a shorter one is refused.
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8). With a
+    /// [layout](TopicOptions::layout) it is the size of the layout, and a shorter `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> TopicOptions {
         self.max_message = Some(bytes);

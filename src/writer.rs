@@ -29,8 +29,8 @@ pub struct LatestOptions {
 }
 
 impl LatestOptions {
-    /// The longest value in bytes (1024). Where there is a [layout](LatestOptions::layout), it is the
-    /// size of that: a shorter one is refused.
+    /// The longest value in bytes (1024). With a [layout](LatestOptions::layout) it is the size of the
+    /// layout, and a shorter `max_value` is refused.
     #[must_use]
     pub fn max_value(mut self, bytes: u64) -> LatestOptions {
         self.max = Some(bytes);

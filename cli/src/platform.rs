@@ -192,7 +192,8 @@ impl Shell {
 
 #[cfg(windows)]
 impl Shell {
-    /// Starts the shell in a job object of its own: what it runs ends when this is dropped. With /S the quotes inside the outer ones arrive
+    /// Starts the shell in a job object of its own, where the system gives one: what the shell runs
+    /// then ends when this is dropped. With /S the quotes inside the outer ones arrive
     /// as they were typed.
     pub fn start(line: &str, with: impl FnOnce(&mut Command)) -> std::io::Result<Shell> {
         use std::os::windows::process::CommandExt;

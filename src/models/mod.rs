@@ -1,6 +1,6 @@
-//! Roster, parking, ownership, joining, endings and holds under a model checker: the very code that ships,
-//! over atomics and events of the checker, in all the ways in which threads can take turns, and with
-//! all the old values that weakly ordered memory may show them.
+//! Roster, parking, ownership, joining, back-pressure, generations, endings and holds under a model
+//! checker: the very code that ships, over atomics and events of the checker, in all the ways in which
+//! threads can take turns, and with all the old values that weakly ordered memory may show them.
 //!
 //! Processes are threads here. A model checker knows no time: `stage` stands for the first nap. It is
 //! a lock that a waker takes between its store and its look at who sleeps, and a sleeper at the end of

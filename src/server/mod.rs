@@ -40,8 +40,9 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The longest request and the longest response in bytes (16384). Where there are
-    /// [layouts](ServerOptions::layouts), it is the size of the longer one: a shorter one is refused.
+    /// The longest request and the longest response in bytes (16384). With
+    /// [layouts](ServerOptions::layouts) it is the size of the longer layout, and a shorter
+    /// `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> ServerOptions {
         self.max_message = Some(bytes);

@@ -125,8 +125,7 @@ fn find(pid: u32) -> Result<Found> {
 }
 
 fn other_space(pid: u32) -> Error {
-    let meaning = "it lives in a namespace of another system, where number and start mean \
-                   another process";
+    let meaning = "it was written on another system, and its number and start mean nothing here";
     let kind = ErrorKind::Unsupported;
     let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
     error.with_advice("use what was written on this system")
