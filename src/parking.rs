@@ -325,7 +325,8 @@ impl<E> Sleeper<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::roster;
+    use crate::error::{Error, ErrorKind, Operation};
+    use crate::layout::{SLOTS, roster};
     use crate::sync::{WindowMut, heap};
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
@@ -396,5 +397,65 @@ mod tests {
         assert!(!sleeper.park(&bells, || false, &[], until).unwrap());
         let all_short = waits.borrow().iter().all(|(time, ..)| time.is_zero());
         assert!(all_short && waits.borrow().len() == 2);
+    }
+
+    /// Has no descriptor for the first event that it opens.
+    #[derive(Clone, Default)]
+    struct Short {
+        has_opened: Rc<Cell<bool>>,
+        set: Rc<Cell<u32>>,
+    }
+
+    impl System for Short {
+        type Event = ();
+        type Peer = ();
+
+        fn create(&self, _seat: usize, _who: (u64, u32)) -> Result<()> {
+            Ok(())
+        }
+
+        fn open(&self, _seat: usize, _who: (u64, u32)) -> Result<Option<()>> {
+            match self.has_opened.replace(true) {
+                true => Ok(Some(())),
+                false => {
+                    let (kind, operation) = (ErrorKind::NoSpace, Operation::Open);
+                    Err(Error::new(
+                        kind,
+                        operation,
+                        &"an event",
+                        "too many are open",
+                    ))
+                }
+            }
+        }
+
+        fn set(&self, (): &()) {
+            self.set.set(self.set.get() + 1);
+        }
+
+        fn wait(&self, (): &(), _peers: &[&()], _time: Duration) -> Result<Wake> {
+            Ok(Wake::TimedOut)
+        }
+
+        fn is_dead(&self, _word: u64) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn wake_up_that_failed_is_tried_again_by_the_next_message() {
+        let roster = Roster::begin(heap::window(roster::LEN), 1);
+        let slot = roster.claim(7, SLOTS, |_| false).unwrap();
+        roster.set_asleep(slot, true);
+        let system = Short::default();
+        let mut bells = Bells::new(roster, system.clone(), 3);
+
+        bells.wake(1 << slot);
+        assert_eq!(system.set.get(), 0);
+        bells.wake(1 << slot);
+        assert_eq!(system.set.get(), 1);
+        // Once for each sleep.
+        bells.wake(1 << slot);
+        assert_eq!(system.set.get(), 1);
     }
 }

@@ -1,9 +1,8 @@
 //! Which code and which test keep each rule of `docs/layout.md`.
 //!
-//! A comment line such as `// layout: L061 L062` says that what stands below it keeps these rules:
-//! code in the library, a test everywhere else. The file `tests/layout-exceptions.txt` lists the
-//! rules that have no code or no test, with reasons. The report is `layout-rules.md` in the folder of
-//! the build.
+//! A comment line of [`MARK`] and numbers says that what stands below it keeps these rules: code in
+//! the library, a test everywhere else. The file `tests/layout-exceptions.txt` lists the rules that
+//! have no code or no test, with reasons. The report is `layout-rules.md` in the folder of the build.
 
 use super::{Source, none, root, sources};
 use std::collections::BTreeMap;
@@ -120,10 +119,13 @@ impl Findings {
         let lines: Vec<&str> = source.text.lines().collect();
         let tests_from = lines.windows(2).position(begins_tests);
         for (n, line) in lines.iter().enumerate() {
+            let at = format!("{}:{}", source.path, n + 1);
             let Some(numbers) = line.trim_start().strip_prefix(MARK) else {
+                if is_nearly_a_mark(line) {
+                    self.broken.push(format!("{at}: not as in `{MARK} L123`"));
+                }
                 continue;
             };
-            let at = format!("{}:{}", source.path, n + 1);
             let rules: Vec<String> = numbers.split_whitespace().map(str::to_string).collect();
             if rules.is_empty() {
                 self.broken.push(format!("{at}: no number"));
@@ -254,6 +256,17 @@ fn test_modules(source: &Source) -> Vec<String> {
     names.map(|name| format!("{folder}/{name}")).collect()
 }
 
+/// Whether a line has a comment that was meant to be an annotation.
+fn is_nearly_a_mark(line: &str) -> bool {
+    let comments = line.split("//").skip(1);
+    let mut said = comments.map(|comment| comment.trim_start_matches(['/', '!', ' ']));
+    said.any(|comment| {
+        let numbers = comment.strip_prefix("layout").unwrap_or_default();
+        let first = numbers.trim_start_matches([':', ' ']).get(..4);
+        first.is_some_and(is_number)
+    })
+}
+
 fn is_in(path: &str, module: &str) -> bool {
     let rest = path.strip_prefix(module).unwrap_or_default();
     rest == ".rs" || rest.starts_with('/')
@@ -308,10 +321,10 @@ fn findings() -> Findings {
     Findings::of(&read(DOCUMENT), &sources, &read(EXCEPTIONS))
 }
 
+/// In the folder of the build.
 fn report_path() -> PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR");
-    let folder = folder.map_or_else(|| root().join("target"), PathBuf::from);
-    root().join(folder).join("layout-rules.md")
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    folder.with_file_name("layout-rules.md")
 }
 
 #[test]
@@ -371,6 +384,17 @@ fn faults_of_annotations_are_found() {
     assert_eq!(said(&[CODE, TESTS, unknown], ""), is);
     let empty = ("src/c.rs", "layout=\nfn c() {}\n");
     assert_eq!(said(&[CODE, TESTS, empty], ""), ["src/c.rs:1: no number"]);
+    for comment in [
+        "c(); // PAGE: L001",
+        "//PAGE: L001",
+        "/// PAGE: L001",
+        "// PAGE L001",
+    ] {
+        let line = comment.replace("PAGE", "layout");
+        let found = said(&[CODE, TESTS, ("src/c.rs", &line)], "");
+        let is = format!("src/c.rs:1: not as in `{MARK} L123`");
+        assert_eq!(found, [is], "{line}");
+    }
     assert_eq!(said(&[CODE], ""), ["L001 has no test", "L002 has no test"]);
     assert_eq!(said(&[TESTS], ""), ["L001 has no code", "L002 has no code"]);
     let twice = Findings::of(
