@@ -9,7 +9,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::timeout;
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(600);
 const MOMENT: Duration = Duration::from_millis(3);
 
 /// Plays a role in a child process.

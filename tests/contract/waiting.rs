@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(600);
 
 /// Plays a role in a child process.
 pub fn play(role: &str, args: &[&str]) {

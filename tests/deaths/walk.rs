@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 /// Far longer than any death takes to be noticed, and than it takes to go step by step.
-pub const LONG: Duration = Duration::from_secs(50);
+pub const LONG: Duration = Duration::from_secs(600);
 
 /// Everything but the victim.
 pub trait World {

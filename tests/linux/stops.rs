@@ -14,7 +14,7 @@ const MANY: u64 = 3000;
 /// How often somebody is stopped on that way.
 const STOPS: u64 = 10;
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(600);
 
 /// Plays a role in a child process.
 pub fn play(role: &str, args: &[&str]) {

@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
 
 /// Ends the owner; says how that is to be told.
 fn end(owner: TestChild, killed: bool) -> &'static str {
