@@ -37,7 +37,7 @@ impl Open {
     }
 }
 
-/// A call that was begun; see [`Client::send`]. Dropping it is to cancel it: what the server
+/// A call that was begun; see [`Client::send`](crate::Client::send). Dropping it is to cancel it: what the server
 /// answers is thrown away. The server learns nothing of that.
 #[derive(Debug)]
 #[must_use = "dropped, its response is thrown away"]
