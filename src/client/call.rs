@@ -37,8 +37,8 @@ impl Open {
     }
 }
 
-/// A call that was begun; see [`Client::send`](crate::Client::send). Dropping it is to cancel it: what the server
-/// answers is thrown away. The server learns nothing of that.
+/// A call that was begun; see [`Client::send`](crate::Client::send). Dropping it is to cancel it:
+/// what the server answers is thrown away. The server learns nothing of that.
 #[derive(Debug)]
 #[must_use = "dropped, its response is thrown away"]
 pub struct Call {

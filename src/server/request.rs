@@ -14,8 +14,8 @@ pub(crate) struct Ticket {
     pub(super) tenancy: u32,
 }
 
-/// A request that a [`Server`](crate::Server) has received. Dropped without an answer, it fails at the
-/// client as [`CallError::Unanswered`](crate::CallError::Unanswered).
+/// A request that a [`Server`](crate::Server) has received. Dropped without an answer, it fails at
+/// the client as [`CallError::Unanswered`](crate::CallError::Unanswered).
 pub struct Request<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) shared: &'a Arc<Shared>,
@@ -70,8 +70,8 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// What is needed to answer a request; see [`Request::defer`]. As long as there is one the
-/// server's name is held; when the last [`Server`](crate::Server) has gone, new calls end at once, and the
-/// responder may still answer. Dropped without an answer, it is as a [`Request`] that is.
+/// server's name is held; when the last [`Server`](crate::Server) has gone, new calls end at once,
+/// and the responder may still answer. Dropped without an answer, it is as a [`Request`] that is.
 #[must_use = "dropped, it fails at the client"]
 pub struct Responder {
     shared: Arc<Shared>,
