@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::exchange::Departure;
 use crate::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
-use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline};
+use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline, sooner};
 use crate::process::Process;
 use crate::root::RootView;
 use crate::roster::{Roster, is_dead, pid_of};
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// How long an opener waits for a segment that is being made, where it was given no time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an opener looks again for a part that is missing: a next owner that is slow may be making
+/// its own.
+const LOST: Duration = Duration::from_millis(100);
 /// How often an opener joins the next generation, where owners follow one another.
 const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
@@ -96,13 +99,16 @@ impl Found {
         until: Option<Instant>,
         root: impl Fn() -> Result<RootView>,
     ) -> Result<Found> {
-        let is_late = || until.is_some_and(|at| Instant::now() >= at);
-        // It was made a moment ago, or its next owner is making its own and a part of the last one is
-        // missing. It is not held meanwhile: that would keep what a dead process half made.
-        let may_come = [ErrorKind::Busy, ErrorKind::NameLost];
+        let is_late = |until: Option<Instant>| until.is_some_and(|at| Instant::now() >= at);
+        let lost_until = sooner(LOST, until);
         loop {
             match root().and_then(|root| Found::look(name, expect, root)) {
-                Err(error) if may_come.contains(&error.kind()) && !is_late() => {
+                // It was made a moment ago. It is not held meanwhile: that would keep
+                // what a dead process half made.
+                Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
+                    std::thread::sleep(NAP);
+                }
+                Err(error) if error.kind() == ErrorKind::NameLost && !is_late(lost_until) => {
                     std::thread::sleep(NAP);
                 }
                 found => return found,
