@@ -26,6 +26,12 @@ pub(crate) fn is_waited_for<W: Shared>(roster: &Roster<W>, slot: usize) -> bool 
     roster.state(slot) == state::ACTIVE && roster.who(slot) != 0
 }
 
+/// Whether what lies before the position may be overwritten in a ring of so many bytes, where `lowest`
+/// is the position of the slowest subscriber that is waited for.
+pub(crate) fn is_free(lowest: u64, bytes: u64, position: u64) -> bool {
+    lowest + bytes >= position
+}
+
 /// Announces that what lies before the position will be overwritten; `false` where a subscriber is
 /// in the way, and then nothing has changed. `lowest` is the position of the slowest subscriber that
 /// is waited for.
@@ -35,16 +41,16 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     position: u64,
     lowest: impl Fn() -> u64,
 ) -> bool {
-    let is_free = |bytes| lowest() + bytes >= position;
     let bytes = lane.shape().bytes();
-    if !is_free(bytes) {
+    let is_free = || is_free(lowest(), bytes, position);
+    if !is_free() {
         return false;
     }
     let before = lane.reserved();
     lane.announce(position);
     // Pairs with the fence of `join`: one of us sees the other.
     lane.full_fence();
-    if is_free(bytes) {
+    if is_free() {
         return true;
     }
     lane.announce(before);

@@ -2,7 +2,7 @@
 //! message or is told exactly how many it missed.
 
 use crate::access::Access;
-use crate::backpressure;
+use crate::backpressure::{announce, is_free};
 use crate::crowd::{Crowd, Waiting, lowest};
 use crate::describe::Layout;
 use crate::ending::EVERYBODY;
@@ -415,7 +415,7 @@ impl Publisher {
         self.let_go();
         loop {
             let lowest = || lowest(&self.crowds, position);
-            if backpressure::announce(&mut self.lane, position, lowest) {
+            if announce(&mut self.lane, position, lowest) {
                 return Ok(());
             }
             // Nobody reads on in what was not sent.
@@ -457,7 +457,7 @@ impl Publisher {
         } = self;
         let mut spin = Spin::new(until);
         while spin.again() {
-            if lowest(crowds, position) + bytes >= position {
+            if is_free(lowest(crowds, position), bytes, position) {
                 return Ok(());
             }
         }
@@ -478,7 +478,7 @@ impl Publisher {
         };
         let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
         let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
-        let ready = || lowest(crowds, position) + bytes >= position;
+        let ready = || is_free(lowest(crowds, position), bytes, position);
         seat.park(ready, &peers, until).map(|_| ())
     }
 }
@@ -512,7 +512,8 @@ impl<'a> Held<'a> {
 impl Wait for Held<'_> {
     fn has_news(&mut self) -> bool {
         let Publisher { crowds, lane, .. } = &self.publisher;
-        lowest(crowds, self.position) + lane.shape().bytes() >= self.position
+        let lowest = lowest(crowds, self.position);
+        is_free(lowest, lane.shape().bytes(), self.position)
             || self.limit.is_some_and(|at| Instant::now() >= at)
     }
 

@@ -4,7 +4,7 @@
 //! seven messages in the ring a subscriber at the first one is in the way of the eighth.
 
 use super::{Kernel, Memory, WORDS, explore};
-use crate::backpressure::{announce, drop_late, is_waited_for, join};
+use crate::backpressure::{announce, drop_late, is_free, is_waited_for, join};
 use crate::lane::Step;
 use crate::lane::loom::{LONG, Model, SHORT, check, message, shape};
 use crate::lane::lossy::{LossyReader, LossyWriter};
@@ -185,7 +185,7 @@ fn sleeping_publisher_is_woken_by_the_slowest_subscriber() {
         while !publisher.try_send(7) {
             let position = publisher.lane.lacks(SHORT).unwrap();
             let (roster, bytes) = (&publisher.roster, shape().bytes());
-            let ready = || Publisher::lowest(roster, position) + bytes >= position;
+            let ready = || is_free(Publisher::lowest(roster, position), bytes, position);
             sleeper.park(&bells, ready, &[], None).unwrap();
             sleeper.get_up(&bells);
         }
