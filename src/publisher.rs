@@ -548,12 +548,8 @@ impl Wait for Held<'_> {
 }
 
 impl Drop for Publisher {
-    // layout: L069 L083 L165
+    // layout: L165
     fn drop(&mut self) {
-        // In a child that was forked nothing is sent.
-        if !self.seat.validity.is_forked() {
-            self.lane.flush();
-        }
         self.segment.close();
     }
 }
