@@ -25,15 +25,18 @@ pub fn run(args: &Show) -> Outcome {
 
 /// Adds the processes that hold objects whose names were removed: this name may be one of them.
 fn or_removed(failure: Failure) -> Failure {
+    let Failure::Absent(why) = failure else {
+        return failure;
+    };
     let lost = shmkit::lost_names();
-    match failure {
-        Failure::Absent(why) if lost.health != Health::Good => Failure::Absent(format!(
+    Failure::Absent(match lost.health {
+        Health::Good => why,
+        _ => format!(
             "{why}\n  or its name was removed: {}, without a name; if that program made it, start \
              the program again",
             lost.says
-        )),
-        failure => failure,
-    }
+        ),
+    })
 }
 
 fn print(args: &Show, facts: &Facts) -> Outcome {
