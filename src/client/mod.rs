@@ -500,10 +500,6 @@ impl Client {
         line.has_news() || line.seat.validity.is_faulty() || line.watch.has_news(&line.found)
     }
 
-    fn is_draining(&self) -> bool {
-        self.line.found.is_draining()
-    }
-
     // layout: L147
     #[cold]
     fn wait_for_place(&mut self, patience: Patience) -> std::result::Result<usize, CallError> {
@@ -518,7 +514,8 @@ impl Client {
             let until = patience.moment(CallError::Full)?;
             // A server that receives no more requests answers those that it has, or not: a place
             // that comes free then is of no use.
-            let is_over = |client: &Client| client.place().is_some() || client.is_draining();
+            let is_over =
+                |client: &Client| client.place().is_some() || client.line.found.is_draining();
             self.wait_until(is_over, until)?;
             // There are places, but nobody to ask.
             if let Some(how) = self.line.end {

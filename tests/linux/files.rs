@@ -92,24 +92,17 @@ fn objects_that_others_may_read_have_the_files_of_the_document() {
     for access in [Access::UsersReadOnly, Access::InteractiveReadOnly] {
         let options = Receiver::options().access(access.clone());
         let receiver = options.create(&*name).unwrap();
-        let modes = [
+        let sections = [
             "",
             "~control-00000001",
             "~roster-00000001",
             "~lanes-00000001",
         ];
-        let modes = modes.map(|beside| measures(&name, beside).0);
-        assert_eq!(modes, [0o644, 0o644, 0o600, 0o600]);
+        let modes = || sections.map(|beside| measures(&name, beside).0);
+        assert_eq!(modes(), [0o644, 0o644, 0o600, 0o600]);
         drop(receiver);
         let publisher = Publisher::options().access(access).create(&*name).unwrap();
-        let modes = [
-            "",
-            "~control-00000001",
-            "~roster-00000001",
-            "~lanes-00000001",
-        ];
-        let modes = modes.map(|beside| measures(&name, beside).0);
-        assert_eq!(modes, [0o644, 0o644, 0o600, 0o644]);
+        assert_eq!(modes(), [0o644, 0o644, 0o600, 0o644]);
         assert_eq!(measures(&name, "~alive-00000001"), (0o1644, 128));
         let mutex = words(&name, "~alive-00000001");
         let [_, identity] = ProcessIdentity::current().unwrap().to_words();

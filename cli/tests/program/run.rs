@@ -58,9 +58,8 @@ fn text(bytes: Vec<u8>) -> String {
 /// Tests a program that ends by itself after the seconds that the test is given. The test says
 /// `None` where the program had ended before the test was there: a busy machine needs more seconds.
 pub fn in_time<T>(test: impl FnMut(&str) -> Option<T>) -> T {
-    let tries = ["2", "10", "30"].into_iter().inspect(|_| step());
-    let tested = tries.map(test).find_map(|tested| tested);
-    tested.expect("half a minute is not enough")
+    let mut tries = ["2", "10", "30"].into_iter().inspect(|_| step());
+    tries.find_map(test).expect("half a minute is not enough")
 }
 
 /// A program that runs, and is killed when it is dropped.
