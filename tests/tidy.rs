@@ -112,6 +112,13 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The text of a file, with the line ends of the repository.
+fn text_of(path: &str) -> String {
+    let text = fs::read_to_string(root().join(path));
+    let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.replace("\r\n", "\n")
+}
+
 fn collect(folder: &Path, found: &mut Vec<Source>) {
     let mut entries: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -122,9 +129,9 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
         if path.is_dir() {
             collect(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs") {
-            let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
             let path = path.strip_prefix(root()).unwrap();
             let path = path.to_str().unwrap().replace('\\', "/");
+            let text = text_of(&path);
             found.push(Source { path, text });
         }
     }

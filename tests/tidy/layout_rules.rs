@@ -4,7 +4,7 @@
 //! the library, a test everywhere else. The file `tests/layout-exceptions.txt` lists the rules that
 //! have no code or no test, with reasons. The report is `layout-rules.md` in the folder of the build.
 
-use super::{Source, none, root, sources};
+use super::{Source, none, sources, text_of};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -313,12 +313,8 @@ fn named(lines: &[&str], at: usize) -> String {
 }
 
 fn findings() -> Findings {
-    let read = |path: &str| {
-        let text = fs::read_to_string(root().join(path)).unwrap();
-        text.replace("\r\n", "\n")
-    };
     let sources = sources(&["src", "tests", "cli/tests"]);
-    Findings::of(&read(DOCUMENT), &sources, &read(EXCEPTIONS))
+    Findings::of(&text_of(DOCUMENT), &sources, &text_of(EXCEPTIONS))
 }
 
 /// In the folder of the build.

@@ -1,8 +1,7 @@
 //! The list of weakenings keeps up with the code: `ci/mutations`, which makes them, takes long.
 
-use super::{none, root, sources};
+use super::{none, sources, text_of};
 use std::collections::BTreeSet;
-use std::fs;
 use toml::{Table, Value};
 
 const LIST: &str = "tests/mutations.toml";
@@ -43,14 +42,7 @@ fn faults(mutation: &Table, read: impl Fn(&str) -> String, tests: &str) -> Vec<S
 
 #[test]
 fn each_mutation_stands_in_the_code() {
-    let list: Table = fs::read_to_string(root().join(LIST))
-        .unwrap()
-        .parse()
-        .unwrap();
-    let read = |file: &str| {
-        let text = fs::read_to_string(root().join(file)).unwrap_or_default();
-        text.replace("\r\n", "\n")
-    };
+    let list: Table = text_of(LIST).parse().unwrap();
     let tests: Vec<String> = sources(&["src", "tests"])
         .into_iter()
         .map(|one| one.text)
@@ -64,7 +56,7 @@ fn each_mutation_stands_in_the_code() {
         if !known.insert(what) {
             broken.push(format!("{what}: stands twice in {LIST}"));
         }
-        let faults = faults(mutation, read, &tests);
+        let faults = faults(mutation, text_of, &tests);
         broken.extend(faults.iter().map(|fault| format!("{what}: {fault}")));
     }
     none(broken);
