@@ -331,11 +331,25 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
-    /// Notes how long each wait may last, and what the roster says of the owner meanwhile.
+    /// Notes how long each wait may last, and what the roster says of the owner meanwhile. It has no
+    /// descriptor for the first event that it opens, and counts the events that it sets.
     #[derive(Clone)]
     struct Notes {
         roster: Roster<WindowMut>,
         waits: Rc<RefCell<Vec<(Duration, bool, u32)>>>,
+        has_opened: Rc<Cell<bool>>,
+        set: Rc<Cell<u32>>,
+    }
+
+    impl Notes {
+        fn of(roster: &Roster<WindowMut>) -> Notes {
+            Notes {
+                roster: roster.clone(),
+                waits: Rc::default(),
+                has_opened: Rc::default(),
+                set: Rc::default(),
+            }
+        }
     }
 
     impl System for Notes {
@@ -347,10 +361,16 @@ mod tests {
         }
 
         fn open(&self, _seat: usize, _who: (u64, u32)) -> Result<Option<()>> {
-            Ok(None)
+            if self.has_opened.replace(true) {
+                return Ok(Some(()));
+            }
+            let (kind, meaning) = (ErrorKind::NoSpace, "too many are open");
+            Err(Error::new(kind, Operation::Open, &"an event", meaning))
         }
 
-        fn set(&self, (): &()) {}
+        fn set(&self, (): &()) {
+            self.set.set(self.set.get() + 1);
+        }
 
         fn wait(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
             let asleep = self.roster.asleep() == 1 << OWNER;
@@ -368,10 +388,7 @@ mod tests {
     #[test]
     fn sleep_has_the_steps_and_the_times_of_the_document() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
-        let system = Notes {
-            roster: roster.clone(),
-            waits: Rc::default(),
-        };
+        let system = Notes::of(&roster);
         let waits = Rc::clone(&system.waits);
         let bells = Bells::new(roster.clone(), system, 7);
         let mut sleeper = Sleeper::new(&roster, OWNER, 7);
@@ -399,55 +416,12 @@ mod tests {
         assert!(all_short && waits.borrow().len() == 2);
     }
 
-    /// Has no descriptor for the first event that it opens.
-    #[derive(Clone, Default)]
-    struct Short {
-        has_opened: Rc<Cell<bool>>,
-        set: Rc<Cell<u32>>,
-    }
-
-    impl System for Short {
-        type Event = ();
-        type Peer = ();
-
-        fn create(&self, _seat: usize, _who: (u64, u32)) -> Result<()> {
-            Ok(())
-        }
-
-        fn open(&self, _seat: usize, _who: (u64, u32)) -> Result<Option<()>> {
-            match self.has_opened.replace(true) {
-                true => Ok(Some(())),
-                false => {
-                    let (kind, operation) = (ErrorKind::NoSpace, Operation::Open);
-                    Err(Error::new(
-                        kind,
-                        operation,
-                        &"an event",
-                        "too many are open",
-                    ))
-                }
-            }
-        }
-
-        fn set(&self, (): &()) {
-            self.set.set(self.set.get() + 1);
-        }
-
-        fn wait(&self, (): &(), _peers: &[&()], _time: Duration) -> Result<Wake> {
-            Ok(Wake::TimedOut)
-        }
-
-        fn is_dead(&self, _word: u64) -> bool {
-            false
-        }
-    }
-
     #[test]
     fn wake_up_that_failed_is_tried_again_by_the_next_message() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
         let slot = roster.claim(7, SLOTS, |_| false).unwrap();
         roster.set_asleep(slot, true);
-        let system = Short::default();
+        let system = Notes::of(&roster);
         let mut bells = Bells::new(roster, system.clone(), 3);
 
         bells.wake(1 << slot);
