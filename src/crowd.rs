@@ -24,7 +24,7 @@ pub(crate) fn lowest(crowds: &[Crowd], position: u64) -> u64 {
 pub(crate) struct Crowd {
     name: Name,
     roster: Roster,
-    /// Of each slot, the word and the tenancy of whoever is watched.
+    /// Of each slot, the process that is watched, with its word and its slot epoch.
     processes: Vec<Option<((u64, u32), Process)>>,
     /// Of an earlier generation, which is kept: those who come over begin at the beginning.
     pub earlier: Option<(Owned, Seat)>,
@@ -73,7 +73,7 @@ impl Crowd {
         })
     }
 
-    /// The slots of those who have not read what is about to be overwritten.
+    /// The slots of the subscribers that have not read what is about to be overwritten.
     fn in_the_way(&self, position: u64, bytes: u64) -> impl Iterator<Item = usize> {
         let in_the_way = move |(slot, place): (usize, u64)| {
             (place.saturating_add(bytes) < position).then_some(slot)
@@ -119,8 +119,8 @@ impl Crowd {
         dropped
     }
 
-    /// The processes of those who are in the way now. A slot may have changed hands since its
-    /// process was looked up, and then that process is none of them.
+    /// The processes of the subscribers that are in the way now. A slot may have changed hands since
+    /// its process was looked up; that process is not waited for then.
     pub fn waits_for(&self, position: u64, bytes: u64) -> Waiting<'_> {
         let mut waiting = Waiting {
             watched: Vec::new(),
@@ -138,7 +138,7 @@ impl Crowd {
     }
 }
 
-/// Those for whom a publisher waits.
+/// The processes for which a publisher waits.
 pub(crate) struct Waiting<'a> {
     pub watched: Vec<&'a Process>,
     /// The death of each of them, and that it leaves, ends the wait.

@@ -80,11 +80,13 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// As [`Request::respond`].
+    /// Answers the request, as [`Request::respond`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`SendError::TooLong`]: the client is told that there is no answer.
+    /// [`SendError::Full`] where a client breaks the rules and has more calls open than it has room
+    /// for.
     pub fn respond(mut self, response: &[u8]) -> std::result::Result<(), SendError> {
         if let Some(ticket) = self.ticket {
             self.shared.answer(ticket, Some(response))?;
