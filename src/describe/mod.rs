@@ -2,13 +2,15 @@
 //! and its canonical text, made when the program is compiled. `docs/layout.md` has the
 //! grammar.
 
+mod kind;
 mod layout;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use kind::FieldKind;
 pub(crate) use layout::fingerprint;
-pub use layout::{Field, FieldKind, Layout};
+pub use layout::{Field, Layout};
 pub(crate) use text::MAX_TEXT;
 
 use text::Text;

@@ -1,6 +1,6 @@
 //! The canonical text of a type, made when the program is compiled.
 
-use super::layout::{FieldKind, Layout};
+use super::kind::FieldKind;
 use super::{Described, Part, Shape};
 use crate::layout::control;
 
@@ -34,11 +34,6 @@ impl Text {
 
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.bytes[..self.len]).expect("it is ASCII")
-    }
-
-    /// As data.
-    pub fn layout(&self) -> Layout {
-        Layout::parse(self.as_str()).expect("what we write we read")
     }
 
     // layout: L033

@@ -30,6 +30,8 @@ mod corrupt;
 #[cfg(test)]
 mod delayed;
 #[cfg(test)]
+mod example;
+#[cfg(test)]
 mod late;
 // The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]

@@ -15,7 +15,7 @@ pub(crate) use window::heap;
 pub(crate) use window::{Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
 
 use std::marker::PhantomData;
-#[cfg(target_os = "linux")]
+#[allow(unused_imports, reason = "not every system has use for it")]
 pub(crate) use std::sync::atomic::AtomicU8;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
@@ -28,26 +28,6 @@ const WORD: usize = size_of::<usize>();
 pub(crate) fn compiler_fence_full() {
     // SeqCst: pairs with nothing in another process; it binds the compiler alone.
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
-}
-
-/// Writes a byte without a change of it, so that its page is there to be written.
-///
-/// # Safety
-///
-/// `at` may be written, and whoever else writes there does so atomically or is another process.
-#[cfg(windows)]
-pub(crate) unsafe fn touch(at: *mut u8) {
-    // In assembly, since the compiler leaves an atomic operation out that changes nothing.
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    // SAFETY: the caller's promise. It changes no byte.
-    unsafe {
-        std::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack));
-    }
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-    // SAFETY: the caller's promise; a page that was only read faults again at the first store.
-    unsafe {
-        copy_out(at, &mut [0]);
-    }
 }
 
 /// A `u32` or `u64` in a view that may be read-only; it can only be loaded.
@@ -174,6 +154,7 @@ mod tests {
     #[test]
     fn cells_load_what_was_stored() {
         let word = AtomicU64::new(0);
+        // Pairs with the loads below, in the same thread.
         word.store(0x0123_4567_89ab_cdef, Ordering::Release);
         // SAFETY: `word` outlives the cells and is only written atomically.
         let cell = unsafe { read_cell(word.as_ptr().cast_const()) };

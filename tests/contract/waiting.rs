@@ -174,10 +174,9 @@ fn a_sleeper_is_woken_by_each_kind() {
         scope.spawn(move || {
             let mut set = WaitSet::new();
             loop {
-                let n = set
-                    .wait(&mut [&mut receiver, &mut subscriber, &mut server, &mut event])
-                    .unwrap();
-                let what = match n {
+                let all: &mut [&mut dyn Waitable] =
+                    &mut [&mut receiver, &mut subscriber, &mut server, &mut event];
+                let what = match set.wait(all).unwrap() {
                     0 => match receiver.try_recv() {
                         Ok(message) => String::from_utf8(message.to_vec()).unwrap(),
                         // That a sender has joined is seen, and nothing to be told.

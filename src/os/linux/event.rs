@@ -6,10 +6,11 @@
 //! was reset again before it woke up.
 
 use super::RawObject;
+use super::event_word::{self, State};
 use super::object::{self, LEN, Object};
 use super::signal::{Signal, wait_any};
 use super::view::View;
-use super::words::{self, How, Told};
+use super::words;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::layout::FIRST_COUNT;
 use crate::name::Name;
@@ -24,8 +25,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Where the word stands.
-const STATE: usize = 64;
 /// The detail of the header.
 const AUTO: u32 = 0;
 const MANUAL: u32 = 1;
@@ -35,16 +34,6 @@ pub(crate) struct Event {
     state: Arc<State>,
     object: Object,
     writable: bool,
-}
-
-/// Its word, which outlives the event where somebody waits for it still.
-#[derive(Debug)]
-pub(crate) struct State {
-    view: View,
-    reset: Reset,
-    /// Whether the file may be written, to take a signal too.
-    may_write: bool,
-    subject: String,
 }
 
 impl Event {
@@ -77,31 +66,6 @@ impl Event {
     }
 }
 
-impl State {
-    pub fn word(&self) -> &AtomicU32 {
-        self.view.word(STATE)
-    }
-
-    /// How a wait that began when the word was `before` is told of a signal.
-    pub(super) fn told(&self, before: u32) -> Told<'_, AtomicU32> {
-        let how = match self.reset {
-            Reset::Auto => How::Auto,
-            Reset::Manual => How::Manual(before),
-        };
-        Told {
-            word: self.word(),
-            how,
-        }
-    }
-
-    /// Takes a signal that is there; of a manual-reset event, also one that came
-    /// after the word was `before`.
-    // layout: L207
-    fn take(&self, before: u32) -> bool {
-        self.told(before).take()
-    }
-}
-
 impl ObjectBackend for Event {
     fn raw(&self) -> RawObject {
         object::raw(&self.object)
@@ -123,7 +87,11 @@ impl EventBackend for Event {
             object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
             if detail == MANUAL {
                 // An even number, which is not signaled.
-                pwrite(file, &(FIRST_COUNT as u32).to_le_bytes(), STATE as u64)?;
+                pwrite(
+                    file,
+                    &(FIRST_COUNT as u32).to_le_bytes(),
+                    event_word::STATE as u64,
+                )?;
             }
             pwrite(file, &object::header(Kind::Event, detail), 0).map(|_| ())
         })?;

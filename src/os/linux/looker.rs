@@ -5,7 +5,7 @@
 //! program that closes all it does not know (`close_range`, as daemons do) takes nothing from it.
 //! The child of a fork starts its own.
 
-use super::process::has_gone;
+use super::proc::has_gone;
 use super::section::Section;
 use super::words;
 use crate::os::{PerProcess, ProcessIdentity};

@@ -3,6 +3,7 @@
 
 mod errno;
 mod event;
+mod event_word;
 mod findings;
 mod futex;
 mod lifetime;
@@ -15,6 +16,7 @@ mod mutex_word;
 mod naming;
 mod object;
 mod owner;
+mod proc;
 mod process;
 mod section;
 mod signal;

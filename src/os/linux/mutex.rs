@@ -12,7 +12,7 @@
 use super::errno::explain;
 use super::mutex_word::{ABANDONED, Lock, THREAD, WAITERS};
 use super::object::{self, LEN, Object};
-use super::process::{identity_of, is_there, process_of, start_time};
+use super::proc::{identity_of, is_there, process_of, start_time};
 use super::view::View;
 use super::watcher::HAPPENED;
 use super::{RawObject, futex, words};

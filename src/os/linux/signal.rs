@@ -1,14 +1,15 @@
 //! What a thread can sleep on together with others: a word in each case.
 
 use super::errno::explain;
-use super::event::State;
+use super::event_word::State;
 use super::futex;
-use super::process::readable;
 use super::watcher::Watch;
 use super::words::{self, How, Source, Told};
 use crate::error::{Operation, Result};
 use crate::os::{GateBackend, HandleBackend, OwnedObject, Reset, Woken};
 use crate::sync::AtomicU32;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -123,5 +124,21 @@ impl HandleBackend for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.set_watch(None);
+    }
+}
+
+/// Whether a descriptor is readable, at the latest at that moment. A pidfd is readable when its
+/// process has ended.
+pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
+    loop {
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = left.map(futex::timespec);
+        let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
+        // "EINTR: A signal occurred before any requested event" (poll), also without a time to
+        // wait.
+        let found = retry_on_intr(|| poll(&mut fds, timeout.as_ref()))? > 0;
+        if found || until.is_some_and(|at| Instant::now() >= at) {
+            return Ok(found);
+        }
     }
 }

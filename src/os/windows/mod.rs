@@ -19,6 +19,7 @@ mod security;
 mod signal;
 mod token;
 mod view;
+mod watched;
 #[cfg(not(shmkit_nt_rules))]
 mod win32;
 

@@ -441,15 +441,6 @@ unsafe fn text(string: &UNICODE_STRING) -> String {
 mod tests {
     use super::*;
 
-    // layout: L231 L232
-    #[test]
-    fn every_process_has_the_start_time_that_its_handle_tells() {
-        let mine = super::super::call::start_time(None).unwrap();
-        assert_eq!(look_up(std::process::id()), LookedUp::Alive(mine));
-        // Numbers of processes are multiples of 4.
-        assert_eq!(look_up(3), LookedUp::Ended);
-    }
-
     // layout: L232
     #[test]
     fn a_list_of_processes_is_read_no_further_than_it_goes() {

@@ -4,12 +4,12 @@
 use super::call::{self, Ended};
 use super::code::explain;
 use super::signal::{Signal, wait_any};
+use super::watched::{Liveness, Watched};
 use super::{RawObject, nt};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline};
-use crate::sync::{AtomicBool, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
+use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER};
@@ -26,26 +26,6 @@ pub(crate) struct Process {
     watched: Arc<Watched>,
 }
 
-#[derive(Debug)]
-pub(crate) enum Watched {
-    Process(OwnedHandle),
-    /// Held by a thread of the process as long as it lives.
-    Liveness(Liveness),
-    /// Nothing: it had ended before it was watched.
-    Ended,
-}
-
-/// A mutex whose owner is watched.
-#[derive(Debug)]
-pub(crate) struct Liveness {
-    mutex: OwnedHandle,
-    /// Who has it, where that is told. A watcher that finds it free has it for a
-    /// moment, and is not taken for its owner.
-    owner: Option<u32>,
-    /// It does not live again.
-    ended: AtomicBool,
-}
-
 impl Process {
     fn new(watched: Watched) -> Process {
         Process {
@@ -55,47 +35,7 @@ impl Process {
 
     /// The process whose thread has this mutex for life.
     pub(super) fn of_liveness(mutex: OwnedHandle) -> Process {
-        let watched = Watched::Liveness(Liveness {
-            owner: nt::mutex_owner(mutex.as_raw_handle()),
-            mutex,
-            ended: AtomicBool::new(false),
-        });
-        Process::new(watched)
-    }
-}
-
-impl Watched {
-    /// What is signaled when it ends; `None` where it is known to have.
-    pub(super) fn death(&self) -> Option<BorrowedHandle<'_>> {
-        match self {
-            Watched::Process(handle) => Some(handle.as_handle()),
-            Watched::Liveness(liveness) if liveness.is_orphan() => None,
-            Watched::Liveness(liveness) => Some(liveness.mutex.as_handle()),
-            Watched::Ended => None,
-        }
-    }
-
-    /// After a wait for the death: a liveness mutex is now this thread's.
-    // layout: L230
-    pub(super) fn give_back(&self) {
-        if let Watched::Liveness(liveness) = self {
-            liveness.ended.store(true, Ordering::Relaxed);
-            let released = call::release_mutex(liveness.mutex.as_handle());
-            debug_assert!(released.is_ok(), "ReleaseMutex of our own: {released:?}");
-        }
-    }
-}
-
-impl Liveness {
-    /// Whether it is known to have lost its owner, whoever has it now.
-    // layout: L230
-    fn is_orphan(&self) -> bool {
-        let now = nt::mutex_owner(self.mutex.as_raw_handle());
-        if self.owner.is_some() && now != self.owner {
-            // Relaxed: it says nothing about other memory.
-            self.ended.store(true, Ordering::Relaxed);
-        }
-        self.ended.load(Ordering::Relaxed)
+        Process::new(Watched::Liveness(Liveness::new(mutex)))
     }
 }
 
@@ -301,5 +241,19 @@ impl Holder {
     fn of(pid: u32) -> Holder {
         let image = Process::image(pid);
         Holder { pid, image }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // layout: L231 L232
+    #[test]
+    fn every_process_has_the_start_time_that_its_handle_tells() {
+        let mine = call::start_time(None).unwrap();
+        assert_eq!(nt::look_up(std::process::id()), nt::LookedUp::Alive(mine));
+        // Numbers of processes are multiples of 4.
+        assert_eq!(nt::look_up(3), nt::LookedUp::Ended);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{self, Ended};
 use super::code::explain;
-use super::process::Watched;
+use super::watched::Watched;
 use crate::error::{Operation, Result};
 use crate::os::{GateBackend, HandleBackend, OwnedObject, Woken, deadline};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};

@@ -4,7 +4,7 @@ use super::code::{explain, last};
 use super::nt;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Protection, ViewBackend};
-use crate::sync::{self, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, copy_out};
 use std::ops::Range;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle};
 use std::sync::OnceLock;
@@ -233,7 +233,7 @@ impl View {
             let part = &mut to[done..][..len];
             if committed {
                 // SAFETY: `run` says that these bytes of ours may be touched.
-                unsafe { sync::copy_out(self.as_ptr().wrapping_add(done), part) };
+                unsafe { copy_out(self.as_ptr().wrapping_add(done), part) };
             } else {
                 part.fill(0);
             }
@@ -279,9 +279,9 @@ impl ViewBackend for View {
                 unsafe {
                     match self.protection {
                         // A page that was only read faults again at the first store.
-                        Protection::ReadWrite => sync::touch(at),
+                        Protection::ReadWrite => touch(at),
                         Protection::ReadOnly | Protection::CopyOnWrite => {
-                            sync::copy_out(at, &mut [0]);
+                            copy_out(at, &mut [0]);
                         }
                     }
                 }
@@ -332,4 +332,23 @@ fn system() -> (usize, u64, u32) {
             info.dwNumberOfProcessors,
         )
     })
+}
+
+/// Writes a byte without a change of it, so that its page is there to be written.
+///
+/// # Safety
+///
+/// `at` may be written, and whoever else writes there does so atomically or is another process.
+unsafe fn touch(at: *mut u8) {
+    // In assembly, since the compiler leaves an atomic operation out that changes nothing.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    // SAFETY: the caller's promise. It changes no byte.
+    unsafe {
+        std::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack));
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    // SAFETY: the caller's promise; a page that was only read faults again at the first store.
+    unsafe {
+        copy_out(at, &mut [0]);
+    }
 }

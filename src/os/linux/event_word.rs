@@ -1,0 +1,44 @@
+//! The word of an event, mapped, on which threads sleep.
+
+use super::view::View;
+use super::words::{How, Told};
+use crate::os::Reset;
+use crate::sync::AtomicU32;
+
+/// Where the word stands.
+pub(super) const STATE: usize = 64;
+
+/// Its word, which outlives the event where somebody waits for it still.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub view: View,
+    pub reset: Reset,
+    /// Whether the file may be written, to take a signal too.
+    pub may_write: bool,
+    pub subject: String,
+}
+
+impl State {
+    pub fn word(&self) -> &AtomicU32 {
+        self.view.word(STATE)
+    }
+
+    /// How a wait that began when the word was `before` is told of a signal.
+    pub(super) fn told(&self, before: u32) -> Told<'_, AtomicU32> {
+        let how = match self.reset {
+            Reset::Auto => How::Auto,
+            Reset::Manual => How::Manual(before),
+        };
+        Told {
+            word: self.word(),
+            how,
+        }
+    }
+
+    /// Takes a signal that is there; of a manual-reset event, also one that came
+    /// after the word was `before`.
+    // layout: L207
+    pub(super) fn take(&self, before: u32) -> bool {
+        self.told(before).take()
+    }
+}
