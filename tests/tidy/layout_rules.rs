@@ -4,7 +4,7 @@
 //! the library, a test everywhere else. The file `tests/layout-exceptions.txt` lists the rules that
 //! have no code or no test, with reasons. The report is `layout-rules.md` in the folder of the build.
 
-use super::{Source, none, sources, text_of};
+use super::source::{Source, none, sources, text_of};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

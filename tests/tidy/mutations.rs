@@ -1,6 +1,6 @@
 //! The list of weakenings keeps up with the code: `ci/mutations`, which makes them, takes long.
 
-use super::{none, sources, text_of};
+use super::source::{none, sources, text_of};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 

@@ -1,0 +1,346 @@
+//! Which module may use which.
+
+use super::source::{Source, fault, library, none};
+use super::tokens::{Path, Tokens};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A module uses modules of lower rank only; equals do not know each other.
+const RANKS: &[(&str, u32)] = &[
+    ("error", 0),
+    ("access", 1),
+    ("exchange", 1),
+    ("layout", 1),
+    ("name", 1),
+    ("sync", 1),
+    ("describe", 2),
+    ("lane", 2),
+    ("latest", 2),
+    ("os", 2),
+    ("in_place", 3),
+    ("mapping", 3),
+    ("options", 3),
+    ("reactor", 3),
+    ("signals", 3),
+    ("handle", 4),
+    ("process", 4),
+    ("event", 5),
+    ("mutex", 5),
+    ("roster", 5),
+    ("section", 5),
+    ("backpressure", 6),
+    ("parking", 6),
+    ("root", 6),
+    ("wait", 6),
+    ("seat", 7),
+    ("ending", 7),
+    ("segment", 8),
+    ("crowd", 9),
+    ("intake", 9),
+    ("watch", 9),
+    ("client", 10),
+    ("publisher", 10),
+    ("reader", 10),
+    ("receiver", 10),
+    ("sender", 10),
+    ("server", 10),
+    ("stat", 10),
+    ("subscriber", 10),
+    ("writer", 10),
+    ("doctor", 11),
+    ("typed", 11),
+    ("asynchronous", 12),
+    ("wait_set", 12),
+    ("models", 13),
+];
+
+fn rank(ranks: &[(&str, u32)], module: &str) -> Option<u32> {
+    let row = ranks.iter().find(|(name, _)| *name == module);
+    row.map(|(_, rank)| *rank)
+}
+
+/// `a::b` of `src/a/b.rs` and of `src/a/b/mod.rs`; nothing of `src/lib.rs`.
+fn module_of(path: &str) -> Vec<String> {
+    let inside = path.strip_prefix("src/").expect("a file of the library");
+    let inside = inside.trim_end_matches(".rs");
+    let mut names: Vec<String> = inside.split('/').map(str::to_string).collect();
+    if names
+        .last()
+        .is_some_and(|last| last == "mod" || last == "lib")
+    {
+        names.pop();
+    }
+    names
+}
+
+/// The files of the library, what each imports, and what each uses.
+struct Library {
+    files: Vec<File>,
+    /// By module and name, what a name stands for that a module imports.
+    imports: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>,
+}
+
+struct File {
+    path: String,
+    module: Vec<String>,
+    tokens: Tokens,
+}
+
+impl Library {
+    fn new(sources: &[Source]) -> Library {
+        let file = |source: &Source| File {
+            path: source.path.clone(),
+            module: module_of(&source.path),
+            tokens: source.tokens(),
+        };
+        let mut library = Library {
+            files: sources.iter().map(file).collect(),
+            imports: BTreeMap::new(),
+        };
+        for file in &library.files {
+            let mut imports = BTreeMap::new();
+            let all = file.tokens.paths.iter();
+            for path in all.filter(|path| path.is_use && path.depth == 0) {
+                let name = path.renamed.as_ref().or(path.segments.last());
+                if let (Some(name), Some(is)) = (name, library.absolute(&file.module, path)) {
+                    imports.insert(name.clone(), is);
+                }
+            }
+            library.imports.insert(file.module.clone(), imports);
+        }
+        library
+    }
+
+    fn is_module(&self, names: &[String]) -> bool {
+        self.files.iter().any(|file| file.module == names)
+    }
+
+    /// A path from the root of the crate; `None` of one into another crate or into the same file.
+    fn absolute(&self, module: &[String], path: &Path) -> Option<Vec<String>> {
+        let inner = std::iter::repeat_n("{}".to_string(), path.depth);
+        let mut names: Vec<String> = module.iter().cloned().chain(inner).collect();
+        let mut rest = &path.segments[..];
+        match rest.first()?.as_str() {
+            "crate" => names.clear(),
+            "self" => {}
+            "super" => {
+                while rest.first().is_some_and(|first| first == "super") {
+                    names.pop()?;
+                    rest = &rest[1..];
+                }
+                rest = &path.segments[path.segments.len() - rest.len() - 1..];
+            }
+            child => {
+                names.push(child.to_string());
+                if !self.is_module(&names) {
+                    return None;
+                }
+            }
+        }
+        names.extend(rest[1..].iter().cloned());
+        (!names.iter().any(|name| name == "{}")).then_some(names)
+    }
+
+    /// The module in which stands what an absolute path names, through all imports.
+    fn home(&self, mut path: Vec<String>) -> Vec<String> {
+        // An import of an import, and so on: fewer than these, unless they go in a circle.
+        for _ in 0..8 {
+            let mut module = path.clone();
+            while !module.is_empty() && !self.is_module(&module) {
+                module.pop();
+            }
+            let Some(name) = path.get(module.len()) else {
+                return module;
+            };
+            let import = self.imports.get(&module).and_then(|all| all.get(name));
+            match import {
+                Some(import) if *import != path => {
+                    let rest = path.split_off(module.len() + 1);
+                    path = import.iter().cloned().chain(rest).collect();
+                }
+                _ => return module,
+            }
+        }
+        Vec::new()
+    }
+
+    /// Each other module of this crate that a file uses, with the lines.
+    fn used(&self, file: &File) -> BTreeMap<Vec<String>, usize> {
+        let mut used = BTreeMap::new();
+        for path in &file.tokens.paths {
+            if let Some(absolute) = self.absolute(&file.module, path) {
+                let home = self.home(absolute);
+                if home != file.module {
+                    used.entry(home).or_insert(path.line);
+                }
+            }
+        }
+        used
+    }
+}
+
+/// Unit tests that use what stands above them; they move up with the folders.
+const UPWARD_TESTS: [&str; 3] = [
+    "src/client/line.rs",
+    "src/intake.rs",
+    "src/os/windows/account.rs",
+];
+
+fn upward_imports(sources: &[Source], ranks: &[(&str, u32)]) -> Vec<String> {
+    let library = Library::new(sources);
+    let mut faults = Vec::new();
+    for (source, file) in sources.iter().zip(&library.files) {
+        let Some(own) = file.module.first() else {
+            continue;
+        };
+        let Some(own_rank) = rank(ranks, own) else {
+            faults.push(fault(source, 1, &format!("{own} has no rank")));
+            continue;
+        };
+        for (used, line) in library.used(file) {
+            let Some(used) = used.first().filter(|used| *used != own) else {
+                continue;
+            };
+            if rank(ranks, used).is_none_or(|used| used >= own_rank) {
+                faults.push(fault(source, line, &format!("{own} may not use {used}")));
+            }
+        }
+    }
+    faults
+}
+
+/// Files that use each other, directly or through others. A module and its children are one thing.
+fn cycles(sources: &[Source]) -> Vec<String> {
+    let library = Library::new(sources);
+    let mut uses: BTreeMap<&[String], BTreeSet<Vec<String>>> = BTreeMap::new();
+    for file in &library.files {
+        let is_family =
+            |used: &Vec<String>| used.starts_with(&file.module) || file.module.starts_with(used);
+        let used = library.used(file).into_keys();
+        let used = used.filter(|used| !is_family(used)).collect();
+        uses.insert(&file.module, used);
+    }
+    let mut faults = Vec::new();
+    for file in library.files.iter().filter(|file| !file.module.is_empty()) {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<Vec<String>> = uses[&file.module[..]].iter().cloned().collect();
+        while let Some(module) = next.pop() {
+            if let Some(more) = uses.get(&module[..])
+                && reached.insert(module)
+            {
+                next.extend(more.iter().cloned());
+            }
+        }
+        if reached.contains(&file.module) {
+            let via = uses[&file.module[..]].iter().map(|one| one.join("::"));
+            let via: Vec<String> = via.collect();
+            faults.push(format!("{}: leads to itself, by one of {via:?}", file.path));
+        }
+    }
+    faults
+}
+
+#[test]
+fn layers_use_lower_layers_only() {
+    let sources = library();
+    let (_, others): (Vec<_>, Vec<_>) = upward_imports(&sources, RANKS)
+        .into_iter()
+        .partition(|fault| UPWARD_TESTS.iter().any(|path| fault.starts_with(path)));
+    none(others);
+}
+
+#[test]
+fn no_file_leads_to_itself() {
+    none(cycles(&library()));
+}
+
+#[test]
+fn each_rank_has_a_module() {
+    let sources = library();
+    let modules: BTreeSet<String> = sources
+        .iter()
+        .filter_map(|source| module_of(&source.path).into_iter().next())
+        .collect();
+    for (module, _) in RANKS {
+        assert!(
+            modules.contains(*module),
+            "{module} has a rank and is not there"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted;
+
+    /// A library of which one file is the one in question.
+    fn beside(source: &Source) -> Vec<Source> {
+        let others = [
+            ("src/lib.rs", "pub use queue::Sender as Renamed;"),
+            (
+                "src/queue/mod.rs",
+                "mod sender; pub(crate) use sender::Sender; pub(crate) struct A;",
+            ),
+            ("src/queue/sender.rs", "pub(crate) struct Sender;"),
+            ("src/name.rs", "pub struct Name;"),
+        ];
+        let mut sources: Vec<Source> = others
+            .iter()
+            .filter(|(path, _)| *path != source.path)
+            .map(|(path, text)| Source::new(path, text))
+            .collect();
+        sources.insert(0, Source::new(&source.path, &source.text));
+        sources
+    }
+
+    fn law(source: &Source) -> Vec<String> {
+        upward_imports(&beside(source), &[("name", 0), ("lane", 1), ("queue", 2)])
+    }
+
+    #[test]
+    fn an_upward_import_is_found_in_each_kind_of_place() {
+        for path in ["crate::queue", "crate::queue::Sender", "crate::Renamed"] {
+            planted::path_is_found(law, "src/name.rs", path);
+            planted::path_is_found(law, "src/lane/ring.rs", path);
+        }
+        let found = |path: &str, text: &str| !law(&Source::new(path, text)).is_empty();
+        assert!(found(
+            "src/name.rs",
+            "use crate::{lane::{self, ring}, queue::*};"
+        ));
+        assert!(found(
+            "src/name.rs",
+            "use crate::{fmt, queue::{Sender as S, A}};"
+        ));
+        assert!(found("src/name.rs", "use super::queue::Sender;"));
+        assert!(found("src/lane/ring.rs", "use super::super::queue::A;"));
+        assert!(found(
+            "src/lane/ring.rs",
+            "mod a { use super::super::super::queue::A; }"
+        ));
+        assert!(!found(
+            "src/lane/ring.rs",
+            "mod a { use super::super::queue; }"
+        ));
+        assert!(!found("src/queue/receiver.rs", "use crate::name::Name;"));
+        assert!(found("src/nobody.rs", "use crate::name::Name;"));
+    }
+
+    #[test]
+    fn a_cycle_is_found() {
+        let two = |a: &str, b: &str| {
+            let files = [
+                ("src/lib.rs", ""),
+                ("src/os/mod.rs", "mod a; mod b; mod c; use b::B; use a::A;"),
+                ("src/os/a.rs", a),
+                ("src/os/b.rs", b),
+                ("src/os/c.rs", "use super::a::A;"),
+            ];
+            cycles(&files.map(|(path, text)| Source::new(path, text))).len()
+        };
+        assert_eq!(two("struct A;", "use super::a;"), 0);
+        assert_eq!(two("use super::b::B;", "use super::a::A;"), 2);
+        assert_eq!(two("use super::B;", "fn f() { m!(crate::os::A) }"), 2);
+        assert_eq!(two("use super::B;", "use super::c::C;"), 3);
+    }
+}
