@@ -118,7 +118,7 @@ impl Intake {
     }
 
     /// Takes note of who was in an earlier generation and came no further.
-    pub fn mourn(&mut self, earlier: &Intake) {
+    pub fn learn_of_senders_in(&mut self, earlier: &Intake) {
         if earlier.had_senders && !self.had_senders {
             self.had_senders = true;
             self.last = earlier.last;

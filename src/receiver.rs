@@ -454,7 +454,7 @@ impl Receiver {
             match intake.find() {
                 Step::Nothing if intake.is_done() => {
                     let (intake, _) = self.older.remove(n);
-                    self.intake.mourn(&intake);
+                    self.intake.learn_of_senders_in(&intake);
                 }
                 Step::Nothing => n += 1,
                 step => {

@@ -9,3 +9,4 @@ mod mutations;
 mod planted;
 mod source;
 mod tokens;
+mod words;

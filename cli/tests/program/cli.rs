@@ -66,7 +66,7 @@ fn a_consumer_alone_finds_nothing_and_creates_nothing() {
         contains(&ended.err, &["there is a section", &other]);
     }
     drop(server);
-    // What another process is burying at this moment is still listed.
+    // What another process is removing at this moment is still listed.
     eventually("nothing of that name is there", || {
         shmkit(&["list", &name]).code == 1
     });

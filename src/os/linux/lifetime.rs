@@ -7,9 +7,9 @@
 //! - The creator takes its lock before the file has a name ([`publish`]).
 //! - Whoever gets the exclusive lock has proof that all holders are dead. It
 //!   checks that the name still points at this very file and unlinks it
-//!   ([`bury`]). Nobody unlinks without that lock.
+//!   ([`unlink_dead`]). Nobody unlinks without that lock.
 //! - An opener that does not get it takes the shared one, and then checks that
-//!   the name still points at its file: if not, it was buried meanwhile.
+//!   the name still points at its file: if not, it was removed meanwhile.
 //! - A clean close drops its lock and then acts like an opener, so the last one
 //!   out removes the name ([`retire`]). It opens afresh, because a descriptor
 //!   that was forked or inherited shares its lock with another process.
@@ -96,10 +96,10 @@ pub(super) fn attach(
         check(&stat, place, operation, name)?;
         if let Some(_turn) = turn(place, stat.st_uid) {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let buried = bury(&stat, place);
+                let removed = unlink_dead(&stat, place);
                 // The next in turn must not meet this lock.
                 let_go(&file);
-                return match buried {
+                return match removed {
                     Ok(()) => Ok(Found::Nobody),
                     Err(Errno::PERM | Errno::ACCESS) => Ok(Found::DeadOf(stat.st_uid)),
                     Err(errno) => Err(explain(operation, name, errno)),
@@ -109,7 +109,7 @@ pub(super) fn attach(
                 return Ok(Found::Live(file, stat));
             }
         }
-        // It is being buried, or was and the name has moved on, or others judge.
+        // It is being removed, or was and the name has moved on, or others judge.
         drop(file);
         if look < YIELDS {
             std::thread::yield_now();
@@ -155,10 +155,10 @@ fn turn(place: &Place, owner: u32) -> Option<Turn> {
 }
 
 /// Removes the name of a dead file, on which the caller holds the exclusive lock.
-/// Whoever gets that lock must bury: a last holder that closes meanwhile sees the
+/// Whoever gets that lock must remove it: a last holder that closes meanwhile sees the
 /// lock taken and leaves the name to its taker.
 // layout: L197
-fn bury(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
+fn unlink_dead(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
     if is_named(stat, place) {
         unlink(&place.path)?;
     }
@@ -182,7 +182,7 @@ pub(super) fn retire(place: &Place, owner: u32) -> bool {
     }
     // Where the name stays, another user's dead file does, and is known for dead.
     if let Ok(stat) = fstat(&file) {
-        let _ = bury(&stat, place);
+        let _ = unlink_dead(&stat, place);
     }
     let_go(&file);
     false

@@ -351,8 +351,8 @@ fn a_queue_is_known_from_outside() {
     let dead = child.id();
     child.kill();
     let all = others(&name);
-    let buried = all.iter().find(|one| one.pid == dead).unwrap();
-    assert_eq!((buried.alive, buried.sent), (Some(false), 7));
+    let dead_one = all.iter().find(|one| one.pid == dead).unwrap();
+    assert_eq!((dead_one.alive, dead_one.sent), (Some(false), 7));
     let n = receiver.drain(|_| {}).unwrap();
     assert_eq!(n, 5);
     assert_eq!(segment_info(&*name).unwrap().owner.received, 10);
