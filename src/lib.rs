@@ -57,92 +57,68 @@
 #![warn(clippy::cast_lossless)]
 
 mod access;
-#[cfg(feature = "async")]
-mod asynchronous;
-mod backpressure;
-mod client;
-mod crowd;
-mod describe;
-mod doctor;
-mod ending;
+mod calls;
 mod error;
-mod event;
-mod exchange;
-mod handle;
-mod in_place;
-mod intake;
+mod format;
+#[cfg(feature = "async")]
+mod future;
+mod inspect;
 mod lane;
-mod latest;
-mod layout;
-mod mapping;
 // The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]
 mod models;
-mod mutex;
 mod name;
-mod options;
+mod object;
 mod os;
-mod parking;
-mod process;
-mod publisher;
-#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "tasks need more"))]
-mod reactor;
-mod reader;
-mod receiver;
-mod root;
-mod roster;
-mod seat;
-mod section;
+mod queue;
 mod segment;
-mod sender;
-mod server;
-mod signals;
-mod stat;
-mod subscriber;
+mod slots;
 mod sync;
+mod topic;
 pub mod typed;
+mod values;
 mod wait;
-mod wait_set;
-mod watch;
-mod writer;
 
 pub use access::{Access, Owner};
-#[cfg(feature = "async")]
-pub use asynchronous::Async;
-pub use client::{Call, Client, ClientOptions};
-pub use describe::{Described, Field, FieldKind, Layout};
-pub use doctor::{doctor, lost_names};
+pub use calls::client::{Call, Client, ClientOptions};
+pub use calls::server::{Request, Responder, Server, ServerOptions};
+pub use error::channel::{CallError, Departure, RecvError, SendError};
 pub use error::{Error, ErrorKind, Operation, Result};
-pub use event::{Event, EventOptions};
-pub use exchange::{CallError, Departure, RecvError, SendError};
-pub use handle::Handle;
-pub use in_place::{Claim, InPlace};
-pub use mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
-pub use mutex::{Locked, Mutex, MutexGuard, MutexOptions};
+pub use format::describe::{Described, Field, FieldKind, Layout};
+#[cfg(feature = "async")]
+pub use future::Async;
+pub use inspect::doctor::{doctor, lost_names};
+pub use inspect::segment::{
+    Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info,
+};
+pub use lane::claim::{Claim, InPlace};
 pub use name::{Name, Scope};
-pub use options::{Options, Origin};
+pub use object::event::{Event, EventOptions};
+pub use object::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
+pub use object::mutex::{Locked, Mutex, MutexGuard, MutexOptions};
+pub use object::options::{Options, Origin};
+pub use object::process::{Liveness, Process};
+pub use object::section::{Section, SectionInfo, SectionOptions};
+pub use object::wait_handle::Handle;
 pub use os::{
     Backing, Finding, Grant, Health, Holder, Holders, Kind, Listed, ObjectInfo, OwnedObject,
     ProcessIdentity, RawObject, Reset, Wake,
 };
-pub use process::{Liveness, Process};
-pub use publisher::{Delivery, Publisher, TopicOptions};
-pub use reader::{Reader, ReaderOptions};
-pub use receiver::{QueueOptions, Receiver};
-pub use section::{Section, SectionInfo, SectionOptions};
-pub use sender::{Batch, Sender, SenderOptions};
-pub use server::{Request, Responder, Server, ServerOptions};
-pub use stat::{Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info};
-pub use subscriber::{Start, Subscriber, SubscriberOptions};
+pub use queue::receiver::{QueueOptions, Receiver};
+pub use queue::sender::{Batch, Sender, SenderOptions};
 pub use sync::ReadCell;
-pub use wait_set::{Ready, WaitSet, Waitable};
-pub use writer::{LatestOptions, Writer};
+pub use topic::publisher::{Delivery, Publisher, TopicOptions};
+pub use topic::subscriber::{Start, Subscriber, SubscriberOptions};
+pub use values::reader::{Reader, ReaderOptions};
+pub use values::writer::{LatestOptions, Writer};
+pub use wait::set::{Ready, WaitSet};
+pub use wait::source::Waitable;
 pub use zerocopy;
 
 /// What [`describe!`] writes into other crates.
 #[doc(hidden)]
 pub mod __describe {
-    pub use crate::describe::{Part, Shape, check};
+    pub use crate::format::describe::{Part, Shape, check};
 }
 
 /// The recipes of `docs/cookbook.md`, which are run as all examples here are.

@@ -9,7 +9,7 @@
 
 use super::ring::{Place, Record, RingReader, RingWriter, Shape};
 use super::{ABSURD, Step, is_possible};
-use crate::layout::lane;
+use crate::format::layout::lane;
 use crate::sync::{Words, WordsMut};
 
 /// A mark that is being changed.

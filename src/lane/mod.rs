@@ -2,7 +2,7 @@
 //! it shares with its readers.
 //!
 //! - [`ring`]: records, as their writer lays them down and a reader finds them.
-//! - [`gated`]: a reader whom the writer waits for; nothing is lost.
+//! - [`lossless`]: a reader whom the writer waits for; nothing is lost.
 //! - [`lossy`]: readers whom the writer does not know; they learn what they missed.
 //!
 //! The code knows words and offsets and nothing of sections, so it runs over mapped
@@ -21,27 +21,15 @@
 //! reader refuses a mark that is too old by its look at `reserved` behind the marks, and any other mark
 //! says exactly how many messages stand before it.
 
-pub(crate) mod gated;
+pub(crate) mod claim;
+pub(crate) mod lossless;
 pub(crate) mod lossy;
 pub(crate) mod ring;
 
 #[cfg(test)]
-mod corrupt;
-#[cfg(test)]
-mod delayed;
-#[cfg(test)]
-mod example;
-#[cfg(test)]
-mod late;
-// The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
-#[cfg(all(test, not(miri), not(windows)))]
-pub(crate) mod loom;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
-mod probe;
+pub(crate) mod tests;
 
-use crate::layout::record;
+use crate::format::layout::record;
 
 /// What a look at a lane found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

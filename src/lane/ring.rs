@@ -7,7 +7,7 @@
 //! Positions count bytes and never wrap; their place in the ring is the position modulo
 //! its length, as the ring's words see to themselves.
 
-use crate::layout::{LINE, first_position, record};
+use crate::format::layout::{LINE, first_position, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
 /// How many lines are touched at a time before they are needed. Stores are done in order,

@@ -4,13 +4,13 @@
 //! seven messages in the ring a subscriber at the first one is in the way of the eighth.
 
 use super::{Kernel, Memory, WORDS, explore};
-use crate::backpressure::{announce, drop_late, is_free, is_waited_for, join};
+use crate::format::layout::OWNER;
 use crate::lane::Step;
-use crate::lane::loom::{LONG, Model, SHORT, check, message, shape};
 use crate::lane::lossy::{LossyReader, LossyWriter};
-use crate::layout::OWNER;
-use crate::parking::Sleeper;
-use crate::roster::Roster;
+use crate::lane::tests::loom::{LONG, Model, SHORT, check, message, shape};
+use crate::segment::notifier::Sleeper;
+use crate::segment::roster::Roster;
+use crate::topic::backpressure::{announce, drop_late, is_free, is_waited_for, join};
 use ::loom::thread;
 
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! What a sender sent in an earlier generation is received before what it sent in the next one.
 
 use super::explore;
-use crate::intake::in_order;
 use crate::lane::Step;
-use crate::lane::gated::{GatedReader, GatedWriter};
-use crate::lane::loom::{Model, SHORT, check, message, shape};
+use crate::lane::lossless::{GatedReader, GatedWriter};
+use crate::lane::tests::loom::{Model, SHORT, check, message, shape};
+use crate::segment::fan_in::in_order;
 use ::loom::thread;
 
 type Reader = GatedReader<Model, Model>;

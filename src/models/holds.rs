@@ -1,12 +1,12 @@
 //! What a reader of values asks to be left alone is left alone by a writer that was told.
 
 use super::{Memory, THEIRS, explore};
-use crate::latest::loom::{LEN, Model, grid, is_held, value, whole};
-use crate::latest::{Hold, Look, ValueReader, ValueWriter};
-use crate::reader::hold_in;
-use crate::roster::Roster;
+use crate::segment::roster::Roster;
+use crate::slots::tests::loom::{LEN, Model, grid, is_held, value, whole};
+use crate::slots::{Hold, Look, ValueReader, ValueWriter};
 use crate::sync::{Words, WordsMut};
-use crate::writer::store;
+use crate::values::reader::hold_in;
+use crate::values::writer::store;
 use ::loom::thread;
 
 // layout: L136 L138

@@ -15,11 +15,12 @@ mod sleepers;
 mod slots;
 
 use crate::error::Result;
-use crate::layout::{control, cursor, root, roster};
+use crate::format::layout::{control, cursor, root, roster};
 use crate::os::Wake;
-use crate::parking::{Bells, FIRST_NAP, System};
-use crate::roster::{Roster, slot_at};
+use crate::segment::notifier::{Bells, System};
+use crate::segment::roster::{Roster, slot_at};
 use crate::sync::{Shared, Words, WordsMut};
+use crate::wait::spin::FIRST_NAP;
 use ::loom::model::Builder;
 use ::loom::sync as loomed;
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};

@@ -1,11 +1,11 @@
 //! A name has one owner at a time; one that joins while the owner changes is not left behind.
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
-use crate::ending::end;
-use crate::layout::{MAGIC, MAJOR, control};
-use crate::parking::Sleeper;
-use crate::root::Ownership;
-use crate::roster::{JOINED, Roster};
+use crate::format::layout::{MAGIC, MAJOR, control};
+use crate::segment::ending::end;
+use crate::segment::notifier::Sleeper;
+use crate::segment::ownership::Ownership;
+use crate::segment::roster::{JOINED, Roster};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell;
 use ::loom::thread;
@@ -230,7 +230,7 @@ fn end_that_is_followed_stays_what_it_was() {
         assert_eq!(old.control.load32(control::END), bits);
         let sender = old.kernel.bells();
         assert!(
-            sender.has_to_wake(1 << crate::layout::OWNER),
+            sender.has_to_wake(1 << crate::format::layout::OWNER),
             "a sender looks for good"
         );
     });

@@ -1,9 +1,9 @@
 //! Nobody sleeps for ever beside what it waits for.
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
-use crate::layout::OWNER;
-use crate::parking::{Bells, Sleeper};
-use crate::roster::Roster;
+use crate::format::layout::OWNER;
+use crate::segment::notifier::{Bells, Sleeper};
+use crate::segment::roster::Roster;
 use crate::sync::{Words, WordsMut};
 use ::loom::thread;
 

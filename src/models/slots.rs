@@ -1,8 +1,8 @@
 //! A slot has one participant at a time, and what it says of itself is seen.
 
 use super::{Memory, THEIRS, WORDS, explore};
-use crate::layout::roster::state;
-use crate::roster::{JOINED, LEFT, Roster};
+use crate::format::layout::roster::state;
+use crate::segment::roster::{JOINED, LEFT, Roster};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell;
 use ::loom::thread;

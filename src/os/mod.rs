@@ -33,8 +33,8 @@
 //!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
 
 use crate::access::{Access, Owner};
+use crate::error::channel::Fault;
 use crate::error::{Operation, Result};
-use crate::exchange::Fault;
 use crate::name::Name;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -66,6 +66,8 @@ pub(crate) use backend::{
     clean, findings, has_open, has_several_processors, holders, list, nameless, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
+#[cfg(all(test, shmkit_nt_rules))]
+pub(crate) use backend::{account_name, names_looked_up};
 
 /// How an object is created.
 #[derive(Clone, Debug, Default)]

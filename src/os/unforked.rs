@@ -1,7 +1,7 @@
 //! Systems without fork, exec and names that can be removed: endpoints stay valid.
 
 use super::{Holder, RawObject, Section, ValidityBackend};
-use crate::exchange::Fault;
+use crate::error::channel::Fault;
 
 /// No program replaces another one in a process.
 pub(crate) fn has_open(_pid: u32, _object: RawObject) -> Option<bool> {

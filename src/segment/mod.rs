@@ -10,25 +10,32 @@
 //! generation follows. It says so in those before it, whose participants go over when they have
 //! read what is left for them.
 
-mod found;
+pub(crate) mod ending;
+pub(crate) mod fan_in;
+mod joined;
+pub(crate) mod notifier;
 mod owned;
+pub(crate) mod owner_monitor;
+pub(crate) mod ownership;
+pub(crate) mod participant;
+pub(crate) mod roster;
 
-pub(crate) use found::{Found, HowToJoin};
+pub(crate) use joined::{Found, HowToJoin};
 pub(crate) use owned::Owned;
 
-use crate::describe::{Layout, MAX_TEXT};
+use crate::error::channel::Departure;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::exchange::Departure;
-use crate::lane::ring::Shape;
-use crate::latest::Grid;
-use crate::layout::{
+use crate::format::describe::{Layout, MAX_TEXT};
+use crate::format::layout::{
     ALIVE_SUFFIX, CONTROL_SUFFIX, LANES_SUFFIX, LINE, MAX_IN_FLIGHT, MAX_RING, MIN_RING, OWNER,
     ROSTER_SUFFIX, SLOTS, control, cursor, delivery, lane, record,
 };
+use crate::lane::ring::Shape;
 use crate::name::Name;
+use crate::object::section::Section;
 use crate::os;
-use crate::seat::event_name;
-use crate::section::Section;
+use crate::segment::participant::event_name;
+use crate::slots::Grid;
 use crate::sync::{Fixed, Round, Window, WindowMut, Words};
 use std::ops::Range;
 use std::sync::Arc;

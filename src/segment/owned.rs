@@ -4,17 +4,17 @@ use super::{
     Companions, Control, Cursor, Head, Lane, Measures, cursor_at, layouts_in, measures, text_of,
 };
 use crate::access::{Access, Owner};
-use crate::describe::{Layout, fingerprint};
-use crate::ending;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::layout::{MAGIC, MAJOR, MINOR, control, roster};
+use crate::format::describe::{Layout, fingerprint};
+use crate::format::layout::{MAGIC, MAJOR, MINOR, control, roster};
 use crate::name::Name;
+use crate::object::process::Liveness;
+use crate::object::section::Section;
 use crate::os::{self, Kind, ProcessBackend, ProcessIdentity};
-use crate::process::Liveness;
-use crate::root::Root;
-use crate::roster::{Roster, word_of};
-use crate::seat::{Bells, Kernel, Seat};
-use crate::section::Section;
+use crate::segment::ending;
+use crate::segment::ownership::Root;
+use crate::segment::participant::{Bells, Kernel, Seat};
+use crate::segment::roster::{Roster, word_of};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 

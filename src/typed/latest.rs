@@ -1,12 +1,13 @@
 //! Latest values of one type.
 
 use super::value;
-use crate::describe::{Described, Layout};
+use crate::error::channel::RecvError;
 use crate::error::{Error, Result};
-use crate::exchange::RecvError;
+use crate::format::describe::{Described, Layout};
 use crate::name::Name;
-use crate::reader::{self, ReaderOptions};
-use crate::writer::{self, LatestOptions};
+use crate::values::reader::{self, ReaderOptions};
+use crate::values::writer::{self, LatestOptions};
+use crate::wait::source::{AsWait, Wait, Waitable};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -227,5 +228,13 @@ impl<T> Reader<T> {
 impl<T> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.end.fmt(f)
+    }
+}
+
+impl<T> Waitable for Reader<T> {}
+
+impl<T> AsWait for Reader<T> {
+    fn as_wait(&mut self) -> &mut dyn Wait {
+        self.end_mut()
     }
 }

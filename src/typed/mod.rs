@@ -59,8 +59,8 @@ pub(crate) use rpc::response;
 pub use rpc::{Client, Request, Responder, Server};
 pub use topic::{Publisher, Subscriber};
 
-use crate::describe::Described;
-use crate::exchange::RecvError;
+use crate::error::channel::RecvError;
+use crate::format::describe::Described;
 use std::borrow::Borrow;
 use std::marker::PhantomData;
 

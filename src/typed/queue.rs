@@ -1,12 +1,13 @@
 //! A queue of values of one type.
 
 use super::{each_value, messages, value};
-use crate::describe::{Described, Layout};
+use crate::error::channel::{RecvError, SendError};
 use crate::error::{Error, Result};
-use crate::exchange::{RecvError, SendError};
+use crate::format::describe::{Described, Layout};
 use crate::name::Name;
-use crate::receiver::{self, QueueOptions};
-use crate::sender::{self, SenderOptions};
+use crate::queue::receiver::{self, QueueOptions};
+use crate::queue::sender::{self, SenderOptions};
+use crate::wait::source::{AsWait, Wait, Waitable};
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -248,5 +249,13 @@ impl<T> Sender<T> {
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.end.fmt(f)
+    }
+}
+
+impl<T> Waitable for Receiver<T> {}
+
+impl<T> AsWait for Receiver<T> {
+    fn as_wait(&mut self) -> &mut dyn Wait {
+        self.end_mut()
     }
 }

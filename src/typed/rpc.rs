@@ -1,11 +1,12 @@
 //! Calls whose requests are all of one type, and whose responses are.
 
-use crate::client::{self, Call, ClientOptions};
-use crate::describe::{Described, Layout};
+use crate::calls::client::{self, Call, ClientOptions};
+use crate::calls::server::{self, ServerOptions};
+use crate::error::channel::{CallError, RecvError, SendError};
 use crate::error::{Error, Result};
-use crate::exchange::{CallError, RecvError, SendError};
+use crate::format::describe::{Described, Layout};
 use crate::name::Name;
-use crate::server::{self, ServerOptions};
+use crate::wait::source::{AsWait, Wait, Waitable};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -343,5 +344,21 @@ impl<Q, R> Client<Q, R> {
 impl<Q, R> fmt::Debug for Client<Q, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.end.fmt(f)
+    }
+}
+
+impl<Q, R> Waitable for Server<Q, R> {}
+
+impl<Q, R> AsWait for Server<Q, R> {
+    fn as_wait(&mut self) -> &mut dyn Wait {
+        self.end_mut()
+    }
+}
+
+impl<Q, R> Waitable for Client<Q, R> {}
+
+impl<Q, R> AsWait for Client<Q, R> {
+    fn as_wait(&mut self) -> &mut dyn Wait {
+        self.end_mut()
     }
 }

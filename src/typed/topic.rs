@@ -1,12 +1,13 @@
 //! A topic of values of one type.
 
 use super::{each_value, messages, value};
-use crate::describe::{Described, Layout};
+use crate::error::channel::{RecvError, SendError};
 use crate::error::{Error, Result};
-use crate::exchange::{RecvError, SendError};
+use crate::format::describe::{Described, Layout};
 use crate::name::Name;
-use crate::publisher::{self, TopicOptions};
-use crate::subscriber::{self, SubscriberOptions};
+use crate::topic::publisher::{self, TopicOptions};
+use crate::topic::subscriber::{self, SubscriberOptions};
+use crate::wait::source::{AsWait, Wait, Waitable};
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -250,5 +251,13 @@ impl<T> Subscriber<T> {
 impl<T> fmt::Debug for Subscriber<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.end.fmt(f)
+    }
+}
+
+impl<T> Waitable for Subscriber<T> {}
+
+impl<T> AsWait for Subscriber<T> {
+    fn as_wait(&mut self) -> &mut dyn Wait {
+        self.end_mut()
     }
 }

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 const UNSAFE: [(&str, &str); 13] = [
     ("src/sync/", "atomics over memory that peers write"),
     (
-        "src/mapping.rs",
+        "src/object/mapping.rs",
         "calls sync with ranges that it checked, and makes windows of them",
     ),
-    ("src/in_place.rs", "slices, on the caller's promise"),
+    ("src/lane/claim.rs", "slices, on the caller's promise"),
     ("src/os/linux/view.rs", "mmap and its kin"),
     ("src/os/windows/nt.rs", "native calls, looked up by name"),
     (

@@ -1,6 +1,6 @@
 //! The list of weakenings keeps up with the code: `ci/mutations`, which makes them, takes long.
 
-use super::source::{none, sources, text_of};
+use super::source::{Source, none, sources, text_of};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
@@ -10,8 +10,21 @@ fn text<'a>(mutation: &'a Table, key: &str) -> Option<&'a str> {
     mutation.get(key).and_then(Value::as_str)
 }
 
-/// What is wrong with a mutation. `read` returns the text of a file; `tests` are the sources.
-fn faults(mutation: &Table, read: impl Fn(&str) -> String, tests: &str) -> Vec<String> {
+/// Whether the library has this module: a file, a folder, or `mod name {` in such a file.
+fn has_module(files: &[Source], path: &str) -> bool {
+    let is_file = |path: &str| {
+        let names = [format!("src/{path}.rs"), format!("src/{path}/mod.rs")];
+        files.iter().find(|file| names.contains(&file.path))
+    };
+    let path = path.replace("::", "/");
+    let inline = path.rsplit_once('/').and_then(|(outside, name)| {
+        is_file(outside).map(|file| file.text.contains(&format!("mod {name} {{")))
+    });
+    is_file(&path).is_some() || inline == Some(true)
+}
+
+/// What is wrong with a mutation. `read` returns the text of a file; `files` are the sources.
+fn faults(mutation: &Table, read: impl Fn(&str) -> String, files: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     let (Some(file), Some(from), Some(to)) = (
         text(mutation, "file"),
@@ -29,9 +42,13 @@ fn faults(mutation: &Table, read: impl Fn(&str) -> String, tests: &str) -> Vec<S
     }
     match (text(mutation, "test"), text(mutation, "equivalent")) {
         (Some(test), None) => {
-            let name = test.rsplit("::").next().unwrap_or_default();
-            if !name.is_empty() && !tests.contains(&format!("fn {name}(")) {
+            let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+            let is_there = |file: &Source| file.text.contains(&format!("fn {name}("));
+            if !name.is_empty() && !files.iter().any(is_there) {
                 faults.push(format!("there is no test {test}"));
+            }
+            if mutation.get("suite").is_none() && !has_module(files, module) {
+                faults.push(format!("the library has no module {module}"));
             }
         }
         (None, Some(_)) => {}
@@ -43,11 +60,7 @@ fn faults(mutation: &Table, read: impl Fn(&str) -> String, tests: &str) -> Vec<S
 #[test]
 fn each_mutation_stands_in_the_code() {
     let list: Table = text_of(LIST).parse().unwrap();
-    let tests: Vec<String> = sources(&["src", "tests"])
-        .into_iter()
-        .map(|one| one.text)
-        .collect();
-    let tests = tests.concat();
+    let files = sources(&["src", "tests"]);
 
     let (mut broken, mut known) = (Vec::new(), BTreeSet::new());
     for mutation in list["mutation"].as_array().unwrap() {
@@ -56,7 +69,7 @@ fn each_mutation_stands_in_the_code() {
         if !known.insert(what) {
             broken.push(format!("{what}: stands twice in {LIST}"));
         }
-        let faults = faults(mutation, text_of, &tests);
+        let faults = faults(mutation, text_of, &files);
         broken.extend(faults.iter().map(|fault| format!("{what}: {fault}")));
     }
     none(broken);
@@ -67,7 +80,8 @@ fn planted_faults_of_a_mutation_are_found() {
     let faults = |toml: &str| {
         let mutation: Table = toml.parse().unwrap();
         let read = |_: &str| "a();\nb();\nb();\n".to_string();
-        faults(&mutation, read, "fn it_fails() {").join("; ")
+        let files = [Source::new("src/x/mod.rs", "mod tests {\nfn it_fails() {")];
+        faults(&mutation, read, &files).join("; ")
     };
     let good = "file = 'x'\nfrom = 'a();'\nto = ''\n";
     assert_eq!(faults(&format!("{good}test = 'x::it_fails'")), "");
@@ -75,6 +89,13 @@ fn planted_faults_of_a_mutation_are_found() {
     assert_eq!(faults(&format!("{good}equivalent = 'because'")), "");
     assert!(faults(good).contains("needs a test"));
     assert!(faults(&format!("{good}test = 'x::it_passes'")).contains("no test"));
+    assert_eq!(faults(&format!("{good}test = 'x::tests::it_fails'")), "");
+    assert!(faults(&format!("{good}test = 'y::it_fails'")).contains("no module y"));
+    assert!(faults(&format!("{good}test = 'x::y::it_fails'")).contains("no module x::y"));
+    assert_eq!(
+        faults(&format!("{good}suite = 'contract'\ntest = 'y::it_fails'")),
+        ""
+    );
     assert!(faults("file = 'x'").contains("needs file"));
 
     let twice = "file = 'x'\nfrom = 'b();'\nto = 'b();'\nequivalent = 'because'";

@@ -12,7 +12,7 @@ use super::signal::{Signal, wait_any};
 use super::view::View;
 use super::words;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::layout::FIRST_COUNT;
+use crate::format::layout::FIRST_COUNT;
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, LONGEST_SLEEP, LOOK_BACK, MAX_PEERS, ObjectBackend,

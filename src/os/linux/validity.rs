@@ -18,7 +18,7 @@
 use super::looker::Look;
 use super::section::Section;
 use super::view::wiped_page;
-use crate::exchange::Fault;
+use crate::error::channel::Fault;
 use crate::os::ValidityBackend;
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use std::sync::OnceLock;

@@ -101,34 +101,3 @@ pub(super) fn sid_of(account: &str) -> Result<String> {
             .with_advice("write MACHINE\\name, or the SID")
     })
 }
-
-#[cfg(all(test, shmkit_nt_rules))]
-mod tests {
-    use super::super::nt_rules::names_looked_up;
-    use super::*;
-    use crate::{Access, Publisher, Receiver, Sender, Subscriber};
-
-    #[test]
-    fn nothing_but_what_is_shown_asks_for_names() {
-        let name = format!("shmkit-test-names-{}", std::process::id());
-        let mut receiver = Receiver::create(&*name).unwrap();
-        assert!(Receiver::create(&*name).is_err(), "it is taken");
-        let mut sender = Sender::open(&*name).unwrap();
-        sender.send(b"one").unwrap();
-        assert_eq!(receiver.recv().unwrap(), b"one");
-        let topic = format!("{name}-topic");
-        let options = Publisher::options().access(Access::UsersReadOnly);
-        let mut publisher = options.create(&*topic).unwrap();
-        publisher.send(b"two").unwrap();
-        assert_eq!(Subscriber::open(&*topic).unwrap().recv().unwrap(), b"two");
-        assert!(
-            crate::list()
-                .unwrap()
-                .iter()
-                .any(|found| found.name.contains(&name))
-        );
-        assert_eq!(names_looked_up(), 0);
-        assert!(look_up("S-1-5-18").is_some());
-        assert_eq!(names_looked_up(), 1);
-    }
-}

@@ -34,6 +34,8 @@ pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use list::{clean, list};
 pub(crate) use mutex::Mutex;
+#[cfg(all(test, shmkit_nt_rules))]
+pub(crate) use nt_rules::names_looked_up;
 pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
 pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};

@@ -562,7 +562,7 @@ thread_local!(static LOOKED_UP: Cell<u32> = const { Cell::new(0) });
 
 /// How often this thread asked for the name of an account.
 #[cfg(test)]
-pub(super) fn names_looked_up() -> u32 {
+pub(crate) fn names_looked_up() -> u32 {
     LOOKED_UP.get()
 }
 

@@ -1,0 +1,169 @@
+//! The canonical text of a type, made when the program is compiled.
+
+use super::kind::FieldKind;
+use super::{Described, Part, Shape};
+use crate::format::layout::control;
+
+/// The longest text: what there is room for.
+pub(crate) const MAX_TEXT: usize = control::TYPE_MAX;
+/// The longest name of a field, with its dots.
+pub(super) const MAX_NAME: usize = 100;
+/// The name of the one field of what is no struct.
+// layout: L037
+const VALUE: &str = "value";
+
+/// A text of the grammar in `docs/layout.md`.
+pub(super) struct Text {
+    bytes: [u8; MAX_TEXT],
+    len: usize,
+    /// Where the last field ends.
+    end: usize,
+}
+
+/// A name and those that it stands in.
+struct Path<'a> {
+    within: Option<&'a Path<'a>>,
+    name: &'static str,
+}
+
+impl Text {
+    /// That of a type.
+    pub const fn of<T: Described>() -> &'static Text {
+        const { &Text::write::<T>() }
+    }
+
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.len]).expect("it is ASCII")
+    }
+
+    // layout: L033
+    const fn write<T: Described>() -> Text {
+        let mut text = Text {
+            bytes: [0; MAX_TEXT],
+            len: 0,
+            end: 0,
+        };
+        text.number(size_of::<T>());
+        text.byte(b';');
+        text.number(align(&T::SHAPE));
+        text.byte(b';');
+        match T::SHAPE {
+            Shape::Fields(fields) => text.fields(None, 0, fields),
+            Shape::Numbers(kind, count) => {
+                let path = Path {
+                    within: None,
+                    name: VALUE,
+                };
+                text.field(&path, 0, kind, count);
+            }
+        }
+        assert!(text.end == size_of::<T>());
+        text
+    }
+
+    // layout: L037
+    const fn fields(&mut self, within: Option<&Path<'_>>, base: usize, fields: &[Part]) {
+        let mut n = 0;
+        while n < fields.len() {
+            let Part {
+                name,
+                offset,
+                shape,
+            } = fields[n];
+            let path = Path {
+                within,
+                name: bare(name),
+            };
+            let offset = base + offset;
+            match shape {
+                Shape::Fields(fields) => self.fields(Some(&path), offset, fields),
+                Shape::Numbers(kind, count) => self.field(&path, offset, kind, count),
+            }
+            n += 1;
+        }
+    }
+
+    const fn field(&mut self, path: &Path<'_>, offset: usize, kind: FieldKind, count: usize) {
+        assert!(count > 0, "a field without bytes cannot be described");
+        assert!(
+            offset == self.end,
+            "tell the fields in the order in which they stand"
+        );
+        self.end += count * kind.size();
+        let begin = self.len;
+        self.path(path);
+        assert!(
+            self.len - begin <= MAX_NAME,
+            "a name is too long to be told"
+        );
+        self.byte(b':');
+        self.number(offset);
+        self.byte(b':');
+        self.bytes(kind.name().as_bytes());
+        self.byte(b'[');
+        self.number(count);
+        self.bytes(b"];");
+    }
+
+    const fn path(&mut self, path: &Path<'_>) {
+        if let Some(within) = path.within {
+            self.path(within);
+            self.byte(b'.');
+        }
+        self.bytes(path.name.as_bytes());
+    }
+
+    const fn number(&mut self, number: usize) {
+        assert!(number as u64 <= u32::MAX as u64, "it is too large");
+        if number >= 10 {
+            self.number(number / 10);
+        }
+        self.byte(b'0' + (number % 10) as u8);
+    }
+
+    const fn bytes(&mut self, bytes: &[u8]) {
+        let mut n = 0;
+        while n < bytes.len() {
+            self.byte(bytes[n]);
+            n += 1;
+        }
+    }
+
+    const fn byte(&mut self, byte: u8) {
+        assert!(
+            self.len < MAX_TEXT,
+            "it has too many fields, or too long names"
+        );
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+}
+
+/// The size of the largest number in it.
+// layout: L034
+const fn align(shape: &Shape) -> usize {
+    let fields = match shape {
+        Shape::Numbers(kind, _) => return kind.size(),
+        Shape::Fields(fields) => fields,
+    };
+    let mut most = 1;
+    let mut n = 0;
+    while n < fields.len() {
+        let align = align(&fields[n].shape);
+        if align > most {
+            most = align;
+        }
+        n += 1;
+    }
+    most
+}
+
+/// A field's name without what Rust puts before a keyword. Of letters that are not ASCII
+/// there are several ways to write the same.
+const fn bare(name: &'static str) -> &'static str {
+    assert!(name.is_ascii(), "a name must be ASCII to be told");
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}

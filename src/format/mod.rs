@@ -1,0 +1,4 @@
+//! What stands in shared memory, as data.
+
+pub(crate) mod describe;
+pub(crate) mod layout;

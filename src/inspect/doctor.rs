@@ -1,0 +1,136 @@
+//! What this account can and cannot do here, and why.
+
+use crate::access::Access;
+use crate::error::{Error, ErrorKind};
+use crate::inspect::segment::{list, segment_info};
+use crate::object::event::Event;
+use crate::object::mutex::Mutex;
+use crate::object::section::Section;
+use crate::os::{self, Finding, Health, Holder, ProcessIdentity, Reset};
+use std::time::Duration;
+
+/// Long enough to sleep in the kernel once.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Examines this system and account: first by doing, with objects of its own that are
+/// gone when it returns, then by asking.
+///
+/// ```
+/// for finding in shmkit::doctor() {
+///     println!("{:?} {}: {}", finding.health, finding.topic, finding.says);
+/// }
+/// ```
+#[must_use]
+pub fn doctor() -> Vec<Finding> {
+    let name = |scope: &str| format!("{scope}\\shmkit-doctor-{}", std::process::id());
+    let (local, global) = (name("Local"), name("Global"));
+    let mut findings = os::findings();
+    findings.push(tried(
+        "sections of this session",
+        "can be created, written and read",
+        section(&local, Access::SameUser),
+    ));
+    findings.push(tried(
+        "sections for the whole machine",
+        "can be created in Global\\, for other users to read",
+        section(&global, Access::UsersReadOnly),
+    ));
+    findings.push(lost_names());
+    findings.push(followers());
+    findings.push(tried(
+        "events and mutexes",
+        "can be created and waited for, together with the death of a process",
+        waiting(&local),
+    ));
+    findings
+}
+
+/// Whether processes hold objects whose names were removed, so that nobody finds them any more: the
+/// finding of [`doctor`] alone, which creates nothing.
+///
+/// # Platform notes
+///
+/// On Windows no name can be removed while its object lives.
+#[must_use]
+pub fn lost_names() -> Finding {
+    let topic = "names that were removed";
+    let describe = |(holder, count): (Holder, usize)| {
+        let image = holder
+            .image
+            .map_or(String::new(), |image| format!(" ({image})"));
+        let objects = if count == 1 { "object" } else { "objects" };
+        format!("process {}{image} holds {count} {objects}", holder.pid)
+    };
+    let holding: Vec<String> = os::nameless().into_iter().map(describe).collect();
+    match holding.is_empty() {
+        true => Finding::new(topic, Health::Good, "there are none"),
+        false => Finding::new(topic, Health::Limited, holding.join("; "))
+            .advise("nobody new finds them: start these programs again, and see who removed the names (rm, RemoveIPC)"),
+    }
+}
+
+/// Whether there are processes that took part in something, and run another program since.
+fn followers() -> Finding {
+    let topic = "programs that replaced others (exec)";
+    let names = list()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|listed| listed.name);
+    let infos = names.filter(|name| !name.contains('~')).filter_map(|name| {
+        let info = segment_info(&*name).ok()?;
+        let all = info.others.into_iter().flatten().chain([info.owner]);
+        let left = all.filter(|one| one.alive == Some(true) && one.attached == Some(false));
+        let left: Vec<String> = left
+            .map(|one| format!("process {} of {name}", one.pid))
+            .collect();
+        (!left.is_empty()).then(|| left.join(", "))
+    });
+    let found: Vec<String> = infos.collect();
+    match found.is_empty() {
+        true => Finding::new(topic, Health::Good, "none is taken for a participant"),
+        false => Finding::new(
+            topic,
+            Health::Limited,
+            format!("keep a slot: {}", found.join(", ")),
+        )
+        .advise("a slot is free when its process ends: close endpoints before exec"),
+    }
+}
+
+fn section(name: &str, access: Access) -> Result<(), Error> {
+    let section = Section::options().access(access).create_new(name, 4096)?;
+    section.map_rw(..)?.write(0, b"doctor")?;
+    Section::open(name)?.read_at(0, &mut [0; 6])
+}
+
+fn waiting(name: &str) -> Result<(), Error> {
+    let me = ProcessIdentity::current()?.watch()?;
+    let event = Event::create_new(name, Reset::Auto)?;
+    event.wait_or_death(&me, Some(MOMENT))?;
+    drop(event);
+    Mutex::create_new(name)?.lock().map(drop)
+}
+
+fn tried(topic: &str, good: &str, outcome: Result<(), Error>) -> Finding {
+    let (health, says, advice) = match outcome {
+        Ok(()) => (Health::Good, good.to_string(), None),
+        Err(error) => {
+            let code = error
+                .code()
+                .map_or(String::new(), |c| format!(" (error {c})"));
+            let says = format!("cannot {}: {}{code}", error.operation(), error.meaning());
+            // A desktop user has no privilege for `Global\`, and does without.
+            let health = match error.kind() {
+                ErrorKind::PrivilegeMissing => Health::Limited,
+                _ => Health::Bad,
+            };
+            (health, says, Some(error.advice().to_string()))
+        }
+    };
+    Finding {
+        topic: topic.to_string(),
+        health,
+        says,
+        advice,
+    }
+}

@@ -1,0 +1,263 @@
+//! Lanes in which somebody wrote who should not: their ends come to an end, and copy no
+//! more than the longest message.
+
+use super::super::Step;
+use super::super::lossless::{GatedReader, GatedWriter};
+use super::super::lossy::{Begin, LossyReader, LossyWriter};
+use super::super::ring::{Record, RingReader, Shape};
+use super::model::{Memory, message, publish};
+use super::probe::Probe;
+use crate::format::layout::{LINE, cursor, lane, record};
+use crate::sync::{Words as _, WordsMut as _, heap};
+
+/// What a word may become.
+fn corruptions(word: u32, max: usize) -> Vec<u32> {
+    let length = 1 << record::KIND_BITS;
+    let too_long = ((max as u32 + 1) * length) | record::MESSAGE;
+    let mut values = vec![0, 1, 2, 3, 1 << 31, u32::MAX, too_long];
+    for near in [1, length] {
+        values.extend([word.wrapping_sub(near), word.wrapping_add(near)]);
+    }
+    values.extend((0..32).map(|bit| word ^ 1 << bit));
+    values
+}
+
+/// What both halves of a word may become.
+const WIDE: [u64; 5] = [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) + 1];
+
+/// What the end of a lane may look at in one call.
+const PATIENCE: usize = 100_000;
+
+/// The ends of a lane that is in use.
+struct Ends {
+    probe: Probe,
+    reader: GatedReader<Probe, Probe>,
+    writer: GatedWriter<Probe, Probe, Probe>,
+    subscriber: LossyReader<Probe, Probe>,
+}
+
+/// Leaves four messages and a pad in a lane, behind others that were read. It is one of
+/// a waiting writer and has the marks of one that does not wait, too: both lay their
+/// records down alike.
+fn history(memory: &Memory) -> Ends {
+    let probe = Probe::new(&memory.ring, usize::MAX);
+    let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
+    let shape = memory.shape;
+    let mut ends = Ends {
+        reader: GatedReader::new(probe.clone(), cursor.clone(), shape),
+        writer: GatedWriter::resume(probe.clone(), head.clone(), cursor, shape).unwrap(),
+        subscriber: LossyReader::new(probe.clone(), head, shape),
+        probe,
+    };
+    let scratch = Memory::new(shape.bytes(), shape.max());
+    let mut publisher = LossyWriter::new(scratch.ring.round(), memory.head.clone(), shape);
+    let mut to = vec![0; shape.max()];
+    for n in 0..14 {
+        let text = message(n, [40, 100][n as usize % 2]);
+        assert!(ends.writer.try_send(&text));
+        publish(&mut publisher, &text);
+        if n < 10 {
+            assert_eq!(ends.reader.receive(&mut to), Step::Message(text.len()));
+            assert_eq!(ends.subscriber.receive(&mut to), Step::Message(text.len()));
+        }
+    }
+    ends
+}
+
+/// Has each corruption of each word of a lane looked at.
+fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
+    let sizes = Memory::new(bytes, max).parts().map(|(_, size)| size);
+    for (part, size) in sizes.into_iter().enumerate() {
+        for at in (0..size).step_by(4) {
+            for which in 0..corruptions(0, max).len() {
+                let memory = Memory::new(bytes, max);
+                let ends = history(&memory);
+                let (window, _) = memory.parts()[part];
+                window.store32(at, corruptions(window.load32(at), max)[which]);
+                look(&memory, ends);
+            }
+        }
+        for at in (0..size).step_by(8) {
+            for value in WIDE {
+                let memory = Memory::new(bytes, max);
+                let ends = history(&memory);
+                memory.parts()[part].0.store64(at, value);
+                look(&memory, ends);
+            }
+        }
+    }
+}
+
+fn lines(memory: &Memory) -> u64 {
+    memory.shape.bytes() / LINE as u64
+}
+
+fn goes_on(step: Step, to: &[u8]) -> bool {
+    match step {
+        Step::Message(len) => len <= to.len(),
+        Step::Lagged(_) => true,
+        Step::Nothing | Step::Overtaken | Step::Corrupt => false,
+    }
+}
+
+/// Both ends of a lane of a waiting writer, on whatever stands there.
+fn use_gated(memory: &Memory, ends: Ends) {
+    let calm = || ends.probe.loads.set(PATIENCE);
+    let mut to = vec![0; memory.shape.max()];
+    let probe = ends.probe.clone();
+    let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
+    let newcomer = GatedReader::new(probe.clone(), cursor.clone(), memory.shape);
+    calm();
+    let resumed = GatedWriter::resume(probe.clone(), head, cursor, memory.shape);
+    let mut readers = [ends.reader, newcomer];
+    for mut writer in [Some(ends.writer), resumed].into_iter().flatten() {
+        for n in 0..3 * lines(memory) {
+            calm();
+            let has_room = writer.has_room(to.len());
+            let taken = match n % 4 < 3 {
+                true => writer.try_add(&to),
+                false => writer.try_send(&to),
+            };
+            assert_eq!(taken, has_room);
+            let _ = readers[(n % 2) as usize].receive(&mut to);
+        }
+    }
+    for reader in &mut readers {
+        // A ring without an empty word is read round and round.
+        for _ in 0..3 * lines(memory) {
+            calm();
+            if !goes_on(reader.receive(&mut to), &to) {
+                break;
+            }
+            let _ = reader.is_empty();
+        }
+    }
+}
+
+/// A reader that is not waited for, on whatever stands there.
+fn use_lossy(memory: &Memory, mut ends: Ends) {
+    let mut to = vec![0; memory.shape.max()];
+    for begin in [
+        None,
+        Some(Begin::Oldest),
+        Some(Begin::Last),
+        Some(Begin::Next),
+    ] {
+        ends.probe.loads.set(PATIENCE);
+        if begin.is_some_and(|begin| !ends.subscriber.begin(begin)) {
+            continue;
+        }
+        ends.probe.loads.set(PATIENCE);
+        for _ in 0..4 * lines(memory) {
+            if !goes_on(ends.subscriber.receive(&mut to), &to) {
+                break;
+            }
+        }
+    }
+}
+
+// layout: L107 L180 L181
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
+    corrupt(512, 120, use_gated);
+    corrupt(1024, 184, use_gated);
+}
+
+// layout: L128 L181
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {
+    corrupt(512, 120, use_lossy);
+    corrupt(1024, 184, use_lossy);
+}
+
+// layout: L064 L070 L180
+#[test]
+fn word_of_a_record_is_what_the_document_says() {
+    let shape = Shape::new(512, 120).unwrap();
+    let look = |position: u64, word: u32| {
+        let memory = Memory::new(512, 120);
+        memory.ring.store32(position as usize % 512, word);
+        let ring = heap::reading(&memory.ring.clone().round());
+        RingReader::new(ring, shape, position).look()
+    };
+    let message = |len: u32| len << record::KIND_BITS | record::MESSAGE;
+    let is_message = |position, len| {
+        let found = look(position, message(len));
+        matches!(found, Record::Message(found) if found.len == len as usize)
+    };
+    for position in [0, 64, 448, 512, 512 + 448] {
+        assert_eq!(look(position, 0), Record::Empty);
+        assert!(is_message(position, 0) && is_message(position, 56));
+        // Kind 3, kinds with a length that have none, and a length without a kind.
+        for wrong in [3, 7, 6, 4, 1 << 31, u32::MAX, message(121)] {
+            assert_eq!(look(position, wrong), Record::Nonsense, "{wrong}");
+        }
+        let pad = match position % 512 {
+            0 => Record::Nonsense,
+            _ => Record::Pad,
+        };
+        assert_eq!(look(position, 2), pad);
+    }
+    // It ends with the ring, and does not reach beyond it.
+    assert!(is_message(384, 120) && is_message(512 + 376, 120));
+    assert_eq!(look(392, message(120)), Record::Nonsense);
+    assert_eq!(look(512 + 448, message(57)), Record::Nonsense);
+}
+
+/// The end of a writer, and those of readers, that take over a lane with these words.
+fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
+    let memory = Memory::new(512, 120);
+    let (ring, shape) = (memory.ring.clone().round(), memory.shape);
+    memory.head.store64(lane::SENT, sent);
+    for (at, word) in [
+        (cursor::ROOM, room),
+        (cursor::EXACT, exact),
+        (cursor::RECEIVED, received),
+    ] {
+        memory.cursor.store64(at, word);
+    }
+    let (reading, cursor) = (heap::reading(&ring), heap::reading(&memory.cursor));
+    let writer = GatedWriter::resume(ring, memory.head.clone(), cursor, shape);
+    let behind = GatedReader::behind_all(reading.clone(), memory.cursor.clone(), shape);
+    let reader = GatedReader::resume(reading, memory.cursor.clone(), shape);
+    [writer.is_some(), reader.is_some(), behind.is_some()]
+}
+
+// layout: L107 L145 L160 L179
+#[test]
+fn only_possible_positions_and_counts_are_taken_over() {
+    const MOST: u64 = 1 << 62;
+    for possible in [[0, 0], [8, 1], [512, MOST], [MOST, 0]] {
+        assert_eq!(resumed(possible, possible), [true; 3], "{possible:?}");
+    }
+    for wrong in [4, 7, 9, MOST + 8, 1 << 63, u64::MAX - 7, u64::MAX] {
+        assert_eq!(resumed([wrong, 0], [wrong, 0]), [false; 3], "{wrong}");
+    }
+    for wrong in [MOST + 1, u64::MAX] {
+        assert_eq!(resumed([0, wrong], [0, wrong]), [false; 3], "{wrong}");
+    }
+}
+
+// layout: L108 L182
+#[test]
+fn room_is_believed_where_it_can_be_true() {
+    let memory = Memory::new(512, 120);
+    let mut writer = memory.sender();
+    while writer.try_send(&[7; 40]) {}
+    let tail = writer.position();
+    assert_eq!(tail, 448);
+    for wrong in [tail + 8, 512, 1 << 62, u64::MAX, u64::MAX - 511] {
+        memory.cursor.store64(cursor::ROOM, wrong);
+        assert!(!writer.has_room(40), "{wrong}");
+    }
+    memory.cursor.store64(cursor::ROOM, 128);
+    assert!(writer.try_send(&[7; 40]));
+    // What was known does not become less.
+    for wrong in [0, 64, tail + 72, u64::MAX] {
+        memory.cursor.store64(cursor::ROOM, wrong);
+        assert!(writer.has_room(40), "{wrong}");
+    }
+    assert!(writer.try_send(&[7; 40]) && !writer.try_send(&[7; 40]));
+}

@@ -1,0 +1,36 @@
+//! The example in `docs/layout.md`.
+
+use super::super::lossless::GatedWriter;
+use super::super::ring::Shape;
+use crate::format::layout::{MIN_RING, lane};
+use crate::sync::{Words, heap};
+
+/// The bytes of the example stand where it says.
+// layout: L001 L060
+#[test]
+fn the_example_is_what_is_written() {
+    let shape = Shape::new(MIN_RING, 64).unwrap();
+    let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
+    let mut writer = GatedWriter::resume(ring.clone().round(), head, cursor, shape).unwrap();
+    assert!(writer.try_send(b"Hello"));
+    let page = include_str!("../../../docs/layout.md");
+    let example = page.split("### Example").nth(1).unwrap();
+    let mut compared = 0;
+    for line in example.split("```").nth(1).unwrap().lines() {
+        let Some((offset, bytes)) = line.split_once(": ") else {
+            continue;
+        };
+        let offset = usize::from_str_radix(offset, 16).unwrap();
+        for (n, byte) in bytes
+            .split(' ')
+            .enumerate()
+            .filter(|(_, byte)| *byte != "..")
+        {
+            let mut found = [0];
+            ring.copy_out(offset + n, &mut found);
+            assert_eq!(found[0], u8::from_str_radix(byte, 16).unwrap(), "{line}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 13);
+}

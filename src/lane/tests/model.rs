@@ -1,0 +1,741 @@
+//! Lanes beside a naive model of them, on memory of this process.
+
+use super::super::Step;
+use super::super::lossless::{GatedReader, GatedWriter};
+use super::super::lossy::{Begin, LossyReader, LossyWriter};
+use super::super::ring::Shape;
+use super::probe::Probe;
+use crate::format::layout::{cursor, lane, record};
+use crate::sync::{Round, Window, WindowMut, Words, WordsMut, heap};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::thread;
+
+const CURSOR: usize = 256;
+
+type Sender = GatedWriter<WindowMut<Round>, WindowMut, Window>;
+type Receiver = GatedReader<Window<Round>, WindowMut>;
+type Publisher = LossyWriter<WindowMut<Round>, WindowMut>;
+type Subscriber = LossyReader<Window<Round>, Window>;
+
+/// The bytes of a lane; the one who tests it holds all of them.
+pub(super) struct Memory {
+    pub ring: WindowMut,
+    pub head: WindowMut,
+    pub cursor: WindowMut,
+    pub shape: Shape,
+}
+
+impl Memory {
+    pub fn new(bytes: u64, max: usize) -> Memory {
+        Memory {
+            ring: heap::window(bytes as usize),
+            head: heap::window(lane::HEAD),
+            cursor: heap::window(CURSOR),
+            shape: Shape::new(bytes, max).unwrap(),
+        }
+    }
+
+    /// Each with its size.
+    pub fn parts(&self) -> [(&WindowMut, usize); 3] {
+        let ring = self.shape.bytes() as usize;
+        [
+            (&self.ring, ring),
+            (&self.head, lane::HEAD),
+            (&self.cursor, CURSOR),
+        ]
+    }
+
+    fn round(&self) -> WindowMut<Round> {
+        self.ring.clone().round()
+    }
+
+    pub fn sender(&self) -> Sender {
+        let cursor = heap::reading(&self.cursor);
+        GatedWriter::resume(self.round(), self.head.clone(), cursor, self.shape).unwrap()
+    }
+
+    pub fn receiver(&self) -> Receiver {
+        let ring = heap::reading(&self.round());
+        GatedReader::new(ring, self.cursor.clone(), self.shape)
+    }
+
+    pub fn publisher(&self) -> Publisher {
+        LossyWriter::new(self.round(), self.head.clone(), self.shape)
+    }
+
+    pub fn subscriber(&self) -> Subscriber {
+        let ring = heap::reading(&self.round());
+        LossyReader::new(ring, heap::reading(&self.head), self.shape)
+    }
+}
+
+/// What message `number` says. No two numbers have a word in common.
+pub(super) fn message(number: u64, len: usize) -> Vec<u8> {
+    let seed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = |n: u64| (seed ^ n.wrapping_mul(0xd1b5_4a32_d192_ed03)).to_le_bytes();
+    (0..).flat_map(word).take(len).collect()
+}
+
+/// A length for a message with that number, anything from nothing to the longest.
+fn some_len(number: u64, max: usize) -> usize {
+    let len = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % (max + 1);
+    // Miri knows no atomics of different sizes in one place, as records that begin anywhere
+    // have them; these take a line each. The processors do.
+    if cfg!(miri) { 32 + len % 4 * 8 } else { len }
+}
+
+// A lane whose writer waits.
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Send(usize),
+    /// In place, a half at a time; committed, or left.
+    Claim(usize, bool),
+    Receive,
+    Begin,
+    Flush,
+    End,
+    /// The writer dies, another one takes its place.
+    Die,
+}
+
+/// A lane and what should be in it.
+struct Beside {
+    memory: Memory,
+    writer: Sender,
+    reader: Receiver,
+    /// Sent, not received: the message, and the bytes that it and its pad take.
+    there: VecDeque<(Vec<u8>, u64)>,
+    /// Written to the batch, not sent.
+    held: Vec<(Vec<u8>, u64)>,
+    batch: bool,
+    number: u64,
+    received: u64,
+    /// Behind what was sent and held, and before what was not received.
+    tail: u64,
+    position: u64,
+    /// What the writer may know of `position`.
+    room: u64,
+}
+
+impl Beside {
+    fn new(bytes: u64, max: usize) -> Beside {
+        let memory = Memory::new(bytes, max);
+        Beside {
+            writer: memory.sender(),
+            reader: memory.receiver(),
+            memory,
+            there: VecDeque::new(),
+            held: Vec::new(),
+            batch: false,
+            number: 0,
+            received: 0,
+            tail: 0,
+            position: 0,
+            room: 0,
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Send(len) => self.send(len),
+            Act::Claim(len, committed) => self.claim(len, committed),
+            Act::Receive => self.receive(),
+            Act::Begin => self.batch = true,
+            Act::Flush => {
+                self.writer.flush();
+                self.there.extend(self.held.drain(..));
+            }
+            Act::End => {
+                self.writer.flush();
+                self.there.extend(self.held.drain(..));
+                self.batch = false;
+            }
+            Act::Die => {
+                self.writer = self.memory.sender();
+                self.tail -= self.held.drain(..).map(|(_, bytes)| bytes).sum::<u64>();
+                self.batch = false;
+            }
+        }
+        assert_eq!(self.reader.is_empty(), self.there.is_empty());
+        let counter = |at| self.memory.cursor.load64(at);
+        assert_eq!(counter(cursor::RECEIVED), self.received);
+        assert_eq!(counter(cursor::EXACT), self.position);
+        assert_eq!(counter(cursor::ROOM), self.room);
+        // Those that died with a batch are counted too.
+        assert_eq!(self.writer.sent(), self.number);
+        assert_eq!(self.memory.head.load64(lane::SENT), self.number);
+    }
+
+    fn send(&mut self, len: usize) {
+        let bytes = self.memory.shape.bytes();
+        let need = takes(len);
+        let left = bytes - self.tail % bytes;
+        let takes = if need > left { left + need } else { need };
+        // Eight more, for the word behind it.
+        let fits = self.tail + takes + 8 <= self.room + bytes;
+        // Whatever fits into seven eighths with its pad is taken.
+        assert!(fits || self.tail - self.position + takes > bytes / 8 * 7);
+        if self.number.is_multiple_of(3) {
+            assert_eq!(self.writer.has_room(len), fits);
+        }
+        let text = message(self.number, len);
+        let taken = put(&mut self.writer, &text, self.batch);
+        assert_eq!(taken, fits);
+        if fits {
+            self.number += 1;
+            self.tail += takes;
+            if self.batch {
+                self.held.push((text, takes));
+            } else {
+                // What was held back goes with it.
+                self.there.extend(self.held.drain(..));
+                self.there.push_back((text, takes));
+            }
+        } else {
+            assert!(!self.writer.has_room(len));
+        }
+    }
+
+    fn claim(&mut self, len: usize, committed: bool) {
+        let has_room = self.writer.has_room(len);
+        let place = self.writer.claim(len);
+        assert_eq!(place.is_some(), has_room);
+        let Some(place) = place else {
+            return;
+        };
+        let text = message(self.number, len);
+        let (first, rest) = text.split_at(len / 2);
+        self.writer.ring().fill(place, first.len(), rest);
+        self.writer.ring().fill(place, 0, first);
+        if committed {
+            self.writer.commit(place, len);
+            let end = place.end();
+            self.number += 1;
+            self.there.extend(self.held.drain(..));
+            self.there.push_back((text, end - self.tail));
+            self.tail = end;
+        }
+    }
+
+    fn receive(&mut self) {
+        let bytes = self.memory.shape.bytes();
+        let mut to = vec![0; self.memory.shape.max()];
+        let step = self.reader.receive(&mut to);
+        let mut frees = false;
+        if let Some((text, takes)) = self.there.pop_front() {
+            assert_eq!(step, Step::Message(text.len()));
+            assert_eq!(to[..text.len()], text);
+            self.received += 1;
+            self.position += takes;
+            frees |= self.position - self.room >= bytes / 8;
+        } else {
+            assert_eq!(step, Step::Nothing);
+            frees |= self.position != self.room;
+        }
+        assert_eq!(self.reader.has_freed(), frees);
+        if frees {
+            self.room = self.position;
+        }
+    }
+
+    fn drain(&mut self) {
+        self.act(Act::End);
+        while !self.there.is_empty() {
+            self.act(Act::Receive);
+        }
+        self.act(Act::Receive);
+        self.act(Act::Receive);
+        // Of an empty lane all but a pad and eight bytes can be used.
+        let bytes = self.memory.shape.bytes();
+        let before = self.number;
+        self.act(Act::Send(self.memory.shape.max()));
+        assert_eq!(self.number, before + 1);
+        while self.tail - self.position + 16 <= bytes {
+            self.act(Act::Send(0));
+        }
+        let few = (bytes - 8 - self.there[0].1) / takes(0);
+        assert_eq!(self.number - before, 1 + few);
+        while !self.there.is_empty() {
+            self.act(Act::Receive);
+        }
+        self.act(Act::Receive);
+    }
+}
+
+/// Sends or adds a message, as senders and batches do.
+fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
+    match batch {
+        true => writer.add_quickly(text) || writer.try_add(text),
+        false => writer.send_quickly(text) || writer.try_send(text),
+    }
+}
+
+/// The bytes of a record.
+fn takes(len: usize) -> u64 {
+    let size = (len + record::PAYLOAD) as u64;
+    let short = [8, 16, 32, 64].into_iter().find(|taken| size <= *taken);
+    short.unwrap_or(size.div_ceil(8) * 8)
+}
+
+/// Rings, with messages as long as they can take and shorter ones.
+fn shapes() -> impl Strategy<Value = (u64, usize)> {
+    prop_oneof![Just(512), Just(1024), Just(4096)].prop_flat_map(|bytes| {
+        let longest = Shape::longest(bytes);
+        let few = [8, 56, 57, 120, 121, 184, 248].into_iter();
+        let mut max: Vec<usize> = few.filter(|max| *max <= longest).collect();
+        max.push(longest);
+        (Just(bytes), prop::sample::select(max))
+    })
+}
+
+fn lens(max: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![
+        2 => 0..=max.min(56),
+        2 => 0..=max,
+        1 => Just(max),
+    ]
+}
+
+fn gated_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
+    shapes().prop_flat_map(|(bytes, max)| {
+        let act = prop_oneof![
+            16 => lens(max).prop_map(Act::Send),
+            3 => (lens(max), any::<bool>()).prop_map(|(len, done)| Act::Claim(len, done)),
+            12 => Just(Act::Receive),
+            2 => Just(Act::Begin),
+            1 => Just(Act::Flush),
+            2 => Just(Act::End),
+            1 => Just(Act::Die),
+        ];
+        (Just(bytes), Just(max), prop::collection::vec(act, 0..200))
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Topic {
+    /// The message is announced and not yet sent.
+    Announce(usize),
+    Send(usize),
+    Start(usize, Begin),
+    Receive(usize),
+}
+
+const READERS: usize = 3;
+
+fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
+    shapes().prop_flat_map(|(bytes, max)| {
+        let begin = prop_oneof![Just(Begin::Oldest), Just(Begin::Last), Just(Begin::Next)];
+        let act = prop_oneof![
+            2 => lens(max).prop_map(Topic::Announce),
+            20 => lens(max).prop_map(Topic::Send),
+            4 => (0..READERS, begin).prop_map(|(who, begin)| Topic::Start(who, begin)),
+            12 => (0..READERS).prop_map(Topic::Receive),
+        ];
+        (Just(bytes), Just(max), prop::collection::vec(act, 0..300))
+    })
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        // Else a failure takes minutes to be told.
+        max_shrink_iters: 200,
+        max_flat_map_regens: 100,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234
+    #[test]
+    #[cfg_attr(miri, ignore = "proptest is too slow there")]
+    fn a_waiting_writer_loses_nothing_whatever_the_two_do((bytes, max, acts) in gated_acts()) {
+        let mut beside = Beside::new(bytes, max);
+        for act in acts {
+            beside.act(act);
+        }
+        beside.drain();
+    }
+
+    // layout: L059 L123 L129 L132
+    #[test]
+    #[cfg_attr(miri, ignore = "proptest is too slow there")]
+    fn overtaken_readers_know_exactly_what_they_missed((bytes, max, acts) in lossy_acts()) {
+        let mut audience = Audience::new(bytes, max);
+        for act in acts {
+            audience.act(act);
+        }
+        for who in 0..READERS {
+            audience.drain(who);
+        }
+    }
+}
+
+/// Every history of a small lane, from places all over the ring.
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn no_short_history_of_a_small_lane_goes_wrong() {
+    const ACTS: [Act; 3] = [Act::Send(3), Act::Send(120), Act::Receive];
+    let depth = 8;
+    for from in [0, 1, 7, 8, 40, 53, 60, 63] {
+        for history in 0..ACTS.len().pow(depth) {
+            let mut beside = Beside::new(512, 120);
+            for _ in 0..from {
+                beside.act(Act::Send(0));
+                beside.act(Act::Receive);
+            }
+            let mut rest = history;
+            for _ in 0..depth {
+                beside.act(ACTS[rest % ACTS.len()]);
+                rest /= ACTS.len();
+            }
+            while !beside.there.is_empty() {
+                beside.act(Act::Receive);
+            }
+            beside.act(Act::Receive);
+        }
+    }
+}
+
+/// Sends two messages and a batch of three, and says which of them are sent once the
+/// stores that remain are done.
+fn last_words(memory: &Memory, stores: usize) -> usize {
+    let ring = Probe::new(&memory.ring, stores);
+    let head = ring.with(&memory.head);
+    let cursor = heap::reading(&memory.cursor);
+    let mut writer = GatedWriter::resume(ring.clone(), head, cursor, memory.shape).unwrap();
+    let lens = [10, 100, 0, 57, 56];
+    for (n, len) in lens.into_iter().enumerate() {
+        let text = message(n as u64, len);
+        assert!(match n < 2 {
+            true => writer.try_send(&text),
+            false => writer.try_add(&text),
+        });
+    }
+    writer.flush();
+    stores - ring.stores.get()
+}
+
+/// A lane with messages of an earlier lap everywhere, which are read.
+fn worn(from: u64) -> (Memory, Receiver) {
+    let memory = Memory::new(1024, 120);
+    let (mut writer, mut reader) = (memory.sender(), memory.receiver());
+    let mut to = [0; 120];
+    for n in 0..64 + from {
+        assert!(writer.try_send(&message(n, 8)));
+        assert_eq!(reader.receive(&mut to), Step::Message(8));
+    }
+    assert_eq!(reader.receive(&mut to), Step::Nothing);
+    (memory, reader)
+}
+
+// layout: L066 L068 L107
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
+    for from in 0..64 {
+        let all = last_words(&worn(from).0, usize::MAX);
+        for life in 0..=all {
+            let (memory, mut reader) = worn(from);
+            last_words(&memory, life);
+            let mut next = memory.sender();
+            assert!(next.try_send(&message(99, 30)));
+            let mut to = [0; 120];
+            let mut arrived = 0;
+            loop {
+                let Step::Message(len) = reader.receive(&mut to) else {
+                    panic!("the message of the next writer is missing");
+                };
+                if to[..len] == message(99, 30) {
+                    break;
+                }
+                assert_eq!(to[..len], message(arrived, len));
+                arrived += 1;
+            }
+            assert!(arrived <= 2 || arrived == 5, "a part of a batch");
+            assert!(life > 0 || arrived == 0);
+            assert!(life < all || arrived == 5);
+            assert_eq!(reader.receive(&mut to), Step::Nothing);
+        }
+    }
+}
+
+// A lane whose writer does not wait.
+
+struct Audience {
+    shape: Shape,
+    writer: Publisher,
+    all: Vec<Vec<u8>>,
+    announced: Option<Vec<u8>>,
+    readers: Vec<Subscriber>,
+}
+
+impl Audience {
+    fn new(bytes: u64, max: usize) -> Audience {
+        let memory = Memory::new(bytes, max);
+        Audience {
+            shape: memory.shape,
+            writer: memory.publisher(),
+            all: Vec::new(),
+            announced: None,
+            readers: (0..READERS).map(|_| memory.subscriber()).collect(),
+        }
+    }
+
+    fn act(&mut self, act: Topic) {
+        match act {
+            Topic::Announce(len) => self.announce(len),
+            Topic::Send(len) => {
+                self.announce(len);
+                let text = self.announced.take().unwrap();
+                if !self.writer.send_quickly(&text) {
+                    self.writer.send(&text);
+                }
+                self.all.push(text);
+                assert_eq!(self.writer.sent(), self.all.len() as u64);
+            }
+            Topic::Start(who, begin) => self.start(who, begin),
+            Topic::Receive(who) => drop(self.receive(who)),
+        }
+    }
+
+    fn announce(&mut self, len: usize) {
+        if self.announced.is_none() {
+            let text = message(self.all.len() as u64, len);
+            if let Some(position) = self.writer.lacks(len) {
+                self.writer.announce(position);
+            }
+            assert_eq!(self.writer.lacks(len), None);
+            self.announced = Some(text);
+        }
+    }
+
+    fn start(&mut self, who: usize, begin: Begin) {
+        let sent = self.all.len() as u64;
+        let reader = &mut self.readers[who];
+        assert!(reader.begin(begin));
+        assert_eq!(reader.sent(), sent);
+        let number = reader.number();
+        match begin {
+            Begin::Next => assert_eq!(number, sent),
+            Begin::Last => assert_eq!(number, sent.saturating_sub(1)),
+            Begin::Oldest if self.writer.reserved() <= self.shape.bytes() => assert_eq!(number, 0),
+            Begin::Oldest => assert!(number <= sent),
+        }
+        // Where it begins, it can read.
+        let there = !matches!(self.receive(who), Step::Lagged(_));
+        assert!(there, "began with a message that is gone");
+    }
+
+    fn receive(&mut self, who: usize) -> Step {
+        let reader = &mut self.readers[who];
+        let sent = self.all.len() as u64;
+        let (before, position) = (reader.number(), reader.position());
+        let mut to = vec![0; self.shape.max()];
+        let step = look(reader, &mut to);
+        let after = reader.number();
+        match step {
+            Step::Message(len) => {
+                assert_eq!(to[..len], self.all[before as usize]);
+                assert_eq!(after, before + 1);
+            }
+            Step::Lagged(missed) => {
+                assert_eq!(after, before + missed);
+                assert!(missed > 0 && after <= sent);
+                assert!(position + self.shape.bytes() < self.writer.reserved());
+            }
+            Step::Nothing => assert_eq!((before, after), (sent, sent)),
+            Step::Overtaken | Step::Corrupt => panic!("an honest writer was found corrupt"),
+        }
+        step
+    }
+
+    fn drain(&mut self, who: usize) {
+        let mut lagged = false;
+        loop {
+            match self.receive(who) {
+                Step::Nothing => break,
+                // Nobody writes meanwhile.
+                Step::Lagged(_) => assert!(!std::mem::replace(&mut lagged, true)),
+                _ => {}
+            }
+        }
+    }
+}
+
+pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+    if !writer.send_quickly(text) {
+        make_room(writer, text);
+        writer.send(text);
+    }
+}
+
+fn add(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+    make_room(writer, text);
+    writer.add(text);
+}
+
+fn make_room(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+    if let Some(position) = writer.lacks(text.len()) {
+        writer.announce(position);
+    }
+}
+
+#[test]
+fn a_waiting_subscriber_gets_a_batch_when_it_is_flushed() {
+    let memory = Memory::new(4096, 56);
+    let mut writer = memory.publisher();
+    let mut reader = memory.subscriber();
+    let mut to = [0; 56];
+    for round in 0..50 {
+        for n in 2 * round..2 * round + 2 {
+            assert_eq!(reader.receive(&mut to), Step::Nothing);
+            add(&mut writer, &message(n, 20));
+        }
+        writer.flush();
+        for n in 2 * round..2 * round + 2 {
+            assert_eq!(reader.receive(&mut to), Step::Message(20));
+            assert_eq!(to[..20], message(n, 20));
+        }
+    }
+}
+
+// layout: L125
+#[test]
+fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
+    let memory = Memory::new(4096, 56);
+    let mut writer = memory.publisher();
+    let (mut to, mut sent) = ([0; 56], 0);
+    let all = if cfg!(miri) { 20 } else { 150 };
+    for n in 0..all {
+        add(&mut writer, &message(n, 56));
+        if n % 5 == 4 {
+            writer.flush();
+        }
+        // A line each: with the eighth one an eighth of the ring is full.
+        if n % 5 == 4 || n % 8 == 7 {
+            sent = n + 1;
+        }
+        for begin in [Begin::Oldest, Begin::Last, Begin::Next] {
+            let mut reader = memory.subscriber();
+            assert!(reader.begin(begin));
+            while reader.receive(&mut to) != Step::Nothing {}
+            assert_eq!(reader.number(), sent, "{begin:?} after {n}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
+fn a_batch_longer_than_the_ring_does_no_harm() {
+    for count in 0..40 {
+        let memory = Memory::new(512, 120);
+        let (mut writer, mut reader) = (memory.publisher(), memory.subscriber());
+        let len = |n| if n == 0 { 100 } else { 20 };
+        for n in 0..=count {
+            add(&mut writer, &message(n, len(n)));
+        }
+        writer.flush();
+        let (mut to, mut next) = ([0; 120], 0);
+        while next <= count {
+            match reader.receive(&mut to) {
+                Step::Message(found) => {
+                    assert_eq!(to[..found], message(next, len(next)));
+                    next += 1;
+                }
+                Step::Lagged(missed) => next += missed,
+                step => panic!("{step:?} at {next} of {count}"),
+            }
+        }
+        assert_eq!(reader.receive(&mut to), Step::Nothing);
+    }
+}
+
+// Two threads.
+
+const MANY: u64 = if cfg!(miri) { 200 } else { 40_000 };
+
+// layout: L006
+#[test]
+fn what_one_thread_sends_another_receives_in_order() {
+    let memory = Memory::new(1024, 180);
+    let (mut writer, mut reader) = (memory.sender(), memory.receiver());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..MANY {
+                let text = message(n, some_len(n, 180));
+                while !put(&mut writer, &text, n % 5 < 3) {
+                    // What is not sent is not received, and makes no room.
+                    writer.flush();
+                    thread::yield_now();
+                }
+            }
+            writer.flush();
+        });
+        let mut to = [0; 180];
+        let mut n = 0;
+        while n < MANY {
+            match reader.receive(&mut to) {
+                Step::Nothing => thread::yield_now(),
+                Step::Message(len) => {
+                    assert_eq!(to[..len], message(n, some_len(n, 180)));
+                    n += 1;
+                }
+                step => panic!("{step:?} at {n}"),
+            }
+        }
+        assert_eq!(reader.receive(&mut to), Step::Nothing);
+    });
+}
+
+/// Receives a message, as a subscriber does.
+fn look(reader: &mut Subscriber, to: &mut [u8]) -> Step {
+    match reader.receive_quickly(to) {
+        Some(len) => Step::Message(len),
+        None => reader.receive(to),
+    }
+}
+
+/// Reads until `MANY` were sent; says how many were received, and how many missed.
+fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
+    while !reader.begin(begin) {}
+    let mut to = vec![0; max];
+    let (mut next, mut received, mut missed) = (reader.number(), 0, 0);
+    let first = next;
+    while next < MANY {
+        match look(&mut reader, &mut to) {
+            Step::Nothing => thread::yield_now(),
+            Step::Message(len) => {
+                assert_eq!(to[..len], message(next, some_len(next, max)));
+                (next, received) = (next + 1, received + 1);
+            }
+            Step::Lagged(n) => (next, missed) = (next + n, missed + n),
+            step => panic!("{step:?} at {next}"),
+        }
+        assert_eq!(reader.number(), next);
+    }
+    assert_eq!(first + received + missed, MANY);
+    (received, missed)
+}
+
+// layout: L010
+#[test]
+fn a_hot_writer_never_shows_half_a_message() {
+    for (bytes, max) in [(512, 120), (4096, 248), (4096, 1016)] {
+        let memory = Memory::new(bytes, max);
+        let mut writer = memory.publisher();
+        thread::scope(|scope| {
+            for begin in [Begin::Oldest, Begin::Last] {
+                let reader = memory.subscriber();
+                scope.spawn(move || keep_up(reader, begin, max));
+            }
+            for n in 0..MANY {
+                publish(&mut writer, &message(n, some_len(n, max)));
+            }
+        });
+    }
+}

@@ -1,0 +1,567 @@
+//! A named section: create, open, size, map.
+
+use crate::access::Access;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::name::Name;
+use crate::object::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite};
+use crate::object::options::{Options, Origin, open_or_create};
+use crate::os::{
+    self, Backing, Kind, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject,
+    SectionBackend,
+};
+use crate::sync::{Fixed, Window, WindowMut};
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How to create or open a [`Section`].
+pub type SectionOptions = Options<Section>;
+
+/// A handle of a named section: memory that every process which opens the name
+/// shares.
+///
+/// The section, and its name, live until the last [`Section`] and [`Mapping`] of
+/// it is dropped or its process ends, however it ends.
+///
+/// Names are given as `&str` or [`Name`].
+///
+/// # Platform notes
+///
+/// On Windows this is a section object of the kernel, backed by the paging file
+/// ("file mapping object"). On Linux it is a file in `/dev/shm` (for its name
+/// see [`Name`]), whose holders keep a shared `flock` on it; a POSIX object that
+/// another program made with `shm_open("/X")` is opened as `/X`, stays
+/// untouched, and keeps its own lifetime.
+pub struct Section {
+    os: Arc<os::Section>,
+    name: Option<Name>,
+    subject: Arc<str>,
+    requested: Option<u64>,
+}
+
+/// What is known about a section; `None` where the system refuses to tell.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct SectionInfo {
+    /// The bytes that were asked for; known to the creator only.
+    pub requested_len: Option<u64>,
+    /// The bytes that the kernel holds for it.
+    pub kernel_len: u64,
+    /// Whether parts of it may be uncommitted.
+    pub reserved: Option<bool>,
+    /// Where its bytes live.
+    pub backing: Option<Backing>,
+    /// More that the system tells: `SEC_COMMIT` and its kin on Windows, the memory
+    /// that it has on Linux.
+    pub attributes: Option<String>,
+    /// Who owns it, who may do what, and its path.
+    pub object: ObjectInfo,
+}
+
+impl Section {
+    /// Creates a section of `len` bytes, all zero, for this user alone, and
+    /// commits its memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] where anybody holds a section of this name,
+    /// whatever its size (never `Ok` as in Win32);
+    /// [`ErrorKind::WrongKind`] where the name belongs to another kind of object;
+    /// [`ErrorKind::PrivilegeMissing`] for `Global\` names (Windows);
+    /// [`ErrorKind::NoSpace`]; [`ErrorKind::WrongOwner`] where another user's
+    /// dead file is in the way (Linux; where that file lets nobody look, it is
+    /// [`ErrorKind::AlreadyExists`]); [`ErrorKind::InvalidName`];
+    /// [`ErrorKind::InvalidArgument`] for a length of 0.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux a child process has copies of all descriptors from its fork until
+    /// its program is loaded. A section that was closed meanwhile lives that much
+    /// longer; creating its name again waits for up to 10 ms.
+    pub fn create_new<N>(name: N, len: u64) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().create_new(name, len)
+    }
+
+    /// Opens a section for reading. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where nobody holds a section of this name;
+    /// [`ErrorKind::AccessDenied`]; [`ErrorKind::WrongKind`];
+    /// [`ErrorKind::WrongOwner`] where another user squats a session's name
+    /// (Linux); [`ErrorKind::Busy`]; [`ErrorKind::InvalidName`].
+    pub fn open<N>(name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().open(name)
+    }
+
+    /// Opens a section for reading and writing. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Section::open).
+    pub fn open_rw<N>(name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().write(true).open(name)
+    }
+
+    /// Opens a section for reading and writing, or creates it with `len` bytes,
+    /// and says which it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Section::open) and [`create_new`](Section::create_new), and
+    /// [`ErrorKind::OutOfBounds`] where it exists with fewer than `len` bytes.
+    pub fn open_or_create<N>(name: N, len: u64) -> Result<(Section, Origin)>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        SectionOptions::new().open_or_create(name, len)
+    }
+
+    /// Other ways to create and open.
+    #[must_use]
+    pub fn options() -> SectionOptions {
+        SectionOptions::new()
+    }
+
+    /// Takes over a handle (Windows) or descriptor (Linux), such as one that this
+    /// process inherited; see [`SectionOptions::inheritable`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKind`] where it is no section, and
+    /// [`ErrorKind::InvalidArgument`] where it cannot be read; it is closed then.
+    pub fn from_owned(object: OwnedObject) -> Result<Section> {
+        let (section, name) = os::Section::from_owned(object)?;
+        let subject = match &name {
+            Some(name) => name.as_str().into(),
+            None => "an inherited section".into(),
+        };
+        Ok(Section {
+            os: Arc::new(section),
+            name,
+            subject,
+            requested: None,
+        })
+    }
+
+    /// The handle (Windows) or descriptor (Linux), still owned by this section.
+    #[must_use]
+    pub fn as_raw(&self) -> RawObject {
+        self.os.raw()
+    }
+
+    /// The name it was created or opened by; none for a file.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// The bytes that can be used: what was asked for if this is the creator's
+    /// handle, otherwise what the kernel holds.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says when it is asked about a file or POSIX object,
+    /// whose length may change.
+    ///
+    /// # Platform notes
+    ///
+    /// Windows rounds a section up to pages and forgets what was asked for: a
+    /// section of 256 bytes has 256 for its creator, and 4096 for everybody else.
+    /// On Linux it has 256 for all.
+    #[expect(clippy::len_without_is_empty, reason = "a section is never empty")]
+    pub fn len(&self) -> Result<u64> {
+        match self.requested {
+            // A file may have become smaller since.
+            Some(len) => Ok(len.min(self.os.kernel_len()?)),
+            None => self.os.kernel_len(),
+        }
+    }
+
+    /// All that is known about it.
+    ///
+    /// # Errors
+    ///
+    /// As [`len`](Section::len).
+    pub fn info(&self) -> Result<SectionInfo> {
+        let facts = self.os.facts();
+        Ok(SectionInfo {
+            requested_len: self.requested,
+            kernel_len: self.os.kernel_len()?,
+            reserved: self.os.is_reserved(),
+            backing: facts.backing,
+            attributes: facts.attributes,
+            object: facts.object,
+        })
+    }
+
+    /// Whether it was opened for writing.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.os.writable()
+    }
+
+    /// Maps a range for reading, at any offset and of any length: `map(..)`,
+    /// `map(4096..8192)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfBounds`] where the range reaches beyond
+    /// [`len`](Section::len), or beyond the addresses of a 32-bit process;
+    /// [`ErrorKind::InvalidArgument`] where it is empty; [`ErrorKind::NoSpace`].
+    pub fn map(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadOnly>> {
+        self.map_as(&range)
+    }
+
+    pub(crate) fn os(&self) -> &os::Section {
+        &self.os
+    }
+
+    /// Its first bytes as words, which keep it.
+    pub(crate) fn words<const LEN: usize>(&self) -> Result<Window<Fixed<LEN>>> {
+        let view = Arc::new(self.map(..LEN as u64)?);
+        Ok(view.window(0, LEN)?.part(0))
+    }
+
+    /// As [`words`](Section::words), to be written too.
+    pub(crate) fn words_mut<const LEN: usize>(&self) -> Result<WindowMut<Fixed<LEN>>> {
+        let view = Arc::new(self.map_rw(..LEN as u64)?);
+        Ok(view.window_mut(0, LEN)?.part(0))
+    }
+
+    /// Maps a range for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Section::map), and [`ErrorKind::ReadOnly`] where the section was
+    /// opened for reading.
+    pub fn map_rw(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadWrite>> {
+        self.map_as(&range)
+    }
+
+    /// Maps a range for reading, and for writes that only this view sees.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Section::map).
+    pub fn map_copy_on_write(&self, range: impl RangeBounds<u64>) -> Result<Mapping<CopyOnWrite>> {
+        self.map_as(&range)
+    }
+
+    /// Commits a range of a reserved section, for every process, for good. What is
+    /// committed already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSpace`] where there is not that much memory: it is allocated
+    /// now, not when it is touched. [`ErrorKind::OutOfBounds`],
+    /// [`ErrorKind::ReadOnly`].
+    pub fn commit(&self, range: impl RangeBounds<u64>) -> Result<()> {
+        let (offset, len) = self.resolve(Operation::Commit, &range)?;
+        self.check_writable(Operation::Commit)?;
+        self.os.commit(offset, len)
+    }
+
+    /// Who may use an event or a mutex that belongs to this section.
+    pub(crate) fn companion_access(&self, kind: Kind) -> Result<Access> {
+        self.os.companion_access(kind)
+    }
+
+    /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. The
+    /// way to look into a section once: uncommitted memory reads as zero and stays
+    /// uncommitted, and a section that its owner shrinks is an error, not a fault.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfBounds`], or what [`map`](Section::map) says.
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        let end = offset.saturating_add(to.len() as u64);
+        self.resolve(Operation::Read, &(offset..end))?;
+        self.os.read_at(offset, to)
+    }
+
+    fn map_as<M: Mode>(&self, range: &impl RangeBounds<u64>) -> Result<Mapping<M>> {
+        let protection = Mapping::<M>::PROTECTION;
+        let (offset, len) = self.resolve(Operation::Map, range)?;
+        if protection == Protection::ReadWrite {
+            self.check_writable(Operation::Map)?;
+        }
+        let Some(len) = usize::try_from(len)
+            .ok()
+            .filter(|len| isize::try_from(*len).is_ok())
+        else {
+            let meaning = format!("{len} bytes do not fit into the addresses of this process");
+            let error = self.error(ErrorKind::OutOfBounds, Operation::Map, meaning);
+            return Err(error.with_advice("map a part"));
+        };
+        let view = self.os.map(protection, offset, len)?;
+        Ok(Mapping::new(
+            view,
+            Arc::clone(&self.os),
+            Arc::clone(&self.subject),
+        ))
+    }
+
+    /// Offset and length of a range that lies in the section and is not empty.
+    fn resolve(&self, operation: Operation, range: &impl RangeBounds<u64>) -> Result<(u64, u64)> {
+        let size = self.len()?;
+        let start = match range.start_bound() {
+            Bound::Included(at) => Some(*at),
+            Bound::Excluded(at) => at.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let end = match range.end_bound() {
+            Bound::Included(at) => at.checked_add(1),
+            Bound::Excluded(at) => Some(*at),
+            Bound::Unbounded => Some(size),
+        };
+        let (Some(start), Some(end)) = (start, end) else {
+            let meaning = "the range reaches beyond the last 64-bit offset".to_string();
+            return Err(self.error(ErrorKind::OutOfBounds, operation, meaning));
+        };
+        if start > size || end > size {
+            let meaning = format!("bytes {start} to {end} reach beyond a section of {size} bytes");
+            let error = self.error(ErrorKind::OutOfBounds, operation, meaning);
+            return Err(error.with_advice("ask for a range inside it; .. is all of it"));
+        }
+        if start >= end {
+            let meaning = match size {
+                0 => "it has no bytes yet".to_string(),
+                _ => format!("the range from {start} to {end} is empty"),
+            };
+            return Err(self.error(ErrorKind::InvalidArgument, operation, meaning));
+        }
+        Ok((start, end - start))
+    }
+
+    fn check_writable(&self, operation: Operation) -> Result<()> {
+        if self.os.writable() {
+            return Ok(());
+        }
+        let meaning = "it was opened for reading only".to_string();
+        let error = self.error(ErrorKind::ReadOnly, operation, meaning);
+        Err(error.with_advice("open it for writing (open_rw, SectionOptions::write)"))
+    }
+
+    fn error(&self, kind: ErrorKind, operation: Operation, meaning: String) -> Error {
+        Error::new(kind, operation, &self.subject, meaning)
+    }
+}
+
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section")
+            .field("name", &self.subject)
+            .field("len", &self.len().ok())
+            .field("writable", &self.is_writable())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SectionOptions {
+    /// Open for writing too. What was created can always be written.
+    #[must_use]
+    pub fn write(self, on: bool) -> SectionOptions {
+        self.set_write(on)
+    }
+
+    /// Open only what has at least this many bytes; what is smaller is
+    /// [`ErrorKind::OutOfBounds`]. The bytes are those that the kernel counts, on Windows
+    /// whole pages.
+    #[must_use]
+    pub fn expect_len(mut self, len: u64) -> SectionOptions {
+        self.min_len = len;
+        self
+    }
+
+    /// Reserve the size only; [`Section::commit`] then gets memory for parts of
+    /// it. Committed memory cannot be given back.
+    ///
+    /// # Platform notes
+    ///
+    /// Reading or writing what is not committed is an error on Windows
+    /// ([`ErrorKind::NotCommitted`]). Linux gives memory when it is touched, and
+    /// ends the process (SIGBUS) where none is left: commit first.
+    #[must_use]
+    pub fn reserve(mut self, on: bool) -> SectionOptions {
+        self.create.reserve = on;
+        self
+    }
+
+    /// Creates a section; see [`Section::create_new`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_new<N>(&self, name: N, len: u64) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.create(name.try_into()?, len)
+    }
+
+    /// Opens a section; see [`Section::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open<N>(&self, name: N) -> Result<Section>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.open_checked(name.try_into()?)
+    }
+
+    /// Opens a section for reading and writing, or creates it; see
+    /// [`Section::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open_or_create<N>(&self, name: N, len: u64) -> Result<(Section, Origin)>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        let name = name.try_into()?;
+        check_len(&name, len)?;
+        let enough = len.max(self.min_len);
+        let options = self.clone().write(true).expect_len(enough);
+        open_or_create(
+            &name,
+            || options.open_checked(name.clone()),
+            || options.create(name.clone(), len),
+        )
+    }
+
+    /// Creates a file of `len` zero bytes, which must not exist, and makes it a
+    /// section without a name: it is shared by all who open the same file, and
+    /// stays when they are gone.
+    ///
+    /// ```
+    /// # let path = std::env::temp_dir().join(format!("shmkit-doc-{}", std::process::id()));
+    /// use shmkit::{ErrorKind, Section};
+    ///
+    /// let section = match Section::options().write(true).open_file(&path) {
+    ///     Err(missing) if missing.kind() == ErrorKind::NotFound => {
+    ///         Section::options().create_new_file(&path, 4096)?
+    ///     }
+    ///     section => section?,
+    /// };
+    /// let view = section.map_rw(..)?;
+    /// view.write(0, b"still here tomorrow")?;
+    /// view.flush()?;
+    /// # drop((view, section));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), shmkit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] (the folder),
+    /// [`ErrorKind::AccessDenied`], [`ErrorKind::NoSpace`],
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Unsupported`] with an [`Access`],
+    /// which is for named objects: a file has mode 0600 on Linux, and what its folder
+    /// says on Windows.
+    pub fn create_new_file(&self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
+        let path = path.as_ref();
+        check_len(&path.display(), len)?;
+        if self.create.access != Access::SameUser {
+            let meaning = "who may use a file is up to the file system";
+            let kind = ErrorKind::Unsupported;
+            let error = Error::new(kind, Operation::Create, &path.display(), meaning);
+            return Err(error.with_advice("leave the access out, and set it on the file"));
+        }
+        let os = os::Section::create_file(path, len, &self.create)?;
+        Ok(Section::unnamed(os, path, Some(len)))
+    }
+
+    /// Makes a file that exists a section, with the file's length.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AccessDenied`],
+    /// [`ErrorKind::WrongKind`], [`ErrorKind::OutOfBounds`] where it is empty.
+    pub fn open_file(&self, path: impl AsRef<Path>) -> Result<Section> {
+        let path = path.as_ref();
+        let os = os::Section::open_file(path, &self.open)?;
+        Section::unnamed(os, path, None).at_least(self.min_len)
+    }
+
+    fn open_checked(&self, name: Name) -> Result<Section> {
+        let os = os::Section::open(&name, &self.open)?;
+        Section::named(os, name, None).at_least(self.min_len)
+    }
+
+    fn create(&self, name: Name, len: u64) -> Result<Section> {
+        check_len(&name, len)?;
+        let os = os::Section::create(&name, len, &self.create)?;
+        Ok(Section::named(os, name, Some(len)))
+    }
+}
+
+impl Section {
+    fn named(os: os::Section, name: Name, requested: Option<u64>) -> Section {
+        Section {
+            os: Arc::new(os),
+            subject: name.as_str().into(),
+            name: Some(name),
+            requested,
+        }
+    }
+
+    fn unnamed(os: os::Section, path: &Path, requested: Option<u64>) -> Section {
+        Section {
+            os: Arc::new(os),
+            name: None,
+            subject: path.display().to_string().into(),
+            requested,
+        }
+    }
+
+    fn at_least(self, len: u64) -> Result<Section> {
+        let size = self.os.kernel_len()?;
+        if size >= len {
+            return Ok(self);
+        }
+        let meaning = format!("it exists with {size} bytes, fewer than the {len} asked for");
+        let error = self.error(ErrorKind::OutOfBounds, Operation::Open, meaning);
+        Err(error.with_advice("stop the program that holds it, or use another name"))
+    }
+}
+
+/// "An attempt to map a file with a length of 0 (zero) fails" (CreateFileMappingW);
+/// both systems count in signed 64 bits.
+fn check_len(subject: &dyn fmt::Display, len: u64) -> Result<()> {
+    let meaning = match len {
+        0 => "a section has at least one byte",
+        _ if i64::try_from(len).is_err() => "a section has fewer than 2^63 bytes",
+        _ => return Ok(()),
+    };
+    let error = Error::new(
+        ErrorKind::InvalidArgument,
+        Operation::Create,
+        subject,
+        meaning,
+    );
+    Err(error.with_advice("choose another size"))
+}

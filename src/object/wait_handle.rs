@@ -1,0 +1,97 @@
+//! A handle of somebody else's, to be waited for beside ours.
+
+use crate::error::Result;
+use crate::os::{self, HandleBackend, OwnedObject};
+use crate::wait::source::{Kept, Signals, Wait, Waitable};
+
+/// Anything of the system that can be waited for, for a [`WaitSet`](crate::WaitSet): a socket,
+/// a timer, a process, a thread, the console.
+///
+/// ```
+/// # #[cfg(unix)] {
+/// use shmkit::{Handle, WaitSet};
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// let (mut here, there) = UnixStream::pair()?;
+/// let mut socket = Handle::new(there.into());
+/// here.write_all(b"news")?;
+/// assert_eq!(WaitSet::new().wait(&mut [&mut socket])?, 0);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Platform notes
+///
+/// On Windows it is any handle that `WaitForSingleObject` takes, and the wait takes what
+/// such a wait takes: the signal of an auto-reset event, one of a semaphore's. It is not for
+/// a mutex, which would belong to the thread that happened to wait. On
+/// Linux it is a descriptor that can be polled, and it is ready as long as it can be read.
+#[derive(Debug)]
+pub struct Handle {
+    os: os::Handle,
+    /// What one may take was taken for a wait that it ended, and nobody has asked for it yet.
+    kept: Kept,
+}
+
+impl Handle {
+    /// Takes it over. To go on using it elsewhere, give a duplicate
+    /// (`as_handle().try_clone_to_owned()`, `as_fd().try_clone_to_owned()`).
+    #[must_use]
+    pub fn new(object: OwnedObject) -> Handle {
+        Handle {
+            os: os::Handle::new(object),
+            kept: Kept::default(),
+        }
+    }
+
+    /// The handle or descriptor.
+    #[must_use]
+    pub fn get(&self) -> &OwnedObject {
+        self.os.object()
+    }
+
+    /// Whether it is signaled, or can be read; takes the signal, where that is what a wait
+    /// does. To be asked when a [`WaitSet`](crate::WaitSet) says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) where it can not be waited for.
+    pub fn try_wait(&self) -> Result<bool> {
+        Ok(self.kept.take() || self.os.try_wait()?)
+    }
+
+    fn keep(&self) {
+        if os::Handle::IS_TAKEN {
+            self.kept.keep();
+        }
+    }
+}
+
+impl Waitable for Handle {}
+
+impl Wait for Handle {
+    fn has_news(&mut self) -> bool {
+        self.kept.is_there()
+    }
+
+    fn ask(&mut self) -> Result<bool> {
+        let is_ready = self.try_wait()?;
+        if is_ready {
+            self.keep();
+        }
+        Ok(is_ready)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        signals.add(self.os.signal()?);
+        Ok(())
+    }
+
+    fn get_up(&mut self) {}
+
+    fn woken(&mut self) -> Result<bool> {
+        self.keep();
+        Ok(true)
+    }
+}

@@ -1,0 +1,658 @@
+//! The sending end of a queue.
+
+use crate::access::Owner;
+use crate::error::channel::SendError;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::format::describe::Layout;
+use crate::format::layout::{OWNER, control, roster};
+use crate::lane::claim::{Claim, Claimed};
+use crate::lane::lossless::GatedWriter;
+use crate::lane::ring::Place;
+use crate::name::Name;
+use crate::object::process::Process;
+use crate::os::{ValidityBackend, deadline};
+use crate::segment::owner_monitor::{self, Follower};
+use crate::segment::participant::Seat;
+use crate::segment::roster::{JOINED, Roster};
+use crate::segment::{Cursor, Found, Head, HowToJoin};
+use crate::sync::{Round, Window, WindowMut};
+#[cfg(feature = "async")]
+use crate::wait::source::{Signals, Wait};
+use crate::wait::spin::Spin;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many messages that found no room go between two questions whether the receiver is
+/// alive, for those who never sleep.
+const LOOKS: u32 = 4096;
+
+/// How to open a queue; see [`Sender::options`].
+#[derive(Clone, Debug, Default)]
+pub struct SenderOptions {
+    how: HowToJoin,
+}
+
+impl SenderOptions {
+    /// Send only to a queue that belongs to this owner.
+    #[must_use]
+    pub fn expect_owner(mut self, owner: Owner) -> SenderOptions {
+        self.how.owner = Some(owner);
+        self
+    }
+
+    /// Waits so long for a receiver that is not there yet (not at all). It looks again every
+    /// few milliseconds.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> SenderOptions {
+        self.how.wait = patience;
+        self
+    }
+
+    /// Only to a queue of messages of this type.
+    pub(crate) fn expect_layout(mut self, layout: Layout) -> SenderOptions {
+        self.how.layouts = vec![layout];
+        self
+    }
+
+    /// Opens the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::open`], and [`ErrorKind::WrongOwner`].
+    pub fn open<N>(&self, name: N) -> Result<Sender>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        self.how
+            .join(&name.try_into()?, control::kind::QUEUE, Line::join)
+            .map(Sender::new)
+    }
+}
+
+/// A sending end of a queue. See [`Receiver`](crate::Receiver).
+///
+/// It is `Send`, and not shared: each thread opens its own.
+pub struct Sender {
+    left: Vec<Left>,
+    full: u32,
+    /// The receiver was found dead when a message was sent.
+    has_died: bool,
+    // Declared last, and so let go last.
+    line: Line,
+}
+
+/// What connects a sender with a receiver, for one generation.
+// layout: L018
+struct Line {
+    lane: Lane,
+    seat: Seat,
+    owner: Process,
+    // Declared last, and so let go last.
+    found: Found,
+}
+
+type Lane = GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
+
+/// A lane of an earlier generation in which something was sent and not received: held, so that it
+/// is there for the next receiver too, should this one die.
+// layout: L170
+#[derive(Debug)]
+struct Left {
+    lane: Lane,
+    _roster: Roster,
+    _found: Found,
+}
+
+impl Line {
+    // layout: L050 L104
+    fn join(found: Found) -> Result<Line> {
+        let owner = found.watch_owner()?;
+        let measures = found.measures;
+        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
+        let lane = found.lane_mut(seat.slot())?;
+        let cursor = found.cursor(seat.slot());
+        let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {
+            let kind = ErrorKind::Corrupt;
+            let meaning = "an earlier sender left what is no message";
+            let error = Error::new(kind, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("restart the receiver"));
+        };
+        let roster = seat.roster();
+        roster.set_state(seat.slot(), roster::state::ACTIVE);
+        roster.tell(JOINED);
+        // So that it watches us too.
+        seat.wake(1 << OWNER);
+        Ok(Line {
+            lane,
+            seat,
+            owner,
+            found,
+        })
+    }
+}
+
+impl Sender {
+    /// Opens a queue to send. Never creates one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where there is none,
+    /// [`ErrorKind::WrongKind`] where it is something else,
+    /// [`ErrorKind::Busy`] where all its lanes are taken or it is not
+    /// ready after a second, [`ErrorKind::WrongVersion`];
+    /// otherwise as [`Section::open`](crate::Section::open).
+    pub fn open<N>(name: N) -> Result<Sender>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Sender::options().open(name)
+    }
+
+    /// Other ways to open one.
+    #[must_use]
+    pub fn options() -> SenderOptions {
+        SenderOptions::default()
+    }
+
+    fn new(line: Line) -> Sender {
+        Sender {
+            line,
+            full: 0,
+            has_died: false,
+            left: Vec::new(),
+        }
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.line.found.name
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.line.lane.shape().max()
+    }
+
+    /// Waits for the next receiver, at most this long, and goes on with it; says whether there
+    /// is one. It receives what was sent to the one before, and not received.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Sender::open), where there is one that does not let us in.
+    pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
+        owner_monitor::wait_for_next(self, timeout)
+    }
+
+    /// The number of its generation: another one with each receiver that follows, and each time
+    /// that one changes its measures.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.line.found.generation
+    }
+
+    /// Sends a message, if there is room for it. It is sent when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`]; otherwise as [`send`](Sender::send).
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        if self.send_quickly(message) {
+            self.sent();
+            return Ok(());
+        }
+        self.check(message.len())?;
+        if self.line.lane.try_send(message) {
+            self.sent();
+            return Ok(());
+        }
+        Err(self.full())
+    }
+
+    /// What there is to be told where there is no room.
+    fn full(&mut self) -> SendError {
+        // Nobody frees what was not sent, as of a batch that was forgotten.
+        self.line.lane.flush();
+        self.sent();
+        self.full = self.full.wrapping_add(1);
+        let gone = match self.full.is_multiple_of(LOOKS) {
+            true => self.check_owner(),
+            false => Ok(()),
+        };
+        gone.err().unwrap_or(SendError::Full)
+    }
+
+    /// Sends a message, and waits for room where there is none. It is sent when this
+    /// returns; a receiver that dies later may not have received it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Disconnected`] where the receiver has gone: at once where it closed,
+    /// and where it died at the latest when its lane is full. What was sent stays for the next
+    /// receiver as long as anybody holds it, and what this says of was not sent.
+    /// [`SendError::TooLong`].
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        if self.send_quickly(message) {
+            self.sent();
+            return Ok(());
+        }
+        self.send_until(message, None)
+    }
+
+    #[inline(always)]
+    fn send_quickly(&mut self, message: &[u8]) -> bool {
+        self.line.seat.validity.is_valid()
+            && !self.line.found.is_ended()
+            && self.line.lane.send_quickly(message)
+    }
+
+    /// Sends a message, and waits for room at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Sender::send).
+    pub fn send_timeout(
+        &mut self,
+        message: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        self.send_until(message, deadline(Some(timeout)))
+    }
+
+    /// Room for a message of this length, to be written where it will be read; waits for it
+    /// where there is none. See [`Receiver::recv_in_place`](crate::Receiver::recv_in_place).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    #[inline]
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
+        let place = loop {
+            self.check(len)?;
+            match self.line.lane.claim(len) {
+                Some(place) => break place,
+                None => self.wait_for_room(len, None)?,
+            }
+        };
+        Ok(Claim::new(self, place, len))
+    }
+
+    /// Room for a message of this length, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Sender::try_send).
+    #[inline]
+    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
+        self.check(len)?;
+        match self.line.lane.claim(len) {
+            Some(place) => Ok(Claim::new(self, place, len)),
+            None => Err(self.full()),
+        }
+    }
+
+    /// Sends all of them, several at a time, and waits for room where there is none.
+    /// Those before one that fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_all<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> std::result::Result<(), SendError> {
+        let mut batch = self.batch();
+        for message in messages {
+            batch.send(message.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Begins a batch: its messages are sent together when it is flushed or dropped, with
+    /// one wake-up where the receiver sleeps. To one that does not, short messages go no
+    /// faster this way.
+    #[must_use]
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch {
+            sender: self,
+            count: 0,
+        }
+    }
+
+    // layout: L108
+    #[inline]
+    fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
+        self.line.seat.validity.check()?;
+        if self.has_died {
+            self.check_owner()?;
+        }
+        if self.line.found.is_ended() {
+            self.go_on()?;
+        }
+        let max = self.line.lane.shape().max();
+        match len > max {
+            true => Err(SendError::TooLong { len, max }),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes on with the next receiver, where there is one.
+    // layout: L069 L167 L169 L170
+    fn come_over(&mut self) -> Result<bool> {
+        self.line.seat.check()?;
+        // It receives what was sent to the one before, which may be asleep and live.
+        self.line.lane.flush();
+        self.line.seat.wake(1 << OWNER);
+        let Some(next) = self.line.found.follow(Line::join)? else {
+            return Ok(false);
+        };
+        let before = std::mem::replace(&mut self.line, next);
+        (self.full, self.has_died) = (0, false);
+        self.left.push(Left {
+            lane: before.lane,
+            _roster: before.seat.roster().clone(),
+            _found: before.found,
+        });
+        self.let_go();
+        Ok(true)
+    }
+
+    /// Lets go of what was received.
+    fn let_go(&mut self) {
+        self.left.retain(|left| !left.lane.is_received());
+    }
+
+    /// After the end of the receiver.
+    #[cold]
+    fn go_on(&mut self) -> std::result::Result<(), SendError> {
+        if self.come_over()? {
+            return Ok(());
+        }
+        let how = self.line.found.departure();
+        let how = how.unwrap_or_else(|| self.line.found.last_departure());
+        Err(SendError::Disconnected(how))
+    }
+
+    // layout: L097
+    #[inline]
+    fn sent(&mut self) {
+        if self.line.seat.has_to_wake(1 << OWNER) {
+            self.wake();
+        }
+    }
+
+    /// Who was rung for and does not wake up may be dead. What was sent is for the next receiver
+    /// then, and is no failure; the message that follows is.
+    // layout: L108
+    #[cold]
+    fn wake(&mut self) {
+        self.line.seat.wake(1 << OWNER);
+        self.let_go();
+        if self.line.found.is_ended() {
+            // Where there is another receiver, that we come has it look.
+            let _ = self.come_over();
+        } else if self.line.seat.is_deaf(OWNER) && matches!(self.line.owner.has_ended(), Ok(true)) {
+            self.has_died = true;
+            self.line.lane.pause();
+        }
+    }
+
+    // layout: L110
+    #[cold]
+    fn check_owner(&mut self) -> std::result::Result<(), SendError> {
+        // It may have said something before it ended.
+        match self.line.owner.has_ended()? || self.line.found.is_ended() {
+            true => self.go_on(),
+            false => Ok(()),
+        }
+    }
+
+    fn send_until(
+        &mut self,
+        message: &[u8],
+        until: Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        loop {
+            // The next receiver may allow less.
+            self.check(message.len())?;
+            if self.line.lane.try_send(message) {
+                self.sent();
+                return Ok(());
+            }
+            self.wait_for_room(message.len(), until)?;
+        }
+    }
+
+    /// Until there may be room, or all is to be looked at anew, since another receiver is there.
+    // layout: L109
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        len: usize,
+        until: Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        let generation = self.generation();
+        // Nobody frees what was not sent.
+        // layout: L069
+        self.line.lane.flush();
+        self.let_go();
+        self.sent();
+        if self.generation() != generation {
+            return Ok(());
+        }
+        let mut spin = Spin::new(until);
+        loop {
+            if self.line.lane.has_room(len) {
+                return Ok(());
+            }
+            if !spin.again() {
+                break;
+            }
+        }
+        self.check_owner()?;
+        if self.generation() != generation {
+            return Ok(());
+        }
+        if until.is_some_and(|at| Instant::now() >= at) {
+            return Err(SendError::Timeout);
+        }
+        let Line {
+            lane,
+            seat,
+            owner,
+            found,
+        } = &mut self.line;
+        let ready = || lane.has_room(len) || found.is_ended();
+        if seat.park(ready, &[owner], until)? {
+            self.check_owner()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Sender {
+    /// Sends what a batch that was forgotten has held back; the drop of the seat wakes the receiver.
+    // layout: L069 L083 L105
+    fn drop(&mut self) {
+        // In a child that was forked nothing is sent.
+        if !self.line.seat.validity.is_forked() {
+            self.line.lane.flush();
+        }
+    }
+}
+
+impl Claimed for Sender {
+    fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        if !self.line.seat.validity.is_forked() {
+            self.line.lane.ring().fill(place, at, bytes);
+        }
+    }
+
+    fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.line.lane.ring().bytes(place, len)
+    }
+
+    #[inline]
+    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        self.line.seat.validity.check()?;
+        self.line.lane.commit(place, len);
+        self.sent();
+        Ok(())
+    }
+}
+
+impl Follower for Sender {
+    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+        (&self.line.found, Some(&mut self.line.seat))
+    }
+
+    fn look_for_the_next(&mut self) -> Result<bool> {
+        self.come_over()
+    }
+}
+
+/// A sender that waits for room for a message of this length.
+#[cfg_attr(
+    not(feature = "async"),
+    allow(dead_code, reason = "threads wait in it")
+)]
+pub(crate) struct Room<'a> {
+    sender: &'a mut Sender,
+    len: usize,
+}
+
+impl<'a> Room<'a> {
+    #[cfg_attr(
+        not(feature = "async"),
+        allow(dead_code, reason = "threads wait in it")
+    )]
+    pub fn of(sender: &'a mut Sender, len: usize) -> Room<'a> {
+        Room { sender, len }
+    }
+}
+
+#[cfg(feature = "async")]
+impl Wait for Room<'_> {
+    fn has_news(&mut self) -> bool {
+        self.sender.line.lane.has_room(self.len) || self.sender.line.found.is_ended()
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        self.sender.line.owner.register(signals);
+        self.sender.line.seat.register(signals)
+    }
+
+    fn get_up(&mut self) {
+        self.sender.line.seat.get_up();
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        // The next message tells.
+        self.sender.has_died |= self.sender.line.owner.has_ended()?;
+        Ok(self.sender.has_died || self.has_news())
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("name", &self.line.found.name)
+            .field("lane", &self.line.seat.slot())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Messages that are sent together; see [`Sender::batch`].
+///
+/// What is added is sent by [`flush`](Batch::flush), at the end of the batch, every 16
+/// messages, and before anything that waits; until then a crash loses it.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    sender: &'a mut Sender,
+    count: u32,
+}
+
+/// After so many messages a batch is sent.
+const BATCH: u32 = 16;
+
+impl Batch<'_> {
+    /// Adds a message, and waits for room where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        if !self.add_quickly(message) {
+            loop {
+                self.sender.check(message.len())?;
+                if self.sender.line.lane.try_add(message) {
+                    break;
+                }
+                self.count = 0;
+                self.sender.wait_for_room(message.len(), None)?;
+            }
+        }
+        self.added()
+    }
+
+    /// Adds a message, if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::try_send`]; the messages before are sent then.
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        if !self.add_quickly(message) {
+            self.sender.check(message.len())?;
+            if !self.sender.line.lane.try_add(message) {
+                self.flush()?;
+                return Err(SendError::Full);
+            }
+        }
+        self.added()
+    }
+
+    #[inline(always)]
+    fn add_quickly(&mut self, message: &[u8]) -> bool {
+        self.sender.line.seat.validity.is_valid()
+            && !self.sender.line.found.is_ended()
+            && self.sender.line.lane.add_quickly(message)
+    }
+
+    #[inline]
+    fn added(&mut self) -> std::result::Result<(), SendError> {
+        self.count += 1;
+        if self.count >= BATCH {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Sends what was added.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Forked`] in a process that was forked from that of the sender; otherwise none:
+    /// what was added had its place.
+    pub fn flush(&mut self) -> std::result::Result<(), SendError> {
+        self.sender.line.seat.validity.check()?;
+        self.count = 0;
+        self.sender.line.lane.flush();
+        self.sender.sent();
+        Ok(())
+    }
+}
+
+impl Drop for Batch<'_> {
+    // layout: L069
+    fn drop(&mut self) {
+        // In a child that was forked nothing is sent.
+        let _ = self.flush();
+    }
+}

@@ -1,0 +1,510 @@
+//! A segment, for those who open it.
+
+use super::{
+    Companions, Control, Cursor, End, Head, Lane, Measures, cursor_at, layouts_in, measures,
+};
+use crate::access::Owner;
+use crate::error::channel::Departure;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
+use crate::format::layout::{MAGIC, control, lane, roster, values};
+use crate::name::Name;
+use crate::object::process::Process;
+use crate::object::section::{Section, SectionOptions};
+use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline, sooner};
+use crate::segment::ownership::RootView;
+use crate::segment::participant::Seat;
+use crate::segment::roster::{Roster, is_dead, pid_of};
+use crate::sync::{Round, Window, WindowMut, Words};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an opener waits for a segment that is being made, where it was given no time.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an opener looks again for a part that is missing: a next owner that is slow may be making
+/// its own.
+const LOST: Duration = Duration::from_millis(100);
+/// How often an opener joins the next generation, where owners follow one another.
+const TRIES: u32 = 100;
+const NAP: Duration = Duration::from_millis(2);
+/// Between two looks for an owner that is not there yet.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How a name is opened to take part in what it stands for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HowToJoin {
+    pub owner: Option<Owner>,
+    /// What its messages must be made of, if anything.
+    pub layouts: Vec<Layout>,
+    /// How long to wait for an owner that is not there yet.
+    pub wait: Duration,
+}
+
+impl HowToJoin {
+    pub fn join<T>(&self, name: &Name, kind: u32, join: impl Fn(Found) -> Result<T>) -> Result<T> {
+        let until = deadline(Some(self.wait));
+        let half_made = match self.wait.is_zero() {
+            true => deadline(Some(PATIENCE)),
+            false => until,
+        };
+        let expect = self.owner.as_ref();
+        loop {
+            match Found::join(name, kind, expect, &self.layouts, half_made, None, &join) {
+                // One whose part is missing may be closing.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NameLost)
+                        && until.is_none_or(|at| Instant::now() < at) =>
+                {
+                    std::thread::sleep(LOOK);
+                }
+                joined => return joined,
+            }
+        }
+    }
+}
+
+/// The generation of a segment that was in use when it was opened, checked.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub measures: Measures,
+    pub owner: ProcessIdentity,
+    pub control: Window<Control>,
+    pub name: Name,
+    pub minor: u32,
+    pub generation: u32,
+    expect: Option<Owner>,
+    /// What its messages must be made of, if anything.
+    layouts: Vec<Layout>,
+    /// Keeps the name.
+    root: RootView,
+}
+
+impl Found {
+    /// Opens and checks what has this name.
+    pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
+        Found::open_until(name, expect, deadline(Some(PATIENCE)))
+    }
+
+    /// The same, and waits until that moment for one that is being made.
+    fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
+        let options = looking(expect.clone());
+        Found::look_until(name, &expect, until, || RootView::open(name, &options))
+    }
+
+    /// The same behind a root that is opened so.
+    // layout: L101 L235
+    fn look_until(
+        name: &Name,
+        expect: &Option<Owner>,
+        until: Option<Instant>,
+        root: impl Fn() -> Result<RootView>,
+    ) -> Result<Found> {
+        let is_late = |until: Option<Instant>| until.is_some_and(|at| Instant::now() >= at);
+        let lost_until = sooner(LOST, until);
+        loop {
+            match root().and_then(|root| Found::look(name, expect, root)) {
+                // It was made a moment ago. It is not held meanwhile: that would keep
+                // what a dead process half made.
+                Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
+                    std::thread::sleep(NAP);
+                }
+                Err(error) if error.kind() == ErrorKind::NameLost && !is_late(lost_until) => {
+                    std::thread::sleep(NAP);
+                }
+                found => return found,
+            }
+        }
+    }
+
+    // layout: L100
+    fn look(name: &Name, expect: &Option<Owner>, root: RootView) -> Result<Found> {
+        let options = looking(expect.clone());
+        let generation = root.generation();
+        let refuse = |kind, meaning: &'static str, advice: &'static str| {
+            let error = Error::new(kind, Operation::Open, name, meaning);
+            Err(error.with_advice(advice))
+        };
+        let again = "try again";
+        if generation == 0 {
+            return refuse(ErrorKind::Busy, "it is not ready", again);
+        }
+        let companions = Companions::of(name, generation)?;
+        let section = match options
+            .expect_len(control::LEN as u64)
+            .open(&companions.control)
+        {
+            Ok(section) => section,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if root.generation() != generation {
+                    return refuse(ErrorKind::Busy, "its owner changes", again);
+                }
+                return Err(missing(&root, name, &companions.control, false));
+            }
+            Err(error) => return Err(error),
+        };
+        let words = section.words()?;
+        let whole = words.load32(control::MAGIC) == MAGIC;
+        let Some(measures) = measures(&words).filter(|_| whole) else {
+            let advice = "restart the program that made it";
+            return refuse(ErrorKind::Corrupt, "its header makes no sense", advice);
+        };
+        let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
+        Ok(Found {
+            measures,
+            owner: ProcessIdentity::from_words(owner),
+            generation,
+            control: words,
+            name: name.clone(),
+            minor: root.minor,
+            expect: expect.clone(),
+            layouts: Vec::new(),
+            root,
+        })
+    }
+
+    /// Opens what has this name, is of this kind, and has messages of these types, and takes
+    /// part in it. Waits until that moment for one that is being made.
+    fn join<T>(
+        name: &Name,
+        kind: u32,
+        expect: Option<&Owner>,
+        layouts: &[Layout],
+        until: Option<Instant>,
+        root: Option<&RootView>,
+        join: impl Fn(Found) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = 0;
+        loop {
+            let found = Found::open_as(name, kind, expect.cloned(), layouts, until, root)?;
+            let (root, generation) = (found.root.clone(), found.generation);
+            let joined = join(found);
+            tries += 1;
+            if root.is_still(generation) || tries == TRIES {
+                return joined;
+            }
+        }
+    }
+
+    /// The same for the generation that follows this one, where there is one. It never waits.
+    // layout: L166 L167
+    pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
+        if !self.is_followed() {
+            return Ok(None);
+        }
+        let (kind, expect) = (self.measures.kind, self.expect.as_ref());
+        let now = Some(Instant::now());
+        // Behind the root that is held: somebody may have removed its name.
+        let root = Some(&self.root);
+        match Found::join(&self.name, kind, expect, &self.layouts, now, root, join) {
+            // It has ended as well, or the one after it is being made.
+            Err(error) if is_passing(error.kind()) => Ok(None),
+            joined => joined.map(Some),
+        }
+    }
+
+    /// Whether there is a next generation that lets us in; one that does not is an error.
+    pub fn is_followed_well(&self) -> Result<bool> {
+        Ok(self.follow(|_| Ok(()))?.is_some())
+    }
+
+    /// As `open`, of this kind, and of messages of these types.
+    fn open_as(
+        name: &Name,
+        kind: u32,
+        expect: Option<Owner>,
+        layouts: &[Layout],
+        until: Option<Instant>,
+        root: Option<&RootView>,
+    ) -> Result<Found> {
+        let mut found = match root {
+            None => Found::open_until(name, expect, until)?,
+            Some(root) => Found::look_until(name, &expect, until, || Ok(root.clone()))?,
+        };
+        if found.measures.kind == kind {
+            if !layouts.is_empty() {
+                found.expect_layouts(layouts)?;
+                found.layouts = layouts.to_vec();
+            }
+            return Ok(found);
+        }
+        let (is, advice) = match found.measures.kind {
+            control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
+            control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
+            control::kind::RPC => ("a server of calls", "call it: Client::open"),
+            _ => ("latest values", "read them: Reader::open"),
+        };
+        let wanted = match kind {
+            control::kind::QUEUE => "queue",
+            control::kind::TOPIC => "topic",
+            control::kind::RPC => "server of calls",
+            _ => "latest value",
+        };
+        let meaning = format!("it is {is}, and no {wanted}");
+        let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// What a message is made of, as the owner tells, or requests and responses are; nothing
+    /// where they are bare bytes.
+    // layout: L033 L041 L178
+    pub fn layouts(&self) -> Result<Vec<Layout>> {
+        let len = self.control.load32(control::TYPE_LEN) as usize;
+        let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
+        if (len, fingerprint) == (0, 0) {
+            return Ok(Vec::new());
+        }
+        let mut bytes = [0; MAX_TEXT];
+        let text = bytes.get_mut(..len).and_then(|bytes| {
+            self.control.copy_out(control::TYPE, bytes);
+            str::from_utf8(bytes).ok()
+        });
+        let text = text.filter(|text| self::fingerprint(text) == fingerprint);
+        let count = match self.measures.kind {
+            control::kind::RPC => 2,
+            _ => 1,
+        };
+        let layouts = text.and_then(layouts_in);
+        let fits = |layout: &Layout| layout.size <= self.measures.max();
+        match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
+            Some(layouts) => Ok(layouts),
+            None => {
+                let meaning = "what it says of the type of its messages makes no sense";
+                let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
+                Err(error.with_advice("restart the program that made it"))
+            }
+        }
+    }
+
+    /// Refuses what has messages of other types than these.
+    // layout: L040
+    fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
+        let there = self.layouts()?;
+        let what: &[&str] = match layouts {
+            [_] => &["messages"],
+            _ => &["requests", "responses"],
+        };
+        let differ = |((here, there), what): ((&Layout, &Layout), &&str)| {
+            let difference = here.difference(there)?;
+            Some(format!("its {what} are of another type: {difference}"))
+        };
+        let (meaning, advice) = match layouts.iter().zip(&there).zip(what).find_map(differ) {
+            Some(meaning) => (
+                meaning,
+                "use one struct on both sides, or open it without a type",
+            ),
+            None if !there.is_empty() => return Ok(()),
+            None => (
+                format!("its {} are bare bytes, of no type that it tells", what[0]),
+                "let its creator say the type, or open it without one",
+            ),
+        };
+        let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
+        Err(error.with_advice(advice))
+    }
+
+    /// The roster, which those may open who may take part.
+    pub fn roster(&self) -> Result<Section> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        self.beside(&companions.roster, roster::LEN as u64, true)
+    }
+
+    /// The roster; `None` where this account may only look.
+    // layout: L103 L235
+    pub fn roster_if_let_in(&self) -> Result<Option<Section>> {
+        match self.roster() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => Ok(None),
+            roster => roster.map(Some),
+        }
+    }
+
+    /// Takes one of the first so many slots. Whoever may use the roster may wake us, and watch
+    /// us.
+    pub fn take_seat(&self, roster: &Section, slots: usize) -> Result<Seat> {
+        let wake = roster.companion_access(Kind::Event)?;
+        let watch = roster.companion_access(Kind::Mutex)?;
+        let roster = Roster::new(roster.words_mut()?);
+        Seat::take(roster, &self.name, [wake, watch], slots, &self.owner)
+    }
+
+    /// The roster, to look at.
+    pub fn roster_to_look(&self) -> Result<Section> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        self.beside(&companions.roster, roster::LEN as u64, false)
+    }
+
+    /// A lane, to be read.
+    pub fn lane(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.measures.map(&self.lanes(false)?, lane, false)
+    }
+
+    /// A lane, to be written.
+    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+        self.measures.map_mut(&self.lanes(true)?, lane, false)
+    }
+
+    /// The lane of the responses to another, to be read.
+    pub fn responses(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+        self.lane(self.measures.responses(lane))
+    }
+
+    /// The values, to be read.
+    pub fn values(&self) -> Result<Window> {
+        let view = Arc::new(self.lanes(false)?.map(..self.measures.len())?);
+        view.window(0, view.len())
+    }
+
+    fn lanes(&self, write: bool) -> Result<Section> {
+        let companions = Companions::of(&self.name, self.generation)?;
+        self.beside(&companions.lanes, self.measures.len(), write)
+    }
+
+    /// How many messages were sent in each lane, or how often values were set.
+    pub fn sent(&self) -> Result<Vec<u64>> {
+        let lanes = self.lanes(false)?;
+        let read = |at| {
+            let mut word = [0; 8];
+            lanes.read_at(at, &mut word)?;
+            Ok(u64::from_le_bytes(word))
+        };
+        match self.measures.grid {
+            Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
+            None => (0..self.measures.rings())
+                .map(|lane| read(self.measures.place(lane).start + lane::SENT as u64))
+                .collect(),
+        }
+    }
+
+    /// The owner's cursor in a lane.
+    // layout: L046
+    pub fn cursor(&self, lane: usize) -> Window<Cursor> {
+        self.control.part(cursor_at(lane))
+    }
+
+    /// Tells a fault of the endpoint that has this, as a call does that is no message's.
+    pub fn check(&self, validity: &Validity) -> Result<()> {
+        let told = validity.check();
+        told.map_err(|fault| fault.error(Operation::Wait, &self.name))
+    }
+
+    /// Whether it has ended, or is about to be left.
+    // layout: L028
+    #[inline]
+    pub fn is_ended(&self) -> bool {
+        self.control.load32(control::END) & control::end::ENDED != 0
+    }
+
+    /// Whether its owner takes nothing more, and may still answer what it has received.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.control.load32(control::END) & control::end::DRAINING != 0
+    }
+
+    /// Whether another generation is in use, as the name says: this one need not have been told.
+    pub fn is_followed(&self) -> bool {
+        self.newest() != self.generation
+    }
+
+    /// The generation in use.
+    pub fn newest(&self) -> u32 {
+        self.root.generation()
+    }
+
+    /// How the last owner of the name has gone, which nobody is now.
+    // layout: L111
+    pub fn last_departure(&self) -> Departure {
+        match self.root.is_free() {
+            true => Departure::Closed,
+            false => Departure::Died,
+        }
+    }
+
+    /// How its owner has gone, as far as that is said.
+    pub fn departure(&self) -> Option<Departure> {
+        match self.end() {
+            Some(End::Gone(how)) => Some(how),
+            _ => None,
+        }
+    }
+
+    /// How it has ended, as is said; who was killed says nothing.
+    pub fn end(&self) -> Option<End> {
+        End::of(self.control.load32(control::END))
+    }
+
+    /// Watches the owner, which is alive.
+    // layout: L079 L082 L100
+    pub fn watch_owner(&self) -> Result<Process> {
+        let owner = match self.owner.watch() {
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let companions = Companions::of(&self.name, self.generation)?;
+                match Process::by_liveness(companions.alive) {
+                    Ok(owner) => Some(owner),
+                    // It has let go of its mutex.
+                    Err(_) if self.is_ended() => None,
+                    Err(_) => return Err(error),
+                }
+            }
+            watched => Some(watched?),
+        };
+        let how = match owner {
+            Some(owner) if owner.has_ended()? => "ended",
+            Some(owner) if !self.is_ended() => return Ok(owner),
+            _ => "closed it",
+        };
+        let pid = self.owner.pid();
+        let meaning =
+            format!("its owner, process {pid}, has {how}; others still hold what it made");
+        let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
+        Err(error.with_advice("stop them, and start the owner again"))
+    }
+
+    // layout: L019 L177
+    fn beside(&self, name: &Name, len: u64, write: bool) -> Result<Section> {
+        let options = looking(self.expect.clone()).write(write).expect_len(len);
+        match options.open(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(missing(&self.root, &self.name, name, self.is_ended()))
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// Whether another look may find what was refused.
+// layout: L168
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::NameLost
+    )
+}
+
+/// A part of a generation is not there: its owner has gone, or somebody removed the part.
+// layout: L235
+fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error {
+    let how = match root.owner() {
+        0 => "closed it",
+        _ if is_closed => "closed it",
+        owner if is_dead(owner) => "died",
+        owner => {
+            // Or the owner closes it at this moment, which another look tells.
+            let meaning = format!(
+                "its part \"{part}\" is missing, and its owner, process {}, is alive: somebody \
+                 removed that part",
+                pid_of(owner)
+            );
+            let error = Error::new(ErrorKind::NameLost, Operation::Open, name, meaning);
+            return error.with_advice("start the owner again");
+        }
+    };
+    let meaning = format!("its owner has {how}; others still hold what it made");
+    let error = Error::new(ErrorKind::NotFound, Operation::Open, name, meaning);
+    error.with_advice("start the owner again")
+}
+
+fn looking(expect: Option<Owner>) -> SectionOptions {
+    match expect {
+        Some(owner) => Section::options().expect_owner(owner),
+        None => Section::options(),
+    }
+}

@@ -1,0 +1,410 @@
+//! Who takes part in a segment: a table of slots that participants claim and leave.
+//!
+//! A slot belongs to whoever's word stands in it. The word is a process id and a fold of
+//! the process's start time, so that it can be proved dead; it changes by compare and
+//! swap only, and so has one winner whoever else claims the slot. Participants of one
+//! segment can write each other's slots: nothing in the table is believed further than
+//! that its slots are taken.
+
+use crate::error::{ErrorKind, Result};
+use crate::format::layout::{FIRST_COUNT, FIRST_MEMBERS, OWNER, SLOTS, cursor, roster};
+use crate::object::process::Process;
+use crate::os::ProcessIdentity;
+use crate::sync::{Fixed, Ordering, Shared, WindowMut};
+
+/// How often a slot is tried while it changes under us.
+const TRIES: u32 = 16;
+
+/// What is counted for whoever joins, in the lower half of a word.
+pub(crate) const JOINED: u32 = 1;
+/// What is counted for whoever leaves, in the upper half.
+pub(crate) const LEFT: u32 = 1 << 16;
+
+/// Whether somebody has joined between two looks at what is counted.
+// layout: L008 L119
+pub(crate) fn has_joined(before: u32, now: u32) -> bool {
+    (before ^ now) & (LEFT - 1) != 0
+}
+
+/// The word of a process.
+// layout: L077
+pub(crate) fn word_of(identity: &ProcessIdentity) -> u64 {
+    u64::from(identity.pid) << 32 | u64::from(fold(identity.start))
+}
+
+/// A start time in 32 bits, never 0.
+// layout: L078
+fn fold(start: u64) -> u32 {
+    ((start >> 32) as u32 ^ start as u32).max(1)
+}
+
+/// The number of the process whose word it is.
+pub(crate) fn pid_of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+/// The living process whose word it is, as far as the system tells.
+pub(crate) fn identity_of(word: u64) -> Option<ProcessIdentity> {
+    let identity = ProcessIdentity::of(pid_of(word)).ok();
+    identity.filter(|identity| word_of(identity) == word)
+}
+
+/// Watches the process whose word it is; `None` where it has ended. An error is no proof.
+// layout: L080
+pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
+    let identity = match ProcessIdentity::of(pid_of(word)) {
+        Ok(identity) => identity,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if word_of(&identity) != word {
+        return Ok(None);
+    }
+    let process = identity.watch()?;
+    Ok(if process.has_ended()? {
+        None
+    } else {
+        Some(process)
+    })
+}
+
+/// Whether the process whose word it is has certainly ended.
+pub(crate) fn is_dead(word: u64) -> bool {
+    matches!(watch(word), Ok(None))
+}
+
+pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
+
+/// The table of participants.
+// layout: L186
+#[derive(Clone, Debug)]
+pub(crate) struct Roster<W = Table> {
+    words: W,
+}
+
+impl Roster {
+    /// A subscriber's cursor.
+    pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
+        self.words.part(slot_at(slot) + roster::CURSOR)
+    }
+}
+
+impl<W: Shared> Roster<W> {
+    pub fn new(words: W) -> Roster<W> {
+        Roster { words }
+    }
+
+    /// That of a new generation, whose tenants have numbers of their own, so that nothing of
+    /// theirs is taken for that of an earlier one.
+    // layout: L048
+    pub fn begin(words: W, generation: u32) -> Roster<W> {
+        words.store32(roster::OWNER_TENANCY, generation);
+        words.store32(roster::OWNER_NAPS, FIRST_COUNT as u32);
+        words.store32(roster::MEMBERS, FIRST_MEMBERS);
+        for slot in 0..SLOTS {
+            let tenancy = (generation << 16).wrapping_add(FIRST_COUNT as u32);
+            words.store32(slot_at(slot) + roster::TENANCY, tenancy);
+            words.store32(slot_at(slot) + roster::NAPS, FIRST_COUNT as u32);
+            let number = slot_at(slot) + roster::CURSOR + cursor::NUMBER;
+            words.store64(number, FIRST_COUNT);
+        }
+        Roster { words }
+    }
+
+    pub fn words(&self) -> &W {
+        &self.words
+    }
+
+    /// Takes a free slot, or that of a dead process, for the process of this word; `None` where
+    /// living processes have all of them.
+    // layout: L052 L104
+    pub fn claim(&self, me: u64, slots: usize, is_dead: impl Fn(u64) -> bool) -> Option<usize> {
+        let slots = slots.min(SLOTS);
+        let free = (0..slots).find(|slot| self.take(*slot, 0, me));
+        let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
+        // So that nobody takes what the last tenant left for ours: its event lives as long
+        // as anybody has a handle of it.
+        let tenancy = self.tenancy(slot).wrapping_add(1);
+        self.words.store32(slot_at(slot) + roster::TENANCY, tenancy);
+        // The last tenant may have died in any state.
+        self.set_state(slot, roster::state::PASSIVE);
+        self.set_asleep(slot, false);
+        self.set_hold(slot, 0);
+        Some(slot)
+    }
+
+    /// Takes the slot of a dead process, or one that was freed since the last look.
+    // layout: L053 L104
+    fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
+        // Others may free it, or take it, at the same time.
+        for _ in 0..TRIES {
+            let word = self.who(slot);
+            if word != 0 && !is_dead(word) {
+                return false;
+            }
+            if self.take(slot, word, me) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn take(&self, slot: usize, from: u64, to: u64) -> bool {
+        // Acquire and release: pairs with the same of the last tenant, whose stores are
+        // seen, and of the next.
+        let at = slot_at(slot) + roster::WHO;
+        self.words.replace64(at, from, to, Ordering::AcqRel)
+    }
+
+    /// Gives our own slot back.
+    // layout: L105
+    pub fn leave(&self, slot: usize, me: u64) {
+        self.set_state(slot, roster::state::PASSIVE);
+        self.set_asleep(slot, false);
+        self.take(slot, me, 0);
+        self.tell(LEFT);
+    }
+
+    /// Frees the slot of a process that was proved dead; `false` where it is no longer in
+    /// it. Its bit stays for the next tenant to clear, who may be there already.
+    // layout: L106
+    pub fn evict(&self, slot: usize, word: u64) -> bool {
+        let evicted = self.take(slot, word, 0);
+        if evicted {
+            self.tell(LEFT);
+        }
+        evicted
+    }
+
+    /// The word of whoever has the slot, or 0.
+    pub fn who(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::WHO)
+    }
+
+    /// Which tenant of the slot, or which owner, it is.
+    pub fn tenancy(&self, seat: usize) -> u32 {
+        self.words.load32(match seat {
+            OWNER => roster::OWNER_TENANCY,
+            slot => slot_at(slot) + roster::TENANCY,
+        })
+    }
+
+    pub fn state(&self, slot: usize) -> u32 {
+        self.words.load32(slot_at(slot) + roster::STATE)
+    }
+
+    // layout: L051
+    pub fn set_state(&self, slot: usize, state: u32) {
+        // Pairs with the load of the owner, which then sees the cursor too.
+        self.words.publish32(slot_at(slot) + roster::STATE, state);
+    }
+
+    /// Changes the state only where it is the expected one.
+    // layout: L051
+    pub fn change_state(&self, slot: usize, from: u32, to: u32) {
+        // Acquire and release: pairs with the load of the slot's tenant, and with its stores.
+        let at = slot_at(slot) + roster::STATE;
+        self.words.replace32(at, from, to, Ordering::AcqRel);
+    }
+
+    /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
+    #[inline]
+    pub fn members(&self) -> u32 {
+        self.words.load32(roster::MEMBERS)
+    }
+
+    /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
+    pub fn tell(&self, what: u32) {
+        // Acquire and release: pairs with the load of the owner, which then sees the slot's word.
+        self.words.add32(roster::MEMBERS, what, Ordering::AcqRel);
+    }
+
+    /// The bits of those who are about to sleep, or asleep.
+    #[inline]
+    pub fn asleep(&self) -> u64 {
+        self.words.peek64(roster::ASLEEP)
+    }
+
+    // layout: L049
+    pub fn set_asleep(&self, seat: usize, asleep: bool) {
+        let bit = 1 << seat;
+        // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
+        // fence that whoever goes to sleep puts behind this.
+        if asleep {
+            self.words.set_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
+        } else {
+            self.words
+                .clear_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
+        }
+    }
+
+    /// The bits of those that have a hold.
+    #[inline]
+    pub fn holding(&self) -> u64 {
+        // Acquire: pairs with `set_hold`, whose word is seen.
+        self.words.load64(roster::HOLDING)
+    }
+
+    /// What a reader of latest values asks to be left alone, or 0.
+    pub fn hold(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::HOLD)
+    }
+
+    // layout: L049
+    pub fn set_hold(&self, slot: usize, hold: u64) {
+        self.words.store64(slot_at(slot) + roster::HOLD, hold);
+        let (at, bit) = (roster::HOLDING, 1 << slot);
+        // Acquire and release: pairs with the load of `holding`.
+        match hold {
+            0 => self.words.clear_bits64(at, bit, Ordering::AcqRel),
+            _ => self.words.set_bits64(at, bit, Ordering::AcqRel),
+        }
+    }
+
+    /// The position up to which a subscriber has given back what it has read.
+    pub fn room(&self, slot: usize) -> u64 {
+        self.words.load64(room_at(slot))
+    }
+
+    pub fn set_room(&self, slot: usize, position: u64) {
+        // Pairs with the load of `room`: the subscriber has read what it gives back (P1).
+        self.words.publish64(room_at(slot), position);
+    }
+
+    /// Where a client's first request stands.
+    pub fn beginning(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::BEGINNING)
+    }
+
+    pub fn set_beginning(&self, slot: usize, position: u64) {
+        let at = slot_at(slot) + roster::BEGINNING;
+        self.words.store64(at, position);
+    }
+
+    /// How often a participant has gone to sleep.
+    pub fn naps(&self, seat: usize) -> u32 {
+        self.words.load32(naps_at(seat))
+    }
+
+    pub fn set_naps(&self, seat: usize, naps: u32) {
+        self.words.store32(naps_at(seat), naps);
+    }
+}
+
+/// Where a slot stands in the roster.
+// layout: L002
+pub(crate) fn slot_at(slot: usize) -> usize {
+    roster::SLOTS_AT + slot * roster::SLOT_STRIDE
+}
+
+fn room_at(slot: usize) -> usize {
+    slot_at(slot) + roster::CURSOR + cursor::ROOM
+}
+
+fn naps_at(seat: usize) -> usize {
+    match seat {
+        OWNER => roster::OWNER_NAPS,
+        slot => slot_at(slot) + roster::NAPS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{WordsMut as _, heap};
+
+    const DEAD: u64 = 1 << 32 | 7;
+    const MINE: u64 = 2 << 32 | 7;
+
+    fn new() -> Roster<WindowMut> {
+        Roster::begin(heap::window(roster::LEN), 3)
+    }
+
+    // layout: L077 L078
+    #[test]
+    fn word_of_a_process_has_its_number_and_a_fold() {
+        let word = |pid, start| {
+            word_of(&ProcessIdentity {
+                pid,
+                space: 7,
+                start,
+            })
+        };
+        assert_eq!(word(0x1234, 5 << 32 | 3), 0x1234 << 32 | 6);
+        assert_eq!(word(1, 9 << 32 | 9), 1 << 32 | 1, "a fold is never 0");
+    }
+
+    // layout: L048 L052 L053 L104
+    #[test]
+    fn slot_of_a_dead_process_is_cleared_by_its_heir() {
+        let roster = new();
+        let first = roster.tenancy(1);
+        assert_eq!(first.wrapping_sub(FIRST_COUNT as u32), 3 << 16);
+        assert_eq!(roster.claim(MINE, 2, |_| false), Some(0));
+        assert_eq!(roster.claim(DEAD, 2, |_| false), Some(1));
+        for slot in [1, 5] {
+            roster.set_state(slot, roster::state::ACTIVE);
+            roster.set_asleep(slot, true);
+            roster.set_hold(slot, 0x105);
+        }
+        let members = roster.members();
+        assert_eq!(roster.claim(MINE, 2, |_| false), None);
+        assert_eq!(roster.claim(MINE, 2, |word| word == DEAD), Some(1));
+        assert_eq!([0, 1].map(|slot| roster.who(slot)), [MINE; 2]);
+        assert_eq!(roster.state(1), roster::state::PASSIVE);
+        assert_eq!(roster.tenancy(1), first.wrapping_add(2));
+        assert_eq!((roster.asleep(), roster.holding()), (1 << 5, 1 << 5));
+        assert_eq!((roster.hold(1), roster.hold(5)), (0, 0x105));
+        assert_eq!(roster.members(), members, "nobody has left");
+    }
+
+    // layout: L049 L105
+    #[test]
+    fn one_that_leaves_changes_what_is_its_own() {
+        let roster = new();
+        let members = roster.members();
+        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        roster.set_state(0, roster::state::ACTIVE);
+        for seat in [0, 5, OWNER] {
+            roster.set_asleep(seat, true);
+        }
+        roster.leave(0, MINE);
+        assert_eq!((roster.who(0), roster.state(0)), (0, 0));
+        assert_eq!(roster.asleep(), 1 << 5 | 1 << OWNER);
+        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+        // One that lost its slot says all the same that it goes.
+        roster.leave(0, MINE);
+        assert_eq!(roster.members(), members.wrapping_add(2 * LEFT));
+    }
+
+    // layout: L106
+    #[test]
+    fn dead_process_is_put_out_once_and_leaves_its_state() {
+        let roster = new();
+        assert_eq!(roster.claim(DEAD, 1, |_| false), Some(0));
+        roster.set_state(0, roster::state::ACTIVE);
+        let members = roster.members();
+        assert!(!roster.evict(0, MINE));
+        assert_eq!((roster.who(0), roster.members()), (DEAD, members));
+        assert!(roster.evict(0, DEAD) && !roster.evict(0, DEAD));
+        assert_eq!((roster.who(0), roster.state(0)), (0, 1));
+        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+    }
+
+    // layout: L008
+    #[test]
+    fn counters_go_on_behind_their_greatest_value() {
+        let roster = new();
+        let tenancy = slot_at(0) + roster::TENANCY;
+        roster.words.store32(tenancy, u32::MAX);
+        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        assert_eq!(roster.tenancy(0), 0);
+        roster.words.store32(roster::MEMBERS, u32::MAX);
+        let before = roster.members();
+        roster.tell(JOINED);
+        assert!(has_joined(before, roster.members()) && roster.members() == 0);
+        // A carry into the upper half is a join still, and a leave is none.
+        assert!(has_joined(LEFT - 1, LEFT));
+        assert!(!has_joined(u32::MAX, u32::MAX.wrapping_add(LEFT)));
+    }
+}

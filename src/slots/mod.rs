@@ -1,0 +1,392 @@
+//! The newest whole value, of one writer and many readers that write nothing.
+//!
+//! Each value has several slots. The writer goes round: it marks a slot as being written,
+//! writes, marks it as whole, and then says that it is the newest. A reader takes the newest
+//! slot and looks at its mark afterwards: it is disturbed only if the writer came all the
+//! way round meanwhile. One that is disturbed again and again asks that its slot be left
+//! alone (`hold`), which the writer grants as long as that leaves it two slots to write in.
+//!
+//! # Who pairs with whom
+//!
+//! | | store | load | what it guarantees |
+//! |---|---|---|---|
+//! | L1 | writer: `NEWEST` published | reader: its load | the value, and its mark, are seen |
+//! | L2 | writer: release fence after the odd mark | reader: acquire fence after the copy | a torn copy is recognised |
+//! | L3 | reader: its hold, full fence | writer: its look at the holds | what is held is soon left alone |
+//! | L4 | writer: `CHANGES` published | reader: its load | what changed, and the values, are seen |
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::format::layout::{FIRST_COUNT, values};
+use crate::sync::{Words, WordsMut};
+
+/// How often a reader tries before it asks that a slot be left alone, and afterwards. What
+/// is held is left alone by every store that begins after the hold was seen: one or two.
+const TRIES: u32 = 64;
+
+/// The measures of a table of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    count: usize,
+    max: usize,
+    slots: u64,
+}
+
+impl Grid {
+    /// `None` where the measures cannot be.
+    // layout: L176
+    pub fn new(count: usize, max: usize, slots: u64) -> Option<Grid> {
+        let sound = (1..=values::MAX_COUNT).contains(&count)
+            && max <= values::MAX_LEN
+            && (values::MIN_SLOTS..=values::MAX_SLOTS).contains(&slots)
+            && slots.is_power_of_two();
+        let grid = Grid { count, max, slots };
+        (sound && grid.len() <= values::MAX_TABLE).then_some(grid)
+    }
+
+    /// As many slots as make it unlikely that the writer comes round while somebody reads:
+    /// measured, 1 KiB read beside a hot writer took 12389 tries at worst with 2 slots, 14
+    /// with 8 and 2 with 16. Of many values, few are written all the time.
+    pub fn with_slots_for(count: usize, max: usize) -> Option<Grid> {
+        let slots = match count {
+            1 => 16384 / slot_len(max.min(values::MAX_LEN)) as u64,
+            _ => values::MIN_SLOTS,
+        };
+        let slots = slots.clamp(values::MIN_SLOTS, values::MAX_SLOTS);
+        Grid::new(count, max, slots.next_power_of_two())
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    pub fn slots(&self) -> u64 {
+        self.slots
+    }
+
+    /// The bytes of the whole.
+    // layout: L071
+    pub fn len(&self) -> u64 {
+        self.first() as u64 + self.count as u64 * self.stride() as u64
+    }
+
+    /// Where the name of a value stands.
+    pub fn name(&self, index: usize) -> usize {
+        values::NAMES + index * values::NAME_LEN
+    }
+
+    fn first(&self) -> usize {
+        (values::NAMES + self.count * values::NAME_LEN).next_multiple_of(values::APART)
+    }
+
+    fn stride(&self) -> usize {
+        let slots = self.slots as usize * slot_len(self.max);
+        (values::SLOTS_AT + slots).next_multiple_of(values::APART)
+    }
+
+    #[inline]
+    fn entry(&self, index: usize) -> usize {
+        assert!(index < self.count, "there is no value {index}");
+        self.first() + index * self.stride()
+    }
+
+    /// Which slot a number is written to.
+    #[inline]
+    fn slot_of(&self, number: u64) -> u64 {
+        number & (self.slots - 1)
+    }
+
+    #[inline]
+    fn slot(&self, entry: usize, number: u64) -> usize {
+        entry + values::SLOTS_AT + self.slot_of(number) as usize * slot_len(self.max)
+    }
+}
+
+/// What a slot takes: whole lines.
+fn slot_len(max: usize) -> usize {
+    (values::VALUE + max).next_multiple_of(crate::format::layout::LINE)
+}
+
+/// The slot of a value that a reader asks to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hold(pub u64);
+
+impl Hold {
+    pub const NONE: Hold = Hold(0);
+
+    fn new(index: usize, slot: u64) -> Hold {
+        Hold(((index as u64) << 8) | (slot + 1))
+    }
+
+    /// The slot, as a bit, if it is a slot of that value, which may have fewer than 64.
+    // layout: L184
+    #[inline]
+    fn bit(self, index: usize) -> u64 {
+        match (self.0 & 0xff, self.0 >> 8 == index as u64) {
+            (slot @ 1..=64, true) => 1 << (slot - 1),
+            _ => 0,
+        }
+    }
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub(crate) struct ValueWriter<W> {
+    words: W,
+    grid: Grid,
+    /// The number of the newest value, for each.
+    newest: Vec<u64>,
+    changes: u64,
+}
+
+impl<W: WordsMut> ValueWriter<W> {
+    /// The writer of a new table.
+    pub fn new(words: W, grid: Grid) -> ValueWriter<W> {
+        words.store64(values::CHANGES, FIRST_COUNT);
+        ValueWriter {
+            words,
+            grid,
+            newest: vec![FIRST_COUNT; grid.count],
+            changes: FIRST_COUNT,
+        }
+    }
+
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Stores a value no longer than the longest. `holds` are those of the readers, of whom
+    /// there are none mostly.
+    // layout: L076 L136
+    #[inline]
+    pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
+        let entry = self.grid.entry(index);
+        let mut number = self.newest[index] + 1;
+        let held = holds.fold(0, |held, hold| held | hold.bit(index));
+        if held != 0 {
+            number = self.free_number(number, held);
+        }
+        let slot = self.grid.slot(entry, number);
+        let words = &self.words;
+        words.store64(slot + values::MARK, 2 * number + 1);
+        // Pairs with the reader's fence after its copy (L2).
+        words.release();
+        words.store32(slot + values::LEN, value.len() as u32);
+        words.copy_in(slot + values::VALUE, value);
+        words.publish64(slot + values::MARK, 2 * number);
+        // Pairs with the reader's load (L1).
+        words.publish64(entry + values::NEWEST, number);
+        self.newest[index] = number;
+        self.announce(index);
+    }
+
+    /// The next number whose slot is not held. More holds than leave two slots are of
+    /// readers that are dead or mean no good.
+    // layout: L136 L184
+    #[cold]
+    fn free_number(&self, number: u64, held: u64) -> u64 {
+        // A slot that the value does not have is held by nobody.
+        let held = held & (u64::MAX >> (64 - self.grid.slots));
+        if u64::from(held.count_ones()) > self.grid.slots - 2 {
+            return number;
+        }
+        let free = |number: &u64| held >> self.grid.slot_of(*number) & 1 == 0;
+        let others = number..number + self.grid.slots;
+        others.into_iter().find(free).unwrap_or(number)
+    }
+
+    /// Tells those who wait which value changed. The fence in [`store`](ValueWriter::store)
+    /// stands between this and the count before, so that whoever reads what goes where an
+    /// older one stood sees that count.
+    // layout: L136
+    #[inline]
+    fn announce(&mut self, index: usize) {
+        self.words.store32(recent(self.changes), index as u32);
+        self.changes += 1;
+        // Pairs with the reader's load (L4).
+        self.words.publish64(values::CHANGES, self.changes);
+    }
+
+    /// Writes the name of a value, before anybody reads.
+    pub fn name(&self, index: usize, name: &str) {
+        let at = self.grid.name(index);
+        let mut bytes = [0; values::NAME_LEN];
+        bytes[0] = name.len() as u8;
+        bytes[1..=name.len()].copy_from_slice(name.as_bytes());
+        self.words.copy_in(at, &bytes);
+    }
+}
+
+/// Where change number `n` stands.
+fn recent(n: u64) -> usize {
+    values::RECENT + (n % values::RECENT_COUNT) as usize * 4
+}
+
+/// What a look at a value found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// None was stored yet.
+    Nothing,
+    /// One of this length and number, copied out.
+    Value(usize, u64),
+    /// It changed faster than it could be read, each time.
+    Busy,
+    /// No writer of ours wrote that.
+    Corrupt,
+}
+
+/// A reader's end.
+#[derive(Debug)]
+pub(crate) struct ValueReader<W> {
+    words: W,
+    grid: Grid,
+    /// How many changes were looked at.
+    seen: u64,
+    /// So many were too many: all values from here on may have changed.
+    all_from: Option<usize>,
+}
+
+impl<W: Words> ValueReader<W> {
+    /// One that has seen all changes up to now.
+    // layout: L140
+    pub fn new(words: W, grid: Grid) -> ValueReader<W> {
+        // Pairs with the writer's store (L4).
+        let seen = words.load64(values::CHANGES);
+        ValueReader {
+            words,
+            grid,
+            seen,
+            all_from: None,
+        }
+    }
+
+    /// One to whom all values of the table are news.
+    // layout: L140
+    pub fn from_the_beginning(words: W, grid: Grid) -> ValueReader<W> {
+        ValueReader {
+            seen: FIRST_COUNT,
+            ..ValueReader::new(words, grid)
+        }
+    }
+
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// The number of the newest value, which is another one after each store.
+    pub fn number(&self, index: usize) -> u64 {
+        // Pairs with the writer's store (L1).
+        self.words.load64(self.grid.entry(index) + values::NEWEST)
+    }
+
+    /// Copies the newest value to the beginning of `to`, which takes the longest. `hold`
+    /// asks the writer to leave a slot alone, or all again; without it a reader that is
+    /// overtaken each time gives up.
+    #[inline]
+    pub fn load(&self, index: usize, to: &mut [u8], hold: Option<impl Fn(Hold)>) -> Look {
+        let entry = self.grid.entry(index);
+        for _ in 0..TRIES {
+            match self.try_load(entry, to) {
+                Look::Busy => self.words.relax(),
+                found => return found,
+            }
+        }
+        match hold {
+            Some(hold) => self.load_held(index, to, hold),
+            None => Look::Busy,
+        }
+    }
+
+    /// As above, for a reader that was overtaken each time.
+    // layout: L138
+    #[cold]
+    pub fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
+        let entry = self.grid.entry(index);
+        let mut found = Look::Busy;
+        for _ in 0..TRIES {
+            let number = self.number(index);
+            hold(Hold::new(index, self.grid.slot_of(number)));
+            // Between the hold and the copy: pairs with the writer's look (L3).
+            found = self.try_number(entry, number, to);
+            if found != Look::Busy {
+                break;
+            }
+            self.words.relax();
+        }
+        hold(Hold::NONE);
+        found
+    }
+
+    #[inline]
+    fn try_load(&self, entry: usize, to: &mut [u8]) -> Look {
+        // Pairs with the writer's store (L1).
+        let number = self.words.load64(entry + values::NEWEST);
+        self.try_number(entry, number, to)
+    }
+
+    // layout: L137 L183
+    #[inline]
+    fn try_number(&self, entry: usize, number: u64, to: &mut [u8]) -> Look {
+        if number == 0 {
+            return Look::Nothing;
+        }
+        let slot = self.grid.slot(entry, number);
+        let len = self.words.load32(slot + values::LEN) as usize;
+        if len <= self.grid.max {
+            self.words.copy_out(slot + values::VALUE, &mut to[..len]);
+        }
+        // Pairs with the writer's fence after the odd mark (L2).
+        self.words.acquire();
+        match self.words.load64(slot + values::MARK) == number.wrapping_mul(2) {
+            true if len <= self.grid.max => Look::Value(len, number),
+            true => Look::Corrupt,
+            false => Look::Busy,
+        }
+    }
+
+    /// The next value that changed since it was last asked; one that changed several times
+    /// may come several times. Where there were too many changes, every value comes once.
+    // layout: L139 L183
+    pub fn next_change(&mut self) -> Option<usize> {
+        if let Some(index) = self.all_from {
+            self.all_from = Some(index + 1).filter(|next| *next < self.grid.count);
+            return Some(index);
+        }
+        // Pairs with the writer's store (L4).
+        let changes = self.words.load64(values::CHANGES);
+        if changes == self.seen {
+            return None;
+        }
+        let index = self.words.load32(recent(self.seen)) as usize;
+        // Pairs with the writer's fence. What the next store announces goes where the oldest
+        // one stood.
+        self.words.acquire();
+        let behind = self.words.load64(values::CHANGES).wrapping_sub(self.seen);
+        if behind >= values::RECENT_COUNT || index >= self.grid.count {
+            self.seen = changes;
+            self.all_from = Some(1).filter(|next| *next < self.grid.count);
+            return Some(0);
+        }
+        self.seen = self.seen.wrapping_add(1);
+        Some(index)
+    }
+
+    /// Whether there is a change that was not looked at.
+    pub fn has_news(&self) -> bool {
+        self.all_from.is_some() || self.words.load64(values::CHANGES) != self.seen
+    }
+
+    /// The name of a value; what is no name is none.
+    // layout: L183
+    pub fn name(&self, index: usize) -> String {
+        let mut bytes = [0; values::NAME_LEN];
+        self.words.copy_out(self.grid.name(index), &mut bytes);
+        let len = usize::from(bytes[0]).min(values::NAME_LEN - 1);
+        String::from_utf8(bytes[1..=len].to_vec()).unwrap_or_default()
+    }
+}

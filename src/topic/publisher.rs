@@ -1,0 +1,592 @@
+//! The sending end of a topic: one publisher, many subscribers, each of which sees every
+//! message or is told exactly how many it missed.
+
+use crate::access::Access;
+use crate::error::channel::SendError;
+use crate::error::{Error, Result};
+use crate::format::describe::Layout;
+use crate::format::layout::{control, delivery};
+use crate::lane::claim::{Claim, Claimed};
+use crate::lane::lossy::LossyWriter;
+use crate::lane::ring::Place;
+use crate::name::Name;
+use crate::object::process::Process;
+use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, sooner};
+use crate::segment::ending::EVERYBODY;
+use crate::segment::participant::Seat;
+use crate::segment::{Head, Measures, Owned};
+use crate::sync::{Round, WindowMut};
+use crate::topic::backpressure::{announce, is_free};
+use crate::topic::crowd::{Crowd, Waiting, lowest};
+#[cfg(feature = "async")]
+use crate::wait::source::{Signals, Wait};
+use crate::wait::spin::{Patience, Spin};
+use std::time::{Duration, Instant};
+
+/// What a publisher does about subscribers that are slower than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It never waits. A subscriber that is overtaken is told how many messages it missed.
+    #[default]
+    Lossy,
+    /// It waits for the slowest one that lives, so that no subscriber misses anything.
+    Lossless,
+    /// It waits this long for a slow one, and then goes on without it: that one is told how
+    /// many messages it missed, and is waited for again from then on.
+    LosslessFor(Duration),
+}
+
+/// How to create a topic; see [`Publisher::options`].
+#[derive(Clone, Debug)]
+pub struct TopicOptions {
+    capacity: u64,
+    max_message: Option<u64>,
+    delivery: Delivery,
+    access: Access,
+    prefault: bool,
+    layout: Option<Layout>,
+}
+
+impl TopicOptions {
+    fn measures(&self, name: &Name) -> Result<Measures> {
+        let layouts = self.layout.as_slice();
+        let longest = Measures::longest(self.max_message, layouts, name.as_str())?;
+        Ok(Measures {
+            kind: control::kind::TOPIC,
+            lanes: 1,
+            shape: Measures::shape_for(self.capacity, longest, name.as_str())?,
+            delivery: match self.delivery {
+                Delivery::Lossy => delivery::LOSSY,
+                Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
+            },
+            in_flight: 0,
+            grid: None,
+        })
+    }
+
+    /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
+    /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
+    /// beyond that to a multiple of 8. Between 7/8 and all of the capacity can be read. It
+    /// is rounded up to a power of two and to four of the longest messages.
+    ///
+    /// A quarter of a power of two has no room for a message of as many bytes, which needs 8 more:
+    /// for long ones say [`max_message`](TopicOptions::max_message) instead.
+    #[must_use]
+    pub fn capacity(mut self, bytes: u64) -> TopicOptions {
+        self.capacity = bytes;
+        self
+    }
+
+    /// The longest message in bytes (what fits: a quarter of the capacity less 8). With a
+    /// [layout](TopicOptions::layout) it is the size of the layout, and a shorter `max_message` is refused.
+    #[must_use]
+    pub fn max_message(mut self, bytes: u64) -> TopicOptions {
+        self.max_message = Some(bytes);
+        self
+    }
+
+    /// What to do about slow subscribers ([`Delivery::Lossy`]).
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> TopicOptions {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Who may subscribe. What is let in only to look reads the messages too, and is never
+    /// waited for; see [`Subscriber`](crate::Subscriber).
+    #[must_use]
+    pub fn access(mut self, access: Access) -> TopicOptions {
+        self.access = access;
+        self
+    }
+
+    /// Touches all memory now, so that no message has to.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> TopicOptions {
+        self.prefault = on;
+        self
+    }
+
+    /// What every message is made of, which is told to those who open the topic. For who
+    /// learns it when the program runs; others use [`typed::Publisher`](crate::typed::Publisher). It sets the longest
+    /// message too; a shorter [`max_message`](TopicOptions::max_message) is refused.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> TopicOptions {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// Creates the topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::create`]; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for measures or a layout that cannot be.
+    pub fn create<N>(&self, name: N) -> Result<Publisher>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Publisher::make(self, &name.try_into()?)
+    }
+}
+
+/// The sending end of a topic, which owns its name: a message server.
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-topic-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Publisher, Subscriber};
+///
+/// // The server.
+/// let mut prices = Publisher::create(name)?;
+/// prices.send(b"101.5").unwrap();
+///
+/// // A consumer, which comes late and still sees the last message.
+/// let mut subscriber = Subscriber::open(name)?;
+/// assert_eq!(subscriber.recv().unwrap(), b"101.5");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Publisher {
+    lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
+    delivery: Delivery,
+    crowds: Vec<Crowd>,
+    seat: Seat,
+    // Declared last, and so let go last: it has the name.
+    segment: Owned,
+}
+
+impl Publisher {
+    /// Creates a topic for the programs of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the name is held, with the process that owns it;
+    /// [`InvalidName`](crate::ErrorKind::InvalidName) where it leaves no room for the names of
+    /// what stands beside it, 26 characters longer; otherwise as [`Section::create_new`](crate::Section::create_new).
+    pub fn create<N>(name: N) -> Result<Publisher>
+    where
+        N: TryInto<Name>,
+        Error: From<N::Error>,
+    {
+        Publisher::options().create(name)
+    }
+
+    /// Other ways to create one.
+    #[must_use]
+    pub fn options() -> TopicOptions {
+        TopicOptions {
+            capacity: 1 << 20,
+            max_message: None,
+            delivery: Delivery::Lossy,
+            access: Access::SameUser,
+            prefault: false,
+            layout: None,
+        }
+    }
+
+    fn make(options: &TopicOptions, name: &Name) -> Result<Publisher> {
+        let measures = options.measures(name)?;
+        let (mut segment, seat) =
+            Owned::create(name, measures, &options.access, options.layout.as_slice())?;
+        let lane = segment.lane_mut(0, options.prefault)?;
+        let mut older = segment.older()?;
+        segment.publish(&mut older);
+        Ok(Publisher {
+            lane: LossyWriter::new(lane.ring, lane.head, measures.shape),
+            delivery: options.delivery,
+            crowds: Crowd::all(&segment, older),
+            seat,
+            segment,
+        })
+    }
+
+    /// Goes on with other measures, all of them new, while subscribers are there: they come over
+    /// by themselves when they have received what was sent before, and their numbers begin anew.
+    /// Rights and name stay as they are. Nobody holds what is sent from now on before they have
+    /// come over: a publisher that closes until then takes it along.
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicOptions::create`]; everything is as before then.
+    pub fn resize(&mut self, options: &TopicOptions) -> Result<()> {
+        self.seat.check()?;
+        let measures = options.measures(self.segment.name())?;
+        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+        let lane = segment.lane_mut(0, options.prefault)?;
+        self.flush();
+        segment.follow(&mut self.segment);
+        self.lane = LossyWriter::new(lane.ring, lane.head, measures.shape);
+        self.delivery = options.delivery;
+        let mut seat = std::mem::replace(&mut self.seat, seat);
+        self.seat.stay(&mut seat);
+        let segment = std::mem::replace(&mut self.segment, segment);
+        self.crowds[0].earlier = Some((segment, seat));
+        self.crowds.insert(0, Crowd::of(&self.segment));
+        for crowd in &mut self.crowds {
+            crowd.first = measures.shape.first();
+        }
+        self.let_go();
+        Ok(())
+    }
+
+    /// Lets go of earlier generations in which nobody is waited for.
+    // layout: L127
+    fn let_go(&mut self) {
+        let waits = self.segment.measures.delivery == delivery::LOSSLESS;
+        let is_needed = |crowd: &Crowd| waits && crowd.places().next().is_some();
+        self.crowds
+            .retain(|crowd| crowd.earlier.is_none() || is_needed(crowd));
+    }
+
+    /// The number of the topic's generation: another one after each restart, and
+    /// [`resize`](Publisher::resize).
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.segment.generation
+    }
+
+    /// The name it was created by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.segment.name()
+    }
+
+    /// The longest message in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.lane.shape().max()
+    }
+
+    /// How many messages were sent in this generation.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.lane.sent()
+    }
+
+    /// Sends a message to all who are there and all who come while it is kept. It is sent
+    /// when this returns. Where delivery is lossless it waits for slow subscribers.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`]; [`SendError::System`] where the system lets it not wait.
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.write(message, Patience::Forever, &mut None)
+    }
+
+    /// Sends a message without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] where a subscriber that must not miss anything has not read yet
+    /// what would be overwritten; otherwise as [`send`](Publisher::send).
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.write(message, Patience::None, &mut None)
+    }
+
+    /// Sends a message, and waits for slow subscribers at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`]; otherwise as [`send`](Publisher::send).
+    pub fn send_timeout(
+        &mut self,
+        message: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<(), SendError> {
+        self.write(message, Patience::within(timeout), &mut None)
+    }
+
+    /// Room for a message of this length, to be written where it will be read. Where delivery
+    /// is lossless it waits for slow subscribers.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Publisher::send).
+    #[inline]
+    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Publisher>, SendError> {
+        self.make_room(len, Patience::Forever, &mut None)?;
+        let place = self.lane.claim(len);
+        Ok(Claim::new(self, place, len))
+    }
+
+    /// Room for a message of this length, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Publisher::try_send).
+    #[inline]
+    pub fn try_claim(
+        &mut self,
+        len: usize,
+    ) -> std::result::Result<Claim<'_, Publisher>, SendError> {
+        self.make_room(len, Patience::None, &mut None)?;
+        let place = self.lane.claim(len);
+        Ok(Claim::new(self, place, len))
+    }
+
+    /// Sends all of them, several at a time. Those before one that fails are sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Publisher::send).
+    pub fn send_all<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> std::result::Result<(), SendError> {
+        // Once: a call that tells a fault sends nothing.
+        self.seat.validity.check()?;
+        let batch = Flushed(self);
+        for (count, message) in (1u32..).zip(messages) {
+            let message = message.as_ref();
+            batch
+                .0
+                .find_room(message.len(), Patience::Forever, &mut None)?;
+            batch.0.lane.add(message);
+            if count.is_multiple_of(BATCH) {
+                batch.0.flush();
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        self.lane.flush();
+        self.seat.wake(EVERYBODY);
+    }
+
+    /// `since` is when it began to wait, once it has.
+    // layout: L097
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        message: &[u8],
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        if !self.seat.validity.is_valid() || !self.lane.send_quickly(message) {
+            self.make_room(message.len(), patience, since)?;
+            self.lane.send(message);
+        }
+        self.seat.wake(EVERYBODY);
+        Ok(())
+    }
+
+    fn make_room(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        self.seat.validity.check()?;
+        self.find_room(len, patience, since)
+    }
+
+    fn find_room(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        let max = self.lane.shape().max();
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        match (self.lane.lacks(len), self.delivery) {
+            (None, _) => {}
+            (Some(position), Delivery::Lossy) => self.lane.announce(position),
+            (Some(position), _) => self.announce_to_all(position, patience, since)?,
+        }
+        Ok(())
+    }
+
+    /// Announces once nobody who is waited for is in the way.
+    // layout: L126
+    #[cold]
+    fn announce_to_all(
+        &mut self,
+        position: u64,
+        patience: Patience,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        let bytes = self.lane.shape().bytes();
+        self.let_go();
+        loop {
+            let lowest = || lowest(&self.crowds, position);
+            if announce(&mut self.lane, position, lowest) {
+                return Ok(());
+            }
+            // Nobody reads on in what was not sent.
+            self.flush();
+            let since = *since.get_or_insert_with(Instant::now);
+            let late = match self.delivery {
+                Delivery::LosslessFor(limit) => since.elapsed() >= limit,
+                _ => false,
+            };
+            let crowds = self.crowds.iter_mut();
+            if crowds.fold(false, |any, crowd| {
+                crowd.drop_the_dead_and_late(position, bytes, late) | any
+            }) {
+                continue;
+            }
+            let until = match patience {
+                Patience::None => return Err(SendError::Full),
+                Patience::Until(at) if Instant::now() >= at => return Err(SendError::Timeout),
+                Patience::Until(at) => Some(at),
+                Patience::Forever => None,
+            };
+            self.wait_for_the_slowest(position, since, until)?;
+        }
+    }
+
+    // layout: L091
+    fn wait_for_the_slowest(
+        &mut self,
+        position: u64,
+        since: Instant,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        let bytes = self.lane.shape().bytes();
+        let Publisher {
+            seat,
+            crowds,
+            delivery,
+            ..
+        } = self;
+        let mut spin = Spin::new(until);
+        while spin.again() {
+            if is_free(lowest(crowds, position), bytes, position) {
+                return Ok(());
+            }
+        }
+        let late = match delivery {
+            Delivery::LosslessFor(limit) => since.checked_add(*limit),
+            _ => None,
+        };
+        let until = match (until, late) {
+            (Some(until), Some(late)) => Some(until.min(late)),
+            (until, late) => until.or(late),
+        };
+        // The peers of a sleep are found once, together with whether they are all.
+        let waiting = crowds.iter().map(|crowd| crowd.waits_for(position, bytes));
+        let waiting: Vec<Waiting> = waiting.collect();
+        let until = match waiting.iter().all(|one| one.is_complete) {
+            true => until,
+            false => sooner(LOOK_BACK, until),
+        };
+        let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
+        let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
+        let ready = || is_free(lowest(crowds, position), bytes, position);
+        seat.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+/// A publisher that waits for its slowest subscriber, since a message of this length has no room.
+#[cfg(feature = "async")]
+pub(crate) struct Held<'a> {
+    publisher: &'a mut Publisher,
+    /// How far it is to announce.
+    position: u64,
+    /// When it gives up those that are late.
+    limit: Option<Instant>,
+}
+
+#[cfg(feature = "async")]
+impl<'a> Held<'a> {
+    pub fn of(publisher: &'a mut Publisher, len: usize, since: Option<Instant>) -> Held<'a> {
+        let limit = match publisher.delivery {
+            Delivery::LosslessFor(limit) => since.and_then(|since| since.checked_add(limit)),
+            _ => None,
+        };
+        Held {
+            position: publisher.lane.lacks(len).unwrap_or_default(),
+            limit,
+            publisher,
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl Wait for Held<'_> {
+    fn has_news(&mut self) -> bool {
+        let Publisher { crowds, lane, .. } = &self.publisher;
+        let lowest = lowest(crowds, self.position);
+        is_free(lowest, lane.shape().bytes(), self.position)
+            || self.limit.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+        let bytes = self.publisher.lane.shape().bytes();
+        let Publisher { crowds, seat, .. } = &mut *self.publisher;
+        seat.register(signals)?;
+        for crowd in crowds.iter_mut() {
+            let waiting = crowd.waits_for(self.position, bytes);
+            waiting
+                .watched
+                .iter()
+                .for_each(|peer| peer.register(signals));
+            if !waiting.is_complete {
+                signals.look_again_in(LOOK_BACK);
+            }
+        }
+        if let Some(limit) = self.limit {
+            signals.look_again_in(limit.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn get_up(&mut self) {
+        self.publisher.seat.get_up();
+    }
+
+    /// The next look gives up the dead.
+    fn woken(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Drop for Publisher {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
+    }
+}
+
+impl Claimed for Publisher {
+    fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        if !self.seat.validity.is_forked() {
+            self.lane.ring().fill(place, at, bytes);
+        }
+    }
+
+    fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.lane.ring().bytes(place, len)
+    }
+
+    #[inline]
+    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        // It has its place: that the name is lost is for the next call to tell.
+        if self.seat.validity.is_forked() {
+            return Err(SendError::Forked);
+        }
+        self.lane.commit(place, len);
+        self.seat.wake(EVERYBODY);
+        Ok(())
+    }
+}
+
+/// Sends what was added, however that ended.
+struct Flushed<'a>(&'a mut Publisher);
+
+impl Drop for Flushed<'_> {
+    fn drop(&mut self) {
+        if !self.0.seat.validity.is_forked() {
+            self.0.flush();
+        }
+    }
+}
+
+/// After so many messages a batch is sent.
+const BATCH: u32 = 16;

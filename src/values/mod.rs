@@ -1,0 +1,4 @@
+//! Values: one writes, and many read the newest.
+
+pub(crate) mod reader;
+pub(crate) mod writer;
