@@ -1,6 +1,6 @@
 //! A message consumer: the last message that `message_server` sent, and all that follow.
 
-use shmkit::{Departure, RecvError, Subscriber};
+use shmkit::{DisconnectReason, RecvError, Subscriber};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match messages.recv() {
             Ok(message) => println!("{}", String::from_utf8_lossy(message)),
             Err(RecvError::Lagged(missed)) => eprintln!("missed {missed} messages"),
-            Err(RecvError::Disconnected(Departure::Closed)) => return Ok(()),
+            Err(RecvError::Disconnected(DisconnectReason::Closed)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
     }

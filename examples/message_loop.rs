@@ -10,7 +10,7 @@
 
 #[cfg(windows)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use shmkit::{Departure, Ready, RecvError, Subscriber, WaitSet};
+    use shmkit::{DisconnectReason, Ready, RecvError, Subscriber, WaitSet};
 
     let name = std::env::args().nth(1);
     let name = name.unwrap_or_else(|| "Local\\MyFileMappingObject".to_string());
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Ok(message) => println!("{}", String::from_utf8_lossy(message)),
                 Err(RecvError::Empty) => {}
                 Err(RecvError::Lagged(missed)) => eprintln!("missed {missed} messages"),
-                Err(RecvError::Disconnected(Departure::Closed)) => return Ok(()),
+                Err(RecvError::Disconnected(DisconnectReason::Closed)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             },
             Ready::TimedOut => unreachable!("it was given no time"),

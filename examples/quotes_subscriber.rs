@@ -11,7 +11,7 @@ mod protocol;
 
 use protocol::Quote;
 use shmkit::typed::Subscriber;
-use shmkit::{Departure, RecvError};
+use shmkit::{DisconnectReason, RecvError};
 use std::error::Error;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 std::thread::sleep(work);
             }
             Err(RecvError::Lagged(missed)) => println!("missed {missed}"),
-            Err(RecvError::Disconnected(Departure::Closed)) => return Ok(()),
+            Err(RecvError::Disconnected(DisconnectReason::Closed)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
     }

@@ -62,7 +62,7 @@ mod error;
 mod format;
 #[cfg(feature = "async")]
 mod future;
-mod inspect;
+pub mod inspect;
 mod lane;
 // The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]
@@ -82,16 +82,12 @@ mod wait;
 pub use access::{Access, Owner};
 pub use calls::client::{Call, Client, ClientOptions};
 pub use calls::server::{Request, Responder, Server, ServerOptions};
-pub use error::channel::{CallError, Departure, RecvError, SendError};
+pub use error::channel::{CallError, DisconnectReason, RecvError, SendError};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use format::describe::{Described, Field, FieldKind, Layout};
 #[cfg(feature = "async")]
 pub use future::Async;
-pub use inspect::doctor::{doctor, lost_names};
-pub use inspect::segment::{
-    Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info,
-};
-pub use lane::claim::{Claim, InPlace};
+pub use lane::claim::{Claim, MessageRef};
 pub use name::{Name, Scope};
 pub use object::event::{Event, EventOptions};
 pub use object::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
@@ -99,18 +95,15 @@ pub use object::mutex::{Locked, Mutex, MutexGuard, MutexOptions};
 pub use object::options::{Options, Origin};
 pub use object::process::{Liveness, Process};
 pub use object::section::{Section, SectionInfo, SectionOptions};
-pub use object::wait_handle::Handle;
-pub use os::{
-    Backing, Finding, Grant, Health, Holder, Holders, Kind, Listed, ObjectInfo, OwnedObject,
-    ProcessIdentity, RawObject, Reset, Wake,
-};
+pub use object::wait_handle::WaitHandle;
+pub use os::{OwnedObject, ProcessIdentity, RawObject, Reset, Wake};
 pub use queue::receiver::{QueueOptions, Receiver};
 pub use queue::sender::{Batch, Sender, SenderOptions};
 pub use sync::ReadCell;
 pub use topic::publisher::{Delivery, Publisher, TopicOptions};
 pub use topic::subscriber::{Start, Subscriber, SubscriberOptions};
 pub use values::reader::{Reader, ReaderOptions};
-pub use values::writer::{LatestOptions, Writer};
+pub use values::writer::{ValuesOptions, Writer};
 pub use wait::set::{Ready, WaitSet};
 pub use wait::source::Waitable;
 pub use zerocopy;
@@ -118,7 +111,7 @@ pub use zerocopy;
 /// What [`describe!`] writes into other crates.
 #[doc(hidden)]
 pub mod __describe {
-    pub use crate::format::describe::{Part, Shape, check};
+    pub use crate::format::describe::{Part, Structure, check};
 }
 
 /// The recipes of `docs/cookbook.md`, which are run as all examples here are.

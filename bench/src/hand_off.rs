@@ -88,7 +88,7 @@ fn hand_back(queues: &mut Queues) {
 
 fn take(inbox: &mut Receiver) -> usize {
     loop {
-        match inbox.try_recv_in_place() {
+        match inbox.try_recv_ref() {
             Ok(message) => return message.len(),
             Err(RecvError::Empty) => {}
             Err(error) => panic!("{error}"),

@@ -29,7 +29,7 @@ pub struct Standing<'a>(pub &'a mut Receiver);
 impl Inbox for Standing<'_> {
     #[inline(always)]
     fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        let message = self.0.recv_in_place().unwrap();
+        let message = self.0.recv_ref().unwrap();
         // SAFETY: the only sender leaves it alone.
         look(unsafe { message.as_slice() })
     }

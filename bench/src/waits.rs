@@ -3,7 +3,7 @@
 
 use crate::direct::{self, Signal};
 use crate::median;
-use shmkit::{CallError, Client, Departure, Event, ProcessIdentity, Reset, Server, Wake};
+use shmkit::{CallError, Client, DisconnectReason, Event, ProcessIdentity, Reset, Server, Wake};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -123,7 +123,7 @@ fn death_of_a_server(name: &str) -> f64 {
             let wait = Duration::from_secs(10);
             let mut client = Client::options().wait(wait).open(name.as_str()).unwrap();
             move || {
-                let died = CallError::Disconnected(Departure::Died).to_string();
+                let died = CallError::Disconnected(DisconnectReason::Died).to_string();
                 assert_eq!(client.call(b"?").unwrap_err().to_string(), died);
             }
         })

@@ -148,7 +148,7 @@ fn announce(args: &Answer, server: &Server) -> Outcome {
     if !args.json {
         return Ok(());
     }
-    let info = shmkit::segment_info(&args.name)?;
+    let info = shmkit::inspect::segment_info(&args.name)?;
     // A server serves on when nobody reads what it prints.
     output::announce(|| {
         output::json(&json!({

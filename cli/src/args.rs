@@ -4,7 +4,8 @@ use crate::text::Encoding;
 use crate::values::{self, Hex, bytes, layout, rate, seconds, size};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use shmkit::{Access, Kind, Layout, Start};
+use shmkit::inspect::Kind;
+use shmkit::{Access, Layout, Start};
 use std::path::PathBuf;
 use std::time::Duration;
 

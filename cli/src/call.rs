@@ -6,7 +6,7 @@ use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::{self, LOOK_EVERY, Source};
 use crate::{Failure, Outcome, open, output, platform, record};
-use shmkit::{CallError, Client, Departure, ErrorKind, Layout};
+use shmkit::{CallError, Client, DisconnectReason, ErrorKind, Layout};
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Call) -> Outcome {
@@ -17,7 +17,7 @@ pub fn run(args: &Call) -> Outcome {
         ));
     }
     let mut client = open_in_time(args)?;
-    let info = shmkit::segment_info(&args.name)?;
+    let info = shmkit::inspect::segment_info(&args.name)?;
     // So that the server is told that we left, and did not die.
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let request = match (&args.hex, source) {
@@ -120,10 +120,10 @@ fn ask(
 fn explain(args: &Call, why: CallError) -> Failure {
     let name = output::name(&args.name);
     let what = match why {
-        CallError::Disconnected(Departure::Died) => format!(
+        CallError::Disconnected(DisconnectReason::Died) => format!(
             "the server of {name} died and did not answer\n  it may have done what was asked; start it again"
         ),
-        CallError::Disconnected(Departure::Closed) => format!(
+        CallError::Disconnected(DisconnectReason::Closed) => format!(
             "the server of {name} has closed and did not answer\n  it may have done what was asked; start it again"
         ),
         CallError::Unanswered => format!(

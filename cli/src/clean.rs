@@ -4,7 +4,7 @@ use crate::args::Clean;
 use crate::{Outcome, output};
 
 pub fn run(args: &Clean) -> Outcome {
-    let removed = shmkit::clean()?;
+    let removed = shmkit::inspect::clean()?;
     if args.json {
         output::json(&removed.into())?;
         return Ok(());

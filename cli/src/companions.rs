@@ -1,7 +1,8 @@
 //! Which names look as if they belonged together.
 
 use crate::object::base_of;
-use shmkit::{Listed, Name};
+use shmkit::Name;
+use shmkit::inspect::Listed;
 
 /// What stands between the words of a name.
 const BETWEEN: [char; 4] = ['.', '_', '-', '~'];

@@ -7,7 +7,8 @@ use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
-use shmkit::{Departure, ErrorKind, Layout, Pattern, RecvError, Section, Subscriber};
+use shmkit::inspect::Pattern;
+use shmkit::{DisconnectReason, ErrorKind, Layout, RecvError, Section, Subscriber};
 use std::time::{Duration, Instant};
 
 /// There is nothing to wait on before a name exists, so it is tried this often.
@@ -79,7 +80,7 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     }
     // Not held while the library looks: that would keep what a dead server half made.
     drop(section);
-    match shmkit::segment_info(&args.name) {
+    match shmkit::inspect::segment_info(&args.name) {
         Ok(info) => Ok(match info.pattern {
             Pattern::Topic => {
                 let options = Subscriber::options().start(args.from.start());
@@ -145,14 +146,14 @@ fn receive(
     Ok(())
 }
 
-fn gone(args: &Consume, how: Departure) -> Outcome {
+fn gone(args: &Consume, how: DisconnectReason) -> Outcome {
     let name = output::name(&args.name);
     match how {
-        Departure::Closed => {
+        DisconnectReason::Closed => {
             output::remark(&format!("the server of {name} has closed"));
             Ok(())
         }
-        Departure::Died => Err(Failure::Absent(format!(
+        DisconnectReason::Died => Err(Failure::Absent(format!(
             "the server of {name} died\n  this was all it had sent; start it again"
         ))),
     }

@@ -90,7 +90,7 @@ impl Drop for Demo {
         }
         self.peers.clear();
         // What the killed one left is in nobody's way, and this demo leaves nothing.
-        let _ = shmkit::clean();
+        let _ = shmkit::inspect::clean();
     }
 }
 

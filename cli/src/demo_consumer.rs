@@ -36,7 +36,7 @@ pub fn run(topic: &str, nap_micros: u64) -> Outcome {
             told = Instant::now();
             seen.tell(subscriber.behind())?;
             // The rest in haste: a person waits for the end.
-            if !nap.is_zero() && shmkit::segment_info(topic)?.closed {
+            if !nap.is_zero() && shmkit::inspect::segment_info(topic)?.closed {
                 nap = Duration::ZERO;
             }
         }

@@ -3,13 +3,13 @@
 use crate::args::Doctor;
 use crate::{Failure, Outcome, output, self_test};
 use serde_json::{Value, json};
-use shmkit::{Finding, Health};
+use shmkit::inspect::{Finding, Health};
 
 pub fn run(args: &Doctor) -> Outcome {
     if args.self_test {
         return self_test::run(args);
     }
-    let findings = shmkit::doctor();
+    let findings = shmkit::inspect::doctor();
     if args.json {
         output::json(&rows(&findings))?;
     } else {

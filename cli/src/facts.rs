@@ -4,7 +4,8 @@ use crate::object::{self, Object};
 use crate::traffic::Traffic;
 use crate::{companions, output};
 use serde_json::{Value, json};
-use shmkit::{Backing, Holders, Kind, Listed, Name, ObjectInfo, Reset, SectionInfo};
+use shmkit::inspect::{Backing, Holders, Kind, Listed, ObjectInfo};
+use shmkit::{Name, Reset, SectionInfo};
 
 /// What is known about an object; `None` where the system does not tell.
 pub struct Facts {
@@ -53,8 +54,8 @@ impl Facts {
             _ => None,
         };
         let full = Name::new(name)?;
-        let listed = shmkit::list().ok();
-        let mut holders = shmkit::holders(object.as_raw()).ok();
+        let listed = shmkit::inspect::list().ok();
+        let mut holders = shmkit::inspect::holders(object.as_raw()).ok();
         if let Some(holders) = &mut holders {
             let me = std::process::id();
             holders.found.retain(|holder| holder.pid != me);
@@ -84,7 +85,7 @@ impl Facts {
             "owner": self.object.owner,
             "access": self.object.access,
             "grants": self.object.grants.iter()
-                .map(|grant| json!({ "who": grant.who, "may": grant.may }))
+                .map(|grant| json!({ "account": grant.account, "may": grant.may }))
                 .collect::<Vec<_>>(),
             "path": self.object.path,
             "companions": self.companions.as_ref().map(|all| all.iter()
@@ -153,7 +154,7 @@ impl Facts {
         let grants = self.object.grants.iter();
         table.rows(
             "grants",
-            grants.map(|g| format!("{}: {}", g.who, g.may)),
+            grants.map(|g| format!("{}: {}", g.account, g.may)),
             UNKNOWN,
         );
         table.maybe("path", self.object.path.as_deref());

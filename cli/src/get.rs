@@ -7,7 +7,7 @@ use crate::open::Sought;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, open, output, platform};
-use shmkit::{Departure, ErrorKind, Reader, RecvError};
+use shmkit::{DisconnectReason, ErrorKind, Reader, RecvError};
 use std::time::{Duration, Instant};
 
 /// There is nothing to wait on before a name exists, so it is tried this often.
@@ -22,7 +22,7 @@ pub fn run(args: &Get) -> Outcome {
         Failure::Other(format!("{name} has no value {key}\n  {keys}"))
     })?;
     let ends = Ends::watch(None).map_err(Failure::Other)?;
-    let layout = shmkit::segment_info(&args.name)?.layout;
+    let layout = shmkit::inspect::segment_info(&args.name)?.layout;
     let mut printer = Printer::new(args.json, args.count).of(layout);
     let mut shown = Shown {
         versions: vec![0; reader.names().len()],
@@ -122,14 +122,14 @@ fn nothing(args: &Get) -> Failure {
     Failure::Absent(format!("nothing was set in {name} yet"))
 }
 
-fn gone(args: &Get, how: Departure) -> Outcome {
+fn gone(args: &Get, how: DisconnectReason) -> Outcome {
     let name = output::name(&args.name);
     match how {
-        Departure::Closed => {
+        DisconnectReason::Closed => {
             output::remark(&format!("the writer of {name} has closed"));
             Ok(())
         }
-        Departure::Died => Err(Failure::Absent(format!(
+        DisconnectReason::Died => Err(Failure::Absent(format!(
             "the writer of {name} died\n  this was the newest it had set; start it again"
         ))),
     }

@@ -3,12 +3,12 @@
 use crate::args::{List, Wanted};
 use crate::{Failure, Outcome, companions, object, output};
 use serde_json::json;
-use shmkit::{Kind, Listed};
+use shmkit::inspect::{Kind, Listed};
 use std::collections::HashSet;
 use wildmatch::WildMatch;
 
 pub fn run(args: &List) -> Outcome {
-    let mut found = shmkit::list()?;
+    let mut found = shmkit::inspect::list()?;
     if let Some(pattern) = &args.pattern {
         found.retain(|listed| matches(&listed.name, pattern));
     }

@@ -1,6 +1,7 @@
 //! An object of whatever kind a name stands for.
 
-use shmkit::{Error, ErrorKind, Event, Kind, Mutex, RawObject, Section};
+use shmkit::inspect::Kind;
+use shmkit::{Error, ErrorKind, Event, Mutex, RawObject, Section};
 
 /// An object that was opened to be looked at.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use crate::args::Dump;
 use crate::object::{self, Object};
 use crate::{Failure, companions, output, platform};
-use shmkit::{ErrorKind, Name, Pattern, Section};
+use shmkit::inspect::Pattern;
+use shmkit::{ErrorKind, Name, Section};
 use std::ops::Range;
 
 /// What a command looks for behind a name.
@@ -122,7 +123,7 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
         ));
     }
     if error.kind() == ErrorKind::WrongKind
-        && let Ok(info) = shmkit::segment_info(name)
+        && let Ok(info) = shmkit::inspect::segment_info(name)
     {
         return Failure::Other(purpose(name, info.pattern));
     }
@@ -166,7 +167,7 @@ pub fn purpose(name: &str, pattern: Pattern) -> String {
 fn elsewhere(name: &str) -> Option<(&'static str, String)> {
     let wanted = Name::new(name).ok()?;
     let plain = |text: &str| text.replace('\\', "").to_lowercase();
-    let listed = shmkit::list().ok()?;
+    let listed = shmkit::inspect::list().ok()?;
     let found = listed.into_iter().find(|l| {
         l.name != name
             && (plain(object::base_of(&l.name)) == plain(wanted.base())

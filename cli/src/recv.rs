@@ -5,7 +5,7 @@ use crate::ends::Ends;
 use crate::printer::Printer;
 use crate::source::LOOK_EVERY;
 use crate::{Failure, Outcome, output, platform};
-use shmkit::{Departure, Receiver, RecvError};
+use shmkit::{DisconnectReason, Receiver, RecvError};
 use std::time::Duration;
 
 pub fn run(args: &Recv) -> Outcome {
@@ -52,8 +52,8 @@ fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outco
             Ok(message) => printer.message(message)?,
             Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
             // The next one may come.
-            Err(RecvError::Timeout | RecvError::Disconnected(Departure::Closed)) => {}
-            Err(RecvError::Disconnected(Departure::Died)) => {
+            Err(RecvError::Timeout | RecvError::Disconnected(DisconnectReason::Closed)) => {}
+            Err(RecvError::Disconnected(DisconnectReason::Died)) => {
                 output::remark("the last sender died; what it had sent came");
             }
             Err(RecvError::Corrupt) => {

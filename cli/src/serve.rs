@@ -142,7 +142,7 @@ fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended,
 }
 
 fn announce(args: &Serve, server: &Server) -> Outcome {
-    let capacity = shmkit::segment_info(&args.name)?.capacity;
+    let capacity = shmkit::inspect::segment_info(&args.name)?.capacity;
     let publisher = &server.publisher;
     let typed = args.messages == ["-"] && std::io::stdin().is_terminal();
     // A server serves on when nobody reads what it prints.

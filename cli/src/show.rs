@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::screen::{Line, Size};
 use crate::{Failure, Outcome, open, output};
 use serde_json::{Value, json};
-use shmkit::Health;
+use shmkit::inspect::Health;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn or_removed(failure: Failure) -> Failure {
     let Failure::Absent(why) = failure else {
         return failure;
     };
-    let lost = shmkit::lost_names();
+    let lost = shmkit::inspect::lost_names();
     Failure::Absent(match lost.health {
         Health::Good => why,
         _ => format!(

@@ -3,7 +3,8 @@
 
 use crate::{fields, open, output};
 use serde_json::{Value, json};
-use shmkit::{Participant, Pattern, Section, SegmentInfo};
+use shmkit::Section;
+use shmkit::inspect::{Participant, Pattern, SegmentInfo};
 use std::time::Instant;
 
 /// A look at it, or why there was none.
@@ -27,7 +28,7 @@ impl Traffic {
         if !open::holds_messages(section) {
             return None;
         }
-        Some(match shmkit::segment_info(name) {
+        Some(match shmkit::inspect::segment_info(name) {
             Ok(info) => Traffic::Seen(Box::new(Seen {
                 info,
                 at: Instant::now(),

@@ -33,18 +33,18 @@ impl Fault {
 
 /// How the other side went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
+pub enum DisconnectReason {
     /// In good order: it was dropped.
     Closed,
     /// Its process ended without that.
     Died,
 }
 
-impl fmt::Display for Departure {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Departure::Closed => "closed",
-            Departure::Died => "died",
+            DisconnectReason::Closed => "closed",
+            DisconnectReason::Died => "died",
         })
     }
 }
@@ -58,7 +58,7 @@ pub enum SendError {
     /// There was no room for it in all the time.
     Timeout,
     /// Nobody will receive it.
-    Disconnected(Departure),
+    Disconnected(DisconnectReason),
     /// It is longer than the creator lets messages be.
     TooLong {
         /// Its bytes.
@@ -121,7 +121,7 @@ pub enum CallError {
     /// As many calls are open as can be, and each is still held.
     Full,
     /// The server has gone before it answered. Whether it did what was asked is not known.
-    Disconnected(Departure),
+    Disconnected(DisconnectReason),
     /// The server dropped the request without an answer.
     Unanswered,
     /// The request is longer than the server lets messages be.
@@ -178,7 +178,7 @@ pub enum RecvError {
     /// go on at a safe distance. The next call goes on behind them.
     Lagged(u64),
     /// Everything that was sent was received, and nobody is left who would send more.
-    Disconnected(Departure),
+    Disconnected(DisconnectReason),
     /// The value changed faster than it could be read, each time; see
     /// [`Reader::get`](crate::Reader::get).
     Busy,

@@ -40,7 +40,7 @@ pub(crate) const ROSTER_SUFFIX: &str = "~roster-";
 pub(crate) const LANES_SUFFIX: &str = "~lanes-";
 /// and the owner's liveness mutex.
 pub(crate) const ALIVE_SUFFIX: &str = "~alive-";
-/// That of a participant's event, with seat, pid and tenancy behind it in hexadecimal.
+/// That of a participant's event, with participant, pid and slot_epoch behind it in hexadecimal.
 pub(crate) const WAKE_SUFFIX: &str = "~wake-";
 /// That of its liveness mutex (Windows), in the same way.
 pub(crate) const LIVE_SUFFIX: &str = "~live-";
@@ -48,7 +48,7 @@ pub(crate) const LIVE_SUFFIX: &str = "~live-";
 /// The section that has the name: owners and candidates write it, everybody else maps it
 /// read-only.
 // layout: L021
-pub(crate) mod root {
+pub(crate) mod ownership {
     /// `u32`.
     pub(crate) const MAGIC: usize = 0;
     /// `u32`: major in the upper half, minor in the lower.
@@ -172,11 +172,11 @@ pub(crate) mod roster {
     /// each changes its own bit.
     pub(crate) const ASLEEP: usize = 0;
     /// `u32`: counted up by whoever joins, and by 65536 by whoever leaves.
-    pub(crate) const MEMBERS: usize = APART;
-    /// `u32`: the owner's naps, counted up before each.
-    pub(crate) const OWNER_NAPS: usize = 2 * APART;
+    pub(crate) const PARTICIPANT_CHANGES: usize = APART;
+    /// `u32`: the owner's park_epoch, counted up before each.
+    pub(crate) const OWNER_PARK_EPOCH: usize = 2 * APART;
     /// `u32`: the generation, which stands in the name of the owner's event.
-    pub(crate) const OWNER_TENANCY: usize = 2 * APART + 4;
+    pub(crate) const OWNER_EPOCH: usize = 2 * APART + 4;
     /// `u64`: bit i is set while the participant of slot i has a hold; each changes its own.
     pub(crate) const HOLDING: usize = 3 * APART;
     /// Slot i stands at `SLOTS_AT + i * SLOT_STRIDE`.
@@ -186,13 +186,13 @@ pub(crate) mod roster {
 
     /// `u64` in a slot: 0, or pid in the upper half and in the lower the fold of its
     /// start time, which is never 0.
-    pub(crate) const WHO: usize = 0;
+    pub(crate) const PROCESS: usize = 0;
     /// `u32`: see [`state`].
     pub(crate) const STATE: usize = 8;
-    /// `u32`: naps of the participant, counted up before each.
-    pub(crate) const NAPS: usize = 12;
+    /// `u32`: park_epoch of the participant, counted up before each.
+    pub(crate) const PARK_EPOCH: usize = 12;
     /// `u32`: counted up by whoever takes the slot.
-    pub(crate) const TENANCY: usize = 16;
+    pub(crate) const SLOT_EPOCH: usize = 16;
     /// `u64`: index of a value << 8 | number of its slot + 1, which a reader of latest
     /// values asks to be left alone; or 0.
     pub(crate) const HOLD: usize = 24;
@@ -290,8 +290,8 @@ const LATE: u64 = if cfg!(shmkit_late = "31") {
 };
 /// The value of a new counter.
 pub(crate) const FIRST_COUNT: u64 = LATE.saturating_sub(4);
-/// The value of new MEMBERS.
-pub(crate) const FIRST_MEMBERS: u32 = if LATE == 0 { 0 } else { 0xfffe_fffe };
+/// The value of new PARTICIPANT_CHANGES.
+pub(crate) const FIRST_CHANGES: u32 = if LATE == 0 { 0 } else { 0xfffe_fffe };
 
 /// The position of the first record in a new lane of so many bytes.
 pub(crate) const fn first_position(bytes: u64) -> u64 {
@@ -360,13 +360,13 @@ mod tests {
 
     fn root_rows() -> Vec<(String, usize, usize)> {
         table(&[
-            ("MAGIC", root::MAGIC, 4),
-            ("VERSION", root::VERSION, 4),
-            ("ACCESS", root::ACCESS, 8),
-            ("OWNER", root::OWNER, 8),
-            ("SPACE", root::SPACE, 4),
-            ("GENERATION", root::GENERATION, 4),
-            ("OLDEST", root::OLDEST, 4),
+            ("MAGIC", ownership::MAGIC, 4),
+            ("VERSION", ownership::VERSION, 4),
+            ("ACCESS", ownership::ACCESS, 8),
+            ("OWNER", ownership::OWNER, 8),
+            ("SPACE", ownership::SPACE, 4),
+            ("GENERATION", ownership::GENERATION, 4),
+            ("OLDEST", ownership::OLDEST, 4),
         ])
     }
 
@@ -390,7 +390,7 @@ mod tests {
         let page = include_str!("../../docs/layout.md").replace("\r\n", "\n");
         assert!(page.contains(&format!("Version {MAJOR}.{MINOR}.")));
         let tables = tables(&page);
-        assert_eq!(tables["Root"], root_rows());
+        assert_eq!(tables["Ownership record"], root_rows());
         let control = [
             ("MAGIC", control::MAGIC, 4),
             ("VERSION", control::VERSION, 4),
@@ -415,15 +415,15 @@ mod tests {
         assert_eq!(tables["Cursor"], cursor_rows());
         let roster = [
             ("ASLEEP", roster::ASLEEP, 8),
-            ("MEMBERS", roster::MEMBERS, 4),
-            ("OWNER_NAPS", roster::OWNER_NAPS, 4),
-            ("OWNER_TENANCY", roster::OWNER_TENANCY, 4),
+            ("PARTICIPANT_CHANGES", roster::PARTICIPANT_CHANGES, 4),
+            ("OWNER_PARK_EPOCH", roster::OWNER_PARK_EPOCH, 4),
+            ("OWNER_EPOCH", roster::OWNER_EPOCH, 4),
             ("HOLDING", roster::HOLDING, 8),
             ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
-            ("WHO", roster::WHO, 8),
+            ("PROCESS", roster::PROCESS, 8),
             ("STATE", roster::STATE, 4),
-            ("NAPS", roster::NAPS, 4),
-            ("TENANCY", roster::TENANCY, 4),
+            ("PARK_EPOCH", roster::PARK_EPOCH, 4),
+            ("SLOT_EPOCH", roster::SLOT_EPOCH, 4),
             ("HOLD", roster::HOLD, 8),
             ("BEGINNING", roster::BEGINNING, 8),
             (
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
         let says = format!("power of two up to {MAX_IN_FLIGHT};");
         assert!(page.contains(&says), "{says}");
-        for len in [root::LEN, control::LEN, roster::LEN] {
+        for len in [ownership::LEN, control::LEN, roster::LEN] {
             let says = format!("The section has {len} bytes.");
             assert!(page.contains(&says), "{says}");
         }

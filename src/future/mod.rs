@@ -3,13 +3,13 @@
 mod typed;
 
 use crate::calls::client::{Call, Client};
-use crate::calls::server::{Request, Server, Ticket};
+use crate::calls::server::{Request, ResponseAddress, Server};
 use crate::error::Result;
 use crate::error::channel::{CallError, RecvError, SendError};
 use crate::lane::Step;
 use crate::object::event::Event;
 use crate::object::process::Process;
-use crate::object::wait_handle::Handle;
+use crate::object::wait_handle::WaitHandle;
 use crate::os::LONGEST_SLEEP;
 use crate::queue::receiver::Receiver;
 use crate::queue::sender::{Room, Sender};
@@ -18,8 +18,8 @@ use crate::topic::subscriber::Subscriber;
 use crate::values::reader::Reader;
 use crate::wait::reactor::{self, Notice, Registrations, What};
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::FIRST_NAP;
-use crate::wait::spin::{Inbox, Patience};
+use crate::wait::spin::FIRST_PARK;
+use crate::wait::spin::{Deadline, Inbox};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -64,33 +64,40 @@ use std::time::{Duration, Instant};
 pub struct Async<T> {
     /// How `end` is waited for. It stands here and not in the future that waits, so that the next
     /// wait ends that of a future which was leaked (`mem::forget`).
-    lying: Option<Lying>,
-    end: T,
+    registration: Option<Registration>,
+    endpoint: T,
 }
 
 impl<T> Async<T> {
     /// Lets its waits be futures.
-    pub fn new(end: T) -> Async<T> {
-        Async { lying: None, end }
+    pub fn new(endpoint: T) -> Async<T> {
+        Async {
+            registration: None,
+            endpoint,
+        }
     }
 
     /// What it was made of.
     pub fn get_ref(&self) -> &T {
-        &self.end
+        &self.endpoint
     }
 }
 
 impl<T: Endpoint> Async<T> {
     /// What it was made of, for all that does not wait.
     pub fn get_mut(&mut self) -> &mut T {
-        end_leaked(&mut self.lying, |has_come| self.end.end_wait(has_come));
-        &mut self.end
+        end_leaked(&mut self.registration, |has_come| {
+            self.endpoint.end_wait(has_come)
+        });
+        &mut self.endpoint
     }
 
     /// Returns what it was made of.
     pub fn into_inner(mut self) -> T {
-        end_leaked(&mut self.lying, |has_come| self.end.end_wait(has_come));
-        self.end
+        end_leaked(&mut self.registration, |has_come| {
+            self.endpoint.end_wait(has_come)
+        });
+        self.endpoint
     }
 }
 
@@ -105,10 +112,10 @@ mod sealed {
 use sealed::Endpoint;
 
 macro_rules! endpoint {
-    ($({$($of:ident),*} $type:ty, |$end:ident| $wait:expr;)+) => {$(
+    ($({$($of:ident),*} $type:ty, |$endpoint:ident| $wait:expr;)+) => {$(
         impl<$($of: crate::Described),*> Endpoint for $type {
             fn end_wait(&mut self, has_come: bool) {
-                let $end = self;
+                let $endpoint = self;
                 end_wait(&mut $wait, has_come);
             }
         }
@@ -116,39 +123,39 @@ macro_rules! endpoint {
 }
 
 endpoint! {
-    {} Receiver, |end| *end;
-    {} Subscriber, |end| *end;
-    {} Reader, |end| *end;
-    {} Server, |end| *end;
-    {} Client, |end| *end;
-    {} Event, |end| *end;
-    {} Handle, |end| *end;
-    {} Process, |end| *end;
-    {} Sender, |end| Room::of(end, 0);
-    {} Publisher, |end| Held::of(end, 0, None);
-    {T} crate::typed::Receiver<T>, |end| *end.end_mut();
-    {T} crate::typed::Subscriber<T>, |end| *end.end_mut();
-    {T} crate::typed::Reader<T>, |end| *end.end_mut();
-    {Q, R} crate::typed::Server<Q, R>, |end| *end.end_mut();
-    {Q, R} crate::typed::Client<Q, R>, |end| *end.end_mut();
-    {T} crate::typed::Sender<T>, |end| Room::of(end.end_mut(), 0);
-    {T} crate::typed::Publisher<T>, |end| Held::of(end.end_mut(), 0, None);
+    {} Receiver, |endpoint| *endpoint;
+    {} Subscriber, |endpoint| *endpoint;
+    {} Reader, |endpoint| *endpoint;
+    {} Server, |endpoint| *endpoint;
+    {} Client, |endpoint| *endpoint;
+    {} Event, |endpoint| *endpoint;
+    {} WaitHandle, |endpoint| *endpoint;
+    {} Process, |endpoint| *endpoint;
+    {} Sender, |endpoint| Room::of(endpoint, 0);
+    {} Publisher, |endpoint| Held::of(endpoint, 0, None);
+    {T} crate::typed::Receiver<T>, |endpoint| *endpoint.endpoint_mut();
+    {T} crate::typed::Subscriber<T>, |endpoint| *endpoint.endpoint_mut();
+    {T} crate::typed::Reader<T>, |endpoint| *endpoint.endpoint_mut();
+    {Q, R} crate::typed::Server<Q, R>, |endpoint| *endpoint.endpoint_mut();
+    {Q, R} crate::typed::Client<Q, R>, |endpoint| *endpoint.endpoint_mut();
+    {T} crate::typed::Sender<T>, |endpoint| Room::of(endpoint.endpoint_mut(), 0);
+    {T} crate::typed::Publisher<T>, |endpoint| Held::of(endpoint.endpoint_mut(), 0, None);
 }
 
-fn end_wait(end: &mut impl Wait, has_come: bool) {
-    end.get_up();
+fn end_wait(endpoint: &mut impl Wait, has_come: bool) {
+    endpoint.deregister();
     if has_come {
         // What was taken is kept by the end.
-        let _ = end.woken();
+        let _ = endpoint.woken();
     }
 }
 
 /// Ends the wait of a future that was leaked, if there was one: what its registrations have taken is
 /// for the next.
-fn end_leaked(lying: &mut Option<Lying>, end: impl FnOnce(bool)) {
-    if let Some(lying) = lying.take() {
-        drop((lying.signals, lying.moment));
-        end(lying.notice.has_come().unwrap_or(false));
+fn end_leaked(registration: &mut Option<Registration>, finish: impl FnOnce(bool)) {
+    if let Some(registration) = registration.take() {
+        drop((registration.signals, registration.timer));
+        finish(registration.notice.has_come().unwrap_or(false));
     }
 }
 
@@ -158,74 +165,77 @@ const RENEWED: std::ops::Range<Duration> = Duration::from_millis(50)..LONGEST_SL
 
 /// A rest until there is reason to ask again.
 struct Rest<'a, W: Wait> {
-    end: &'a mut W,
-    lying: &'a mut Option<Lying>,
+    endpoint: &'a mut W,
+    registration: &'a mut Option<Registration>,
     /// There was reason at once; it lets others have their turn before it says so.
     is_over: bool,
 }
 
 /// What wakes it while it lies down.
 #[derive(Debug)]
-struct Lying {
+struct Registration {
     notice: Arc<Notice>,
     /// Nothing, where there was reason before it had to be woken.
     signals: Option<Registrations>,
-    moment: Option<Registrations>,
+    timer: Option<Registrations>,
     again: Option<Duration>,
     /// The first nap is over.
     has_napped: bool,
 }
 
-fn rest<'a, W: Wait>(lying: &'a mut Option<Lying>, end: &'a mut W) -> Rest<'a, W> {
-    end_leaked(lying, |has_come| end_wait(end, has_come));
+fn rest<'a, W: Wait>(
+    registration: &'a mut Option<Registration>,
+    endpoint: &'a mut W,
+) -> Rest<'a, W> {
+    end_leaked(registration, |has_come| end_wait(endpoint, has_come));
     Rest {
-        end,
-        lying,
+        endpoint,
+        registration,
         is_over: false,
     }
 }
 
-fn moment(after: Duration, notice: &Arc<Notice>) -> Result<Option<Registrations>> {
-    let what = What::Moment(Instant::now() + after);
+fn timer(after: Duration, notice: &Arc<Notice>) -> Result<Option<Registrations>> {
+    let what = What::Time(Instant::now() + after);
     reactor::register([(what, Arc::clone(notice))]).map(Some)
 }
 
 impl<W: Wait> Rest<'_, W> {
     /// Whether there is reason to ask already.
-    fn lie_down(&mut self, waker: &Waker) -> Result<bool> {
+    fn register(&mut self, waker: &Waker) -> Result<bool> {
         let notice = Notice::new(waker);
         let mut signals = Signals::new(Waker::from(Arc::clone(&notice)));
-        let lying = self.lying.insert(Lying {
+        let registration = self.registration.insert(Registration {
             notice: Arc::clone(&notice),
             signals: None,
-            moment: None,
+            timer: None,
             again: None,
             has_napped: false,
         });
-        self.end.lie_down(&mut signals)?;
-        if self.end.has_news() {
+        self.endpoint.register(&mut signals)?;
+        if self.endpoint.has_news() {
             return Ok(true);
         }
-        lying.again = signals.again;
+        registration.again = signals.again;
         let first = signals
             .again
-            .map_or(FIRST_NAP, |again| again.min(FIRST_NAP));
+            .map_or(FIRST_PARK, |again| again.min(FIRST_PARK));
         let whats = signals.list.into_iter().map(What::Signal);
         let noticed = whats.map(|what| (what, Arc::clone(&notice)));
-        lying.signals = Some(reactor::register(noticed)?);
-        lying.moment = moment(first, &notice)?;
+        registration.signals = Some(reactor::register(noticed)?);
+        registration.timer = timer(first, &notice)?;
         Ok(false)
     }
 
     /// Whether a signal has come, and there is reason to ask.
-    fn get_up(&mut self) -> Result<bool> {
-        let Some(lying) = self.lying.take() else {
+    fn deregister(&mut self) -> Result<bool> {
+        let Some(registration) = self.registration.take() else {
             return Ok(false);
         };
-        drop((lying.signals, lying.moment));
-        self.end.get_up();
-        match lying.notice.has_come()? {
-            true => self.end.woken(),
+        drop((registration.signals, registration.timer));
+        self.endpoint.deregister();
+        match registration.notice.has_come()? {
+            true => self.endpoint.woken(),
             false => Ok(false),
         }
     }
@@ -233,28 +243,30 @@ impl<W: Wait> Rest<'_, W> {
     /// After a time without a signal: asks the system for what may have told nothing, for want of
     /// descriptors. It then lies down anew.
     fn renew(&mut self) -> Result<bool> {
-        end_leaked(self.lying, |_| self.end.get_up());
-        self.end.woken()
+        end_leaked(self.registration, |_| self.endpoint.deregister());
+        self.endpoint.woken()
     }
 
     fn poll_up(&mut self, waker: &Waker) -> Poll<Result<()>> {
         if self.is_over {
             return Poll::Ready(Ok(()));
         }
-        if let Some(lying) = &mut self.lying {
+        if let Some(registration) = &mut self.registration {
             // Before the looks: what comes from now on wakes us.
-            lying.notice.set_waker(waker);
-            if lying.notice.has_come()? {
-                if self.get_up()? {
+            registration.notice.set_waker(waker);
+            if registration.notice.has_come()? {
+                if self.deregister()? {
                     return Poll::Ready(Ok(()));
                 }
-            } else if self.end.has_news() {
-                return Poll::Ready(self.get_up().map(drop));
-            } else if let (true, Some(again)) = (lying.notice.take_late(), lying.again) {
+            } else if self.endpoint.has_news() {
+                return Poll::Ready(self.deregister().map(drop));
+            } else if let (true, Some(again)) =
+                (registration.notice.take_late(), registration.again)
+            {
                 // Those that look each millisecond, and those that a signal will wake, only look.
-                if !lying.has_napped || !RENEWED.contains(&again) {
-                    lying.has_napped = true;
-                    lying.moment = moment(again, &lying.notice)?;
+                if !registration.has_napped || !RENEWED.contains(&again) {
+                    registration.has_napped = true;
+                    registration.timer = timer(again, &registration.notice)?;
                     return Poll::Pending;
                 }
                 if self.renew()? {
@@ -264,8 +276,8 @@ impl<W: Wait> Rest<'_, W> {
                 return Poll::Pending;
             }
         }
-        if self.lie_down(waker)? {
-            self.get_up()?;
+        if self.register(waker)? {
+            self.deregister()?;
             self.is_over = true;
             waker.wake_by_ref();
         }
@@ -284,21 +296,21 @@ impl<W: Wait> Future for Rest<'_, W> {
 impl<W: Wait> Drop for Rest<'_, W> {
     fn drop(&mut self) {
         // What was taken is kept by the end.
-        let _ = self.get_up();
+        let _ = self.deregister();
     }
 }
 
 /// The length of the next message.
 async fn receive<E: Inbox + Wait>(
-    lying: &mut Option<Lying>,
-    end: &mut E,
+    registration: &mut Option<Registration>,
+    endpoint: &mut E,
 ) -> std::result::Result<usize, RecvError> {
     loop {
-        match Inbox::look(end) {
+        match Inbox::look(endpoint) {
             Step::Message(len) => return Ok(len),
-            other => end.no_message(other).map_or(Ok(()), Err)?,
+            other => endpoint.no_message(other).map_or(Ok(()), Err)?,
         }
-        rest(lying, end).await?;
+        rest(registration, endpoint).await?;
     }
 }
 
@@ -309,8 +321,8 @@ impl Async<Receiver> {
     ///
     /// As [`Receiver::recv`].
     pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.lying, &mut self.end).await?;
-        Ok(self.end.received(len))
+        let len = receive(&mut self.registration, &mut self.endpoint).await?;
+        Ok(self.endpoint.received(len))
     }
 }
 
@@ -321,8 +333,8 @@ impl Async<Subscriber> {
     ///
     /// As [`Subscriber::recv`].
     pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.lying, &mut self.end).await?;
-        Ok(self.end.received(len))
+        let len = receive(&mut self.registration, &mut self.endpoint).await?;
+        Ok(self.endpoint.received(len))
     }
 }
 
@@ -334,8 +346,8 @@ impl Async<Reader> {
     /// As [`Reader::wait_change`].
     pub async fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
         loop {
-            match self.end.try_change() {
-                Err(RecvError::Empty) => rest(&mut self.lying, &mut self.end).await?,
+            match self.endpoint.try_change() {
+                Err(RecvError::Empty) => rest(&mut self.registration, &mut self.endpoint).await?,
                 changed => return changed,
             }
         }
@@ -349,18 +361,18 @@ impl Async<Server> {
     ///
     /// As [`Server::recv`].
     pub async fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        let (len, ticket) = find(&mut self.lying, &mut self.end).await?;
-        Ok(self.end.request(len, ticket))
+        let (len, address) = find(&mut self.registration, &mut self.endpoint).await?;
+        Ok(self.endpoint.request(len, address))
     }
 }
 
 async fn find(
-    lying: &mut Option<Lying>,
+    registration: &mut Option<Registration>,
     server: &mut Server,
-) -> std::result::Result<(usize, Ticket), RecvError> {
+) -> std::result::Result<(usize, ResponseAddress), RecvError> {
     loop {
-        match server.next(Patience::None) {
-            Err(RecvError::Empty) => rest(lying, server).await?,
+        match server.next(Deadline::Now) {
+            Err(RecvError::Empty) => rest(registration, server).await?,
             found => return found,
         }
     }
@@ -374,7 +386,7 @@ impl Async<Client> {
     ///
     /// As [`Client::call`].
     pub async fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
-        call(&mut self.lying, &mut self.end, request).await
+        call(&mut self.registration, &mut self.endpoint, request).await
     }
 
     /// Waits for the response to a call.
@@ -387,38 +399,38 @@ impl Async<Client> {
     ///
     /// With a call of another client.
     pub async fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
-        let index = self.end.index(call);
-        answer(&mut self.lying, &mut self.end, index).await
+        let index = self.endpoint.index(call);
+        answer(&mut self.registration, &mut self.endpoint, index).await
     }
 }
 
 async fn call<'a>(
-    lying: &mut Option<Lying>,
+    registration: &mut Option<Registration>,
     client: &'a mut Client,
     request: &[u8],
 ) -> std::result::Result<&'a [u8], CallError> {
     let index = loop {
-        match client.begin(request, Patience::None) {
+        match client.begin(request, Deadline::Now) {
             Err(CallError::Full) if !client.is_all_held() => {
                 let request = Some(request.len());
-                rest(lying, &mut Caller { client, request }).await?;
+                rest(registration, &mut Caller { client, request }).await?;
                 // What has come makes room, or says that nothing will.
                 client.poll(|_| false)?;
             }
             begun => break begun?,
         }
     };
-    answer(lying, client, index).await
+    answer(registration, client, index).await
 }
 
 async fn answer<'a>(
-    lying: &mut Option<Lying>,
+    registration: &mut Option<Registration>,
     client: &'a mut Client,
     index: usize,
 ) -> std::result::Result<&'a [u8], CallError> {
     while !client.poll(|client| client.is_over(index))? {
         let request = None;
-        rest(lying, &mut Caller { client, request }).await?;
+        rest(registration, &mut Caller { client, request }).await?;
     }
     client.response(index)
 }
@@ -437,12 +449,12 @@ impl Wait for Caller<'_> {
         has_room || self.client.has_responses()
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.client.lie_down(signals)
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.client.register(signals)
     }
 
-    fn get_up(&mut self) {
-        self.client.get_up();
+    fn deregister(&mut self) {
+        self.client.deregister();
     }
 
     fn woken(&mut self) -> Result<bool> {
@@ -459,18 +471,20 @@ impl Async<Sender> {
     ///
     /// As [`Sender::send`].
     pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        send(&mut self.lying, &mut self.end, message).await
+        send(&mut self.registration, &mut self.endpoint, message).await
     }
 }
 
 async fn send(
-    lying: &mut Option<Lying>,
+    registration: &mut Option<Registration>,
     sender: &mut Sender,
     message: &[u8],
 ) -> std::result::Result<(), SendError> {
     loop {
         match sender.try_send(message) {
-            Err(SendError::Full) => rest(lying, &mut Room::of(sender, message.len())).await?,
+            Err(SendError::Full) => {
+                rest(registration, &mut Room::of(sender, message.len())).await?
+            }
             sent => return sent,
         }
     }
@@ -484,20 +498,20 @@ impl Async<Publisher> {
     ///
     /// As [`Publisher::send`].
     pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        publish(&mut self.lying, &mut self.end, message).await
+        publish(&mut self.registration, &mut self.endpoint, message).await
     }
 }
 
 async fn publish(
-    lying: &mut Option<Lying>,
+    registration: &mut Option<Registration>,
     publisher: &mut Publisher,
     message: &[u8],
 ) -> std::result::Result<(), SendError> {
     let mut since = None;
     loop {
-        match publisher.write(message, Patience::None, &mut since) {
+        match publisher.write(message, Deadline::Now, &mut since) {
             Err(SendError::Full) => {
-                rest(lying, &mut Held::of(publisher, message.len(), since)).await?;
+                rest(registration, &mut Held::of(publisher, message.len(), since)).await?;
             }
             sent => return sent,
         }
@@ -511,22 +525,22 @@ impl Async<Event> {
     ///
     /// As [`Event::wait`].
     pub async fn wait(&mut self) -> Result<()> {
-        while !self.end.try_wait()? {
-            rest(&mut self.lying, &mut self.end).await?;
+        while !self.endpoint.try_wait()? {
+            rest(&mut self.registration, &mut self.endpoint).await?;
         }
         Ok(())
     }
 }
 
-impl Async<Handle> {
+impl Async<WaitHandle> {
     /// Waits until it is signaled, or can be read.
     ///
     /// # Errors
     ///
-    /// As [`Handle::try_wait`].
+    /// As [`WaitHandle::try_wait`].
     pub async fn wait(&mut self) -> Result<()> {
-        while !self.end.try_wait()? {
-            rest(&mut self.lying, &mut self.end).await?;
+        while !self.endpoint.try_wait()? {
+            rest(&mut self.registration, &mut self.endpoint).await?;
         }
         Ok(())
     }
@@ -539,8 +553,8 @@ impl Async<Process> {
     ///
     /// As [`Process::wait`].
     pub async fn wait(&mut self) -> Result<()> {
-        while !self.end.has_ended()? {
-            rest(&mut self.lying, &mut self.end).await?;
+        while !self.endpoint.has_ended()? {
+            rest(&mut self.registration, &mut self.endpoint).await?;
         }
         Ok(())
     }
@@ -552,15 +566,15 @@ mod tests {
     use crate::wait::source::silent::Silent;
 
     #[test]
-    fn what_the_first_look_misses_is_found_after_the_first_nap() {
+    fn news_missed_by_the_first_look_is_found_after_the_first_park() {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().build().unwrap().block_on(async {
-            let (mut lying, mut end) = (None, Silent::default());
-            let (began, patience) = (Instant::now(), Duration::from_secs(10));
-            let resting = rest(&mut lying, &mut end);
-            let rested = tokio::time::timeout(patience, resting).await;
+            let (mut registration, mut endpoint) = (None, Silent::default());
+            let (began, deadline) = (Instant::now(), Duration::from_secs(10));
+            let resting = rest(&mut registration, &mut endpoint);
+            let rested = tokio::time::timeout(deadline, resting).await;
             rested.expect("it rests for ever").unwrap();
-            assert!(began.elapsed() < patience, "it was found too late");
+            assert!(began.elapsed() < deadline, "it was found too late");
         });
     }
 }

@@ -15,9 +15,9 @@ impl<T: Described> Async<Receiver<T>> {
     ///
     /// As [`Receiver::recv`].
     pub async fn recv(&mut self) -> Result<T, RecvError> {
-        let end = self.end.end_mut();
-        let len = receive(&mut self.lying, end).await?;
-        value(Ok(end.received(len)))
+        let endpoint = self.endpoint.endpoint_mut();
+        let len = receive(&mut self.registration, endpoint).await?;
+        value(Ok(endpoint.received(len)))
     }
 }
 
@@ -28,9 +28,9 @@ impl<T: Described> Async<Subscriber<T>> {
     ///
     /// As [`Subscriber::recv`].
     pub async fn recv(&mut self) -> Result<T, RecvError> {
-        let end = self.end.end_mut();
-        let len = receive(&mut self.lying, end).await?;
-        value(Ok(end.received(len)))
+        let endpoint = self.endpoint.endpoint_mut();
+        let len = receive(&mut self.registration, endpoint).await?;
+        value(Ok(endpoint.received(len)))
     }
 }
 
@@ -42,8 +42,10 @@ impl<T: Described> Async<Reader<T>> {
     /// As [`Reader::wait_change`].
     pub async fn wait_change(&mut self) -> Result<usize, RecvError> {
         loop {
-            match self.end.try_change() {
-                Err(RecvError::Empty) => rest(&mut self.lying, self.end.end_mut()).await?,
+            match self.endpoint.try_change() {
+                Err(RecvError::Empty) => {
+                    rest(&mut self.registration, self.endpoint.endpoint_mut()).await?
+                }
                 changed => return changed,
             }
         }
@@ -58,7 +60,12 @@ impl<T: Described> Async<Sender<T>> {
     ///
     /// As [`Sender::send`].
     pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
-        super::send(&mut self.lying, self.end.end_mut(), value.as_bytes()).await
+        super::send(
+            &mut self.registration,
+            self.endpoint.endpoint_mut(),
+            value.as_bytes(),
+        )
+        .await
     }
 }
 
@@ -70,7 +77,12 @@ impl<T: Described> Async<Publisher<T>> {
     ///
     /// As [`Publisher::send`].
     pub async fn send(&mut self, value: &T) -> Result<(), SendError> {
-        super::publish(&mut self.lying, self.end.end_mut(), value.as_bytes()).await
+        super::publish(
+            &mut self.registration,
+            self.endpoint.endpoint_mut(),
+            value.as_bytes(),
+        )
+        .await
     }
 }
 
@@ -81,9 +93,9 @@ impl<Q: Described, R: Described> Async<Server<Q, R>> {
     ///
     /// As [`Server::recv`].
     pub async fn recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
-        let end = self.end.end_mut();
-        let (len, ticket) = find(&mut self.lying, end).await?;
-        Request::of(end.request(len, ticket))
+        let endpoint = self.endpoint.endpoint_mut();
+        let (len, address) = find(&mut self.registration, endpoint).await?;
+        Request::of(endpoint.request(len, address))
     }
 }
 
@@ -95,7 +107,14 @@ impl<Q: Described, R: Described> Async<Client<Q, R>> {
     ///
     /// As [`Client::call`].
     pub async fn call(&mut self, request: &Q) -> Result<R, CallError> {
-        response(super::call(&mut self.lying, self.end.end_mut(), request.as_bytes()).await)
+        response(
+            super::call(
+                &mut self.registration,
+                self.endpoint.endpoint_mut(),
+                request.as_bytes(),
+            )
+            .await,
+        )
     }
 
     /// Waits for the response to a call.
@@ -108,8 +127,8 @@ impl<Q: Described, R: Described> Async<Client<Q, R>> {
     ///
     /// With a call of another client.
     pub async fn recv(&mut self, call: &Call) -> Result<R, CallError> {
-        let end = self.end.end_mut();
-        let index = end.index(call);
-        response(super::answer(&mut self.lying, end, index).await)
+        let endpoint = self.endpoint.endpoint_mut();
+        let index = endpoint.index(call);
+        response(super::answer(&mut self.registration, endpoint, index).await)
     }
 }

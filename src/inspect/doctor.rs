@@ -10,13 +10,13 @@ use crate::os::{self, Finding, Health, Holder, ProcessIdentity, Reset};
 use std::time::Duration;
 
 /// Long enough to sleep in the kernel once.
-const MOMENT: Duration = Duration::from_millis(1);
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
 
 /// Examines this system and account: first by doing, with objects of its own that are
 /// gone when it returns, then by asking.
 ///
 /// ```
-/// for finding in shmkit::doctor() {
+/// for finding in shmkit::inspect::doctor() {
 ///     println!("{:?} {}: {}", finding.health, finding.topic, finding.says);
 /// }
 /// ```
@@ -65,7 +65,7 @@ pub fn lost_names() -> Finding {
     match holding.is_empty() {
         true => Finding::new(topic, Health::Good, "there are none"),
         false => Finding::new(topic, Health::Limited, holding.join("; "))
-            .advise("nobody new finds them: start these programs again, and see who removed the names (rm, RemoveIPC)"),
+            .advise("nobody new finds them: start these programs again, and see occupant removed the names (rm, RemoveIPC)"),
     }
 }
 
@@ -106,7 +106,7 @@ fn section(name: &str, access: Access) -> Result<(), Error> {
 fn waiting(name: &str) -> Result<(), Error> {
     let me = ProcessIdentity::current()?.watch()?;
     let event = Event::create_new(name, Reset::Auto)?;
-    event.wait_or_death(&me, Some(MOMENT))?;
+    event.wait_or_death(&me, Some(SHORT_SLEEP))?;
     drop(event);
     Mutex::create_new(name)?.lock().map(drop)
 }

@@ -1,4 +1,8 @@
-//! What is there, and what this account may do: for tools.
+//! What is there, who has it, and what this account may do: for tools.
 
-pub(crate) mod doctor;
-pub(crate) mod segment;
+mod doctor;
+mod segment;
+
+pub use crate::os::{Backing, Finding, Grant, Health, Holder, Holders, Kind, Listed, ObjectInfo};
+pub use doctor::{doctor, lost_names};
+pub use segment::{Participant, Pattern, Role, SegmentInfo, clean, holders, list, segment_info};

@@ -1,6 +1,6 @@
 //! Read-only facts about what is there, for tools, and tidying up.
 
-use crate::error::channel::Departure;
+use crate::error::channel::DisconnectReason;
 use crate::error::{Error, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
@@ -165,22 +165,22 @@ where
     Error: From<N::Error>,
 {
     let found = Found::open(&name.try_into()?, None)?;
-    let pattern = match found.measures.kind {
+    let pattern = match found.geometry.kind {
         control::kind::QUEUE => Pattern::Queue,
         control::kind::TOPIC => Pattern::Topic,
         control::kind::RPC => Pattern::Rpc,
         _ => Pattern::Latest,
     };
-    let grid = found.measures.grid;
+    let table_geometry = found.geometry.table_geometry;
     let section = found.roster_to_look();
     let roster = section.as_ref().map(|section| section.words());
     let attached = |pid| os::has_open(pid, section.as_ref().ok()?.as_raw());
     let sent = found
         .sent()
-        .unwrap_or_else(|_| vec![0; found.measures.rings().max(1)]);
+        .unwrap_or_else(|_| vec![0; found.geometry.rings().max(1)]);
     let others = roster.as_ref().ok().and_then(|words| {
         let words = words.as_ref().ok()?;
-        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::WHO) != 0);
+        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::PROCESS) != 0);
         let all = slots.map(|slot| participant(&found, pattern, words, slot, &sent));
         let all = all.map(|one| Participant {
             attached: attached(one.pid),
@@ -202,15 +202,19 @@ where
         pattern,
         generation: found.generation,
         version: (MAJOR, found.minor),
-        max_message: grid.map_or(found.measures.shape.max(), |grid| grid.max()),
-        capacity: grid.map_or(found.measures.shape.bytes(), |grid| grid.len()),
-        lanes: found.measures.lanes,
-        values: grid.map_or(0, |grid| grid.count()),
-        in_flight: found.measures.in_flight,
-        lossless: pattern == Pattern::Queue || found.measures.delivery == delivery::LOSSLESS,
+        max_message: table_geometry.map_or(found.geometry.ring_geometry.max(), |table_geometry| {
+            table_geometry.max()
+        }),
+        capacity: table_geometry.map_or(found.geometry.ring_geometry.bytes(), |table_geometry| {
+            table_geometry.len()
+        }),
+        lanes: found.geometry.lanes,
+        values: table_geometry.map_or(0, |table_geometry| table_geometry.count()),
+        in_flight: found.geometry.in_flight,
+        lossless: pattern == Pattern::Queue || found.geometry.delivery == delivery::LOSSLESS,
         layout: layouts.next(),
         response_layout: layouts.next(),
-        closed: found.departure() == Some(Departure::Closed),
+        closed: found.reason() == Some(DisconnectReason::Closed),
         owner,
         owner_identity: found.owner,
         others,
@@ -231,13 +235,13 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Latest => sent[0],
-            Pattern::Rpc => sent[found.measures.lanes..]
+            Pattern::Rpc => sent[found.geometry.lanes..]
                 .iter()
                 .copied()
                 .fold(0, u64::wrapping_add),
         },
         received: match pattern {
-            Pattern::Queue | Pattern::Rpc => (0..found.measures.lanes)
+            Pattern::Queue | Pattern::Rpc => (0..found.geometry.lanes)
                 .map(received)
                 .fold(0, u64::wrapping_add),
             Pattern::Topic | Pattern::Latest => 0,
@@ -265,13 +269,13 @@ fn participant(
     sent: &[u64],
 ) -> Participant {
     let [_, role] = roles(pattern);
-    let who = words.load64(slot_at(slot) + roster::WHO);
+    let process_word = words.load64(slot_at(slot) + roster::PROCESS);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
     let mut seen = Participant {
         role,
-        pid: pid_of(who),
-        identity: identity_of(who),
-        alive: Some(!is_dead(who)),
+        pid: pid_of(process_word),
+        identity: identity_of(process_word),
+        alive: Some(!is_dead(process_word)),
         attached: None,
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: 0,
@@ -279,8 +283,8 @@ fn participant(
         missed: 0,
         behind: 0,
     };
-    match found.measures.kind {
-        control::kind::QUEUE | control::kind::RPC if slot < found.measures.lanes => {
+    match found.geometry.kind {
+        control::kind::QUEUE | control::kind::RPC if slot < found.geometry.lanes => {
             seen.sent = sent[slot];
             seen.received = found.cursor(slot).load64(cursor::RECEIVED);
             seen.behind = seen.sent.saturating_sub(seen.received);

@@ -19,20 +19,24 @@ fn assert_inside(message: usize, offset: usize, len: usize) {
 }
 
 /// A message that was received and is still in shared memory; see
-/// [`Receiver::recv_in_place`](crate::Receiver::recv_in_place). It is taken from the queue when this is dropped.
+/// [`Receiver::recv_ref`](crate::Receiver::recv_ref). It is taken from the queue when this is dropped.
 ///
 /// [`Read`] hands it out in pieces of any size. Each is a copy, as long as the caller's
 /// buffer: what is read piece by piece need not leave the nearest cache.
-pub struct InPlace<'a, E: Holds> {
-    end: &'a mut E,
+pub struct MessageRef<'a, E: Holds> {
+    endpoint: &'a mut E,
     len: usize,
     read: usize,
 }
 
-impl<'a, E: Holds> InPlace<'a, E> {
+impl<'a, E: Holds> MessageRef<'a, E> {
     #[inline]
-    pub(crate) fn new(end: &'a mut E, len: usize) -> InPlace<'a, E> {
-        InPlace { end, len, read: 0 }
+    pub(crate) fn new(endpoint: &'a mut E, len: usize) -> MessageRef<'a, E> {
+        MessageRef {
+            endpoint,
+            len,
+            read: 0,
+        }
     }
 
     /// Its length in bytes.
@@ -54,7 +58,7 @@ impl<'a, E: Holds> InPlace<'a, E> {
     /// Where the part is not inside the message.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
         assert_inside(self.len, offset, to.len());
-        self.end.copy(offset, to);
+        self.endpoint.copy(offset, to);
     }
 
     /// A copy of it.
@@ -72,17 +76,17 @@ impl<'a, E: Holds> InPlace<'a, E> {
     /// Nobody changes them as long as the slice is used. No [`Sender`](crate::Sender) does, but any
     /// process that may send can write all lanes of the queue, and one that is broken or
     /// hostile may do so at any time, while the compiler takes the bytes for constant. What
-    /// must hold against such a process is read by [`Read`] or [`copy_to`](InPlace::copy_to).
+    /// must hold against such a process is read by [`Read`] or [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: in the lane, which the end keeps mapped; the writer leaves it alone
         // until it is passed, which the drop of this guard does; the rest is the caller's
         // promise.
-        unsafe { std::slice::from_raw_parts(self.end.bytes(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.endpoint.bytes(), self.len) }
     }
 }
 
-impl<E: Holds> Read for InPlace<'_, E> {
+impl<E: Holds> Read for MessageRef<'_, E> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let len = to.len().min(self.len - self.read);
         self.copy_to(self.read, &mut to[..len]);
@@ -91,17 +95,17 @@ impl<E: Holds> Read for InPlace<'_, E> {
     }
 }
 
-impl<E: Holds> Drop for InPlace<'_, E> {
+impl<E: Holds> Drop for MessageRef<'_, E> {
     // layout: L114
     #[inline]
     fn drop(&mut self) {
-        self.end.pass();
+        self.endpoint.pass();
     }
 }
 
-impl<E: Holds> fmt::Debug for InPlace<'_, E> {
+impl<E: Holds> fmt::Debug for MessageRef<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InPlace")
+        f.debug_struct("MessageRef")
             .field("len", &self.len)
             .finish_non_exhaustive()
     }
@@ -123,7 +127,7 @@ pub trait Claimed {
 /// [`Write`] writes it from its beginning on, until it is full.
 #[must_use = "it is sent by `commit`"]
 pub struct Claim<'a, E: Claimed> {
-    end: &'a mut E,
+    endpoint: &'a mut E,
     place: Place,
     len: usize,
     written: usize,
@@ -131,9 +135,9 @@ pub struct Claim<'a, E: Claimed> {
 
 impl<'a, E: Claimed> Claim<'a, E> {
     #[inline]
-    pub(crate) fn new(end: &'a mut E, place: Place, len: usize) -> Claim<'a, E> {
+    pub(crate) fn new(endpoint: &'a mut E, place: Place, len: usize) -> Claim<'a, E> {
         Claim {
-            end,
+            endpoint,
             place,
             len,
             written: 0,
@@ -159,7 +163,7 @@ impl<'a, E: Claimed> Claim<'a, E> {
     /// Where the part is not inside the message.
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         assert_inside(self.len, offset, bytes.len());
-        self.end.fill(self.place, offset, bytes);
+        self.endpoint.fill(self.place, offset, bytes);
     }
 
     /// The bytes themselves, as they are: not zero.
@@ -174,7 +178,9 @@ impl<'a, E: Claimed> Claim<'a, E> {
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: in the lane, which the end keeps mapped; readers look at it when it is
         // committed, which needs this claim; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.end.bytes(self.place, self.len), self.len) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.endpoint.bytes(self.place, self.len), self.len)
+        }
     }
 
     /// Sends it.
@@ -185,7 +191,7 @@ impl<'a, E: Claimed> Claim<'a, E> {
     /// the message had its place.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
-        self.end.commit(self.place, self.len)
+        self.endpoint.commit(self.place, self.len)
     }
 }
 

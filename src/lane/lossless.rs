@@ -1,13 +1,13 @@
 //! A lane whose writer waits for its one reader: nothing is lost.
 
-use super::ring::{Found, Place, Record, RingReader, RingWriter, Shape};
-use super::{ABSURD, Step, is_possible};
+use super::ring::{Found, Place, Record, RingGeometry, RingReader, RingWriter};
+use super::{IMPLAUSIBLE, Step, is_possible};
 use crate::format::layout::{cursor, lane, record};
 use crate::sync::{Round, Window, Words, WordsMut, ticks};
 
 /// The sender's end: the words of the ring, those before it, and the reader's cursor.
 #[derive(Debug)]
-pub(crate) struct GatedWriter<R, H, C> {
+pub(crate) struct LosslessWriter<R, H, C> {
     ring: RingWriter<R>,
     head: H,
     cursor: C,
@@ -47,17 +47,22 @@ impl Distance {
 }
 
 /// Stores where the first record of a new lane will be read.
-pub(crate) fn begin_cursor(cursor: &impl WordsMut, shape: Shape) {
+pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) {
     for at in [cursor::ROOM, cursor::EXACT] {
-        cursor.store64(at, shape.first());
+        cursor.store64(at, ring_geometry.first());
     }
 }
 
-impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
+impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// Goes on in a lane that others may have written before: behind their last record.
     /// `None` where what stands there was written by no writer of ours.
     // layout: L107 L179 L181
-    pub fn resume(ring: R, head: H, cursor: C, shape: Shape) -> Option<GatedWriter<R, H, C>>
+    pub fn resume(
+        ring: R,
+        head: H,
+        cursor: C,
+        ring_geometry: RingGeometry,
+    ) -> Option<LosslessWriter<R, H, C>>
     where
         R: Clone,
     {
@@ -66,8 +71,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         if !is_possible(gate) {
             return None;
         }
-        let mut walk = RingReader::new(ring.clone(), shape, gate);
-        while walk.position() <= gate + shape.bytes() {
+        let mut walk = RingReader::new(ring.clone(), ring_geometry, gate);
+        while walk.position() <= gate + ring_geometry.bytes() {
             match walk.look() {
                 Record::Message(found) => {
                     walk.pass(found);
@@ -76,11 +81,16 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
                 Record::Nonsense => return None,
                 Record::Empty => {
                     let sent = head.load64(lane::SENT);
-                    if sent > ABSURD {
+                    if sent > IMPLAUSIBLE {
                         return None;
                     }
-                    return Some(GatedWriter {
-                        ring: RingWriter::new(ring, shape, walk.position(), gate + shape.bytes()),
+                    return Some(LosslessWriter {
+                        ring: RingWriter::new(
+                            ring,
+                            ring_geometry,
+                            walk.position(),
+                            gate + ring_geometry.bytes(),
+                        ),
                         head,
                         cursor,
                         sent,
@@ -94,9 +104,19 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
 
     /// The writer of a new lane, in which nothing was written. What stands there is not read: other
     /// processes may have written it.
-    pub fn new(ring: R, head: H, cursor: C, shape: Shape) -> GatedWriter<R, H, C> {
-        GatedWriter {
-            ring: RingWriter::new(ring, shape, shape.first(), shape.first() + shape.bytes()),
+    pub fn new(
+        ring: R,
+        head: H,
+        cursor: C,
+        ring_geometry: RingGeometry,
+    ) -> LosslessWriter<R, H, C> {
+        LosslessWriter {
+            ring: RingWriter::new(
+                ring,
+                ring_geometry,
+                ring_geometry.first(),
+                ring_geometry.first() + ring_geometry.bytes(),
+            ),
             head,
             cursor,
             sent: 0,
@@ -104,8 +124,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         }
     }
 
-    pub fn shape(&self) -> Shape {
-        self.ring.shape()
+    pub fn ring_geometry(&self) -> RingGeometry {
+        self.ring.ring_geometry()
     }
 
     /// Where the next message stands, if there is room for it in front of the ring's end.
@@ -132,7 +152,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     }
 
     /// A place for a message of this length, which is sent when it has been filled and
-    /// [committed](GatedWriter::commit).
+    /// [committed](LosslessWriter::commit).
     #[inline]
     pub fn claim(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
@@ -167,7 +187,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         self.cursor.load64(cursor::EXACT) >= self.ring.tail()
     }
 
-    /// Has the next message sent by [`try_send`](GatedWriter::try_send).
+    /// Has the next message sent by [`try_send`](LosslessWriter::try_send).
     pub fn pause(&mut self) {
         self.ring.pause();
     }
@@ -197,7 +217,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     // layout: L108 L182
     fn freed(&self) -> u64 {
         let room = self.cursor.load64(cursor::ROOM);
-        let free = room.wrapping_add(self.ring.shape().bytes());
+        let free = room.wrapping_add(self.ring.ring_geometry().bytes());
         match room <= self.ring.tail() && free >= self.ring.free() {
             true => free,
             false => self.ring.free(),
@@ -210,7 +230,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
     }
 
     /// Sends a message as most are; `false` where there is more to be done, which
-    /// [`try_send`](GatedWriter::try_send) does.
+    /// [`try_send`](LosslessWriter::try_send) does.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         let sent = self.ring.send_quickly(message);
@@ -220,7 +240,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
         sent
     }
 
-    /// The same for [`try_add`](GatedWriter::try_add).
+    /// The same for [`try_add`](LosslessWriter::try_add).
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
         let added = self.ring.add_quickly(message);
@@ -276,7 +296,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> GatedWriter<R, H, C> {
 
 /// The receiver's end. `M` are the words of the ring, `C` its own cursor.
 #[derive(Debug)]
-pub(crate) struct GatedReader<M, C> {
+pub(crate) struct LosslessReader<M, C> {
     ring: RingReader<M>,
     cursor: C,
     /// As last stored at `room`.
@@ -293,20 +313,20 @@ pub(crate) struct GatedReader<M, C> {
     has_freed: bool,
 }
 
-impl<M: Words, C: WordsMut> GatedReader<M, C> {
+impl<M: Words, C: WordsMut> LosslessReader<M, C> {
     /// The first reader of a new lane.
-    pub fn new(ring: M, cursor: C, shape: Shape) -> GatedReader<M, C> {
-        begin_cursor(&cursor, shape);
-        GatedReader::at(ring, cursor, shape, [shape.first(), 0])
+    pub fn new(ring: M, cursor: C, ring_geometry: RingGeometry) -> LosslessReader<M, C> {
+        begin_cursor(&cursor, ring_geometry);
+        LosslessReader::at(ring, cursor, ring_geometry, [ring_geometry.first(), 0])
     }
 
     /// Goes on where another reader has stopped. `None` where what that one stored cannot be.
     // layout: L160 L179
-    pub fn resume(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
+    pub fn resume(ring: M, cursor: C, ring_geometry: RingGeometry) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
-        let possible = is_possible(exact) && received <= ABSURD;
+        let possible = is_possible(exact) && received <= IMPLAUSIBLE;
         let mut reader =
-            possible.then(|| GatedReader::at(ring, cursor, shape, [exact, received]))?;
+            possible.then(|| LosslessReader::at(ring, cursor, ring_geometry, [exact, received]))?;
         // So that what it has read and not given back is given back soon.
         reader.frees = exact;
         Some(reader)
@@ -315,13 +335,17 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     /// Goes on in a lane that another has read, behind everything that stands there now.
     /// `None` where what stands there was written by no end of ours.
     // layout: L145 L179 L181
-    pub fn behind_all(ring: M, cursor: C, shape: Shape) -> Option<GatedReader<M, C>> {
+    pub fn behind_all(
+        ring: M,
+        cursor: C,
+        ring_geometry: RingGeometry,
+    ) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
-        if !is_possible(exact) || received > ABSURD {
+        if !is_possible(exact) || received > IMPLAUSIBLE {
             return None;
         }
-        let mut reader = GatedReader::at(ring, cursor, shape, [exact, received]);
-        while reader.ring.position() <= exact + shape.bytes() {
+        let mut reader = LosslessReader::at(ring, cursor, ring_geometry, [exact, received]);
+        while reader.ring.position() <= exact + ring_geometry.bytes() {
             match reader.find() {
                 Step::Message(_) => reader.pass(),
                 Step::Nothing => {
@@ -334,12 +358,17 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         None
     }
 
-    fn at(ring: M, cursor: C, shape: Shape, [position, received]: [u64; 2]) -> GatedReader<M, C> {
-        GatedReader {
-            ring: RingReader::new(ring, shape, position),
+    fn at(
+        ring: M,
+        cursor: C,
+        ring_geometry: RingGeometry,
+        [position, received]: [u64; 2],
+    ) -> LosslessReader<M, C> {
+        LosslessReader {
+            ring: RingReader::new(ring, ring_geometry, position),
             cursor,
             freed: position,
-            frees: position + shape.bytes() / 8,
+            frees: position + ring_geometry.bytes() / 8,
             quick: 0,
             turn_ends: 0,
             received,
@@ -415,7 +444,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
         self.ring.look() == Record::Empty
     }
 
-    /// Copies a part of the message that was [found](GatedReader::find).
+    /// Copies a part of the message that was [found](LosslessReader::find).
     pub fn copy(&self, at: usize, to: &mut [u8]) {
         self.ring.copy(self.found, at, to);
     }
@@ -465,7 +494,7 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     // layout: L045 L113
     fn free(&mut self) {
         self.freed = self.ring.position();
-        self.frees = self.freed + self.ring.shape().bytes() / 8;
+        self.frees = self.freed + self.ring.ring_geometry().bytes() / 8;
         self.cursor.publish64(cursor::ROOM, self.freed);
         self.has_freed = true;
     }
@@ -477,8 +506,8 @@ impl<M: Words, C: WordsMut> GatedReader<M, C> {
     }
 }
 
-impl<C: WordsMut> GatedReader<Window<Round>, C> {
-    /// The bytes of the message that was [found](GatedReader::find).
+impl<C: WordsMut> LosslessReader<Window<Round>, C> {
+    /// The bytes of the message that was [found](LosslessReader::find).
     pub fn bytes(&self) -> *const u8 {
         self.ring.bytes(self.found)
     }

@@ -7,8 +7,8 @@
 //! copy is thrown away. Eight marks, one for each eighth, say which record begins where
 //! and how many messages stand before it, so the number of those missed is exact.
 
-use super::ring::{Place, Record, RingReader, RingWriter, Shape};
-use super::{ABSURD, Step, is_possible};
+use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
+use super::{IMPLAUSIBLE, Step, is_possible};
 use crate::format::layout::lane;
 use crate::sync::{Words, WordsMut};
 
@@ -22,8 +22,8 @@ fn mark(k: u64) -> usize {
     lane::MARKS + (k % lane::MARK_COUNT as u64) as usize * lane::MARK_STRIDE
 }
 
-fn step(shape: Shape) -> u64 {
-    shape.bytes() / lane::MARK_COUNT as u64
+fn step(ring_geometry: RingGeometry) -> u64 {
+    ring_geometry.bytes() / lane::MARK_COUNT as u64
 }
 
 /// The publisher's end.
@@ -39,24 +39,24 @@ pub(crate) struct LossyWriter<R, H> {
 impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// The writer of a new lane.
     // layout: L059
-    pub fn new(ring: R, head: H, shape: Shape) -> LossyWriter<R, H> {
-        let first = shape.first();
+    pub fn new(ring: R, head: H, ring_geometry: RingGeometry) -> LossyWriter<R, H> {
+        let first = ring_geometry.first();
         let mut writer = LossyWriter {
-            ring: RingWriter::new(ring, shape, first, first),
+            ring: RingWriter::new(ring, ring_geometry, first, first),
             head,
             sent: 0,
-            next_mark: first + step(shape),
+            next_mark: first + step(ring_geometry),
         };
         // That of position 0 stands there: all is zero.
         if first != 0 {
             writer.announce(first);
-            writer.set_mark(mark(first / step(shape)), first);
+            writer.set_mark(mark(first / step(ring_geometry)), first);
         }
         writer
     }
 
-    pub fn shape(&self) -> Shape {
-        self.ring.shape()
+    pub fn ring_geometry(&self) -> RingGeometry {
+        self.ring.ring_geometry()
     }
 
     /// How many messages were sent.
@@ -75,7 +75,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
         let place = self.ring.place(len);
-        let step = step(self.ring.shape());
+        let step = step(self.ring.ring_geometry());
         (!self.ring.fits(place)).then(|| place.limit().next_multiple_of(step))
     }
 
@@ -154,7 +154,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     // layout: L123
     #[cold]
     fn set_marks(&mut self) {
-        let (step, tail) = (step(self.ring.shape()), self.ring.tail());
+        let (step, tail) = (step(self.ring.ring_geometry()), self.ring.tail());
         while self.next_mark <= tail {
             self.set_mark(mark(self.next_mark / step), tail);
             self.next_mark += step;
@@ -215,9 +215,9 @@ pub(crate) struct LossyReader<R, H> {
 }
 
 impl<R: Words, H: Words> LossyReader<R, H> {
-    pub fn new(ring: R, head: H, shape: Shape) -> LossyReader<R, H> {
+    pub fn new(ring: R, head: H, ring_geometry: RingGeometry) -> LossyReader<R, H> {
         LossyReader {
-            ring: RingReader::new(ring, shape, shape.first()),
+            ring: RingReader::new(ring, ring_geometry, ring_geometry.first()),
             head,
             number: 0,
             quick: 0,
@@ -289,7 +289,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     // layout: L129 L181
     fn walk(&mut self) -> Walk {
         let from = self.ring.position();
-        let bytes = self.ring.shape().bytes();
+        let bytes = self.ring.ring_geometry().bytes();
         let mut last = Walk::Nothing;
         while self.ring.position() <= from + bytes {
             match self.ring.look() {
@@ -362,7 +362,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     pub fn may_be_overwritten(&self, position: u64) -> bool {
         // Pairs with the writer's fence after `reserved` (P3).
         self.ring.acquire();
-        self.head.load64(lane::RESERVED) > position + self.ring.shape().bytes()
+        self.head.load64(lane::RESERVED) > position + self.ring.ring_geometry().bytes()
     }
 
     fn overtaken(&mut self) -> Step {
@@ -376,7 +376,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     // layout: L132
     pub fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
-            let half = self.ring.shape().bytes() / 2;
+            let half = self.ring.ring_geometry().bytes() / 2;
             let reserved = self.head.load64(lane::RESERVED);
             let far = |mark: &Mark| mark.position + half >= reserved;
             // Far enough away from the writer, or else as far as can be.
@@ -401,7 +401,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             std::array::from_fn(|k| self.mark(mark(k as u64)));
         self.ring.acquire();
         let reserved = self.head.load64(lane::RESERVED);
-        let (bytes, number) = (self.ring.shape().bytes(), self.number);
+        let (bytes, number) = (self.ring.ring_geometry().bytes(), self.number);
         let valid = move |mark: &Mark| mark.position + bytes >= reserved && mark.number >= number;
         marks.into_iter().flatten().filter(valid)
     }
@@ -415,7 +415,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         // Pairs with the writer's fence behind CHANGING.
         self.head.acquire();
         let again = self.head.load64(at + lane::MARK_POSITION);
-        let whole = position == again && is_possible(position) && number <= ABSURD;
+        let whole = position == again && is_possible(position) && number <= IMPLAUSIBLE;
         whole.then_some(Mark { position, number })
     }
 }

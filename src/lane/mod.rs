@@ -47,10 +47,10 @@ pub(crate) enum Step {
 }
 
 /// Beyond this no position and no number is believed.
-const ABSURD: u64 = 1 << 62;
+const IMPLAUSIBLE: u64 = 1 << 62;
 
 /// Whether a record may begin at a position that a peer wrote.
 // layout: L179
 fn is_possible(position: u64) -> bool {
-    position <= ABSURD && position.is_multiple_of(record::ALIGN as u64)
+    position <= IMPLAUSIBLE && position.is_multiple_of(record::ALIGN as u64)
 }

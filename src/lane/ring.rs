@@ -37,16 +37,16 @@ fn payload(position: u64) -> usize {
 
 /// The measures of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct RingGeometry {
     bytes: u64,
     max: usize,
     /// The longest message that counts as short.
     short: usize,
 }
 
-impl Shape {
+impl RingGeometry {
     /// No ring.
-    pub const NONE: Shape = Shape {
+    pub const NONE: RingGeometry = RingGeometry {
         bytes: 0,
         max: 0,
         short: 0,
@@ -55,10 +55,10 @@ impl Shape {
     /// `None` where the bytes are no power of two, or messages of `max` bytes too long for
     /// them: a record and the pad before it must fit, and a reader that lags must find its
     /// way, so a record takes at most a quarter.
-    pub fn new(bytes: u64, max: usize) -> Option<Shape> {
-        let sound = bytes.is_power_of_two() && bytes >= 512 && max <= Shape::longest(bytes);
+    pub fn new(bytes: u64, max: usize) -> Option<RingGeometry> {
+        let sound = bytes.is_power_of_two() && bytes >= 512 && max <= RingGeometry::longest(bytes);
         let short = max.min(SHORT);
-        sound.then_some(Shape { bytes, max, short })
+        sound.then_some(RingGeometry { bytes, max, short })
     }
 
     /// The longest message that a ring of this size can take.
@@ -129,7 +129,7 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct RingWriter<M> {
     ring: M,
-    shape: Shape,
+    ring_geometry: RingGeometry,
     tail: u64,
     /// Where the lap ends in which `tail` is.
     lap: u64,
@@ -152,12 +152,12 @@ pub(crate) struct RingWriter<M> {
 
 impl<M: WordsMut> RingWriter<M> {
     /// Goes on at `tail`, where the word reads "empty".
-    pub fn new(ring: M, shape: Shape, tail: u64, free: u64) -> RingWriter<M> {
+    pub fn new(ring: M, ring_geometry: RingGeometry, tail: u64, free: u64) -> RingWriter<M> {
         let mut writer = RingWriter {
             ring,
-            shape,
+            ring_geometry,
             tail,
-            lap: shape.next_lap(tail),
+            lap: ring_geometry.next_lap(tail),
             free,
             quick: 0,
             quick_to_send: 0,
@@ -170,8 +170,8 @@ impl<M: WordsMut> RingWriter<M> {
         writer
     }
 
-    pub fn shape(&self) -> Shape {
-        self.shape
+    pub fn ring_geometry(&self) -> RingGeometry {
+        self.ring_geometry
     }
 
     #[inline]
@@ -216,7 +216,7 @@ impl<M: WordsMut> RingWriter<M> {
     // layout: L063
     #[inline]
     pub fn place(&self, len: usize) -> Place {
-        let need = Shape::need(len);
+        let need = RingGeometry::need(len);
         let start = match self.tail + need <= self.lap {
             true => self.tail,
             false => self.lap,
@@ -260,10 +260,10 @@ impl<M: WordsMut> RingWriter<M> {
     // layout: L066
     #[inline(always)]
     fn write_quickly(&mut self, message: &[u8], quick: u64, tag: Option<u32>) -> bool {
-        if message.len() > self.shape.short {
+        if message.len() > self.ring_geometry.short {
             return false;
         }
-        let end = self.tail + Shape::need(message.len());
+        let end = self.tail + RingGeometry::need(message.len());
         if end > quick {
             return false;
         }
@@ -337,7 +337,7 @@ impl<M: WordsMut> RingWriter<M> {
         }
         self.advance(place.end, if len < LONG { AHEAD } else { 0 });
         if self.tail >= self.lap {
-            self.lap = self.shape.next_lap(self.tail);
+            self.lap = self.ring_geometry.next_lap(self.tail);
         }
         self.claimed = false;
         self.settle();
@@ -422,21 +422,21 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) struct RingReader<M> {
     ring: M,
-    shape: Shape,
+    ring_geometry: RingGeometry,
     position: u64,
 }
 
 impl<M: Words> RingReader<M> {
-    pub fn new(ring: M, shape: Shape, position: u64) -> RingReader<M> {
+    pub fn new(ring: M, ring_geometry: RingGeometry, position: u64) -> RingReader<M> {
         RingReader {
             ring,
-            shape,
+            ring_geometry,
             position,
         }
     }
 
-    pub fn shape(&self) -> Shape {
-        self.shape
+    pub fn ring_geometry(&self) -> RingGeometry {
+        self.ring_geometry
     }
 
     #[inline]
@@ -452,15 +452,15 @@ impl<M: Words> RingReader<M> {
     // layout: L064 L070 L180
     #[inline]
     pub fn look(&self) -> Record {
-        let inside = self.shape.inside(self.position);
+        let inside = self.ring_geometry.inside(self.position);
         let word = self.ring.load32(at(self.position));
         if word == record::EMPTY {
             return Record::Empty;
         }
         let len = (word >> record::KIND_BITS) as usize;
-        if word & KIND == record::MESSAGE && len <= self.shape.max {
-            let need = Shape::need(len);
-            if need <= self.shape.bytes - inside {
+        if word & KIND == record::MESSAGE && len <= self.ring_geometry.max {
+            let need = RingGeometry::need(len);
+            if need <= self.ring_geometry.bytes - inside {
                 return Record::Message(Found { len, need });
             }
         }
@@ -478,16 +478,16 @@ impl<M: Words> RingReader<M> {
         // The length, with any kind but that of a message above it.
         let kind = record::MESSAGE.rotate_right(record::KIND_BITS);
         let len = word.rotate_right(record::KIND_BITS).wrapping_sub(kind) as usize;
-        if len > self.shape.short {
+        if len > self.ring_geometry.short {
             return None;
         }
-        let need = Shape::need(len);
+        let need = RingGeometry::need(len);
         (self.position + need <= quick).then_some(Found { len, need })
     }
 
     /// Where the lap ends in which the reader is.
     pub fn lap(&self) -> u64 {
-        self.shape.next_lap(self.position)
+        self.ring_geometry.next_lap(self.position)
     }
 
     /// Copies out a part of the message that [`look`](RingReader::look) found.
@@ -513,7 +513,7 @@ impl<M: Words> RingReader<M> {
 
     /// Goes on behind a pad.
     pub fn wrap(&mut self) {
-        self.position = self.shape.next_lap(self.position);
+        self.position = self.ring_geometry.next_lap(self.position);
     }
 
     pub fn acquire(&self) {

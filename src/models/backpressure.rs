@@ -7,7 +7,7 @@ use super::{Kernel, Memory, WORDS, explore};
 use crate::format::layout::OWNER;
 use crate::lane::Step;
 use crate::lane::lossy::{LossyReader, LossyWriter};
-use crate::lane::tests::loom::{LONG, Model, SHORT, check, message, shape};
+use crate::lane::tests::loom::{LONG, Model, SHORT, check, message, ring_geometry};
 use crate::segment::notifier::Sleeper;
 use crate::segment::roster::Roster;
 use crate::topic::backpressure::{announce, drop_late, is_free, is_waited_for, join};
@@ -32,7 +32,7 @@ impl Topic {
             memory,
         };
         let mut publisher = Publisher {
-            lane: LossyWriter::new(topic.ring.clone(), topic.head.clone(), shape()),
+            lane: LossyWriter::new(topic.ring.clone(), topic.head.clone(), ring_geometry()),
             roster: Roster::new(topic.memory.clone()),
         };
         for number in 0..7 {
@@ -40,13 +40,13 @@ impl Topic {
         }
         publisher.roster.claim(WORDS[1], 1, |_| false).unwrap();
         // What the last subscriber in the slot had given back.
-        publisher.roster.set_room(0, shape().bytes());
+        publisher.roster.set_room(0, ring_geometry().bytes());
         (topic, publisher)
     }
 
     fn subscriber(&self) -> Subscriber {
         Subscriber {
-            lane: LossyReader::new(self.ring.clone(), self.head.clone(), shape()),
+            lane: LossyReader::new(self.ring.clone(), self.head.clone(), ring_geometry()),
             roster: Roster::new(self.memory.clone()),
         }
     }
@@ -174,20 +174,20 @@ fn sleeping_publisher_is_woken_by_the_slowest_subscriber() {
         let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
         let mut subscriber = topic.subscriber();
         assert!(subscriber.join());
-        let mut waking = topic.kernel.bells();
+        let mut waking = topic.kernel.notifier();
         let reading = thread::spawn(move || {
             assert!(subscriber.receive(0));
             subscriber.free();
             waking.wake(1 << OWNER);
         });
-        let bells = topic.kernel.bells();
-        let mut sleeper = Sleeper::new(bells.roster(), OWNER, WORDS[0]);
+        let notifier = topic.kernel.notifier();
+        let mut sleeper = Sleeper::new(notifier.roster(), OWNER, WORDS[0]);
         while !publisher.try_send(7) {
             let position = publisher.lane.lacks(SHORT).unwrap();
-            let (roster, bytes) = (&publisher.roster, shape().bytes());
+            let (roster, bytes) = (&publisher.roster, ring_geometry().bytes());
             let ready = || is_free(Publisher::lowest(roster, position), bytes, position);
-            sleeper.park(&bells, ready, &[], None).unwrap();
-            sleeper.get_up(&bells);
+            sleeper.park(&notifier, ready, &[], None).unwrap();
+            sleeper.deregister(&notifier);
         }
         reading.join().unwrap();
     });

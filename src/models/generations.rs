@@ -2,19 +2,19 @@
 
 use super::explore;
 use crate::lane::Step;
-use crate::lane::lossless::{GatedReader, GatedWriter};
-use crate::lane::tests::loom::{Model, SHORT, check, message, shape};
+use crate::lane::lossless::{LosslessReader, LosslessWriter};
+use crate::lane::tests::loom::{Model, SHORT, check, message, ring_geometry};
 use crate::segment::fan_in::in_order;
 use ::loom::thread;
 
-type Reader = GatedReader<Model, Model>;
-type Writer = GatedWriter<Model, Model, Model>;
+type Reader = LosslessReader<Model, Model>;
+type Writer = LosslessWriter<Model, Model, Model>;
 
 /// The lane of one sender in one generation.
 fn lane() -> (Writer, Reader) {
     let (ring, head, cursor) = (Model::kept_ring(), Model::head(), Model::cursor());
-    let reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
-    let writer = GatedWriter::resume(ring, head, cursor, shape());
+    let reader = LosslessReader::new(ring.clone(), cursor.clone(), ring_geometry());
+    let writer = LosslessWriter::resume(ring, head, cursor, ring_geometry());
     (writer.unwrap(), reader)
 }
 

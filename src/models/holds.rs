@@ -2,7 +2,7 @@
 
 use super::{Memory, THEIRS, explore};
 use crate::segment::roster::Roster;
-use crate::slots::tests::loom::{LEN, Model, grid, is_held, value, whole};
+use crate::slots::tests::loom::{LEN, Model, is_held, table_geometry, value, whole};
 use crate::slots::{Hold, Look, ValueReader, ValueWriter};
 use crate::sync::{Words, WordsMut};
 use crate::values::reader::hold_in;
@@ -14,12 +14,15 @@ use ::loom::thread;
 fn what_is_held_is_left_alone_once_that_is_seen() {
     explore(2, || {
         // A slot is come back to with the fourth value behind it.
-        let grid = grid(1, 4);
-        let (table, memory) = (Model::new(grid, 5), Memory::roster());
+        let table_geometry = table_geometry(1, 4);
+        let (table, memory) = (Model::new(table_geometry, 5), Memory::roster());
         let roster = Roster::new(memory.clone());
-        let mut writer = ValueWriter::new(table.clone(), grid);
+        let mut writer = ValueWriter::new(table.clone(), table_geometry);
         store(&mut writer, &roster, 0, &value(1));
-        let (held, reader) = (memory.clone(), ValueReader::new(table.clone(), grid));
+        let (held, reader) = (
+            memory.clone(),
+            ValueReader::new(table.clone(), table_geometry),
+        );
         let looking = thread::spawn(move || {
             let roster = Roster::new(held.clone());
             let ask = hold_in(&roster, 0);
@@ -34,14 +37,14 @@ fn what_is_held_is_left_alone_once_that_is_seen() {
                 other => panic!("{other:?}"),
             }
         });
-        let numbers = ValueReader::new(table, grid);
+        let numbers = ValueReader::new(table, table_geometry);
         for number in 2..6 {
             let told = memory.load32(THEIRS[0]);
             store(&mut writer, &roster, 0, &value(number));
             // It may have been taken back meanwhile.
             let is_still_held = told != 0 && roster.hold(0) == u64::from(told);
             let newest = numbers.number(0);
-            assert!(!is_still_held || !is_held(grid, Hold(told.into()), newest));
+            assert!(!is_still_held || !is_held(table_geometry, Hold(told.into()), newest));
         }
         looking.join().unwrap();
         assert_eq!(roster.holding(), 0, "it is held for ever");

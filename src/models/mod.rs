@@ -15,12 +15,12 @@ mod sleepers;
 mod slots;
 
 use crate::error::Result;
-use crate::format::layout::{control, cursor, root, roster};
+use crate::format::layout::{control, cursor, ownership, roster};
 use crate::os::Wake;
-use crate::segment::notifier::{Bells, System};
+use crate::segment::notifier::{Notifier, System};
 use crate::segment::roster::{Roster, slot_at};
 use crate::sync::{Shared, Words, WordsMut};
-use crate::wait::spin::FIRST_NAP;
+use crate::wait::spin::FIRST_PARK;
 use ::loom::model::Builder;
 use ::loom::sync as loomed;
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -59,19 +59,19 @@ impl Memory {
         let slot = |at| slot_at(0) + at;
         Memory::new(
             &[
-                roster::MEMBERS,
-                roster::OWNER_NAPS,
-                roster::OWNER_TENANCY,
+                roster::PARTICIPANT_CHANGES,
+                roster::OWNER_PARK_EPOCH,
+                roster::OWNER_EPOCH,
                 slot(roster::STATE),
-                slot(roster::NAPS),
-                slot(roster::TENANCY),
+                slot(roster::PARK_EPOCH),
+                slot(roster::SLOT_EPOCH),
                 THEIRS[0],
                 THEIRS[1],
             ],
             &[
                 roster::ASLEEP,
                 roster::HOLDING,
-                slot(roster::WHO),
+                slot(roster::PROCESS),
                 slot(roster::HOLD),
                 slot(roster::BEGINNING),
                 slot(roster::CURSOR + cursor::ROOM),
@@ -79,18 +79,18 @@ impl Memory {
         )
     }
 
-    pub fn root() -> Memory {
+    pub fn record() -> Memory {
         let halves = [
-            root::MAGIC,
-            root::VERSION,
-            root::SPACE,
-            root::OLDEST,
-            root::GENERATION,
+            ownership::MAGIC,
+            ownership::VERSION,
+            ownership::SPACE,
+            ownership::OLDEST,
+            ownership::GENERATION,
         ];
-        Memory::new(&halves, &[root::ACCESS, root::OWNER])
+        Memory::new(&halves, &[ownership::ACCESS, ownership::OWNER])
     }
 
-    /// A control section of which the stores arrive by the same first naps.
+    /// A control section of which the stores arrive by the same first park_epoch.
     pub fn control(&self) -> Memory {
         Memory {
             stage: Rc::clone(&self.stage),
@@ -209,7 +209,7 @@ pub(super) struct Event {
     set: loomed::Condvar,
 }
 
-/// By seat, and by the word and the tenancy of whoever sleeps there.
+/// By slot, and by the word and the slot_epoch of whoever sleeps there.
 type ByOwner = BTreeMap<(usize, (u64, u32)), Rc<Event>>;
 
 /// The events of a segment, and who is dead.
@@ -219,7 +219,7 @@ pub(super) struct Kernel {
     events: Rc<RefCell<ByOwner>>,
     dead: Rc<RefCell<BTreeSet<u64>>>,
     /// Whether stores arrive during a first nap.
-    has_naps: bool,
+    has_park_epochs: bool,
 }
 
 impl Kernel {
@@ -228,21 +228,21 @@ impl Kernel {
             memory: memory.clone(),
             events: Rc::default(),
             dead: Rc::default(),
-            has_naps: true,
+            has_park_epochs: true,
         }
     }
 
     /// One of which the first nap is of no use.
-    pub fn without_naps(memory: &Memory) -> Kernel {
+    pub fn without_park_epochs(memory: &Memory) -> Kernel {
         Kernel {
-            has_naps: false,
+            has_park_epochs: false,
             ..Kernel::new(memory)
         }
     }
 
-    /// The bells of the roster, as the first process rings them.
-    pub fn bells(&self) -> Bells<Kernel, Memory> {
-        Bells::new(Roster::new(self.memory.clone()), self.clone(), WORDS[0])
+    /// The notifier of the roster, as the first process rings them.
+    pub fn notifier(&self) -> Notifier<Kernel, Memory> {
+        Notifier::new(Roster::new(self.memory.clone()), self.clone(), WORDS[0])
     }
 
     /// The process of this word has been killed.
@@ -255,7 +255,7 @@ impl System for Kernel {
     type Event = Rc<Event>;
     type Peer = ();
 
-    fn create(&self, seat: usize, who: (u64, u32)) -> Result<Rc<Event>> {
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Rc<Event>> {
         let event = Rc::new(Event {
             is_set: loomed::Mutex::new(false),
             set: loomed::Condvar::new(),
@@ -263,13 +263,13 @@ impl System for Kernel {
         let before = self
             .events
             .borrow_mut()
-            .insert((seat, who), Rc::clone(&event));
+            .insert((slot, occupant), Rc::clone(&event));
         assert!(before.is_none(), "two have an event of one name");
         Ok(event)
     }
 
-    fn open(&self, seat: usize, who: (u64, u32)) -> Result<Option<Rc<Event>>> {
-        Ok(self.events.borrow().get(&(seat, who)).map(Rc::clone))
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Rc<Event>>> {
+        Ok(self.events.borrow().get(&(slot, occupant)).map(Rc::clone))
     }
 
     fn set(&self, event: &Rc<Event>) {
@@ -279,12 +279,12 @@ impl System for Kernel {
 
     fn wait(&self, event: &Rc<Event>, _peers: &[&()], time: Duration) -> Result<Wake> {
         let mut is_set = event.is_set.lock().unwrap();
-        if time <= FIRST_NAP {
+        if time <= FIRST_PARK {
             if std::mem::take(&mut *is_set) {
                 return Ok(Wake::Signaled);
             }
             drop(is_set);
-            if self.has_naps {
+            if self.has_park_epochs {
                 self.memory.settle();
             }
             return Ok(Wake::TimedOut);

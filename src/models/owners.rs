@@ -18,13 +18,13 @@ const CONTENT: usize = control::KIND;
 #[test]
 fn dead_owner_is_followed_by_one_candidate() {
     explore(3, || {
-        let root = Memory::root();
+        let record = Memory::record();
         let generation = Rc::new(Cell::new(0u32));
-        Ownership(root.clone()).replace(0, WORDS[0]);
+        Ownership(record.clone()).replace(0, WORDS[0]);
         let candidates = [WORDS[1], WORDS[2]].map(|word| {
-            let (root, generation) = (root.clone(), Rc::clone(&generation));
+            let (record, generation) = (record.clone(), Rc::clone(&generation));
             thread::spawn(move || {
-                let ownership = Ownership(root);
+                let ownership = Ownership(record);
                 let before = ownership.owner();
                 // Only what is dead or free is replaced.
                 if before != 0 && before != WORDS[0] || !ownership.replace(before, word) {
@@ -40,7 +40,7 @@ fn dead_owner_is_followed_by_one_candidate() {
             })
         });
         let owned = candidates.map(|one| one.join().unwrap());
-        let ownership = Ownership(root);
+        let ownership = Ownership(record);
         let count = owned.iter().filter(|owned| **owned).count() as u32;
         assert!(count >= 1);
         assert_eq!((ownership.owner(), ownership.generation()), (0, count));
@@ -52,13 +52,13 @@ fn dead_owner_is_followed_by_one_candidate() {
 #[test]
 fn owner_lets_go_of_its_own_name_only() {
     explore(3, || {
-        let root = Memory::root();
-        Ownership(root.clone()).replace(0, WORDS[0]);
-        let other = Ownership(root.clone());
+        let record = Memory::record();
+        Ownership(record.clone()).replace(0, WORDS[0]);
+        let other = Ownership(record.clone());
         let taking = thread::spawn(move || other.replace(WORDS[0], WORDS[1]));
-        Ownership(root.clone()).let_go(WORDS[0]);
+        Ownership(record.clone()).let_go(WORDS[0]);
         let taken = taking.join().unwrap();
-        let owner = Ownership(root).owner();
+        let owner = Ownership(record).owner();
         assert_eq!(owner, if taken { WORDS[1] } else { 0 });
     });
 }
@@ -68,12 +68,12 @@ fn owner_lets_go_of_its_own_name_only() {
 #[test]
 fn opener_of_a_new_name_sees_whose_it_is() {
     explore(3, || {
-        let root = Memory::root();
-        let new = Ownership(root.clone());
+        let record = Memory::record();
+        let new = Ownership(record.clone());
         let creating = thread::spawn(move || new.begin(17, 4, WORDS[0]));
         // A thread of its own: the checker tries no turn in front of the first look of this one.
         let opening = thread::spawn(move || {
-            let opened = Ownership(root);
+            let opened = Ownership(record);
             if opened.magic() == MAGIC {
                 assert_eq!(opened.version() >> 16, MAJOR);
                 assert_eq!(opened.owner(), WORDS[0]);
@@ -88,14 +88,14 @@ fn opener_of_a_new_name_sees_whose_it_is() {
 #[test]
 fn opener_of_a_generation_sees_all_of_it() {
     explore(3, || {
-        let root = Memory::root();
-        let control = root.control();
-        let (theirs, content) = (root.clone(), control.clone());
+        let record = Memory::record();
+        let control = record.control();
+        let (theirs, content) = (record.clone(), control.clone());
         let publishing = thread::spawn(move || {
             content.store32(CONTENT, 4711);
             Ownership(theirs).publish(1);
         });
-        let ownership = Ownership(root);
+        let ownership = Ownership(record);
         if ownership.generation() == 1 {
             assert_eq!(control.load32(CONTENT), 4711);
         }
@@ -122,7 +122,7 @@ impl Generation {
     }
 
     fn end(&self, bits: u32) {
-        end(&self.control, &mut self.kernel.bells(), bits);
+        end(&self.control, &mut self.kernel.notifier(), bits);
     }
 
     fn has_ended(&self) -> bool {
@@ -139,13 +139,13 @@ impl Generation {
 
     /// Sleeps in a slot until the generation has ended.
     fn wait(&self, slot: usize, word: u64) {
-        let bells = self.kernel.bells();
-        let mut sleeper = Sleeper::new(bells.roster(), slot, word);
+        let notifier = self.kernel.notifier();
+        let mut sleeper = Sleeper::new(notifier.roster(), slot, word);
         while !self.has_ended() {
             sleeper
-                .park(&bells, || self.has_ended(), &[], None)
+                .park(&notifier, || self.has_ended(), &[], None)
                 .unwrap();
-            sleeper.get_up(&bells);
+            sleeper.deregister(&notifier);
         }
     }
 }
@@ -155,10 +155,10 @@ impl Generation {
 #[test]
 fn one_that_joins_while_the_owner_changes_is_told_to_come() {
     explore(2, || {
-        let root = Memory::root();
+        let record = Memory::record();
         let old = Generation::new();
-        Ownership(root.clone()).publish(1);
-        let (theirs, joined) = (root.clone(), old.clone());
+        Ownership(record.clone()).publish(1);
+        let (theirs, joined) = (record.clone(), old.clone());
         let joining = thread::spawn(move || {
             let ownership = Ownership(theirs);
             let slot = joined.join(WORDS[1]);
@@ -168,7 +168,7 @@ fn one_that_joins_while_the_owner_changes_is_told_to_come() {
                 assert_eq!(ownership.generation(), 2);
             }
         });
-        Ownership(root).publish(2);
+        Ownership(record).publish(2);
         old.end(control::end::FOLLOWED);
         joining.join().unwrap();
     });
@@ -180,17 +180,17 @@ fn one_that_joins_while_the_owner_changes_is_told_to_come() {
 #[test]
 fn one_that_joins_is_seen_or_sees_the_next_generation() {
     explore(3, || {
-        let root = Memory::root();
+        let record = Memory::record();
         let old = Generation::new();
-        Ownership(root.clone()).publish(1);
-        let (theirs, joined) = (root.clone(), old.clone());
+        Ownership(record.clone()).publish(1);
+        let (theirs, joined) = (record.clone(), old.clone());
         let joining = thread::spawn(move || {
             joined.join(WORDS[1]);
             Ownership(theirs).is_still(1)
         });
-        Ownership(root).publish(2);
+        Ownership(record).publish(2);
         old.end(control::end::FOLLOWED);
-        let is_seen = Roster::new(old.roster.clone()).members() != 0;
+        let is_seen = Roster::new(old.roster.clone()).participant_changes() != 0;
         let is_still_there = joining.join().unwrap();
         assert!(is_seen || !is_still_there, "it is left behind");
     });
@@ -228,7 +228,7 @@ fn end_that_is_followed_stays_what_it_was() {
         old.end(control::end::FOLLOWED | control::end::RESIZED);
         let bits = control::end::CLOSED | control::end::FOLLOWED;
         assert_eq!(old.control.load32(control::END), bits);
-        let sender = old.kernel.bells();
+        let sender = old.kernel.notifier();
         assert!(
             sender.has_to_wake(1 << crate::format::layout::OWNER),
             "a sender looks for good"

@@ -2,7 +2,7 @@
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
 use crate::format::layout::OWNER;
-use crate::segment::notifier::{Bells, Sleeper};
+use crate::segment::notifier::{Notifier, Sleeper};
 use crate::segment::roster::Roster;
 use crate::sync::{Words, WordsMut};
 use ::loom::thread;
@@ -22,31 +22,37 @@ impl Segment {
         }
     }
 
-    /// Waits in this seat until so many messages are there.
-    fn wait(&self, seat: usize, word: u64, wanted: u32) {
-        let bells = self.kernel.bells();
-        let mut sleeper = Sleeper::new(bells.roster(), seat, word);
+    /// Waits in this slot until so many messages are there.
+    fn wait(&self, slot: usize, word: u64, wanted: u32) {
+        let notifier = self.kernel.notifier();
+        let mut sleeper = Sleeper::new(notifier.roster(), slot, word);
         let sent = || THEIRS.iter().map(|at| self.memory.load32(*at)).sum::<u32>() >= wanted;
         while !sent() {
-            sleeper.park(&bells, sent, &[], None).unwrap();
-            sleeper.get_up(&bells);
+            sleeper.park(&notifier, sent, &[], None).unwrap();
+            sleeper.deregister(&notifier);
         }
     }
 }
 
-fn send(bells: &mut Bells<Kernel, Memory>, memory: &Memory, at: usize, number: u32, seat: usize) {
+fn send(
+    notifier: &mut Notifier<Kernel, Memory>,
+    memory: &Memory,
+    at: usize,
+    number: u32,
+    slot: usize,
+) {
     // Pairs with the load of the sleeper.
     memory.publish32(at, number);
-    bells.wake(1 << seat);
+    notifier.wake(1 << slot);
 }
 
 /// One thread waits for two messages, the other sends them.
 fn two_messages(segment: &Segment) {
     let sleeping = segment.clone();
     let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
-    let mut bells = segment.kernel.bells();
+    let mut notifier = segment.kernel.notifier();
     for number in 1..=2 {
-        send(&mut bells, &segment.memory, THEIRS[0], number, OWNER);
+        send(&mut notifier, &segment.memory, THEIRS[0], number, OWNER);
     }
     waiting.join().unwrap();
 }
@@ -60,10 +66,10 @@ fn sleeper_is_woken_by_each_of_two_messages() {
 /// That the model would find it.
 #[test]
 #[should_panic(expected = "deadlock")]
-fn sleeper_without_a_first_nap_is_lost() {
+fn sleeper_without_a_first_park_is_lost() {
     explore(3, || {
         let mut segment = Segment::new();
-        segment.kernel = Kernel::without_naps(&segment.memory);
+        segment.kernel = Kernel::without_park_epochs(&segment.memory);
         two_messages(&segment);
     });
 }
@@ -75,7 +81,15 @@ fn sleeper_is_woken_by_two_wakers() {
         let segment = Segment::new();
         let wakers = THEIRS.map(|at| {
             let segment = segment.clone();
-            thread::spawn(move || send(&mut segment.kernel.bells(), &segment.memory, at, 1, OWNER))
+            thread::spawn(move || {
+                send(
+                    &mut segment.kernel.notifier(),
+                    &segment.memory,
+                    at,
+                    1,
+                    OWNER,
+                )
+            })
         });
         segment.wait(OWNER, WORDS[0], 2);
         for waker in wakers {
@@ -91,10 +105,10 @@ fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
         let segment = Segment::new();
         let sleeping = segment.clone();
         let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
-        let dying = segment.kernel.bells();
+        let dying = segment.kernel.notifier();
         segment.memory.publish32(THEIRS[0], 1);
         let _ = dying.has_to_wake(1 << OWNER);
-        let mut next = segment.kernel.bells();
+        let mut next = segment.kernel.notifier();
         send(&mut next, &segment.memory, THEIRS[1], 1, OWNER);
         waiting.join().unwrap();
     });
@@ -115,9 +129,9 @@ fn participant_that_follows_in_a_slot_is_woken_too() {
                 roster.leave(slot, WORDS[1]);
             }
         });
-        let mut bells = segment.kernel.bells();
+        let mut notifier = segment.kernel.notifier();
         for number in 1..=2 {
-            send(&mut bells, &segment.memory, THEIRS[0], number, 0);
+            send(&mut notifier, &segment.memory, THEIRS[0], number, 0);
         }
         following.join().unwrap();
     });
@@ -132,16 +146,16 @@ fn sleeper_in_the_slot_of_a_dead_one_is_woken() {
         let roster = Roster::new(segment.memory.clone());
         let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
         let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
-        dead.lie_down(&segment.kernel.bells()).unwrap();
+        dead.register(&segment.kernel.notifier()).unwrap();
         segment.kernel.kill(WORDS[1]);
-        let heir = segment.clone();
+        let successor = segment.clone();
         let inheriting = thread::spawn(move || {
-            let roster = Roster::new(heir.memory.clone());
+            let roster = Roster::new(successor.memory.clone());
             let slot = roster.claim(WORDS[2], 1, |word| word == WORDS[1]).unwrap();
-            heir.wait(slot, WORDS[2], 1);
+            successor.wait(slot, WORDS[2], 1);
         });
-        let mut bells = segment.kernel.bells();
-        send(&mut bells, &segment.memory, THEIRS[0], 1, slot);
+        let mut notifier = segment.kernel.notifier();
+        send(&mut notifier, &segment.memory, THEIRS[0], 1, slot);
         inheriting.join().unwrap();
     });
 }

@@ -40,21 +40,21 @@ fn slot_is_taken_by_one_participant_at_a_time() {
             one.join().unwrap();
         }
         let roster = Roster::new(memory);
-        assert_eq!((roster.who(0), roster.tenancy(0)), (0, 2));
-        assert_eq!(roster.members(), 2 * LEFT);
+        assert_eq!((roster.process_word(0), roster.slot_epoch(0)), (0, 2));
+        assert_eq!(roster.participant_changes(), 2 * LEFT);
     });
 }
 
 /// Two that find a dead participant do not both take its slot, and see what it has stored.
 #[test]
-fn slot_of_a_dead_participant_has_one_heir() {
+fn slot_of_a_dead_participant_has_one_successor() {
     explore(3, || {
         let memory = Memory::roster();
         let own = Rc::new(Cell::new(0));
         let roster = Roster::new(memory.clone());
         roster.claim(WORDS[0], 1, |_| false).unwrap();
         let is_dead = |word: u64| word == WORDS[0];
-        let heirs = [WORDS[1], WORDS[2]].map(|word| {
+        let successors = [WORDS[1], WORDS[2]].map(|word| {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
             thread::spawn(move || {
                 let roster = Roster::new(memory);
@@ -67,10 +67,10 @@ fn slot_of_a_dead_participant_has_one_heir() {
         });
         // The owner frees it at the same time, at most once.
         let evicted = roster.evict(0, WORDS[0]);
-        let taken = heirs.map(|one| one.join().unwrap());
+        let taken = successors.map(|one| one.join().unwrap());
         assert!(evicted || taken != [false; 2]);
         assert_ne!(taken, [true; 2], "both have it");
-        assert_ne!(roster.who(0), WORDS[0]);
+        assert_ne!(roster.process_word(0), WORDS[0]);
     });
 }
 
@@ -90,13 +90,16 @@ fn what_a_participant_says_of_itself_is_seen() {
             roster.tell(JOINED);
         });
         let roster = Roster::new(memory.clone());
-        let counted = roster.members() == JOINED;
+        let counted = roster.participant_changes() == JOINED;
         if counted {
-            assert_eq!(roster.who(0), WORDS[1]);
+            assert_eq!(roster.process_word(0), WORDS[1]);
             assert_eq!(roster.state(0), state::ACTIVE);
         }
         if roster.state(0) == state::ACTIVE {
-            assert_eq!((roster.who(0), roster.tenancy(0)), (WORDS[1], 1));
+            assert_eq!(
+                (roster.process_word(0), roster.slot_epoch(0)),
+                (WORDS[1], 1)
+            );
             assert_eq!(roster.beginning(0), 4711);
             assert_eq!(memory.load32(THEIRS[0]), 17);
         }
@@ -117,11 +120,11 @@ fn one_that_is_counted_as_gone_is_gone() {
         let leaving = memory.clone();
         let left = thread::spawn(move || Roster::new(leaving).leave(0, WORDS[1]));
         roster.change_state(0, state::ACTIVE, state::DROPPED);
-        if roster.members() == LEFT {
-            assert_eq!(roster.who(0), 0);
+        if roster.participant_changes() == LEFT {
+            assert_eq!(roster.process_word(0), 0);
         }
         left.join().unwrap();
-        assert_eq!(roster.who(0), 0);
+        assert_eq!(roster.process_word(0), 0);
     });
 }
 
@@ -153,7 +156,7 @@ fn hold_that_is_told_is_seen() {
 
 /// One that takes the slot of a dead participant has nothing of what that one said.
 #[test]
-fn heir_says_nothing_that_the_dead_one_said() {
+fn successor_says_nothing_that_the_dead_one_said() {
     explore(3, || {
         let roster = Roster::new(Memory::roster());
         roster.claim(WORDS[0], 1, |_| false).unwrap();

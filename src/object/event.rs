@@ -264,12 +264,12 @@ impl Wait for Event {
         Ok(is_set)
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
         signals.add(self.os.signal()?);
         Ok(())
     }
 
-    fn get_up(&mut self) {}
+    fn deregister(&mut self) {}
 
     fn woken(&mut self) -> Result<bool> {
         self.kept.keep();

@@ -147,7 +147,7 @@ impl Process {
 
     /// Adds the end of the process to what a sleeper waits for. Where this process cannot be told
     /// of it, for want of descriptors or threads, the sleeper looks again before long.
-    pub(crate) fn register(&self, signals: &mut Signals) {
+    pub(crate) fn add_to(&self, signals: &mut Signals) {
         match self.os.signal() {
             Ok(signal) => signals.add(signal),
             Err(_) => signals.look_again_in(LOOK_BACK),
@@ -208,12 +208,12 @@ impl Wait for Process {
         self.has_ended()
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.register(signals);
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.add_to(signals);
         Ok(())
     }
 
-    fn get_up(&mut self) {}
+    fn deregister(&mut self) {}
 
     fn woken(&mut self) -> Result<bool> {
         self.has_ended()

@@ -1,7 +1,7 @@
 //! A handle of somebody else's, to be waited for beside ours.
 
 use crate::error::Result;
-use crate::os::{self, HandleBackend, OwnedObject};
+use crate::os::{self, OwnedObject, WaitHandleBackend};
 use crate::wait::source::{Kept, Signals, Wait, Waitable};
 
 /// Anything of the system that can be waited for, for a [`WaitSet`](crate::WaitSet): a socket,
@@ -9,12 +9,12 @@ use crate::wait::source::{Kept, Signals, Wait, Waitable};
 ///
 /// ```
 /// # #[cfg(unix)] {
-/// use shmkit::{Handle, WaitSet};
+/// use shmkit::{WaitHandle, WaitSet};
 /// use std::io::Write;
 /// use std::os::unix::net::UnixStream;
 ///
 /// let (mut here, there) = UnixStream::pair()?;
-/// let mut socket = Handle::new(there.into());
+/// let mut socket = WaitHandle::new(there.into());
 /// here.write_all(b"news")?;
 /// assert_eq!(WaitSet::new().wait(&mut [&mut socket])?, 0);
 /// # }
@@ -28,19 +28,19 @@ use crate::wait::source::{Kept, Signals, Wait, Waitable};
 /// a mutex, which would belong to the thread that happened to wait. On
 /// Linux it is a descriptor that can be polled, and it is ready as long as it can be read.
 #[derive(Debug)]
-pub struct Handle {
-    os: os::Handle,
+pub struct WaitHandle {
+    os: os::WaitHandle,
     /// What one may take was taken for a wait that it ended, and nobody has asked for it yet.
     kept: Kept,
 }
 
-impl Handle {
+impl WaitHandle {
     /// Takes it over. To go on using it elsewhere, give a duplicate
     /// (`as_handle().try_clone_to_owned()`, `as_fd().try_clone_to_owned()`).
     #[must_use]
-    pub fn new(object: OwnedObject) -> Handle {
-        Handle {
-            os: os::Handle::new(object),
+    pub fn new(object: OwnedObject) -> WaitHandle {
+        WaitHandle {
+            os: os::WaitHandle::new(object),
             kept: Kept::default(),
         }
     }
@@ -62,15 +62,15 @@ impl Handle {
     }
 
     fn keep(&self) {
-        if os::Handle::IS_TAKEN {
+        if os::WaitHandle::IS_TAKEN {
             self.kept.keep();
         }
     }
 }
 
-impl Waitable for Handle {}
+impl Waitable for WaitHandle {}
 
-impl Wait for Handle {
+impl Wait for WaitHandle {
     fn has_news(&mut self) -> bool {
         self.kept.is_there()
     }
@@ -83,12 +83,12 @@ impl Wait for Handle {
         Ok(is_ready)
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
         signals.add(self.os.signal()?);
         Ok(())
     }
 
-    fn get_up(&mut self) {}
+    fn deregister(&mut self) {}
 
     fn woken(&mut self) -> Result<bool> {
         self.keep();

@@ -20,7 +20,7 @@
 //! - What is waited for has a [`Signal`], and [`wait_any`] waits for several, up to
 //!   [`MOST_SIGNALS`], the first that has happened in their order. A signal that one waiter
 //!   takes, as that of an auto-reset event, is taken of the one that it tells, and of no other.
-//!   A [`GateBackend`] is a signal of a process to itself, a [`HandleBackend`] one of somebody
+//!   A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] one of somebody
 //!   else's.
 //! - A [`ProcessBackend`] is one process for good: another one that gets its number
 //!   later is never taken for it.
@@ -62,8 +62,9 @@ mod unsupported;
 use unsupported as backend;
 
 pub(crate) use backend::{
-    Event, Gate, Handle, MOST_SIGNALS, Mutex, Process, Section, Signal, Validity, View, check_name,
-    clean, findings, has_open, has_several_processors, holders, list, nameless, wait_any,
+    Event, Gate, MOST_SIGNALS, Mutex, Process, Section, Signal, Validity, View, WaitHandle,
+    check_name, clean, findings, has_open, has_several_processors, holders, list, nameless,
+    wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 #[cfg(all(test, shmkit_nt_rules))]
@@ -170,7 +171,7 @@ pub struct ProcessIdentity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The account: `DOMAIN\name (SID)`, `name (uid N)`, `everybody else`.
-    pub who: String,
+    pub account: String,
     /// What it may do, or may not.
     pub may: String,
 }
@@ -239,7 +240,7 @@ pub(crate) struct Facts {
     pub attributes: Option<String>,
 }
 
-/// An object that [`list`](crate::list) found.
+/// An object that [`list`](crate::inspect::list) found.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -281,7 +282,7 @@ pub enum Health {
     Bad,
 }
 
-/// Something that [`doctor`](crate::doctor) found.
+/// Something that [`doctor`](crate::inspect::doctor) found.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -332,12 +333,12 @@ pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
 /// When a wait of this length ends; `None` where nobody lives to see it.
-pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+pub(crate) fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
 /// The moment `time` from now, or `until` where that is earlier.
-pub(crate) fn sooner(time: Duration, until: Option<Instant>) -> Option<Instant> {
+pub(crate) fn deadline_within(time: Duration, until: Option<Instant>) -> Option<Instant> {
     let next = Instant::now() + time;
     Some(until.map_or(next, |until| until.min(next)))
 }
@@ -483,7 +484,7 @@ pub(crate) trait GateBackend: Sized {
     fn signal(&self) -> Signal;
 }
 
-pub(crate) trait HandleBackend {
+pub(crate) trait WaitHandleBackend {
     /// Whether a wait may take what it waits for.
     const IS_TAKEN: bool;
     fn new(object: OwnedObject) -> Self;
@@ -504,11 +505,11 @@ const _: fn() = || {
         M: MutexBackend,
         P: ProcessBackend,
         G: GateBackend,
-        H: HandleBackend,
+        H: WaitHandleBackend,
         L: ValidityBackend,
     {
     }
-    complete::<Section, View, Event, Mutex, Process, Gate, Handle, Validity>(list);
+    complete::<Section, View, Event, Mutex, Process, Gate, WaitHandle, Validity>(list);
     let _: fn(&[Signal], Option<Instant>, bool) -> Result<Woken> = wait_any;
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;

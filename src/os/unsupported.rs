@@ -1,9 +1,9 @@
 //! Systems without a backend: everything compiles, and says so when it is called.
 
 use super::{
-    EventBackend, Facts, Finding, GateBackend, HandleBackend, Health, Holders, HowToCreate,
-    HowToOpen, Kind, Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend,
-    ProcessIdentity, Protection, Reset, SectionBackend, Taken, ViewBackend, Wake, Woken,
+    EventBackend, Facts, Finding, GateBackend, Health, Holders, HowToCreate, HowToOpen, Kind,
+    Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity, Protection,
+    Reset, SectionBackend, Taken, ViewBackend, WaitHandleBackend, Wake, Woken,
 };
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -222,7 +222,7 @@ impl Signal {
 pub(crate) enum Gate {}
 
 #[derive(Debug)]
-pub(crate) enum Handle {}
+pub(crate) enum WaitHandle {}
 
 pub(crate) const MOST_SIGNALS: usize = 2;
 
@@ -244,10 +244,10 @@ impl GateBackend for Gate {
     }
 }
 
-impl HandleBackend for Handle {
+impl WaitHandleBackend for WaitHandle {
     const IS_TAKEN: bool = false;
 
-    fn new(object: OwnedObject) -> Handle {
+    fn new(object: OwnedObject) -> WaitHandle {
         match object {}
     }
 

@@ -6,12 +6,12 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{SLOTS, control, delivery};
 use crate::lane::Step;
-use crate::lane::claim::{Holds, InPlace};
+use crate::lane::claim::{Holds, MessageRef};
 use crate::name::Name;
-use crate::os::{LOOK_BACK, deadline};
-use crate::segment::fan_in::{Intake, in_order};
-use crate::segment::participant::Seat;
-use crate::segment::{Measures, Owned};
+use crate::os::{LOOK_BACK, deadline_after};
+use crate::segment::fan_in::{FanIn, in_order};
+use crate::segment::participant::Participant;
+use crate::segment::{Geometry, Owned};
 use crate::wait::source::{Signals, Wait, Waitable};
 use crate::wait::spin::{self, Inbox, Pace};
 use std::time::{Duration, Instant};
@@ -28,21 +28,21 @@ pub struct QueueOptions {
 }
 
 impl QueueOptions {
-    fn measures(&self, name: &Name) -> Result<Measures> {
+    fn geometry(&self, name: &Name) -> Result<Geometry> {
         if !(1..=SLOTS).contains(&self.senders) {
             let kind = ErrorKind::InvalidArgument;
             let meaning = format!("there can be 1 to {SLOTS} senders");
             return Err(Error::new(kind, Operation::Create, name, meaning));
         }
         let layouts = self.layout.as_slice();
-        let longest = Measures::longest(self.max_message, layouts, name.as_str())?;
-        Ok(Measures {
+        let longest = Geometry::longest(self.max_message, layouts, name.as_str())?;
+        Ok(Geometry {
             kind: control::kind::QUEUE,
             lanes: self.senders,
-            shape: Measures::shape_for(self.capacity, longest, name.as_str())?,
+            ring_geometry: Geometry::ring_geometry_for(self.capacity, longest, name.as_str())?,
             delivery: delivery::LOSSLESS,
             in_flight: 0,
-            grid: None,
+            table_geometry: None,
         })
     }
 
@@ -146,9 +146,9 @@ impl QueueOptions {
 /// receiver that the next call uses again.
 #[derive(Debug)]
 pub struct Receiver {
-    intake: Intake,
+    fan_in: FanIn,
     /// Earlier generations with something left in them, the oldest first.
-    older: Vec<(Intake, Owned)>,
+    older: Vec<(FanIn, Owned)>,
     /// Of those, the one in which the last message was found.
     from: Option<usize>,
     pace: Pace,
@@ -188,14 +188,14 @@ impl Receiver {
     }
 
     fn make(options: &QueueOptions, name: &Name) -> Result<Receiver> {
-        let measures = options.measures(name)?;
-        let (mut segment, seat) =
-            Owned::create(name, measures, &options.access, options.layout.as_slice())?;
-        let intake = Intake::new(&segment, seat, options.prefault)?;
+        let geometry = options.geometry(name)?;
+        let (mut segment, participant) =
+            Owned::create(name, geometry, &options.access, options.layout.as_slice())?;
+        let fan_in = FanIn::new(&segment, participant, options.prefault)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
         let mut receiver = Receiver {
-            intake,
+            fan_in,
             older: Vec::new(),
             from: None,
             pace: Pace::default(),
@@ -231,27 +231,28 @@ impl Receiver {
     ///
     /// As [`QueueOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &QueueOptions) -> Result<()> {
-        self.intake.check_call()?;
-        let measures = options.measures(self.segment.name())?;
-        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
-        let intake = Intake::new(&segment, seat, options.prefault)?;
+        self.fan_in.check_call()?;
+        let geometry = options.geometry(self.segment.name())?;
+        let (mut segment, participant) = self.segment.next(geometry, options.layout.as_slice())?;
+        let fan_in = FanIn::new(&segment, participant, options.prefault)?;
         segment.follow(&mut self.segment);
-        let mut intake = std::mem::replace(&mut self.intake, intake);
-        self.intake.stay(&mut intake);
+        let mut fan_in = std::mem::replace(&mut self.fan_in, fan_in);
+        self.fan_in.stay(&mut fan_in);
         let segment = std::mem::replace(&mut self.segment, segment);
-        self.older.push((intake, segment));
+        self.older.push((fan_in, segment));
         self.make_room();
         Ok(())
     }
 
     /// Has what is left in the generations of dead owners received first.
     // layout: L160
-    fn inherit(&mut self, older: Vec<(Owned, Seat)>) -> Result<()> {
-        for (segment, seat) in older {
-            let is_queue = segment.measures.kind == control::kind::QUEUE;
+    fn inherit(&mut self, older: Vec<(Owned, Participant)>) -> Result<()> {
+        for (segment, participant) in older {
+            let is_queue = segment.geometry.kind == control::kind::QUEUE;
             // What is of another type is nothing to us.
             if is_queue && segment.has_type_of(&self.segment) {
-                self.older.push((Intake::inherit(&segment, seat)?, segment));
+                self.older
+                    .push((FanIn::inherit(&segment, participant)?, segment));
             }
         }
         self.make_room();
@@ -261,7 +262,9 @@ impl Receiver {
     /// For the longest message of all generations.
     fn make_room(&mut self) {
         let older = self.older.iter().map(|(_, segment)| segment);
-        let longest = older.chain([&self.segment]).map(|s| s.measures.shape.max());
+        let longest = older
+            .chain([&self.segment])
+            .map(|s| s.geometry.ring_geometry.max());
         self.buffer = vec![0; longest.max().unwrap_or_default()].into_boxed_slice();
         self.from = None;
     }
@@ -282,7 +285,7 @@ impl Receiver {
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.segment.measures.shape.max()
+        self.segment.geometry.ring_geometry.max()
     }
 
     /// The next message, if there is one.
@@ -322,7 +325,7 @@ impl Receiver {
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
             Some(len) => Ok(self.received(len)),
-            None => self.wait_until(deadline(Some(timeout))),
+            None => self.wait_until(deadline_after(Some(timeout))),
         }
     }
 
@@ -355,7 +358,7 @@ impl Receiver {
     /// image.write_all(&[7; 1 << 20])?;
     /// image.commit()?;
     ///
-    /// let mut image = images.recv_in_place()?;
+    /// let mut image = images.recv_ref()?;
     /// let mut pixels = [0; 4096];
     /// image.read_exact(&mut pixels)?;
     /// assert_eq!((image.len(), pixels), (1 << 20, [7; 4096]));
@@ -366,12 +369,12 @@ impl Receiver {
     ///
     /// As [`recv`](Receiver::recv).
     #[inline]
-    pub fn recv_in_place(&mut self) -> std::result::Result<InPlace<'_, Receiver>, RecvError> {
+    pub fn recv_ref(&mut self) -> std::result::Result<MessageRef<'_, Receiver>, RecvError> {
         let len = match self.find_quickly() {
             Some(len) => len,
             None => spin::receive(&mut Finder(self), None)?,
         };
-        Ok(InPlace::new(self, len))
+        Ok(MessageRef::new(self, len))
     }
 
     /// The next message where it stands, if there is one.
@@ -380,9 +383,9 @@ impl Receiver {
     ///
     /// As [`try_recv`](Receiver::try_recv).
     #[inline]
-    pub fn try_recv_in_place(&mut self) -> std::result::Result<InPlace<'_, Receiver>, RecvError> {
+    pub fn try_recv_ref(&mut self) -> std::result::Result<MessageRef<'_, Receiver>, RecvError> {
         match Finder(self).look() {
-            Step::Message(len) => Ok(InPlace::new(self, len)),
+            Step::Message(len) => Ok(MessageRef::new(self, len)),
             other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
         }
     }
@@ -416,17 +419,17 @@ impl Drop for Receiver {
 
 impl Receiver {
     /// Where the last message was found.
-    fn source(&self) -> &Intake {
+    fn source(&self) -> &FanIn {
         match self.from {
             Some(n) => &self.older[n].0,
-            None => &self.intake,
+            None => &self.fan_in,
         }
     }
 
-    fn source_mut(&mut self) -> &mut Intake {
+    fn source_mut(&mut self) -> &mut FanIn {
         match self.from {
             Some(n) => &mut self.older[n].0,
-            None => &mut self.intake,
+            None => &mut self.fan_in,
         }
     }
 
@@ -434,7 +437,7 @@ impl Receiver {
     fn find(&mut self) -> Step {
         self.from = None;
         match self.older.is_empty() {
-            true => self.intake.find(),
+            true => self.fan_in.find(),
             false => self.find_in_all(),
         }
     }
@@ -443,18 +446,18 @@ impl Receiver {
     #[cold]
     fn find_in_all(&mut self) -> Step {
         in_order(self, Receiver::find_in_older, |receiver| {
-            receiver.intake.find()
+            receiver.fan_in.find()
         })
     }
 
     fn find_in_older(&mut self) -> Option<Step> {
         let mut n = 0;
         while n < self.older.len() {
-            let intake = &mut self.older[n].0;
-            match intake.find() {
-                Step::Nothing if intake.is_done() => {
-                    let (intake, _) = self.older.remove(n);
-                    self.intake.learn_of_senders_in(&intake);
+            let fan_in = &mut self.older[n].0;
+            match fan_in.find() {
+                Step::Nothing if fan_in.is_done() => {
+                    let (fan_in, _) = self.older.remove(n);
+                    self.fan_in.learn_of_senders_in(&fan_in);
                 }
                 Step::Nothing => n += 1,
                 step => {
@@ -470,7 +473,7 @@ impl Receiver {
     #[inline(always)]
     fn find_quickly(&mut self) -> Option<usize> {
         match self.older.is_empty() {
-            true => self.intake.find_quickly(),
+            true => self.fan_in.find_quickly(),
             // A sender's messages there come before those here.
             false => None,
         }
@@ -482,7 +485,7 @@ impl Inbox for Receiver {
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
         match self.older.is_empty() {
-            true => self.intake.receive_quickly(&mut self.buffer),
+            true => self.fan_in.receive_quickly(&mut self.buffer),
             // A sender's messages there come before those here.
             false => None,
         }
@@ -493,7 +496,7 @@ impl Inbox for Receiver {
         if let Step::Message(len) = step {
             let source = match self.from {
                 Some(n) => &mut self.older[n].0,
-                None => &mut self.intake,
+                None => &mut self.fan_in,
             };
             source.copy(0, &mut self.buffer[..len]);
             source.pass();
@@ -508,20 +511,20 @@ impl Inbox for Receiver {
     /// What there is to be told where there is no message.
     #[inline]
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
-        if let Err(fault) = self.intake.check() {
+        if let Err(fault) = self.fan_in.check() {
             return Some(fault.into());
         }
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),
             _ if !self.older.is_empty() => None,
-            _ => self.intake.deserted().map(RecvError::Disconnected),
+            _ => self.fan_in.deserted().map(RecvError::Disconnected),
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        let mut older: Vec<&mut Intake> = self.older.iter_mut().map(|(intake, _)| intake).collect();
-        self.intake.sleep(&mut older, until)
+        let mut older: Vec<&mut FanIn> = self.older.iter_mut().map(|(fan_in, _)| fan_in).collect();
+        self.fan_in.sleep(&mut older, until)
     }
 }
 
@@ -529,28 +532,28 @@ impl Waitable for Receiver {}
 
 impl Wait for Receiver {
     fn has_news(&mut self) -> bool {
-        self.intake.has_news()
-            || self.older.iter_mut().any(|(intake, _)| intake.has_news())
-            || self.older.is_empty() && self.intake.is_deserted()
+        self.fan_in.has_news()
+            || self.older.iter_mut().any(|(fan_in, _)| fan_in.has_news())
+            || self.older.is_empty() && self.fan_in.is_deserted()
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        for (intake, _) in &mut self.older {
-            intake.watch_peers(signals);
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        for (fan_in, _) in &mut self.older {
+            fan_in.watch_peers(signals);
             // Who leaves there rings for the owner that it knows.
             signals.look_again_in(LOOK_BACK);
         }
-        self.intake.lie_down(signals)
+        self.fan_in.register(signals)
     }
 
-    fn get_up(&mut self) {
-        self.intake.get_up();
+    fn deregister(&mut self) {
+        self.fan_in.deregister();
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.intake.look_who_is_alive();
+        self.fan_in.look_for_deaths();
         let older = self.older.iter_mut();
-        older.for_each(|(intake, _)| intake.look_who_is_alive());
+        older.for_each(|(fan_in, _)| fan_in.look_for_deaths());
         Ok(self.has_news())
     }
 }
@@ -567,7 +570,7 @@ impl Holds for Receiver {
     #[inline]
     fn pass(&mut self) {
         // A child that was forked takes nothing from its parent.
-        if !self.intake.is_forked() {
+        if !self.fan_in.is_forked() {
             self.source_mut().pass();
         }
     }

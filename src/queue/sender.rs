@@ -6,13 +6,13 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{OWNER, control, roster};
 use crate::lane::claim::{Claim, Claimed};
-use crate::lane::lossless::GatedWriter;
+use crate::lane::lossless::LosslessWriter;
 use crate::lane::ring::Place;
 use crate::name::Name;
 use crate::object::process::Process;
-use crate::os::{ValidityBackend, deadline};
-use crate::segment::owner_monitor::{self, Follower};
-use crate::segment::participant::Seat;
+use crate::os::{ValidityBackend, deadline_after};
+use crate::segment::owner_monitor::{self, Reattach};
+use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster};
 use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::sync::{Round, Window, WindowMut};
@@ -43,8 +43,8 @@ impl SenderOptions {
     /// Waits so long for a receiver that is not there yet (not at all). It looks again every
     /// few milliseconds.
     #[must_use]
-    pub fn wait(mut self, patience: Duration) -> SenderOptions {
-        self.how.wait = patience;
+    pub fn wait(mut self, deadline: Duration) -> SenderOptions {
+        self.how.wait = deadline;
         self
     }
 
@@ -65,7 +65,7 @@ impl SenderOptions {
         Error: From<N::Error>,
     {
         self.how
-            .join(&name.try_into()?, control::kind::QUEUE, Line::join)
+            .join(&name.try_into()?, control::kind::QUEUE, Connection::join)
             .map(Sender::new)
     }
 }
@@ -74,58 +74,60 @@ impl SenderOptions {
 ///
 /// It is `Send`, and not shared: each thread opens its own.
 pub struct Sender {
-    left: Vec<Left>,
+    unreceived: Vec<Unreceived>,
     full: u32,
     /// The receiver was found dead when a message was sent.
     has_died: bool,
     // Declared last, and so let go last.
-    line: Line,
+    connection: Connection,
 }
 
 /// What connects a sender with a receiver, for one generation.
 // layout: L018
-struct Line {
+struct Connection {
     lane: Lane,
-    seat: Seat,
+    participant: Participant,
     owner: Process,
     // Declared last, and so let go last.
     found: Found,
 }
 
-type Lane = GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
+type Lane = LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
 
 /// A lane of an earlier generation in which something was sent and not received: held, so that it
 /// is there for the next receiver too, should this one die.
 // layout: L170
 #[derive(Debug)]
-struct Left {
+struct Unreceived {
     lane: Lane,
     _roster: Roster,
     _found: Found,
 }
 
-impl Line {
+impl Connection {
     // layout: L050 L104
-    fn join(found: Found) -> Result<Line> {
+    fn join(found: Found) -> Result<Connection> {
         let owner = found.watch_owner()?;
-        let measures = found.measures;
-        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
-        let lane = found.lane_mut(seat.slot())?;
-        let cursor = found.cursor(seat.slot());
-        let Some(lane) = GatedWriter::resume(lane.ring, lane.head, cursor, measures.shape) else {
+        let geometry = found.geometry;
+        let mut participant = found.take_slot(&found.roster()?, geometry.lanes)?;
+        let lane = found.lane_mut(participant.slot())?;
+        let cursor = found.cursor(participant.slot());
+        let Some(lane) =
+            LosslessWriter::resume(lane.ring, lane.head, cursor, geometry.ring_geometry)
+        else {
             let kind = ErrorKind::Corrupt;
             let meaning = "an earlier sender left what is no message";
             let error = Error::new(kind, Operation::Open, &found.name, meaning);
             return Err(error.with_advice("restart the receiver"));
         };
-        let roster = seat.roster();
-        roster.set_state(seat.slot(), roster::state::ACTIVE);
+        let roster = participant.roster();
+        roster.set_state(participant.slot(), roster::state::ACTIVE);
         roster.tell(JOINED);
         // So that it watches us too.
-        seat.wake(1 << OWNER);
-        Ok(Line {
+        participant.wake(1 << OWNER);
+        Ok(Connection {
             lane,
-            seat,
+            participant,
             owner,
             found,
         })
@@ -156,25 +158,25 @@ impl Sender {
         SenderOptions::default()
     }
 
-    fn new(line: Line) -> Sender {
+    fn new(connection: Connection) -> Sender {
         Sender {
-            line,
+            connection,
             full: 0,
             has_died: false,
-            left: Vec::new(),
+            unreceived: Vec::new(),
         }
     }
 
     /// The name it was opened by.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.line.found.name
+        &self.connection.found.name
     }
 
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.line.lane.shape().max()
+        self.connection.lane.ring_geometry().max()
     }
 
     /// Waits for the next receiver, at most this long, and goes on with it; says whether there
@@ -191,7 +193,7 @@ impl Sender {
     /// that one changes its measures.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.line.found.generation
+        self.connection.found.generation
     }
 
     /// Sends a message, if there is room for it. It is sent when this returns.
@@ -206,7 +208,7 @@ impl Sender {
             return Ok(());
         }
         self.check(message.len())?;
-        if self.line.lane.try_send(message) {
+        if self.connection.lane.try_send(message) {
             self.sent();
             return Ok(());
         }
@@ -216,7 +218,7 @@ impl Sender {
     /// What there is to be told where there is no room.
     fn full(&mut self) -> SendError {
         // Nobody frees what was not sent, as of a batch that was forgotten.
-        self.line.lane.flush();
+        self.connection.lane.flush();
         self.sent();
         self.full = self.full.wrapping_add(1);
         let gone = match self.full.is_multiple_of(LOOKS) {
@@ -246,9 +248,9 @@ impl Sender {
 
     #[inline(always)]
     fn send_quickly(&mut self, message: &[u8]) -> bool {
-        self.line.seat.validity.is_valid()
-            && !self.line.found.is_ended()
-            && self.line.lane.send_quickly(message)
+        self.connection.participant.validity.is_valid()
+            && !self.connection.found.is_ended()
+            && self.connection.lane.send_quickly(message)
     }
 
     /// Sends a message, and waits for room at most this long.
@@ -261,11 +263,11 @@ impl Sender {
         message: &[u8],
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        self.send_until(message, deadline(Some(timeout)))
+        self.send_until(message, deadline_after(Some(timeout)))
     }
 
     /// Room for a message of this length, to be written where it will be read; waits for it
-    /// where there is none. See [`Receiver::recv_in_place`](crate::Receiver::recv_in_place).
+    /// where there is none. See [`Receiver::recv_ref`](crate::Receiver::recv_ref).
     ///
     /// # Errors
     ///
@@ -274,7 +276,7 @@ impl Sender {
     pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         let place = loop {
             self.check(len)?;
-            match self.line.lane.claim(len) {
+            match self.connection.lane.claim(len) {
                 Some(place) => break place,
                 None => self.wait_for_room(len, None)?,
             }
@@ -290,7 +292,7 @@ impl Sender {
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Sender>, SendError> {
         self.check(len)?;
-        match self.line.lane.claim(len) {
+        match self.connection.lane.claim(len) {
             Some(place) => Ok(Claim::new(self, place, len)),
             None => Err(self.full()),
         }
@@ -327,14 +329,14 @@ impl Sender {
     // layout: L108
     #[inline]
     fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
-        self.line.seat.validity.check()?;
+        self.connection.participant.validity.check()?;
         if self.has_died {
             self.check_owner()?;
         }
-        if self.line.found.is_ended() {
+        if self.connection.found.is_ended() {
             self.go_on()?;
         }
-        let max = self.line.lane.shape().max();
+        let max = self.connection.lane.ring_geometry().max();
         match len > max {
             true => Err(SendError::TooLong { len, max }),
             false => Ok(()),
@@ -343,19 +345,19 @@ impl Sender {
 
     /// Goes on with the next receiver, where there is one.
     // layout: L069 L167 L169 L170
-    fn come_over(&mut self) -> Result<bool> {
-        self.line.seat.check()?;
+    fn reattach(&mut self) -> Result<bool> {
+        self.connection.participant.check()?;
         // It receives what was sent to the one before, which may be asleep and live.
-        self.line.lane.flush();
-        self.line.seat.wake(1 << OWNER);
-        let Some(next) = self.line.found.follow(Line::join)? else {
+        self.connection.lane.flush();
+        self.connection.participant.wake(1 << OWNER);
+        let Some(next) = self.connection.found.follow(Connection::join)? else {
             return Ok(false);
         };
-        let before = std::mem::replace(&mut self.line, next);
+        let before = std::mem::replace(&mut self.connection, next);
         (self.full, self.has_died) = (0, false);
-        self.left.push(Left {
+        self.unreceived.push(Unreceived {
             lane: before.lane,
-            _roster: before.seat.roster().clone(),
+            _roster: before.participant.roster().clone(),
             _found: before.found,
         });
         self.let_go();
@@ -364,24 +366,24 @@ impl Sender {
 
     /// Lets go of what was received.
     fn let_go(&mut self) {
-        self.left.retain(|left| !left.lane.is_received());
+        self.unreceived.retain(|one| !one.lane.is_received());
     }
 
     /// After the end of the receiver.
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), SendError> {
-        if self.come_over()? {
+        if self.reattach()? {
             return Ok(());
         }
-        let how = self.line.found.departure();
-        let how = how.unwrap_or_else(|| self.line.found.last_departure());
+        let how = self.connection.found.reason();
+        let how = how.unwrap_or_else(|| self.connection.found.last_reason());
         Err(SendError::Disconnected(how))
     }
 
     // layout: L097
     #[inline]
     fn sent(&mut self) {
-        if self.line.seat.has_to_wake(1 << OWNER) {
+        if self.connection.participant.has_to_wake(1 << OWNER) {
             self.wake();
         }
     }
@@ -391,14 +393,16 @@ impl Sender {
     // layout: L108
     #[cold]
     fn wake(&mut self) {
-        self.line.seat.wake(1 << OWNER);
+        self.connection.participant.wake(1 << OWNER);
         self.let_go();
-        if self.line.found.is_ended() {
+        if self.connection.found.is_ended() {
             // Where there is another receiver, that we come has it look.
-            let _ = self.come_over();
-        } else if self.line.seat.is_deaf(OWNER) && matches!(self.line.owner.has_ended(), Ok(true)) {
+            let _ = self.reattach();
+        } else if self.connection.participant.is_unreachable(OWNER)
+            && matches!(self.connection.owner.has_ended(), Ok(true))
+        {
             self.has_died = true;
-            self.line.lane.pause();
+            self.connection.lane.pause();
         }
     }
 
@@ -406,7 +410,7 @@ impl Sender {
     #[cold]
     fn check_owner(&mut self) -> std::result::Result<(), SendError> {
         // It may have said something before it ended.
-        match self.line.owner.has_ended()? || self.line.found.is_ended() {
+        match self.connection.owner.has_ended()? || self.connection.found.is_ended() {
             true => self.go_on(),
             false => Ok(()),
         }
@@ -420,7 +424,7 @@ impl Sender {
         loop {
             // The next receiver may allow less.
             self.check(message.len())?;
-            if self.line.lane.try_send(message) {
+            if self.connection.lane.try_send(message) {
                 self.sent();
                 return Ok(());
             }
@@ -439,7 +443,7 @@ impl Sender {
         let generation = self.generation();
         // Nobody frees what was not sent.
         // layout: L069
-        self.line.lane.flush();
+        self.connection.lane.flush();
         self.let_go();
         self.sent();
         if self.generation() != generation {
@@ -447,7 +451,7 @@ impl Sender {
         }
         let mut spin = Spin::new(until);
         loop {
-            if self.line.lane.has_room(len) {
+            if self.connection.lane.has_room(len) {
                 return Ok(());
             }
             if !spin.again() {
@@ -461,14 +465,14 @@ impl Sender {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(SendError::Timeout);
         }
-        let Line {
+        let Connection {
             lane,
-            seat,
+            participant,
             owner,
             found,
-        } = &mut self.line;
+        } = &mut self.connection;
         let ready = || lane.has_room(len) || found.is_ended();
-        if seat.park(ready, &[owner], until)? {
+        if participant.park(ready, &[owner], until)? {
             self.check_owner()?;
         }
         Ok(())
@@ -476,43 +480,46 @@ impl Sender {
 }
 
 impl Drop for Sender {
-    /// Sends what a batch that was forgotten has held back; the drop of the seat wakes the receiver.
+    /// Sends what a batch that was forgotten has held back; the drop of the participant wakes the receiver.
     // layout: L069 L083 L105
     fn drop(&mut self) {
         // In a child that was forked nothing is sent.
-        if !self.line.seat.validity.is_forked() {
-            self.line.lane.flush();
+        if !self.connection.participant.validity.is_forked() {
+            self.connection.lane.flush();
         }
     }
 }
 
 impl Claimed for Sender {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        if !self.line.seat.validity.is_forked() {
-            self.line.lane.ring().fill(place, at, bytes);
+        if !self.connection.participant.validity.is_forked() {
+            self.connection.lane.ring().fill(place, at, bytes);
         }
     }
 
     fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.line.lane.ring().bytes(place, len)
+        self.connection.lane.ring().bytes(place, len)
     }
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
-        self.line.seat.validity.check()?;
-        self.line.lane.commit(place, len);
+        self.connection.participant.validity.check()?;
+        self.connection.lane.commit(place, len);
         self.sent();
         Ok(())
     }
 }
 
-impl Follower for Sender {
-    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
-        (&self.line.found, Some(&mut self.line.seat))
+impl Reattach for Sender {
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
+        (
+            &self.connection.found,
+            Some(&mut self.connection.participant),
+        )
     }
 
-    fn look_for_the_next(&mut self) -> Result<bool> {
-        self.come_over()
+    fn reattach_if_ended(&mut self) -> Result<bool> {
+        self.reattach()
     }
 }
 
@@ -539,21 +546,21 @@ impl<'a> Room<'a> {
 #[cfg(feature = "async")]
 impl Wait for Room<'_> {
     fn has_news(&mut self) -> bool {
-        self.sender.line.lane.has_room(self.len) || self.sender.line.found.is_ended()
+        self.sender.connection.lane.has_room(self.len) || self.sender.connection.found.is_ended()
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.sender.line.owner.register(signals);
-        self.sender.line.seat.register(signals)
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.sender.connection.owner.add_to(signals);
+        self.sender.connection.participant.register(signals)
     }
 
-    fn get_up(&mut self) {
-        self.sender.line.seat.get_up();
+    fn deregister(&mut self) {
+        self.sender.connection.participant.deregister();
     }
 
     fn woken(&mut self) -> Result<bool> {
         // The next message tells.
-        self.sender.has_died |= self.sender.line.owner.has_ended()?;
+        self.sender.has_died |= self.sender.connection.owner.has_ended()?;
         Ok(self.sender.has_died || self.has_news())
     }
 }
@@ -561,8 +568,8 @@ impl Wait for Room<'_> {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
-            .field("name", &self.line.found.name)
-            .field("lane", &self.line.seat.slot())
+            .field("name", &self.connection.found.name)
+            .field("lane", &self.connection.participant.slot())
             .finish_non_exhaustive()
     }
 }
@@ -591,7 +598,7 @@ impl Batch<'_> {
         if !self.add_quickly(message) {
             loop {
                 self.sender.check(message.len())?;
-                if self.sender.line.lane.try_add(message) {
+                if self.sender.connection.lane.try_add(message) {
                     break;
                 }
                 self.count = 0;
@@ -610,7 +617,7 @@ impl Batch<'_> {
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
         if !self.add_quickly(message) {
             self.sender.check(message.len())?;
-            if !self.sender.line.lane.try_add(message) {
+            if !self.sender.connection.lane.try_add(message) {
                 self.flush()?;
                 return Err(SendError::Full);
             }
@@ -620,9 +627,9 @@ impl Batch<'_> {
 
     #[inline(always)]
     fn add_quickly(&mut self, message: &[u8]) -> bool {
-        self.sender.line.seat.validity.is_valid()
-            && !self.sender.line.found.is_ended()
-            && self.sender.line.lane.add_quickly(message)
+        self.sender.connection.participant.validity.is_valid()
+            && !self.sender.connection.found.is_ended()
+            && self.sender.connection.lane.add_quickly(message)
     }
 
     #[inline]
@@ -641,9 +648,9 @@ impl Batch<'_> {
     /// [`SendError::Forked`] in a process that was forked from that of the sender; otherwise none:
     /// what was added had its place.
     pub fn flush(&mut self) -> std::result::Result<(), SendError> {
-        self.sender.line.seat.validity.check()?;
+        self.sender.connection.participant.validity.check()?;
         self.count = 0;
-        self.sender.line.lane.flush();
+        self.sender.connection.lane.flush();
         self.sender.sent();
         Ok(())
     }

@@ -5,41 +5,41 @@ use crate::access::Access;
 use crate::format::layout::{control, delivery};
 use crate::lane::Step;
 use crate::name::Name;
-use crate::segment::fan_in::Intake;
-use crate::segment::{Measures, Owned};
+use crate::segment::fan_in::FanIn;
+use crate::segment::{Geometry, Owned};
 
 /// A queue of one sender.
-fn queue(name: &Name) -> (Owned, Intake) {
-    let measures = Measures {
+fn queue(name: &Name) -> (Owned, FanIn) {
+    let geometry = Geometry {
         kind: control::kind::QUEUE,
         lanes: 1,
-        shape: Measures::shape_for(4096, None, name.as_str()).unwrap(),
+        ring_geometry: Geometry::ring_geometry_for(4096, None, name.as_str()).unwrap(),
         delivery: delivery::LOSSLESS,
         in_flight: 0,
-        grid: None,
+        table_geometry: None,
     };
-    let (mut segment, seat) = Owned::create(name, measures, &Access::SameUser, &[]).unwrap();
-    let intake = Intake::new(&segment, seat, false).unwrap();
+    let (mut segment, participant) = Owned::create(name, geometry, &Access::SameUser, &[]).unwrap();
+    let fan_in = FanIn::new(&segment, participant, false).unwrap();
     segment.publish(&mut []);
-    (segment, intake)
+    (segment, fan_in)
 }
 
 // layout: L151
 #[test]
 fn message_of_the_next_sender_in_a_slot_is_not_that_of_the_last() {
-    let name = format!("shmkit-test-intake-{}", std::process::id());
-    let (segment, mut intake) = queue(&Name::new(&name).unwrap());
+    let name = format!("shmkit-test-fan_in-{}", std::process::id());
+    let (segment, mut fan_in) = queue(&Name::new(&name).unwrap());
     let first = Sender::open(&*name).unwrap();
-    assert_eq!(intake.find(), Step::Nothing);
-    let first_tenancy = segment.roster().tenancy(0);
+    assert_eq!(fan_in.find(), Step::Nothing);
+    let first_epoch = segment.roster().slot_epoch(0);
 
     // Both behind the look of a search that goes on below: who is there.
     drop(first);
     let mut second = Sender::open(&*name).unwrap();
     second.send(b"second").unwrap();
 
-    assert_eq!(intake.look_at(0), Step::Message(6));
-    let sent_by = intake.sender();
-    assert_eq!(sent_by, Some(segment.roster().tenancy(0)));
-    assert_ne!(sent_by, Some(first_tenancy));
+    assert_eq!(fan_in.look_at(0), Step::Message(6));
+    let sent_by = fan_in.sender();
+    assert_eq!(sent_by, Some(segment.roster().slot_epoch(0)));
+    assert_ne!(sent_by, Some(first_epoch));
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   the next owner                         one that joins the old generation
-//!   GENERATION = the next                  take a slot, add to MEMBERS
+//!   GENERATION = the next                  take a slot, add to PARTICIPANT_CHANGES
 //!   in the old one:
 //!     END |= 2                             full fence
 //!     the owner's bit in ASLEEP, for good  look at GENERATION: still the old one?
@@ -14,17 +14,17 @@
 //! that, or its bit is seen when it sleeps, and its look for END when it does not.
 
 use crate::format::layout::{OWNER, control};
-use crate::segment::notifier::{Bells, System};
+use crate::segment::notifier::{Notifier, System};
 use crate::sync::{Shared, WordsMut};
 
 /// All bits but the owner's.
-pub(crate) const EVERYBODY: u64 = (1 << OWNER) - 1;
+pub(crate) const ALL_SLOTS: u64 = (1 << OWNER) - 1;
 
 /// Says in its control section that a generation has ended, and wakes everybody in it.
 // layout: L030 L159
 pub(crate) fn end<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
-    bells: &mut Bells<S, W>,
+    notifier: &mut Notifier<S, W>,
     bits: u32,
 ) {
     let word = control.load32(control::END);
@@ -39,24 +39,24 @@ pub(crate) fn end<S: System, W: Shared + Clone>(
     control.publish32(control::END, word | how);
     if bits & control::end::FOLLOWED != 0 {
         // For good: whoever sends something here still is to look, and come.
-        bells.roster().set_asleep(OWNER, true);
+        notifier.roster().set_asleep(OWNER, true);
     }
     // Pairs with that of whoever has joined and then looks whether it has ended, or sleeps: one of
     // us sees the other.
-    bells.roster().words().full();
-    bells.wake(EVERYBODY);
+    notifier.roster().words().full();
+    notifier.wake(ALL_SLOTS);
 }
 
 /// Says that nothing more is received, and wakes everybody. What was received may still be answered.
 // layout: L027 L154
 pub(crate) fn drain<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
-    bells: &mut Bells<S, W>,
+    notifier: &mut Notifier<S, W>,
 ) {
     let word = control.load32(control::END);
     // Pairs with the load of a client, who then sees what was received.
     control.publish32(control::END, word | control::end::DRAINING);
     // Pairs with that of a client between its bit and its look at END: one of us sees the other.
-    bells.roster().words().full();
-    bells.wake(EVERYBODY);
+    notifier.roster().words().full();
+    notifier.wake(ALL_SLOTS);
 }

@@ -2,13 +2,13 @@
 //! comes and goes is noticed.
 
 use crate::error::Result;
-use crate::error::channel::{Departure, Fault};
-use crate::format::layout::{FIRST_MEMBERS, roster};
+use crate::error::channel::{DisconnectReason, Fault};
+use crate::format::layout::{FIRST_CHANGES, roster};
 use crate::lane::Step;
-use crate::lane::lossless::GatedReader;
+use crate::lane::lossless::LosslessReader;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, sooner};
-use crate::segment::participant::{Seat, has_died};
+use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
+use crate::segment::participant::{Participant, has_died};
 use crate::segment::roster::{LEFT, Roster, has_joined};
 use crate::segment::{Cursor, Owned};
 use crate::sync::{Round, Window, WindowMut};
@@ -26,99 +26,104 @@ const LOOKS: u32 = 4096;
 
 /// The owner's end of all lanes that others write.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct FanIn {
     lanes: Vec<Lane>,
     /// Bit i: lane i is looked at.
     active: u64,
     /// The lane whose turn it is.
     turn: usize,
-    members: u32,
+    participant_changes: u32,
     /// Bit i: lane i is never looked at.
     left_out: u64,
     idle: u32,
     /// Somebody was there, and how the last of them went.
     had_senders: bool,
-    last: Departure,
-    seat: Seat,
+    last: DisconnectReason,
+    participant: Participant,
 }
 
-type LaneReader = GatedReader<Window<Round>, WindowMut<Cursor>>;
+type LaneReader = LosslessReader<Window<Round>, WindowMut<Cursor>>;
 
 #[derive(Debug)]
 struct Lane {
     reader: LaneReader,
     /// The word of whoever sends here, or 0.
-    tenant: u64,
-    tenancy: u32,
+    process_word: u64,
+    slot_epoch: u32,
     /// What stands before this was sent by an earlier one.
     beginning: u64,
     process: Option<Process>,
 }
 
-impl Intake {
+impl FanIn {
     /// Of a segment that nobody has joined yet.
-    pub fn new(segment: &Owned, seat: Seat, prefault: bool) -> Result<Intake> {
-        let shape = segment.measures.shape;
-        Intake::with(segment, seat, prefault, |lane, ring| {
-            GatedReader::new(ring, segment.cursor(lane), shape)
+    pub fn new(segment: &Owned, participant: Participant, prefault: bool) -> Result<FanIn> {
+        let ring_geometry = segment.geometry.ring_geometry;
+        FanIn::with(segment, participant, prefault, |lane, ring| {
+            LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
         })
     }
 
     /// Of a generation that another owner has read from, and others may be in still.
     // layout: L160
-    pub fn inherit(segment: &Owned, seat: Seat) -> Result<Intake> {
-        let shape = segment.measures.shape;
+    pub fn inherit(segment: &Owned, participant: Participant) -> Result<FanIn> {
+        let ring_geometry = segment.geometry.ring_geometry;
         let mut left_out = 0;
-        let mut intake = Intake::with(segment, seat, false, |lane, ring| {
-            let reader = GatedReader::resume(ring.clone(), segment.cursor(lane), shape);
+        let mut fan_in = FanIn::with(segment, participant, false, |lane, ring| {
+            let reader = LosslessReader::resume(ring.clone(), segment.cursor(lane), ring_geometry);
             // Where that cannot be, what stands there is left alone.
             reader.unwrap_or_else(|| {
                 left_out |= 1 << lane;
-                GatedReader::new(ring, segment.cursor(lane), shape)
+                LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
             })
         })?;
-        intake.left_out = left_out;
+        fan_in.left_out = left_out;
         // Somebody may have come, and all are to be looked at.
-        intake.members = intake.seat.roster().members().wrapping_sub(LEFT);
-        Ok(intake)
+        fan_in.participant_changes = fan_in
+            .participant
+            .roster()
+            .participant_changes()
+            .wrapping_sub(LEFT);
+        Ok(fan_in)
     }
 
     fn with(
         segment: &Owned,
-        seat: Seat,
+        participant: Participant,
         prefault: bool,
         mut reader: impl FnMut(usize, Window<Round>) -> LaneReader,
-    ) -> Result<Intake> {
-        let lanes = (0..segment.measures.lanes).map(|lane| {
+    ) -> Result<FanIn> {
+        let lanes = (0..segment.geometry.lanes).map(|lane| {
             Ok(Lane {
                 reader: reader(lane, segment.lane(lane, prefault)?.ring),
-                tenant: 0,
-                tenancy: seat.roster().tenancy(lane),
+                process_word: 0,
+                slot_epoch: participant.roster().slot_epoch(lane),
                 beginning: 0,
                 process: None,
             })
         });
-        Ok(Intake {
+        Ok(FanIn {
             lanes: lanes.collect::<Result<Vec<Lane>>>()?,
             active: 0,
             turn: 0,
-            members: FIRST_MEMBERS,
+            participant_changes: FIRST_CHANGES,
             left_out: 0,
             idle: 0,
             had_senders: false,
-            last: Departure::Closed,
-            seat,
+            last: DisconnectReason::Closed,
+            participant,
         })
     }
 
     /// Whether nothing is left here, and nobody who would send more; to be asked after a look
     /// that found nothing.
     pub fn is_done(&self) -> bool {
-        self.active == 0 && self.seat.roster().members() == self.members
+        self.active == 0
+            && self.participant.roster().participant_changes() == self.participant_changes
     }
 
     /// Takes note of who was in an earlier generation and came no further.
-    pub fn learn_of_senders_in(&mut self, earlier: &Intake) {
+    pub fn learn_of_senders_in(&mut self, earlier: &FanIn) {
         if earlier.had_senders && !self.had_senders {
             self.had_senders = true;
             self.last = earlier.last;
@@ -129,7 +134,9 @@ impl Intake {
     /// there.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
-        if !self.seat.validity.is_valid() || self.seat.roster().members() != self.members {
+        if !self.participant.validity.is_valid()
+            || self.participant.roster().participant_changes() != self.participant_changes
+        {
             return None;
         }
         self.lanes[self.turn].reader.find_quickly()
@@ -141,7 +148,7 @@ impl Intake {
         let end = &mut self.lanes[lane];
         let step = end.reader.find();
         if end.reader.has_freed() {
-            self.seat.wake(1 << lane);
+            self.participant.wake(1 << lane);
         }
         match step {
             Step::Message(_) => end.reader.begin_turn(match self.active.is_power_of_two() {
@@ -149,7 +156,7 @@ impl Intake {
                 false => TURN,
             }),
             Step::Nothing => {
-                if end.tenant == 0 {
+                if end.process_word == 0 {
                     // Everything that was ever sent here was received.
                     self.active &= !(1 << lane);
                 }
@@ -166,11 +173,11 @@ impl Intake {
     /// behind the one whose turn it was.
     // layout: L115 L116
     pub fn find(&mut self) -> Step {
-        if self.seat.validity.is_faulty() {
+        if self.participant.validity.is_faulty() {
             return Step::Nothing;
         }
-        if self.seat.roster().members() != self.members {
-            self.look_who_is_there();
+        if self.participant.roster().participant_changes() != self.participant_changes {
+            self.look_for_participants();
         }
         let mut left = self.active;
         let mut lane = self.turn;
@@ -189,7 +196,7 @@ impl Intake {
         }
         self.idle = self.idle.wrapping_add(1);
         if self.idle.is_multiple_of(LOOKS) {
-            self.look_who_is_alive();
+            self.look_for_deaths();
         }
         Step::Nothing
     }
@@ -197,15 +204,15 @@ impl Intake {
     /// After somebody joined or left.
     // layout: L116 L117
     #[cold]
-    fn look_who_is_there(&mut self) {
-        let members = self.seat.roster().members();
+    fn look_for_participants(&mut self) {
+        let participant_changes = self.participant.roster().participant_changes();
         // Somebody may have come, sent and gone since the last look. That one has gone is no
         // sign of it: who was seen to leave before it was counted was told of already.
-        self.had_senders |= has_joined(self.members, members);
-        self.members = members;
-        self.last = Departure::Closed;
+        self.had_senders |= has_joined(self.participant_changes, participant_changes);
+        self.participant_changes = participant_changes;
+        self.last = DisconnectReason::Closed;
         // The deaths before it, which are told by nobody.
-        self.look_who_is_alive();
+        self.look_for_deaths();
         self.look_at_the_table();
         self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
@@ -215,24 +222,24 @@ impl Intake {
     // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            let who = match self.seat.roster().state(slot) {
-                roster::state::ACTIVE => self.seat.roster().who(slot),
+            let process_word = match self.participant.roster().state(slot) {
+                roster::state::ACTIVE => self.participant.roster().process_word(slot),
                 _ => 0,
             };
-            let tenancy = self.seat.roster().tenancy(slot);
+            let slot_epoch = self.participant.roster().slot_epoch(slot);
             // At each look: an earlier one may have come while the client was joining.
-            lane.beginning = self.seat.roster().beginning(slot);
-            if (who, tenancy) == (lane.tenant, lane.tenancy) {
+            lane.beginning = self.participant.roster().beginning(slot);
+            if (process_word, slot_epoch) == (lane.process_word, lane.slot_epoch) {
                 continue;
             }
-            if lane.tenant != 0 {
-                self.last = Departure::Closed;
+            if lane.process_word != 0 {
+                self.last = DisconnectReason::Closed;
             }
-            lane.tenant = who;
-            lane.tenancy = tenancy;
+            lane.process_word = process_word;
+            lane.slot_epoch = slot_epoch;
             lane.process = None;
             self.active |= 1 << slot & !self.left_out;
-            self.had_senders |= who != 0;
+            self.had_senders |= process_word != 0;
         }
     }
 
@@ -240,21 +247,21 @@ impl Intake {
     /// does not wait.
     fn meet_all(&mut self) {
         let there = self.lanes.iter().enumerate();
-        for (slot, _) in there.filter(|(_, lane)| lane.tenant != 0) {
-            self.seat.meet(slot);
+        for (slot, _) in there.filter(|(_, lane)| lane.process_word != 0) {
+            self.participant.open_event(slot);
         }
     }
 
     /// Frees the slots of the dead. What they sent stays to be received.
     // layout: L106 L120 L238
     #[cold]
-    pub fn look_who_is_alive(&mut self) {
+    pub fn look_for_deaths(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.tenant == 0 {
+            if lane.process_word == 0 {
                 continue;
             }
             if lane.process.is_none() {
-                match self.seat.watch(slot, lane.tenant) {
+                match self.participant.watch(slot, lane.process_word) {
                     Ok(Some(process)) => lane.process = Some(process),
                     Ok(None) => {}
                     // It cannot be told, and so is taken for alive.
@@ -265,30 +272,30 @@ impl Intake {
             if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
                 continue;
             }
-            if !has_died(lane.process.take(), lane.tenant) {
+            if !has_died(lane.process.take(), lane.process_word) {
                 continue;
             }
-            if self.seat.roster().evict(slot, lane.tenant) {
-                self.last = Departure::Died;
-                self.members = self.members.wrapping_add(LEFT);
+            if self.participant.roster().evict(slot, lane.process_word) {
+                self.last = DisconnectReason::Died;
+                self.participant_changes = self.participant_changes.wrapping_add(LEFT);
             } else {
                 // It had left in good order, and ended right after.
-                self.last = Departure::Closed;
+                self.last = DisconnectReason::Closed;
             }
-            lane.tenant = 0;
+            lane.process_word = 0;
         }
     }
 
     /// Whether somebody is there whose death would not end a sleep.
     fn has_unwatched(&self) -> bool {
-        let unwatched = |lane: &Lane| lane.tenant != 0 && lane.process.is_none();
+        let unwatched = |lane: &Lane| lane.process_word != 0 && lane.process.is_none();
         self.lanes.iter().any(unwatched)
     }
 
     /// Whether all have gone and nothing is left of them; told once.
     // layout: L119
     #[inline]
-    pub fn deserted(&mut self) -> Option<Departure> {
+    pub fn deserted(&mut self) -> Option<DisconnectReason> {
         if !self.is_deserted() {
             return None;
         }
@@ -300,7 +307,9 @@ impl Intake {
     /// last one.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
-        if !self.seat.validity.is_valid() || self.seat.roster().members() != self.members {
+        if !self.participant.validity.is_valid()
+            || self.participant.roster().participant_changes() != self.participant_changes
+        {
             return None;
         }
         self.lanes[self.turn].reader.receive_quickly(to)
@@ -327,39 +336,39 @@ impl Intake {
         self.lanes[self.turn].reader.tag()
     }
 
-    /// Which tenant of the slot has sent it; `None` where that one has gone.
+    /// Which occupant of the slot has sent it; `None` where that one has gone.
     // layout: L151
     #[inline]
     pub fn sender(&mut self) -> Option<u32> {
         // Whoever has sent it was counted before: it may be another one than was there at the
         // last look.
-        if self.seat.roster().members() != self.members {
-            self.look_who_is_there();
+        if self.participant.roster().participant_changes() != self.participant_changes {
+            self.look_for_participants();
         }
         let lane = &self.lanes[self.turn];
-        let is_there = lane.tenant != 0 && lane.reader.position() >= lane.beginning;
-        is_there.then_some(lane.tenancy)
+        let is_there = lane.process_word != 0 && lane.reader.position() >= lane.beginning;
+        is_there.then_some(lane.slot_epoch)
     }
 
     /// Stays the same endpoint as in the generation before.
-    pub fn stay(&mut self, before: &mut Intake) {
-        self.seat.stay(&mut before.seat);
+    pub fn stay(&mut self, before: &mut FanIn) {
+        self.participant.stay(&mut before.participant);
     }
 
     /// What the next call has to tell instead of a message.
     #[inline(always)]
     pub fn check(&self) -> std::result::Result<(), Fault> {
-        self.seat.validity.check()
+        self.participant.validity.check()
     }
 
     /// Whether this process was forked from the one that receives here.
     pub fn is_forked(&self) -> bool {
-        self.seat.validity.is_forked()
+        self.participant.validity.is_forked()
     }
 
     /// The same for a call that is no message's.
     pub fn check_call(&self) -> Result<()> {
-        self.seat.check()
+        self.participant.check()
     }
 
     /// Goes on behind it.
@@ -368,7 +377,7 @@ impl Intake {
         let reader = &mut self.lanes[self.turn].reader;
         reader.pass();
         if reader.has_freed() {
-            self.seat.wake(1 << self.turn);
+            self.participant.wake(1 << self.turn);
         }
     }
 
@@ -384,10 +393,15 @@ impl Intake {
     pub fn has_news(&mut self) -> bool {
         self.idle = self.idle.wrapping_add(1);
         if self.idle.is_multiple_of(LOOKS) {
-            self.look_who_is_alive();
+            self.look_for_deaths();
         }
-        self.seat.validity.is_faulty()
-            || has_news(&self.lanes, self.active, self.members, self.seat.roster())
+        self.participant.validity.is_faulty()
+            || has_news(
+                &self.lanes,
+                self.active,
+                self.participant_changes,
+                self.participant.roster(),
+            )
     }
 
     /// Whether it is to be told that all have gone.
@@ -396,61 +410,66 @@ impl Intake {
     }
 
     /// Sleeps here, and on the ends of those who send; see [`Wait`](crate::wait::source::Wait).
-    pub fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.seat.register(signals)?;
+    pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.participant.register(signals)?;
         self.watch_peers(signals);
         Ok(())
     }
 
     /// The ends of those who send.
     pub fn watch_peers(&mut self, signals: &mut Signals) {
-        self.look_who_is_alive();
+        self.look_for_deaths();
         self.look_at_the_table();
         self.meet_all();
-        peers(&self.lanes).for_each(|peer| peer.register(signals));
+        peers(&self.lanes).for_each(|peer| peer.add_to(signals));
         if self.has_unwatched() {
             signals.look_again_in(LOOK_BACK);
         }
     }
 
-    pub fn get_up(&mut self) {
-        self.seat.get_up();
+    pub fn deregister(&mut self) {
+        self.participant.deregister();
     }
 
     /// Sleeps until there is reason to look again, here or in an earlier generation, or that
     /// moment.
     // layout: L091 L120 L162
     #[cold]
-    pub fn sleep(&mut self, earlier: &mut [&mut Intake], until: Option<Instant>) -> Result<()> {
-        self.look_who_is_alive();
+    pub fn sleep(&mut self, earlier: &mut [&mut FanIn], until: Option<Instant>) -> Result<()> {
+        self.look_for_deaths();
         self.look_at_the_table();
         self.meet_all();
-        earlier.iter_mut().for_each(|one| one.look_who_is_alive());
+        earlier.iter_mut().for_each(|one| one.look_for_deaths());
         let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,
             // Who leaves there rings for the owner that it knows.
-            false => sooner(LOOK_BACK, until),
+            false => deadline_within(LOOK_BACK, until),
         };
-        let Intake {
+        let FanIn {
             lanes,
             active,
-            members,
-            seat,
+            participant_changes,
+            participant,
             ..
         } = self;
         let others = earlier.iter().flat_map(|one| peers(&one.lanes));
         // Of more than can be watched at a time, those of this generation.
         let peers: Vec<&Process> = peers(lanes).chain(others).take(MAX_PEERS).collect();
-        let roster = seat.roster().clone();
+        let roster = participant.roster().clone();
         let ready = || {
-            has_news(lanes, *active, *members, &roster)
-                || earlier
-                    .iter()
-                    .any(|one| has_news(&one.lanes, one.active, one.members, one.seat.roster()))
+            has_news(lanes, *active, *participant_changes, &roster)
+                || earlier.iter().any(|one| {
+                    has_news(
+                        &one.lanes,
+                        one.active,
+                        one.participant_changes,
+                        one.participant.roster(),
+                    )
+                })
         };
-        if seat.park(ready, &peers, until)? {
-            self.look_who_is_alive();
-            earlier.iter_mut().for_each(|one| one.look_who_is_alive());
+        if participant.park(ready, &peers, until)? {
+            self.look_for_deaths();
+            earlier.iter_mut().for_each(|one| one.look_for_deaths());
         }
         Ok(())
     }
@@ -480,11 +499,11 @@ pub(crate) fn in_order<E>(
 
 /// Whether there is reason to look.
 // layout: L090
-fn has_news(lanes: &[Lane], active: u64, members: u32, roster: &Roster) -> bool {
+fn has_news(lanes: &[Lane], active: u64, participant_changes: u32, roster: &Roster) -> bool {
     let is_active = |(n, _): &(usize, &Lane)| active & 1 << n != 0;
     let mut lanes = lanes.iter().enumerate().filter(is_active);
-    roster.members() != members
-        || lanes.any(|(_, lane)| lane.tenant == 0 || !lane.reader.is_empty())
+    roster.participant_changes() != participant_changes
+        || lanes.any(|(_, lane)| lane.process_word == 0 || !lane.reader.is_empty())
 }
 
 fn peers(lanes: &[Lane]) -> impl Iterator<Item = &Process> {

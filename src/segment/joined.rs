@@ -1,26 +1,29 @@
 //! A segment, for those who open it.
 
 use super::{
-    Companions, Control, Cursor, End, Head, Lane, Measures, cursor_at, layouts_in, measures,
+    Companions, Control, Cursor, GenerationEnd, Geometry, Head, Lane, cursor_at, geometry,
+    layouts_in,
 };
 use crate::access::Owner;
-use crate::error::channel::Departure;
+use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
 use crate::format::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
 use crate::object::process::Process;
 use crate::object::section::{Section, SectionOptions};
-use crate::os::{Kind, ProcessIdentity, Validity, ValidityBackend, deadline, sooner};
-use crate::segment::ownership::RootView;
-use crate::segment::participant::Seat;
+use crate::os::{
+    Kind, ProcessIdentity, Validity, ValidityBackend, deadline_after, deadline_within,
+};
+use crate::segment::ownership::RecordView;
+use crate::segment::participant::Participant;
 use crate::segment::roster::{Roster, is_dead, pid_of};
 use crate::sync::{Round, Window, WindowMut, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an opener waits for a segment that is being made, where it was given no time.
-const PATIENCE: Duration = Duration::from_secs(1);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an opener looks again for a part that is missing: a next owner that is slow may be making
 /// its own.
 const LOST: Duration = Duration::from_millis(100);
@@ -42,9 +45,9 @@ pub(crate) struct HowToJoin {
 
 impl HowToJoin {
     pub fn join<T>(&self, name: &Name, kind: u32, join: impl Fn(Found) -> Result<T>) -> Result<T> {
-        let until = deadline(Some(self.wait));
+        let until = deadline_after(Some(self.wait));
         let half_made = match self.wait.is_zero() {
-            true => deadline(Some(PATIENCE)),
+            true => deadline_after(Some(OPEN_TIMEOUT)),
             false => until,
         };
         let expect = self.owner.as_ref();
@@ -66,7 +69,7 @@ impl HowToJoin {
 /// The generation of a segment that was in use when it was opened, checked.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub measures: Measures,
+    pub geometry: Geometry,
     pub owner: ProcessIdentity,
     pub control: Window<Control>,
     pub name: Name,
@@ -76,19 +79,19 @@ pub(crate) struct Found {
     /// What its messages must be made of, if anything.
     layouts: Vec<Layout>,
     /// Keeps the name.
-    root: RootView,
+    record: RecordView,
 }
 
 impl Found {
     /// Opens and checks what has this name.
     pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
-        Found::open_until(name, expect, deadline(Some(PATIENCE)))
+        Found::open_until(name, expect, deadline_after(Some(OPEN_TIMEOUT)))
     }
 
     /// The same, and waits until that moment for one that is being made.
     fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
         let options = looking(expect.clone());
-        Found::look_until(name, &expect, until, || RootView::open(name, &options))
+        Found::look_until(name, &expect, until, || RecordView::open(name, &options))
     }
 
     /// The same behind a root that is opened so.
@@ -97,12 +100,12 @@ impl Found {
         name: &Name,
         expect: &Option<Owner>,
         until: Option<Instant>,
-        root: impl Fn() -> Result<RootView>,
+        record: impl Fn() -> Result<RecordView>,
     ) -> Result<Found> {
         let is_late = |until: Option<Instant>| until.is_some_and(|at| Instant::now() >= at);
-        let lost_until = sooner(LOST, until);
+        let lost_until = deadline_within(LOST, until);
         loop {
-            match root().and_then(|root| Found::look(name, expect, root)) {
+            match record().and_then(|record| Found::look(name, expect, record)) {
                 // It was made a moment ago. It is not held meanwhile: that would keep
                 // what a dead process half made.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
@@ -117,9 +120,9 @@ impl Found {
     }
 
     // layout: L100
-    fn look(name: &Name, expect: &Option<Owner>, root: RootView) -> Result<Found> {
+    fn look(name: &Name, expect: &Option<Owner>, record: RecordView) -> Result<Found> {
         let options = looking(expect.clone());
-        let generation = root.generation();
+        let generation = record.generation();
         let refuse = |kind, meaning: &'static str, advice: &'static str| {
             let error = Error::new(kind, Operation::Open, name, meaning);
             Err(error.with_advice(advice))
@@ -135,30 +138,30 @@ impl Found {
         {
             Ok(section) => section,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                if root.generation() != generation {
+                if record.generation() != generation {
                     return refuse(ErrorKind::Busy, "its owner changes", again);
                 }
-                return Err(missing(&root, name, &companions.control, false));
+                return Err(missing(&record, name, &companions.control, false));
             }
             Err(error) => return Err(error),
         };
         let words = section.words()?;
         let whole = words.load32(control::MAGIC) == MAGIC;
-        let Some(measures) = measures(&words).filter(|_| whole) else {
+        let Some(geometry) = geometry(&words).filter(|_| whole) else {
             let advice = "restart the program that made it";
             return refuse(ErrorKind::Corrupt, "its header makes no sense", advice);
         };
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
         Ok(Found {
-            measures,
+            geometry,
             owner: ProcessIdentity::from_words(owner),
             generation,
             control: words,
             name: name.clone(),
-            minor: root.minor,
+            minor: record.minor,
             expect: expect.clone(),
             layouts: Vec::new(),
-            root,
+            record,
         })
     }
 
@@ -170,16 +173,16 @@ impl Found {
         expect: Option<&Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
-        root: Option<&RootView>,
+        record: Option<&RecordView>,
         join: impl Fn(Found) -> Result<T>,
     ) -> Result<T> {
         let mut tries = 0;
         loop {
-            let found = Found::open_as(name, kind, expect.cloned(), layouts, until, root)?;
-            let (root, generation) = (found.root.clone(), found.generation);
+            let found = Found::open_as(name, kind, expect.cloned(), layouts, until, record)?;
+            let (record, generation) = (found.record.clone(), found.generation);
             let joined = join(found);
             tries += 1;
-            if root.is_still(generation) || tries == TRIES {
+            if record.is_still(generation) || tries == TRIES {
                 return joined;
             }
         }
@@ -191,11 +194,11 @@ impl Found {
         if !self.is_followed() {
             return Ok(None);
         }
-        let (kind, expect) = (self.measures.kind, self.expect.as_ref());
+        let (kind, expect) = (self.geometry.kind, self.expect.as_ref());
         let now = Some(Instant::now());
         // Behind the root that is held: somebody may have removed its name.
-        let root = Some(&self.root);
-        match Found::join(&self.name, kind, expect, &self.layouts, now, root, join) {
+        let record = Some(&self.record);
+        match Found::join(&self.name, kind, expect, &self.layouts, now, record, join) {
             // It has ended as well, or the one after it is being made.
             Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
@@ -214,20 +217,20 @@ impl Found {
         expect: Option<Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
-        root: Option<&RootView>,
+        record: Option<&RecordView>,
     ) -> Result<Found> {
-        let mut found = match root {
+        let mut found = match record {
             None => Found::open_until(name, expect, until)?,
-            Some(root) => Found::look_until(name, &expect, until, || Ok(root.clone()))?,
+            Some(record) => Found::look_until(name, &expect, until, || Ok(record.clone()))?,
         };
-        if found.measures.kind == kind {
+        if found.geometry.kind == kind {
             if !layouts.is_empty() {
                 found.expect_layouts(layouts)?;
                 found.layouts = layouts.to_vec();
             }
             return Ok(found);
         }
-        let (is, advice) = match found.measures.kind {
+        let (is, advice) = match found.geometry.kind {
             control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
             control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
             control::kind::RPC => ("a server of calls", "call it: Client::open"),
@@ -259,12 +262,12 @@ impl Found {
             str::from_utf8(bytes).ok()
         });
         let text = text.filter(|text| self::fingerprint(text) == fingerprint);
-        let count = match self.measures.kind {
+        let count = match self.geometry.kind {
             control::kind::RPC => 2,
             _ => 1,
         };
         let layouts = text.and_then(layouts_in);
-        let fits = |layout: &Layout| layout.size <= self.measures.max();
+        let fits = |layout: &Layout| layout.size <= self.geometry.max();
         match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
             Some(layouts) => Ok(layouts),
             None => {
@@ -319,11 +322,11 @@ impl Found {
 
     /// Takes one of the first so many slots. Whoever may use the roster may wake us, and watch
     /// us.
-    pub fn take_seat(&self, roster: &Section, slots: usize) -> Result<Seat> {
+    pub fn take_slot(&self, roster: &Section, slots: usize) -> Result<Participant> {
         let wake = roster.companion_access(Kind::Event)?;
         let watch = roster.companion_access(Kind::Mutex)?;
         let roster = Roster::new(roster.words_mut()?);
-        Seat::take(roster, &self.name, [wake, watch], slots, &self.owner)
+        Participant::take(roster, &self.name, [wake, watch], slots, &self.owner)
     }
 
     /// The roster, to look at.
@@ -334,28 +337,28 @@ impl Found {
 
     /// A lane, to be read.
     pub fn lane(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
-        self.measures.map(&self.lanes(false)?, lane, false)
+        self.geometry.map(&self.lanes(false)?, lane, false)
     }
 
     /// A lane, to be written.
     pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
-        self.measures.map_mut(&self.lanes(true)?, lane, false)
+        self.geometry.map_mut(&self.lanes(true)?, lane, false)
     }
 
     /// The lane of the responses to another, to be read.
     pub fn responses(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
-        self.lane(self.measures.responses(lane))
+        self.lane(self.geometry.responses(lane))
     }
 
     /// The values, to be read.
     pub fn values(&self) -> Result<Window> {
-        let view = Arc::new(self.lanes(false)?.map(..self.measures.len())?);
+        let view = Arc::new(self.lanes(false)?.map(..self.geometry.len())?);
         view.window(0, view.len())
     }
 
     fn lanes(&self, write: bool) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
-        self.beside(&companions.lanes, self.measures.len(), write)
+        self.beside(&companions.lanes, self.geometry.len(), write)
     }
 
     /// How many messages were sent in each lane, or how often values were set.
@@ -366,10 +369,10 @@ impl Found {
             lanes.read_at(at, &mut word)?;
             Ok(u64::from_le_bytes(word))
         };
-        match self.measures.grid {
+        match self.geometry.table_geometry {
             Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
-            None => (0..self.measures.rings())
-                .map(|lane| read(self.measures.place(lane).start + lane::SENT as u64))
+            None => (0..self.geometry.rings())
+                .map(|lane| read(self.geometry.place(lane).start + lane::SENT as u64))
                 .collect(),
         }
     }
@@ -406,29 +409,29 @@ impl Found {
 
     /// The generation in use.
     pub fn newest(&self) -> u32 {
-        self.root.generation()
+        self.record.generation()
     }
 
     /// How the last owner of the name has gone, which nobody is now.
     // layout: L111
-    pub fn last_departure(&self) -> Departure {
-        match self.root.is_free() {
-            true => Departure::Closed,
-            false => Departure::Died,
+    pub fn last_reason(&self) -> DisconnectReason {
+        match self.record.is_free() {
+            true => DisconnectReason::Closed,
+            false => DisconnectReason::Died,
         }
     }
 
     /// How its owner has gone, as far as that is said.
-    pub fn departure(&self) -> Option<Departure> {
+    pub fn reason(&self) -> Option<DisconnectReason> {
         match self.end() {
-            Some(End::Gone(how)) => Some(how),
+            Some(GenerationEnd::Gone(how)) => Some(how),
             _ => None,
         }
     }
 
     /// How it has ended, as is said; who was killed says nothing.
-    pub fn end(&self) -> Option<End> {
-        End::of(self.control.load32(control::END))
+    pub fn end(&self) -> Option<GenerationEnd> {
+        GenerationEnd::of(self.control.load32(control::END))
     }
 
     /// Watches the owner, which is alive.
@@ -463,7 +466,7 @@ impl Found {
         let options = looking(self.expect.clone()).write(write).expect_len(len);
         match options.open(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(missing(&self.root, &self.name, name, self.is_ended()))
+                Err(missing(&self.record, &self.name, name, self.is_ended()))
             }
             opened => opened,
         }
@@ -481,8 +484,8 @@ fn is_passing(kind: ErrorKind) -> bool {
 
 /// A part of a generation is not there: its owner has gone, or somebody removed the part.
 // layout: L235
-fn missing(root: &RootView, name: &Name, part: &Name, is_closed: bool) -> Error {
-    let how = match root.owner() {
+fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Error {
+    let how = match record.owner() {
         0 => "closed it",
         _ if is_closed => "closed it",
         owner if is_dead(owner) => "died",

@@ -23,57 +23,57 @@ pub(crate) mod roster;
 pub(crate) use joined::{Found, HowToJoin};
 pub(crate) use owned::Owned;
 
-use crate::error::channel::Departure;
+use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, MAX_TEXT};
 use crate::format::layout::{
     ALIVE_SUFFIX, CONTROL_SUFFIX, LANES_SUFFIX, LINE, MAX_IN_FLIGHT, MAX_RING, MIN_RING, OWNER,
     ROSTER_SUFFIX, SLOTS, control, cursor, delivery, lane, record,
 };
-use crate::lane::ring::Shape;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::object::section::Section;
 use crate::os;
 use crate::segment::participant::event_name;
-use crate::slots::Grid;
+use crate::slots::TableGeometry;
 use crate::sync::{Fixed, Round, Window, WindowMut, Words};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// What a segment is, once for all.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measures {
+pub(crate) struct Geometry {
     pub kind: u32,
     pub lanes: usize,
-    pub shape: Shape,
+    pub ring_geometry: RingGeometry,
     pub delivery: u32,
     /// How many calls of a client can be open at a time, where there are calls.
     pub in_flight: usize,
     /// Of latest values, which have no lanes.
-    pub grid: Option<Grid>,
+    pub table_geometry: Option<TableGeometry>,
 }
 
-impl Measures {
+impl Geometry {
     fn stride(&self) -> u64 {
-        lane::HEAD as u64 + self.shape.bytes()
+        lane::HEAD as u64 + self.ring_geometry.bytes()
     }
 
     /// Those of latest values.
-    pub fn of_values(grid: Grid) -> Measures {
-        Measures {
+    pub fn of_values(table_geometry: TableGeometry) -> Geometry {
+        Geometry {
             kind: control::kind::LATEST,
             lanes: 0,
-            shape: Shape::NONE,
+            ring_geometry: RingGeometry::NONE,
             delivery: delivery::LOSSY,
             in_flight: 0,
-            grid: Some(grid),
+            table_geometry: Some(table_geometry),
         }
     }
 
     /// The bytes of all lanes, or values.
     fn len(&self) -> u64 {
-        match self.grid {
-            Some(grid) => grid.len(),
+        match self.table_geometry {
+            Some(table_geometry) => table_geometry.len(),
             None => self.stride() * self.rings() as u64,
         }
     }
@@ -134,8 +134,8 @@ impl Measures {
 
     /// Those of calls, with requests and responses of up to `max` bytes. Both rings of a client
     /// take all its open calls, so that no server ever waits for room.
-    pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Measures> {
-        let needed = Measures::needed(max, in_flight as u64);
+    pub fn of_calls(clients: usize, max: u64, in_flight: usize, subject: &str) -> Result<Geometry> {
+        let needed = Geometry::needed(max, in_flight as u64);
         if needed > MAX_RING {
             let head = record::PAYLOAD as u64;
             let each = MAX_RING / 8 * 7 / (in_flight as u64 + 2) - 2 * head - 1;
@@ -145,13 +145,13 @@ impl Measures {
             let advice = format!("{open}, a message can have {most} bytes");
             return Err(refused(subject, meaning, advice));
         }
-        Ok(Measures {
+        Ok(Geometry {
             kind: control::kind::RPC,
             lanes: clients,
-            shape: Measures::shape_for(needed, Some(max), subject)?,
+            ring_geometry: Geometry::ring_geometry_for(needed, Some(max), subject)?,
             delivery: delivery::LOSSLESS,
             in_flight,
-            grid: None,
+            table_geometry: None,
         })
     }
 
@@ -188,11 +188,18 @@ impl Measures {
 
     /// The longest message, or value.
     fn max(&self) -> usize {
-        self.grid.map_or(self.shape.max(), |grid| grid.max())
+        self.table_geometry
+            .map_or(self.ring_geometry.max(), |table_geometry| {
+                table_geometry.max()
+            })
     }
 
     /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
-    pub fn shape_for(capacity: u64, max: Option<u64>, subject: &str) -> Result<Shape> {
+    pub fn ring_geometry_for(
+        capacity: u64,
+        max: Option<u64>,
+        subject: &str,
+    ) -> Result<RingGeometry> {
         if capacity > MAX_RING {
             let meaning = format!("a capacity of {capacity} bytes is too large");
             let advice = format!("a capacity can have at most 1 GiB ({MAX_RING} bytes)");
@@ -200,11 +207,14 @@ impl Measures {
         }
         let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
         let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
-        let shape = (bytes <= MAX_RING).then(|| {
+        let ring_geometry = (bytes <= MAX_RING).then(|| {
             let bytes = bytes.next_power_of_two();
-            Shape::new(bytes, max.map_or(Shape::longest(bytes), |max| max as usize))
+            RingGeometry::new(
+                bytes,
+                max.map_or(RingGeometry::longest(bytes), |max| max as usize),
+            )
         });
-        shape.flatten().ok_or_else(|| {
+        ring_geometry.flatten().ok_or_else(|| {
             let (max, head) = (max.unwrap_or_default(), record::PAYLOAD as u64);
             let most = MAX_RING / 4 - head;
             let meaning = format!("a message of {max} bytes is too long");
@@ -286,20 +296,22 @@ fn cursor_at(lane: usize) -> usize {
 
 /// How a generation has ended, as its owner or the next one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Gone(Departure),
+pub(crate) enum GenerationEnd {
+    Gone(DisconnectReason),
     /// The same owner goes on in the next one.
     Resized,
 }
 
-impl End {
+impl GenerationEnd {
     // layout: L029
-    fn of(bits: u32) -> Option<End> {
+    fn of(bits: u32) -> Option<GenerationEnd> {
         match bits {
             bits if bits & control::end::ENDED == 0 => None,
-            bits if bits & control::end::CLOSED != 0 => Some(End::Gone(Departure::Closed)),
-            bits if bits & control::end::RESIZED != 0 => Some(End::Resized),
-            _ => Some(End::Gone(Departure::Died)),
+            bits if bits & control::end::CLOSED != 0 => {
+                Some(GenerationEnd::Gone(DisconnectReason::Closed))
+            }
+            bits if bits & control::end::RESIZED != 0 => Some(GenerationEnd::Resized),
+            _ => Some(GenerationEnd::Gone(DisconnectReason::Died)),
         }
     }
 }
@@ -318,7 +330,7 @@ fn layouts_in(text: &str) -> Option<Vec<Layout>> {
 
 /// The measures in a header, if they can be.
 // layout: L009 L174 L175
-fn measures(words: &impl Words) -> Option<Measures> {
+fn geometry(words: &impl Words) -> Option<Geometry> {
     let kind = words.load32(control::KIND);
     let lanes = words.load32(control::LANES) as usize;
     let bytes = u64::from(words.load32(control::RING_BYTES));
@@ -326,14 +338,14 @@ fn measures(words: &impl Words) -> Option<Measures> {
     let in_flight = words.load32(control::IN_FLIGHT) as usize;
     if kind == control::kind::LATEST {
         let [count, slots] = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
-        let grid = Grid::new(count as usize, max, u64::from(slots))?;
-        return Some(Measures::of_values(grid));
+        let table_geometry = TableGeometry::new(count as usize, max, u64::from(slots))?;
+        return Some(Geometry::of_values(table_geometry));
     }
     let known = match kind {
         control::kind::QUEUE => (1..=SLOTS).contains(&lanes),
         control::kind::TOPIC => lanes == 1,
         control::kind::RPC => {
-            let needed = Measures::needed(max as u64, in_flight as u64);
+            let needed = Geometry::needed(max as u64, in_flight as u64);
             let counts = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
             counts && (1..=SLOTS).contains(&lanes) && needed <= bytes
         }
@@ -342,14 +354,14 @@ fn measures(words: &impl Words) -> Option<Measures> {
     let delivery = words.load32(control::DELIVERY);
     let known = known && matches!(delivery, delivery::LOSSY | delivery::LOSSLESS);
     let sound = known && (MIN_RING..=MAX_RING).contains(&bytes);
-    let shape = Shape::new(bytes, max).filter(|_| sound)?;
-    Some(Measures {
+    let ring_geometry = RingGeometry::new(bytes, max).filter(|_| sound)?;
+    Some(Geometry {
         kind,
         lanes,
-        shape,
+        ring_geometry,
         delivery,
         in_flight,
-        grid: None,
+        table_geometry: None,
     })
 }
 
@@ -360,8 +372,8 @@ mod tests {
 
     #[test]
     fn refused_measures_name_what_was_asked_for() {
-        let told = |refused: Result<Shape>| refused.unwrap_err().to_string();
-        let long = told(Measures::shape_for(1 << 20, Some(1 << 30), "x"));
+        let told = |refused: Result<RingGeometry>| refused.unwrap_err().to_string();
+        let long = told(Geometry::ring_geometry_for(1 << 20, Some(1 << 30), "x"));
         assert!(
             long.contains("a message of 1073741824 bytes is too long"),
             "{long}"
@@ -370,22 +382,22 @@ mod tests {
             long.contains("at most 256 MiB less 8 bytes (268435448 bytes)"),
             "{long}"
         );
-        assert!(Measures::shape_for(1 << 20, Some(268_435_448), "x").is_ok());
-        assert!(Measures::shape_for(1 << 20, Some(268_435_449), "x").is_err());
-        let large = told(Measures::shape_for(2 << 30, None, "x"));
+        assert!(Geometry::ring_geometry_for(1 << 20, Some(268_435_448), "x").is_ok());
+        assert!(Geometry::ring_geometry_for(1 << 20, Some(268_435_449), "x").is_err());
+        let large = told(Geometry::ring_geometry_for(2 << 30, None, "x"));
         assert!(
             large.contains("a capacity of 2147483648 bytes is too large"),
             "{large}"
         );
         assert!(large.contains("at most 1 GiB"), "{large}");
-        assert!(Measures::shape_for(1 << 30, None, "x").is_ok());
-        assert!(Measures::shape_for(u64::MAX, Some(u64::MAX), "x").is_err());
+        assert!(Geometry::ring_geometry_for(1 << 30, None, "x").is_ok());
+        assert!(Geometry::ring_geometry_for(u64::MAX, Some(u64::MAX), "x").is_err());
     }
 
     #[test]
     fn refused_calls_name_a_possible_length() {
         for in_flight in [1, 8, MAX_IN_FLIGHT] {
-            let refused = Measures::of_calls(1, 1 << 30, in_flight, "x").unwrap_err();
+            let refused = Geometry::of_calls(1, 1 << 30, in_flight, "x").unwrap_err();
             let told = refused.to_string();
             assert!(
                 told.contains("messages of 1073741824 bytes are too long"),
@@ -394,10 +406,10 @@ mod tests {
             let (_, most) = told.split_once("a message can have ").unwrap();
             let most: u64 = most.strip_suffix(" bytes").unwrap().parse().unwrap();
             assert!(
-                Measures::of_calls(1, most, in_flight, "x").is_ok(),
+                Geometry::of_calls(1, most, in_flight, "x").is_ok(),
                 "{told}"
             );
-            let more = Measures::of_calls(1, most + most / 100, in_flight, "x");
+            let more = Geometry::of_calls(1, most + most / 100, in_flight, "x");
             assert!(more.is_err(), "{told}");
         }
     }
@@ -418,7 +430,7 @@ mod tests {
         for (at, word) in sound.iter().chain(words) {
             header.store32(*at, *word);
         }
-        measures(&header).is_some()
+        geometry(&header).is_some()
     }
 
     /// Which of these words are accepted in a header of each kind: a queue, a topic, values, calls.

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //!   sleeper                                waker
-//!   NAPS += 1
+//!   PARK_EPOCH += 1
 //!   set its bit in ASLEEP
 //!   full fence                             store what is waited for
 //!   look: is there something?              look at ASLEEP: is the bit set?
-//!   sleep for FIRST_NAP at most            then, once for each value of NAPS: set the event
+//!   sleep for FIRST_PARK at most            then, once for each value of PARK_EPOCH: set the event
 //!   look again
 //!   sleep until the event is set
 //!   clear its bit
@@ -19,7 +19,7 @@
 //! There is no fence between a waker's store and its look at ASLEEP: it would double the cost of a
 //! stream of small messages. So the look may be older than the store, and miss a sleeper that looked
 //! before the store was visible. That store leaves the processor's buffer within far less than
-//! [`FIRST_NAP`], after which the sleeper looks again, and only then sleeps for as long as it has to.
+//! [`FIRST_PARK`], after which the sleeper looks again, and only then sleeps for as long as it has to.
 //! What can happen is one wake that comes late, and never one that does not come.
 //!
 //! The code knows words and a [`System`], so it runs over shared memory and the kernel, and over a
@@ -30,14 +30,12 @@ use crate::format::layout::OWNER;
 use crate::os::{LONGEST_SLEEP, Wake};
 use crate::segment::roster::{Roster, Table};
 use crate::sync::Shared;
-use crate::wait::spin::FIRST_NAP;
+use crate::wait::spin::FIRST_PARK;
 use std::time::{Duration, Instant};
 
-/// A store is visible everywhere long before this.
+/// How long a sleeper that was notified for may take before it is asked whether it lives.
 // layout: L098
-/// How long a sleeper that was rung for may take before it is asked whether it lives.
-// layout: L098
-const DEAF: Duration = Duration::from_millis(20);
+const WAKE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// What sleepers and wakers need of the system.
 pub(crate) trait System: Clone {
@@ -45,10 +43,10 @@ pub(crate) trait System: Clone {
     type Event;
     /// A process whose end ends a sleep.
     type Peer;
-    /// Makes the event of whoever has this seat: its word and its tenancy.
-    fn create(&self, seat: usize, who: (u64, u32)) -> Result<Self::Event>;
+    /// Makes the event of whoever has this slot: its word and its slot_epoch.
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Self::Event>;
     /// Opens that of somebody else; `None` where it is gone.
-    fn open(&self, seat: usize, who: (u64, u32)) -> Result<Option<Self::Event>>;
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Self::Event>>;
     fn set(&self, event: &Self::Event);
     fn wait(&self, event: &Self::Event, peers: &[&Self::Peer], time: Duration) -> Result<Wake>;
     /// Whether the process of this word has certainly ended.
@@ -57,7 +55,7 @@ pub(crate) trait System: Clone {
 
 /// The means to wake those who sleep.
 #[derive(Debug)]
-pub(crate) struct Bells<S: System, W = Table> {
+pub(crate) struct Notifier<S: System, W = Table> {
     roster: Roster<W>,
     system: S,
     owner: u64,
@@ -67,27 +65,27 @@ pub(crate) struct Bells<S: System, W = Table> {
 /// What is known about whoever may have to be woken.
 #[derive(Debug)]
 struct Other<E> {
-    /// Its word and its tenancy.
-    who: (u64, u32),
+    /// Its word and its slot_epoch.
+    occupant: (u64, u32),
     event: Option<E>,
-    /// The nap for which it was rung.
-    rung: Option<(u32, Instant)>,
+    /// The nap for which it was notified.
+    notified: Option<(u32, Instant)>,
 }
 
 impl<E> Other<E> {
-    fn new(who: (u64, u32)) -> Other<E> {
+    fn new(occupant: (u64, u32)) -> Other<E> {
         Other {
-            who,
+            occupant,
             event: None,
-            rung: None,
+            notified: None,
         }
     }
 }
 
-impl<S: System, W: Shared + Clone> Bells<S, W> {
+impl<S: System, W: Shared + Clone> Notifier<S, W> {
     /// Those of a segment whose owner has this word.
-    pub fn new(roster: Roster<W>, system: S, owner: u64) -> Bells<S, W> {
-        Bells {
+    pub fn new(roster: Roster<W>, system: S, owner: u64) -> Notifier<S, W> {
+        Notifier {
             roster,
             system,
             owner,
@@ -96,8 +94,8 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
     }
 
     /// The same for another thread.
-    pub fn afresh(&self) -> Bells<S, W> {
-        Bells::new(self.roster.clone(), self.system.clone(), self.owner)
+    pub fn afresh(&self) -> Notifier<S, W> {
+        Notifier::new(self.roster.clone(), self.system.clone(), self.owner)
     }
 
     pub fn roster(&self) -> &Roster<W> {
@@ -108,62 +106,64 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
         &self.system
     }
 
-    /// Wakes those of the seats that sleep. To be called when what they wait for has been
+    /// Wakes those of the slots that sleep. To be called when what they wait for has been
     /// stored.
     // layout: L092
     #[inline]
-    pub fn wake(&mut self, seats: u64) {
-        if self.has_to_wake(seats) {
-            self.ring(seats);
+    pub fn wake(&mut self, slots: u64) {
+        if self.has_to_wake(slots) {
+            self.notify(slots);
         }
     }
 
-    /// Whether any of the seats sleeps.
+    /// Whether any of the slots sleeps.
     #[inline]
-    pub fn has_to_wake(&self, seats: u64) -> bool {
+    pub fn has_to_wake(&self, slots: u64) -> bool {
         // The compiler keeps the order; see above for the processor.
         self.roster.words().keep_order();
-        self.roster.asleep() & seats != 0
+        self.roster.asleep() & slots != 0
     }
 
     // layout: L092 L093 L096
     #[cold]
-    fn ring(&mut self, mut seats: u64) {
-        seats &= self.roster.asleep();
+    fn notify(&mut self, mut slots: u64) {
+        slots &= self.roster.asleep();
         self.make_room();
         // Whoever set the bit has counted that nap: pairs with `set_asleep`.
         self.roster.words().acquire();
-        while seats != 0 {
-            let seat = seats.trailing_zeros() as usize;
-            seats &= seats - 1;
-            let who = self.who(seat);
-            let naps = self.roster.naps(seat);
-            match self.others[seat].rung {
-                Some((nap, at)) if nap == naps && self.others[seat].who == who => {
-                    if at.elapsed() > DEAF {
-                        self.look_whether_dead(seat, who.0);
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            let occupant = self.occupant(slot);
+            let park_epoch = self.roster.park_epoch(slot);
+            match self.others[slot].notified {
+                Some((epoch, at))
+                    if epoch == park_epoch && self.others[slot].occupant == occupant =>
+                {
+                    if at.elapsed() > WAKE_TIMEOUT {
+                        self.look_whether_dead(slot, occupant.0);
                     }
                     continue;
                 }
                 _ => {}
             }
-            match event_of(&self.system, &mut self.others[seat], seat, who) {
+            match event_of(&self.system, &mut self.others[slot], slot, occupant) {
                 Ok(Some(event)) => self.system.set(event),
                 // It is gone, and there is nobody to be woken.
                 Ok(None) => {}
                 // The sleeper looks by itself before long, and the next message tries again.
                 Err(_) => continue,
             }
-            self.others[seat].rung = Some((naps, Instant::now()));
+            self.others[slot].notified = Some((park_epoch, Instant::now()));
         }
     }
 
     /// Opens the event of a participant that was seen for the first time, so that a wake-up needs
     /// no descriptor later. One that cannot be opened now is tried again by a wake-up.
-    pub fn meet(&mut self, seat: usize) {
+    pub fn open_event(&mut self, slot: usize) {
         self.make_room();
-        let who = self.who(seat);
-        let _ = event_of(&self.system, &mut self.others[seat], seat, who);
+        let occupant = self.occupant(slot);
+        let _ = event_of(&self.system, &mut self.others[slot], slot, occupant);
     }
 
     /// Clears the bit of a participant that was killed in its sleep, for which each message would
@@ -171,17 +171,17 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
     /// the slot at this moment, and sleeps, its bit is lost for one sleep, which has an end.
     // layout: L094
     #[cold]
-    fn look_whether_dead(&mut self, seat: usize, word: u64) {
-        if seat == OWNER || word == 0 {
+    fn look_whether_dead(&mut self, slot: usize, word: u64) {
+        if slot == OWNER || word == 0 {
             // Whether the owner is deaf is for the participant to ask.
             return;
         }
-        if let Some((_, at)) = &mut self.others[seat].rung {
+        if let Some((_, at)) = &mut self.others[slot].notified {
             // To ask the system takes a while: not with each message.
             *at = Instant::now();
         }
-        if self.system.is_dead(word) && self.roster.who(seat) == word {
-            self.roster.set_asleep(seat, false);
+        if self.system.is_dead(word) && self.roster.process_word(slot) == word {
+            self.roster.set_asleep(slot, false);
         }
     }
 
@@ -191,23 +191,25 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
         }
     }
 
-    /// The word and the tenancy of whoever has this seat.
-    fn who(&self, seat: usize) -> (u64, u32) {
-        let word = match seat {
+    /// The word and the slot_epoch of whoever has this slot.
+    fn occupant(&self, slot: usize) -> (u64, u32) {
+        let word = match slot {
             OWNER => self.owner,
-            slot => self.roster.who(slot),
+            slot => self.roster.process_word(slot),
         };
-        (word, self.roster.tenancy(seat))
+        (word, self.roster.slot_epoch(slot))
     }
 
-    /// Whether somebody was rung for a while ago and has not woken up, as the dead do not.
-    pub fn is_deaf(&self, seat: usize) -> bool {
-        let Some(other) = self.others.get(seat) else {
+    /// Whether somebody was notified for a while ago and has not woken up, as the dead do not.
+    pub fn is_unreachable(&self, slot: usize) -> bool {
+        let Some(other) = self.others.get(slot) else {
             return false;
         };
-        let asleep = self.roster.asleep() & (1 << seat) != 0;
-        let rung = |(nap, at): (u32, Instant)| nap == self.roster.naps(seat) && at.elapsed() > DEAF;
-        asleep && other.rung.is_some_and(rung)
+        let asleep = self.roster.asleep() & (1 << slot) != 0;
+        let notified = |(epoch, at): (u32, Instant)| {
+            epoch == self.roster.park_epoch(slot) && at.elapsed() > WAKE_TIMEOUT
+        };
+        asleep && other.notified.is_some_and(notified)
     }
 }
 
@@ -216,39 +218,39 @@ impl<S: System, W: Shared + Clone> Bells<S, W> {
 fn event_of<'a, S: System>(
     system: &S,
     other: &'a mut Other<S::Event>,
-    seat: usize,
-    who: (u64, u32),
+    slot: usize,
+    occupant: (u64, u32),
 ) -> Result<Option<&'a S::Event>> {
-    if other.who != who {
-        *other = Other::new(who);
+    if other.occupant != occupant {
+        *other = Other::new(occupant);
     }
     if other.event.is_none() {
-        other.event = system.open(seat, who)?;
+        other.event = system.open(slot, occupant)?;
     }
     Ok(other.event.as_ref())
 }
 
-/// One who sleeps in a seat: its count of sleeps, and its event.
+/// One who sleeps in a slot: its count of sleeps, and its event.
 #[derive(Debug)]
 pub(crate) struct Sleeper<E> {
-    seat: usize,
+    slot: usize,
     me: u64,
-    naps: u32,
+    park_epoch: u32,
     event: Option<E>,
 }
 
 impl<E> Sleeper<E> {
-    pub fn new<W: Shared + Clone>(roster: &Roster<W>, seat: usize, me: u64) -> Sleeper<E> {
+    pub fn new<W: Shared + Clone>(roster: &Roster<W>, slot: usize, me: u64) -> Sleeper<E> {
         Sleeper {
-            naps: roster.naps(seat),
-            seat,
+            park_epoch: roster.park_epoch(slot),
+            slot,
             me,
             event: None,
         }
     }
 
-    pub fn seat(&self) -> usize {
-        self.seat
+    pub fn slot(&self) -> usize {
+        self.slot
     }
 
     pub fn word(&self) -> u64 {
@@ -258,13 +260,13 @@ impl<E> Sleeper<E> {
     /// Makes the event now, so that others can open it before it is slept on.
     pub fn prepare<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
-        bells: &Bells<S, W>,
+        notifier: &Notifier<S, W>,
     ) -> Result<&E> {
         let event = match self.event.take() {
             Some(event) => event,
             None => {
-                let who = (self.me, bells.roster.tenancy(self.seat));
-                bells.system.create(self.seat, who)?
+                let occupant = (self.me, notifier.roster.slot_epoch(self.slot));
+                notifier.system.create(self.slot, occupant)?
             }
         };
         Ok(self.event.insert(event))
@@ -275,12 +277,12 @@ impl<E> Sleeper<E> {
     // layout: L087
     pub fn park<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
-        bells: &Bells<S, W>,
+        notifier: &Notifier<S, W>,
         mut ready: impl FnMut() -> bool,
         peers: &[&S::Peer],
         until: Option<Instant>,
     ) -> Result<bool> {
-        self.lie_down(bells)?;
+        self.register(notifier)?;
         if ready() {
             return Ok(false);
         }
@@ -291,34 +293,34 @@ impl<E> Sleeper<E> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             left.map_or(most, |left| left.min(most))
         };
-        match bells.system.wait(event, peers, left(FIRST_NAP))? {
+        match notifier.system.wait(event, peers, left(FIRST_PARK))? {
             Wake::TimedOut if !ready() => {}
             woken => return Ok(woken == Wake::PeerDied),
         }
-        let woken = bells.system.wait(event, peers, left(LONGEST_SLEEP))?;
+        let woken = notifier.system.wait(event, peers, left(LONGEST_SLEEP))?;
         Ok(woken == Wake::PeerDied)
     }
 
-    /// Says that it sleeps, which it may do for [`FIRST_NAP`] after one more look, and after
+    /// Says that it sleeps, which it may do for [`FIRST_PARK`] after one more look, and after
     /// the next for as long as it has to, on what it gets.
     // layout: L087
-    pub fn lie_down<S: System<Event = E>, W: Shared + Clone>(
+    pub fn register<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
-        bells: &Bells<S, W>,
+        notifier: &Notifier<S, W>,
     ) -> Result<&E> {
-        self.prepare(bells)?;
-        self.naps = self.naps.wrapping_add(1);
-        bells.roster.set_naps(self.seat, self.naps);
-        bells.roster.set_asleep(self.seat, true);
+        self.prepare(notifier)?;
+        self.park_epoch = self.park_epoch.wrapping_add(1);
+        notifier.roster.set_park_epoch(self.slot, self.park_epoch);
+        notifier.roster.set_asleep(self.slot, true);
         // Between our bit and our look. A waker's look may still be older than its store:
         // hence the first nap.
-        bells.roster.words().full();
-        self.prepare(bells)
+        notifier.roster.words().full();
+        self.prepare(notifier)
     }
 
     /// Says that it sleeps no longer.
-    pub fn get_up<S: System<Event = E>, W: Shared + Clone>(&self, bells: &Bells<S, W>) {
-        bells.roster.set_asleep(self.seat, false);
+    pub fn deregister<S: System<Event = E>, W: Shared + Clone>(&self, notifier: &Notifier<S, W>) {
+        notifier.roster.set_asleep(self.slot, false);
     }
 }
 
@@ -356,11 +358,11 @@ mod tests {
         type Event = ();
         type Peer = ();
 
-        fn create(&self, _seat: usize, _who: (u64, u32)) -> Result<()> {
+        fn create(&self, _slot: usize, _who: (u64, u32)) -> Result<()> {
             Ok(())
         }
 
-        fn open(&self, _seat: usize, _who: (u64, u32)) -> Result<Option<()>> {
+        fn open(&self, _slot: usize, _who: (u64, u32)) -> Result<Option<()>> {
             if self.has_opened.replace(true) {
                 return Ok(Some(()));
             }
@@ -374,7 +376,7 @@ mod tests {
 
         fn wait(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
             let asleep = self.roster.asleep() == 1 << OWNER;
-            let note = (time, asleep, self.roster.naps(OWNER));
+            let note = (time, asleep, self.roster.park_epoch(OWNER));
             self.waits.borrow_mut().push(note);
             Ok(Wake::TimedOut)
         }
@@ -390,28 +392,28 @@ mod tests {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
         let system = Notes::of(&roster);
         let waits = Rc::clone(&system.waits);
-        let bells = Bells::new(roster.clone(), system, 7);
+        let notifier = Notifier::new(roster.clone(), system, 7);
         let mut sleeper = Sleeper::new(&roster, OWNER, 7);
-        let first = roster.naps(OWNER).wrapping_add(1);
+        let first = roster.park_epoch(OWNER).wrapping_add(1);
         let looks = Cell::new(0);
         let in_vain = || {
             looks.set(looks.get() + 1);
             false
         };
-        assert!(!sleeper.park(&bells, in_vain, &[], None).unwrap());
+        assert!(!sleeper.park(&notifier, in_vain, &[], None).unwrap());
         let times = [Duration::from_millis(1), Duration::from_secs(1)];
         assert_eq!(*waits.borrow(), times.map(|time| (time, true, first)));
         assert_eq!(looks.get(), 2);
-        sleeper.get_up(&bells);
+        sleeper.deregister(&notifier);
         assert_eq!(roster.asleep(), 0);
         // One that finds a reason is counted, and does not wait.
         waits.borrow_mut().clear();
-        assert!(!sleeper.park(&bells, || true, &[], None).unwrap());
+        assert!(!sleeper.park(&notifier, || true, &[], None).unwrap());
         assert!(waits.borrow().is_empty());
-        assert_eq!(roster.naps(OWNER), first.wrapping_add(1));
+        assert_eq!(roster.park_epoch(OWNER), first.wrapping_add(1));
         // A deadline that is near ends the sleep.
         let until = Some(Instant::now());
-        assert!(!sleeper.park(&bells, || false, &[], until).unwrap());
+        assert!(!sleeper.park(&notifier, || false, &[], until).unwrap());
         let all_short = waits.borrow().iter().all(|(time, ..)| time.is_zero());
         assert!(all_short && waits.borrow().len() == 2);
     }
@@ -422,14 +424,14 @@ mod tests {
         let slot = roster.claim(7, SLOTS, |_| false).unwrap();
         roster.set_asleep(slot, true);
         let system = Notes::of(&roster);
-        let mut bells = Bells::new(roster, system.clone(), 3);
+        let mut notifier = Notifier::new(roster, system.clone(), 3);
 
-        bells.wake(1 << slot);
+        notifier.wake(1 << slot);
         assert_eq!(system.set.get(), 0);
-        bells.wake(1 << slot);
+        notifier.wake(1 << slot);
         assert_eq!(system.set.get(), 1);
         // Once for each sleep.
-        bells.wake(1 << slot);
+        notifier.wake(1 << slot);
         assert_eq!(system.set.get(), 1);
     }
 }

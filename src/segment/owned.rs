@@ -1,7 +1,7 @@
 //! A segment, for its owner.
 
 use super::{
-    Companions, Control, Cursor, Head, Lane, Measures, cursor_at, layouts_in, measures, text_of,
+    Companions, Control, Cursor, Geometry, Head, Lane, cursor_at, geometry, layouts_in, text_of,
 };
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -12,8 +12,8 @@ use crate::object::process::Liveness;
 use crate::object::section::Section;
 use crate::os::{self, Kind, ProcessBackend, ProcessIdentity};
 use crate::segment::ending;
-use crate::segment::ownership::Root;
-use crate::segment::participant::{Bells, Kernel, Seat};
+use crate::segment::ownership::OwnershipRecord;
+use crate::segment::participant::{Kernel, Notifier, Participant};
 use crate::segment::roster::{Roster, word_of};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
@@ -25,9 +25,9 @@ const NUMBERS: u32 = 64;
 /// is left in it.
 #[derive(Debug)]
 pub(crate) struct Owned {
-    pub measures: Measures,
+    pub geometry: Geometry,
     pub generation: u32,
-    bells: Bells,
+    notifier: Notifier,
     lanes: Section,
     control: WindowMut<Control>,
     name: Name,
@@ -35,7 +35,7 @@ pub(crate) struct Owned {
     /// For those who may not watch this process.
     _alive: Option<Liveness>,
     /// Where this is the one in use. Declared last, and so let go last.
-    root: Option<Root>,
+    record: Option<OwnershipRecord>,
 }
 
 /// Who may do what with the roster, and with the lanes.
@@ -59,54 +59,55 @@ fn companion(access: &Access, section: &Section, kind: Kind) -> Result<Access> {
 }
 
 impl Owned {
-    /// Takes the name and makes the three sections of a generation, and the owner's seat in
+    /// Takes the name and makes the three sections of a generation, and the owner's participant in
     /// them. Nobody can use them before [`publish`](Owned::publish).
     // layout: L085 L155
     pub fn create(
         name: &Name,
-        measures: Measures,
+        geometry: Geometry,
         access: &Access,
         layouts: &[Layout],
-    ) -> Result<(Owned, Seat)> {
+    ) -> Result<(Owned, Participant)> {
         let me = ProcessIdentity::current()?;
         // Before anything is made: the longest of all names is refused now.
         Companions::of(name, u32::MAX)?;
-        let root = Root::take(name, access, &me)?;
-        let (mut segment, mut seat) = Owned::make(name, measures, access, root.before())?;
+        let record = OwnershipRecord::take(name, access, &me)?;
+        let (mut segment, mut participant) = Owned::make(name, geometry, access, record.before())?;
         segment.describe(layouts)?;
-        seat.settle(root.section())?;
-        segment.root = Some(root);
-        Ok((segment, seat))
+        participant.settle(record.section())?;
+        segment.record = Some(record);
+        Ok((segment, participant))
     }
 
     /// Makes the generation that is to follow this one, by the same owner.
     // layout: L164
-    pub fn next(&self, measures: Measures, layouts: &[Layout]) -> Result<(Owned, Seat)> {
-        let (segment, mut seat) = Owned::make(&self.name, measures, &self.access, self.generation)?;
+    pub fn next(&self, geometry: Geometry, layouts: &[Layout]) -> Result<(Owned, Participant)> {
+        let (segment, mut participant) =
+            Owned::make(&self.name, geometry, &self.access, self.generation)?;
         segment.describe(layouts)?;
-        seat.prepare()?;
-        Ok((segment, seat))
+        participant.prepare()?;
+        Ok((segment, participant))
     }
 
     /// Puts this one in use after one of the same owner, whose participants are told to come.
     // layout: L164
     pub fn follow(&mut self, before: &mut Owned) {
-        self.root = before.root.take();
+        self.record = before.record.take();
         self.put_in_use();
         before.end(control::end::FOLLOWED | control::end::RESIZED);
     }
 
     fn make(
         name: &Name,
-        measures: Measures,
+        geometry: Geometry,
         access: &Access,
         before: u32,
-    ) -> Result<(Owned, Seat)> {
+    ) -> Result<(Owned, Participant)> {
         let mut number = before;
         loop {
             // layout: L155
             number = number.wrapping_add(1).max(1);
-            match Owned::make_as(name, measures, access, number) {
+            match Owned::make_as(name, geometry, access, number) {
                 // What is left of one that never came to be, or that is about to go.
                 Err(error)
                     if error.kind() == ErrorKind::AlreadyExists
@@ -118,13 +119,13 @@ impl Owned {
 
     fn make_as(
         name: &Name,
-        measures: Measures,
+        geometry: Geometry,
         access: &Access,
         generation: u32,
-    ) -> Result<(Owned, Seat)> {
+    ) -> Result<(Owned, Participant)> {
         let companions = Companions::of(name, generation)?;
         let me = ProcessIdentity::current()?;
-        let [inner, lanes_access] = rights(access, measures.kind);
+        let [inner, lanes_access] = rights(access, geometry.kind);
         let create = |access: &Access, name: &Name, len: u64| {
             Section::options()
                 .access(access.clone())
@@ -137,32 +138,32 @@ impl Owned {
         let section = create(&inner, &companions.roster, roster::LEN as u64)?;
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
-        let lanes = create(&lanes_access, &companions.lanes, measures.len())?;
+        let lanes = create(&lanes_access, &companions.lanes, geometry.len())?;
         // layout: L011 L211
         let alive = match access {
             Access::SameUser if !os::Process::MAY_BE_CLOSED => None,
             _ => Some(Liveness::announce(companions.alive, may_watch)?),
         };
-        format(&control, &measures, &me, generation);
-        let bells = Bells::new(roster, Kernel::new(name, &may_wake), word_of(&me));
-        let seat = Seat::of_owner(bells.afresh(), &me);
+        format(&control, &geometry, &me, generation);
+        let notifier = Notifier::new(roster, Kernel::new(name, &may_wake), word_of(&me));
+        let participant = Participant::of_owner(notifier.afresh(), &me);
         let segment = Owned {
-            measures,
+            geometry,
             generation,
-            bells,
+            notifier,
             lanes,
             control,
             name: name.clone(),
             access: access.clone(),
             _alive: alive,
-            root: None,
+            record: None,
         };
-        Ok((segment, seat))
+        Ok((segment, participant))
     }
 
-    /// An earlier generation, with a seat in it, as long as anybody takes part in it still.
+    /// An earlier generation, with a participant in it, as long as anybody takes part in it still.
     // layout: L157 L158
-    fn inherit(&self, generation: u32) -> Result<(Owned, Seat)> {
+    fn inherit(&self, generation: u32) -> Result<(Owned, Participant)> {
         let companions = Companions::of(&self.name, generation)?;
         let open = |name: &Name, write| {
             let options = Section::options().expect_owner(Owner::Me);
@@ -171,7 +172,7 @@ impl Owned {
         let section = open(&companions.control, true)?;
         let control: WindowMut<Control> = section.words_mut()?;
         let whole = control.load32(control::MAGIC) == MAGIC;
-        let Some(measures) = measures(&control).filter(|_| whole) else {
+        let Some(geometry) = geometry(&control).filter(|_| whole) else {
             let kind = ErrorKind::NotFound;
             let meaning = "it never came to be";
             return Err(Error::new(
@@ -183,9 +184,9 @@ impl Owned {
         };
         let lanes = Section::options()
             .expect_owner(Owner::Me)
-            .expect_len(measures.len())
+            .expect_len(geometry.len())
             .open(&companions.lanes)?;
-        let [inner, _] = rights(&self.access, measures.kind);
+        let [inner, _] = rights(&self.access, geometry.kind);
         let section = match open(&companions.roster, true) {
             // Who may only look has none: an empty one stands in for it.
             Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
@@ -197,20 +198,21 @@ impl Owned {
         let roster = Roster::new(section.words_mut()?);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
-        let bells = |owner| Bells::new(roster.clone(), Kernel::new(&self.name, &may_wake), owner);
+        let notifier =
+            |owner| Notifier::new(roster.clone(), Kernel::new(&self.name, &may_wake), owner);
         let segment = Owned {
-            measures,
+            geometry,
             generation,
             lanes,
-            bells: bells(word_of(&owner)),
+            notifier: notifier(word_of(&owner)),
             control,
             name: self.name.clone(),
             access: self.access.clone(),
             _alive: None,
-            root: None,
+            record: None,
         };
         let me = ProcessIdentity::current()?;
-        Ok((segment, Seat::of_owner(bells(word_of(&me)), &me)))
+        Ok((segment, Participant::of_owner(notifier(word_of(&me)), &me)))
     }
 
     /// Tells what a message is made of: one type, or that of requests and that of responses, or
@@ -236,14 +238,14 @@ impl Owned {
     /// Lets others in. Those who are in the [`older`](Owned::older) generations, of dead owners,
     /// are told to come.
     // layout: L155 L159
-    pub fn publish(&mut self, older: &mut [(Owned, Seat)]) {
+    pub fn publish(&mut self, older: &mut [(Owned, Participant)]) {
         self.put_in_use();
         for (old, _) in older.iter_mut() {
             old.end(control::end::FOLLOWED);
         }
-        if let Some(root) = &self.root {
+        if let Some(record) = &self.record {
             let oldest = older.first().map(|(old, _)| old.generation);
-            root.forget_before(oldest.unwrap_or(self.generation));
+            record.forget_before(oldest.unwrap_or(self.generation));
         }
     }
 
@@ -251,16 +253,16 @@ impl Owned {
     fn put_in_use(&mut self) {
         // Last, so that whoever reads it sees the rest: pairs with the opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
-        if let Some(root) = &mut self.root {
-            root.publish(self.generation);
+        if let Some(record) = &mut self.record {
+            record.publish(self.generation);
         }
     }
 
     /// The generations before this one in which anybody is still, the oldest first.
     // layout: L158
-    pub fn older(&self) -> Result<Vec<(Owned, Seat)>> {
+    pub fn older(&self) -> Result<Vec<(Owned, Participant)>> {
         let mut all = Vec::new();
-        for generation in self.root.iter().flat_map(Root::older) {
+        for generation in self.record.iter().flat_map(OwnershipRecord::older) {
             match self.inherit(generation) {
                 Err(error) if is_none_of_ours(&error) => {}
                 older => all.push(older?),
@@ -278,7 +280,7 @@ impl Owned {
 
     /// Says that it has ended, and wakes everybody.
     fn end(&mut self, bits: u32) {
-        ending::end(&self.control, &mut self.bells, bits);
+        ending::end(&self.control, &mut self.notifier, bits);
     }
 
     /// Says that the name is closed, wakes everybody, and lets go of the name, where this is the
@@ -286,17 +288,17 @@ impl Owned {
     /// of an owner that seems to live.
     // layout: L165
     pub fn close(&mut self) {
-        if self.root.as_ref().is_some_and(Root::is_held) {
+        if self.record.as_ref().is_some_and(OwnershipRecord::is_held) {
             self.end(control::end::CLOSED);
         }
-        if let Some(root) = &mut self.root {
-            root.let_go();
+        if let Some(record) = &mut self.record {
+            record.let_go();
         }
     }
 
     /// Says that nothing more is received, and wakes everybody.
     pub fn drain(&self) {
-        ending::drain(&self.control, &mut self.bells.afresh());
+        ending::drain(&self.control, &mut self.notifier.afresh());
     }
 
     pub fn name(&self) -> &Name {
@@ -304,16 +306,16 @@ impl Owned {
     }
 
     pub fn roster(&self) -> &Roster {
-        self.bells.roster()
+        self.notifier.roster()
     }
 
-    pub fn bells(&self) -> &Bells {
-        &self.bells
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// A lane that others write.
     pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window<Head>, Window<Round>>> {
-        self.measures.map(&self.lanes, lane, prefault)
+        self.geometry.map(&self.lanes, lane, prefault)
     }
 
     /// A lane that the owner writes.
@@ -322,7 +324,7 @@ impl Owned {
         lane: usize,
         prefault: bool,
     ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
-        self.measures.map_mut(&self.lanes, lane, prefault)
+        self.geometry.map_mut(&self.lanes, lane, prefault)
     }
 
     /// The lane of the responses to another.
@@ -331,18 +333,18 @@ impl Owned {
         lane: usize,
         prefault: bool,
     ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
-        self.lane_mut(self.measures.responses(lane), prefault)
+        self.lane_mut(self.geometry.responses(lane), prefault)
     }
 
     /// The values, to be read.
     pub fn values(&self) -> Result<Window> {
-        let view = Arc::new(self.lanes.map(..self.measures.len())?);
+        let view = Arc::new(self.lanes.map(..self.geometry.len())?);
         view.window(0, view.len())
     }
 
     /// The values, which the owner writes.
     pub fn values_mut(&self, prefault: bool) -> Result<WindowMut> {
-        let view = Arc::new(self.lanes.map_rw(..self.measures.len())?);
+        let view = Arc::new(self.lanes.map_rw(..self.geometry.len())?);
         if prefault {
             view.prefault()?;
         }
@@ -375,21 +377,21 @@ impl Drop for Owned {
 }
 
 // layout: L003 L026
-fn format(words: &WindowMut<Control>, measures: &Measures, me: &ProcessIdentity, generation: u32) {
+fn format(words: &WindowMut<Control>, geometry: &Geometry, me: &ProcessIdentity, generation: u32) {
     let [start, pid] = me.to_words();
     words.store32(control::VERSION, MAJOR << 16 | MINOR);
-    words.store32(control::KIND, measures.kind);
-    words.store32(control::LANES, measures.lanes as u32);
+    words.store32(control::KIND, geometry.kind);
+    words.store32(control::LANES, geometry.lanes as u32);
     words.store64(control::OWNER_START, start);
     words.store64(control::OWNER_PID, pid);
-    words.store32(control::RING_BYTES, measures.shape.bytes() as u32);
-    words.store32(control::MAX_MESSAGE, measures.shape.max() as u32);
+    words.store32(control::RING_BYTES, geometry.ring_geometry.bytes() as u32);
+    words.store32(control::MAX_MESSAGE, geometry.ring_geometry.max() as u32);
     words.store32(control::GENERATION, generation);
-    words.store32(control::DELIVERY, measures.delivery);
-    words.store32(control::IN_FLIGHT, measures.in_flight as u32);
-    if let Some(grid) = measures.grid {
-        words.store32(control::VALUES, grid.count() as u32);
-        words.store32(control::VALUE_SLOTS, grid.slots() as u32);
-        words.store32(control::MAX_MESSAGE, grid.max() as u32);
+    words.store32(control::DELIVERY, geometry.delivery);
+    words.store32(control::IN_FLIGHT, geometry.in_flight as u32);
+    if let Some(table_geometry) = geometry.table_geometry {
+        words.store32(control::VALUES, table_geometry.count() as u32);
+        words.store32(control::VALUE_SLOTS, table_geometry.slots() as u32);
+        words.store32(control::MAX_MESSAGE, table_geometry.max() as u32);
     }
 }

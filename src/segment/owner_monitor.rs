@@ -2,11 +2,11 @@
 //! how, once, and wait for the next one.
 
 use crate::error::Result;
-use crate::error::channel::Departure;
+use crate::error::channel::DisconnectReason;
 use crate::object::process::Process;
-use crate::os::deadline;
-use crate::segment::participant::Seat;
-use crate::segment::{End, Found};
+use crate::os::deadline_after;
+use crate::segment::participant::Participant;
+use crate::segment::{Found, GenerationEnd};
 use crate::wait::source::Signals;
 use crate::wait::spin::{LOOK, look_later};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const LOOKS: u32 = 4096;
 
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct OwnerMonitor {
     owner: Process,
     idle: u32,
     state: State,
@@ -28,16 +28,16 @@ pub(crate) struct Watch {
 enum State {
     Alive,
     /// To be told.
-    Ended(Departure),
-    Told(Departure),
+    Ended(DisconnectReason),
+    Told(DisconnectReason),
     /// The same owner goes on in another generation.
     Left,
 }
 
-impl Watch {
+impl OwnerMonitor {
     /// Of an owner that is alive.
-    pub fn begin(found: &Found) -> Result<Watch> {
-        Ok(Watch {
+    pub fn begin(found: &Found) -> Result<OwnerMonitor> {
+        Ok(OwnerMonitor {
             owner: found.watch_owner()?,
             idle: 0,
             state: State::Alive,
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// How it has ended, where that is to be told.
-    pub fn tell(&mut self) -> Option<Departure> {
+    pub fn tell(&mut self) -> Option<DisconnectReason> {
         let (State::Ended(how) | State::Told(how)) = self.state else {
             return None;
         };
@@ -87,14 +87,18 @@ impl Watch {
         }
     }
 
-    /// What there is to sleep on, in a seat where there is one; see [`Wait`](crate::wait::source::Wait).
-    pub fn lie_down(&self, seat: Option<&mut Seat>, signals: &mut Signals) -> Result<()> {
-        match seat {
-            Some(seat) => seat.register(signals)?,
+    /// What there is to sleep on, in a participant where there is one; see [`Wait`](crate::wait::source::Wait).
+    pub fn register(
+        &self,
+        participant: Option<&mut Participant>,
+        signals: &mut Signals,
+    ) -> Result<()> {
+        match participant {
+            Some(participant) => participant.register(signals)?,
             None => signals.look_again_in(LOOK),
         }
         if self.state == State::Alive {
-            self.owner.register(signals);
+            self.owner.add_to(signals);
         }
         Ok(())
     }
@@ -103,7 +107,7 @@ impl Watch {
     // layout: L111
     pub fn lose_the_next(&mut self, found: &Found) {
         if self.state == State::Left {
-            self.state = State::Ended(found.last_departure());
+            self.state = State::Ended(found.last_reason());
         }
     }
 
@@ -125,9 +129,9 @@ impl Watch {
     // layout: L110 L111
     fn see_the_end(&mut self, found: &Found) {
         self.state = match found.end() {
-            Some(End::Resized) => State::Left,
-            Some(End::Gone(how)) => State::Ended(how),
-            None => State::Ended(Departure::Died),
+            Some(GenerationEnd::Resized) => State::Left,
+            Some(GenerationEnd::Gone(how)) => State::Ended(how),
+            None => State::Ended(DisconnectReason::Died),
         };
     }
 
@@ -139,19 +143,21 @@ impl Watch {
         }
     }
 
-    /// Sleeps until there is news, or the end, or that moment. Who has no seat, which is woken
+    /// Sleeps until there is news, or the end, or that moment. Who has no participant, which is woken
     /// by nobody, looks again in a while.
     // layout: L090 L091
     #[cold]
     pub fn sleep(
         &mut self,
         found: &Found,
-        seat: Option<&mut Seat>,
+        participant: Option<&mut Participant>,
         mut has_news: impl FnMut() -> bool,
         until: Option<Instant>,
     ) -> Result<()> {
-        let ended = match seat {
-            Some(seat) => seat.park(|| has_news() || found.is_ended(), &[&self.owner], until)?,
+        let ended = match participant {
+            Some(participant) => {
+                participant.park(|| has_news() || found.is_ended(), &[&self.owner], until)?
+            }
             None => {
                 look_later(until);
                 self.owner.has_ended()?
@@ -165,29 +171,29 @@ impl Watch {
 }
 
 /// An end that goes on with the next owner.
-pub(crate) trait Follower {
-    /// The generation that it is in, and its seat there, where it has one.
-    fn parts(&mut self) -> (&Found, Option<&mut Seat>);
+pub(crate) trait Reattach {
+    /// The generation that it is in, and its participant there, where it has one.
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>);
     /// Whether there is a next owner; goes on with it where nothing is left to be had here.
-    fn look_for_the_next(&mut self) -> Result<bool>;
+    fn reattach_if_ended(&mut self) -> Result<bool>;
 }
 
-/// Waits for the next owner, at most this long, and says whether there is one. Who has no seat
+/// Waits for the next owner, at most this long, and says whether there is one. Who has no participant
 /// looks again in a while.
 // layout: L090 L173
-pub(crate) fn wait_for_next(end: &mut impl Follower, timeout: Duration) -> Result<bool> {
-    let until = deadline(Some(timeout));
+pub(crate) fn wait_for_next(end: &mut impl Reattach, timeout: Duration) -> Result<bool> {
+    let until = deadline_after(Some(timeout));
     loop {
         let seen = end.parts().0.newest();
-        if end.look_for_the_next()? {
+        if end.reattach_if_ended()? {
             return Ok(true);
         }
         if until.is_some_and(|at| Instant::now() >= at) {
             return Ok(false);
         }
         match end.parts() {
-            (found, Some(seat)) => {
-                seat.park(|| found.newest() != seen, &[], until)?;
+            (found, Some(participant)) => {
+                participant.park(|| found.newest() != seen, &[], until)?;
             }
             (_, None) => look_later(until),
         }

@@ -8,7 +8,7 @@
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::fingerprint;
-use crate::format::layout::{MAGIC, MAJOR, MINOR, root};
+use crate::format::layout::{MAGIC, MAJOR, MINOR, ownership};
 use crate::name::Name;
 use crate::object::section::{Section, SectionOptions};
 use crate::os::{self, ProcessIdentity, Validity, ValidityBackend};
@@ -22,7 +22,7 @@ const TRIES: u32 = 100;
 /// Of so many generations at most those are looked for who may be in them still.
 const MOST: u32 = 4096;
 
-type RootWords = Fixed<{ root::LEN }>;
+type RecordWords = Fixed<{ ownership::LEN }>;
 
 /// The words that say whose a name is, and which generation behind it is in use.
 #[derive(Clone, Debug)]
@@ -31,23 +31,23 @@ pub(crate) struct Ownership<W>(pub W);
 impl<W: Words> Ownership<W> {
     /// The word of the process that owns the name; 0: none.
     pub fn owner(&self) -> u64 {
-        self.0.load64(root::OWNER)
+        self.0.load64(ownership::OWNER)
     }
 
     /// [`MAGIC`] once [`begin`](Ownership::begin) is done; else 0, or what is none of ours.
     pub fn magic(&self) -> u32 {
         // Pairs with the last store of `begin`.
-        self.0.load32(root::MAGIC)
+        self.0.load32(ownership::MAGIC)
     }
 
     pub fn version(&self) -> u32 {
-        self.0.load32(root::VERSION)
+        self.0.load32(ownership::VERSION)
     }
 
     /// The generation in use; 0: none yet.
     pub fn generation(&self) -> u32 {
         // Pairs with the store of `publish`: all of that generation is seen.
-        self.0.load32(root::GENERATION)
+        self.0.load32(ownership::GENERATION)
     }
 
     /// Whether this generation is in use still, for one that has just said that it takes part in
@@ -64,40 +64,41 @@ impl<W: Words> Ownership<W> {
 impl<W: Shared> Ownership<W> {
     /// Fills a new section, which others may have opened already.
     pub fn begin(&self, access: u64, space: u32, me: u64) {
-        self.0.store32(root::VERSION, MAJOR << 16 | MINOR);
-        self.0.store64(root::ACCESS, access);
-        self.0.store32(root::SPACE, space);
-        self.0.store64(root::OWNER, me);
-        self.0.store32(root::OLDEST, 1);
+        self.0.store32(ownership::VERSION, MAJOR << 16 | MINOR);
+        self.0.store64(ownership::ACCESS, access);
+        self.0.store32(ownership::SPACE, space);
+        self.0.store64(ownership::OWNER, me);
+        self.0.store32(ownership::OLDEST, 1);
         // Last: pairs with the load of `magic`.
-        self.0.publish32(root::MAGIC, MAGIC);
+        self.0.publish32(ownership::MAGIC, MAGIC);
     }
 
     /// Replaces the owner that was found; says whether it was still that one.
     pub fn replace(&self, before: u64, me: u64) -> bool {
         // Acquire and release: pairs with the same of the last owner, whose stores are seen.
-        self.0.replace64(root::OWNER, before, me, Ordering::AcqRel)
+        self.0
+            .replace64(ownership::OWNER, before, me, Ordering::AcqRel)
     }
 
     /// Lets go of the name, where this is its owner.
     // layout: L156 L165
     pub fn let_go(&self, me: u64) {
         // Acquire and release: pairs with the next owner's.
-        self.0.replace64(root::OWNER, me, 0, Ordering::AcqRel);
+        self.0.replace64(ownership::OWNER, me, 0, Ordering::AcqRel);
     }
 
     /// Puts a generation in use.
     // layout: L021
     pub fn publish(&self, generation: u32) {
         // Pairs with the load of whoever opens the name, who then sees all of it.
-        self.0.publish32(root::GENERATION, generation);
+        self.0.publish32(ownership::GENERATION, generation);
     }
 }
 
 /// The name, for its owner.
 #[derive(Debug)]
-pub(crate) struct Root {
-    words: Ownership<WindowMut<RootWords>>,
+pub(crate) struct OwnershipRecord {
+    words: Ownership<WindowMut<RecordWords>>,
     section: Section,
     me: u64,
     validity: Validity,
@@ -107,60 +108,64 @@ pub(crate) struct Root {
     is_let_go: bool,
 }
 
-impl Root {
+impl OwnershipRecord {
     /// Makes the name this process's own: creates it, or takes it over from an owner that has
     /// closed or is dead.
     // layout: L155
-    pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Root> {
+    pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let options = Section::options().access(access.clone());
         let mut tries = 0;
         loop {
-            let exists = match options.create_new(name, root::LEN as u64) {
+            let exists = match options.create_new(name, ownership::LEN as u64) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => error,
-                created => return Root::begin(created?, access, me),
+                created => return OwnershipRecord::begin(created?, access, me),
             };
             tries += 1;
-            match Root::take_over(name, access, me) {
+            match OwnershipRecord::take_over(name, access, me) {
                 // It was the last moment of it, or another candidate was faster.
                 Ok(None) if tries < TRIES => {}
                 Ok(None) => return Err(exists),
-                Ok(Some(root)) => return Ok(root),
+                Ok(Some(record)) => return Ok(record),
                 Err(error) => return Err(refused(exists, error)),
             }
         }
     }
 
     // layout: L021 L024 L155
-    fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<Root> {
-        let words = Ownership(section.words_mut::<{ root::LEN }>()?);
+    fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
+        let words = Ownership(section.words_mut::<{ ownership::LEN }>()?);
         words.begin(fingerprint(&access.to_string()), me.space, word_of(me));
-        Ok(Root::of(section, words, word_of(me), 0))
+        Ok(OwnershipRecord::of(section, words, word_of(me), 0))
     }
 
     /// `None` where it changes at this moment.
     // layout: L024 L079 L155
-    fn take_over(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<Option<Root>> {
+    fn take_over(
+        name: &Name,
+        access: &Access,
+        me: &ProcessIdentity,
+    ) -> Result<Option<OwnershipRecord>> {
         let absent = |error: Error| match error.kind() {
             ErrorKind::NotFound => Ok(None),
             _ => Err(error),
         };
         // Nothing of a stranger's is written to.
         let mine = Section::options().expect_owner(Owner::Me);
-        if let Err(error) = RootView::open(name, &mine) {
+        if let Err(error) = RecordView::open(name, &mine) {
             return absent(error);
         }
         let section = match mine.write(true).open(name) {
             Ok(section) => section,
             Err(error) => return absent(error),
         };
-        let words = section.words_mut::<{ root::LEN }>()?;
+        let words = section.words_mut::<{ ownership::LEN }>()?;
         let words = Ownership(words);
         let owner = words.owner();
         let refuse = |meaning: String, advice| {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
             Err(error.with_advice(advice))
         };
-        if words.0.load32(root::SPACE) != me.space {
+        if words.0.load32(ownership::SPACE) != me.space {
             let meaning = "it belongs to processes of another namespace, which cannot be watched";
             return refuse(meaning.to_string(), "run both in one, or use another name");
         }
@@ -170,7 +175,7 @@ impl Root {
                 "stop that process, use another name, or open what is there",
             );
         }
-        if words.0.load64(root::ACCESS) != fingerprint(&access.to_string()) {
+        if words.0.load64(ownership::ACCESS) != fingerprint(&access.to_string()) {
             return refuse(
                 "others hold what its last owner made, with other rights than these".to_string(),
                 "create it with those rights, or stop them: a name lives as long as it is held",
@@ -180,11 +185,16 @@ impl Root {
         let taken = words.replace(owner, me);
         let before = words.generation();
         // Not made where it was not taken: its drop would let go of another thread's.
-        Ok(taken.then(|| Root::of(section, words, me, before)))
+        Ok(taken.then(|| OwnershipRecord::of(section, words, me, before)))
     }
 
-    fn of(section: Section, words: Ownership<WindowMut<RootWords>>, me: u64, before: u32) -> Root {
-        Root {
+    fn of(
+        section: Section,
+        words: Ownership<WindowMut<RecordWords>>,
+        me: u64,
+        before: u32,
+    ) -> OwnershipRecord {
+        OwnershipRecord {
             words,
             section,
             me,
@@ -207,7 +217,7 @@ impl Root {
     /// The generations before this one that may still have participants.
     // layout: L158
     pub fn older(&self) -> std::ops::RangeInclusive<u32> {
-        let oldest = self.words.0.load32(root::OLDEST).max(1);
+        let oldest = self.words.0.load32(ownership::OLDEST).max(1);
         oldest.max(self.before.saturating_sub(MOST))..=self.before
     }
 
@@ -218,7 +228,7 @@ impl Root {
 
     /// Nobody is left in those before this one.
     pub fn forget_before(&self, generation: u32) {
-        self.words.0.store32(root::OLDEST, generation);
+        self.words.0.store32(ownership::OLDEST, generation);
     }
 
     /// Puts a generation in use.
@@ -242,7 +252,7 @@ impl Root {
     }
 }
 
-impl Drop for Root {
+impl Drop for OwnershipRecord {
     // layout: L156
     fn drop(&mut self) {
         self.let_go();
@@ -289,25 +299,25 @@ fn refused(exists: Error, why: Error) -> Error {
 
 /// The name, for everybody else.
 #[derive(Clone, Debug)]
-pub(crate) struct RootView {
-    words: Ownership<Window<RootWords>>,
+pub(crate) struct RecordView {
+    words: Ownership<Window<RecordWords>>,
     pub minor: u32,
 }
 
-impl RootView {
+impl RecordView {
     /// Opens and checks what has this name.
     // layout: L017 L019 L022 L100
-    pub fn open(name: &Name, options: &SectionOptions) -> Result<RootView> {
+    pub fn open(name: &Name, options: &SectionOptions) -> Result<RecordView> {
         let section = options.open(name)?;
         let refuse = |kind, meaning: String, advice: &'static str| {
             Err(Error::new(kind, Operation::Open, name, meaning).with_advice(advice))
         };
         let raw = "it is bare memory: read it by Section::open, or shmkit consume";
-        if section.len()? < root::LEN as u64 {
+        if section.len()? < ownership::LEN as u64 {
             let meaning = "it is too small to be of this crate's patterns".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
-        let words = Ownership(section.words::<{ root::LEN }>()?);
+        let words = Ownership(section.words::<{ ownership::LEN }>()?);
         match words.magic() {
             MAGIC => {}
             0 => {
@@ -329,7 +339,7 @@ impl RootView {
             let advice = "use one version of shmkit on both sides";
             return refuse(ErrorKind::WrongVersion, meaning, advice);
         }
-        Ok(RootView { words, minor })
+        Ok(RecordView { words, minor })
     }
 
     /// See [`Ownership::owner`].

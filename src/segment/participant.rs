@@ -16,7 +16,7 @@ use crate::wait::source::Signals;
 use std::time::{Duration, Instant};
 
 /// The means to wake those who sleep in a segment.
-pub(crate) type Bells = notifier::Bells<Kernel>;
+pub(crate) type Notifier = notifier::Notifier<Kernel>;
 
 /// The events of a segment, whose names derive from its name.
 #[derive(Clone, Debug)]
@@ -41,16 +41,16 @@ impl System for Kernel {
 
     /// Nobody can set it but those who may write the roster.
     // layout: L086
-    fn create(&self, seat: usize, who: (u64, u32)) -> Result<os::Event> {
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<os::Event> {
         let how = HowToCreate {
             access: self.access.clone(),
             ..HowToCreate::default()
         };
-        os::Event::create(&event_name(&self.name, seat, who)?, Reset::Auto, &how)
+        os::Event::create(&event_name(&self.name, slot, occupant)?, Reset::Auto, &how)
     }
 
-    fn open(&self, seat: usize, who: (u64, u32)) -> Result<Option<os::Event>> {
-        match os::Event::open_to_set(&event_name(&self.name, seat, who)?) {
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<os::Event>> {
+        match os::Event::open_to_set(&event_name(&self.name, slot, occupant)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),
         }
@@ -72,19 +72,19 @@ impl System for Kernel {
 /// A participant's place in a segment, until it is dropped: its bit, its slot where it is
 /// not the owner, and its means to sleep and to wake the others.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    bells: Bells,
+pub(crate) struct Participant {
+    notifier: Notifier,
     sleeper: Sleeper<os::Event>,
     /// Of a participant, for those who may not watch its process.
     alive: Option<Liveness>,
-    /// Of the endpoint that has the seat.
+    /// Of the endpoint that has the participant.
     pub validity: Validity,
 }
 
-impl Seat {
+impl Participant {
     /// The owner's.
-    pub fn of_owner(bells: Bells, me: &ProcessIdentity) -> Seat {
-        Seat::new(bells, OWNER, word_of(me))
+    pub fn of_owner(notifier: Notifier, me: &ProcessIdentity) -> Participant {
+        Participant::new(notifier, OWNER, word_of(me))
     }
 
     /// One of the first so many slots, for a participant, with those who may wake it and those
@@ -96,7 +96,7 @@ impl Seat {
         [wake, watch]: [Access; 2],
         slots: usize,
         owner: &ProcessIdentity,
-    ) -> Result<Seat> {
+    ) -> Result<Participant> {
         let me = word_of(&ProcessIdentity::current()?);
         let Some(slot) = roster.claim(me, slots, is_dead) else {
             let meaning = format!("all {slots} places are taken by living processes");
@@ -105,43 +105,43 @@ impl Seat {
                 error.with_advice("wait until one of them leaves, or let the creator allow more")
             );
         };
-        let bells = Bells::new(roster, Kernel::new(name, &wake), word_of(owner));
-        let mut seat = Seat::new(bells, slot, me);
+        let notifier = Notifier::new(roster, Kernel::new(name, &wake), word_of(owner));
+        let mut participant = Participant::new(notifier, slot, me);
         if os::Process::MAY_BE_CLOSED {
-            let who = (me, seat.roster().tenancy(slot));
-            let name = name_of(LIVE_SUFFIX, name, slot, who)?;
-            seat.alive = match Liveness::announce(name, watch) {
+            let occupant = (me, participant.roster().slot_epoch(slot));
+            let name = name_of(LIVE_SUFFIX, name, slot, occupant)?;
+            participant.alive = match Liveness::announce(name, watch) {
                 // Somebody has the name. Most may watch the process itself.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
                 announced => Some(announced?),
             };
         }
-        seat.sleeper.prepare(&seat.bells)?;
-        seat.bells.meet(OWNER);
-        Ok(seat)
+        participant.sleeper.prepare(&participant.notifier)?;
+        participant.notifier.open_event(OWNER);
+        Ok(participant)
     }
 
-    /// Lets this process be woken in the seat of an owner that is in use, and says whether its
+    /// Lets this process be woken in the participant of an owner that is in use, and says whether its
     /// name is still there.
     pub fn settle(&mut self, named: &os::Section) -> Result<()> {
         self.validity = Validity::of_owner(named);
-        self.sleeper.prepare(&self.bells).map(drop)
+        self.sleeper.prepare(&self.notifier).map(drop)
     }
 
-    /// Makes what others wake us by, in the seat of an owner that goes on in another generation.
+    /// Makes what others wake us by, in the participant of an owner that goes on in another generation.
     pub fn prepare(&mut self) -> Result<()> {
-        self.sleeper.prepare(&self.bells).map(drop)
+        self.sleeper.prepare(&self.notifier).map(drop)
     }
 
     /// Stays the same endpoint as in the generation before.
-    pub fn stay(&mut self, before: &mut Seat) {
+    pub fn stay(&mut self, before: &mut Participant) {
         std::mem::swap(&mut self.validity, &mut before.validity);
     }
 
-    fn new(bells: Bells, number: usize, me: u64) -> Seat {
-        Seat {
-            sleeper: Sleeper::new(bells.roster(), number, me),
-            bells,
+    fn new(notifier: Notifier, number: usize, me: u64) -> Participant {
+        Participant {
+            sleeper: Sleeper::new(notifier.roster(), number, me),
+            notifier,
             alive: None,
             validity: Validity::new(),
         }
@@ -149,17 +149,17 @@ impl Seat {
 
     /// The slot of a participant.
     pub fn slot(&self) -> usize {
-        self.sleeper.seat()
+        self.sleeper.slot()
     }
 
     pub fn roster(&self) -> &Roster {
-        self.bells.roster()
+        self.notifier.roster()
     }
 
-    /// See [`Bells::wake`](notifier::Bells::wake).
+    /// See [`Notifier::wake`](notifier::Notifier::wake).
     #[inline]
-    pub fn wake(&mut self, seats: u64) {
-        self.bells.wake(seats);
+    pub fn wake(&mut self, participants: u64) {
+        self.notifier.wake(participants);
     }
 
     /// Tells a fault of the endpoint, as a call does that is no message's.
@@ -169,28 +169,28 @@ impl Seat {
     }
 
     fn name(&self) -> &Name {
-        &self.bells.system().name
+        &self.notifier.system().name
     }
 
-    /// See [`Bells::has_to_wake`](notifier::Bells::has_to_wake).
+    /// See [`Notifier::has_to_wake`](notifier::Notifier::has_to_wake).
     #[inline]
-    pub fn has_to_wake(&self, seats: u64) -> bool {
-        self.bells.has_to_wake(seats)
+    pub fn has_to_wake(&self, participants: u64) -> bool {
+        self.notifier.has_to_wake(participants)
     }
 
-    /// See [`Bells::meet`](notifier::Bells::meet).
-    pub fn meet(&mut self, seat: usize) {
-        self.bells.meet(seat);
+    /// See [`Notifier::meet`](notifier::Notifier::meet).
+    pub fn open_event(&mut self, slot: usize) {
+        self.notifier.open_event(slot);
     }
 
-    /// See [`watch_tenant`].
+    /// See [`open_occupant`].
     pub fn watch(&self, slot: usize, word: u64) -> Result<Option<Process>> {
-        watch_tenant(self.roster(), self.name(), slot, word)
+        open_occupant(self.roster(), self.name(), slot, word)
     }
 
-    /// See [`Bells::is_deaf`](notifier::Bells::is_deaf).
-    pub fn is_deaf(&self, seat: usize) -> bool {
-        self.bells.is_deaf(seat)
+    /// See [`Notifier::is_unreachable`](notifier::Notifier::is_unreachable).
+    pub fn is_unreachable(&self, slot: usize) -> bool {
+        self.notifier.is_unreachable(slot)
     }
 
     /// See [`Sleeper::park`].
@@ -201,29 +201,29 @@ impl Seat {
         until: Option<Instant>,
     ) -> Result<bool> {
         let peers: Vec<&os::Process> = peers.iter().map(|peer| peer.os()).collect();
-        let ended = self.sleeper.park(&self.bells, ready, &peers, until);
-        self.get_up();
+        let ended = self.sleeper.park(&self.notifier, ready, &peers, until);
+        self.deregister();
         ended
     }
 
     /// The same for a sleep together with others; see [`Wait`](crate::wait::source::Wait).
     pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
-        signals.add(self.sleeper.lie_down(&self.bells)?.signal()?);
+        signals.add(self.sleeper.register(&self.notifier)?.signal()?);
         signals.look_again_in(LONGEST_SLEEP);
         Ok(())
     }
 
     /// Says that it sleeps no longer.
     // layout: L083
-    pub fn get_up(&mut self) {
+    pub fn deregister(&mut self) {
         // A child that was forked says nothing for its parent.
         if !self.validity.is_forked() {
-            self.sleeper.get_up(&self.bells);
+            self.sleeper.deregister(&self.notifier);
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Participant {
     // layout: L083 L105
     fn drop(&mut self) {
         // A child that was forked leaves nothing of its parent's.
@@ -238,7 +238,7 @@ impl Drop for Seat {
 /// Watches the process of this word, which has a slot; `None` where it has ended. An error is no
 /// proof.
 // layout: L082
-pub(crate) fn watch_tenant(
+pub(crate) fn open_occupant(
     roster: &Roster,
     name: &Name,
     slot: usize,
@@ -247,7 +247,7 @@ pub(crate) fn watch_tenant(
     match watch(word) {
         // Another user's, or one that runs elevated.
         Err(error) if error.kind() == ErrorKind::AccessDenied => {
-            let name = name_of(LIVE_SUFFIX, name, slot, (word, roster.tenancy(slot)))?;
+            let name = name_of(LIVE_SUFFIX, name, slot, (word, roster.slot_epoch(slot)))?;
             Process::by_liveness(name).map(Some).or(Err(error))
         }
         watched => watched,
@@ -262,14 +262,14 @@ pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
 }
 
 /// That of the event on which somebody sleeps.
-pub(crate) fn event_name(name: &Name, seat: usize, who: (u64, u32)) -> Result<Name> {
-    name_of(WAKE_SUFFIX, name, seat, who)
+pub(crate) fn event_name(name: &Name, slot: usize, occupant: (u64, u32)) -> Result<Name> {
+    name_of(WAKE_SUFFIX, name, slot, occupant)
 }
 
-/// The name carries tenant and tenancy, so that the object of an earlier one is not taken for
+/// The name carries occupant and slot_epoch, so that the object of an earlier one is not taken for
 /// that of a later.
 // layout: L012 L013
-fn name_of(suffix: &str, name: &Name, seat: usize, (word, tenancy): (u64, u32)) -> Result<Name> {
+fn name_of(suffix: &str, name: &Name, slot: usize, (word, slot_epoch): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);
-    Name::new(&format!("{name}{suffix}{seat:02x}-{pid:x}-{tenancy:x}"))
+    Name::new(&format!("{name}{suffix}{slot:02x}-{pid:x}-{slot_epoch:x}"))
 }

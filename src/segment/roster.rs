@@ -7,7 +7,7 @@
 //! that its slots are taken.
 
 use crate::error::{ErrorKind, Result};
-use crate::format::layout::{FIRST_COUNT, FIRST_MEMBERS, OWNER, SLOTS, cursor, roster};
+use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
 use crate::object::process::Process;
 use crate::os::ProcessIdentity;
 use crate::sync::{Fixed, Ordering, Shared, WindowMut};
@@ -98,13 +98,13 @@ impl<W: Shared> Roster<W> {
     /// theirs is taken for that of an earlier one.
     // layout: L048
     pub fn begin(words: W, generation: u32) -> Roster<W> {
-        words.store32(roster::OWNER_TENANCY, generation);
-        words.store32(roster::OWNER_NAPS, FIRST_COUNT as u32);
-        words.store32(roster::MEMBERS, FIRST_MEMBERS);
+        words.store32(roster::OWNER_EPOCH, generation);
+        words.store32(roster::OWNER_PARK_EPOCH, FIRST_COUNT as u32);
+        words.store32(roster::PARTICIPANT_CHANGES, FIRST_CHANGES);
         for slot in 0..SLOTS {
-            let tenancy = (generation << 16).wrapping_add(FIRST_COUNT as u32);
-            words.store32(slot_at(slot) + roster::TENANCY, tenancy);
-            words.store32(slot_at(slot) + roster::NAPS, FIRST_COUNT as u32);
+            let slot_epoch = (generation << 16).wrapping_add(FIRST_COUNT as u32);
+            words.store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
+            words.store32(slot_at(slot) + roster::PARK_EPOCH, FIRST_COUNT as u32);
             let number = slot_at(slot) + roster::CURSOR + cursor::NUMBER;
             words.store64(number, FIRST_COUNT);
         }
@@ -122,11 +122,12 @@ impl<W: Shared> Roster<W> {
         let slots = slots.min(SLOTS);
         let free = (0..slots).find(|slot| self.take(*slot, 0, me));
         let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
-        // So that nobody takes what the last tenant left for ours: its event lives as long
+        // So that nobody takes what the last occupant left for ours: its event lives as long
         // as anybody has a handle of it.
-        let tenancy = self.tenancy(slot).wrapping_add(1);
-        self.words.store32(slot_at(slot) + roster::TENANCY, tenancy);
-        // The last tenant may have died in any state.
+        let slot_epoch = self.slot_epoch(slot).wrapping_add(1);
+        self.words
+            .store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
+        // The last occupant may have died in any state.
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
         self.set_hold(slot, 0);
@@ -138,7 +139,7 @@ impl<W: Shared> Roster<W> {
     fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
         // Others may free it, or take it, at the same time.
         for _ in 0..TRIES {
-            let word = self.who(slot);
+            let word = self.process_word(slot);
             if word != 0 && !is_dead(word) {
                 return false;
             }
@@ -150,9 +151,9 @@ impl<W: Shared> Roster<W> {
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
-        // Acquire and release: pairs with the same of the last tenant, whose stores are
+        // Acquire and release: pairs with the same of the last occupant, whose stores are
         // seen, and of the next.
-        let at = slot_at(slot) + roster::WHO;
+        let at = slot_at(slot) + roster::PROCESS;
         self.words.replace64(at, from, to, Ordering::AcqRel)
     }
 
@@ -166,7 +167,7 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Frees the slot of a process that was proved dead; `false` where it is no longer in
-    /// it. Its bit stays for the next tenant to clear, who may be there already.
+    /// it. Its bit stays for the next occupant to clear, who may be there already.
     // layout: L106
     pub fn evict(&self, slot: usize, word: u64) -> bool {
         let evicted = self.take(slot, word, 0);
@@ -177,15 +178,15 @@ impl<W: Shared> Roster<W> {
     }
 
     /// The word of whoever has the slot, or 0.
-    pub fn who(&self, slot: usize) -> u64 {
-        self.words.load64(slot_at(slot) + roster::WHO)
+    pub fn process_word(&self, slot: usize) -> u64 {
+        self.words.load64(slot_at(slot) + roster::PROCESS)
     }
 
-    /// Which tenant of the slot, or which owner, it is.
-    pub fn tenancy(&self, seat: usize) -> u32 {
-        self.words.load32(match seat {
-            OWNER => roster::OWNER_TENANCY,
-            slot => slot_at(slot) + roster::TENANCY,
+    /// Which occupant of the slot, or which owner, it is.
+    pub fn slot_epoch(&self, slot: usize) -> u32 {
+        self.words.load32(match slot {
+            OWNER => roster::OWNER_EPOCH,
+            slot => slot_at(slot) + roster::SLOT_EPOCH,
         })
     }
 
@@ -202,21 +203,22 @@ impl<W: Shared> Roster<W> {
     /// Changes the state only where it is the expected one.
     // layout: L051
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
-        // Acquire and release: pairs with the load of the slot's tenant, and with its stores.
+        // Acquire and release: pairs with the load of the slot's occupant, and with its stores.
         let at = slot_at(slot) + roster::STATE;
         self.words.replace32(at, from, to, Ordering::AcqRel);
     }
 
     /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
     #[inline]
-    pub fn members(&self) -> u32 {
-        self.words.load32(roster::MEMBERS)
+    pub fn participant_changes(&self) -> u32 {
+        self.words.load32(roster::PARTICIPANT_CHANGES)
     }
 
     /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
     pub fn tell(&self, what: u32) {
         // Acquire and release: pairs with the load of the owner, which then sees the slot's word.
-        self.words.add32(roster::MEMBERS, what, Ordering::AcqRel);
+        self.words
+            .add32(roster::PARTICIPANT_CHANGES, what, Ordering::AcqRel);
     }
 
     /// The bits of those who are about to sleep, or asleep.
@@ -226,8 +228,8 @@ impl<W: Shared> Roster<W> {
     }
 
     // layout: L049
-    pub fn set_asleep(&self, seat: usize, asleep: bool) {
-        let bit = 1 << seat;
+    pub fn set_asleep(&self, slot: usize, asleep: bool) {
+        let bit = 1 << slot;
         // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
         // fence that whoever goes to sleep puts behind this.
         if asleep {
@@ -282,12 +284,12 @@ impl<W: Shared> Roster<W> {
     }
 
     /// How often a participant has gone to sleep.
-    pub fn naps(&self, seat: usize) -> u32 {
-        self.words.load32(naps_at(seat))
+    pub fn park_epoch(&self, slot: usize) -> u32 {
+        self.words.load32(park_epoch_at(slot))
     }
 
-    pub fn set_naps(&self, seat: usize, naps: u32) {
-        self.words.store32(naps_at(seat), naps);
+    pub fn set_park_epoch(&self, slot: usize, park_epoch: u32) {
+        self.words.store32(park_epoch_at(slot), park_epoch);
     }
 }
 
@@ -301,10 +303,10 @@ fn room_at(slot: usize) -> usize {
     slot_at(slot) + roster::CURSOR + cursor::ROOM
 }
 
-fn naps_at(seat: usize) -> usize {
-    match seat {
-        OWNER => roster::OWNER_NAPS,
-        slot => slot_at(slot) + roster::NAPS,
+fn park_epoch_at(slot: usize) -> usize {
+    match slot {
+        OWNER => roster::OWNER_PARK_EPOCH,
+        slot => slot_at(slot) + roster::PARK_EPOCH,
     }
 }
 
@@ -336,9 +338,9 @@ mod tests {
 
     // layout: L048 L052 L053 L104
     #[test]
-    fn slot_of_a_dead_process_is_cleared_by_its_heir() {
+    fn slot_of_a_dead_process_is_cleared_by_its_successor() {
         let roster = new();
-        let first = roster.tenancy(1);
+        let first = roster.slot_epoch(1);
         assert_eq!(first.wrapping_sub(FIRST_COUNT as u32), 3 << 16);
         assert_eq!(roster.claim(MINE, 2, |_| false), Some(0));
         assert_eq!(roster.claim(DEAD, 2, |_| false), Some(1));
@@ -347,34 +349,44 @@ mod tests {
             roster.set_asleep(slot, true);
             roster.set_hold(slot, 0x105);
         }
-        let members = roster.members();
+        let participant_changes = roster.participant_changes();
         assert_eq!(roster.claim(MINE, 2, |_| false), None);
         assert_eq!(roster.claim(MINE, 2, |word| word == DEAD), Some(1));
-        assert_eq!([0, 1].map(|slot| roster.who(slot)), [MINE; 2]);
+        assert_eq!([0, 1].map(|slot| roster.process_word(slot)), [MINE; 2]);
         assert_eq!(roster.state(1), roster::state::PASSIVE);
-        assert_eq!(roster.tenancy(1), first.wrapping_add(2));
+        assert_eq!(roster.slot_epoch(1), first.wrapping_add(2));
         assert_eq!((roster.asleep(), roster.holding()), (1 << 5, 1 << 5));
         assert_eq!((roster.hold(1), roster.hold(5)), (0, 0x105));
-        assert_eq!(roster.members(), members, "nobody has left");
+        assert_eq!(
+            roster.participant_changes(),
+            participant_changes,
+            "nobody has left"
+        );
     }
 
     // layout: L049 L105
     #[test]
     fn one_that_leaves_changes_what_is_its_own() {
         let roster = new();
-        let members = roster.members();
+        let participant_changes = roster.participant_changes();
         assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
-        for seat in [0, 5, OWNER] {
-            roster.set_asleep(seat, true);
+        for slot in [0, 5, OWNER] {
+            roster.set_asleep(slot, true);
         }
         roster.leave(0, MINE);
-        assert_eq!((roster.who(0), roster.state(0)), (0, 0));
+        assert_eq!((roster.process_word(0), roster.state(0)), (0, 0));
         assert_eq!(roster.asleep(), 1 << 5 | 1 << OWNER);
-        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+        assert_eq!(
+            roster.participant_changes(),
+            participant_changes.wrapping_add(LEFT)
+        );
         // One that lost its slot says all the same that it goes.
         roster.leave(0, MINE);
-        assert_eq!(roster.members(), members.wrapping_add(2 * LEFT));
+        assert_eq!(
+            roster.participant_changes(),
+            participant_changes.wrapping_add(2 * LEFT)
+        );
     }
 
     // layout: L106
@@ -383,26 +395,34 @@ mod tests {
         let roster = new();
         assert_eq!(roster.claim(DEAD, 1, |_| false), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
-        let members = roster.members();
+        let participant_changes = roster.participant_changes();
         assert!(!roster.evict(0, MINE));
-        assert_eq!((roster.who(0), roster.members()), (DEAD, members));
+        assert_eq!(
+            (roster.process_word(0), roster.participant_changes()),
+            (DEAD, participant_changes)
+        );
         assert!(roster.evict(0, DEAD) && !roster.evict(0, DEAD));
-        assert_eq!((roster.who(0), roster.state(0)), (0, 1));
-        assert_eq!(roster.members(), members.wrapping_add(LEFT));
+        assert_eq!((roster.process_word(0), roster.state(0)), (0, 1));
+        assert_eq!(
+            roster.participant_changes(),
+            participant_changes.wrapping_add(LEFT)
+        );
     }
 
     // layout: L008
     #[test]
     fn counters_go_on_behind_their_greatest_value() {
         let roster = new();
-        let tenancy = slot_at(0) + roster::TENANCY;
-        roster.words.store32(tenancy, u32::MAX);
+        let slot_epoch = slot_at(0) + roster::SLOT_EPOCH;
+        roster.words.store32(slot_epoch, u32::MAX);
         assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
-        assert_eq!(roster.tenancy(0), 0);
-        roster.words.store32(roster::MEMBERS, u32::MAX);
-        let before = roster.members();
+        assert_eq!(roster.slot_epoch(0), 0);
+        roster.words.store32(roster::PARTICIPANT_CHANGES, u32::MAX);
+        let before = roster.participant_changes();
         roster.tell(JOINED);
-        assert!(has_joined(before, roster.members()) && roster.members() == 0);
+        assert!(
+            has_joined(before, roster.participant_changes()) && roster.participant_changes() == 0
+        );
         // A carry into the upper half is a join still, and a leave is none.
         assert!(has_joined(LEFT - 1, LEFT));
         assert!(!has_joined(u32::MAX, u32::MAX.wrapping_add(LEFT)));

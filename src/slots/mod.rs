@@ -27,34 +27,34 @@ const TRIES: u32 = 64;
 
 /// The measures of a table of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grid {
+pub(crate) struct TableGeometry {
     count: usize,
     max: usize,
     slots: u64,
 }
 
-impl Grid {
+impl TableGeometry {
     /// `None` where the measures cannot be.
     // layout: L176
-    pub fn new(count: usize, max: usize, slots: u64) -> Option<Grid> {
+    pub fn new(count: usize, max: usize, slots: u64) -> Option<TableGeometry> {
         let sound = (1..=values::MAX_COUNT).contains(&count)
             && max <= values::MAX_LEN
             && (values::MIN_SLOTS..=values::MAX_SLOTS).contains(&slots)
             && slots.is_power_of_two();
-        let grid = Grid { count, max, slots };
-        (sound && grid.len() <= values::MAX_TABLE).then_some(grid)
+        let table_geometry = TableGeometry { count, max, slots };
+        (sound && table_geometry.len() <= values::MAX_TABLE).then_some(table_geometry)
     }
 
     /// As many slots as make it unlikely that the writer comes round while somebody reads:
     /// measured, 1 KiB read beside a hot writer took 12389 tries at worst with 2 slots, 14
     /// with 8 and 2 with 16. Of many values, few are written all the time.
-    pub fn with_slots_for(count: usize, max: usize) -> Option<Grid> {
+    pub fn with_slots_for(count: usize, max: usize) -> Option<TableGeometry> {
         let slots = match count {
             1 => 16384 / slot_len(max.min(values::MAX_LEN)) as u64,
             _ => values::MIN_SLOTS,
         };
         let slots = slots.clamp(values::MIN_SLOTS, values::MAX_SLOTS);
-        Grid::new(count, max, slots.next_power_of_two())
+        TableGeometry::new(count, max, slots.next_power_of_two())
     }
 
     pub fn count(&self) -> usize {
@@ -138,7 +138,7 @@ impl Hold {
 #[derive(Debug)]
 pub(crate) struct ValueWriter<W> {
     words: W,
-    grid: Grid,
+    table_geometry: TableGeometry,
     /// The number of the newest value, for each.
     newest: Vec<u64>,
     changes: u64,
@@ -146,18 +146,18 @@ pub(crate) struct ValueWriter<W> {
 
 impl<W: WordsMut> ValueWriter<W> {
     /// The writer of a new table.
-    pub fn new(words: W, grid: Grid) -> ValueWriter<W> {
+    pub fn new(words: W, table_geometry: TableGeometry) -> ValueWriter<W> {
         words.store64(values::CHANGES, FIRST_COUNT);
         ValueWriter {
             words,
-            grid,
-            newest: vec![FIRST_COUNT; grid.count],
+            table_geometry,
+            newest: vec![FIRST_COUNT; table_geometry.count],
             changes: FIRST_COUNT,
         }
     }
 
-    pub fn grid(&self) -> Grid {
-        self.grid
+    pub fn table_geometry(&self) -> TableGeometry {
+        self.table_geometry
     }
 
     /// Stores a value no longer than the longest. `holds` are those of the readers, of whom
@@ -165,13 +165,13 @@ impl<W: WordsMut> ValueWriter<W> {
     // layout: L076 L136
     #[inline]
     pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
-        let entry = self.grid.entry(index);
+        let entry = self.table_geometry.entry(index);
         let mut number = self.newest[index] + 1;
         let held = holds.fold(0, |held, hold| held | hold.bit(index));
         if held != 0 {
             number = self.free_number(number, held);
         }
-        let slot = self.grid.slot(entry, number);
+        let slot = self.table_geometry.slot(entry, number);
         let words = &self.words;
         words.store64(slot + values::MARK, 2 * number + 1);
         // Pairs with the reader's fence after its copy (L2).
@@ -191,12 +191,12 @@ impl<W: WordsMut> ValueWriter<W> {
     #[cold]
     fn free_number(&self, number: u64, held: u64) -> u64 {
         // A slot that the value does not have is held by nobody.
-        let held = held & (u64::MAX >> (64 - self.grid.slots));
-        if u64::from(held.count_ones()) > self.grid.slots - 2 {
+        let held = held & (u64::MAX >> (64 - self.table_geometry.slots));
+        if u64::from(held.count_ones()) > self.table_geometry.slots - 2 {
             return number;
         }
-        let free = |number: &u64| held >> self.grid.slot_of(*number) & 1 == 0;
-        let others = number..number + self.grid.slots;
+        let free = |number: &u64| held >> self.table_geometry.slot_of(*number) & 1 == 0;
+        let others = number..number + self.table_geometry.slots;
         others.into_iter().find(free).unwrap_or(number)
     }
 
@@ -214,7 +214,7 @@ impl<W: WordsMut> ValueWriter<W> {
 
     /// Writes the name of a value, before anybody reads.
     pub fn name(&self, index: usize, name: &str) {
-        let at = self.grid.name(index);
+        let at = self.table_geometry.name(index);
         let mut bytes = [0; values::NAME_LEN];
         bytes[0] = name.len() as u8;
         bytes[1..=name.len()].copy_from_slice(name.as_bytes());
@@ -244,7 +244,7 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct ValueReader<W> {
     words: W,
-    grid: Grid,
+    table_geometry: TableGeometry,
     /// How many changes were looked at.
     seen: u64,
     /// So many were too many: all values from here on may have changed.
@@ -254,12 +254,12 @@ pub(crate) struct ValueReader<W> {
 impl<W: Words> ValueReader<W> {
     /// One that has seen all changes up to now.
     // layout: L140
-    pub fn new(words: W, grid: Grid) -> ValueReader<W> {
+    pub fn new(words: W, table_geometry: TableGeometry) -> ValueReader<W> {
         // Pairs with the writer's store (L4).
         let seen = words.load64(values::CHANGES);
         ValueReader {
             words,
-            grid,
+            table_geometry,
             seen,
             all_from: None,
         }
@@ -267,21 +267,22 @@ impl<W: Words> ValueReader<W> {
 
     /// One to whom all values of the table are news.
     // layout: L140
-    pub fn from_the_beginning(words: W, grid: Grid) -> ValueReader<W> {
+    pub fn from_the_beginning(words: W, table_geometry: TableGeometry) -> ValueReader<W> {
         ValueReader {
             seen: FIRST_COUNT,
-            ..ValueReader::new(words, grid)
+            ..ValueReader::new(words, table_geometry)
         }
     }
 
-    pub fn grid(&self) -> Grid {
-        self.grid
+    pub fn table_geometry(&self) -> TableGeometry {
+        self.table_geometry
     }
 
     /// The number of the newest value, which is another one after each store.
     pub fn number(&self, index: usize) -> u64 {
         // Pairs with the writer's store (L1).
-        self.words.load64(self.grid.entry(index) + values::NEWEST)
+        self.words
+            .load64(self.table_geometry.entry(index) + values::NEWEST)
     }
 
     /// Copies the newest value to the beginning of `to`, which takes the longest. `hold`
@@ -289,7 +290,7 @@ impl<W: Words> ValueReader<W> {
     /// overtaken each time gives up.
     #[inline]
     pub fn load(&self, index: usize, to: &mut [u8], hold: Option<impl Fn(Hold)>) -> Look {
-        let entry = self.grid.entry(index);
+        let entry = self.table_geometry.entry(index);
         for _ in 0..TRIES {
             match self.try_load(entry, to) {
                 Look::Busy => self.words.relax(),
@@ -306,11 +307,11 @@ impl<W: Words> ValueReader<W> {
     // layout: L138
     #[cold]
     pub fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
-        let entry = self.grid.entry(index);
+        let entry = self.table_geometry.entry(index);
         let mut found = Look::Busy;
         for _ in 0..TRIES {
             let number = self.number(index);
-            hold(Hold::new(index, self.grid.slot_of(number)));
+            hold(Hold::new(index, self.table_geometry.slot_of(number)));
             // Between the hold and the copy: pairs with the writer's look (L3).
             found = self.try_number(entry, number, to);
             if found != Look::Busy {
@@ -335,15 +336,15 @@ impl<W: Words> ValueReader<W> {
         if number == 0 {
             return Look::Nothing;
         }
-        let slot = self.grid.slot(entry, number);
+        let slot = self.table_geometry.slot(entry, number);
         let len = self.words.load32(slot + values::LEN) as usize;
-        if len <= self.grid.max {
+        if len <= self.table_geometry.max {
             self.words.copy_out(slot + values::VALUE, &mut to[..len]);
         }
         // Pairs with the writer's fence after the odd mark (L2).
         self.words.acquire();
         match self.words.load64(slot + values::MARK) == number.wrapping_mul(2) {
-            true if len <= self.grid.max => Look::Value(len, number),
+            true if len <= self.table_geometry.max => Look::Value(len, number),
             true => Look::Corrupt,
             false => Look::Busy,
         }
@@ -354,7 +355,7 @@ impl<W: Words> ValueReader<W> {
     // layout: L139 L183
     pub fn next_change(&mut self) -> Option<usize> {
         if let Some(index) = self.all_from {
-            self.all_from = Some(index + 1).filter(|next| *next < self.grid.count);
+            self.all_from = Some(index + 1).filter(|next| *next < self.table_geometry.count);
             return Some(index);
         }
         // Pairs with the writer's store (L4).
@@ -367,9 +368,9 @@ impl<W: Words> ValueReader<W> {
         // one stood.
         self.words.acquire();
         let behind = self.words.load64(values::CHANGES).wrapping_sub(self.seen);
-        if behind >= values::RECENT_COUNT || index >= self.grid.count {
+        if behind >= values::RECENT_COUNT || index >= self.table_geometry.count {
             self.seen = changes;
-            self.all_from = Some(1).filter(|next| *next < self.grid.count);
+            self.all_from = Some(1).filter(|next| *next < self.table_geometry.count);
             return Some(0);
         }
         self.seen = self.seen.wrapping_add(1);
@@ -385,7 +386,8 @@ impl<W: Words> ValueReader<W> {
     // layout: L183
     pub fn name(&self, index: usize) -> String {
         let mut bytes = [0; values::NAME_LEN];
-        self.words.copy_out(self.grid.name(index), &mut bytes);
+        self.words
+            .copy_out(self.table_geometry.name(index), &mut bytes);
         let len = usize::from(bytes[0]).min(values::NAME_LEN - 1);
         String::from_utf8(bytes[1..=len].to_vec()).unwrap_or_default()
     }

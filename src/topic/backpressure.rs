@@ -23,7 +23,7 @@ use crate::sync::{Shared, Words, WordsMut};
 
 /// Whether the publisher waits for the participant of this slot.
 pub(crate) fn is_waited_for<W: Shared>(roster: &Roster<W>, slot: usize) -> bool {
-    roster.state(slot) == state::ACTIVE && roster.who(slot) != 0
+    roster.state(slot) == state::ACTIVE && roster.process_word(slot) != 0
 }
 
 /// Whether what lies before the position may be overwritten in a ring of so many bytes, where `lowest`
@@ -41,7 +41,7 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     position: u64,
     lowest: impl Fn() -> u64,
 ) -> bool {
-    let bytes = lane.shape().bytes();
+    let bytes = lane.ring_geometry().bytes();
     let is_free = || is_free(lowest(), bytes, position);
     if !is_free() {
         return false;

@@ -11,16 +11,16 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::Place;
 use crate::name::Name;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, sooner};
-use crate::segment::ending::EVERYBODY;
-use crate::segment::participant::Seat;
-use crate::segment::{Head, Measures, Owned};
+use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
+use crate::segment::ending::ALL_SLOTS;
+use crate::segment::participant::Participant;
+use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{Round, WindowMut};
 use crate::topic::backpressure::{announce, is_free};
-use crate::topic::crowd::{Crowd, Waiting, lowest};
+use crate::topic::subscribers::{Subscribers, Waiting, lowest};
 #[cfg(feature = "async")]
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::{Patience, Spin};
+use crate::wait::spin::{Deadline, Spin};
 use std::time::{Duration, Instant};
 
 /// What a publisher does about subscribers that are slower than it.
@@ -48,19 +48,19 @@ pub struct TopicOptions {
 }
 
 impl TopicOptions {
-    fn measures(&self, name: &Name) -> Result<Measures> {
+    fn geometry(&self, name: &Name) -> Result<Geometry> {
         let layouts = self.layout.as_slice();
-        let longest = Measures::longest(self.max_message, layouts, name.as_str())?;
-        Ok(Measures {
+        let longest = Geometry::longest(self.max_message, layouts, name.as_str())?;
+        Ok(Geometry {
             kind: control::kind::TOPIC,
             lanes: 1,
-            shape: Measures::shape_for(self.capacity, longest, name.as_str())?,
+            ring_geometry: Geometry::ring_geometry_for(self.capacity, longest, name.as_str())?,
             delivery: match self.delivery {
                 Delivery::Lossy => delivery::LOSSY,
                 Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
             },
             in_flight: 0,
-            grid: None,
+            table_geometry: None,
         })
     }
 
@@ -150,8 +150,8 @@ impl TopicOptions {
 pub struct Publisher {
     lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
-    crowds: Vec<Crowd>,
-    seat: Seat,
+    generations: Vec<Subscribers>,
+    participant: Participant,
     // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
@@ -186,17 +186,17 @@ impl Publisher {
     }
 
     fn make(options: &TopicOptions, name: &Name) -> Result<Publisher> {
-        let measures = options.measures(name)?;
-        let (mut segment, seat) =
-            Owned::create(name, measures, &options.access, options.layout.as_slice())?;
+        let geometry = options.geometry(name)?;
+        let (mut segment, participant) =
+            Owned::create(name, geometry, &options.access, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
         Ok(Publisher {
-            lane: LossyWriter::new(lane.ring, lane.head, measures.shape),
+            lane: LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry),
             delivery: options.delivery,
-            crowds: Crowd::all(&segment, older),
-            seat,
+            generations: Subscribers::all(&segment, older),
+            participant,
             segment,
         })
     }
@@ -210,21 +210,21 @@ impl Publisher {
     ///
     /// As [`TopicOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &TopicOptions) -> Result<()> {
-        self.seat.check()?;
-        let measures = options.measures(self.segment.name())?;
-        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+        self.participant.check()?;
+        let geometry = options.geometry(self.segment.name())?;
+        let (mut segment, participant) = self.segment.next(geometry, options.layout.as_slice())?;
         let lane = segment.lane_mut(0, options.prefault)?;
         self.flush();
         segment.follow(&mut self.segment);
-        self.lane = LossyWriter::new(lane.ring, lane.head, measures.shape);
+        self.lane = LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry);
         self.delivery = options.delivery;
-        let mut seat = std::mem::replace(&mut self.seat, seat);
-        self.seat.stay(&mut seat);
+        let mut participant = std::mem::replace(&mut self.participant, participant);
+        self.participant.stay(&mut participant);
         let segment = std::mem::replace(&mut self.segment, segment);
-        self.crowds[0].earlier = Some((segment, seat));
-        self.crowds.insert(0, Crowd::of(&self.segment));
-        for crowd in &mut self.crowds {
-            crowd.first = measures.shape.first();
+        self.generations[0].earlier = Some((segment, participant));
+        self.generations.insert(0, Subscribers::of(&self.segment));
+        for subscribers in &mut self.generations {
+            subscribers.first = geometry.ring_geometry.first();
         }
         self.let_go();
         Ok(())
@@ -233,10 +233,10 @@ impl Publisher {
     /// Lets go of earlier generations in which nobody is waited for.
     // layout: L127
     fn let_go(&mut self) {
-        let waits = self.segment.measures.delivery == delivery::LOSSLESS;
-        let is_needed = |crowd: &Crowd| waits && crowd.places().next().is_some();
-        self.crowds
-            .retain(|crowd| crowd.earlier.is_none() || is_needed(crowd));
+        let waits = self.segment.geometry.delivery == delivery::LOSSLESS;
+        let is_needed = |subscribers: &Subscribers| waits && subscribers.places().next().is_some();
+        self.generations
+            .retain(|subscribers| subscribers.earlier.is_none() || is_needed(subscribers));
     }
 
     /// The number of the topic's generation: another one after each restart, and
@@ -255,7 +255,7 @@ impl Publisher {
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.lane.shape().max()
+        self.lane.ring_geometry().max()
     }
 
     /// How many messages were sent in this generation.
@@ -272,7 +272,7 @@ impl Publisher {
     /// [`SendError::TooLong`]; [`SendError::System`] where the system lets it not wait.
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::Forever, &mut None)
+        self.write(message, Deadline::Never, &mut None)
     }
 
     /// Sends a message without waiting.
@@ -283,7 +283,7 @@ impl Publisher {
     /// what would be overwritten; otherwise as [`send`](Publisher::send).
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::None, &mut None)
+        self.write(message, Deadline::Now, &mut None)
     }
 
     /// Sends a message, and waits for slow subscribers at most this long.
@@ -296,7 +296,7 @@ impl Publisher {
         message: &[u8],
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        self.write(message, Patience::within(timeout), &mut None)
+        self.write(message, Deadline::within(timeout), &mut None)
     }
 
     /// Room for a message of this length, to be written where it will be read. Where delivery
@@ -307,7 +307,7 @@ impl Publisher {
     /// As [`send`](Publisher::send).
     #[inline]
     pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_, Publisher>, SendError> {
-        self.make_room(len, Patience::Forever, &mut None)?;
+        self.make_room(len, Deadline::Never, &mut None)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
     }
@@ -322,7 +322,7 @@ impl Publisher {
         &mut self,
         len: usize,
     ) -> std::result::Result<Claim<'_, Publisher>, SendError> {
-        self.make_room(len, Patience::None, &mut None)?;
+        self.make_room(len, Deadline::Now, &mut None)?;
         let place = self.lane.claim(len);
         Ok(Claim::new(self, place, len))
     }
@@ -337,13 +337,13 @@ impl Publisher {
         messages: impl IntoIterator<Item = M>,
     ) -> std::result::Result<(), SendError> {
         // Once: a call that tells a fault sends nothing.
-        self.seat.validity.check()?;
+        self.participant.validity.check()?;
         let batch = Flushed(self);
         for (count, message) in (1u32..).zip(messages) {
             let message = message.as_ref();
             batch
                 .0
-                .find_room(message.len(), Patience::Forever, &mut None)?;
+                .find_room(message.len(), Deadline::Never, &mut None)?;
             batch.0.lane.add(message);
             if count.is_multiple_of(BATCH) {
                 batch.0.flush();
@@ -354,7 +354,7 @@ impl Publisher {
 
     fn flush(&mut self) {
         self.lane.flush();
-        self.seat.wake(EVERYBODY);
+        self.participant.wake(ALL_SLOTS);
     }
 
     /// `since` is when it began to wait, once it has.
@@ -363,41 +363,41 @@ impl Publisher {
     pub(crate) fn write(
         &mut self,
         message: &[u8],
-        patience: Patience,
+        deadline: Deadline,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        if !self.seat.validity.is_valid() || !self.lane.send_quickly(message) {
-            self.make_room(message.len(), patience, since)?;
+        if !self.participant.validity.is_valid() || !self.lane.send_quickly(message) {
+            self.make_room(message.len(), deadline, since)?;
             self.lane.send(message);
         }
-        self.seat.wake(EVERYBODY);
+        self.participant.wake(ALL_SLOTS);
         Ok(())
     }
 
     fn make_room(
         &mut self,
         len: usize,
-        patience: Patience,
+        deadline: Deadline,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        self.seat.validity.check()?;
-        self.find_room(len, patience, since)
+        self.participant.validity.check()?;
+        self.find_room(len, deadline, since)
     }
 
     fn find_room(
         &mut self,
         len: usize,
-        patience: Patience,
+        deadline: Deadline,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        let max = self.lane.shape().max();
+        let max = self.lane.ring_geometry().max();
         if len > max {
             return Err(SendError::TooLong { len, max });
         }
         match (self.lane.lacks(len), self.delivery) {
             (None, _) => {}
             (Some(position), Delivery::Lossy) => self.lane.announce(position),
-            (Some(position), _) => self.announce_to_all(position, patience, since)?,
+            (Some(position), _) => self.announce_to_all(position, deadline, since)?,
         }
         Ok(())
     }
@@ -408,13 +408,13 @@ impl Publisher {
     fn announce_to_all(
         &mut self,
         position: u64,
-        patience: Patience,
+        deadline: Deadline,
         since: &mut Option<Instant>,
     ) -> std::result::Result<(), SendError> {
-        let bytes = self.lane.shape().bytes();
+        let bytes = self.lane.ring_geometry().bytes();
         self.let_go();
         loop {
-            let lowest = || lowest(&self.crowds, position);
+            let lowest = || lowest(&self.generations, position);
             if announce(&mut self.lane, position, lowest) {
                 return Ok(());
             }
@@ -425,17 +425,17 @@ impl Publisher {
                 Delivery::LosslessFor(limit) => since.elapsed() >= limit,
                 _ => false,
             };
-            let crowds = self.crowds.iter_mut();
-            if crowds.fold(false, |any, crowd| {
-                crowd.drop_the_dead_and_late(position, bytes, late) | any
+            let generations = self.generations.iter_mut();
+            if generations.fold(false, |any, subscribers| {
+                subscribers.drop_the_dead_and_late(position, bytes, late) | any
             }) {
                 continue;
             }
-            let until = match patience {
-                Patience::None => return Err(SendError::Full),
-                Patience::Until(at) if Instant::now() >= at => return Err(SendError::Timeout),
-                Patience::Until(at) => Some(at),
-                Patience::Forever => None,
+            let until = match deadline {
+                Deadline::Now => return Err(SendError::Full),
+                Deadline::At(at) if Instant::now() >= at => return Err(SendError::Timeout),
+                Deadline::At(at) => Some(at),
+                Deadline::Never => None,
             };
             self.wait_for_the_slowest(position, since, until)?;
         }
@@ -448,16 +448,16 @@ impl Publisher {
         since: Instant,
         until: Option<Instant>,
     ) -> Result<()> {
-        let bytes = self.lane.shape().bytes();
+        let bytes = self.lane.ring_geometry().bytes();
         let Publisher {
-            seat,
-            crowds,
+            participant,
+            generations,
             delivery,
             ..
         } = self;
         let mut spin = Spin::new(until);
         while spin.again() {
-            if is_free(lowest(crowds, position), bytes, position) {
+            if is_free(lowest(generations, position), bytes, position) {
                 return Ok(());
             }
         }
@@ -470,16 +470,18 @@ impl Publisher {
             (until, late) => until.or(late),
         };
         // The peers of a sleep are found once, together with whether they are all.
-        let waiting = crowds.iter().map(|crowd| crowd.waits_for(position, bytes));
+        let waiting = generations
+            .iter()
+            .map(|subscribers| subscribers.waits_for(position, bytes));
         let waiting: Vec<Waiting> = waiting.collect();
         let until = match waiting.iter().all(|one| one.is_complete) {
             true => until,
-            false => sooner(LOOK_BACK, until),
+            false => deadline_within(LOOK_BACK, until),
         };
         let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
         let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
-        let ready = || is_free(lowest(crowds, position), bytes, position);
-        seat.park(ready, &peers, until).map(|_| ())
+        let ready = || is_free(lowest(generations, position), bytes, position);
+        participant.park(ready, &peers, until).map(|_| ())
     }
 }
 
@@ -511,22 +513,25 @@ impl<'a> Held<'a> {
 #[cfg(feature = "async")]
 impl Wait for Held<'_> {
     fn has_news(&mut self) -> bool {
-        let Publisher { crowds, lane, .. } = &self.publisher;
-        let lowest = lowest(crowds, self.position);
-        is_free(lowest, lane.shape().bytes(), self.position)
+        let Publisher {
+            generations, lane, ..
+        } = &self.publisher;
+        let lowest = lowest(generations, self.position);
+        is_free(lowest, lane.ring_geometry().bytes(), self.position)
             || self.limit.is_some_and(|at| Instant::now() >= at)
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        let bytes = self.publisher.lane.shape().bytes();
-        let Publisher { crowds, seat, .. } = &mut *self.publisher;
-        seat.register(signals)?;
-        for crowd in crowds.iter_mut() {
-            let waiting = crowd.waits_for(self.position, bytes);
-            waiting
-                .watched
-                .iter()
-                .for_each(|peer| peer.register(signals));
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        let bytes = self.publisher.lane.ring_geometry().bytes();
+        let Publisher {
+            generations,
+            participant,
+            ..
+        } = &mut *self.publisher;
+        participant.register(signals)?;
+        for subscribers in generations.iter_mut() {
+            let waiting = subscribers.waits_for(self.position, bytes);
+            waiting.watched.iter().for_each(|peer| peer.add_to(signals));
             if !waiting.is_complete {
                 signals.look_again_in(LOOK_BACK);
             }
@@ -537,8 +542,8 @@ impl Wait for Held<'_> {
         Ok(())
     }
 
-    fn get_up(&mut self) {
-        self.publisher.seat.get_up();
+    fn deregister(&mut self) {
+        self.publisher.participant.deregister();
     }
 
     /// The next look gives up the dead.
@@ -556,7 +561,7 @@ impl Drop for Publisher {
 
 impl Claimed for Publisher {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
-        if !self.seat.validity.is_forked() {
+        if !self.participant.validity.is_forked() {
             self.lane.ring().fill(place, at, bytes);
         }
     }
@@ -568,11 +573,11 @@ impl Claimed for Publisher {
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
         // It has its place: that the name is lost is for the next call to tell.
-        if self.seat.validity.is_forked() {
+        if self.participant.validity.is_forked() {
             return Err(SendError::Forked);
         }
         self.lane.commit(place, len);
-        self.seat.wake(EVERYBODY);
+        self.participant.wake(ALL_SLOTS);
         Ok(())
     }
 }
@@ -582,7 +587,7 @@ struct Flushed<'a>(&'a mut Publisher);
 
 impl Drop for Flushed<'_> {
     fn drop(&mut self) {
-        if !self.0.seat.validity.is_forked() {
+        if !self.0.participant.validity.is_forked() {
             self.0.flush();
         }
     }

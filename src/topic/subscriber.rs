@@ -8,9 +8,9 @@ use crate::format::layout::{OWNER, SLOTS, control, cursor, delivery, roster};
 use crate::lane::Step;
 use crate::lane::lossy::{Begin, LossyReader};
 use crate::name::Name;
-use crate::os::{Validity, ValidityBackend, deadline};
-use crate::segment::owner_monitor::{self, Follower, Watch};
-use crate::segment::participant::Seat;
+use crate::os::{Validity, ValidityBackend, deadline_after};
+use crate::segment::owner_monitor::{self, OwnerMonitor, Reattach};
+use crate::segment::participant::Participant;
 use crate::segment::roster::JOINED;
 use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
@@ -58,8 +58,8 @@ impl SubscriberOptions {
     /// Waits so long for a publisher that is not there yet (not at all). It looks again every
     /// few milliseconds.
     #[must_use]
-    pub fn wait(mut self, patience: Duration) -> SubscriberOptions {
-        self.how.wait = patience;
+    pub fn wait(mut self, deadline: Duration) -> SubscriberOptions {
+        self.how.wait = deadline;
         self
     }
 
@@ -97,7 +97,7 @@ impl SubscriberOptions {
 /// again each millisecond.
 pub struct Subscriber {
     lane: Lane,
-    watch: Watch,
+    owner_monitor: OwnerMonitor,
     pace: Pace,
     buffer: Box<[u8]>,
     received: u64,
@@ -117,7 +117,7 @@ struct Place {
     cursor: WindowMut<Cursor>,
     /// As last stored at `room`.
     freed: u64,
-    seat: Seat,
+    participant: Participant,
 }
 
 impl Subscriber {
@@ -176,9 +176,9 @@ impl Subscriber {
 
     /// Goes on with the next publisher, which has begun.
     #[cold]
-    fn come_over(&mut self) -> Result<bool> {
+    fn reattach(&mut self) -> Result<bool> {
         let Some(mut next) = self.found.follow(Subscriber::go_on)? else {
-            self.watch.lose_the_next(&self.found);
+            self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
         next.missed = self.missed;
@@ -188,15 +188,15 @@ impl Subscriber {
     }
 
     fn at_the_beginning(found: Found) -> Result<Subscriber> {
-        let watch = Watch::begin(&found)?;
+        let owner_monitor = OwnerMonitor::begin(&found)?;
         let lane = found.lane(0)?;
-        let shape = found.measures.shape;
+        let ring_geometry = found.geometry.ring_geometry;
         let place = Subscriber::take_place(&found)?;
         Ok(Subscriber {
-            lane: LossyReader::new(lane.ring, lane.head, shape),
-            watch,
+            lane: LossyReader::new(lane.ring, lane.head, ring_geometry),
+            owner_monitor,
             pace: Pace::default(),
-            buffer: vec![0; shape.max()].into_boxed_slice(),
+            buffer: vec![0; ring_geometry.max()].into_boxed_slice(),
             received: 0,
             missed: 0,
             place,
@@ -213,22 +213,22 @@ impl Subscriber {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
         };
-        let seat = match found.take_seat(&roster, SLOTS) {
-            Ok(seat) => seat,
-            Err(error) => match (error.kind(), found.measures.delivery) {
+        let participant = match found.take_slot(&roster, SLOTS) {
+            Ok(participant) => participant,
+            Err(error) => match (error.kind(), found.geometry.delivery) {
                 (ErrorKind::Busy, delivery::LOSSY) => return Ok(None),
                 _ => return Err(error),
             },
         };
-        seat.roster().tell(JOINED);
-        let cursor = seat.roster().cursor(seat.slot());
+        participant.roster().tell(JOINED);
+        let cursor = participant.roster().cursor(participant.slot());
         for at in [cursor::RECEIVED, cursor::MISSED] {
             cursor.store64(at, 0);
         }
         Ok(Some(Place {
             cursor,
             freed: 0,
-            seat,
+            participant,
         }))
     }
 
@@ -236,7 +236,7 @@ impl Subscriber {
     /// before it overwrites what stands here.
     // layout: L133
     fn is_safe_here(&mut self) -> bool {
-        let lossless = self.found.measures.delivery == delivery::LOSSLESS;
+        let lossless = self.found.geometry.delivery == delivery::LOSSLESS;
         let position = self.lane.position();
         let Some(place) = &mut self.place else {
             return true;
@@ -256,7 +256,7 @@ impl Subscriber {
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.found.measures.shape.max()
+        self.found.geometry.ring_geometry.max()
     }
 
     /// The number of the next message: how many the publisher has sent before it.
@@ -333,7 +333,7 @@ impl Subscriber {
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<&[u8], RecvError> {
         match self.glance() {
             Some(len) => Ok(self.received(len)),
-            None => self.wait_until(deadline(Some(timeout))),
+            None => self.wait_until(deadline_after(Some(timeout))),
         }
     }
 
@@ -378,7 +378,7 @@ impl Subscriber {
             place.cursor.store64(cursor::NUMBER, self.lane.number());
             // For those who look on.
             place.cursor.publish64(cursor::EXACT, position);
-            if position - place.freed >= self.found.measures.shape.bytes() / 8 {
+            if position - place.freed >= self.found.geometry.ring_geometry.bytes() / 8 {
                 place.free_and_return(&mut self.lane);
             }
         }
@@ -388,12 +388,13 @@ impl Subscriber {
     // layout: L134
     #[cold]
     fn is_waited_for(&self) -> bool {
-        let Some(Place { seat, .. }) = &self.place else {
+        let Some(Place { participant, .. }) = &self.place else {
             return false;
         };
         // Pairs with the publisher's change of it, which it makes before it announces what it
         // then writes.
-        !self.watch.has_ended() && seat.roster().state(seat.slot()) == roster::state::ACTIVE
+        !self.owner_monitor.has_ended()
+            && participant.roster().state(participant.slot()) == roster::state::ACTIVE
     }
 
     #[cold]
@@ -413,8 +414,8 @@ impl Subscriber {
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
             place.free_and_return(&mut self.lane);
         }
-        if self.watch.is_followed(&self.found) {
-            return match self.come_over() {
+        if self.owner_monitor.is_followed(&self.found) {
+            return match self.reattach() {
                 Ok(true) => self.poll(),
                 Ok(false) => Step::Nothing,
                 Err(error) => {
@@ -423,7 +424,7 @@ impl Subscriber {
                 }
             };
         }
-        match !self.watch.has_ended() && self.watch.look(&self.found) {
+        match !self.owner_monitor.has_ended() && self.owner_monitor.look(&self.found) {
             false => Step::Nothing,
             // What was sent before the end is seen now.
             true => self.poll(),
@@ -436,8 +437,10 @@ impl Place {
     // layout: L097 L133
     fn free(&mut self, position: u64) {
         self.freed = position;
-        self.seat.roster().set_room(self.seat.slot(), position);
-        self.seat.wake(1 << OWNER);
+        self.participant
+            .roster()
+            .set_room(self.participant.slot(), position);
+        self.participant.wake(1 << OWNER);
     }
 
     /// The same; and where it gave us up, and nothing was missed, it has to wait again.
@@ -445,30 +448,30 @@ impl Place {
     #[cold]
     fn free_and_return(&mut self, lane: &mut Lane) {
         self.free(lane.position());
-        if self.seat.roster().state(self.seat.slot()) == roster::state::DROPPED {
+        if self.participant.roster().state(self.participant.slot()) == roster::state::DROPPED {
             self.activate(lane);
         }
     }
 
     /// Has the publisher wait for us; see [`backpressure::join`].
     fn activate(&mut self, lane: &mut Lane) -> bool {
-        backpressure::join(self.seat.roster(), self.seat.slot(), lane)
+        backpressure::join(self.participant.roster(), self.participant.slot(), lane)
     }
 }
 
-impl Follower for Subscriber {
-    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
+impl Reattach for Subscriber {
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
         (
             &self.found,
-            self.place.as_mut().map(|place| &mut place.seat),
+            self.place.as_mut().map(|place| &mut place.participant),
         )
     }
 
     /// What is left here goes before, and then that the one before has gone.
-    fn look_for_the_next(&mut self) -> Result<bool> {
+    fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
-        match self.watch.is_followed(&self.found) {
-            true => self.come_over(),
+        match self.owner_monitor.is_followed(&self.found) {
+            true => self.reattach(),
             false => self.found.is_followed_well(),
         }
     }
@@ -528,16 +531,17 @@ impl Inbox for Subscriber {
             Step::Corrupt => Some(RecvError::Corrupt),
             _ => match self.failed.take() {
                 Some(error) => Some(RecvError::System(error)),
-                None => self.watch.tell().map(RecvError::Disconnected),
+                None => self.owner_monitor.tell().map(RecvError::Disconnected),
             },
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        let seat = self.place.as_mut().map(|place| &mut place.seat);
+        let participant = self.place.as_mut().map(|place| &mut place.participant);
         let has_news = || self.lane.has_news();
-        self.watch.sleep(&self.found, seat, has_news, until)
+        self.owner_monitor
+            .sleep(&self.found, participant, has_news, until)
     }
 }
 
@@ -548,22 +552,22 @@ impl Wait for Subscriber {
         self.lane.has_news()
             || self.failed.is_some()
             || self.validity.is_faulty()
-            || self.watch.has_news(&self.found)
+            || self.owner_monitor.has_news(&self.found)
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        let seat = self.place.as_mut().map(|place| &mut place.seat);
-        self.watch.lie_down(seat, signals)
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        let participant = self.place.as_mut().map(|place| &mut place.participant);
+        self.owner_monitor.register(participant, signals)
     }
 
-    fn get_up(&mut self) {
+    fn deregister(&mut self) {
         if let Some(place) = &mut self.place {
-            place.seat.get_up();
+            place.participant.deregister();
         }
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.watch.look_whether_alive(&self.found);
+        self.owner_monitor.look_whether_alive(&self.found);
         Ok(self.has_news())
     }
 }

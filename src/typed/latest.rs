@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
 use crate::name::Name;
 use crate::values::reader::{self, ReaderOptions};
-use crate::values::writer::{self, LatestOptions};
+use crate::values::writer::{self, ValuesOptions};
 use crate::wait::source::{AsWait, Wait, Waitable};
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The writing end of latest values, which owns their name. See [`Writer`](crate::Writer).
 pub struct Writer<T> {
-    end: writer::Writer,
+    endpoint: writer::Writer,
     of: PhantomData<T>,
 }
 
@@ -36,14 +36,14 @@ impl<T: Described> Writer<T> {
     ///
     /// # Errors
     ///
-    /// As [`LatestOptions::create`].
-    pub fn from_options<N>(options: LatestOptions, name: N) -> Result<Writer<T>>
+    /// As [`ValuesOptions::create`].
+    pub fn from_options<N>(options: ValuesOptions, name: N) -> Result<Writer<T>>
     where
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
         Ok(Writer {
-            end: options.layout(Layout::of::<T>()).create(name)?,
+            endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
         })
     }
@@ -61,7 +61,7 @@ impl<T: Described> Writer<T> {
     /// Where there is no value with that index.
     #[inline]
     pub fn set_at(&mut self, index: usize, value: &T) {
-        match self.end.set_at(index, value.as_bytes()) {
+        match self.endpoint.set_at(index, value.as_bytes()) {
             Ok(()) => {}
             // It was created for values of just this size, and a writer never waits.
             Err(error) => unreachable!("{error}"),
@@ -72,9 +72,9 @@ impl<T: Described> Writer<T> {
     ///
     /// # Errors
     ///
-    /// As [`LatestOptions::create`].
-    pub fn resize(&mut self, options: LatestOptions) -> Result<()> {
-        self.end.resize(&options.layout(Layout::of::<T>()))
+    /// As [`ValuesOptions::create`].
+    pub fn resize(&mut self, options: ValuesOptions) -> Result<()> {
+        self.endpoint.resize(&options.layout(Layout::of::<T>()))
     }
 }
 
@@ -82,25 +82,25 @@ impl<T> Writer<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &writer::Writer {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type, which sets any bytes. Readers are told the type still.
     #[must_use]
     pub fn into_untyped(self) -> writer::Writer {
-        self.end
+        self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Writer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// A reading end of latest values. See [`Reader`](crate::Reader).
 pub struct Reader<T> {
-    end: reader::Reader,
+    endpoint: reader::Reader,
     of: PhantomData<T>,
 }
 
@@ -131,7 +131,7 @@ impl<T: Described> Reader<T> {
         Error: From<N::Error>,
     {
         Ok(Reader {
-            end: options.expect_layout(Layout::of::<T>()).open(name)?,
+            endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,
         })
     }
@@ -139,7 +139,7 @@ impl<T: Described> Reader<T> {
     /// The index of the value with that name. It stays the same.
     #[must_use]
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.end.index(name)
+        self.endpoint.index(name)
     }
 
     /// The newest value, the first one of a table.
@@ -164,7 +164,7 @@ impl<T: Described> Reader<T> {
     /// Where there is no value with that index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<T, RecvError> {
-        value(self.end.get_at(index))
+        value(self.endpoint.get_at(index))
     }
 
     /// The index of a value that changed, if there is one.
@@ -173,7 +173,7 @@ impl<T: Described> Reader<T> {
     ///
     /// As [`Reader::try_change`](crate::Reader::try_change).
     pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
-        self.end.try_change()
+        self.endpoint.try_change()
     }
 
     /// Waits for a value to change, and says which.
@@ -182,7 +182,7 @@ impl<T: Described> Reader<T> {
     ///
     /// As [`Reader::wait_change`](crate::Reader::wait_change).
     pub fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
-        self.end.wait_change()
+        self.endpoint.wait_change()
     }
 
     /// Waits for a value to change, at most this long.
@@ -194,7 +194,7 @@ impl<T: Described> Reader<T> {
         &mut self,
         timeout: Duration,
     ) -> std::result::Result<usize, RecvError> {
-        self.end.wait_change_timeout(timeout)
+        self.endpoint.wait_change_timeout(timeout)
     }
     /// Waits for the next writer, at most this long; see
     /// [`Reader::wait_for_writer`](crate::Reader::wait_for_writer).
@@ -203,7 +203,7 @@ impl<T: Described> Reader<T> {
     ///
     /// As [`open`](Reader::open), where there is one that does not let us in.
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
-        self.end.wait_for_writer(timeout)
+        self.endpoint.wait_for_writer(timeout)
     }
 }
 
@@ -211,23 +211,23 @@ impl<T> Reader<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &reader::Reader {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type.
     #[must_use]
     pub fn into_untyped(self) -> reader::Reader {
-        self.end
+        self.endpoint
     }
 
-    pub(crate) fn end_mut(&mut self) -> &mut reader::Reader {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut reader::Reader {
+        &mut self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
@@ -235,6 +235,6 @@ impl<T> Waitable for Reader<T> {}
 
 impl<T> AsWait for Reader<T> {
     fn as_wait(&mut self) -> &mut dyn Wait {
-        self.end_mut()
+        self.endpoint_mut()
     }
 }

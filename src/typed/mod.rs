@@ -4,7 +4,7 @@
 //! The ends have the names of those without a type, and what goes through them is the same:
 //! bytes, as they stand in memory. The creator tells the type's layout by name, and who opens
 //! it with another one learns which field differs. Who knows no type still gets the bytes from
-//! an end without one, and their layout by [`segment_info`](crate::segment_info).
+//! an end without one, and their layout by [`segment_info`](crate::inspect::segment_info).
 //!
 //! ```
 //! # let name = format!("Local\\shmkit-doc-typed-{}", std::process::id());

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The receiving end of a queue of values, which owns its name. See
 /// [`Receiver`](crate::Receiver).
 pub struct Receiver<T> {
-    end: receiver::Receiver,
+    endpoint: receiver::Receiver,
     of: PhantomData<T>,
 }
 
@@ -45,7 +45,7 @@ impl<T: Described> Receiver<T> {
         Error: From<N::Error>,
     {
         Ok(Receiver {
-            end: options.layout(Layout::of::<T>()).create(name)?,
+            endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
         })
     }
@@ -57,7 +57,7 @@ impl<T: Described> Receiver<T> {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Receiver::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<T, RecvError> {
-        value(self.end.try_recv())
+        value(self.endpoint.try_recv())
     }
 
     /// Waits for the next value.
@@ -69,7 +69,7 @@ impl<T: Described> Receiver<T> {
     /// behind it.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<T, RecvError> {
-        value(self.end.recv())
+        value(self.endpoint.recv())
     }
 
     /// Waits for the next value, at most this long.
@@ -79,7 +79,7 @@ impl<T: Described> Receiver<T> {
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Receiver::recv).
     #[inline]
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<T, RecvError> {
-        value(self.end.recv_timeout(timeout))
+        value(self.endpoint.recv_timeout(timeout))
     }
 
     /// Hands out every value that is there now, without waiting, and says how many they
@@ -91,7 +91,7 @@ impl<T: Described> Receiver<T> {
     /// message of another length, all values are handed out nevertheless.
     pub fn drain(&mut self, each: impl FnMut(T)) -> std::result::Result<usize, RecvError> {
         let mut corrupt = false;
-        let drained = self.end.drain(each_value(each, &mut corrupt));
+        let drained = self.endpoint.drain(each_value(each, &mut corrupt));
         match corrupt {
             true => Err(RecvError::Corrupt),
             false => drained,
@@ -104,7 +104,7 @@ impl<T: Described> Receiver<T> {
     ///
     /// As [`QueueOptions::create`].
     pub fn resize(&mut self, options: QueueOptions) -> Result<()> {
-        self.end.resize(&options.layout(Layout::of::<T>()))
+        self.endpoint.resize(&options.layout(Layout::of::<T>()))
     }
 }
 
@@ -112,29 +112,29 @@ impl<T> Receiver<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &receiver::Receiver {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type. Those who open the queue are told it still.
     #[must_use]
     pub fn into_untyped(self) -> receiver::Receiver {
-        self.end
+        self.endpoint
     }
 
-    pub(crate) fn end_mut(&mut self) -> &mut receiver::Receiver {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut receiver::Receiver {
+        &mut self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// A sending end of a queue of values. See [`Sender`](crate::Sender).
 pub struct Sender<T> {
-    end: sender::Sender,
+    endpoint: sender::Sender,
     of: PhantomData<T>,
 }
 
@@ -165,7 +165,7 @@ impl<T: Described> Sender<T> {
         Error: From<N::Error>,
     {
         Ok(Sender {
-            end: options.expect_layout(Layout::of::<T>()).open(name)?,
+            endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,
         })
     }
@@ -177,7 +177,7 @@ impl<T: Described> Sender<T> {
     /// [`SendError::Full`]; otherwise as [`send`](Sender::send).
     #[inline]
     pub fn try_send(&mut self, value: &T) -> std::result::Result<(), SendError> {
-        self.end.try_send(value.as_bytes())
+        self.endpoint.try_send(value.as_bytes())
     }
 
     /// Sends a value, and waits for room where there is none. It is sent when this returns.
@@ -187,7 +187,7 @@ impl<T: Described> Sender<T> {
     /// As [`Sender::send`](crate::Sender::send).
     #[inline]
     pub fn send(&mut self, value: &T) -> std::result::Result<(), SendError> {
-        self.end.send(value.as_bytes())
+        self.endpoint.send(value.as_bytes())
     }
 
     /// Sends a value, and waits for room at most this long.
@@ -201,7 +201,7 @@ impl<T: Described> Sender<T> {
         value: &T,
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        self.end.send_timeout(value.as_bytes(), timeout)
+        self.endpoint.send_timeout(value.as_bytes(), timeout)
     }
 
     /// Sends all of them, values or references, several at a time, and waits for room where
@@ -214,7 +214,7 @@ impl<T: Described> Sender<T> {
         &mut self,
         values: impl IntoIterator<Item = B>,
     ) -> std::result::Result<(), SendError> {
-        self.end.send_all(messages(values))
+        self.endpoint.send_all(messages(values))
     }
     /// Waits for the next receiver, at most this long; see
     /// [`Sender::wait_for_receiver`](crate::Sender::wait_for_receiver).
@@ -223,7 +223,7 @@ impl<T: Described> Sender<T> {
     ///
     /// As [`open`](Sender::open), where there is one that does not let us in.
     pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
-        self.end.wait_for_receiver(timeout)
+        self.endpoint.wait_for_receiver(timeout)
     }
 }
 
@@ -231,24 +231,24 @@ impl<T> Sender<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &sender::Sender {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type, which sends any bytes.
     #[must_use]
     pub fn into_untyped(self) -> sender::Sender {
-        self.end
+        self.endpoint
     }
 
     #[cfg(feature = "async")]
-    pub(crate) fn end_mut(&mut self) -> &mut sender::Sender {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut sender::Sender {
+        &mut self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
@@ -256,6 +256,6 @@ impl<T> Waitable for Receiver<T> {}
 
 impl<T> AsWait for Receiver<T> {
     fn as_wait(&mut self) -> &mut dyn Wait {
-        self.end_mut()
+        self.endpoint_mut()
     }
 }

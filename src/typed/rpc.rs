@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The serving end of calls with values, which owns their name. See
 /// [`Server`](crate::Server).
 pub struct Server<Q, R> {
-    end: server::Server,
+    endpoint: server::Server,
     of: PhantomData<fn(Q) -> R>,
 }
 
@@ -44,7 +44,7 @@ impl<Q: Described, R: Described> Server<Q, R> {
     {
         let options = options.layouts(Layout::of::<Q>(), Layout::of::<R>());
         Ok(Server {
-            end: options.create(name)?,
+            endpoint: options.create(name)?,
             of: PhantomData,
         })
     }
@@ -56,7 +56,7 @@ impl<Q: Described, R: Described> Server<Q, R> {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Server::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
-        Request::of(self.end.try_recv()?)
+        Request::of(self.endpoint.try_recv()?)
     }
 
     /// Waits for the next request.
@@ -68,7 +68,7 @@ impl<Q: Described, R: Described> Server<Q, R> {
     /// the next call goes on behind it.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
-        Request::of(self.end.recv()?)
+        Request::of(self.endpoint.recv()?)
     }
 
     /// Waits for the next request, at most this long.
@@ -81,7 +81,7 @@ impl<Q: Described, R: Described> Server<Q, R> {
         &mut self,
         timeout: Duration,
     ) -> std::result::Result<Request<'_, Q, R>, RecvError> {
-        Request::of(self.end.recv_timeout(timeout)?)
+        Request::of(self.endpoint.recv_timeout(timeout)?)
     }
 }
 
@@ -89,11 +89,11 @@ impl<Q, R> Server<Q, R> {
     /// The end without its types, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &server::Server {
-        &self.end
+        &self.endpoint
     }
 
-    pub(crate) fn end_mut(&mut self) -> &mut server::Server {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut server::Server {
+        &mut self.endpoint
     }
 }
 
@@ -101,7 +101,7 @@ impl<Q, R> Clone for Server<Q, R> {
     /// A further worker.
     fn clone(&self) -> Server<Q, R> {
         Server {
-            end: self.end.clone(),
+            endpoint: self.endpoint.clone(),
             of: PhantomData,
         }
     }
@@ -109,14 +109,14 @@ impl<Q, R> Clone for Server<Q, R> {
 
 impl<Q, R> fmt::Debug for Server<Q, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// A request that a [`Server`] has received. See [`Request`](crate::Request).
 pub struct Request<'a, Q, R> {
     value: Q,
-    end: server::Request<'a>,
+    endpoint: server::Request<'a>,
     of: PhantomData<fn(R)>,
 }
 
@@ -127,7 +127,7 @@ impl<'a, Q: Described, R: Described> Request<'a, Q, R> {
     ) -> std::result::Result<Request<'a, Q, R>, RecvError> {
         Ok(Request {
             value: super::value(Ok(request.bytes()))?,
-            end: request,
+            endpoint: request,
             of: PhantomData,
         })
     }
@@ -145,13 +145,13 @@ impl<'a, Q: Described, R: Described> Request<'a, Q, R> {
     /// As [`Request::respond`](crate::Request::respond).
     #[inline]
     pub fn respond(self, response: &R) -> std::result::Result<(), SendError> {
-        self.end.respond(response.as_bytes())
+        self.endpoint.respond(response.as_bytes())
     }
 
     /// Keeps what is needed to answer it later, from anywhere in this process.
     pub fn defer(self) -> Responder<R> {
         Responder {
-            end: self.end.defer(),
+            endpoint: self.endpoint.defer(),
             of: PhantomData,
         }
     }
@@ -159,14 +159,14 @@ impl<'a, Q: Described, R: Described> Request<'a, Q, R> {
 
 impl<Q, R> fmt::Debug for Request<'_, Q, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// What is needed to answer a request; see [`Responder`](crate::Responder).
 #[must_use = "dropped, it fails at the client"]
 pub struct Responder<R> {
-    end: server::Responder,
+    endpoint: server::Responder,
     of: PhantomData<fn(R)>,
 }
 
@@ -177,19 +177,19 @@ impl<R: Described> Responder<R> {
     ///
     /// As there.
     pub fn respond(self, response: &R) -> std::result::Result<(), SendError> {
-        self.end.respond(response.as_bytes())
+        self.endpoint.respond(response.as_bytes())
     }
 }
 
 impl<R> fmt::Debug for Responder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// A calling end with values. See [`Client`](crate::Client).
 pub struct Client<Q, R> {
-    end: client::Client,
+    endpoint: client::Client,
     of: PhantomData<fn(Q) -> R>,
 }
 
@@ -229,7 +229,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     {
         let options = options.expect_layouts(Layout::of::<Q>(), Layout::of::<R>());
         Ok(Client {
-            end: options.open(name)?,
+            endpoint: options.open(name)?,
             of: PhantomData,
         })
     }
@@ -242,7 +242,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     /// without types sent a response of another length.
     #[inline]
     pub fn call(&mut self, request: &Q) -> std::result::Result<R, CallError> {
-        response(self.end.call(request.as_bytes()))
+        response(self.endpoint.call(request.as_bytes()))
     }
 
     /// Sends a request, and waits for the response at most this long.
@@ -255,7 +255,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
         request: &Q,
         timeout: Duration,
     ) -> std::result::Result<R, CallError> {
-        response(self.end.call_timeout(request.as_bytes(), timeout))
+        response(self.endpoint.call_timeout(request.as_bytes(), timeout))
     }
 
     /// As [`Client::send`](crate::Client::send).
@@ -264,7 +264,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// As there.
     pub fn send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
-        self.end.send(request.as_bytes())
+        self.endpoint.send(request.as_bytes())
     }
 
     /// As [`Client::try_send`](crate::Client::try_send).
@@ -273,7 +273,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// As there.
     pub fn try_send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
-        self.end.try_send(request.as_bytes())
+        self.endpoint.try_send(request.as_bytes())
     }
 
     /// As [`Client::try_recv`](crate::Client::try_recv).
@@ -286,7 +286,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// With a call of another client.
     pub fn try_recv(&mut self, call: &Call) -> std::result::Result<R, CallError> {
-        response(self.end.try_recv(call))
+        response(self.endpoint.try_recv(call))
     }
 
     /// As [`Client::recv`](crate::Client::recv).
@@ -299,7 +299,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// With a call of another client.
     pub fn recv(&mut self, call: &Call) -> std::result::Result<R, CallError> {
-        response(self.end.recv(call))
+        response(self.endpoint.recv(call))
     }
 
     /// As [`Client::recv_timeout`](crate::Client::recv_timeout).
@@ -316,7 +316,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
         call: &Call,
         timeout: Duration,
     ) -> std::result::Result<R, CallError> {
-        response(self.end.recv_timeout(call, timeout))
+        response(self.endpoint.recv_timeout(call, timeout))
     }
     /// Waits for the next server, at most this long; see
     /// [`Client::wait_for_server`](crate::Client::wait_for_server).
@@ -325,7 +325,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     ///
     /// As [`open`](Client::open), where there is one that does not let us in.
     pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
-        self.end.wait_for_server(timeout)
+        self.endpoint.wait_for_server(timeout)
     }
 }
 
@@ -333,17 +333,17 @@ impl<Q, R> Client<Q, R> {
     /// The end without its types, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &client::Client {
-        &self.end
+        &self.endpoint
     }
 
-    pub(crate) fn end_mut(&mut self) -> &mut client::Client {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut client::Client {
+        &mut self.endpoint
     }
 }
 
 impl<Q, R> fmt::Debug for Client<Q, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
@@ -351,7 +351,7 @@ impl<Q, R> Waitable for Server<Q, R> {}
 
 impl<Q, R> AsWait for Server<Q, R> {
     fn as_wait(&mut self) -> &mut dyn Wait {
-        self.end_mut()
+        self.endpoint_mut()
     }
 }
 
@@ -359,6 +359,6 @@ impl<Q, R> Waitable for Client<Q, R> {}
 
 impl<Q, R> AsWait for Client<Q, R> {
     fn as_wait(&mut self) -> &mut dyn Wait {
-        self.end_mut()
+        self.endpoint_mut()
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The sending end of a topic of values, which owns its name. See
 /// [`Publisher`](crate::Publisher).
 pub struct Publisher<T> {
-    end: publisher::Publisher,
+    endpoint: publisher::Publisher,
     of: PhantomData<T>,
 }
 
@@ -45,7 +45,7 @@ impl<T: Described> Publisher<T> {
         Error: From<N::Error>,
     {
         Ok(Publisher {
-            end: options.layout(Layout::of::<T>()).create(name)?,
+            endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
         })
     }
@@ -58,7 +58,7 @@ impl<T: Described> Publisher<T> {
     /// As [`Publisher::send`](crate::Publisher::send).
     #[inline]
     pub fn send(&mut self, value: &T) -> std::result::Result<(), SendError> {
-        self.end.send(value.as_bytes())
+        self.endpoint.send(value.as_bytes())
     }
 
     /// Sends a value without waiting.
@@ -68,7 +68,7 @@ impl<T: Described> Publisher<T> {
     /// As [`Publisher::try_send`](crate::Publisher::try_send).
     #[inline]
     pub fn try_send(&mut self, value: &T) -> std::result::Result<(), SendError> {
-        self.end.try_send(value.as_bytes())
+        self.endpoint.try_send(value.as_bytes())
     }
 
     /// Sends a value, and waits for slow subscribers at most this long.
@@ -82,7 +82,7 @@ impl<T: Described> Publisher<T> {
         value: &T,
         timeout: Duration,
     ) -> std::result::Result<(), SendError> {
-        self.end.send_timeout(value.as_bytes(), timeout)
+        self.endpoint.send_timeout(value.as_bytes(), timeout)
     }
 
     /// Sends all of them, values or references, several at a time. Those before one that
@@ -95,7 +95,7 @@ impl<T: Described> Publisher<T> {
         &mut self,
         values: impl IntoIterator<Item = B>,
     ) -> std::result::Result<(), SendError> {
-        self.end.send_all(messages(values))
+        self.endpoint.send_all(messages(values))
     }
     /// Goes on with other measures, but those of the type; see
     /// [`Publisher::resize`](crate::Publisher::resize).
@@ -104,7 +104,7 @@ impl<T: Described> Publisher<T> {
     ///
     /// As [`TopicOptions::create`].
     pub fn resize(&mut self, options: TopicOptions) -> Result<()> {
-        self.end.resize(&options.layout(Layout::of::<T>()))
+        self.endpoint.resize(&options.layout(Layout::of::<T>()))
     }
 }
 
@@ -112,30 +112,30 @@ impl<T> Publisher<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &publisher::Publisher {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type, which sends any bytes. Subscribers are told the type still.
     #[must_use]
     pub fn into_untyped(self) -> publisher::Publisher {
-        self.end
+        self.endpoint
     }
 
     #[cfg(feature = "async")]
-    pub(crate) fn end_mut(&mut self) -> &mut publisher::Publisher {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut publisher::Publisher {
+        &mut self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Publisher<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
 /// A receiving end of a topic of values. See [`Subscriber`](crate::Subscriber).
 pub struct Subscriber<T> {
-    end: subscriber::Subscriber,
+    endpoint: subscriber::Subscriber,
     of: PhantomData<T>,
 }
 
@@ -167,7 +167,7 @@ impl<T: Described> Subscriber<T> {
         Error: From<N::Error>,
     {
         Ok(Subscriber {
-            end: options.expect_layout(Layout::of::<T>()).open(name)?,
+            endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,
         })
     }
@@ -179,7 +179,7 @@ impl<T: Described> Subscriber<T> {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Subscriber::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<T, RecvError> {
-        value(self.end.try_recv())
+        value(self.endpoint.try_recv())
     }
 
     /// Waits for the next value.
@@ -190,7 +190,7 @@ impl<T: Described> Subscriber<T> {
     /// publisher sent a message of another length; the next call goes on behind it.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<T, RecvError> {
-        value(self.end.recv())
+        value(self.endpoint.recv())
     }
 
     /// Waits for the next value, at most this long.
@@ -200,7 +200,7 @@ impl<T: Described> Subscriber<T> {
     /// [`RecvError::Timeout`]; otherwise as [`recv`](Subscriber::recv).
     #[inline]
     pub fn recv_timeout(&mut self, timeout: Duration) -> std::result::Result<T, RecvError> {
-        value(self.end.recv_timeout(timeout))
+        value(self.endpoint.recv_timeout(timeout))
     }
 
     /// Hands out every value that is there now, without waiting, and says how many they
@@ -213,7 +213,7 @@ impl<T: Described> Subscriber<T> {
     /// rather than that some were missed.
     pub fn drain(&mut self, each: impl FnMut(T)) -> std::result::Result<usize, RecvError> {
         let mut corrupt = false;
-        let drained = self.end.drain(each_value(each, &mut corrupt));
+        let drained = self.endpoint.drain(each_value(each, &mut corrupt));
         match corrupt {
             true => Err(RecvError::Corrupt),
             false => drained,
@@ -226,7 +226,7 @@ impl<T: Described> Subscriber<T> {
     ///
     /// As [`open`](Subscriber::open), where there is one that does not let us in.
     pub fn wait_for_publisher(&mut self, timeout: Duration) -> Result<bool> {
-        self.end.wait_for_publisher(timeout)
+        self.endpoint.wait_for_publisher(timeout)
     }
 }
 
@@ -234,23 +234,23 @@ impl<T> Subscriber<T> {
     /// The end without its type, to be asked.
     #[must_use]
     pub fn as_untyped(&self) -> &subscriber::Subscriber {
-        &self.end
+        &self.endpoint
     }
 
     /// The end without its type.
     #[must_use]
     pub fn into_untyped(self) -> subscriber::Subscriber {
-        self.end
+        self.endpoint
     }
 
-    pub(crate) fn end_mut(&mut self) -> &mut subscriber::Subscriber {
-        &mut self.end
+    pub(crate) fn endpoint_mut(&mut self) -> &mut subscriber::Subscriber {
+        &mut self.endpoint
     }
 }
 
 impl<T> fmt::Debug for Subscriber<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        self.endpoint.fmt(f)
     }
 }
 
@@ -258,6 +258,6 @@ impl<T> Waitable for Subscriber<T> {}
 
 impl<T> AsWait for Subscriber<T> {
     fn as_wait(&mut self) -> &mut dyn Wait {
-        self.end_mut()
+        self.endpoint_mut()
     }
 }

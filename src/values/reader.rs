@@ -6,12 +6,12 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{SLOTS, control, values};
 use crate::name::Name;
-use crate::os::{Validity, ValidityBackend, deadline};
-use crate::segment::owner_monitor::{self, Follower, Watch};
-use crate::segment::participant::Seat;
+use crate::os::{Validity, ValidityBackend, deadline_after};
+use crate::segment::owner_monitor::{self, OwnerMonitor, Reattach};
+use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster};
 use crate::segment::{Found, HowToJoin};
-use crate::slots::{Grid, Hold, Look, ValueReader};
+use crate::slots::{Hold, Look, TableGeometry, ValueReader};
 use crate::sync::{Shared, Window};
 use crate::wait::source::{Signals, Wait, Waitable};
 use crate::wait::spin::Spin;
@@ -36,8 +36,8 @@ impl ReaderOptions {
     /// Waits so long for a writer that is not there yet (not at all). It looks again every
     /// few milliseconds.
     #[must_use]
-    pub fn wait(mut self, patience: Duration) -> ReaderOptions {
-        self.how.wait = patience;
+    pub fn wait(mut self, deadline: Duration) -> ReaderOptions {
+        self.how.wait = deadline;
         self
     }
 
@@ -118,9 +118,9 @@ pub struct Reader {
     values: ValueReader<Window>,
     names: Vec<String>,
     indices: HashMap<String, usize>,
-    watch: Watch,
+    owner_monitor: OwnerMonitor,
     buffer: Box<[u8]>,
-    seat: Option<Seat>,
+    participant: Option<Participant>,
     validity: Validity,
     /// Where the values stand now, where that is not where they stood when they were opened.
     moved: Option<Moved>,
@@ -163,22 +163,27 @@ impl Reader {
         Reader::with(found, ValueReader::from_the_beginning)
     }
 
-    fn with(found: Found, values: impl Fn(Window, Grid) -> ValueReader<Window>) -> Result<Reader> {
-        let watch = Watch::begin(&found)?;
-        let Some(grid) = found.measures.grid else {
-            unreachable!("latest values have a grid");
+    fn with(
+        found: Found,
+        values: impl Fn(Window, TableGeometry) -> ValueReader<Window>,
+    ) -> Result<Reader> {
+        let owner_monitor = OwnerMonitor::begin(&found)?;
+        let Some(table_geometry) = found.geometry.table_geometry else {
+            unreachable!("latest values have a table_geometry");
         };
-        let values = values(found.values()?, grid);
-        let names: Vec<String> = (0..grid.count()).map(|index| values.name(index)).collect();
+        let values = values(found.values()?, table_geometry);
+        let names: Vec<String> = (0..table_geometry.count())
+            .map(|index| values.name(index))
+            .collect();
         let indices = names.iter().cloned().zip(0..).collect();
-        let seat = Reader::take_seat(&found)?;
+        let participant = Reader::take_slot(&found)?;
         Ok(Reader {
             values,
             names,
             indices,
-            watch,
-            buffer: vec![0; grid.max()].into_boxed_slice(),
-            seat,
+            owner_monitor,
+            buffer: vec![0; table_geometry.max()].into_boxed_slice(),
+            participant,
             validity: Validity::new(),
             moved: None,
             tried: (found.generation, None),
@@ -189,14 +194,14 @@ impl Reader {
 
     /// A slot, where this account may have one and there is one left.
     // layout: L103
-    fn take_seat(found: &Found) -> Result<Option<Seat>> {
+    fn take_slot(found: &Found) -> Result<Option<Participant>> {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
         };
-        match found.take_seat(&roster, SLOTS) {
-            Ok(seat) => {
-                seat.roster().tell(JOINED);
-                Ok(Some(seat))
+        match found.take_slot(&roster, SLOTS) {
+            Ok(participant) => {
+                participant.roster().tell(JOINED);
+                Ok(Some(participant))
             }
             Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
             Err(error) => Err(error),
@@ -212,7 +217,7 @@ impl Reader {
     /// The longest value in bytes.
     #[must_use]
     pub fn max_value(&self) -> usize {
-        self.values.grid().max()
+        self.values.table_geometry().max()
     }
 
     /// The names of the values; where there is one value, it is empty.
@@ -262,8 +267,8 @@ impl Reader {
             true => index,
             false => self.place_now(index)?,
         };
-        let seat = self.seat.as_ref();
-        let hold = seat.map(|seat| hold_in(seat.roster(), seat.slot()));
+        let participant = self.participant.as_ref();
+        let hold = participant.map(|participant| hold_in(participant.roster(), participant.slot()));
         match self.values.load(place, &mut self.buffer, hold) {
             Look::Value(len, _) => Ok(&self.buffer[..len]),
             Look::Nothing => Err(RecvError::Empty),
@@ -309,7 +314,7 @@ impl Reader {
             return self.values.next_change();
         };
         // So many changes there are at most, but for a writer that does not stop.
-        let most = values::RECENT_COUNT as usize + self.values.grid().count();
+        let most = values::RECENT_COUNT as usize + self.values.table_geometry().count();
         for _ in 0..most {
             let place = self.values.next_change()?;
             if let Some(index) = moved.indices.get(&place) {
@@ -332,15 +337,15 @@ impl Reader {
         if let Some(index) = self.next_change() {
             return Ok(index);
         }
-        if self.watch.is_told() && self.reattach()? {
+        if self.owner_monitor.is_told() && self.reattach()? {
             return self.try_change();
         }
-        if self.watch.look(&self.found) {
+        if self.owner_monitor.look(&self.found) {
             // What was set before the end is seen now.
             if let Some(index) = self.next_change() {
                 return Ok(index);
             }
-            if let Some(how) = self.watch.tell() {
+            if let Some(how) = self.owner_monitor.tell() {
                 return Err(RecvError::Disconnected(how));
             }
         }
@@ -355,7 +360,7 @@ impl Reader {
         let newest = self.found.newest();
         let (tried, again) = self.tried;
         if newest != tried || again.is_some_and(|at| Instant::now() >= at) {
-            self.failed = match self.come_over() {
+            self.failed = match self.reattach_now() {
                 Ok(true) => return Ok(true),
                 Ok(false) => None,
                 Err(error) => Some(error),
@@ -375,9 +380,9 @@ impl Reader {
     }
 
     // layout: L172
-    fn come_over(&mut self) -> Result<bool> {
+    fn reattach_now(&mut self) -> Result<bool> {
         let Some(mut next) = self.found.follow(Reader::go_on)? else {
-            self.watch.lose_the_next(&self.found);
+            self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
         if next.names != self.names {
@@ -400,11 +405,11 @@ impl Reader {
 
     /// The names of the values of a generation.
     fn names_in(found: &Found) -> Result<HashMap<String, usize>> {
-        let Some(grid) = found.measures.grid else {
-            unreachable!("latest values have a grid");
+        let Some(table_geometry) = found.geometry.table_geometry else {
+            unreachable!("latest values have a table_geometry");
         };
-        let values = ValueReader::new(found.values()?, grid);
-        Ok((0..grid.count())
+        let values = ValueReader::new(found.values()?, table_geometry);
+        Ok((0..table_geometry.count())
             .map(|index| (values.name(index), index))
             .collect())
     }
@@ -445,7 +450,7 @@ impl Reader {
         &mut self,
         timeout: Duration,
     ) -> std::result::Result<usize, RecvError> {
-        self.change_until(deadline(Some(timeout)))
+        self.change_until(deadline_after(Some(timeout)))
     }
 
     fn change_until(&mut self, until: Option<Instant>) -> std::result::Result<usize, RecvError> {
@@ -464,8 +469,8 @@ impl Reader {
                 return Err(RecvError::Timeout);
             }
             let has_news = || self.values.has_news();
-            self.watch
-                .sleep(&self.found, self.seat.as_mut(), has_news, until)?;
+            self.owner_monitor
+                .sleep(&self.found, self.participant.as_mut(), has_news, until)?;
         }
     }
 }
@@ -479,15 +484,15 @@ pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hol
     }
 }
 
-impl Follower for Reader {
-    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
-        (&self.found, self.seat.as_mut())
+impl Reattach for Reader {
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
+        (&self.found, self.participant.as_mut())
     }
 
     /// What is left here goes before, and then that the one before has gone.
-    fn look_for_the_next(&mut self) -> Result<bool> {
+    fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
-        if self.watch.is_told() {
+        if self.owner_monitor.is_told() {
             return self.reattach();
         }
         match self.found.follow(|next| Reader::names_in(&next))? {
@@ -510,21 +515,24 @@ impl Waitable for Reader {}
 
 impl Wait for Reader {
     fn has_news(&mut self) -> bool {
-        self.values.has_news() || self.validity.is_faulty() || self.watch.has_news(&self.found)
+        self.values.has_news()
+            || self.validity.is_faulty()
+            || self.owner_monitor.has_news(&self.found)
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        self.watch.lie_down(self.seat.as_mut(), signals)
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.owner_monitor
+            .register(self.participant.as_mut(), signals)
     }
 
-    fn get_up(&mut self) {
-        if let Some(seat) = &mut self.seat {
-            seat.get_up();
+    fn deregister(&mut self) {
+        if let Some(participant) = &mut self.participant {
+            participant.deregister();
         }
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.watch.look_whether_alive(&self.found);
+        self.owner_monitor.look_whether_alive(&self.found);
         Ok(self.has_news())
     }
 }

@@ -7,11 +7,11 @@ use crate::format::describe::Layout;
 use crate::format::layout::{SLOTS, values};
 use crate::name::Name;
 use crate::os::ValidityBackend;
-use crate::segment::ending::EVERYBODY;
-use crate::segment::participant::Seat;
+use crate::segment::ending::ALL_SLOTS;
+use crate::segment::participant::Participant;
 use crate::segment::roster::Roster;
-use crate::segment::{Measures, Owned};
-use crate::slots::{Grid, Hold, Look, ValueReader, ValueWriter};
+use crate::segment::{Geometry, Owned};
+use crate::slots::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::sync::{Shared, WindowMut, WordsMut};
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ const MAX_VALUE: u64 = 1024;
 
 /// How to create latest values; see [`Writer::options`].
 #[derive(Clone, Debug)]
-pub struct LatestOptions {
+pub struct ValuesOptions {
     max: Option<u64>,
     names: Option<Vec<String>>,
     access: Access,
@@ -28,11 +28,11 @@ pub struct LatestOptions {
     layout: Option<Layout>,
 }
 
-impl LatestOptions {
-    /// The longest value in bytes (1024). With a [layout](LatestOptions::layout) it is the size of the
+impl ValuesOptions {
+    /// The longest value in bytes (1024). With a [layout](ValuesOptions::layout) it is the size of the
     /// layout, and a shorter `max_value` is refused.
     #[must_use]
-    pub fn max_value(mut self, bytes: u64) -> LatestOptions {
+    pub fn max_value(mut self, bytes: u64) -> ValuesOptions {
         self.max = Some(bytes);
         self
     }
@@ -40,30 +40,30 @@ impl LatestOptions {
     /// A table of values with these names, of 1 to 63 bytes, each once. Without it there is
     /// one value, which has no name.
     #[must_use]
-    pub fn names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> LatestOptions {
+    pub fn names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> ValuesOptions {
         self.names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
     /// Who may read. What is let in only to look is no participant; see [`Reader`](crate::Reader).
     #[must_use]
-    pub fn access(mut self, access: Access) -> LatestOptions {
+    pub fn access(mut self, access: Access) -> ValuesOptions {
         self.access = access;
         self
     }
 
     /// Touches all memory now, so that no store has to.
     #[must_use]
-    pub fn prefault(mut self, on: bool) -> LatestOptions {
+    pub fn prefault(mut self, on: bool) -> ValuesOptions {
         self.prefault = on;
         self
     }
 
     /// What every value is made of, which is told to those who open them. For who learns it
     /// when the program runs; others use [`typed::Writer`](crate::typed::Writer). It sets the
-    /// longest value too; a shorter [`max_value`](LatestOptions::max_value) is refused.
+    /// longest value too; a shorter [`max_value`](ValuesOptions::max_value) is refused.
     #[must_use]
-    pub fn layout(mut self, layout: Layout) -> LatestOptions {
+    pub fn layout(mut self, layout: Layout) -> ValuesOptions {
         self.layout = Some(layout);
         self
     }
@@ -87,27 +87,27 @@ impl LatestOptions {
         self.names.clone().unwrap_or_else(|| vec![String::new()])
     }
 
-    fn measures(&self, name: &Name) -> Result<Measures> {
+    fn geometry(&self, name: &Name) -> Result<Geometry> {
         self.check_names(name)?;
         let count = self.all_names().len();
-        let longest = Measures::longest(self.max, self.layout.as_slice(), name.as_str())?;
+        let longest = Geometry::longest(self.max, self.layout.as_slice(), name.as_str())?;
         let max = usize::try_from(longest.unwrap_or(MAX_VALUE)).unwrap_or(usize::MAX);
-        let Some(grid) = Grid::with_slots_for(count, max) else {
+        let Some(table_geometry) = TableGeometry::with_slots_for(count, max) else {
             let meaning = format!("{count} values of up to {max} bytes cannot be");
             let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
             let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
             return Err(error.with_advice(advice));
         };
-        Ok(Measures::of_values(grid))
+        Ok(Geometry::of_values(table_geometry))
     }
 
     /// The table, with its names.
     // layout: L075
     fn lay_out(&self, segment: &Owned) -> Result<ValueWriter<WindowMut>> {
-        let Some(grid) = segment.measures.grid else {
-            unreachable!("latest values have a grid");
+        let Some(table_geometry) = segment.geometry.table_geometry else {
+            unreachable!("latest values have a table_geometry");
         };
-        let values = ValueWriter::new(segment.values_mut(self.prefault)?, grid);
+        let values = ValueWriter::new(segment.values_mut(self.prefault)?, table_geometry);
         for (index, name) in self.all_names().iter().enumerate() {
             values.name(index, name);
         }
@@ -161,7 +161,7 @@ impl LatestOptions {
 pub struct Writer {
     values: ValueWriter<WindowMut>,
     names: Vec<String>,
-    seat: Seat,
+    participant: Participant,
     // Declared last, and so let go last: it has the name.
     segment: Owned,
 }
@@ -185,8 +185,8 @@ impl Writer {
 
     /// Other ways to create them.
     #[must_use]
-    pub fn options() -> LatestOptions {
-        LatestOptions {
+    pub fn options() -> ValuesOptions {
+        ValuesOptions {
             max: None,
             names: None,
             access: Access::SameUser,
@@ -195,10 +195,10 @@ impl Writer {
         }
     }
 
-    fn make(options: &LatestOptions, name: &Name) -> Result<Writer> {
-        let measures = options.measures(name)?;
+    fn make(options: &ValuesOptions, name: &Name) -> Result<Writer> {
+        let geometry = options.geometry(name)?;
         let layouts = options.layout.as_slice();
-        let (mut segment, seat) = Owned::create(name, measures, &options.access, layouts)?;
+        let (mut segment, participant) = Owned::create(name, geometry, &options.access, layouts)?;
         let mut values = options.lay_out(&segment)?;
         // What a dead writer has set stays. Nothing is set there meanwhile.
         let mut older = segment.older()?;
@@ -211,7 +211,7 @@ impl Writer {
         Ok(Writer {
             values,
             names: options.all_names(),
-            seat,
+            participant,
             segment,
         })
     }
@@ -222,20 +222,20 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// As [`LatestOptions::create`]; everything is as before then.
-    pub fn resize(&mut self, options: &LatestOptions) -> Result<()> {
-        self.seat.check()?;
-        let measures = options.measures(self.name())?;
-        let (mut segment, seat) = self.segment.next(measures, options.layout.as_slice())?;
+    /// As [`ValuesOptions::create`]; everything is as before then.
+    pub fn resize(&mut self, options: &ValuesOptions) -> Result<()> {
+        self.participant.check()?;
+        let geometry = options.geometry(self.name())?;
+        let (mut segment, participant) = self.segment.next(geometry, options.layout.as_slice())?;
         let mut values = options.lay_out(&segment)?;
         if self.segment.has_type_of(&segment) {
             carry_over(&self.segment, &mut values, &options.all_names());
         }
         segment.follow(&mut self.segment);
         self.names = options.all_names();
-        let mut seat = seat;
-        seat.stay(&mut self.seat);
-        (self.values, self.seat, self.segment) = (values, seat, segment);
+        let mut participant = participant;
+        participant.stay(&mut self.participant);
+        (self.values, self.participant, self.segment) = (values, participant, segment);
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl Writer {
     /// The longest value in bytes.
     #[must_use]
     pub fn max_value(&self) -> usize {
-        self.values.grid().max()
+        self.values.table_geometry().max()
     }
 
     /// The names of the values; where there is one value, it is empty.
@@ -286,13 +286,13 @@ impl Writer {
     // layout: L097 L136
     #[inline]
     pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
-        self.seat.validity.check()?;
-        let (len, max) = (value.len(), self.values.grid().max());
+        self.participant.validity.check()?;
+        let (len, max) = (value.len(), self.values.table_geometry().max());
         if len > max {
             return Err(SendError::TooLong { len, max });
         }
         store(&mut self.values, self.segment.roster(), index, value);
-        self.seat.wake(EVERYBODY);
+        self.participant.wake(ALL_SLOTS);
         Ok(())
     }
 }
@@ -335,18 +335,20 @@ impl Drop for Writer {
 
 /// Sets the values that an earlier generation has by the same names, where they fit.
 fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
-    let (Some(grid), Ok(words)) = (older.measures.grid, older.values()) else {
+    let (Some(table_geometry), Ok(words)) = (older.geometry.table_geometry, older.values()) else {
         return;
     };
-    let reader = ValueReader::new(words, grid);
-    let theirs: HashMap<String, usize> = (0..grid.count()).map(|n| (reader.name(n), n)).collect();
-    let mut buffer = vec![0; grid.max()];
+    let reader = ValueReader::new(words, table_geometry);
+    let theirs: HashMap<String, usize> = (0..table_geometry.count())
+        .map(|n| (reader.name(n), n))
+        .collect();
+    let mut buffer = vec![0; table_geometry.max()];
     for (index, name) in names.iter().enumerate() {
         let Some(&there) = theirs.get(name) else {
             continue;
         };
         if let Look::Value(len, _) = reader.load(there, &mut buffer, None::<fn(Hold)>)
-            && len <= values.grid().max()
+            && len <= values.table_geometry().max()
         {
             values.store(index, &buffer[..len], std::iter::empty());
         }

@@ -77,7 +77,7 @@ impl Wake for Notice {
 #[derive(Debug)]
 pub(crate) enum What {
     Signal(os::Signal),
-    Moment(Instant),
+    Time(Instant),
 }
 
 /// What is waited for until this is dropped, or it has happened. When it was dropped nobody
@@ -277,7 +277,7 @@ impl Worker {
                     signals.push(signal.clone());
                     round.push(entry.id);
                 }
-                What::Moment(at) => until = Some(until.map_or(*at, |until| until.min(*at))),
+                What::Time(at) => until = Some(until.map_or(*at, |until| until.min(*at))),
             }
         }
         until
@@ -296,11 +296,11 @@ impl Worker {
         let refused = woken.err();
         let has_come = |entry: &mut Entry| match entry.what {
             What::Signal(_) => refused.is_some() || signaled == Some(entry.id),
-            What::Moment(at) => at <= now,
+            What::Time(at) => at <= now,
         };
         let told = entries.extract_if(.., has_come).map(|entry| {
             entry.notice.note(|told| match (&entry.what, &refused) {
-                (What::Moment(_), _) => told.is_late = true,
+                (What::Time(_), _) => told.is_late = true,
                 (What::Signal(_), None) => told.has_come = true,
                 (What::Signal(_), Some(error)) => told.refused = Some(error.again()),
             })

@@ -1,10 +1,10 @@
 //! Waiting for several things at once.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline, sooner};
+use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline_after, deadline_within};
 use crate::wait::reactor::{self, Notice, What};
 use crate::wait::source::{Signals, Waitable};
-use crate::wait::spin::{FIRST_NAP, Patience, Spin};
+use crate::wait::spin::{Deadline, FIRST_PARK, Spin};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -105,7 +105,7 @@ impl WaitSet {
     /// [`System`](crate::ErrorKind::System) where the system refuses to wait for one of them,
     /// or has no thread left.
     pub fn wait(&mut self, sources: &mut [&mut dyn Waitable]) -> Result<usize> {
-        match self.wait_for(sources, Patience::Forever, false)? {
+        match self.wait_for(sources, Deadline::Never, false)? {
             Ready::Source(index) => Ok(index),
             Ready::Input | Ready::TimedOut => unreachable!("neither was asked for"),
         }
@@ -121,7 +121,7 @@ impl WaitSet {
         sources: &mut [&mut dyn Waitable],
         timeout: Duration,
     ) -> Result<Option<usize>> {
-        match self.wait_for(sources, Patience::within(timeout), false)? {
+        match self.wait_for(sources, Deadline::within(timeout), false)? {
             Ready::Source(index) => Ok(Some(index)),
             Ready::Input | Ready::TimedOut => Ok(None),
         }
@@ -133,7 +133,7 @@ impl WaitSet {
     ///
     /// As [`wait`](WaitSet::wait).
     pub fn try_wait(&mut self, sources: &mut [&mut dyn Waitable]) -> Result<Option<usize>> {
-        match self.wait_for(sources, Patience::None, false)? {
+        match self.wait_for(sources, Deadline::Now, false)? {
             Ready::Source(index) => Ok(Some(index)),
             Ready::Input | Ready::TimedOut => Ok(None),
         }
@@ -175,13 +175,13 @@ impl WaitSet {
         sources: &mut [&mut dyn Waitable],
         timeout: Option<Duration>,
     ) -> Result<Ready> {
-        self.wait_for(sources, Patience::until(deadline(timeout)), true)
+        self.wait_for(sources, Deadline::until(deadline_after(timeout)), true)
     }
 
     fn wait_for(
         &mut self,
         sources: Sources<'_, '_>,
-        patience: Patience,
+        deadline: Deadline,
         input: bool,
     ) -> Result<Ready> {
         if sources.is_empty() && !input {
@@ -195,7 +195,7 @@ impl WaitSet {
                 return Ok(Ready::Input);
             }
         }
-        let ready = self.wait_in_turn(sources, patience, input)?;
+        let ready = self.wait_in_turn(sources, deadline, input)?;
         self.input_is_next = matches!(ready, Ready::Source(_));
         Ok(ready)
     }
@@ -203,13 +203,13 @@ impl WaitSet {
     fn wait_in_turn(
         &mut self,
         sources: Sources<'_, '_>,
-        patience: Patience,
+        deadline: Deadline,
         input: bool,
     ) -> Result<Ready> {
         if let Some(index) = self.ask(sources)? {
             return Ok(Ready::Source(index));
         }
-        let Ok(until) = patience.moment(()) else {
+        let Ok(until) = deadline.instant_or(()) else {
             return Ok(Ready::TimedOut);
         };
         let mut spin = Spin::new(until);
@@ -272,7 +272,7 @@ impl WaitSet {
         signals.add(gate.0.signal());
         let mut asleep = Asleep {
             owners: vec![GATE],
-            lying: 0,
+            registered: 0,
             sources,
         };
         let slept = asleep.sleep(&mut signals, until, input);
@@ -312,7 +312,7 @@ const GATE: usize = usize::MAX;
 struct Asleep<'a, 'b> {
     sources: Sources<'a, 'b>,
     /// How many were told so.
-    lying: usize,
+    registered: usize,
     /// Whose each signal is.
     owners: Vec<usize>,
 }
@@ -325,18 +325,18 @@ impl Asleep<'_, '_> {
         input: bool,
     ) -> Result<Vec<Woken>> {
         for (n, source) in self.sources.iter_mut().enumerate() {
-            self.lying = n + 1;
-            source.as_wait().lie_down(signals)?;
+            self.registered = n + 1;
+            source.as_wait().register(signals)?;
             self.owners.resize(signals.list.len(), n);
         }
         let until = match signals.again {
-            Some(again) => sooner(again, until),
+            Some(again) => deadline_within(again, until),
             None => until,
         };
         if self.have_news() {
             return Ok(Vec::new());
         }
-        let first = sooner(FIRST_NAP, until);
+        let first = deadline_within(FIRST_PARK, until);
         let woken = wait_any(signals, first, input)?;
         if !woken.is_empty() || self.have_news() || first == until {
             return Ok(woken);
@@ -353,8 +353,8 @@ impl Asleep<'_, '_> {
 impl Drop for Asleep<'_, '_> {
     fn drop(&mut self) {
         // Who waits for what one before it has goes first, and so is not woken by us.
-        for source in self.sources[..self.lying].iter_mut().rev() {
-            source.as_wait().get_up();
+        for source in self.sources[..self.registered].iter_mut().rev() {
+            source.as_wait().deregister();
         }
     }
 }
@@ -416,10 +416,10 @@ mod tests {
     impl Waitable for Silent {}
 
     #[test]
-    fn what_the_first_look_misses_is_found_after_the_first_nap() {
-        let (began, patience) = (Instant::now(), Duration::from_secs(10));
-        let found = WaitSet::new().wait_timeout(&mut [&mut Silent::default()], patience);
+    fn news_missed_by_the_first_look_is_found_after_the_first_park() {
+        let (began, deadline) = (Instant::now(), Duration::from_secs(10));
+        let found = WaitSet::new().wait_timeout(&mut [&mut Silent::default()], deadline);
         assert_eq!(found.unwrap(), Some(0));
-        assert!(began.elapsed() < patience, "it was found too late");
+        assert!(began.elapsed() < deadline, "it was found too late");
     }
 }

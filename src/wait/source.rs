@@ -44,9 +44,9 @@ pub trait Wait {
         Ok(self.has_news())
     }
     /// Says that somebody sleeps, and on what. A look for news comes after it.
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()>;
+    fn register(&mut self, signals: &mut Signals) -> Result<()>;
     /// Says that nobody does any longer.
-    fn get_up(&mut self);
+    fn deregister(&mut self);
     /// One of its signals came. Whether there is reason to look.
     fn woken(&mut self) -> Result<bool>;
 }
@@ -61,7 +61,7 @@ pub trait Wait {
 /// | [`Server`](crate::Server) | a request | `try_recv` |
 /// | [`Client`](crate::Client) | a response to a call that was begun by `send`, or its end | `try_recv` of each of its calls |
 /// | [`Reader`](crate::Reader) | a change, or the end | `try_change` |
-/// | [`Event`](crate::Event), [`Handle`](crate::Handle) | its signal | `try_wait` |
+/// | [`Event`](crate::Event), [`WaitHandle`](crate::WaitHandle) | its signal | `try_wait` |
 /// | [`Process`](crate::Process) | its end, from when on it stays ready | `has_ended` |
 ///
 /// Of an end it is ready once; from then on when there is a next owner to go on with. (A client
@@ -122,12 +122,12 @@ pub(crate) mod silent {
             self.looks > 1
         }
 
-        fn lie_down(&mut self, _signals: &mut Signals) -> Result<()> {
+        fn register(&mut self, _signals: &mut Signals) -> Result<()> {
             self.lies = true;
             Ok(())
         }
 
-        fn get_up(&mut self) {
+        fn deregister(&mut self) {
             self.lies = false;
         }
 

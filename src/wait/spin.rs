@@ -18,31 +18,35 @@ const POLLS: u32 = 64;
 /// Between two looks of those who have no bit to set.
 pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
-pub(crate) const FIRST_NAP: Duration = Duration::from_millis(1);
+/// How long a participant sleeps at first, before it looks once more. A store is visible on every
+/// processor long before this.
+// layout: L098
+pub(crate) const FIRST_PARK: Duration = Duration::from_millis(1);
 
-/// How long somebody waits.
+/// When a call that waits gives up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    None,
-    Until(Instant),
-    Forever,
+pub(crate) enum Deadline {
+    /// The call does not wait.
+    Now,
+    At(Instant),
+    Never,
 }
 
-impl Patience {
-    pub fn within(timeout: Duration) -> Patience {
-        Patience::until(os::deadline(Some(timeout)))
+impl Deadline {
+    pub fn within(timeout: Duration) -> Deadline {
+        Deadline::until(os::deadline_after(Some(timeout)))
     }
 
-    pub fn until(moment: Option<Instant>) -> Patience {
-        moment.map_or(Patience::Forever, Patience::Until)
+    pub fn until(deadline: Option<Instant>) -> Deadline {
+        deadline.map_or(Deadline::Never, Deadline::At)
     }
 
-    /// Until when to wait, if for a time only; an error is not to wait at all.
-    pub fn moment<E>(self, impatient: E) -> std::result::Result<Option<Instant>, E> {
+    /// The time at which to give up, `None` for never, and `refusal` for a call that does not wait.
+    pub fn instant_or<E>(self, refusal: E) -> std::result::Result<Option<Instant>, E> {
         match self {
-            Patience::None => Err(impatient),
-            Patience::Until(moment) => Ok(Some(moment)),
-            Patience::Forever => Ok(None),
+            Deadline::Now => Err(refusal),
+            Deadline::At(at) => Ok(Some(at)),
+            Deadline::Never => Ok(None),
         }
     }
 }

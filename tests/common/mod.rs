@@ -75,7 +75,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Whether somebody sleeps in what has this name: anybody, or that process.
 pub fn is_asleep(name: &str, pid: Option<u32>) -> bool {
-    let info = shmkit::segment_info(name).unwrap();
+    let info = shmkit::inspect::segment_info(name).unwrap();
     let mut all = info.others.unwrap();
     all.push(info.owner);
     let mut all = all
@@ -105,9 +105,9 @@ pub fn refused<T>(kind: shmkit::ErrorKind, result: shmkit::Result<T>) -> shmkit:
 }
 
 /// What `list` says about a name, whichever prefix it shows.
-pub fn listed(test: &mut Test, name: &str) -> Option<shmkit::Listed> {
+pub fn listed(test: &mut Test, name: &str) -> Option<shmkit::inspect::Listed> {
     let end = format!("\\{}", shmkit::Name::new(name).unwrap().base());
-    let all = test.alone(shmkit::list).unwrap();
+    let all = test.alone(shmkit::inspect::list).unwrap();
     all.into_iter().find(|l| l.name.ends_with(&end))
 }
 

@@ -1,9 +1,10 @@
 //! Waits that are futures, on every system, under tokio.
 
 use crate::common::{self, eventually, hear, say, start, time_used};
+use shmkit::inspect::segment_info;
 use shmkit::{
-    Async, CallError, Client, Delivery, Departure, Event, ProcessIdentity, Publisher, Reader,
-    Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, segment_info, typed,
+    Async, CallError, Client, Delivery, DisconnectReason, Event, ProcessIdentity, Publisher,
+    Reader, Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, typed,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -276,7 +277,7 @@ fn a_sender_waits_for_room() {
         let (sent, ()) = tokio::join!(sent, gone);
         assert!(matches!(
             sent,
-            Err(SendError::Disconnected(Departure::Closed))
+            Err(SendError::Disconnected(DisconnectReason::Closed))
         ));
     });
 }
@@ -339,9 +340,9 @@ fn ends_are_told_and_not_waited_through() {
         let call = client.call(b"a long one");
         let (called, heard, ended, ()) =
             tokio::join!(call, subscriber.recv(), process.wait(), kill);
-        let died = CallError::Disconnected(Departure::Died).to_string();
+        let died = CallError::Disconnected(DisconnectReason::Died).to_string();
         assert_eq!(called.unwrap_err().to_string(), died);
-        let closed = RecvError::Disconnected(Departure::Closed).to_string();
+        let closed = RecvError::Disconnected(DisconnectReason::Closed).to_string();
         assert_eq!(heard.unwrap_err().to_string(), closed);
         ended.unwrap();
     });
@@ -407,7 +408,7 @@ fn a_call_that_waits_for_a_place_ends_with_its_server() {
             child.kill();
         };
         let (called, ()) = tokio::join!(client.call(b"one more"), kill);
-        let died = CallError::Disconnected(Departure::Died).to_string();
+        let died = CallError::Disconnected(DisconnectReason::Died).to_string();
         assert_eq!(called.unwrap_err().to_string(), died);
     });
 }

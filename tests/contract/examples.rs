@@ -20,7 +20,7 @@ fn start() -> Test {
 
 impl Drop for Test {
     fn drop(&mut self) {
-        let _ = shmkit::clean();
+        let _ = shmkit::inspect::clean();
     }
 }
 
@@ -127,7 +127,7 @@ fn a_message_server_and_its_consumer() {
 
     let mut server = Example::start("message_server", &[]);
     server.tell("Message from first process.");
-    let sent = || shmkit::segment_info(NAME).is_ok_and(|info| info.owner.sent == 1);
+    let sent = || shmkit::inspect::segment_info(NAME).is_ok_and(|info| info.owner.sent == 1);
     eventually("a message was sent", sent);
 
     let mut early = Example::start("message_consumer", &[]);
@@ -349,7 +349,7 @@ fn the_service_manager_starts_and_stops_the_service() {
     }
     let _made = Made;
     assert!(manager(&["start", SERVICE]));
-    eventually("it serves", || shmkit::segment_info(&name).is_ok());
+    eventually("it serves", || shmkit::inspect::segment_info(&name).is_ok());
 
     // Under Wine a service is of the user who runs everything.
     let options = Subscriber::options().expect_owner(Owner::Me);

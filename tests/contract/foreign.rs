@@ -3,8 +3,8 @@
 
 use crate::common::{eventually, start, started, unique, watchdog};
 use shmkit::{
-    Client, Delivery, Departure, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
-    Start, Subscriber, Writer,
+    Client, Delivery, DisconnectReason, Publisher, Reader, Receiver, RecvError, SendError, Sender,
+    Server, Start, Subscriber, Writer,
 };
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -105,7 +105,7 @@ fn foreign_sender_reaches_our_receiver() {
     peer.expect("sent 2000");
     let gone = receiver.recv_timeout(LONG);
     assert!(
-        matches!(gone, Err(RecvError::Disconnected(Departure::Closed))),
+        matches!(gone, Err(RecvError::Disconnected(DisconnectReason::Closed))),
         "{gone:?}"
     );
     assert_eq!(peer.code(), 0);
@@ -122,14 +122,17 @@ fn foreign_sender_that_is_killed_is_told_of() {
     }
     // It sleeps, since there is no room.
     eventually("it waits for room", || {
-        let all = shmkit::segment_info(&*name).unwrap().others.unwrap();
+        let all = shmkit::inspect::segment_info(&*name)
+            .unwrap()
+            .others
+            .unwrap();
         all.iter().any(|one| one.asleep)
     });
     peer.kill();
     loop {
         match receiver.recv_timeout(LONG) {
             Ok(_) => {}
-            Err(RecvError::Disconnected(how)) => break assert_eq!(how, Departure::Died),
+            Err(RecvError::Disconnected(how)) => break assert_eq!(how, DisconnectReason::Died),
             Err(error) => panic!("{error}"),
         }
     }
@@ -151,7 +154,7 @@ fn our_sender_reaches_a_foreign_receiver() {
         if number % 100 == 0 {
             peer.expect(&format!("ours {number}"));
             eventually("it sleeps", || {
-                shmkit::segment_info(&*name).unwrap().owner.asleep
+                shmkit::inspect::segment_info(&*name).unwrap().owner.asleep
             });
         } else {
             peer.expect(&format!("ours {number}"));
@@ -160,7 +163,10 @@ fn our_sender_reaches_a_foreign_receiver() {
     assert_eq!(peer.code(), 0);
     let closed = sender.send(b"late");
     assert!(
-        matches!(closed, Err(SendError::Disconnected(Departure::Closed))),
+        matches!(
+            closed,
+            Err(SendError::Disconnected(DisconnectReason::Closed))
+        ),
         "{closed:?}"
     );
 }

@@ -84,7 +84,7 @@ fn an_image_of_another_version_is_refused_by_both_numbers() {
                 Client::open(&*name).map(drop),
                 Receiver::create(&*name).map(drop),
                 Publisher::create(&*name).map(drop),
-                shmkit::segment_info(&*name).map(drop),
+                shmkit::inspect::segment_info(&*name).map(drop),
             ];
             for refusal in refusals {
                 let error = refusal.unwrap_err();
@@ -122,7 +122,7 @@ fn a_topic_is_read() {
     for n in 0..3u8 {
         assert_eq!(subscriber.recv().unwrap(), [n; 40]);
     }
-    let info = shmkit::segment_info(&*name).unwrap();
+    let info = shmkit::inspect::segment_info(&*name).unwrap();
     assert_eq!(
         (info.version, info.max_message, info.owner.sent),
         ((2, 0), 100, 3)
@@ -151,7 +151,7 @@ fn a_server_of_calls_is_called() {
     assert_eq!((client.max_message(), client.in_flight()), (100, 2));
     let call = client.send(b"?").unwrap();
     assert!(client.try_recv(&call).is_err());
-    let info = shmkit::segment_info(&*name).unwrap();
+    let info = shmkit::inspect::segment_info(&*name).unwrap();
     // That of the image, which is dead, and ours.
     let asked = info
         .others

@@ -5,10 +5,10 @@
 
 use crate::common::{unique, watchdog};
 use shmkit::ErrorKind::{Corrupt, WrongType};
+use shmkit::inspect::segment_info;
 use shmkit::{
     Call, CallError, Client, Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver,
-    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer,
-    segment_info, typed,
+    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer, typed,
 };
 use std::time::Duration;
 

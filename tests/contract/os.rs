@@ -5,7 +5,8 @@ use crate::common::{
     self, TestChild, gone, hear, is_one_namespace, listed, may_create_global, prefixes, refused,
     say, start, step,
 };
-use shmkit::{Backing, Error, ErrorKind as Kind, Name, Operation, Origin, Section};
+use shmkit::inspect::Backing;
+use shmkit::{Error, ErrorKind as Kind, Name, Operation, Origin, Section};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
@@ -790,6 +791,6 @@ fn thousands_of_sections_leave_nothing() {
         let section = with_text(&format!("{stem}-{n}"));
         assert_eq!(text(&section), TEXT);
     }
-    let left = test.alone(shmkit::list).unwrap();
+    let left = test.alone(shmkit::inspect::list).unwrap();
     assert!(left.iter().all(|l| !l.name.contains(&stem)));
 }

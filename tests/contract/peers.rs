@@ -8,9 +8,10 @@ use crate::common::{
 use shmkit::ErrorKind::{
     AlreadyExists, InvalidArgument, NotFound, OutOfBounds, Unsupported, WrongKind, WrongOwner,
 };
+use shmkit::inspect::{Kind, ObjectInfo};
 use shmkit::{
-    Access, ErrorKind, Event, Kind, Liveness, Mutex, ObjectInfo, Owner, Process, ProcessIdentity,
-    RawObject, Reset, Section, Wake,
+    Access, ErrorKind, Event, Liveness, Mutex, Owner, Process, ProcessIdentity, RawObject, Reset,
+    Section, Wake,
 };
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -159,7 +160,7 @@ fn event(name: &str) -> Event {
 }
 
 fn accounts(info: &ObjectInfo) -> usize {
-    let who: BTreeSet<_> = info.grants.iter().map(|grant| &grant.who).collect();
+    let who: BTreeSet<_> = info.grants.iter().map(|grant| &grant.account).collect();
     assert!(info.grants.iter().all(|grant| !grant.may.is_empty()));
     who.len()
 }
@@ -273,7 +274,7 @@ fn an_object_tells_whose_it_is_and_whom_it_lets_in() {
                 .is_some_and(|access| !access.is_empty())
         );
         assert_eq!(mine.grants.len(), 1, "{:?}", mine.grants);
-        assert!(!mine.grants[0].who.is_empty() && !mine.grants[0].may.is_empty());
+        assert!(!mine.grants[0].account.is_empty() && !mine.grants[0].may.is_empty());
         for access in [Access::UsersReadOnly, Access::InteractiveReadOnly] {
             let shared = create_for(access, false, kind, &name).unwrap().info();
             assert!(accounts(&shared) > 1, "{:?}", shared.grants);
@@ -638,7 +639,7 @@ fn those_who_hold_an_object_are_named() {
         let (child, _) = known(&mut test, "hold", &[&name, &n.to_string()]);
         let pid = child.id();
         let holders = || -> Option<Vec<u32>> {
-            match shmkit::holders(object.raw()) {
+            match shmkit::inspect::holders(object.raw()) {
                 Ok(holders) => Some(holders.found.iter().map(|h| h.pid).collect()),
                 result => {
                     let error = refused(Unsupported, result);
@@ -667,7 +668,7 @@ fn cleaning_leaves_the_living_alone() {
     let (dead, _) = known(&mut test, "create", &[&format!("{stem}-dead"), "2"]);
     dead.kill();
     // Others may have removed the dead one before: any create does, of any program.
-    let removed = test.alone(shmkit::clean).unwrap();
+    let removed = test.alone(shmkit::inspect::clean).unwrap();
     let wrong = |name: &&String| name.contains(&stem) && !name.ends_with("-dead");
     assert_eq!(removed.iter().find(wrong), None);
     for (kind, object) in KINDS.into_iter().zip(living) {

@@ -2,7 +2,7 @@
 //! from those of Rust's std::sync::mpsc, of Go's channels, and of Agrona's ring buffers.
 
 use crate::common::{unique, watchdog};
-use shmkit::{Departure, Receiver, RecvError, SendError, Sender};
+use shmkit::{DisconnectReason, Receiver, RecvError, SendError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -44,7 +44,10 @@ fn what_was_sent_before_the_sender_went_is_received() {
     assert_eq!(receiver.recv().unwrap(), b"1");
     assert_eq!(receiver.recv().unwrap(), b"2");
     let gone = receiver.recv().unwrap_err();
-    assert!(matches!(gone, RecvError::Disconnected(Departure::Closed)));
+    assert!(matches!(
+        gone,
+        RecvError::Disconnected(DisconnectReason::Closed)
+    ));
 }
 
 #[test]
@@ -56,7 +59,7 @@ fn nobody_sends_to_a_receiver_that_is_gone() {
         let refused = sender.send(b"1").unwrap_err();
         assert!(matches!(
             refused,
-            SendError::Disconnected(Departure::Closed)
+            SendError::Disconnected(DisconnectReason::Closed)
         ));
     }
 }
@@ -79,7 +82,10 @@ fn a_receiver_knows_three_states() {
     assert!(matches!(receiver.try_recv(), Err(RecvError::Empty)));
     drop(sender);
     let gone = receiver.try_recv().unwrap_err();
-    assert!(matches!(gone, RecvError::Disconnected(Departure::Closed)));
+    assert!(matches!(
+        gone,
+        RecvError::Disconnected(DisconnectReason::Closed)
+    ));
 }
 
 #[test]
@@ -96,7 +102,10 @@ fn a_blocked_receiver_is_woken_by_a_message_and_by_a_departure() {
     told.recv().unwrap();
     drop(sender);
     let gone = waiter.join().unwrap();
-    assert!(matches!(gone, RecvError::Disconnected(Departure::Closed)));
+    assert!(matches!(
+        gone,
+        RecvError::Disconnected(DisconnectReason::Closed)
+    ));
 }
 
 #[test]
@@ -139,7 +148,7 @@ fn short_time_outs_lose_nothing_under_stress() {
                 sum += number(message);
                 count += 1;
             }
-            Err(RecvError::Timeout | RecvError::Disconnected(Departure::Closed)) => {}
+            Err(RecvError::Timeout | RecvError::Disconnected(DisconnectReason::Closed)) => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -3,7 +3,7 @@
 use crate::common::{self, eventually, hear, say, start, time_used};
 use shmkit::ErrorKind::{InvalidArgument, NotFound};
 use shmkit::{
-    CallError, Client, Departure, Event, Process, ProcessIdentity, Publisher, Reader, Ready,
+    CallError, Client, DisconnectReason, Event, Process, ProcessIdentity, Publisher, Reader, Ready,
     Receiver, RecvError, Reset, Sender, Server, Subscriber, WaitSet, Waitable, Writer,
 };
 use std::collections::BTreeMap;
@@ -236,7 +236,7 @@ fn an_end_is_told_once_and_then_the_next_one() {
     assert_eq!(set.try_wait(&mut [&mut subscriber]).unwrap(), None);
     drop(publisher);
     assert_eq!(set.wait(&mut [&mut subscriber]).unwrap(), 0);
-    let closed = RecvError::Disconnected(Departure::Closed).to_string();
+    let closed = RecvError::Disconnected(DisconnectReason::Closed).to_string();
     assert_eq!(subscriber.try_recv().unwrap_err().to_string(), closed);
     let moment = Duration::from_millis(20);
     assert_eq!(
@@ -264,7 +264,10 @@ fn an_end_is_told_once_and_then_the_next_one() {
 }
 
 fn has_died(response: Result<&[u8], CallError>) -> bool {
-    matches!(response, Err(CallError::Disconnected(Departure::Died)))
+    matches!(
+        response,
+        Err(CallError::Disconnected(DisconnectReason::Died))
+    )
 }
 
 #[test]

@@ -16,13 +16,13 @@ const SLOTS: usize = 63;
 
 /// Offsets in the roster, and in a slot.
 const ASLEEP: usize = 0;
-const MEMBERS: usize = 128;
-const OWNER_TENANCY: usize = 260;
+const PARTICIPANT_CHANGES: usize = 128;
+const OWNER_EPOCH: usize = 260;
 const SLOTS_AT: usize = 4096;
 const SLOT: usize = 512;
-const WHO: usize = 0;
+const PROCESS: usize = 0;
 const STATE: usize = 8;
-const TENANCY: usize = 16;
+const SLOT_EPOCH: usize = 16;
 const CURSOR: usize = 128;
 
 fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
@@ -165,7 +165,7 @@ fn participants_say_whether_they_are_waited_for() {
     let _senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
     assert_eq!(states(&name, [0, 1]), [1, 1]);
     let roster = open(&name, "roster");
-    let who = [0, 1, 2].map(|slot| of_slot::<u64>(&roster, slot, WHO));
+    let who = [0, 1, 2].map(|slot| of_slot::<u64>(&roster, slot, PROCESS));
     assert!(who[0] != 0 && who[0] == who[1] && who[2] == 0, "{who:?}");
     assert_eq!(who[0] >> 32, u64::from(std::process::id()));
     drop((receiver, _senders, roster));
@@ -227,8 +227,8 @@ fn each_writer_has_its_lane() {
 fn wake_event(name: &str, slot: Option<usize>) -> String {
     let roster = open(name, "roster");
     let (slot, tenancy): (usize, u32) = match slot {
-        Some(slot) => (slot, of_slot(&roster, slot, TENANCY)),
-        None => (SLOTS, roster.read_value(OWNER_TENANCY).unwrap()),
+        Some(slot) => (slot, of_slot(&roster, slot, SLOT_EPOCH)),
+        None => (SLOTS, roster.read_value(OWNER_EPOCH).unwrap()),
     };
     let pid = std::process::id();
     format!("{name}~wake-{slot:02x}-{pid:x}-{tenancy:x}")
@@ -340,7 +340,7 @@ fn owner_looks_at_the_table_before_it_sleeps() {
     let (_test, name) = start("members");
     let mut receiver = Receiver::create(&*name).unwrap();
     let roster = open(&name, "roster");
-    let members = || roster.read_value::<u32>(MEMBERS).unwrap();
+    let members = || roster.read_value::<u32>(PARTICIPANT_CHANGES).unwrap();
     for n in 0..3u8 {
         let mut sender = Sender::open(&*name).unwrap();
         sender.send(&[n]).unwrap();
@@ -348,7 +348,7 @@ fn owner_looks_at_the_table_before_it_sleeps() {
         let known = members();
         drop(sender);
         assert_eq!(members(), known.wrapping_add(1 << 16));
-        roster.write_value(MEMBERS, &known).unwrap();
+        roster.write_value(PARTICIPANT_CHANGES, &known).unwrap();
         assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
     }
 }

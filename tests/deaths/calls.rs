@@ -99,7 +99,10 @@ fn desk(name: &str, before: u64, after: u64) -> Box<dyn World> {
 impl World for Desk {
     fn ready(&mut self) {
         eventually("it sleeps", || {
-            shmkit::segment_info(&*self.name).unwrap().owner.asleep
+            shmkit::inspect::segment_info(&*self.name)
+                .unwrap()
+                .owner
+                .asleep
         });
     }
 
@@ -153,7 +156,7 @@ impl World for Clients {
             }));
         }
         eventually("both sleep", || {
-            let info = shmkit::segment_info(&*self.name).unwrap();
+            let info = shmkit::inspect::segment_info(&*self.name).unwrap();
             info.others.unwrap().iter().filter(|who| who.asleep).count() == 2
         });
     }

@@ -190,7 +190,10 @@ impl World for Audience {
         if self.fills {
             self.go.send(()).unwrap();
             eventually("it waits", || {
-                shmkit::segment_info(&*self.name).unwrap().owner.asleep
+                shmkit::inspect::segment_info(&*self.name)
+                    .unwrap()
+                    .owner
+                    .asleep
             });
         }
     }

@@ -2,13 +2,13 @@
 
 use crate::walk::*;
 use shmkit::ErrorKind::NotFound;
-use shmkit::{LatestOptions, Reader, RecvError, Writer};
+use shmkit::{Reader, RecvError, ValuesOptions, Writer};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 const LAST: u64 = 1000;
 
-pub fn options() -> LatestOptions {
+pub fn options() -> ValuesOptions {
     Writer::options().max_value(100)
 }
 

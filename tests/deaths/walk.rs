@@ -146,7 +146,7 @@ impl Case {
             kills += 1;
         }
         // What the dead have left, which is nothing to anybody.
-        shmkit::clean().unwrap();
+        shmkit::inspect::clean().unwrap();
         let Walk {
             steps,
             changes,
@@ -164,7 +164,7 @@ impl Case {
     /// A victim in a new world, at its first breakpoint.
     fn begin(&self) -> (Box<dyn World>, Tracee, Memory) {
         // Or the victim does it, step by step.
-        shmkit::clean().unwrap();
+        shmkit::inspect::clean().unwrap();
         let name = unique("death");
         let mut world = (self.build)(&name);
         // Not while all others rest, which would wait for them: a child that is being started

@@ -433,7 +433,7 @@ fn only_ones_own_dead_files_are_cleaned_and_named() {
         let _living = Section::create_new(format!("{name}.living").as_str(), 1).unwrap();
         // Creating sweeps at most once a second, so it may have been first.
         let gone = !dead.exists();
-        let cleaned = shmkit::clean().unwrap();
+        let cleaned = shmkit::inspect::clean().unwrap();
         assert!(
             gone || cleaned.contains(&format!("Local\\{name}")),
             "{cleaned:?}"

@@ -2,7 +2,8 @@
 //! holders, and what other programs, other users and a full disk do to it.
 
 use crate::common::{NOBODY, TestChild, eventually, gone, hear, me, nobody, say, start, unique};
-use shmkit::{Backing, Error, ErrorKind as Kind, Name, Section};
+use shmkit::inspect::Backing;
+use shmkit::{Error, ErrorKind as Kind, Name, Section};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -357,14 +358,14 @@ fn a_posix_object_is_opened_and_left_alone() {
     assert!(lock(&owner, libc::LOCK_EX));
     let reader = Section::open(&posix).unwrap();
     refused(Kind::ReadOnly, reader.map_rw(..));
-    let listed = test.alone(shmkit::list).unwrap();
+    let listed = test.alone(shmkit::inspect::list).unwrap();
     assert!(
         listed
             .iter()
             .any(|l| l.name == posix && l.len == Some(TEXT.len() as u64))
     );
     drop((section, view, reader, owner));
-    test.alone(shmkit::list).unwrap();
+    test.alone(shmkit::inspect::list).unwrap();
     assert!(fs::read(&object.0).unwrap().starts_with(b"message from"));
     // It is not the section of that name.
     assert_gone(&name);
@@ -431,7 +432,7 @@ fn what_is_no_file_is_of_the_wrong_kind_and_stays() {
             if !name.starts_with('/') {
                 refused(Kind::WrongKind, Section::create_new(&name, 4096));
             }
-            let listed = test.alone(shmkit::list).unwrap();
+            let listed = test.alone(shmkit::inspect::list).unwrap();
             assert!(listed.iter().all(|l| !l.name.contains(&base)), "{name}");
             assert!(fs::symlink_metadata(&made.0).is_ok(), "{name}");
         }
@@ -474,7 +475,7 @@ fn a_dead_file_is_nothing() {
     let path = local(&name);
     let dead = || ByHand::file(path.clone(), TEXT.as_bytes());
     let file = dead();
-    let listed = test.alone(shmkit::list).unwrap();
+    let listed = test.alone(shmkit::inspect::list).unwrap();
     assert!(listed.iter().all(|l| !l.name.contains(&name)));
     drop(file);
     let file = dead();
@@ -540,7 +541,7 @@ fn a_child_that_is_being_started_holds_no_longer_than_that() {
             }
             stop.store(true, Ordering::Release);
         });
-        shmkit::list().unwrap();
+        shmkit::inspect::list().unwrap();
     });
     let left = fs::read_dir("/dev/shm").unwrap();
     let mut left = left.map(|entry| entry.unwrap().file_name());
@@ -564,7 +565,7 @@ fn every_descriptor_is_given_back() {
         );
         drop((section, view));
         assert_gone(&name);
-        shmkit::list().unwrap();
+        shmkit::inspect::list().unwrap();
     };
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     test.spawning(|| {

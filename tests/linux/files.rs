@@ -3,9 +3,8 @@
 
 use crate::common::{me, refused, start};
 use shmkit::ErrorKind::{AlreadyExists, Unsupported};
-use shmkit::{
-    Access, Event, ProcessIdentity, Publisher, Receiver, Reset, Section, Sender, segment_info,
-};
+use shmkit::inspect::segment_info;
+use shmkit::{Access, Event, ProcessIdentity, Publisher, Receiver, Reset, Section, Sender};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -116,8 +116,8 @@ impl Endpoints {
             recv(self.receiver.recv().map(drop)),
             recv(self.receiver.try_recv().map(drop)),
             recv(self.receiver.recv_timeout(SOON).map(drop)),
-            recv(self.receiver.recv_in_place().map(drop)),
-            recv(self.receiver.try_recv_in_place().map(drop)),
+            recv(self.receiver.recv_ref().map(drop)),
+            recv(self.receiver.try_recv_ref().map(drop)),
             recv(self.receiver.drain(|_| ()).map(drop)),
             setup(self.receiver.resize(&Receiver::options()).map(|()| true)),
         ]
@@ -215,7 +215,7 @@ fn inherited_endpoints_tell_that_they_are_forked() {
     let (mut test, name) = start("forked");
     let mut child = child(&mut test, "inherit", &name);
     child.expect("ours work");
-    let info = shmkit::segment_info(format!("{name}-queue")).unwrap();
+    let info = shmkit::inspect::segment_info(format!("{name}-queue")).unwrap();
     assert_eq!(info.others.unwrap().len(), 1, "the slot is the parent's");
     assert!(child.finish().success());
 }
@@ -266,7 +266,7 @@ fn claim(name: &str) {
     } = &mut ends;
     sender.send(b"first").unwrap();
     let call = client.send(b"asked").unwrap();
-    let mut in_place = Some(receiver.recv_in_place().unwrap());
+    let mut in_place = Some(receiver.recv_ref().unwrap());
     let mut request = Some(server.recv().unwrap());
     let mut claim = sender.claim(5).unwrap();
     claim.write_at(0, b"claim");

@@ -23,7 +23,7 @@ pub fn play(role: &str, args: &[&str]) {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Acquire) {
-                        shmkit::list().unwrap();
+                        shmkit::inspect::list().unwrap();
                     }
                 });
                 say("listing");

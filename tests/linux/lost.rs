@@ -2,9 +2,10 @@
 //! another program since (exec).
 
 use crate::common::{Test, TestChild, eventually, hear, refused, say, start};
+use shmkit::inspect::segment_info;
 use shmkit::{
     Client, Delivery, ErrorKind, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
-    Subscriber, Writer, segment_info,
+    Subscriber, Writer,
 };
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -119,7 +120,7 @@ fn doctor_tells_which_process_lost_its_names() {
     let (mut test, name) = start("nameless");
     let owner = child(&mut test, "owner", &name);
     let said = |pid: u32| {
-        let all = shmkit::doctor();
+        let all = shmkit::inspect::doctor();
         let found = all
             .iter()
             .find(|one| one.topic == "names that were removed");
@@ -212,7 +213,7 @@ fn program_that_replaced_a_participant_is_shown() {
     assert_eq!(attached(), Some(true));
     process.tell("go");
     eventually("another program runs", || attached() == Some(false));
-    let all = shmkit::doctor();
+    let all = shmkit::inspect::doctor();
     let found = all.iter().find(|one| one.topic.contains("exec")).unwrap();
     assert!(
         found.says.contains(&format!("process {pid} of ")),

@@ -4,9 +4,10 @@
 
 use crate::common::{self, Test, TestChild, eventually, hear, nobody, say, start};
 use crate::sandbox::{self, statement};
+use shmkit::inspect::segment_info;
 use shmkit::{
     Access, Client, Delivery, Publisher, Reader, Receiver, Sender, Server, Start, Subscriber,
-    Writer, segment_info,
+    Writer,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -450,7 +451,7 @@ fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
         });
         let mut bytes = MESSAGE.map(|_| 0);
         let read = receiver
-            .recv_in_place()
+            .recv_ref()
             .map(|message| message.copy_to(0, &mut bytes));
         sent.is_ok() && read.is_ok() && bytes == MESSAGE
     })
@@ -627,7 +628,7 @@ fn nothing_is_left_of_calls() {
         match killed {
             true => {
                 process.kill();
-                test.alone(shmkit::clean).unwrap();
+                test.alone(shmkit::inspect::clean).unwrap();
             }
             false => assert!(process.finish().success()),
         }
@@ -653,7 +654,7 @@ fn what_killed_processes_left_is_in_nobodys_way() {
         publisher.send(b"word").unwrap();
         assert_eq!(subscriber.recv().unwrap(), b"word");
     }
-    test.alone(shmkit::clean).unwrap();
+    test.alone(shmkit::inspect::clean).unwrap();
     assert!(left(&name).is_empty(), "{:?}", left(&name));
 }
 

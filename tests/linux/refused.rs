@@ -286,7 +286,11 @@ fn wait_in_sandbox(name: &str, refusal: &str) {
     assert_eq!(subscriber.recv().unwrap(), b"topic");
     let mutex = Mutex::create_new(of("mutex")).unwrap();
     drop(mutex.lock().unwrap());
-    let sender = shmkit::segment_info(of("queue")).unwrap().others.unwrap()[0].pid;
+    let sender = shmkit::inspect::segment_info(of("queue"))
+        .unwrap()
+        .others
+        .unwrap()[0]
+        .pid;
     let sender = ProcessIdentity::of(sender).unwrap().watch().unwrap();
     say("waiting");
     // The death of the sender ends each wait.
@@ -298,11 +302,16 @@ fn wait_in_sandbox(name: &str, refusal: &str) {
     assert!(matches!(gone, Err(RecvError::Disconnected(_))), "{gone:?}");
     assert!(sender.wait_timeout(LONG).unwrap());
     for topic in ["waits for several things", "deaths of processes"] {
-        let found = shmkit::doctor()
+        let found = shmkit::inspect::doctor()
             .into_iter()
             .find(|one| one.topic == topic)
             .unwrap();
-        assert_eq!(found.health, shmkit::Health::Limited, "{}", found.says);
+        assert_eq!(
+            found.health,
+            shmkit::inspect::Health::Limited,
+            "{}",
+            found.says
+        );
     }
     say("noticed");
 }
@@ -362,7 +371,7 @@ fn be_interrupted(name: &str) {
     interrupt_all_the_time();
     let of = |what: &str| format!("{name}-{what}");
     let peer = parent();
-    let mut handle = shmkit::Handle::new(readable_end());
+    let mut handle = shmkit::WaitHandle::new(readable_end());
     let mut set = WaitSet::new();
     let began = Instant::now();
     let mut rounds = 0;
@@ -395,7 +404,7 @@ fn be_interrupted(name: &str) {
         assert!(ready.unwrap().is_some());
         assert_eq!(receiver.recv().unwrap(), b"queue");
         assert_eq!(subscriber.recv().unwrap(), b"topic");
-        shmkit::list().unwrap();
+        shmkit::inspect::list().unwrap();
         rounds += 1;
     }
     say("undisturbed");

@@ -33,9 +33,9 @@ enum { EMPTY, MESSAGE, PAD, DAMAGE };     /* what a commit word says */
 enum { LIVE, CLOSED, DIED, RESIZED };     /* how a generation stands */
 enum { ROOT_SIZE = 16448, CONTROL_SIZE = 20224, ROSTER_SIZE = 36352 };
 enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 32 };
-enum { END = 128, CURSORS = 4096, ASLEEP = 0, MEMBERS = 128, OWNER_NAPS = 256, OWNER_TENANCY = 260,
+enum { END = 128, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
   HOLDING = 384 };
-enum { WHO = 0, STATE = 8, NAPS = 12, TENANCY = 16, HOLD = 24, BEGINNING = 32, CURSOR = 128 };
+enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, HOLD = 24, BEGINNING = 32, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
   MARKS = 256, RING = 512 };
 #define MAGIC 0x4b4d4853u
@@ -357,8 +357,8 @@ static void wake(Gen *g, u64 mask) { /* L092 L096 */
   acquire_fence();
   for (int i = 0; i < 64; i++) {
     Obj event = { 0 }; if (!(mask & BIT(i))) continue;
-    u32 pid = i == 63 ? g->h.pid : (u32)(ld64(slot(g, i) + WHO) >> 32);
-    u32 epoch = ld32(i == 63 ? g->roster.p + OWNER_TENANCY : slot(g, i) + TENANCY);
+    u32 pid = i == 63 ? g->h.pid : (u32)(ld64(slot(g, i) + PROCESS) >> 32);
+    u32 epoch = ld32(i == 63 ? g->roster.p + OWNER_EPOCH : slot(g, i) + SLOT_EPOCH);
     if (obj_open(&event, with("~wake-%02x-%x-%x", i, pid, epoch), EVENT, 1) == FOUND)
       event_set(&event), obj_close(&event);
   } }
@@ -366,7 +366,7 @@ static void wake_owner(Gen *g) { if (g->slot >= 0) wake(g, BIT(63)); }
 static int reason(Gen *g, Ready *ready) { /* L090 */
   return ld32(g->control.p + END) != g->end || ready(g); }
 static void nap(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L088 */
-  st32(g->slot == 63 ? g->roster.p + OWNER_NAPS : slot(g, g->slot) + NAPS, ++g->naps);
+  st32(g->slot == 63 ? g->roster.p + OWNER_PARK_EPOCH : slot(g, g->slot) + PARK_EPOCH, ++g->naps);
   or64(g->roster.p + ASLEEP, BIT(g->slot)); full_fence();
   if (!reason(g, ready) && !event_wait(&g->event, 1, procs, n) && !reason(g, ready))
     event_wait(&g->event, ms, procs, n);
@@ -433,15 +433,15 @@ static void leave(Gen *g, int keep) { /* L105 */
   joined = NULL;
   if (g->slot >= 0 && g->slot < 63) {
     sr32(slot(g, g->slot) + STATE, 0); and64(g->roster.p + ASLEEP, ~BIT(g->slot));
-    cas64(slot(g, g->slot) + WHO, me, 0); add32(g->roster.p + MEMBERS, 65536);
+    cas64(slot(g, g->slot) + PROCESS, me, 0); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
     wake_owner(g), obj_close(&g->event), obj_close(&g->live); }
   if (!keep) close_gen(g); /* else the sections stay open until this process ends */ }
 static int take_slot(Gen *g, int n) { /* L104 steps 2 and 3 */
-  Proc p; for (int i = 0; i < n; i++) if (cas64(slot(g, i) + WHO, 0, me)) return i;
+  Proc p; for (int i = 0; i < n; i++) if (cas64(slot(g, i) + PROCESS, 0, me)) return i;
   for (int i = 0; i < n; i++) {
-    u64 who = ld64(slot(g, i) + WHO); int dead = who && word_watch(&p, who);
+    u64 who = ld64(slot(g, i) + PROCESS); int dead = who && word_watch(&p, who);
     if (who) proc_close(&p);
-    if (dead && cas64(slot(g, i) + WHO, who, me)) return i; }
+    if (dead && cas64(slot(g, i) + PROCESS, who, me)) return i; }
   return -1; }
 static int enter(Gen *g, int again) { /* L104; 0: begin again */
   int r = obj_open(&g->roster, with("~roster-%08x", g->h.generation), SECTION, 1);
@@ -454,17 +454,17 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   joined = g;
   if (g->slot < 0) { /* L103: a looker */
     obj_close(&g->roster), begin_reading(g, again); return 1; }
-  u8 *s = slot(g, g->slot); u32 epoch = ld32(s + TENANCY) + 1; /* step 4 */
-  st32(s + TENANCY, epoch);
+  u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1; /* step 4 */
+  st32(s + SLOT_EPOCH, epoch);
   sr32(s + STATE, 0), and64(g->roster.p + ASLEEP, ~BIT(g->slot)); /* step 5 */
   st64(s + HOLD, 0), and64(g->roster.p + HOLDING, ~BIT(g->slot));
   obj_make(&g->live, with("~live-%02x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
   if (obj_make(&g->event, with("~wake-%02x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
     fail("L086: cannot create the wake event");
-  g->naps = ld32(s + NAPS); if (writes()) take_over(g); if (kind == CALLS) begin_calls(g);
+  g->naps = ld32(s + PARK_EPOCH); if (writes()) take_over(g); if (kind == CALLS) begin_calls(g);
   if (writes()) sr32(s + STATE, 1); /* step 9 */
   else begin_reading(g, again);
-  add32(g->roster.p + MEMBERS, 1); if (writes()) wake_owner(g);
+  add32(g->roster.p + PARTICIPANT_CHANGES, 1); if (writes()) wake_owner(g);
   full_fence(); return ld32(g->root.p + R_GENERATION) == g->h.generation; /* step 12 */ }
 static Gen *join(int again) { /* NULL: there is no owner */
   for (int tries = 0; tries < 500; tries++, sleep_ms(2)) { /* L098 L101 */
@@ -498,7 +498,7 @@ static void begin_lanes(Gen *g) { /* L160 */
     u8 *c = cursor(g, i);
     g->lane[i] = (Lane){ .ring = lane(g, (u32)i) + RING, .cursor = c, .pos = ld64(c + EXACT),
       .given = ld64(c + ROOM), .received = ld64(c + RECEIVED), .wakes = BIT(i),
-      .tenancy = g->roster.kind ? ld32(slot(g, i) + TENANCY) : 0 };
+      .tenancy = g->roster.kind ? ld32(slot(g, i) + SLOT_EPOCH) : 0 };
     g->lane[i].bad = !possible(g->lane[i].pos) || g->lane[i].received > LIMIT_62; } }
 static void open_earlier(u32 n) { /* L155 step 10, L158 */
   Gen *g = calloc(1, sizeof *g); g->slot = 63;
@@ -539,8 +539,8 @@ static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
     obj_make(&g->lanes, with("~lanes-%08x", n), SECTION, lanes_size(&g->h)) != FOUND ||
     obj_make(&g->live, with("~alive-%08x", n), MUTEX, 0) != FOUND ||
     obj_make(&g->event, with("~wake-3f-%x-%x", os_pid(), n), EVENT, 128) != FOUND) return 0;
-  st32(g->roster.p + OWNER_TENANCY, n);
-  for (int i = 0; i < 63; i++) st32(slot(g, i) + TENANCY, n * 65536);
+  st32(g->roster.p + OWNER_EPOCH, n);
+  for (int i = 0; i < 63; i++) st32(slot(g, i) + SLOT_EPOCH, n * 65536);
   u8 *c = g->control.p;
   st32(c + 4, VERSION), st32(c + 8, QUEUE), st32(c + 12, g->h.lanes), st64(c + 16, start);
   st64(c + 24, (u64)os_space() << 32 | os_pid()), st32(c + 32, g->h.ring), st32(c + 36, g->h.max);
@@ -560,15 +560,15 @@ static void become_owner(u64 start) { /* L155 */
   st32(g->root.p + R_OLDEST, (queue_count ? queues[0] : g)->h.generation);
   queues[queue_count++] = own = g; }
 static void look_at_slot(Gen *g, Lane *l, u8 *s) { /* L116 L120 */
-  int taken = ld32(s + STATE) == 1; u64 who = ld64(s + WHO); u32 tenancy = ld32(s + TENANCY);
+  int taken = ld32(s + STATE) == 1; u64 who = ld64(s + PROCESS); u32 tenancy = ld32(s + SLOT_EPOCH);
   taken = taken && who;
   if (l->taken ? !taken || who != l->who || tenancy != l->tenancy : !who && tenancy != l->tenancy)
     l->taken = 0, l->left = "left closed", proc_close(&l->proc);
   if (taken && !l->taken) word_watch(&l->proc, who);
   if (taken || !who) l->tenancy = tenancy;
   l->taken = taken, l->who = who;
-  if (taken && proc_dead(&l->proc) && cas64(s + WHO, who, 0)) { /* L106 */
-    l->left = "left died", l->taken = 0, proc_close(&l->proc); add32(g->roster.p + MEMBERS, 65536);
+  if (taken && proc_dead(&l->proc) && cas64(s + PROCESS, who, 0)) { /* L106 */
+    l->left = "left died", l->taken = 0, proc_close(&l->proc); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
   } }
 static int receive(Gen *g, u32 *len) { /* L115 L118 L121: one message of the lanes in turn */
   for (u32 k = 0, tag; k < g->h.lanes; k++) {
@@ -582,7 +582,7 @@ static int receive_earlier(u32 *len) {
   for (int i = 0; i < queue_count - 1; i++) if (receive(queues[i], len)) return 1;
   return 0; }
 static int something_came(Gen *g) {
-  u32 len, came = g->roster.kind && ld32(g->roster.p + MEMBERS) != g->members;
+  u32 len, came = g->roster.kind && ld32(g->roster.p + PARTICIPANT_CHANGES) != g->members;
   for (u32 i = 0; i < g->h.lanes && !came; i++) came = !g->lane[i].bad &&
     look(g->lane[i].ring, &g->h, g->lane[i].pos, &len) != EMPTY;
   for (int q = 0; g == own && q < queue_count - 1 && !came; q++)
@@ -590,7 +590,7 @@ static int something_came(Gen *g) {
   return (int)came; }
 static int receive_all(u32 *len) { /* L053 L117: a look at all slots and all lanes */
   for (int q = 0; q < queue_count; q++) {
-    Gen *g = queues[q]; if (g->roster.kind) g->members = ld32(g->roster.p + MEMBERS);
+    Gen *g = queues[q]; if (g->roster.kind) g->members = ld32(g->roster.p + PARTICIPANT_CHANGES);
     for (u32 i = 0; g->roster.kind && i < g->h.lanes; i++)
       look_at_slot(g, g->lane + i, slot(g, (int)i));
   }
@@ -610,7 +610,7 @@ static void wait_for_messages(void) { /* L098 L120 L162 */
 static void command_recv(u32 count, u64 start) {
   become_owner(start); print("ready", "", 0);
   for (u32 len; count;) {
-    int news = ld32(own->roster.p + MEMBERS) != own->members;
+    int news = ld32(own->roster.p + PARTICIPANT_CHANGES) != own->members;
     if ((!news && (receive_earlier(&len) || receive(own, &len))) || receive_all(&len))
       print("", buffer, len), count--;
     else wait_for_messages(); }

@@ -13,7 +13,9 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 /// Whether this is built with the rules.
 pub fn nt_rules() -> bool {
-    shmkit::doctor().iter().any(|found| found.topic == "build")
+    shmkit::inspect::doctor()
+        .iter()
+        .any(|found| found.topic == "build")
 }
 
 pub fn play(role: &str, args: &[&str]) {

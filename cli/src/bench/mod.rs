@@ -36,7 +36,7 @@ pub fn run(args: &Bench) -> Outcome {
     }
     let report = measure_all(args).inspect_err(|_| {
         // A second process that was killed left its names, in nobody's way.
-        let _ = shmkit::clean();
+        let _ = shmkit::inspect::clean();
     })?;
     if args.json {
         output::json(&report.json())?;

@@ -7,9 +7,10 @@ use shmkit::ErrorKind::{
     AccessDenied, AlreadyExists, InvalidArgument, PrivilegeMissing, ReadOnly, Unsupported,
     WrongOwner,
 };
+use shmkit::inspect::ObjectInfo;
 use shmkit::{
-    Access, Client, Delivery, Event, Mutex, ObjectInfo, Owner, Reader, Reset, Section, Sender,
-    Server, Subscriber,
+    Access, Client, Delivery, Event, Mutex, Owner, Reader, Reset, Section, Sender, Server,
+    Subscriber,
 };
 
 const fn access(name: &'static str, run: fn(&str) -> Checked) -> Check {
@@ -160,7 +161,7 @@ fn same_user(_: &str) -> Checked {
         if cfg!(windows) {
             same("what this user may do", &*info.grants[0].may, "everything")?;
             let owner = info.owner.as_deref().unwrap_or_default();
-            same("who may do it", &*info.grants[0].who, owner)?;
+            same("who may do it", &*info.grants[0].account, owner)?;
         }
     }
     Ok(())

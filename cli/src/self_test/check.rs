@@ -175,7 +175,7 @@ pub fn created<T>(mut create: impl FnMut() -> shmkit::Result<T>) -> Result<T, Wr
 #[track_caller]
 pub fn until_asleep(name: &str, pid: u32) -> Checked {
     let asleep = || {
-        let info = shmkit::segment_info(name).ok()?;
+        let info = shmkit::inspect::segment_info(name).ok()?;
         let mut all = info.others.unwrap_or_default();
         all.push(info.owner);
         let asleep = all.iter().any(|who| who.pid == pid && who.asleep);

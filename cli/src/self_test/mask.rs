@@ -1,7 +1,7 @@
 //! Takes out of a report who ran it and where: names of users, machines and domains, home
 //! folders, and the parts of SIDs that say whose they are.
 
-use shmkit::Finding;
+use shmkit::inspect::Finding;
 use std::path::Path;
 
 const USER: &str = "<user>";

@@ -153,7 +153,7 @@ fn in_place(name: &str) -> Checked {
             0 => drop(claim),
             _ => {
                 claim.commit()?;
-                let mut message = receiver.try_recv_in_place()?;
+                let mut message = receiver.try_recv_ref()?;
                 let mut came = Vec::new();
                 message.read_to_end(&mut came)?;
                 same("the message", came, bytes)?;

@@ -33,11 +33,11 @@ pub fn run(args: &Doctor) -> Outcome {
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let interrupted = || ends.within(Duration::ZERO).is_some();
     let outcome = start_once(&interrupted).and_then(|()| {
-        let mut report = Report::new(shmkit::doctor(), args.full);
+        let mut report = Report::new(shmkit::inspect::doctor(), args.full);
         test(args.json, &mut report, &interrupted)
     });
     // Children that were killed left their names, in nobody's way.
-    let _ = shmkit::clean();
+    let _ = shmkit::inspect::clean();
     outcome
 }
 

@@ -6,7 +6,8 @@ use super::check::{
 use super::child::Child;
 use super::roles::{add_atomically, add_under, cells, counted, elsewhere, how};
 use shmkit::ErrorKind::{AlreadyExists, InvalidName, NotFound, OutOfBounds, ReadOnly, WrongKind};
-use shmkit::{Event, Kind, Mutex, Origin, Reset, Section};
+use shmkit::inspect::Kind;
+use shmkit::{Event, Mutex, Origin, Reset, Section};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -215,7 +216,7 @@ fn reserved(name: &str) -> Checked {
 fn listed(name: &str) -> Checked {
     let base = name.trim_start_matches("Local\\");
     let look = || -> Result<Option<Kind>, Wrong> {
-        let all = shmkit::list()?;
+        let all = shmkit::inspect::list()?;
         let one = all
             .into_iter()
             .find(|one| one.name.split_once('\\').is_some_and(|(_, b)| b == base));

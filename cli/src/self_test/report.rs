@@ -6,7 +6,7 @@ use super::speed::{Ratio, Speed};
 use crate::doctor;
 use crate::output;
 use serde_json::{Value, json};
-use shmkit::Finding;
+use shmkit::inspect::Finding;
 use std::env::consts::{ARCH, OS};
 use std::time::Duration;
 

@@ -148,7 +148,7 @@ fn second_process(bench: &Running) -> u32 {
     let queue = format!("Local\\shmkit-bench-{}-there", bench.id());
     let mut found = None;
     eventually("the second process has its queue", || {
-        found = shmkit::segment_info(queue.as_str()).ok();
+        found = shmkit::inspect::segment_info(queue.as_str()).ok();
         found.is_some()
     });
     found.unwrap().owner.pid
@@ -211,7 +211,7 @@ fn left_by(id: u32) -> Vec<String> {
             names.map(|name| name.to_string_lossy().into()).collect()
         }
         _ => {
-            let listed = shmkit::list().unwrap().into_iter();
+            let listed = shmkit::inspect::list().unwrap().into_iter();
             listed.map(|listed| listed.name).collect()
         }
     };

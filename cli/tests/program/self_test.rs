@@ -38,7 +38,7 @@ fn nothing_is_left(pids: [u32; 2]) {
     let stems = pids.map(|pid| format!("shmkit-self-test-{pid}-"));
     let is_theirs = |name: &str| stems.iter().any(|stem| name.contains(stem));
     eventually("nothing is left", || {
-        let listed = shmkit::list().unwrap();
+        let listed = shmkit::inspect::list().unwrap();
         !listed.iter().any(|one| is_theirs(&one.name))
     });
     if cfg!(target_os = "linux") {

@@ -1,6 +1,6 @@
 //! The calls of a client, and where each of them is.
 
-use crate::error::channel::Departure;
+use crate::error::channel::DisconnectReason;
 use crate::sync::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ pub(super) enum State {
     /// The server dropped the request.
     Unanswered,
     /// The server has gone.
-    Lost(Departure),
+    Lost(DisconnectReason),
 }
 
 /// A place for a call.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct PendingCall {
     pub state: State,
     pub number: u32,
     /// Where the request stands, or the pad in front of it.
@@ -30,7 +30,7 @@ pub(super) struct Open {
     pub held: Arc<AtomicBool>,
 }
 
-impl Open {
+impl PendingCall {
     pub fn is_held(&self) -> bool {
         // Relaxed: nothing but the word itself is told by it.
         self.held.load(Ordering::Relaxed)

@@ -1,25 +1,25 @@
 //! The calling end: requests to a server, and the responses to them.
 
 mod call;
-mod line;
+mod connection;
 
 use crate::access::Owner;
-use crate::error::channel::{CallError, Departure, Fault};
+use crate::error::channel::{CallError, DisconnectReason, Fault};
 use crate::error::{Error, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{OWNER, control, cursor, record};
 use crate::lane::Step;
 use crate::name::Name;
-use crate::os::{ValidityBackend, deadline};
-use crate::segment::owner_monitor::{self, Follower};
-use crate::segment::participant::Seat;
+use crate::os::{ValidityBackend, deadline_after};
+use crate::segment::owner_monitor::{self, Reattach};
+use crate::segment::participant::Participant;
 use crate::segment::{Found, HowToJoin};
 use crate::sync::{AtomicBool, Ordering, WordsMut};
 use crate::wait::source::{Signals, Wait, Waitable};
-use crate::wait::spin::{Patience, Spin};
+use crate::wait::spin::{Deadline, Spin};
 pub use call::Call;
-use call::{Open, State};
-use line::Line;
+use call::{PendingCall, State};
+use connection::Connection;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ impl ClientOptions {
     /// Waits so long for a server that is not there yet (not at all). It looks again every
     /// few milliseconds.
     #[must_use]
-    pub fn wait(mut self, patience: Duration) -> ClientOptions {
-        self.how.wait = patience;
+    pub fn wait(mut self, deadline: Duration) -> ClientOptions {
+        self.how.wait = deadline;
         self
     }
 
@@ -62,10 +62,10 @@ impl ClientOptions {
         N: TryInto<Name>,
         Error: From<N::Error>,
     {
-        let line = self
+        let connection = self
             .how
-            .join(&name.try_into()?, control::kind::RPC, Line::join)?;
-        Ok(Client::new(line))
+            .join(&name.try_into()?, control::kind::RPC, Connection::join)?;
+        Ok(Client::new(connection))
     }
 }
 
@@ -73,8 +73,8 @@ impl ClientOptions {
 ///
 /// It is `Send`, and not shared: each thread opens its own.
 pub struct Client {
-    line: Line,
-    calls: Vec<Open>,
+    connection: Connection,
+    calls: Vec<PendingCall>,
     /// Where to look for a place for the next one.
     next: usize,
 }
@@ -103,9 +103,9 @@ impl Client {
         ClientOptions::default()
     }
 
-    fn new(line: Line) -> Client {
+    fn new(connection: Connection) -> Client {
         let mut client = Client {
-            line,
+            connection,
             calls: Vec::new(),
             next: 0,
         };
@@ -115,8 +115,8 @@ impl Client {
 
     /// One for each call that can be open.
     fn make_places(&mut self) {
-        let count = self.line.in_flight().max(self.calls.len());
-        self.calls.resize_with(count, || Open {
+        let count = self.connection.in_flight().max(self.calls.len());
+        self.calls.resize_with(count, || PendingCall {
             state: State::Free,
             number: 0,
             position: 0,
@@ -129,25 +129,25 @@ impl Client {
     /// The name it was opened by.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.line.found.name
+        &self.connection.found.name
     }
 
     /// The longest request and the longest response in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.line.found.measures.shape.max()
+        self.connection.found.geometry.ring_geometry.max()
     }
 
     /// How many calls can be open at a time.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.line.in_flight()
+        self.connection.in_flight()
     }
 
     /// The number of the server's generation: another one after each restart.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.line.found.generation
+        self.connection.found.generation
     }
 
     /// Waits for the next server, at most this long, and goes on with it; says whether there
@@ -182,7 +182,7 @@ impl Client {
         request: &[u8],
         timeout: Duration,
     ) -> std::result::Result<&[u8], CallError> {
-        self.call_until(request, deadline(Some(timeout)))
+        self.call_until(request, deadline_after(Some(timeout)))
     }
 
     #[inline]
@@ -191,7 +191,7 @@ impl Client {
         request: &[u8],
         until: Option<Instant>,
     ) -> std::result::Result<&[u8], CallError> {
-        let index = self.begin(request, Patience::until(until))?;
+        let index = self.begin(request, Deadline::until(until))?;
         self.wait(index, until)?;
         self.response(index)
     }
@@ -227,7 +227,7 @@ impl Client {
     /// [`CallError::Full`] where all calls that can be open are held;
     /// [`CallError::Disconnected`], [`CallError::TooLong`].
     pub fn send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin(request, Patience::Forever)?;
+        let index = self.begin(request, Deadline::Never)?;
         Ok(self.hand_out(index))
     }
 
@@ -238,17 +238,17 @@ impl Client {
     /// [`CallError::Full`] where all calls that can be open are; otherwise as
     /// [`send`](Client::send).
     pub fn try_send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin(request, Patience::None)?;
+        let index = self.begin(request, Deadline::Now)?;
         Ok(self.hand_out(index))
     }
 
     fn hand_out(&self, index: usize) -> Call {
-        let open = &self.calls[index];
+        let pending = &self.calls[index];
         // Relaxed: as above.
-        open.held.store(true, Ordering::Relaxed);
+        pending.held.store(true, Ordering::Relaxed);
         Call {
             index,
-            held: Arc::clone(&open.held),
+            held: Arc::clone(&pending.held),
         }
     }
 
@@ -298,7 +298,7 @@ impl Client {
         call: &Call,
         timeout: Duration,
     ) -> std::result::Result<&[u8], CallError> {
-        self.recv_until(call, deadline(Some(timeout)))
+        self.recv_until(call, deadline_after(Some(timeout)))
     }
 
     fn recv_until(
@@ -313,17 +313,17 @@ impl Client {
 
     pub(crate) fn index(&self, call: &Call) -> usize {
         let own = self.calls.get(call.index);
-        let is_own = own.is_some_and(|open| Arc::ptr_eq(&open.held, &call.held));
+        let is_own = own.is_some_and(|pending| Arc::ptr_eq(&pending.held, &call.held));
         assert!(is_own, "a call of another client");
         call.index
     }
 
     /// What a call has come to that is over.
     pub(crate) fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
-        let open = &mut self.calls[index];
-        open.is_told = true;
-        match open.state {
-            State::Answered => Ok(&open.response),
+        let pending = &mut self.calls[index];
+        pending.is_told = true;
+        match pending.state {
+            State::Answered => Ok(&pending.response),
             State::Lost(how) => Err(CallError::Disconnected(how)),
             _ => Err(CallError::Unanswered),
         }
@@ -335,41 +335,41 @@ impl Client {
     pub(crate) fn begin(
         &mut self,
         request: &[u8],
-        patience: Patience,
+        deadline: Deadline,
     ) -> std::result::Result<usize, CallError> {
         self.check()?;
-        if self.line.end.is_some() || self.line.found.is_ended() {
+        if self.connection.end.is_some() || self.connection.found.is_ended() {
             self.go_on()?;
         }
-        self.line.expect_server()?;
+        self.connection.expect_server()?;
         let (len, max) = (request.len(), self.max_message());
         if len > max {
             return Err(CallError::TooLong { len, max });
         }
         let index = match self.place() {
             Some(index) => index,
-            None => self.wait_for_place(patience)?,
+            None => self.wait_for_place(deadline)?,
         };
-        let line = &mut self.line;
-        line.begun = line.begun.wrapping_add(1);
-        let bits = line.in_flight().trailing_zeros();
-        let number = (line.begun as u32) << bits | index as u32;
-        let open = &mut self.calls[index];
-        open.number = number & !record::UNANSWERED;
-        // For the next tenant, who must not take it for its own: before it is sent.
-        line.cursor.store64(cursor::NUMBER, line.begun);
-        let number = open.number;
-        open.position = line.requests.position();
-        while !self.line.requests.try_send_tagged(request, number) {
+        let connection = &mut self.connection;
+        connection.begun = connection.begun.wrapping_add(1);
+        let bits = connection.in_flight().trailing_zeros();
+        let number = (connection.begun as u32) << bits | index as u32;
+        let pending = &mut self.calls[index];
+        pending.number = number & !record::UNANSWERED;
+        // For the next occupant, who must not take it for its own: before it is sent.
+        connection.cursor.store64(cursor::NUMBER, connection.begun);
+        let number = pending.number;
+        pending.position = connection.requests.position();
+        while !self.connection.requests.try_send_tagged(request, number) {
             // Where an earlier client of this slot has left requests.
-            self.wait_for_room(len, patience)?;
-            self.line.expect_server()?;
-            self.calls[index].position = self.line.requests.position();
+            self.wait_for_room(len, deadline)?;
+            self.connection.expect_server()?;
+            self.calls[index].position = self.connection.requests.position();
         }
         self.calls[index].state = State::Asked;
         self.calls[index].is_told = false;
         self.next = index;
-        self.line.seat.wake(1 << OWNER);
+        self.connection.participant.wake(1 << OWNER);
         Ok(index)
     }
 
@@ -378,17 +378,17 @@ impl Client {
     fn wait_for_room(
         &mut self,
         len: usize,
-        patience: Patience,
+        deadline: Deadline,
     ) -> std::result::Result<(), CallError> {
-        let until = patience.moment(CallError::Full)?;
-        let Line {
+        let until = deadline.instant_or(CallError::Full)?;
+        let Connection {
             requests,
-            watch,
-            seat,
+            owner_monitor,
+            participant,
             found,
             ..
-        } = &mut self.line;
-        seat.wake(1 << OWNER);
+        } = &mut self.connection;
+        participant.wake(1 << OWNER);
         let mut ready = || requests.has_room(len) || found.is_draining();
         let mut spin = Spin::new(until);
         while spin.again() {
@@ -396,22 +396,22 @@ impl Client {
                 return Ok(());
             }
         }
-        if watch.look(found) {
-            let how = watch.tell().unwrap_or(Departure::Closed);
+        if owner_monitor.look(found) {
+            let how = owner_monitor.tell().unwrap_or(DisconnectReason::Closed);
             self.lose_all(how);
             return Err(CallError::Disconnected(how));
         }
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(CallError::Timeout);
         }
-        watch.sleep(found, Some(seat), ready, until)?;
+        owner_monitor.sleep(found, Some(participant), ready, until)?;
         Ok(())
     }
 
     /// Tells that this process was forked from that of the client.
     #[inline(always)]
     fn check(&self) -> std::result::Result<(), CallError> {
-        match self.line.seat.validity.check() {
+        match self.connection.participant.validity.check() {
             Err(Fault::Forked) => Err(CallError::Forked),
             // A client owns no name.
             Ok(()) | Err(Fault::NameLost) => Ok(()),
@@ -423,7 +423,7 @@ impl Client {
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), CallError> {
         let how = self.leave();
-        match self.come_over()? {
+        match self.reattach()? {
             true => Ok(()),
             false => Err(CallError::Disconnected(how)),
         }
@@ -431,44 +431,50 @@ impl Client {
 
     /// Takes what the server had answered, and says how it has gone.
     // layout: L150
-    fn leave(&mut self) -> Departure {
-        let said = self.line.found.departure();
-        let how = self.line.end.or(said).unwrap_or(Departure::Died);
+    fn leave(&mut self) -> DisconnectReason {
+        let said = self.connection.found.reason();
+        let how = self
+            .connection
+            .end
+            .or(said)
+            .unwrap_or(DisconnectReason::Died);
         // What makes no sense is no answer either.
         let _ = self.take_all();
         self.lose_all(how);
         how
     }
 
-    fn come_over(&mut self) -> Result<bool> {
-        self.line.seat.check()?;
-        let Some(line) = self.line.found.follow(Line::join)? else {
+    fn reattach(&mut self) -> Result<bool> {
+        self.connection.participant.check()?;
+        let Some(connection) = self.connection.found.follow(Connection::join)? else {
             return Ok(false);
         };
         self.leave();
-        self.line = line;
+        self.connection = connection;
         self.next = 0;
         self.make_places();
         Ok(true)
     }
 
     /// No response will come.
-    fn lose_all(&mut self, how: Departure) {
-        self.line.end = Some(how);
+    fn lose_all(&mut self, how: DisconnectReason) {
+        self.connection.end = Some(how);
         let asked = self
             .calls
             .iter_mut()
-            .filter(|open| open.state == State::Asked);
-        asked.for_each(|open| open.state = State::Lost(how));
+            .filter(|pending| pending.state == State::Asked);
+        asked.for_each(|pending| pending.state = State::Lost(how));
     }
 
     /// The server will receive no more requests. Those that it has received may be answered.
     // layout: L149
     #[cold]
     fn lose_what_was_not_received(&mut self) {
-        for open in &mut self.calls {
-            if open.state == State::Asked && !self.line.requests.has_received(open.position) {
-                open.state = State::Lost(Departure::Closed);
+        for pending in &mut self.calls {
+            if pending.state == State::Asked
+                && !self.connection.requests.has_received(pending.position)
+            {
+                pending.state = State::Lost(DisconnectReason::Closed);
             }
         }
     }
@@ -479,30 +485,34 @@ impl Client {
     fn place(&self) -> Option<usize> {
         let count = self.in_flight();
         (0..count).map(|n| (self.next + n) % count).find(|index| {
-            let open = &self.calls[*index];
-            open.state != State::Asked && !open.is_held()
+            let pending = &self.calls[*index];
+            pending.state != State::Asked && !pending.is_held()
         })
     }
 
     /// Whether somebody may ask for each of the calls that can be open.
     pub(crate) fn is_all_held(&self) -> bool {
-        self.calls[..self.in_flight()].iter().all(Open::is_held)
+        self.calls[..self.in_flight()]
+            .iter()
+            .all(PendingCall::is_held)
     }
 
     #[cfg(feature = "async")]
     pub(crate) fn has_place_for(&mut self, request: usize) -> bool {
-        self.place().is_some() && self.line.requests.has_room(request)
+        self.place().is_some() && self.connection.requests.has_room(request)
     }
 
     /// Whether responses have come, or none will.
     pub(crate) fn has_responses(&mut self) -> bool {
-        let line = &mut self.line;
-        line.has_news() || line.seat.validity.is_faulty() || line.watch.has_news(&line.found)
+        let connection = &mut self.connection;
+        connection.has_news()
+            || connection.participant.validity.is_faulty()
+            || connection.owner_monitor.has_news(&connection.found)
     }
 
     // layout: L147
     #[cold]
-    fn wait_for_place(&mut self, patience: Patience) -> std::result::Result<usize, CallError> {
+    fn wait_for_place(&mut self, deadline: Deadline) -> std::result::Result<usize, CallError> {
         loop {
             self.take_all()?;
             if let Some(index) = self.place() {
@@ -511,17 +521,17 @@ impl Client {
             if self.is_all_held() {
                 return Err(CallError::Full);
             }
-            let until = patience.moment(CallError::Full)?;
+            let until = deadline.instant_or(CallError::Full)?;
             // A server that receives no more requests answers those that it has, or not: a place
             // that comes free then is of no use.
             let is_over =
-                |client: &Client| client.place().is_some() || client.line.found.is_draining();
+                |client: &Client| client.place().is_some() || client.connection.found.is_draining();
             self.wait_until(is_over, until)?;
             // There are places, but nobody to ask.
-            if let Some(how) = self.line.end {
+            if let Some(how) = self.connection.end {
                 return Err(CallError::Disconnected(how));
             }
-            self.line.expect_server()?;
+            self.connection.expect_server()?;
         }
     }
 
@@ -556,7 +566,7 @@ impl Client {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(CallError::Timeout);
             }
-            self.line.sleep(until)?;
+            self.connection.sleep(until)?;
         }
     }
 
@@ -574,18 +584,21 @@ impl Client {
         if self.take_until(&done)? {
             return Ok(true);
         }
-        if !self.line.is_draining && self.line.found.is_draining() {
-            self.line.is_draining = true;
+        if !self.connection.is_draining && self.connection.found.is_draining() {
+            self.connection.is_draining = true;
             self.lose_what_was_not_received();
             return Ok(done(self));
         }
-        if !self.line.watch.look(&self.line.found) {
+        if !self.connection.owner_monitor.look(&self.connection.found) {
             return Ok(false);
         }
         // What was answered before the end is seen now.
         self.take_all()?;
-        let how = self.line.watch.tell();
-        self.lose_all(how.or(self.line.end).unwrap_or(Departure::Closed));
+        let how = self.connection.owner_monitor.tell();
+        self.lose_all(
+            how.or(self.connection.end)
+                .unwrap_or(DisconnectReason::Closed),
+        );
         Ok(done(self))
     }
 
@@ -602,7 +615,7 @@ impl Client {
         done: impl Fn(&Client) -> bool,
     ) -> std::result::Result<bool, CallError> {
         // More do not stand in a ring at a time: one that leads in a circle has no end.
-        let most = self.line.found.measures.shape.bytes() / record::ALIGN as u64;
+        let most = self.connection.found.geometry.ring_geometry.bytes() / record::ALIGN as u64;
         for _ in 0..most {
             if !self.take_one()? {
                 return Ok(false);
@@ -619,7 +632,7 @@ impl Client {
     #[inline]
     fn take_one(&mut self) -> std::result::Result<bool, CallError> {
         let in_flight = self.in_flight();
-        let responses = &mut self.line.responses;
+        let responses = &mut self.connection.responses;
         let len = match responses.find_quickly() {
             Some(len) => len,
             None => match responses.find() {
@@ -631,28 +644,31 @@ impl Client {
         let tag = responses.tag();
         let number = tag & !record::UNANSWERED;
         let index = number as usize & (in_flight - 1);
-        let open = &mut self.calls[index];
-        // Else it is for an earlier tenant.
-        if open.state == State::Asked && open.number == number {
-            open.state = match tag == number {
+        let pending = &mut self.calls[index];
+        // Else it is for an earlier occupant.
+        if pending.state == State::Asked && pending.number == number {
+            pending.state = match tag == number {
                 true => State::Answered,
                 false => State::Unanswered,
             };
-            open.response.resize(len, 0);
-            responses.copy(0, &mut open.response);
+            pending.response.resize(len, 0);
+            responses.copy(0, &mut pending.response);
         }
         responses.pass();
         Ok(true)
     }
 }
 
-impl Follower for Client {
-    fn parts(&mut self) -> (&Found, Option<&mut Seat>) {
-        (&self.line.found, Some(&mut self.line.seat))
+impl Reattach for Client {
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
+        (
+            &self.connection.found,
+            Some(&mut self.connection.participant),
+        )
     }
 
-    fn look_for_the_next(&mut self) -> Result<bool> {
-        self.come_over()
+    fn reattach_if_ended(&mut self) -> Result<bool> {
+        self.reattach()
     }
 }
 
@@ -662,28 +678,32 @@ impl Waitable for Client {}
 impl Wait for Client {
     fn has_news(&mut self) -> bool {
         let mut is_any_open = false;
-        for open in self.calls.iter().filter(|open| open.is_held()) {
-            match open.state {
+        for pending in self.calls.iter().filter(|pending| pending.is_held()) {
+            match pending.state {
                 State::Free => {}
                 State::Asked => is_any_open = true,
-                State::Answered | State::Unanswered | State::Lost(_) if open.is_told => {}
+                State::Answered | State::Unanswered | State::Lost(_) if pending.is_told => {}
                 State::Answered | State::Unanswered | State::Lost(_) => return true,
             }
         }
         is_any_open && self.has_responses()
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
-        let line = &mut self.line;
-        line.watch.lie_down(Some(&mut line.seat), signals)
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        let connection = &mut self.connection;
+        connection
+            .owner_monitor
+            .register(Some(&mut connection.participant), signals)
     }
 
-    fn get_up(&mut self) {
-        self.line.seat.get_up();
+    fn deregister(&mut self) {
+        self.connection.participant.deregister();
     }
 
     fn woken(&mut self) -> Result<bool> {
-        self.line.watch.look_whether_alive(&self.line.found);
+        self.connection
+            .owner_monitor
+            .look_whether_alive(&self.connection.found);
         Ok(self.has_news())
     }
 }

@@ -8,16 +8,16 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
 use crate::lane::Step;
-use crate::lane::lossless::{GatedWriter, begin_cursor};
+use crate::lane::lossless::{LosslessWriter, begin_cursor};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
-use crate::segment::fan_in::Intake;
-use crate::segment::participant::Bells;
-use crate::segment::{Head, Measures, Owned};
+use crate::segment::fan_in::FanIn;
+use crate::segment::participant::Notifier;
+use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
 use crate::wait::source::{Signals, Wait, Waitable};
-use crate::wait::spin::{self, Inbox, Pace, Patience};
-pub(crate) use request::Ticket;
+use crate::wait::spin::{self, Deadline, Inbox, Pace};
+pub(crate) use request::ResponseAddress;
 pub use request::{Request, Responder};
 use std::cell::Cell;
 use std::fmt;
@@ -144,27 +144,27 @@ impl ServerOptions {
 /// A request is copied out of shared memory before it is handed out, into memory of the
 /// worker that the next call uses again.
 pub struct Server {
-    /// The desk, as long as this is the only worker.
-    mine: Cell<Option<Box<Desk>>>,
-    /// Left where the desk is, since another worker has it.
-    left: Option<Waker>,
+    /// The leadership, as long as this is the only worker.
+    leadership: Cell<Option<Box<Leadership>>>,
+    /// Left where the leadership is, since another worker has it.
+    waker: Option<Waker>,
     buffer: Box<[u8]>,
     shared: Arc<Shared>,
 }
 
 /// Where requests come in; one worker at a time has it.
 #[derive(Debug)]
-struct Desk {
-    intake: Intake,
+struct Leadership {
+    fan_in: FanIn,
     /// How many requests there can be in all lanes.
     most: u64,
     pace: Pace,
 }
 
-/// The desk, where no worker has it.
+/// The leadership, where no worker has it.
 #[derive(Debug)]
-struct Turn {
-    desk: Option<Box<Desk>>,
+struct LeaderSlot {
+    leadership: Option<Box<Leadership>>,
     /// How many threads wait for it,
     waiting: usize,
     /// and who waits for other things too.
@@ -173,7 +173,7 @@ struct Turn {
 
 /// What all workers use.
 struct Shared {
-    turn: Mutex<Turn>,
+    leader_slot: Mutex<LeaderSlot>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
     /// How many workers there are; responders are none.
@@ -185,8 +185,8 @@ struct Shared {
 
 /// Where the responses to one client go out.
 struct Outlet {
-    lane: GatedWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
-    bells: Bells,
+    lane: LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    notifier: Notifier,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -195,34 +195,37 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn take_desk(&self, patience: Patience) -> Option<Box<Desk>> {
-        let mut turn = lock(&self.turn);
+    fn wait_to_lead(&self, deadline: Deadline) -> Option<Box<Leadership>> {
+        let mut leader_slot = lock(&self.leader_slot);
         loop {
-            if let Some(desk) = turn.desk.take() {
-                return Some(desk);
+            if let Some(leadership) = leader_slot.leadership.take() {
+                return Some(leadership);
             }
-            let left = match patience.moment(()).ok()? {
+            let left = match deadline.instant_or(()).ok()? {
                 Some(at) => Some(at.checked_duration_since(Instant::now())?),
                 None => None,
             };
-            turn.waiting += 1;
-            turn = match left {
-                None => self.next.wait(turn).unwrap_or_else(PoisonError::into_inner),
+            leader_slot.waiting += 1;
+            leader_slot = match left {
+                None => self
+                    .next
+                    .wait(leader_slot)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
-                    let waited = self.next.wait_timeout(turn, left);
+                    let waited = self.next.wait_timeout(leader_slot, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-            turn.waiting -= 1;
+            leader_slot.waiting -= 1;
         }
     }
 
-    fn give_desk(&self, desk: Box<Desk>) {
-        let mut turn = lock(&self.turn);
-        turn.desk = Some(desk);
-        let is_awaited = turn.waiting > 0;
-        let wakers = std::mem::take(&mut turn.wakers);
-        drop(turn);
+    fn offer_leadership(&self, leadership: Box<Leadership>) {
+        let mut leader_slot = lock(&self.leader_slot);
+        leader_slot.leadership = Some(leadership);
+        let is_awaited = leader_slot.waiting > 0;
+        let wakers = std::mem::take(&mut leader_slot.wakers);
+        drop(leader_slot);
         if is_awaited {
             self.next.notify_one();
         }
@@ -232,30 +235,30 @@ impl Shared {
     // layout: L144 L152 L153
     fn answer(
         &self,
-        ticket: Ticket,
+        address: ResponseAddress,
         response: Option<&[u8]>,
     ) -> std::result::Result<(), SendError> {
         self.validity.check()?;
-        let max = self.segment.measures.shape.max();
+        let max = self.segment.geometry.ring_geometry.max();
         let len = response.map_or(0, <[u8]>::len);
         if len > max {
             return Err(SendError::TooLong { len, max });
         }
-        let mut outlet = lock(&self.outlets[ticket.slot]);
+        let mut outlet = lock(&self.outlets[address.slot]);
         let outlet = &mut *outlet;
         // Whoever asked has gone, and another client is there, or will be. What is answered in
         // the moment of that change bears a number that is none of the other's.
-        if outlet.bells.roster().tenancy(ticket.slot) != ticket.tenancy {
+        if outlet.notifier.roster().slot_epoch(address.slot) != address.slot_epoch {
             return Ok(());
         }
         let (bytes, tag) = match response {
-            Some(bytes) => (bytes, ticket.tag),
-            None => (&[][..], ticket.tag | record::UNANSWERED),
+            Some(bytes) => (bytes, address.tag),
+            None => (&[][..], address.tag | record::UNANSWERED),
         };
         if !outlet.lane.try_send_tagged(bytes, tag) {
             return Err(SendError::Full);
         }
-        outlet.bells.wake(1 << ticket.slot);
+        outlet.notifier.wake(1 << address.slot);
         Ok(())
     }
 }
@@ -309,32 +312,33 @@ impl Server {
             return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
         }
         let in_flight = options.in_flight.next_power_of_two();
-        let longest = Measures::longest(options.max_message, &options.layouts, name.as_str())?;
-        let measures = Measures::of_calls(
+        let longest = Geometry::longest(options.max_message, &options.layouts, name.as_str())?;
+        let geometry = Geometry::of_calls(
             options.clients,
             longest.unwrap_or(MAX_MESSAGE),
             in_flight,
             name.as_str(),
         )?;
-        let (mut segment, seat) = Owned::create(name, measures, &options.access, &options.layouts)?;
+        let (mut segment, participant) =
+            Owned::create(name, geometry, &options.access, &options.layouts)?;
         let outlet = |slot| Server::outlet(&segment, slot, options.prefault).map(Mutex::new);
         let outlets = (0..options.clients).map(outlet).collect::<Result<_>>()?;
-        let desk = Desk {
-            intake: Intake::new(&segment, seat, options.prefault)?,
+        let leadership = Leadership {
+            fan_in: FanIn::new(&segment, participant, options.prefault)?,
             // layout: L181
-            most: measures.shape.bytes() / record::ALIGN as u64 * options.clients as u64,
+            most: geometry.ring_geometry.bytes() / record::ALIGN as u64 * options.clients as u64,
             pace: Pace::default(),
         };
         // Calls of those before it have ended with them.
         // layout: L163
         segment.publish(&mut segment.older()?);
-        let turn = Turn {
-            desk: Some(Box::new(desk)),
+        let leader_slot = LeaderSlot {
+            leadership: Some(Box::new(leadership)),
             waiting: 0,
             wakers: Vec::new(),
         };
         Ok(Server::worker(Arc::new(Shared {
-            turn: Mutex::new(turn),
+            leader_slot: Mutex::new(leader_slot),
             next: Condvar::new(),
             outlets,
             workers: AtomicUsize::new(0),
@@ -348,11 +352,11 @@ impl Server {
     fn outlet(segment: &Owned, slot: usize, prefault: bool) -> Result<Outlet> {
         let lane = segment.responses_mut(slot, prefault)?;
         let cursor = segment.roster().cursor(slot);
-        let shape = segment.measures.shape;
-        begin_cursor(&cursor, shape);
+        let ring_geometry = segment.geometry.ring_geometry;
+        begin_cursor(&cursor, ring_geometry);
         Ok(Outlet {
-            lane: GatedWriter::new(lane.ring, lane.head, cursor, shape),
-            bells: segment.bells().afresh(),
+            lane: LosslessWriter::new(lane.ring, lane.head, cursor, ring_geometry),
+            notifier: segment.notifier().afresh(),
         })
     }
 
@@ -360,9 +364,9 @@ impl Server {
         // Relaxed: it counts, and tells of nothing else.
         shared.workers.fetch_add(1, Ordering::Relaxed);
         Server {
-            mine: Cell::new(None),
-            left: None,
-            buffer: vec![0; shared.segment.measures.shape.max()].into_boxed_slice(),
+            leadership: Cell::new(None),
+            waker: None,
+            buffer: vec![0; shared.segment.geometry.ring_geometry.max()].into_boxed_slice(),
             shared,
         }
     }
@@ -382,7 +386,7 @@ impl Server {
     /// The longest request and the longest response in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.shared.segment.measures.shape.max()
+        self.shared.segment.geometry.ring_geometry.max()
     }
 
     /// The next request, if there is one and no other worker waits for it.
@@ -392,7 +396,7 @@ impl Server {
     /// [`RecvError::Empty`]; otherwise as [`recv`](Server::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Patience::None)
+        self.recv_within(Deadline::Now)
     }
 
     /// Waits for the next request.
@@ -403,7 +407,7 @@ impl Server {
     /// without it.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Patience::Forever)
+        self.recv_within(Deadline::Never)
     }
 
     /// Waits for the next request, at most this long.
@@ -415,21 +419,21 @@ impl Server {
         &mut self,
         timeout: Duration,
     ) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Patience::within(timeout))
+        self.recv_within(Deadline::within(timeout))
     }
 
     #[inline]
-    fn recv_within(&mut self, patience: Patience) -> std::result::Result<Request<'_>, RecvError> {
-        let (len, ticket) = self.next(patience)?;
-        Ok(self.request(len, ticket))
+    fn recv_within(&mut self, deadline: Deadline) -> std::result::Result<Request<'_>, RecvError> {
+        let (len, address) = self.next(deadline)?;
+        Ok(self.request(len, address))
     }
 
     /// What was found last.
-    pub(crate) fn request(&self, len: usize, ticket: Ticket) -> Request<'_> {
+    pub(crate) fn request(&self, len: usize, address: ResponseAddress) -> Request<'_> {
         Request {
             bytes: &self.buffer[..len],
             shared: &self.shared,
-            ticket,
+            address,
         }
     }
 
@@ -437,37 +441,37 @@ impl Server {
     #[inline]
     pub(crate) fn next(
         &mut self,
-        patience: Patience,
-    ) -> std::result::Result<(usize, Ticket), RecvError> {
-        let desk = match self.mine.take() {
-            Some(desk) => Some(desk),
+        deadline: Deadline,
+    ) -> std::result::Result<(usize, ResponseAddress), RecvError> {
+        let leadership = match self.leadership.take() {
+            Some(leadership) => Some(leadership),
             None => {
                 // Before a lock that another thread of the parent may have had.
                 self.shared.validity.check()?;
-                self.shared.take_desk(patience)
+                self.shared.wait_to_lead(deadline)
             }
         };
-        let mut desk = desk.ok_or(match patience {
-            Patience::None => RecvError::Empty,
+        let mut leadership = leadership.ok_or(match deadline {
+            Deadline::Now => RecvError::Empty,
             _ => RecvError::Timeout,
         })?;
-        let mut visit = Visit {
-            desk: &mut desk,
+        let mut visit = Leading {
+            leadership: &mut leadership,
             buffer: &mut self.buffer,
-            ticket: None,
+            address: None,
         };
-        let found = visit.next(patience);
-        let ticket = visit.ticket;
-        self.leave_desk(desk);
-        Ok((found?, ticket.expect("what was found has a ticket")))
+        let found = visit.next(deadline);
+        let address = visit.address;
+        self.stop_leading(leadership);
+        Ok((found?, address.expect("what was found has a address")))
     }
 
     /// Others are to have it, where there are any.
     #[inline]
-    fn leave_desk(&self, desk: Box<Desk>) {
+    fn stop_leading(&self, leadership: Box<Leadership>) {
         match Arc::strong_count(&self.shared) {
-            1 => self.mine.set(Some(desk)),
-            _ => self.shared.give_desk(desk),
+            1 => self.leadership.set(Some(leadership)),
+            _ => self.shared.offer_leadership(leadership),
         }
     }
 }
@@ -475,9 +479,9 @@ impl Server {
 impl Clone for Server {
     /// A further worker.
     fn clone(&self) -> Server {
-        // Both are to have it in turn from now on.
-        if let Some(desk) = self.mine.take() {
-            self.shared.give_desk(desk);
+        // Both are to have it in turns from now on.
+        if let Some(leadership) = self.leadership.take() {
+            self.shared.offer_leadership(leadership);
         }
         Server::worker(Arc::clone(&self.shared))
     }
@@ -490,8 +494,8 @@ impl Drop for Server {
         if self.shared.validity.is_forked() {
             return;
         }
-        if let Some(desk) = self.mine.take() {
-            self.shared.give_desk(desk);
+        if let Some(leadership) = self.leadership.take() {
+            self.shared.offer_leadership(leadership);
         }
         // Acquire and release: pairs with the same of the other workers, whose requests are
         // received when the last one goes.
@@ -511,7 +515,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Whoever waits for requests has the desk meanwhile, or waits for it.
+/// Whoever waits for requests has the leadership meanwhile, or waits for it.
 impl Waitable for Server {}
 
 impl Wait for Server {
@@ -520,72 +524,73 @@ impl Wait for Server {
         if self.shared.validity.is_faulty() {
             return true;
         }
-        match self.mine.get_mut() {
-            Some(desk) => desk.intake.has_news(),
+        match self.leadership.get_mut() {
+            Some(leadership) => leadership.fan_in.has_news(),
             None => {
-                let mut turn = lock(&self.shared.turn);
-                turn.desk
+                let mut leader_slot = lock(&self.shared.leader_slot);
+                leader_slot
+                    .leadership
                     .as_mut()
-                    .is_some_and(|desk| desk.intake.has_news())
+                    .is_some_and(|leadership| leadership.fan_in.has_news())
             }
         }
     }
 
-    fn lie_down(&mut self, signals: &mut Signals) -> Result<()> {
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
         let told = self.shared.validity.check();
         told.map_err(|fault| fault.error(Operation::Wait, self.name()))?;
-        if self.mine.get_mut().is_none() {
-            let mut turn = lock(&self.shared.turn);
-            match turn.desk.take() {
-                Some(desk) => self.mine.set(Some(desk)),
+        if self.leadership.get_mut().is_none() {
+            let mut leader_slot = lock(&self.shared.leader_slot);
+            match leader_slot.leadership.take() {
+                Some(leadership) => self.leadership.set(Some(leadership)),
                 None => {
-                    turn.wakers.push(signals.waker.clone());
-                    self.left = Some(signals.waker.clone());
+                    leader_slot.wakers.push(signals.waker.clone());
+                    self.waker = Some(signals.waker.clone());
                 }
             }
         }
-        match self.mine.get_mut() {
-            Some(desk) => desk.intake.lie_down(signals),
+        match self.leadership.get_mut() {
+            Some(leadership) => leadership.fan_in.register(signals),
             None => Ok(()),
         }
     }
 
-    fn get_up(&mut self) {
+    fn deregister(&mut self) {
         if self.shared.validity.is_forked() {
             return;
         }
-        if let Some(left) = self.left.take() {
-            let mut turn = lock(&self.shared.turn);
-            turn.wakers.retain(|waker| !waker.will_wake(&left));
+        if let Some(waker) = self.waker.take() {
+            let mut leader_slot = lock(&self.shared.leader_slot);
+            leader_slot.wakers.retain(|other| !other.will_wake(&waker));
         }
-        if let Some(mut desk) = self.mine.take() {
-            desk.intake.get_up();
-            self.leave_desk(desk);
+        if let Some(mut leadership) = self.leadership.take() {
+            leadership.fan_in.deregister();
+            self.stop_leading(leadership);
         }
     }
 
     fn woken(&mut self) -> Result<bool> {
-        if let Some(desk) = self.mine.get_mut() {
-            desk.intake.look_who_is_alive();
+        if let Some(leadership) = self.leadership.get_mut() {
+            leadership.fan_in.look_for_deaths();
         }
         Ok(self.has_news())
     }
 }
 
-/// A worker at the desk.
-struct Visit<'a> {
-    desk: &'a mut Desk,
+/// A worker at the leadership.
+struct Leading<'a> {
+    leadership: &'a mut Leadership,
     buffer: &'a mut [u8],
     /// Of the request that was found.
-    ticket: Option<Ticket>,
+    address: Option<ResponseAddress>,
 }
 
-impl Visit<'_> {
-    fn next(&mut self, patience: Patience) -> std::result::Result<usize, RecvError> {
+impl Leading<'_> {
+    fn next(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
         if let Some(len) = self.glance() {
             return Ok(len);
         }
-        match patience.moment(()) {
+        match deadline.instant_or(()) {
             Ok(until) => spin::receive(self, until),
             Err(()) => match self.poll() {
                 Step::Message(len) => Ok(len),
@@ -598,56 +603,56 @@ impl Visit<'_> {
     // layout: L151 L185
     #[inline]
     fn take(&mut self, len: usize) -> bool {
-        let intake = &mut self.desk.intake;
-        let sender = intake.sender();
-        if let Some(tenancy) = sender {
-            intake.copy(0, &mut self.buffer[..len]);
-            self.ticket = Some(Ticket {
-                slot: intake.turn(),
-                tag: intake.tag() & !record::UNANSWERED,
-                tenancy,
+        let fan_in = &mut self.leadership.fan_in;
+        let sender = fan_in.sender();
+        if let Some(slot_epoch) = sender {
+            fan_in.copy(0, &mut self.buffer[..len]);
+            self.address = Some(ResponseAddress {
+                slot: fan_in.turn(),
+                tag: fan_in.tag() & !record::UNANSWERED,
+                slot_epoch,
             });
         }
-        intake.pass();
+        fan_in.pass();
         sender.is_some()
     }
 }
 
-impl Inbox for Visit<'_> {
+impl Inbox for Leading<'_> {
     #[inline]
     fn glance(&mut self) -> Option<usize> {
-        let len = self.desk.intake.find_quickly()?;
+        let len = self.leadership.fan_in.find_quickly()?;
         self.take(len).then_some(len)
     }
 
     fn poll(&mut self) -> Step {
         // More do not stand in a ring at a time: one that leads in a circle has no end.
-        let mut left = self.desk.most;
+        let mut left = self.leadership.most;
         loop {
-            match self.desk.intake.find() {
+            match self.leadership.fan_in.find() {
                 Step::Message(len) if !self.take(len) => {}
                 step => return step,
             }
             left -= 1;
             if left == 0 {
-                return self.desk.intake.give_up();
+                return self.leadership.fan_in.give_up();
             }
         }
     }
 
     fn pace(&mut self) -> &mut Pace {
-        &mut self.desk.pace
+        &mut self.leadership.pace
     }
 
     /// That all clients have gone is no news to a server.
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
-        if let Err(fault) = self.desk.intake.check() {
+        if let Err(fault) = self.leadership.fan_in.check() {
             return Some(fault.into());
         }
         matches!(step, Step::Corrupt).then_some(RecvError::Corrupt)
     }
 
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.desk.intake.sleep(&mut [], until)
+        self.leadership.fan_in.sleep(&mut [], until)
     }
 }

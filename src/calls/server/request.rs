@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 /// What is left of a request when its bytes are gone.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct ResponseAddress {
     pub(super) slot: usize,
     pub(super) tag: u32,
-    /// Which tenant of the slot is to have the response.
-    pub(super) tenancy: u32,
+    /// Which occupant of the slot is to have the response.
+    pub(super) slot_epoch: u32,
 }
 
 /// A request that a [`Server`](crate::Server) has received. Dropped without an answer, it fails at
@@ -19,7 +19,7 @@ pub(crate) struct Ticket {
 pub struct Request<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) shared: &'a Arc<Shared>,
-    pub(super) ticket: Ticket,
+    pub(super) address: ResponseAddress,
 }
 
 impl<'a> Request<'a> {
@@ -39,7 +39,7 @@ impl<'a> Request<'a> {
     /// has room for.
     #[inline]
     pub fn respond(self, response: &[u8]) -> std::result::Result<(), SendError> {
-        self.shared.answer(self.ticket, Some(response))?;
+        self.shared.answer(self.address, Some(response))?;
         std::mem::forget(self);
         Ok(())
     }
@@ -48,7 +48,7 @@ impl<'a> Request<'a> {
     pub fn defer(self) -> Responder {
         let responder = Responder {
             shared: Arc::clone(self.shared),
-            ticket: Some(self.ticket),
+            address: Some(self.address),
         };
         std::mem::forget(self);
         responder
@@ -57,7 +57,7 @@ impl<'a> Request<'a> {
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        let _ = self.shared.answer(self.ticket, None);
+        let _ = self.shared.answer(self.address, None);
     }
 }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Request<'_> {
 pub struct Responder {
     shared: Arc<Shared>,
     /// Until it is answered.
-    ticket: Option<Ticket>,
+    address: Option<ResponseAddress>,
 }
 
 impl Responder {
@@ -88,9 +88,9 @@ impl Responder {
     /// [`SendError::Full`] where a client breaks the rules and has more calls open than it has room
     /// for.
     pub fn respond(mut self, response: &[u8]) -> std::result::Result<(), SendError> {
-        if let Some(ticket) = self.ticket {
-            self.shared.answer(ticket, Some(response))?;
-            self.ticket = None;
+        if let Some(address) = self.address {
+            self.shared.answer(address, Some(response))?;
+            self.address = None;
         }
         Ok(())
     }
@@ -98,8 +98,8 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let _ = self.shared.answer(ticket, None);
+        if let Some(address) = self.address {
+            let _ = self.shared.answer(address, None);
         }
     }
 }

@@ -33,13 +33,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 )]
 pub trait Described: FromBytes + IntoBytes + Immutable + Sized {
     #[doc(hidden)]
-    const SHAPE: Shape;
+    const STRUCTURE: Structure;
 }
 
 /// What a type is made of.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub enum Shape {
+pub enum Structure {
     /// So many numbers of one kind.
     Numbers(FieldKind, usize),
     /// A struct.
@@ -52,7 +52,7 @@ pub enum Shape {
 pub struct Part {
     name: &'static str,
     offset: usize,
-    shape: Shape,
+    structure: Structure,
 }
 
 impl Part {
@@ -61,7 +61,7 @@ impl Part {
         Part {
             name,
             offset,
-            shape: T::SHAPE,
+            structure: T::STRUCTURE,
         }
     }
 }
@@ -75,11 +75,11 @@ pub const fn check<T: Described>() {
 macro_rules! numbers {
     ($($number:ty: $kind:ident),+) => {$(
         impl Described for $number {
-            const SHAPE: Shape = Shape::Numbers(FieldKind::$kind, 1);
+            const STRUCTURE: Structure = Structure::Numbers(FieldKind::$kind, 1);
         }
 
         impl<const N: usize> Described for [$number; N] {
-            const SHAPE: Shape = Shape::Numbers(FieldKind::$kind, N);
+            const STRUCTURE: Structure = Structure::Numbers(FieldKind::$kind, N);
         }
     )+};
 }
@@ -176,7 +176,7 @@ macro_rules! describe {
             }
 
             impl $crate::Described for $name {
-                const SHAPE: $crate::__describe::Shape = $crate::__describe::Shape::Fields(&[$(
+                const STRUCTURE: $crate::__describe::Structure = $crate::__describe::Structure::Fields(&[$(
                     $crate::__describe::Part::new::<$type>(
                         ::core::stringify!($field),
                         ::core::mem::offset_of!($name, $field),

@@ -118,7 +118,7 @@ fn the_document_has_the_fingerprints() {
 fn the_document_has_the_fingerprints_of_access() {
     use crate::access::Access;
     let page = include_str!("../../../docs/layout.md");
-    let section = page.split("\n## Root").nth(1).unwrap();
+    let section = page.split("\n## Ownership record").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     for access in [
         Access::SameUser,

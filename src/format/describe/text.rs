@@ -1,7 +1,7 @@
 //! The canonical text of a type, made when the program is compiled.
 
 use super::kind::FieldKind;
-use super::{Described, Part, Shape};
+use super::{Described, Part, Structure};
 use crate::format::layout::control;
 
 /// The longest text: what there is room for.
@@ -45,11 +45,11 @@ impl Text {
         };
         text.number(size_of::<T>());
         text.byte(b';');
-        text.number(align(&T::SHAPE));
+        text.number(align(&T::STRUCTURE));
         text.byte(b';');
-        match T::SHAPE {
-            Shape::Fields(fields) => text.fields(None, 0, fields),
-            Shape::Numbers(kind, count) => {
+        match T::STRUCTURE {
+            Structure::Fields(fields) => text.fields(None, 0, fields),
+            Structure::Numbers(kind, count) => {
                 let path = Path {
                     within: None,
                     name: VALUE,
@@ -68,16 +68,16 @@ impl Text {
             let Part {
                 name,
                 offset,
-                shape,
+                structure,
             } = fields[n];
             let path = Path {
                 within,
                 name: bare(name),
             };
             let offset = base + offset;
-            match shape {
-                Shape::Fields(fields) => self.fields(Some(&path), offset, fields),
-                Shape::Numbers(kind, count) => self.field(&path, offset, kind, count),
+            match structure {
+                Structure::Fields(fields) => self.fields(Some(&path), offset, fields),
+                Structure::Numbers(kind, count) => self.field(&path, offset, kind, count),
             }
             n += 1;
         }
@@ -141,15 +141,15 @@ impl Text {
 
 /// The size of the largest number in it.
 // layout: L034
-const fn align(shape: &Shape) -> usize {
-    let fields = match shape {
-        Shape::Numbers(kind, _) => return kind.size(),
-        Shape::Fields(fields) => fields,
+const fn align(structure: &Structure) -> usize {
+    let fields = match structure {
+        Structure::Numbers(kind, _) => return kind.size(),
+        Structure::Fields(fields) => fields,
     };
     let mut most = 1;
     let mut n = 0;
     while n < fields.len() {
-        let align = align(&fields[n].shape);
+        let align = align(&fields[n].structure);
         if align > most {
             most = align;
         }

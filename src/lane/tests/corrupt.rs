@@ -2,9 +2,9 @@
 //! more than the longest message.
 
 use super::super::Step;
-use super::super::lossless::{GatedReader, GatedWriter};
+use super::super::lossless::{LosslessReader, LosslessWriter};
 use super::super::lossy::{Begin, LossyReader, LossyWriter};
-use super::super::ring::{Record, RingReader, Shape};
+use super::super::ring::{Record, RingGeometry, RingReader};
 use super::model::{Memory, message, publish};
 use super::probe::Probe;
 use crate::format::layout::{LINE, cursor, lane, record};
@@ -26,13 +26,13 @@ fn corruptions(word: u32, max: usize) -> Vec<u32> {
 const WIDE: [u64; 5] = [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) + 1];
 
 /// What the end of a lane may look at in one call.
-const PATIENCE: usize = 100_000;
+const MAX_LOADS: usize = 100_000;
 
 /// The ends of a lane that is in use.
 struct Ends {
     probe: Probe,
-    reader: GatedReader<Probe, Probe>,
-    writer: GatedWriter<Probe, Probe, Probe>,
+    reader: LosslessReader<Probe, Probe>,
+    writer: LosslessWriter<Probe, Probe, Probe>,
     subscriber: LossyReader<Probe, Probe>,
 }
 
@@ -42,16 +42,16 @@ struct Ends {
 fn history(memory: &Memory) -> Ends {
     let probe = Probe::new(&memory.ring, usize::MAX);
     let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
-    let shape = memory.shape;
+    let ring_geometry = memory.ring_geometry;
     let mut ends = Ends {
-        reader: GatedReader::new(probe.clone(), cursor.clone(), shape),
-        writer: GatedWriter::resume(probe.clone(), head.clone(), cursor, shape).unwrap(),
-        subscriber: LossyReader::new(probe.clone(), head, shape),
+        reader: LosslessReader::new(probe.clone(), cursor.clone(), ring_geometry),
+        writer: LosslessWriter::resume(probe.clone(), head.clone(), cursor, ring_geometry).unwrap(),
+        subscriber: LossyReader::new(probe.clone(), head, ring_geometry),
         probe,
     };
-    let scratch = Memory::new(shape.bytes(), shape.max());
-    let mut publisher = LossyWriter::new(scratch.ring.round(), memory.head.clone(), shape);
-    let mut to = vec![0; shape.max()];
+    let scratch = Memory::new(ring_geometry.bytes(), ring_geometry.max());
+    let mut publisher = LossyWriter::new(scratch.ring.round(), memory.head.clone(), ring_geometry);
+    let mut to = vec![0; ring_geometry.max()];
     for n in 0..14 {
         let text = message(n, [40, 100][n as usize % 2]);
         assert!(ends.writer.try_send(&text));
@@ -89,7 +89,7 @@ fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
 }
 
 fn lines(memory: &Memory) -> u64 {
-    memory.shape.bytes() / LINE as u64
+    memory.ring_geometry.bytes() / LINE as u64
 }
 
 fn goes_on(step: Step, to: &[u8]) -> bool {
@@ -101,14 +101,14 @@ fn goes_on(step: Step, to: &[u8]) -> bool {
 }
 
 /// Both ends of a lane of a waiting writer, on whatever stands there.
-fn use_gated(memory: &Memory, ends: Ends) {
-    let calm = || ends.probe.loads.set(PATIENCE);
-    let mut to = vec![0; memory.shape.max()];
+fn use_lossless(memory: &Memory, ends: Ends) {
+    let calm = || ends.probe.loads.set(MAX_LOADS);
+    let mut to = vec![0; memory.ring_geometry.max()];
     let probe = ends.probe.clone();
     let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
-    let newcomer = GatedReader::new(probe.clone(), cursor.clone(), memory.shape);
+    let newcomer = LosslessReader::new(probe.clone(), cursor.clone(), memory.ring_geometry);
     calm();
-    let resumed = GatedWriter::resume(probe.clone(), head, cursor, memory.shape);
+    let resumed = LosslessWriter::resume(probe.clone(), head, cursor, memory.ring_geometry);
     let mut readers = [ends.reader, newcomer];
     for mut writer in [Some(ends.writer), resumed].into_iter().flatten() {
         for n in 0..3 * lines(memory) {
@@ -136,18 +136,18 @@ fn use_gated(memory: &Memory, ends: Ends) {
 
 /// A reader that is not waited for, on whatever stands there.
 fn use_lossy(memory: &Memory, mut ends: Ends) {
-    let mut to = vec![0; memory.shape.max()];
+    let mut to = vec![0; memory.ring_geometry.max()];
     for begin in [
         None,
         Some(Begin::Oldest),
         Some(Begin::Last),
         Some(Begin::Next),
     ] {
-        ends.probe.loads.set(PATIENCE);
+        ends.probe.loads.set(MAX_LOADS);
         if begin.is_some_and(|begin| !ends.subscriber.begin(begin)) {
             continue;
         }
-        ends.probe.loads.set(PATIENCE);
+        ends.probe.loads.set(MAX_LOADS);
         for _ in 0..4 * lines(memory) {
             if !goes_on(ends.subscriber.receive(&mut to), &to) {
                 break;
@@ -160,8 +160,8 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
-    corrupt(512, 120, use_gated);
-    corrupt(1024, 184, use_gated);
+    corrupt(512, 120, use_lossless);
+    corrupt(1024, 184, use_lossless);
 }
 
 // layout: L128 L181
@@ -175,12 +175,12 @@ fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {
 // layout: L064 L070 L180
 #[test]
 fn word_of_a_record_is_what_the_document_says() {
-    let shape = Shape::new(512, 120).unwrap();
+    let ring_geometry = RingGeometry::new(512, 120).unwrap();
     let look = |position: u64, word: u32| {
         let memory = Memory::new(512, 120);
         memory.ring.store32(position as usize % 512, word);
         let ring = heap::reading(&memory.ring.clone().round());
-        RingReader::new(ring, shape, position).look()
+        RingReader::new(ring, ring_geometry, position).look()
     };
     let message = |len: u32| len << record::KIND_BITS | record::MESSAGE;
     let is_message = |position, len| {
@@ -209,7 +209,7 @@ fn word_of_a_record_is_what_the_document_says() {
 /// The end of a writer, and those of readers, that take over a lane with these words.
 fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
     let memory = Memory::new(512, 120);
-    let (ring, shape) = (memory.ring.clone().round(), memory.shape);
+    let (ring, ring_geometry) = (memory.ring.clone().round(), memory.ring_geometry);
     memory.head.store64(lane::SENT, sent);
     for (at, word) in [
         (cursor::ROOM, room),
@@ -219,9 +219,9 @@ fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
         memory.cursor.store64(at, word);
     }
     let (reading, cursor) = (heap::reading(&ring), heap::reading(&memory.cursor));
-    let writer = GatedWriter::resume(ring, memory.head.clone(), cursor, shape);
-    let behind = GatedReader::behind_all(reading.clone(), memory.cursor.clone(), shape);
-    let reader = GatedReader::resume(reading, memory.cursor.clone(), shape);
+    let writer = LosslessWriter::resume(ring, memory.head.clone(), cursor, ring_geometry);
+    let behind = LosslessReader::behind_all(reading.clone(), memory.cursor.clone(), ring_geometry);
+    let reader = LosslessReader::resume(reading, memory.cursor.clone(), ring_geometry);
     [writer.is_some(), reader.is_some(), behind.is_some()]
 }
 

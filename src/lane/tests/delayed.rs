@@ -75,7 +75,7 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
         ..ring.clone()
     };
     let sent = || memory.head.load64(lane::SENT);
-    let mut reader = LossyReader::new(ring, head, memory.shape);
+    let mut reader = LossyReader::new(ring, head, memory.ring_geometry);
     assert!(reader.begin(begin));
     let (first, mut to, mut late) = (reader.number(), [0; 120], false);
     assert!(begin != Begin::Last || first >= 10);

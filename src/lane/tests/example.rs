@@ -1,7 +1,7 @@
 //! The example in `docs/layout.md`.
 
-use super::super::lossless::GatedWriter;
-use super::super::ring::Shape;
+use super::super::lossless::LosslessWriter;
+use super::super::ring::RingGeometry;
 use crate::format::layout::{MIN_RING, lane};
 use crate::sync::{Words, heap};
 
@@ -9,9 +9,10 @@ use crate::sync::{Words, heap};
 // layout: L001 L060
 #[test]
 fn the_example_is_what_is_written() {
-    let shape = Shape::new(MIN_RING, 64).unwrap();
+    let ring_geometry = RingGeometry::new(MIN_RING, 64).unwrap();
     let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
-    let mut writer = GatedWriter::resume(ring.clone().round(), head, cursor, shape).unwrap();
+    let mut writer =
+        LosslessWriter::resume(ring.clone().round(), head, cursor, ring_geometry).unwrap();
     assert!(writer.try_send(b"Hello"));
     let page = include_str!("../../../docs/layout.md");
     let example = page.split("### Example").nth(1).unwrap();

@@ -1,8 +1,8 @@
 //! Lanes whose positions pass 2^31 and 2^32, which overflow the addresses of 32-bit processors.
 
 use super::super::Step;
-use super::super::lossless::{GatedReader, GatedWriter};
-use super::super::ring::Shape;
+use super::super::lossless::{LosslessReader, LosslessWriter};
+use super::super::ring::RingGeometry;
 use super::model::Memory;
 use crate::format::layout::{cursor, record};
 use crate::sync::{WordsMut as _, heap};
@@ -17,10 +17,10 @@ fn pass(start: u64) {
         memory.cursor.store64(at, start);
     }
     let ring = memory.ring.clone().round();
-    let shape = Shape::new(BYTES, MAX).unwrap();
+    let ring_geometry = RingGeometry::new(BYTES, MAX).unwrap();
     let cursor = heap::reading(&memory.cursor);
-    let writer = GatedWriter::resume(ring.clone(), memory.head.clone(), cursor, shape);
-    let reader = GatedReader::resume(heap::reading(&ring), memory.cursor.clone(), shape);
+    let writer = LosslessWriter::resume(ring.clone(), memory.head.clone(), cursor, ring_geometry);
+    let reader = LosslessReader::resume(heap::reading(&ring), memory.cursor.clone(), ring_geometry);
     let (mut writer, mut reader) = (writer.unwrap(), reader.unwrap());
     for len in (0..=MAX).chain([0; 200]) {
         let message: Vec<u8> = (0..len).map(|n| (n + len) as u8).collect();

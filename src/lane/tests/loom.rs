@@ -6,9 +6,9 @@
 //! atomics, so that reading them while they are written is found out as a race.
 
 use super::super::Step;
-use super::super::lossless::{GatedReader, GatedWriter};
+use super::super::lossless::{LosslessReader, LosslessWriter};
 use super::super::lossy::{Begin, LossyReader, LossyWriter};
-use super::super::ring::Shape;
+use super::super::ring::RingGeometry;
 use crate::format::layout::{LINE, cursor, lane, record};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell as Racy;
@@ -227,8 +227,8 @@ impl WordsMut for Model {
     }
 }
 
-pub(crate) fn shape() -> Shape {
-    Shape::new(512, LONG).unwrap()
+pub(crate) fn ring_geometry() -> RingGeometry {
+    RingGeometry::new(512, LONG).unwrap()
 }
 
 /// Eight bytes that could be the first word of a message, again and again.
@@ -263,47 +263,51 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 
 // A lane whose writer waits.
 
-struct Gated {
+struct Lossless {
     ring: Model,
     head: Model,
     cursor: Model,
-    reader: GatedReader<Model, Model>,
+    reader: LosslessReader<Model, Model>,
 }
 
-impl Gated {
+impl Lossless {
     /// A lane whose next record will stand at `from`.
-    fn new(from: u64) -> (Gated, GatedWriter<Model, Model, Model>) {
+    fn new(from: u64) -> (Lossless, LosslessWriter<Model, Model, Model>) {
         let ring = Model::kept_ring();
         let (head, cursor) = (Model::head(), Model::cursor());
-        let mut reader = GatedReader::new(ring.clone(), cursor.clone(), shape());
+        let mut reader = LosslessReader::new(ring.clone(), cursor.clone(), ring_geometry());
         let mut writer = resume(&ring, &head, &cursor).unwrap();
         let mut to = [0; LONG];
         for n in 0..from {
             assert!(writer.try_send(&message(100 + n, SHORT)));
             assert_eq!(reader.receive(&mut to), Step::Message(SHORT));
         }
-        let gated = Gated {
+        let lossless = Lossless {
             ring,
             head,
             cursor,
             reader,
         };
-        (gated, writer)
+        (lossless, writer)
     }
 }
 
-fn resume(ring: &Model, head: &Model, cursor: &Model) -> Option<GatedWriter<Model, Model, Model>> {
-    GatedWriter::resume(ring.clone(), head.clone(), cursor.clone(), shape())
+fn resume(
+    ring: &Model,
+    head: &Model,
+    cursor: &Model,
+) -> Option<LosslessWriter<Model, Model, Model>> {
+    LosslessWriter::resume(ring.clone(), head.clone(), cursor.clone(), ring_geometry())
 }
 
-fn send(writer: &mut GatedWriter<Model, Model, Model>, number: u64, len: usize) {
+fn send(writer: &mut LosslessWriter<Model, Model, Model>, number: u64, len: usize) {
     let text = message(number, len);
     while !writer.send_quickly(&text) && !writer.try_send(&text) {
         thread::yield_now();
     }
 }
 
-fn receive(reader: &mut GatedReader<Model, Model>, number: u64, len: usize) {
+fn receive(reader: &mut LosslessReader<Model, Model>, number: u64, len: usize) {
     let mut to = [0; LONG];
     loop {
         match reader.receive(&mut to) {
@@ -320,16 +324,16 @@ fn receive(reader: &mut GatedReader<Model, Model>, number: u64, len: usize) {
 #[test]
 fn a_full_lane_is_not_overwritten_while_it_is_read() {
     explore(2, || {
-        let (mut gated, mut writer) = Gated::new(5);
+        let (mut lossless, mut writer) = Lossless::new(5);
         for n in 0..7 {
             send(&mut writer, n, SHORT);
         }
         assert!(!writer.has_room(SHORT));
         let reader = thread::spawn(move || {
             for n in 0..9 {
-                receive(&mut gated.reader, n, SHORT);
+                receive(&mut lossless.reader, n, SHORT);
             }
-            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+            assert_eq!(lossless.reader.receive(&mut [0; LONG]), Step::Nothing);
         });
         for n in 7..9 {
             send(&mut writer, n, SHORT);
@@ -342,12 +346,12 @@ fn a_full_lane_is_not_overwritten_while_it_is_read() {
 #[test]
 fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
     explore(3, || {
-        let (mut gated, mut writer) = Gated::new(6);
+        let (mut lossless, mut writer) = Lossless::new(6);
         let reader = thread::spawn(move || {
             for n in 0..4 {
-                receive(&mut gated.reader, n, SHORT);
+                receive(&mut lossless.reader, n, SHORT);
             }
-            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+            assert_eq!(lossless.reader.receive(&mut [0; LONG]), Step::Nothing);
         });
         for n in 0..4 {
             send(&mut writer, n, SHORT);
@@ -360,8 +364,8 @@ fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
 #[test]
 fn a_tag_comes_with_its_message() {
     explore(3, || {
-        let (gated, mut writer) = Gated::new(7);
-        let mut reader = gated.reader;
+        let (lossless, mut writer) = Lossless::new(7);
+        let mut reader = lossless.reader;
         let thread = thread::spawn(move || {
             for (tag, len) in [(7, SHORT), (8, LONG), (9, SHORT)] {
                 while reader.find() == Step::Nothing {
@@ -385,12 +389,12 @@ fn a_tag_comes_with_its_message() {
 #[test]
 fn a_long_message_behind_a_pad_comes_whole() {
     explore(3, || {
-        let (mut gated, mut writer) = Gated::new(7);
+        let (mut lossless, mut writer) = Lossless::new(7);
         let reader = thread::spawn(move || {
-            receive(&mut gated.reader, 0, LONG);
-            receive(&mut gated.reader, 1, LONG);
-            receive(&mut gated.reader, 2, SHORT);
-            assert_eq!(gated.reader.receive(&mut [0; LONG]), Step::Nothing);
+            receive(&mut lossless.reader, 0, LONG);
+            receive(&mut lossless.reader, 1, LONG);
+            receive(&mut lossless.reader, 2, SHORT);
+            assert_eq!(lossless.reader.receive(&mut [0; LONG]), Step::Nothing);
         });
         send(&mut writer, 0, LONG);
         send(&mut writer, 1, LONG);
@@ -403,12 +407,12 @@ fn a_long_message_behind_a_pad_comes_whole() {
 #[test]
 fn a_batch_is_seen_as_a_whole_or_not_at_all() {
     explore(3, || {
-        let (mut gated, mut writer) = Gated::new(6);
+        let (mut lossless, mut writer) = Lossless::new(6);
         let reader = thread::spawn(move || {
-            receive(&mut gated.reader, 0, SHORT);
+            receive(&mut lossless.reader, 0, SHORT);
             let mut to = [0; LONG];
             for (n, len) in [(1, LONG), (2, SHORT)] {
-                assert_eq!(gated.reader.receive(&mut to), Step::Message(len));
+                assert_eq!(lossless.reader.receive(&mut to), Step::Message(len));
                 check(&to[..len], n);
             }
         });
@@ -426,15 +430,15 @@ const STORES: usize = 10;
 /// A writer sends a message, writes another to a batch and dies on the way; the next one
 /// sends two. Says how many stores the first would have done.
 fn succession(life: usize) -> usize {
-    let (mut gated, _) = Gated::new(6);
-    let (head, cursor) = (gated.head.clone(), gated.cursor.clone());
+    let (mut lossless, _) = Lossless::new(6);
+    let (head, cursor) = (lossless.head.clone(), lossless.cursor.clone());
     let left = Rc::new(Cell::new(life));
-    let (ring, mortal) = (gated.ring.clone(), gated.ring.mortal(&left));
+    let (ring, mortal) = (lossless.ring.clone(), lossless.ring.mortal(&left));
     let reader = thread::spawn(move || {
         let mut to = [0; LONG];
         let mut next = 0;
         while next < 4 {
-            match gated.reader.receive(&mut to) {
+            match lossless.reader.receive(&mut to) {
                 Step::Nothing => thread::yield_now(),
                 Step::Message(len) => {
                     let number = u64::from(to[1]);
@@ -446,7 +450,7 @@ fn succession(life: usize) -> usize {
                 step => panic!("{step:?}"),
             }
         }
-        assert_eq!(gated.reader.receive(&mut to), Step::Nothing);
+        assert_eq!(lossless.reader.receive(&mut to), Step::Nothing);
     });
     let mut first = resume(&mortal, &head.mortal(&left), &cursor).unwrap();
     send(&mut first, 0, SHORT);
@@ -471,11 +475,11 @@ fn the_successor_of_a_dead_writer_goes_on_while_the_reader_reads() {
 fn lossy(lens: &[usize]) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
     let ring = Model::overwritten_ring();
     let head = Model::head();
-    let mut writer = LossyWriter::new(ring.clone(), head.clone(), shape());
+    let mut writer = LossyWriter::new(ring.clone(), head.clone(), ring_geometry());
     for len in lens {
         publish(&mut writer, *len);
     }
-    (writer, LossyReader::new(ring, head, shape()))
+    (writer, LossyReader::new(ring, head, ring_geometry()))
 }
 
 fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {

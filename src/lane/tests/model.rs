@@ -1,9 +1,9 @@
 //! Lanes beside a naive model of them, on memory of this process.
 
 use super::super::Step;
-use super::super::lossless::{GatedReader, GatedWriter};
+use super::super::lossless::{LosslessReader, LosslessWriter};
 use super::super::lossy::{Begin, LossyReader, LossyWriter};
-use super::super::ring::Shape;
+use super::super::ring::RingGeometry;
 use super::probe::Probe;
 use crate::format::layout::{cursor, lane, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut, heap};
@@ -13,8 +13,8 @@ use std::thread;
 
 const CURSOR: usize = 256;
 
-type Sender = GatedWriter<WindowMut<Round>, WindowMut, Window>;
-type Receiver = GatedReader<Window<Round>, WindowMut>;
+type Sender = LosslessWriter<WindowMut<Round>, WindowMut, Window>;
+type Receiver = LosslessReader<Window<Round>, WindowMut>;
 type Publisher = LossyWriter<WindowMut<Round>, WindowMut>;
 type Subscriber = LossyReader<Window<Round>, Window>;
 
@@ -23,7 +23,7 @@ pub(super) struct Memory {
     pub ring: WindowMut,
     pub head: WindowMut,
     pub cursor: WindowMut,
-    pub shape: Shape,
+    pub ring_geometry: RingGeometry,
 }
 
 impl Memory {
@@ -32,13 +32,13 @@ impl Memory {
             ring: heap::window(bytes as usize),
             head: heap::window(lane::HEAD),
             cursor: heap::window(CURSOR),
-            shape: Shape::new(bytes, max).unwrap(),
+            ring_geometry: RingGeometry::new(bytes, max).unwrap(),
         }
     }
 
     /// Each with its size.
     pub fn parts(&self) -> [(&WindowMut, usize); 3] {
-        let ring = self.shape.bytes() as usize;
+        let ring = self.ring_geometry.bytes() as usize;
         [
             (&self.ring, ring),
             (&self.head, lane::HEAD),
@@ -52,21 +52,21 @@ impl Memory {
 
     pub fn sender(&self) -> Sender {
         let cursor = heap::reading(&self.cursor);
-        GatedWriter::resume(self.round(), self.head.clone(), cursor, self.shape).unwrap()
+        LosslessWriter::resume(self.round(), self.head.clone(), cursor, self.ring_geometry).unwrap()
     }
 
     pub fn receiver(&self) -> Receiver {
         let ring = heap::reading(&self.round());
-        GatedReader::new(ring, self.cursor.clone(), self.shape)
+        LosslessReader::new(ring, self.cursor.clone(), self.ring_geometry)
     }
 
     pub fn publisher(&self) -> Publisher {
-        LossyWriter::new(self.round(), self.head.clone(), self.shape)
+        LossyWriter::new(self.round(), self.head.clone(), self.ring_geometry)
     }
 
     pub fn subscriber(&self) -> Subscriber {
         let ring = heap::reading(&self.round());
-        LossyReader::new(ring, heap::reading(&self.head), self.shape)
+        LossyReader::new(ring, heap::reading(&self.head), self.ring_geometry)
     }
 }
 
@@ -169,7 +169,7 @@ impl Beside {
     }
 
     fn send(&mut self, len: usize) {
-        let bytes = self.memory.shape.bytes();
+        let bytes = self.memory.ring_geometry.bytes();
         let need = takes(len);
         let left = bytes - self.tail % bytes;
         let takes = if need > left { left + need } else { need };
@@ -220,8 +220,8 @@ impl Beside {
     }
 
     fn receive(&mut self) {
-        let bytes = self.memory.shape.bytes();
-        let mut to = vec![0; self.memory.shape.max()];
+        let bytes = self.memory.ring_geometry.bytes();
+        let mut to = vec![0; self.memory.ring_geometry.max()];
         let step = self.reader.receive(&mut to);
         let mut frees = false;
         if let Some((text, takes)) = self.there.pop_front() {
@@ -248,9 +248,9 @@ impl Beside {
         self.act(Act::Receive);
         self.act(Act::Receive);
         // Of an empty lane all but a pad and eight bytes can be used.
-        let bytes = self.memory.shape.bytes();
+        let bytes = self.memory.ring_geometry.bytes();
         let before = self.number;
-        self.act(Act::Send(self.memory.shape.max()));
+        self.act(Act::Send(self.memory.ring_geometry.max()));
         assert_eq!(self.number, before + 1);
         while self.tail - self.position + 16 <= bytes {
             self.act(Act::Send(0));
@@ -280,9 +280,9 @@ fn takes(len: usize) -> u64 {
 }
 
 /// Rings, with messages as long as they can take and shorter ones.
-fn shapes() -> impl Strategy<Value = (u64, usize)> {
+fn ring_geometries() -> impl Strategy<Value = (u64, usize)> {
     prop_oneof![Just(512), Just(1024), Just(4096)].prop_flat_map(|bytes| {
-        let longest = Shape::longest(bytes);
+        let longest = RingGeometry::longest(bytes);
         let few = [8, 56, 57, 120, 121, 184, 248].into_iter();
         let mut max: Vec<usize> = few.filter(|max| *max <= longest).collect();
         max.push(longest);
@@ -298,8 +298,8 @@ fn lens(max: usize) -> impl Strategy<Value = usize> {
     ]
 }
 
-fn gated_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
-    shapes().prop_flat_map(|(bytes, max)| {
+fn lossless_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
+    ring_geometries().prop_flat_map(|(bytes, max)| {
         let act = prop_oneof![
             16 => lens(max).prop_map(Act::Send),
             3 => (lens(max), any::<bool>()).prop_map(|(len, done)| Act::Claim(len, done)),
@@ -325,12 +325,12 @@ enum Topic {
 const READERS: usize = 3;
 
 fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
-    shapes().prop_flat_map(|(bytes, max)| {
+    ring_geometries().prop_flat_map(|(bytes, max)| {
         let begin = prop_oneof![Just(Begin::Oldest), Just(Begin::Last), Just(Begin::Next)];
         let act = prop_oneof![
             2 => lens(max).prop_map(Topic::Announce),
             20 => lens(max).prop_map(Topic::Send),
-            4 => (0..READERS, begin).prop_map(|(who, begin)| Topic::Start(who, begin)),
+            4 => (0..READERS, begin).prop_map(|(index, begin)| Topic::Start(index, begin)),
             12 => (0..READERS).prop_map(Topic::Receive),
         ];
         (Just(bytes), Just(max), prop::collection::vec(act, 0..300))
@@ -353,7 +353,7 @@ proptest! {
     // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn a_waiting_writer_loses_nothing_whatever_the_two_do((bytes, max, acts) in gated_acts()) {
+    fn a_waiting_writer_loses_nothing_whatever_the_two_do((bytes, max, acts) in lossless_acts()) {
         let mut beside = Beside::new(bytes, max);
         for act in acts {
             beside.act(act);
@@ -369,8 +369,8 @@ proptest! {
         for act in acts {
             audience.act(act);
         }
-        for who in 0..READERS {
-            audience.drain(who);
+        for index in 0..READERS {
+            audience.drain(index);
         }
     }
 }
@@ -407,7 +407,8 @@ fn last_words(memory: &Memory, stores: usize) -> usize {
     let ring = Probe::new(&memory.ring, stores);
     let head = ring.with(&memory.head);
     let cursor = heap::reading(&memory.cursor);
-    let mut writer = GatedWriter::resume(ring.clone(), head, cursor, memory.shape).unwrap();
+    let mut writer =
+        LosslessWriter::resume(ring.clone(), head, cursor, memory.ring_geometry).unwrap();
     let lens = [10, 100, 0, 57, 56];
     for (n, len) in lens.into_iter().enumerate() {
         let text = message(n as u64, len);
@@ -467,7 +468,7 @@ fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
 // A lane whose writer does not wait.
 
 struct Audience {
-    shape: Shape,
+    ring_geometry: RingGeometry,
     writer: Publisher,
     all: Vec<Vec<u8>>,
     announced: Option<Vec<u8>>,
@@ -478,7 +479,7 @@ impl Audience {
     fn new(bytes: u64, max: usize) -> Audience {
         let memory = Memory::new(bytes, max);
         Audience {
-            shape: memory.shape,
+            ring_geometry: memory.ring_geometry,
             writer: memory.publisher(),
             all: Vec::new(),
             announced: None,
@@ -498,8 +499,8 @@ impl Audience {
                 self.all.push(text);
                 assert_eq!(self.writer.sent(), self.all.len() as u64);
             }
-            Topic::Start(who, begin) => self.start(who, begin),
-            Topic::Receive(who) => drop(self.receive(who)),
+            Topic::Start(index, begin) => self.start(index, begin),
+            Topic::Receive(index) => drop(self.receive(index)),
         }
     }
 
@@ -514,28 +515,30 @@ impl Audience {
         }
     }
 
-    fn start(&mut self, who: usize, begin: Begin) {
+    fn start(&mut self, index: usize, begin: Begin) {
         let sent = self.all.len() as u64;
-        let reader = &mut self.readers[who];
+        let reader = &mut self.readers[index];
         assert!(reader.begin(begin));
         assert_eq!(reader.sent(), sent);
         let number = reader.number();
         match begin {
             Begin::Next => assert_eq!(number, sent),
             Begin::Last => assert_eq!(number, sent.saturating_sub(1)),
-            Begin::Oldest if self.writer.reserved() <= self.shape.bytes() => assert_eq!(number, 0),
+            Begin::Oldest if self.writer.reserved() <= self.ring_geometry.bytes() => {
+                assert_eq!(number, 0)
+            }
             Begin::Oldest => assert!(number <= sent),
         }
         // Where it begins, it can read.
-        let there = !matches!(self.receive(who), Step::Lagged(_));
+        let there = !matches!(self.receive(index), Step::Lagged(_));
         assert!(there, "began with a message that is gone");
     }
 
-    fn receive(&mut self, who: usize) -> Step {
-        let reader = &mut self.readers[who];
+    fn receive(&mut self, index: usize) -> Step {
+        let reader = &mut self.readers[index];
         let sent = self.all.len() as u64;
         let (before, position) = (reader.number(), reader.position());
-        let mut to = vec![0; self.shape.max()];
+        let mut to = vec![0; self.ring_geometry.max()];
         let step = look(reader, &mut to);
         let after = reader.number();
         match step {
@@ -546,7 +549,7 @@ impl Audience {
             Step::Lagged(missed) => {
                 assert_eq!(after, before + missed);
                 assert!(missed > 0 && after <= sent);
-                assert!(position + self.shape.bytes() < self.writer.reserved());
+                assert!(position + self.ring_geometry.bytes() < self.writer.reserved());
             }
             Step::Nothing => assert_eq!((before, after), (sent, sent)),
             Step::Overtaken | Step::Corrupt => panic!("an honest writer was found corrupt"),
@@ -554,10 +557,10 @@ impl Audience {
         step
     }
 
-    fn drain(&mut self, who: usize) {
+    fn drain(&mut self, index: usize) {
         let mut lagged = false;
         loop {
-            match self.receive(who) {
+            match self.receive(index) {
                 Step::Nothing => break,
                 // Nobody writes meanwhile.
                 Step::Lagged(_) => assert!(!std::mem::replace(&mut lagged, true)),

@@ -16,7 +16,8 @@ use crate::format::layout::FIRST_COUNT;
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, LONGEST_SLEEP, LOOK_BACK, MAX_PEERS, ObjectBackend,
-    ObjectInfo, Process, ProcessBackend, Protection, Reset, Wake, Woken, deadline, sooner,
+    ObjectInfo, Process, ProcessBackend, Protection, Reset, Wake, Woken, deadline_after,
+    deadline_within,
 };
 use crate::sync::{AtomicU32, Ordering};
 use rustix::fs::FallocateFlags;
@@ -164,7 +165,7 @@ impl EventBackend for Event {
     // layout: L207
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
-        let until = deadline(timeout);
+        let until = deadline_after(timeout);
         let before = self.word().load(Ordering::Relaxed);
         loop {
             let mut signals = Vec::with_capacity(1 + peers.len());
@@ -179,7 +180,7 @@ impl EventBackend for Event {
                 true => LONGEST_SLEEP,
                 false => LOOK_BACK,
             };
-            match wait_any(&signals, sooner(slice, until), false)? {
+            match wait_any(&signals, deadline_within(slice, until), false)? {
                 Woken::Signal(0) => return Ok(Wake::Signaled),
                 // What it signaled before it died goes first.
                 Woken::Signal(_) if self.state.take(before) => return Ok(Wake::Signaled),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A sleep of at most this much at a time; times that no clock holds end earlier.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// A sleep on several words where the system can only sleep on one.
-const NAP: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 /// futex_waitv was refused: the kernel is older than 5.16 or emulated (ENOSYS), or a sandbox
 /// forbids the call (EPERM, EACCES).
 static HAS_NO_WAITV: AtomicBool = AtomicBool::new(false);
@@ -50,8 +50,8 @@ pub(super) fn sleep(
         [(word, expected)] => sleep_on_one(word, *expected, left),
         // The first word is that of the event, or of the gate: a message wakes at once.
         [(word, expected), ..] if has_no_waitv() => {
-            let nap = left.map_or(NAP, |left| left.min(NAP));
-            sleep_on_one(word, *expected, Some(nap))
+            let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
+            sleep_on_one(word, *expected, Some(pause))
         }
         words => sleep_on_several(words, left),
     };

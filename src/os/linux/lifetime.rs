@@ -44,11 +44,11 @@ pub(super) const CAREFULLY: OFlags = OFlags::CLOEXEC
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// How often a name in transit is looked at again: some yields, then naps of
-/// [`NAP`]; in all about half a second.
+/// How often a name in transit is looked at again: some yields, then park_epoch of
+/// [`PAUSE`]; in all about half a second.
 const LOOKS: u32 = 120;
 const YIELDS: u32 = 20;
-const NAP: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A process sweeps at most this often, so that a burst of creates does not read
 /// the folder each time.
@@ -114,12 +114,12 @@ pub(super) fn attach(
         if look < YIELDS {
             std::thread::yield_now();
         } else {
-            std::thread::sleep(NAP);
+            std::thread::sleep(PAUSE);
         }
     }
     let meaning = "another process keeps it locked and does not finish";
     Err(Error::new(ErrorKind::Busy, operation, name, meaning)
-        .with_advice(format!("see who holds {} (lslocks)", place.path)))
+        .with_advice(format!("see user holds {} (lslocks)", place.path)))
 }
 
 /// The right to judge a file, which for our own is always ours; `None` while
@@ -267,15 +267,15 @@ pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Nam
             place.path
         );
         let advice = format!(
-            "find out who put it there (ls -l {}), and remove it",
+            "find out user put it there (ls -l {}), and remove it",
             place.path
         );
         return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
     }
     if place.kind == PlaceKind::Local && stat.st_uid != place.me {
-        let who = owner::describe(stat.st_uid);
-        let meaning = format!("{who} squats this session's name");
-        let advice = format!("remove {} as {who} or root", place.path);
+        let user = owner::describe(stat.st_uid);
+        let meaning = format!("{user} squats this session's name");
+        let advice = format!("remove {} as {user} or root", place.path);
         return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
     }
     Ok(())
@@ -296,7 +296,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             if let Err(squatted) = check(&stat, place, operation, name) {
                 return squatted;
             }
-            let who = owner::describe(stat.st_uid);
+            let user = owner::describe(stat.st_uid);
             let mode = stat.st_mode & 0o777;
             let (lets, advice) = match access(&place.path, Access::READ_OK) {
                 Ok(()) => (
@@ -308,7 +308,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
                     "run as that user, or have the owner grant access",
                 ),
             };
-            let meaning = format!("it belongs to {who} with mode {mode:04o}, which {lets}");
+            let meaning = format!("it belongs to {user} with mode {mode:04o}, which {lets}");
             Error::new(ErrorKind::AccessDenied, operation, name, meaning)
                 .with_code(errno.raw_os_error())
                 .with_advice(advice)

@@ -33,7 +33,7 @@ pub(crate) use mutex::Mutex;
 pub(crate) use naming::check_name;
 pub(crate) use process::{Process, has_several_processors};
 pub(crate) use section::Section;
-pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};
+pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};
 pub(crate) use validity::Validity;
 pub(crate) use view::View;
 

@@ -20,7 +20,8 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
     HowToCreate, HowToOpen, Kind, LONGEST_SLEEP, LOOK_BACK, MutexBackend, ObjectBackend,
-    ObjectInfo, Process, ProcessBackend, ProcessIdentity, Protection, Taken, deadline, sooner,
+    ObjectInfo, Process, ProcessBackend, ProcessIdentity, Protection, Taken, deadline_after,
+    deadline_within,
 };
 use crate::sync::{AtomicU32, AtomicU64};
 use rustix::fs::{FallocateFlags, fstat};
@@ -193,8 +194,8 @@ impl Lock for Until<'_> {
         let death = owner.death().ok();
         let own = (self.0.sleep_word(), lower);
         match death.as_deref() {
-            Some(dead) => futex::sleep(&[own, (dead, 0)], sooner(LONGEST_SLEEP, self.1)),
-            None => futex::sleep(&[own], sooner(LOOK_BACK, self.1)),
+            Some(dead) => futex::sleep(&[own, (dead, 0)], deadline_within(LONGEST_SLEEP, self.1)),
+            None => futex::sleep(&[own], deadline_within(LOOK_BACK, self.1)),
         }
         .map_err(|errno| explain(Operation::Lock, &self.0.subject, errno))
     }
@@ -352,7 +353,7 @@ impl MutexBackend for Mutex {
             return Ok(Some(Taken::Clean));
         }
         let mine = this_thread(&self.shared.subject, |_, state| Ok(state))?;
-        let taken = Until(&self.shared, deadline(timeout)).lock(mine)?;
+        let taken = Until(&self.shared, deadline_after(timeout)).lock(mine)?;
         if taken.is_some() {
             self.remember()?;
         }

@@ -27,7 +27,7 @@ const MUTEX: u32 = 2;
 
 /// How often a name that is taken is looked at again before that is believed.
 const LOOKS: u32 = 10;
-const NAP: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// An open description of a file that holds a shared lock, so that the object lives
 /// as long as the handle.
@@ -287,7 +287,7 @@ fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
             }
             Err(error) => return Err(error),
         }
-        std::thread::sleep(NAP);
+        std::thread::sleep(PAUSE);
     }
     let Some((found, stat)) = holder else {
         return Ok(());
@@ -295,16 +295,16 @@ fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
     if found != kind {
         return Err(wrong_kind(name, Operation::Create, found, &stat));
     }
-    let who = owner::describe(stat.st_uid);
+    let user = owner::describe(stat.st_uid);
     let meaning = match kind {
         Kind::Section => {
             let size = stat.st_size;
             format!(
-                "a section of this name, with {size} bytes, is held already; it belongs to {who}"
+                "a section of this name, with {size} bytes, is held already; it belongs to {user}"
             )
         }
         _ => format!(
-            "{} of this name is held already; it belongs to {who}",
+            "{} of this name is held already; it belongs to {user}",
             kind.noun()
         ),
     };
@@ -315,9 +315,9 @@ fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
 }
 
 fn wrong_kind(name: &Name, operation: Operation, found: Kind, stat: &Stat) -> Error {
-    let who = owner::describe(stat.st_uid);
+    let user = owner::describe(stat.st_uid);
     let meaning = format!(
-        "the name is held by {}, which belongs to {who}",
+        "the name is held by {}, which belongs to {user}",
         found.noun()
     );
     let error = Error::new(ErrorKind::WrongKind, operation, name, meaning);
@@ -331,9 +331,9 @@ fn never_posix(name: &Name, place: &Place) -> Error {
 }
 
 fn dead_of(uid: u32, place: &Place, name: &Name) -> Error {
-    let who = owner::describe(uid);
-    let meaning = format!("a dead file of {who} stands at its place");
-    let advice = format!("remove {} as {who} or root", place.path);
+    let user = owner::describe(uid);
+    let meaning = format!("a dead file of {user} stands at its place");
+    let advice = format!("remove {} as {user} or root", place.path);
     Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
 }
 

@@ -43,8 +43,8 @@ pub(super) fn check(stat: &Stat, expected: &Owner, name: &dyn Display) -> Result
     if stat.st_uid == uid {
         return Ok(());
     }
-    let who = describe(stat.st_uid);
-    let meaning = format!("it belongs to {who}, and not to {expected}");
+    let user = describe(stat.st_uid);
+    let meaning = format!("it belongs to {user}, and not to {expected}");
     let error = Error::new(ErrorKind::WrongOwner, Operation::Open, name, meaning);
     Err(error.with_advice("find out who squats the name, or expect its real owner"))
 }
@@ -87,9 +87,9 @@ pub(super) fn grants(stat: &Stat) -> Vec<Grant> {
         (format!("group {}", stat.st_gid), stat.st_mode >> 3),
         ("everybody else".to_string(), stat.st_mode),
     ];
-    let grant = |(who, bits)| {
+    let grant = |(account, bits)| {
         let may = words(bits)?.to_string();
-        Some(Grant { who, may })
+        Some(Grant { account, may })
     };
     classes.into_iter().filter_map(grant).collect()
 }

@@ -9,7 +9,7 @@ use super::proc::{has_gone, identity_of, no_proc, space, start_of, start_time, s
 use super::signal::{Signal, readable};
 use super::watcher::{HAPPENED, Watch};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{ProcessBackend, ProcessIdentity, deadline};
+use crate::os::{ProcessBackend, ProcessIdentity, deadline_after};
 use crate::sync::AtomicU32;
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
@@ -205,7 +205,7 @@ impl ProcessBackend for Process {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let until = deadline(timeout);
+        let until = deadline_after(timeout);
         let ended = match &self.by {
             By::Pidfd(pidfd) => readable(pidfd, until),
             By::Number(identity) => gone_by(*identity, until),

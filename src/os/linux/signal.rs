@@ -6,7 +6,7 @@ use super::futex;
 use super::watcher::Watch;
 use super::words::{self, How, Source, Told};
 use crate::error::{Operation, Result};
-use crate::os::{GateBackend, HandleBackend, OwnedObject, Reset, Woken};
+use crate::os::{GateBackend, OwnedObject, Reset, WaitHandleBackend, Woken};
 use crate::sync::AtomicU32;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
@@ -74,13 +74,13 @@ impl GateBackend for Gate {
 
 /// A descriptor that can be polled.
 #[derive(Debug)]
-pub(crate) struct Handle {
+pub(crate) struct WaitHandle {
     descriptor: OwnedFd,
     /// The last one, which may have told already.
     watch: std::sync::Mutex<Option<Watch>>,
 }
 
-impl Handle {
+impl WaitHandle {
     fn set_watch(&self, watch: Option<Watch>) {
         let mut last = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = std::mem::replace(&mut *last, watch) {
@@ -91,11 +91,11 @@ impl Handle {
 
 const SUBJECT: &str = "a descriptor";
 
-impl HandleBackend for Handle {
+impl WaitHandleBackend for WaitHandle {
     const IS_TAKEN: bool = false;
 
-    fn new(descriptor: OwnedObject) -> Handle {
-        Handle {
+    fn new(descriptor: OwnedObject) -> WaitHandle {
+        WaitHandle {
             descriptor,
             watch: std::sync::Mutex::default(),
         }
@@ -121,7 +121,7 @@ impl HandleBackend for Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for WaitHandle {
     fn drop(&mut self) {
         self.set_watch(None);
     }

@@ -142,7 +142,10 @@ pub(super) fn open_with_any(kind: Kind, name: &Name, rights: &[u32]) -> Called<O
 }
 
 /// What stands at a name, in words, with a handle where it lets us look.
-pub(super) fn who_is_there(name: &Name, right: u32) -> Option<(&'static str, Option<OwnedHandle>)> {
+pub(super) fn participants_there(
+    name: &Name,
+    right: u32,
+) -> Option<(&'static str, Option<OwnedHandle>)> {
     let kinds: [(&str, Open); 6] = [
         ("a section", OpenFileMappingW),
         ("an event", OpenEventW),

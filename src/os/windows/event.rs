@@ -8,7 +8,7 @@ use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::os::{
     EventBackend, HowToCreate, HowToOpen, Kind, MAX_PEERS, ObjectBackend, ObjectInfo, Process,
-    ProcessBackend, Reset, Wake, Woken, deadline,
+    ProcessBackend, Reset, Wake, Woken, deadline_after,
 };
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl EventBackend for Event {
         for peer in peers {
             signals.push(peer.signal()?);
         }
-        Ok(match wait_any(&signals, deadline(timeout), false)? {
+        Ok(match wait_any(&signals, deadline_after(timeout), false)? {
             Woken::Signal(0) => Wake::Signaled,
             Woken::Signal(_) => Wake::PeerDied,
             Woken::TimedOut | Woken::Input => Wake::TimedOut,

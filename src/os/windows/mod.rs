@@ -38,7 +38,7 @@ pub(crate) use mutex::Mutex;
 pub(crate) use nt_rules::names_looked_up;
 pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
-pub(crate) use signal::{Gate, Handle, MOST_SIGNALS, Signal, wait_any};
+pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};
 pub(crate) use view::{View, check_name, has_several_processors};
 
 /// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.

@@ -7,7 +7,8 @@ use crate::access::Owner;
 use crate::error::{ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
-    HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, Taken, deadline,
+    HowToCreate, HowToOpen, Kind, MutexBackend, ObjectBackend, ObjectInfo, Process, Taken,
+    deadline_after,
 };
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl MutexBackend for Mutex {
     }
 
     fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>> {
-        let woken = call::wait(&[self.handle.as_handle()], deadline(timeout))
+        let woken = call::wait(&[self.handle.as_handle()], deadline_after(timeout))
             .map_err(|code| explain(Operation::Lock, &self.subject, code))?;
         Ok(match woken {
             Ended::Signaled(_) => Some(Taken::Clean),

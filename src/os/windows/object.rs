@@ -97,7 +97,7 @@ fn refused_create(name: &Name, kind: Kind, code: u32) -> Error {
     match code {
         ERROR_INVALID_HANDLE => wrong_kind(name, Operation::Create),
         ERROR_ACCESS_DENIED => {
-            let there = call::who_is_there(name, READ_CONTROL);
+            let there = call::participants_there(name, READ_CONTROL);
             // Events and mutexes need no privilege.
             let may_create = kind != Kind::Section || token::may_create_global();
             let (kind, meaning, advice) = denied_create(there.is_some(), name.scope(), may_create);
@@ -128,7 +128,8 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
 
 /// Error 6, with what it is that has the name, and whose.
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
-    let (noun, handle) = call::who_is_there(name, READ_CONTROL).unwrap_or(("another object", None));
+    let (noun, handle) =
+        call::participants_there(name, READ_CONTROL).unwrap_or(("another object", None));
     let owner = handle.and_then(|handle| security::owner(handle.as_handle()));
     let whose = owner.map_or(String::new(), |owner| {
         format!(", which belongs to {}", account::brief(&owner))

@@ -7,7 +7,7 @@ use super::signal::{Signal, wait_any};
 use super::watched::{Liveness, Watched};
 use super::{RawObject, nt};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline};
+use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline_after};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ fn closed(pid: u32) -> Error {
 /// "A process object's state is signaled when the process terminates"; that it can be
 /// opened says nothing, as long as anybody has a handle of it.
 fn is_alive(process: &OwnedHandle) -> bool {
-    let now = deadline(Some(Duration::ZERO));
+    let now = deadline_after(Some(Duration::ZERO));
     call::wait(&[process.as_handle()], now) == Ok(Ended::TimedOut)
 }
 
@@ -162,7 +162,7 @@ impl ProcessBackend for Process {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let woken = wait_any(&[self.signal()?], deadline(timeout), false)?;
+        let woken = wait_any(&[self.signal()?], deadline_after(timeout), false)?;
         Ok(woken != Woken::TimedOut)
     }
 }

@@ -152,8 +152,8 @@ pub(super) fn describe(
 /// The entries of an access list in words.
 fn grants(list: &List, kind: Kind) -> Vec<Grant> {
     let List::Entries(entries) = list else {
-        let (who, may) = ("everybody".to_string(), "everything".to_string());
-        return vec![Grant { who, may }];
+        let (account, may) = ("everybody".to_string(), "everything".to_string());
+        return vec![Grant { account, may }];
     };
     let told = entries.iter().filter_map(|entry| {
         let may = in_words(entry.mask, kind);
@@ -162,8 +162,8 @@ fn grants(list: &List, kind: Kind) -> Vec<Grant> {
             Effect::Deny => format!("not: {may}"),
             Effect::Other => return None,
         };
-        let who = account::shown(&entry.sid);
-        Some(Grant { who, may })
+        let account = account::shown(&entry.sid);
+        Some(Grant { account, may })
     });
     told.collect()
 }

@@ -4,7 +4,7 @@ use super::call::{self, Ended};
 use super::code::explain;
 use super::watched::Watched;
 use crate::error::{Operation, Result};
-use crate::os::{GateBackend, HandleBackend, OwnedObject, Woken, deadline};
+use crate::os::{GateBackend, OwnedObject, WaitHandleBackend, Woken, deadline_after};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
     }
     // What has happened needs no wait, and those before it go first.
     let until = match happened {
-        Some(_) => deadline(Some(Duration::ZERO)),
+        Some(_) => deadline_after(Some(Duration::ZERO)),
         None => until,
     };
     let waited = match input {
@@ -106,15 +106,15 @@ impl GateBackend for Gate {
 
 /// A handle of anything that can be waited for.
 #[derive(Debug)]
-pub(crate) struct Handle(Arc<OwnedHandle>);
+pub(crate) struct WaitHandle(Arc<OwnedHandle>);
 
 const SUBJECT: &str = "a handle";
 
-impl HandleBackend for Handle {
+impl WaitHandleBackend for WaitHandle {
     const IS_TAKEN: bool = true;
 
-    fn new(handle: OwnedObject) -> Handle {
-        Handle(Arc::new(handle))
+    fn new(handle: OwnedObject) -> WaitHandle {
+        WaitHandle(Arc::new(handle))
     }
 
     fn object(&self) -> &OwnedObject {
@@ -122,7 +122,7 @@ impl HandleBackend for Handle {
     }
 
     fn try_wait(&self) -> Result<bool> {
-        let woken = call::wait(&[self.0.as_handle()], deadline(Some(Duration::ZERO)))
+        let woken = call::wait(&[self.0.as_handle()], deadline_after(Some(Duration::ZERO)))
             .map_err(|code| explain(Operation::Wait, &SUBJECT, code))?;
         Ok(woken != Ended::TimedOut)
     }

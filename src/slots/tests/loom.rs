@@ -1,6 +1,6 @@
 //! Values under a model checker: a writer that comes round, and readers that are disturbed.
 
-use super::super::{Grid, Hold, Look, ValueReader, ValueWriter};
+use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
 use crate::sync::{Words, WordsMut};
 use ::loom::model::Builder;
@@ -21,12 +21,12 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub fn new(grid: Grid, changes: u64) -> Model {
+    pub fn new(table_geometry: TableGeometry, changes: u64) -> Model {
         let (mut words, mut halves) = (vec![values::CHANGES], Vec::new());
         halves.extend((0..changes).map(super::super::recent));
-        for entry in (0..grid.count).map(|index| grid.entry(index)) {
+        for entry in (0..table_geometry.count).map(|index| table_geometry.entry(index)) {
             words.push(entry + values::NEWEST);
-            for slot in (0..grid.slots).map(|number| grid.slot(entry, number)) {
+            for slot in (0..table_geometry.slots).map(|number| table_geometry.slot(entry, number)) {
                 let value = slot + values::VALUE;
                 words.extend([slot + values::MARK, value, value + 8]);
                 halves.push(slot + values::LEN);
@@ -116,8 +116,8 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A table with fewer slots than there may be.
-pub(crate) fn grid(count: usize, slots: u64) -> Grid {
-    Grid {
+pub(crate) fn table_geometry(count: usize, slots: u64) -> TableGeometry {
+    TableGeometry {
         count,
         max: LEN,
         slots,
@@ -136,23 +136,23 @@ pub(crate) fn whole(bytes: &[u8]) -> u64 {
 }
 
 /// Whether the value with this number, the first of a table, stands in a slot that is held.
-pub(crate) fn is_held(grid: Grid, hold: Hold, number: u64) -> bool {
-    hold.bit(0) == 1 << grid.slot_of(number)
+pub(crate) fn is_held(table_geometry: TableGeometry, hold: Hold, number: u64) -> bool {
+    hold.bit(0) == 1 << table_geometry.slot_of(number)
 }
 
 // layout: L076 L136 L137
 #[test]
 fn a_value_is_whole_and_never_older_than_the_last_one() {
     explore(2, move || {
-        let grid = grid(1, 2);
-        let memory = Model::new(grid, 4);
-        let mut writer = ValueWriter::new(memory.clone(), grid);
+        let table_geometry = table_geometry(1, 2);
+        let memory = Model::new(table_geometry, 4);
+        let mut writer = ValueWriter::new(memory.clone(), table_geometry);
         writer.store(0, &value(1), [].into_iter());
-        let reader = ValueReader::new(memory, grid);
+        let reader = ValueReader::new(memory, table_geometry);
         let looking = thread::spawn(move || {
             let (mut to, mut last) = ([0; LEN], 1);
             for _ in 0..2 {
-                match reader.try_load(grid.entry(0), &mut to) {
+                match reader.try_load(table_geometry.entry(0), &mut to) {
                     Look::Value(LEN, number) => {
                         assert!(number >= last, "older");
                         assert_eq!(whole(&to), number);
@@ -174,10 +174,10 @@ fn a_value_is_whole_and_never_older_than_the_last_one() {
 #[test]
 fn every_change_is_told() {
     explore(3, || {
-        let grid = grid(2, 2);
-        let memory = Model::new(grid, 3);
-        let mut writer = ValueWriter::new(memory.clone(), grid);
-        let mut reader = ValueReader::new(memory, grid);
+        let table_geometry = table_geometry(2, 2);
+        let memory = Model::new(table_geometry, 3);
+        let mut writer = ValueWriter::new(memory.clone(), table_geometry);
+        let mut reader = ValueReader::new(memory, table_geometry);
         let looking = thread::spawn(move || {
             let mut seen = Vec::new();
             while seen.len() < 3 {

@@ -1,6 +1,6 @@
 //! Values beside a naive model of them, on memory of this process.
 
-use super::super::{Grid, Hold, Look, ValueReader, ValueWriter};
+use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::{Window, WindowMut, WordsMut as _, heap};
@@ -10,10 +10,10 @@ use std::thread;
 
 const NOBODY: Option<fn(Hold)> = None;
 
-fn pair(grid: Grid) -> (ValueWriter<WindowMut>, ValueReader<Window>, WindowMut) {
-    let memory = heap::window(grid.len() as usize);
-    let writer = ValueWriter::new(memory.clone(), grid);
-    let reader = ValueReader::new(heap::reading(&memory), grid);
+fn pair(table_geometry: TableGeometry) -> (ValueWriter<WindowMut>, ValueReader<Window>, WindowMut) {
+    let memory = heap::window(table_geometry.len() as usize);
+    let writer = ValueWriter::new(memory.clone(), table_geometry);
+    let reader = ValueReader::new(heap::reading(&memory), table_geometry);
     (writer, reader, memory)
 }
 
@@ -52,8 +52,8 @@ proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
     fn values_are_those_of_a_naive_table((count, max, acts) in acts()) {
-        let grid = Grid::new(count, max, 8).unwrap();
-        let (mut writer, mut reader, _memory) = pair(grid);
+        let table_geometry = TableGeometry::new(count, max, 8).unwrap();
+        let (mut writer, mut reader, _memory) = pair(table_geometry);
         let mut table = vec![None; count];
         let mut changes = VecDeque::new();
         let (mut holds, mut stores) = (Vec::new(), 0);
@@ -68,7 +68,7 @@ proptest! {
                     changes.push_back(index);
                     // What is held is left alone, as long as that leaves two.
                     let held = holds.iter().fold(0, |held, hold: &Hold| held | hold.bit(index));
-                    let slot = grid.slot_of(reader.number(index));
+                    let slot = table_geometry.slot_of(reader.number(index));
                     prop_assert!(held >> slot & 1 == 0 || held.count_ones() > 6);
                 }
                 Act::Load(index) => match (reader.load(index, &mut to, NOBODY), &table[index]) {
@@ -83,7 +83,7 @@ proptest! {
                     prop_assert_eq!(reader.has_news(), !changes.is_empty());
                     prop_assert_eq!(reader.next_change(), changes.pop_front());
                 }
-                Act::Hold(index) => holds.push(Hold::new(index, grid.slot_of(reader.number(index)))),
+                Act::Hold(index) => holds.push(Hold::new(index, table_geometry.slot_of(reader.number(index)))),
                 Act::Release => holds.clear(),
             }
         }
@@ -97,15 +97,15 @@ proptest! {
 // layout: L184
 #[test]
 fn holds_of_slots_that_are_not_there_are_ignored() {
-    let grid = Grid::new(2, 8, 8).unwrap();
-    let (mut writer, reader, _memory) = pair(grid);
+    let table_geometry = TableGeometry::new(2, 8, 8).unwrap();
+    let (mut writer, reader, _memory) = pair(table_geometry);
     writer.store(1, b"first", [].into_iter());
-    let first = grid.slot_of(reader.number(1));
+    let first = table_geometry.slot_of(reader.number(1));
     let absent = (9..=255).map(|slot| Hold(1 << 8 | slot));
     let holds = || [Hold::new(1, first)].into_iter().chain(absent.clone());
-    for _ in 0..2 * grid.slots() {
+    for _ in 0..2 * table_geometry.slots() {
         writer.store(1, b"next", holds());
-        assert_ne!(grid.slot_of(reader.number(1)), first);
+        assert_ne!(table_geometry.slot_of(reader.number(1)), first);
     }
     // Alone they make the writer pass over no slot.
     let number = reader.number(1);
@@ -116,8 +116,8 @@ fn holds_of_slots_that_are_not_there_are_ignored() {
 // layout: L139
 #[test]
 fn after_too_many_changes_every_value_is_told_once() {
-    let grid = Grid::new(3, 8, 8).unwrap();
-    let (mut writer, mut reader, _memory) = pair(grid);
+    let table_geometry = TableGeometry::new(3, 8, 8).unwrap();
+    let (mut writer, mut reader, _memory) = pair(table_geometry);
     for more in [1, 500] {
         for n in 0..values::RECENT_COUNT + more {
             writer.store((n % 2) as usize, &value(n, 8), [].into_iter());
@@ -133,14 +133,14 @@ fn after_too_many_changes_every_value_is_told_once() {
 // layout: L183
 #[test]
 fn names_are_kept_and_nonsense_is_none() {
-    let grid = Grid::new(3, 8, 8).unwrap();
-    let (writer, reader, memory) = pair(grid);
+    let table_geometry = TableGeometry::new(3, 8, 8).unwrap();
+    let (writer, reader, memory) = pair(table_geometry);
     writer.name(0, "EURUSD");
     writer.name(1, &"é".repeat(31));
     assert_eq!(reader.name(0), "EURUSD");
     assert_eq!(reader.name(1), "é".repeat(31));
     assert_eq!(reader.name(2), "");
-    memory.copy_in(grid.name(2), &[255; values::NAME_LEN]);
+    memory.copy_in(table_geometry.name(2), &[255; values::NAME_LEN]);
     assert_eq!(reader.name(2), "");
 }
 
@@ -150,19 +150,19 @@ fn names_are_kept_and_nonsense_is_none() {
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn whatever_stands_in_a_table_a_reader_comes_to_an_end() {
-    let grid = Grid::new(2, 24, 8).unwrap();
-    for at in (0..grid.len() as usize).step_by(4) {
+    let table_geometry = TableGeometry::new(2, 24, 8).unwrap();
+    for at in (0..table_geometry.len() as usize).step_by(4) {
         // The names are bytes of any kind, and there are many words between.
-        if (values::NAMES + 256..grid.entry(0)).contains(&at) {
+        if (values::NAMES + 256..table_geometry.entry(0)).contains(&at) {
             continue;
         }
         for word in [1, 2, 25, 1 << 31, u32::MAX] {
-            let (mut writer, _, memory) = pair(grid);
+            let (mut writer, _, memory) = pair(table_geometry);
             for n in 1..12 {
                 writer.store(n as usize % 2, &value(n, 24), [].into_iter());
             }
             memory.store32(at, word);
-            let mut reader = ValueReader::new(heap::reading(&memory), grid);
+            let mut reader = ValueReader::new(heap::reading(&memory), table_geometry);
             writer.store(1, b"more", [].into_iter());
             let mut to = [0; 24];
             for index in 0..2 {
@@ -178,11 +178,11 @@ fn whatever_stands_in_a_table_a_reader_comes_to_an_end() {
 }
 
 /// A hot writer and two readers, one of which asks that a slot be left alone at once.
-fn soak(grid: Grid, stores: u64) {
-    let (mut writer, reader, memory) = pair(grid);
-    let second = ValueReader::new(heap::reading(&memory), grid);
+fn soak(table_geometry: TableGeometry, stores: u64) {
+    let (mut writer, reader, memory) = pair(table_geometry);
+    let second = ValueReader::new(heap::reading(&memory), table_geometry);
     let (done, held) = (AtomicBool::new(false), AtomicU64::new(0));
-    let len = grid.max();
+    let len = table_geometry.max();
     writer.store(0, &value(1, len), [].into_iter());
     let hold = |hold: Hold| {
         // As a roster does it (L3): pairs with the writer's look.
@@ -230,7 +230,7 @@ fn soak(grid: Grid, stores: u64) {
 fn a_hot_writer_never_shows_half_a_value() {
     for (max, slots) in [(8, 8), (56, 16), (1024, 16), (4096, 8)] {
         let stores = 4_000_000 / (max as u64).max(200);
-        soak(Grid::new(1, max, slots).unwrap(), stores);
+        soak(TableGeometry::new(1, max, slots).unwrap(), stores);
     }
 }
 
@@ -238,13 +238,14 @@ fn a_hot_writer_never_shows_half_a_value() {
 #[test]
 #[ignore = "one of the long runs"]
 fn a_hundred_million_stores_show_no_half_a_value() {
-    soak(Grid::new(1, 64, 8).unwrap(), 100_000_000);
+    soak(TableGeometry::new(1, 64, 8).unwrap(), 100_000_000);
 }
 
 // layout: L071
 #[test]
 fn table_has_the_size_of_the_document() {
-    let bytes = |count, max| Grid::new(count, max, 8).map(|grid| grid.len());
+    let bytes =
+        |count, max| TableGeometry::new(count, max, 8).map(|table_geometry| table_geometry.len());
     assert_eq!(bytes(3, 40), Some(8448 + 3 * 640));
     assert_eq!(bytes(1, 0), Some(8320 + 640));
     assert_eq!(bytes(1, 48), Some(8320 + 640));

@@ -9,10 +9,8 @@ use crate::messages::{
     why,
 };
 use shmkit::ErrorKind::{InvalidArgument, InvalidName, NoSpace, NotFound, WrongKind};
-use shmkit::{
-    Delivery, Departure, Error, Owner, Pattern, Publisher, Receiver, RecvError, Role, Section,
-    SendError, Sender, Start, Subscriber, segment_info,
-};
+use shmkit::inspect::{Pattern, Role, segment_info};
+use shmkit::{Delivery, DisconnectReason, Error, Owner, Publisher, Receiver, RecvError, Section, SendError, Sender, Start, Subscriber};
 
 /// What waits gets what then comes.
 fn wakes(wait: impl FnOnce() -> Vec<u8> + Send, name: &str, send: impl FnOnce()) -> Vec<u8> {
@@ -301,7 +299,7 @@ fn an_owner_can_be_asked_for() {
 #[test]
 fn reasons_say_what_they_mean() {
     let line = |text: String| assert_eq!(text.lines().count(), 1, "{text}");
-    for how in [Departure::Closed, Departure::Died] {
+    for how in [DisconnectReason::Closed, DisconnectReason::Died] {
         let (sent, received) = (SendError::Disconnected(how), RecvError::Disconnected(how));
         assert!(sent.to_string().contains(&how.to_string()));
         assert!(received.to_string().contains(&how.to_string()));

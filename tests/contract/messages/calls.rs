@@ -157,7 +157,10 @@ fn so_many_calls_can_be_open_and_no_more() {
     for (asked, in_flight) in [(1, 1), (2, 2), (3, 4), (8, 8), (9, 16), (1000, 1024)] {
         let (mut server, mut client) = pair(&name, asked);
         assert_eq!(client.in_flight(), in_flight);
-        assert_eq!(shmkit::segment_info(&*name).unwrap().in_flight, in_flight);
+        assert_eq!(
+            shmkit::inspect::segment_info(&*name).unwrap().in_flight,
+            in_flight
+        );
         let max = client.max_message();
         let send = |client: &mut Client, n| client.send(&message(1, n, max));
         let all = 0..in_flight as u64;

@@ -36,10 +36,10 @@ fn what_is_written_in_place_is_read_in_place() {
             // SAFETY: nobody else writes there.
             _ => unsafe { claim.as_mut_slice() }.copy_from_slice(&text),
         }
-        assert_eq!(why(receiver.try_recv_in_place()), "Empty");
+        assert_eq!(why(receiver.try_recv_ref()), "Empty");
         claim.commit().unwrap();
 
-        let mut message = receiver.recv_in_place().unwrap();
+        let mut message = receiver.recv_ref().unwrap();
         assert_eq!((message.len(), message.is_empty()), (len, len == 0));
         assert_eq!(message.to_vec(), text);
         // SAFETY: nobody writes there.
@@ -52,7 +52,7 @@ fn what_is_written_in_place_is_read_in_place() {
         message.read_to_end(&mut part).unwrap();
         assert_eq!(part, text);
         drop(message);
-        assert_eq!(why(receiver.try_recv_in_place()), "Empty");
+        assert_eq!(why(receiver.try_recv_ref()), "Empty");
     }
 }
 
@@ -76,7 +76,7 @@ fn both_ways_to_send_and_receive_are_of_one_queue() {
         });
         for n in 0..3000 {
             let text = match n % 2 {
-                0 => receiver.recv_in_place().unwrap().to_vec(),
+                0 => receiver.recv_ref().unwrap().to_vec(),
                 _ => receiver.recv().unwrap().to_vec(),
             };
             assert_eq!(whole(&text, LONGEST as usize), (0, n));
@@ -113,12 +113,12 @@ fn each_sender_has_its_turn_in_place_too() {
     let (mut receiver, mut busy) = large(&name);
     let keep_busy = |busy: &mut Sender| while busy.try_send(&[1; 1016]).is_ok() {};
     keep_busy(&mut busy);
-    assert_eq!(receiver.recv_in_place().unwrap().len(), 1016);
+    assert_eq!(receiver.recv_ref().unwrap().len(), 1016);
     let mut other = Sender::open(&*name).unwrap();
     for _ in 0..100 {
         other.send(&[2; 8]).unwrap();
         let mut before = 0;
-        while receiver.recv_in_place().unwrap().len() != 8 {
+        while receiver.recv_ref().unwrap().len() != 8 {
             keep_busy(&mut busy);
             before += 1;
             assert!(before <= 10, "the other one waits");
@@ -155,7 +155,7 @@ fn a_message_that_is_looked_at_is_not_overwritten() {
     for n in 0..200 {
         let text = message(0, n, LONGEST as usize);
         sender.send(&text).unwrap();
-        let looked_at = receiver.recv_in_place().unwrap();
+        let looked_at = receiver.recv_ref().unwrap();
         assert_eq!(flood(|| sender.try_send(&[7; 90])), "Full");
         assert_eq!(why(sender.try_claim(LONGEST as usize)), "Full");
         assert_eq!(looked_at.to_vec(), text);
@@ -171,7 +171,7 @@ fn who_waits_in_place_is_woken() {
     let me = std::process::id();
     let (mut receiver, mut sender) = large(&name);
     scope(|scope| {
-        let waiter = scope.spawn(|| receiver.recv_in_place().unwrap().to_vec());
+        let waiter = scope.spawn(|| receiver.recv_ref().unwrap().to_vec());
         until_asleep(&name, me);
         sender.claim(3).unwrap().commit().unwrap();
         assert_eq!(waiter.join().unwrap().len(), 3);
@@ -180,11 +180,11 @@ fn who_waits_in_place_is_woken() {
     scope(|scope| {
         let waiter = scope.spawn(|| sender.claim(60 * KIB).unwrap().commit().unwrap());
         until_asleep(&name, me);
-        while receiver.recv_in_place().unwrap().len() != 60 * KIB {}
+        while receiver.recv_ref().unwrap().len() != 60 * KIB {}
         waiter.join().unwrap();
     });
     drop(sender);
-    assert_eq!(why(receiver.recv_in_place()), "Disconnected(Closed)");
+    assert_eq!(why(receiver.recv_ref()), "Disconnected(Closed)");
 }
 
 #[test]
@@ -252,6 +252,6 @@ fn nothing_is_read_beyond_a_message() {
     let (_test, name) = start("beyond-message");
     let (mut receiver, mut sender) = large(&name);
     sender.send(b"eight...").unwrap();
-    let message = receiver.recv_in_place().unwrap();
+    let message = receiver.recv_ref().unwrap();
     message.copy_to(usize::MAX, &mut [0; 2]);
 }

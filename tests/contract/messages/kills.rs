@@ -115,7 +115,7 @@ fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
     child.tell("go");
     child.expect("here");
     let mut sender = Sender::open(&*name).unwrap();
-    let all = || shmkit::segment_info(&*name).unwrap();
+    let all = || shmkit::inspect::segment_info(&*name).unwrap();
     assert!(all().capacity >= 4096);
     let mut sent = 0;
     crate::common::eventually("it sleeps", || all().owner.asleep);
@@ -125,7 +125,7 @@ fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
             sent += 1;
             false
         }
-        Err(SendError::Disconnected(how)) => how == shmkit::Departure::Died,
+        Err(SendError::Disconnected(how)) => how == shmkit::DisconnectReason::Died,
         Err(error) => panic!("{error} after {sent}"),
     });
     // A record takes at least 16 bytes.

@@ -3,7 +3,8 @@
 use super::*;
 use crate::common::{refused, start};
 use shmkit::ErrorKind::{AlreadyExists, InvalidArgument, NotFound, WrongKind};
-use shmkit::{Reader, Writer, segment_info};
+use shmkit::inspect::segment_info;
+use shmkit::{Reader, Writer};
 use std::thread::scope;
 
 fn table(name: &str, keys: &[&str]) -> Writer {

@@ -13,9 +13,10 @@ mod topic;
 mod typed;
 
 use crate::common::{self, Test, TestChild, eventually, hear, say};
+use shmkit::inspect::Participant;
 use shmkit::{
-    Delivery, Mapping, Participant, Publisher, ReadWrite, Receiver, RecvError, Section, SendError,
-    Sender, Start, Subscriber,
+    Delivery, Mapping, Publisher, ReadWrite, Receiver, RecvError, Section, SendError, Sender,
+    Start, Subscriber,
 };
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -269,7 +270,7 @@ pub fn ask(child: &mut TestChild, order: &str) -> String {
 /// Who else takes part there.
 #[track_caller]
 pub fn others(name: &str) -> Vec<Participant> {
-    let info = shmkit::segment_info(name).unwrap();
+    let info = shmkit::inspect::segment_info(name).unwrap();
     info.others.expect("whoever made it may look")
 }
 

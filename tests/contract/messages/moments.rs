@@ -386,5 +386,5 @@ fn kills_at_random_moments() {
     let (kills, roles) = (kills(), KINDS.len());
     println!("{kills} kills at random moments, of {roles} roles in turn, all survived");
     // What the dead have left, which is nothing to anybody.
-    test.alone(shmkit::clean).unwrap();
+    test.alone(shmkit::inspect::clean).unwrap();
 }

@@ -12,7 +12,7 @@ fn short(name: &str) -> (Receiver, u64) {
         .capacity(CAPACITY)
         .max_message(SHORT as u64);
     let receiver = options.create(name).unwrap();
-    let info = shmkit::segment_info(name).unwrap();
+    let info = shmkit::inspect::segment_info(name).unwrap();
     // One line stays free, and tells the end of the messages from older ones.
     (receiver, info.capacity / LINE as u64 - 1)
 }
@@ -675,7 +675,7 @@ fn a_killed_receiver_ends_every_wait() {
 fn it_is_created_once_and_opened_where_it_is() {
     let (mut test, name) = start("created");
     refused(NotFound, Sender::open(&*name));
-    refused(NotFound, shmkit::segment_info(&*name));
+    refused(NotFound, shmkit::inspect::segment_info(&*name));
     let receiver = queue(&name);
     assert_eq!(receiver.name().base(), name);
     let owned_by = |pid: u32| {

@@ -484,7 +484,7 @@ fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
             (0..1000).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
         });
         eventually("it waits", || {
-            shmkit::segment_info(&*name).unwrap().owner.asleep
+            shmkit::inspect::segment_info(&*name).unwrap().owner.asleep
         });
         drop(subscriber);
         sending.join().unwrap();

@@ -12,7 +12,7 @@ fn short(name: &str, delivery: Delivery) -> (Publisher, u64) {
         .capacity(CAPACITY)
         .max_message(SHORT as u64);
     let publisher = options.delivery(delivery).create(name).unwrap();
-    let info = shmkit::segment_info(name).unwrap();
+    let info = shmkit::inspect::segment_info(name).unwrap();
     (publisher, info.capacity / LINE as u64)
 }
 

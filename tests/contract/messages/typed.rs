@@ -3,8 +3,9 @@
 use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
 use shmkit::ErrorKind::{Corrupt, InvalidArgument, WrongKind, WrongType};
+use shmkit::inspect::segment_info;
 use shmkit::typed::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
-use shmkit::{Delivery, Described, Layout, Start, segment_info};
+use shmkit::{Delivery, Described, Layout, Start};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[repr(C)]

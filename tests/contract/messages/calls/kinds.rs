@@ -5,7 +5,8 @@ use crate::common::refused;
 use shmkit::ErrorKind::{
     AlreadyExists, InvalidArgument, InvalidName, NoSpace, WrongKind, WrongType,
 };
-use shmkit::{Departure, Layout, Pattern, Reader, Writer, segment_info, typed};
+use shmkit::inspect::{Pattern, segment_info};
+use shmkit::{DisconnectReason, Layout, Reader, Writer, typed};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[repr(C)]
@@ -210,7 +211,7 @@ type Kept = (Responder, Vec<u8>);
 #[test]
 fn reasons_say_what_they_mean() {
     let line = |text: String| assert_eq!(text.lines().count(), 1, "{text}");
-    for how in [Departure::Closed, Departure::Died] {
+    for how in [DisconnectReason::Closed, DisconnectReason::Died] {
         let text = CallError::Disconnected(how).to_string();
         assert!(text.contains(&how.to_string()));
         line(text);

@@ -146,7 +146,7 @@ fn clients_killed_at_any_moment_are_in_nobodys_way() {
 /// received so many, and is no more.
 fn dead_client(test: &mut Test, name: &str, server: &mut Server, taken: usize) -> Vec<Kept> {
     let mut child = child(test, "caller", &[name, "1"]);
-    let all = shmkit::segment_info(name).unwrap().in_flight;
+    let all = shmkit::inspect::segment_info(name).unwrap().in_flight;
     assert_eq!(ask(&mut child, &format!("send {all}")), "sent");
     let taken = (0..taken).map(|_| kept(server)).collect();
     child.kill();

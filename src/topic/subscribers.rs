@@ -5,61 +5,61 @@ use crate::format::layout::{SLOTS, control, delivery};
 use crate::name::Name;
 use crate::object::process::Process;
 use crate::segment::Owned;
-use crate::segment::participant::{Seat, has_died, watch_tenant};
+use crate::segment::participant::{Participant, has_died, open_occupant};
 use crate::segment::roster::Roster;
 use crate::topic::backpressure::{self, is_waited_for};
 
 /// The place of the slowest subscriber that is waited for; that position where there is
 /// none.
-pub(crate) fn lowest(crowds: &[Crowd], position: u64) -> u64 {
-    let places = crowds
+pub(crate) fn lowest(generations: &[Subscribers], position: u64) -> u64 {
+    let places = generations
         .iter()
-        .flat_map(Crowd::places)
+        .flat_map(Subscribers::places)
         .map(|(_, place)| place);
     places.min().unwrap_or(position).min(position)
 }
 
 /// The subscribers of one generation, as far as they are waited for.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct Subscribers {
     name: Name,
     roster: Roster,
     /// Of each slot, the process that is watched, with its word and its slot epoch.
     processes: Vec<Option<((u64, u32), Process)>>,
     /// Of an earlier generation, which is kept: those who come over begin at the beginning.
-    pub earlier: Option<(Owned, Seat)>,
+    pub earlier: Option<(Owned, Participant)>,
     /// The position of the first message in the lane that is in use.
     pub first: u64,
 }
 
-impl Crowd {
-    pub fn of(segment: &Owned) -> Crowd {
-        Crowd {
+impl Subscribers {
+    pub fn of(segment: &Owned) -> Subscribers {
+        Subscribers {
             name: segment.name().clone(),
             roster: segment.roster().clone(),
             processes: Vec::new(),
             earlier: None,
-            first: segment.measures.shape.first(),
+            first: segment.geometry.ring_geometry.first(),
         }
     }
 
-    fn before(earlier: (Owned, Seat), segment: &Owned) -> Crowd {
-        let mut crowd = Crowd::of(&earlier.0);
-        crowd.earlier = Some(earlier);
-        crowd.first = segment.measures.shape.first();
-        crowd
+    fn before(earlier: (Owned, Participant), segment: &Owned) -> Subscribers {
+        let mut subscribers = Subscribers::of(&earlier.0);
+        subscribers.earlier = Some(earlier);
+        subscribers.first = segment.geometry.ring_geometry.first();
+        subscribers
     }
 
     // layout: L163
-    pub fn all(segment: &Owned, older: Vec<(Owned, Seat)>) -> Vec<Crowd> {
-        let mut crowds = vec![Crowd::of(segment)];
-        if segment.measures.delivery == delivery::LOSSLESS {
+    pub fn all(segment: &Owned, older: Vec<(Owned, Participant)>) -> Vec<Subscribers> {
+        let mut generations = vec![Subscribers::of(segment)];
+        if segment.geometry.delivery == delivery::LOSSLESS {
             let topics = older
                 .into_iter()
-                .filter(|(segment, _)| segment.measures.kind == control::kind::TOPIC);
-            crowds.extend(topics.map(|earlier| Crowd::before(earlier, segment)));
+                .filter(|(segment, _)| segment.geometry.kind == control::kind::TOPIC);
+            generations.extend(topics.map(|earlier| Subscribers::before(earlier, segment)));
         }
-        crowds
+        generations
     }
 
     /// Those who are waited for, and how far they have read. A place that lies further back than
@@ -89,28 +89,31 @@ impl Crowd {
         let mut dropped = false;
         let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
         for slot in slots {
-            let who = (self.roster.who(slot), self.roster.tenancy(slot));
-            if who.0 == 0 {
+            let occupant = (self.roster.process_word(slot), self.roster.slot_epoch(slot));
+            if occupant.0 == 0 {
                 // It has just left.
                 continue;
             }
             let known = &mut self.processes[slot];
-            if known.as_ref().is_none_or(|(watched, _)| *watched != who) {
-                let watched = watch_tenant(&self.roster, &self.name, slot, who.0);
+            if known
+                .as_ref()
+                .is_none_or(|(watched, _)| *watched != occupant)
+            {
+                let watched = open_occupant(&self.roster, &self.name, slot, occupant.0);
                 // It cannot be told, and so is taken for alive.
                 let untold = watched.is_err();
-                *known = watched.ok().flatten().map(|process| (who, process));
+                *known = watched.ok().flatten().map(|process| (occupant, process));
                 if untold {
                     continue;
                 }
             }
             let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
             let dead = known.as_ref().is_none_or(ended);
-            if dead && !has_died(known.take().map(|(_, process)| process), who.0) {
+            if dead && !has_died(known.take().map(|(_, process)| process), occupant.0) {
                 continue;
             }
             if dead {
-                self.roster.evict(slot, who.0);
+                self.roster.evict(slot, occupant.0);
             } else if late {
                 backpressure::drop_late(&self.roster, slot);
             }
@@ -128,9 +131,11 @@ impl Crowd {
             is_complete: self.earlier.is_none(),
         };
         for slot in self.in_the_way(position, bytes) {
-            let who = (self.roster.who(slot), self.roster.tenancy(slot));
+            let occupant = (self.roster.process_word(slot), self.roster.slot_epoch(slot));
             match self.processes.get(slot) {
-                Some(Some((watched, process))) if *watched == who => waiting.watched.push(process),
+                Some(Some((watched, process))) if *watched == occupant => {
+                    waiting.watched.push(process)
+                }
                 _ => waiting.is_complete = false,
             }
         }

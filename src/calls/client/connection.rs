@@ -1,48 +1,53 @@
 //! What connects a client with a server, for one generation.
 
-use crate::error::channel::{CallError, Departure};
+use crate::error::channel::{CallError, DisconnectReason};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{OWNER, cursor, roster};
-use crate::lane::lossless::{GatedReader, GatedWriter};
-use crate::segment::owner_monitor::Watch;
-use crate::segment::participant::Seat;
+use crate::lane::lossless::{LosslessReader, LosslessWriter};
+use crate::segment::owner_monitor::OwnerMonitor;
+use crate::segment::participant::Participant;
 use crate::segment::roster::JOINED;
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Fixed, Round, Window, WindowMut, Words};
 use std::time::Instant;
 
-type Responses = GatedReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>;
+type Responses = LosslessReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>;
 
 /// What connects a client with a server.
-pub(super) struct Line {
-    pub requests: GatedWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
+pub(super) struct Connection {
+    pub requests: LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
     pub responses: Responses,
     pub cursor: WindowMut<Fixed<{ cursor::LEN }>>,
     /// How many calls were begun in this slot.
     pub begun: u64,
-    pub watch: Watch,
+    pub owner_monitor: OwnerMonitor,
     /// How it ended.
-    pub end: Option<Departure>,
+    pub end: Option<DisconnectReason>,
     /// It was seen that the server receives no more requests.
     pub is_draining: bool,
-    pub seat: Seat,
+    pub participant: Participant,
     // Declared last, and so let go last.
     pub found: Found,
 }
 
-impl Line {
+impl Connection {
     // layout: L104 L145
-    pub fn join(found: Found) -> Result<Line> {
-        let watch = Watch::begin(&found)?;
-        let measures = found.measures;
-        let mut seat = found.take_seat(&found.roster()?, measures.lanes)?;
-        let slot = seat.slot();
+    pub fn join(found: Found) -> Result<Connection> {
+        let owner_monitor = OwnerMonitor::begin(&found)?;
+        let geometry = found.geometry;
+        let mut participant = found.take_slot(&found.roster()?, geometry.lanes)?;
+        let slot = participant.slot();
         let lane = found.lane_mut(slot)?;
-        let requests =
-            GatedWriter::resume(lane.ring, lane.head, found.cursor(slot), measures.shape);
-        let cursor = seat.roster().cursor(slot);
+        let requests = LosslessWriter::resume(
+            lane.ring,
+            lane.head,
+            found.cursor(slot),
+            geometry.ring_geometry,
+        );
+        let cursor = participant.roster().cursor(slot);
         let lane = found.responses(slot)?;
-        let responses = GatedReader::behind_all(lane.ring, cursor.clone(), measures.shape);
+        let responses =
+            LosslessReader::behind_all(lane.ring, cursor.clone(), geometry.ring_geometry);
         let (Some(requests), Some(mut responses)) = (requests, responses) else {
             let kind = ErrorKind::Corrupt;
             let meaning = "an earlier client left what is no message";
@@ -51,28 +56,28 @@ impl Line {
         };
         // There is one lane to look at.
         responses.begin_turn(1 << 60);
-        let roster = seat.roster();
+        let roster = participant.roster();
         roster.set_beginning(slot, requests.position());
         roster.set_state(slot, roster::state::ACTIVE);
         roster.tell(JOINED);
         // So that it watches us too.
-        seat.wake(1 << OWNER);
-        Ok(Line {
+        participant.wake(1 << OWNER);
+        Ok(Connection {
             requests,
             responses,
-            // What the last tenant asked may be answered still, by a number that is not ours.
+            // What the last occupant asked may be answered still, by a number that is not ours.
             begun: cursor.load64(cursor::NUMBER),
             cursor,
-            watch,
+            owner_monitor,
             end: None,
             is_draining: false,
-            seat,
+            participant,
             found,
         })
     }
 
     pub fn in_flight(&self) -> usize {
-        self.found.measures.in_flight
+        self.found.geometry.in_flight
     }
 
     /// Whether there is something that was not looked at yet.
@@ -82,23 +87,23 @@ impl Line {
 
     /// Sleeps until there is something to look at, or that moment.
     pub fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        let Line {
+        let Connection {
             responses,
-            watch,
-            seat,
+            owner_monitor,
+            participant,
             found,
             is_draining,
             ..
         } = self;
         let has_news = || has_news(responses, *is_draining, found);
-        watch.sleep(found, Some(seat), has_news, until)
+        owner_monitor.sleep(found, Some(participant), has_news, until)
     }
 
     /// Refuses a request that the server would not receive.
     // layout: L102 L146
     pub fn expect_server(&self) -> std::result::Result<(), CallError> {
         match self.found.is_draining() {
-            true => Err(CallError::Disconnected(Departure::Closed)),
+            true => Err(CallError::Disconnected(DisconnectReason::Closed)),
             false => Ok(()),
         }
     }
@@ -118,16 +123,16 @@ mod tests {
     // layout: L145
     #[test]
     fn next_client_in_a_slot_uses_no_number_of_the_last() {
-        let name = format!("shmkit-test-line-{}", std::process::id());
+        let name = format!("shmkit-test-connection-{}", std::process::id());
         let _server = Server::options().clients(1).create(&*name).unwrap();
         let mut first = Client::open(&*name).unwrap();
-        let begun = first.line.begun;
+        let begun = first.connection.begun;
         for _ in 0..3 {
             drop(first.send(b"a call").unwrap());
         }
         drop(first);
 
         let second = Client::open(&*name).unwrap();
-        assert_eq!(second.line.begun, begun + 3);
+        assert_eq!(second.connection.begun, begun + 3);
     }
 }
