@@ -116,6 +116,11 @@ impl Name {
         })
     }
 
+    /// Checks what a caller gives for a name: a [`Name`], or a text.
+    pub(crate) fn checked(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Name> {
+        name.try_into().map_err(Into::into)
+    }
+
     /// The whole name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -159,12 +159,8 @@ type Roster = Window<Fixed<{ roster::LEN }>>;
 ///
 /// As [`Sender::open`](crate::Sender::open);
 /// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is none of them.
-pub fn segment_info<N>(name: N) -> Result<SegmentInfo>
-where
-    N: TryInto<Name>,
-    Error: From<N::Error>,
-{
-    let found = Found::open(&name.try_into()?, None)?;
+pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<SegmentInfo> {
+    let found = Found::open(&Name::checked(name)?, None)?;
     let pattern = match found.geometry.kind {
         control::kind::QUEUE => Pattern::Queue,
         control::kind::TOPIC => Pattern::Topic,

@@ -62,11 +62,7 @@ impl Event {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where anybody holds an event
     /// of this name, [`WrongKind`](crate::ErrorKind::WrongKind) where it is a section
     /// or a mutex; otherwise as [`Section::create_new`](crate::Section::create_new).
-    pub fn create_new<N>(name: N, reset: Reset) -> Result<Event>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, reset: Reset) -> Result<Event> {
         Event::options().create_new(name, reset)
     }
 
@@ -75,11 +71,7 @@ impl Event {
     /// # Errors
     ///
     /// As [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Event>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
         Event::options().open(name)
     }
 
@@ -88,11 +80,7 @@ impl Event {
     /// # Errors
     ///
     /// As [`Section::open`](crate::Section::open).
-    pub fn open_rw<N>(name: N) -> Result<Event>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open_rw(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
         Event::options().write(true).open(name)
     }
 
@@ -289,12 +277,12 @@ impl EventOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn create_new<N>(&self, name: N, reset: Reset) -> Result<Event>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.create(name.try_into()?, reset)
+    pub fn create_new(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        reset: Reset,
+    ) -> Result<Event> {
+        self.create(Name::checked(name)?, reset)
     }
 
     /// Opens an event; see [`Event::open`].
@@ -302,12 +290,8 @@ impl EventOptions {
     /// # Errors
     ///
     /// As there, and [`WrongOwner`](crate::ErrorKind::WrongOwner).
-    pub fn open<N>(&self, name: N) -> Result<Event>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.open_named(name.try_into()?)
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
+        self.open_named(Name::checked(name)?)
     }
 
     /// Opens an event for setting, or creates it, and says which it was. An event that
@@ -316,12 +300,12 @@ impl EventOptions {
     /// # Errors
     ///
     /// As [`create_new`](Options::create_new) and [`open`](Options::open).
-    pub fn open_or_create<N>(&self, name: N, reset: Reset) -> Result<(Event, Origin)>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let name = name.try_into()?;
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        reset: Reset,
+    ) -> Result<(Event, Origin)> {
+        let name = Name::checked(name)?;
         let options = self.clone().write(true);
         open_or_create(
             &name,

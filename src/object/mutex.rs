@@ -103,11 +103,7 @@ impl Mutex {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where anybody holds a mutex
     /// of this name, [`WrongKind`](crate::ErrorKind::WrongKind) where it is a section
     /// or an event; otherwise as [`Section::create_new`](crate::Section::create_new).
-    pub fn create_new<N>(name: N) -> Result<Mutex>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         Mutex::options().create_new(name)
     }
 
@@ -116,11 +112,7 @@ impl Mutex {
     /// # Errors
     ///
     /// As [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Mutex>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         Mutex::options().open(name)
     }
 
@@ -220,12 +212,8 @@ impl MutexOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn create_new<N>(&self, name: N) -> Result<Mutex>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.create(name.try_into()?)
+    pub fn create_new(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
+        self.create(Name::checked(name)?)
     }
 
     /// Opens a mutex; see [`Mutex::open`].
@@ -233,12 +221,8 @@ impl MutexOptions {
     /// # Errors
     ///
     /// As there, and [`WrongOwner`](crate::ErrorKind::WrongOwner).
-    pub fn open<N>(&self, name: N) -> Result<Mutex>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.open_named(name.try_into()?)
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
+        self.open_named(Name::checked(name)?)
     }
 
     /// Opens a mutex, or creates it, and says which it was.
@@ -246,12 +230,11 @@ impl MutexOptions {
     /// # Errors
     ///
     /// As [`create_new`](Options::create_new) and [`open`](Options::open).
-    pub fn open_or_create<N>(&self, name: N) -> Result<(Mutex, Origin)>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let name = name.try_into()?;
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<(Mutex, Origin)> {
+        let name = Name::checked(name)?;
         open_or_create(
             &name,
             || self.open_named(name.clone()),

@@ -128,12 +128,8 @@ impl Process {
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) where it has ended, or never announced
     /// itself; otherwise as [`Mutex::open`](crate::Mutex::open).
-    pub fn by_liveness<N>(name: N) -> Result<Process>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let name = name.try_into()?;
+    pub fn by_liveness(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Process> {
+        let name = Name::checked(name)?;
         let mutex = os::Mutex::open_to_watch(&name)?;
         let os = mutex.watch_owner()?;
         if os.wait(Some(Duration::ZERO))? {
@@ -332,12 +328,11 @@ impl Liveness {
     ///
     /// As [`Mutex::create_new`](crate::Mutex::create_new), and
     /// [`NoSpace`](crate::ErrorKind::NoSpace) where no thread is to be had.
-    pub fn announce<N>(name: N, access: Access) -> Result<Liveness>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let name = name.try_into()?;
+    pub fn announce(
+        name: impl TryInto<Name, Error: Into<Error>>,
+        access: Access,
+    ) -> Result<Liveness> {
+        let name = Name::checked(name)?;
         let orders = holder(&name)?;
         let (answer, told) = channel();
         let order = Order::Hold {

@@ -79,11 +79,7 @@ impl Section {
     /// On Linux a child process has copies of all descriptors from its fork until
     /// its program is loaded. A section that was closed meanwhile lives that much
     /// longer; creating its name again waits for up to 10 ms.
-    pub fn create_new<N>(name: N, len: u64) -> Result<Section>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, len: u64) -> Result<Section> {
         SectionOptions::new().create_new(name, len)
     }
 
@@ -95,11 +91,7 @@ impl Section {
     /// [`ErrorKind::AccessDenied`]; [`ErrorKind::WrongKind`];
     /// [`ErrorKind::WrongOwner`] where another user squats a session's name
     /// (Linux); [`ErrorKind::Busy`]; [`ErrorKind::InvalidName`].
-    pub fn open<N>(name: N) -> Result<Section>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
         SectionOptions::new().open(name)
     }
 
@@ -108,11 +100,7 @@ impl Section {
     /// # Errors
     ///
     /// As [`open`](Section::open).
-    pub fn open_rw<N>(name: N) -> Result<Section>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open_rw(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
         SectionOptions::new().write(true).open(name)
     }
 
@@ -123,11 +111,10 @@ impl Section {
     ///
     /// As [`open`](Section::open) and [`create_new`](Section::create_new), and
     /// [`ErrorKind::OutOfBounds`] where it exists with fewer than `len` bytes.
-    pub fn open_or_create<N>(name: N, len: u64) -> Result<(Section, Origin)>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open_or_create(
+        name: impl TryInto<Name, Error: Into<Error>>,
+        len: u64,
+    ) -> Result<(Section, Origin)> {
         SectionOptions::new().open_or_create(name, len)
     }
 
@@ -410,12 +397,12 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn create_new<N>(&self, name: N, len: u64) -> Result<Section>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.create(name.try_into()?, len)
+    pub fn create_new(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        len: u64,
+    ) -> Result<Section> {
+        self.create(Name::checked(name)?, len)
     }
 
     /// Opens a section; see [`Section::open`].
@@ -423,12 +410,8 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn open<N>(&self, name: N) -> Result<Section>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        self.open_checked(name.try_into()?)
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
+        self.open_checked(Name::checked(name)?)
     }
 
     /// Opens a section for reading and writing, or creates it; see
@@ -437,12 +420,12 @@ impl SectionOptions {
     /// # Errors
     ///
     /// As there.
-    pub fn open_or_create<N>(&self, name: N, len: u64) -> Result<(Section, Origin)>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let name = name.try_into()?;
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        len: u64,
+    ) -> Result<(Section, Origin)> {
+        let name = Name::checked(name)?;
         check_len(&name, len)?;
         let enough = len.max(self.min_len);
         let options = self.clone().write(true).expect_len(enough);

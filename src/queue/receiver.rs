@@ -109,12 +109,8 @@ impl QueueOptions {
     ///
     /// As [`Receiver::create`]; [`ErrorKind::InvalidArgument`] for
     /// measures or a layout that cannot be.
-    pub fn create<N>(&self, name: N) -> Result<Receiver>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        Receiver::make(self, &name.try_into()?)
+    pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Receiver> {
+        Receiver::make(self, &Name::checked(name)?)
     }
 }
 
@@ -166,11 +162,7 @@ impl Receiver {
     /// process that owns it; [`ErrorKind::InvalidName`] where it leaves no room for the
     /// names of what stands beside it, 26 characters longer; otherwise as
     /// [`Section::create_new`](crate::Section::create_new).
-    pub fn create<N>(name: N) -> Result<Receiver>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Receiver> {
         Receiver::options().create(name)
     }
 

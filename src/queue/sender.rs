@@ -59,13 +59,13 @@ impl SenderOptions {
     /// # Errors
     ///
     /// As [`Sender::open`], and [`ErrorKind::WrongOwner`].
-    pub fn open<N>(&self, name: N) -> Result<Sender>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Sender> {
         self.how
-            .join(&name.try_into()?, control::kind::QUEUE, Connection::join)
+            .join(
+                &Name::checked(name)?,
+                control::kind::QUEUE,
+                Connection::join,
+            )
             .map(Sender::new)
     }
 }
@@ -144,11 +144,7 @@ impl Sender {
     /// [`ErrorKind::Busy`] where all its lanes are taken or it is not
     /// ready after a second, [`ErrorKind::WrongVersion`];
     /// otherwise as [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Sender>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Sender> {
         Sender::options().open(name)
     }
 

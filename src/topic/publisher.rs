@@ -121,12 +121,8 @@ impl TopicOptions {
     /// # Errors
     ///
     /// As [`Publisher::create`]; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for measures or a layout that cannot be.
-    pub fn create<N>(&self, name: N) -> Result<Publisher>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        Publisher::make(self, &name.try_into()?)
+    pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher> {
+        Publisher::make(self, &Name::checked(name)?)
     }
 }
 
@@ -164,11 +160,7 @@ impl Publisher {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the name is held, with the process that owns it;
     /// [`InvalidName`](crate::ErrorKind::InvalidName) where it leaves no room for the names of
     /// what stands beside it, 26 characters longer; otherwise as [`Section::create_new`](crate::Section::create_new).
-    pub fn create<N>(name: N) -> Result<Publisher>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher> {
         Publisher::options().create(name)
     }
 

@@ -74,13 +74,10 @@ impl SubscriberOptions {
     /// # Errors
     ///
     /// As [`Subscriber::open`], and [`ErrorKind::WrongOwner`].
-    pub fn open<N>(&self, name: N) -> Result<Subscriber>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
         let join = |found| Subscriber::join(found, self.start);
-        self.how.join(&name.try_into()?, control::kind::TOPIC, join)
+        self.how
+            .join(&Name::checked(name)?, control::kind::TOPIC, join)
     }
 }
 
@@ -130,11 +127,7 @@ impl Subscriber {
     /// something else, [`ErrorKind::Busy`] where it is not ready after a second, or where its
     /// delivery is lossless and it has 63 subscribers,
     /// [`ErrorKind::WrongVersion`]; otherwise as [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Subscriber>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
         Subscriber::options().open(name)
     }
 

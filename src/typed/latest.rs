@@ -24,11 +24,7 @@ impl<T: Described> Writer<T> {
     /// # Errors
     ///
     /// As [`Writer::create`](crate::Writer::create).
-    pub fn create<N>(name: N) -> Result<Writer<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Writer<T>> {
         Writer::from_options(writer::Writer::options(), name)
     }
 
@@ -37,11 +33,10 @@ impl<T: Described> Writer<T> {
     /// # Errors
     ///
     /// As [`ValuesOptions::create`].
-    pub fn from_options<N>(options: ValuesOptions, name: N) -> Result<Writer<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: ValuesOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Writer<T>> {
         Ok(Writer {
             endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
@@ -112,11 +107,7 @@ impl<T: Described> Reader<T> {
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where they are of another type,
     /// with the first field that differs, or of none; otherwise as
     /// [`Reader::open`](crate::Reader::open).
-    pub fn open<N>(name: N) -> Result<Reader<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Reader<T>> {
         Reader::from_options(reader::Reader::options(), name)
     }
 
@@ -125,11 +116,10 @@ impl<T: Described> Reader<T> {
     /// # Errors
     ///
     /// As [`open`](Reader::open) and [`ReaderOptions::open`].
-    pub fn from_options<N>(options: ReaderOptions, name: N) -> Result<Reader<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: ReaderOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Reader<T>> {
         Ok(Reader {
             endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,

@@ -26,11 +26,7 @@ impl<T: Described> Receiver<T> {
     /// # Errors
     ///
     /// As [`Receiver::create`](crate::Receiver::create).
-    pub fn create<N>(name: N) -> Result<Receiver<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Receiver<T>> {
         Receiver::from_options(receiver::Receiver::options(), name)
     }
 
@@ -39,11 +35,10 @@ impl<T: Described> Receiver<T> {
     /// # Errors
     ///
     /// As [`QueueOptions::create`].
-    pub fn from_options<N>(options: QueueOptions, name: N) -> Result<Receiver<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: QueueOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Receiver<T>> {
         Ok(Receiver {
             endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
@@ -146,11 +141,7 @@ impl<T: Described> Sender<T> {
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where its messages are of
     /// another type, with the first field that differs, or of none; otherwise as
     /// [`Sender::open`](crate::Sender::open).
-    pub fn open<N>(name: N) -> Result<Sender<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Sender<T>> {
         Sender::from_options(sender::Sender::options(), name)
     }
 
@@ -159,11 +150,10 @@ impl<T: Described> Sender<T> {
     /// # Errors
     ///
     /// As [`open`](Sender::open) and [`SenderOptions::open`].
-    pub fn from_options<N>(options: SenderOptions, name: N) -> Result<Sender<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: SenderOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Sender<T>> {
         Ok(Sender {
             endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,

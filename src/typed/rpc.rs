@@ -24,11 +24,7 @@ impl<Q: Described, R: Described> Server<Q, R> {
     /// # Errors
     ///
     /// As [`Server::create`](crate::Server::create).
-    pub fn create<N>(name: N) -> Result<Server<Q, R>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Server<Q, R>> {
         Server::from_options(server::Server::options(), name)
     }
 
@@ -37,11 +33,10 @@ impl<Q: Described, R: Described> Server<Q, R> {
     /// # Errors
     ///
     /// As [`ServerOptions::create`].
-    pub fn from_options<N>(options: ServerOptions, name: N) -> Result<Server<Q, R>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: ServerOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Server<Q, R>> {
         let options = options.layouts(Layout::of::<Q>(), Layout::of::<R>());
         Ok(Server {
             endpoint: options.create(name)?,
@@ -209,11 +204,7 @@ impl<Q: Described, R: Described> Client<Q, R> {
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where its requests or responses
     /// are of another type, with the first field that differs, or of none; otherwise as
     /// [`Client::open`](crate::Client::open).
-    pub fn open<N>(name: N) -> Result<Client<Q, R>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Client<Q, R>> {
         Client::from_options(client::Client::options(), name)
     }
 
@@ -222,11 +213,10 @@ impl<Q: Described, R: Described> Client<Q, R> {
     /// # Errors
     ///
     /// As [`open`](Client::open) and [`ClientOptions::open`].
-    pub fn from_options<N>(options: ClientOptions, name: N) -> Result<Client<Q, R>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: ClientOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Client<Q, R>> {
         let options = options.expect_layouts(Layout::of::<Q>(), Layout::of::<R>());
         Ok(Client {
             endpoint: options.open(name)?,

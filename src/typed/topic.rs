@@ -26,11 +26,7 @@ impl<T: Described> Publisher<T> {
     /// # Errors
     ///
     /// As [`Publisher::create`](crate::Publisher::create).
-    pub fn create<N>(name: N) -> Result<Publisher<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher<T>> {
         Publisher::from_options(publisher::Publisher::options(), name)
     }
 
@@ -39,11 +35,10 @@ impl<T: Described> Publisher<T> {
     /// # Errors
     ///
     /// As [`TopicOptions::create`].
-    pub fn from_options<N>(options: TopicOptions, name: N) -> Result<Publisher<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: TopicOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Publisher<T>> {
         Ok(Publisher {
             endpoint: options.layout(Layout::of::<T>()).create(name)?,
             of: PhantomData,
@@ -148,11 +143,7 @@ impl<T: Described> Subscriber<T> {
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) where its messages are of
     /// another type, with the first field that differs, or of none; otherwise as
     /// [`Subscriber::open`](crate::Subscriber::open).
-    pub fn open<N>(name: N) -> Result<Subscriber<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber<T>> {
         Subscriber::from_options(subscriber::Subscriber::options(), name)
     }
 
@@ -161,11 +152,10 @@ impl<T: Described> Subscriber<T> {
     /// # Errors
     ///
     /// As [`open`](Subscriber::open) and [`SubscriberOptions::open`].
-    pub fn from_options<N>(options: SubscriberOptions, name: N) -> Result<Subscriber<T>>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn from_options(
+        options: SubscriberOptions,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Subscriber<T>> {
         Ok(Subscriber {
             endpoint: options.expect_layout(Layout::of::<T>()).open(name)?,
             of: PhantomData,

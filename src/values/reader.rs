@@ -46,13 +46,9 @@ impl ReaderOptions {
     /// # Errors
     ///
     /// As [`Reader::open`], and [`ErrorKind::WrongOwner`].
-    pub fn open<N>(&self, name: N) -> Result<Reader>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Reader> {
         self.how
-            .join(&name.try_into()?, control::kind::LATEST, Reader::join)
+            .join(&Name::checked(name)?, control::kind::LATEST, Reader::join)
     }
 
     /// Open only values of this type.
@@ -140,11 +136,7 @@ impl Reader {
     /// [`ErrorKind::NotFound`] where there are none, [`ErrorKind::WrongKind`] where it is
     /// something else, [`ErrorKind::Busy`] where they are not ready after a second,
     /// [`ErrorKind::WrongVersion`]; otherwise as [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Reader>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Reader> {
         Reader::options().open(name)
     }
 

@@ -74,12 +74,8 @@ impl ValuesOptions {
     ///
     /// As [`Writer::create`]; [`ErrorKind::InvalidArgument`] for names, measures or a
     /// layout that cannot be.
-    pub fn create<N>(&self, name: N) -> Result<Writer>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        Writer::make(self, &name.try_into()?)
+    pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Writer> {
+        Writer::make(self, &Name::checked(name)?)
     }
 
     /// Where there is one value, it has no name.
@@ -175,11 +171,7 @@ impl Writer {
     /// [`ErrorKind::InvalidName`] where it leaves no room for the names of what stands beside
     /// it, 26 characters longer; otherwise as
     /// [`Section::create_new`](crate::Section::create_new).
-    pub fn create<N>(name: N) -> Result<Writer>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Writer> {
         Writer::options().create(name)
     }
 

@@ -57,14 +57,10 @@ impl ClientOptions {
     /// # Errors
     ///
     /// As [`Client::open`], and [`ErrorKind::WrongOwner`](crate::ErrorKind::WrongOwner).
-    pub fn open<N>(&self, name: N) -> Result<Client>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        let connection = self
-            .how
-            .join(&name.try_into()?, control::kind::RPC, Connection::join)?;
+    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Client> {
+        let connection =
+            self.how
+                .join(&Name::checked(name)?, control::kind::RPC, Connection::join)?;
         Ok(Client::new(connection))
     }
 }
@@ -89,11 +85,7 @@ impl Client {
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where it has as many clients as it allows or is not
     /// ready after a second, [`ErrorKind::WrongVersion`](crate::ErrorKind::WrongVersion);
     /// otherwise as [`Section::open`](crate::Section::open).
-    pub fn open<N>(name: N) -> Result<Client>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Client> {
         Client::options().open(name)
     }
 

@@ -101,12 +101,8 @@ impl ServerOptions {
     ///
     /// As [`Server::create`]; [`ErrorKind::InvalidArgument`] for measures or layouts that
     /// cannot be.
-    pub fn create<N>(&self, name: N) -> Result<Server>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
-        Server::make(self, &name.try_into()?)
+    pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Server> {
+        Server::make(self, &Name::checked(name)?)
     }
 }
 
@@ -279,11 +275,7 @@ impl Server {
     /// process that owns it; [`ErrorKind::InvalidName`] where it leaves no room for the
     /// names of what stands beside it, 26 characters longer; otherwise as
     /// [`Section::create_new`](crate::Section::create_new).
-    pub fn create<N>(name: N) -> Result<Server>
-    where
-        N: TryInto<Name>,
-        Error: From<N::Error>,
-    {
+    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Server> {
         Server::options().create(name)
     }
 
