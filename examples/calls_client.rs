@@ -12,7 +12,7 @@ mod protocol;
 
 use protocol::{Answer, Task};
 use shmkit::CallError;
-use shmkit::typed::Client;
+use shmkit::Client;
 use std::error::Error;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const RESTART: Duration = Duration::from_secs(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1).unwrap_or("Local\\Squares".into());
-    let mut client = Client::<Task, Answer>::open(&name)?;
+    let mut client = Client::options().typed::<Task, Answer>().open(&name)?;
     for line in std::io::stdin().lines() {
         let line = line?;
         let (value, millis) = line.split_once(' ').unwrap_or((&line, "0"));

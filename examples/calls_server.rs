@@ -10,13 +10,13 @@
 mod protocol;
 
 use protocol::{Answer, Task};
-use shmkit::typed::Server;
+use shmkit::Server;
 use std::error::Error;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1).unwrap_or("Local\\Squares".into());
-    let first = Server::<Task, Answer>::create(&name)?;
+    let first = Server::options().typed::<Task, Answer>().create(&name)?;
     let second = first.clone();
     println!("serving {name}");
 

@@ -10,7 +10,7 @@
 mod protocol;
 
 use protocol::Quote;
-use shmkit::typed::Publisher;
+use shmkit::Publisher;
 use std::error::Error;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rate: f64 = arguments.next().as_deref().unwrap_or("10").parse()?;
 
     // About a thousand quotes of 24 bytes, each of which takes 32.
-    let options = shmkit::Publisher::options().capacity(32 << 10);
-    let mut quotes = Publisher::<Quote>::from_options(options, &name)?;
+    let options = Publisher::options().capacity(32 << 10);
+    let mut quotes = options.typed::<Quote>().create(&name)?;
     println!("publishing {name}");
 
     let pause = Duration::from_secs_f64(1.0 / rate);

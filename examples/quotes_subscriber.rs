@@ -10,7 +10,7 @@
 mod protocol;
 
 use protocol::Quote;
-use shmkit::typed::Subscriber;
+use shmkit::Subscriber;
 use shmkit::{DisconnectReason, RecvError};
 use std::error::Error;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let work = Duration::from_millis(arguments.next().as_deref().unwrap_or("0").parse()?);
 
     // Refused where the publisher's quotes have other fields than ours.
-    let mut quotes = Subscriber::<Quote>::open(&name)?;
+    let mut quotes = Subscriber::options().typed::<Quote>().open(&name)?;
     loop {
         match quotes.recv() {
             Ok(quote) => {

@@ -10,8 +10,7 @@
 mod protocol;
 
 use protocol::{NAME, Status};
-use shmkit::typed::Subscriber;
-use shmkit::{Owner, RecvError};
+use shmkit::{Owner, RecvError, Subscriber};
 use std::error::Error;
 use std::time::Duration;
 
@@ -29,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let options = shmkit::Subscriber::options().expect_owner(owner);
-    let mut status = Subscriber::<Status>::from_options(options, &name)?;
+    let options = Subscriber::options().expect_owner(owner);
+    let mut status = options.typed::<Status>().open(&name)?;
     loop {
         match status.recv() {
             Ok(Status { pid, beat }) => println!("{pid} is at {beat}"),

@@ -22,8 +22,7 @@ mod manager;
 mod protocol;
 
 use protocol::{NAME, Status};
-use shmkit::Access;
-use shmkit::typed::Publisher;
+use shmkit::{Access, Publisher};
 use std::error::Error;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -44,8 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve(stopped: &Receiver<()>) -> Result<(), Box<dyn Error>> {
     let name = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let name = name.as_deref().unwrap_or(NAME);
-    let options = shmkit::Publisher::options().access(Access::InteractiveReadOnly);
-    let mut status = Publisher::<Status>::from_options(options, name)?;
+    let options = Publisher::options().access(Access::InteractiveReadOnly);
+    let mut status = options.typed::<Status>().create(name)?;
     println!("serving {name}");
 
     let pid = std::process::id();

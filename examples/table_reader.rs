@@ -6,8 +6,8 @@
 //! cargo run --example table_reader -- 'Local\Temperatures'    # in another terminal
 //! ```
 
+use shmkit::Reader;
 use shmkit::RecvError;
-use shmkit::typed::Reader;
 use std::error::Error;
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ const RESTART: Duration = Duration::from_secs(30);
 fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or("Local\\Temperatures");
-    let mut table = Reader::<f64>::open(name)?;
-    let sensors = table.as_untyped().names().to_vec();
+    let mut table = Reader::options().typed::<f64>().open(name)?;
+    let sensors = table.names().to_vec();
     for (index, sensor) in sensors.iter().enumerate() {
         println!("{sensor} is {:.1}", table.get_at(index)?);
     }

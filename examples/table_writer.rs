@@ -6,7 +6,7 @@
 //! cargo run --example table_reader -- 'Local\Temperatures'    # in another terminal
 //! ```
 
-use shmkit::typed::Writer;
+use shmkit::Writer;
 use std::error::Error;
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ const SENSORS: [&str; 3] = ["cellar", "kitchen", "roof"];
 fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or("Local\\Temperatures");
-    let options = shmkit::Writer::options().names(SENSORS);
-    let mut table = Writer::<f64>::from_options(options, name)?;
+    let options = Writer::options().names(SENSORS);
+    let mut table = options.typed::<f64>().create(name)?;
     // Each has a value before anybody looks for it.
     for (index, start) in [8.0, 20.0, 15.0].into_iter().enumerate() {
-        table.set_at(index, &start);
+        table.set_at(index, &start)?;
     }
     println!("writing {name}");
 
     for step in 0.. {
         std::thread::sleep(Duration::from_millis(200));
         let index = step % SENSORS.len();
-        table.set_at(index, &(15.0 + f64::from(step as u32 % 50) / 10.0));
+        table.set_at(index, &(15.0 + f64::from(step as u32 % 50) / 10.0))?;
     }
     Ok(())
 }

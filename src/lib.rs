@@ -26,7 +26,7 @@
 //! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
 //! | [`Server`], [`Client`] | calls: a request, and its response or at once the news that the server has gone |
 //! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
-//! | [`typed`] | queues, topics and latest values of one type, which is compared when they are opened |
+//! | [`Payload`] | what messages are: bytes, or values of one type, whose layout is compared when a name is opened |
 //! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
 //! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
 //! | [`WaitSet`] | waiting for many of these at once, in a message loop too; with the feature `async`, `Async` for tasks |
@@ -75,19 +75,21 @@ mod segment;
 mod slots;
 mod sync;
 mod topic;
-pub mod typed;
 mod values;
 mod wait;
 
 pub use access::{Access, Owner};
-pub use calls::client::{Call, Client, ClientOptions};
-pub use calls::server::{Request, Responder, Server, ServerOptions};
+pub use calls::client::{Client, ClientOptions};
+pub use calls::pending::Call;
+pub use calls::request::{Request, Responder};
+pub use calls::server::{Server, ServerOptions};
 pub use error::channel::{CallError, DisconnectReason, RecvError, SendError};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use format::describe::{Described, Field, FieldKind, Layout};
+pub use format::payload::Payload;
 #[cfg(feature = "async")]
 pub use future::Async;
-pub use lane::claim::{Claim, MessageRef};
+pub use lane::claim::Claim;
 pub use name::{Name, Scope};
 pub use object::event::{Event, EventOptions};
 pub use object::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite, Writable};
@@ -97,11 +99,16 @@ pub use object::process::{Liveness, Process};
 pub use object::section::{Section, SectionInfo, SectionOptions};
 pub use object::wait_handle::WaitHandle;
 pub use os::{OwnedObject, ProcessIdentity, RawObject, Reset, Wake};
+pub use queue::batch::Batch;
+pub use queue::message_ref::MessageRef;
 pub use queue::receiver::{QueueOptions, Receiver};
-pub use queue::sender::{Batch, Sender, SenderOptions};
+pub use queue::sender::{Sender, SenderOptions};
+pub use segment::options::{CreateOptions, OpenOptions};
 pub use sync::ReadCell;
-pub use topic::publisher::{Delivery, Publisher, TopicOptions};
-pub use topic::subscriber::{Start, Subscriber, SubscriberOptions};
+pub use topic::publisher::{Publisher, TopicOptions};
+pub use topic::publishing::Delivery;
+pub use topic::subscriber::{Subscriber, SubscriberOptions};
+pub use topic::subscribing::Start;
 pub use values::reader::{Reader, ReaderOptions};
 pub use values::writer::{ValuesOptions, Writer};
 pub use wait::set::{Ready, WaitSet};

@@ -2,3 +2,4 @@
 
 pub(crate) mod describe;
 pub(crate) mod layout;
+pub(crate) mod payload;

@@ -1,23 +1,27 @@
 //! Waiting in a task, and not in a thread.
 
-mod typed;
-
-use crate::calls::client::{Call, Client};
-use crate::calls::server::{Request, ResponseAddress, Server};
+use crate::calls::calling::Calling;
+use crate::calls::client::{Client, response};
+use crate::calls::pending::Call;
+use crate::calls::request::Request;
+use crate::calls::server::Server;
 use crate::error::Result;
 use crate::error::channel::{CallError, RecvError, SendError};
+use crate::format::payload::Payload;
 use crate::lane::Step;
 use crate::object::event::Event;
 use crate::object::process::Process;
 use crate::object::wait_handle::WaitHandle;
 use crate::os::LONGEST_SLEEP;
 use crate::queue::receiver::Receiver;
-use crate::queue::sender::{Room, Sender};
-use crate::topic::publisher::{Held, Publisher};
+use crate::queue::sender::Sender;
+use crate::queue::sending::Room;
+use crate::topic::publisher::Publisher;
+use crate::topic::publishing::Held;
 use crate::topic::subscriber::Subscriber;
 use crate::values::reader::Reader;
 use crate::wait::reactor::{self, Notice, Registrations, What};
-use crate::wait::source::{Signals, Wait};
+use crate::wait::source::{AsWait, Signals, Wait};
 use crate::wait::spin::FIRST_PARK;
 use crate::wait::spin::{Deadline, Inbox};
 use std::pin::Pin;
@@ -111,38 +115,25 @@ mod sealed {
 
 use sealed::Endpoint;
 
-macro_rules! endpoint {
-    ($({$($of:ident),*} $type:ty, |$endpoint:ident| $wait:expr;)+) => {$(
-        impl<$($of: crate::Described),*> Endpoint for $type {
-            fn end_wait(&mut self, has_come: bool) {
-                let $endpoint = self;
-                end_wait(&mut $wait, has_come);
-            }
-        }
-    )+};
+impl<E: AsWait> Endpoint for E {
+    fn end_wait(&mut self, has_come: bool) {
+        end_wait(self.as_wait(), has_come);
+    }
 }
 
-endpoint! {
-    {} Receiver, |endpoint| *endpoint;
-    {} Subscriber, |endpoint| *endpoint;
-    {} Reader, |endpoint| *endpoint;
-    {} Server, |endpoint| *endpoint;
-    {} Client, |endpoint| *endpoint;
-    {} Event, |endpoint| *endpoint;
-    {} WaitHandle, |endpoint| *endpoint;
-    {} Process, |endpoint| *endpoint;
-    {} Sender, |endpoint| Room::of(endpoint, 0);
-    {} Publisher, |endpoint| Held::of(endpoint, 0, None);
-    {T} crate::typed::Receiver<T>, |endpoint| *endpoint.endpoint_mut();
-    {T} crate::typed::Subscriber<T>, |endpoint| *endpoint.endpoint_mut();
-    {T} crate::typed::Reader<T>, |endpoint| *endpoint.endpoint_mut();
-    {Q, R} crate::typed::Server<Q, R>, |endpoint| *endpoint.endpoint_mut();
-    {Q, R} crate::typed::Client<Q, R>, |endpoint| *endpoint.endpoint_mut();
-    {T} crate::typed::Sender<T>, |endpoint| Room::of(endpoint.endpoint_mut(), 0);
-    {T} crate::typed::Publisher<T>, |endpoint| Held::of(endpoint.endpoint_mut(), 0, None);
+impl<M: Payload + ?Sized> Endpoint for Sender<M> {
+    fn end_wait(&mut self, has_come: bool) {
+        end_wait(&mut Room::of(&mut self.core, 0), has_come);
+    }
 }
 
-fn end_wait(endpoint: &mut impl Wait, has_come: bool) {
+impl<M: Payload + ?Sized> Endpoint for Publisher<M> {
+    fn end_wait(&mut self, has_come: bool) {
+        end_wait(&mut Held::of(&mut self.core, 0, None), has_come);
+    }
+}
+
+fn end_wait(endpoint: &mut dyn Wait, has_come: bool) {
     endpoint.deregister();
     if has_come {
         // What was taken is kept by the end.
@@ -314,102 +305,104 @@ async fn receive<E: Inbox + Wait>(
     }
 }
 
-impl Async<Receiver> {
+impl<M: Payload + ?Sized> Async<Receiver<M>> {
     /// Waits for the next message.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.registration, &mut self.endpoint).await?;
-        Ok(self.endpoint.received(len))
+    /// The errors of [`Receiver::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+        let core = &mut self.endpoint.core;
+        let len = receive(&mut self.registration, core).await?;
+        M::received(core.received(len)).ok_or(RecvError::Corrupt)
     }
 }
 
-impl Async<Subscriber> {
+impl<M: Payload + ?Sized> Async<Subscriber<M>> {
     /// Waits for the next message.
     ///
     /// # Errors
     ///
-    /// As [`Subscriber::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<&[u8], RecvError> {
-        let len = receive(&mut self.registration, &mut self.endpoint).await?;
-        Ok(self.endpoint.received(len))
+    /// The errors of [`Subscriber::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+        let core = &mut self.endpoint.core;
+        let len = receive(&mut self.registration, core).await?;
+        M::received(core.received(len)).ok_or(RecvError::Corrupt)
     }
 }
 
-impl Async<Reader> {
-    /// Waits for a value to change, and says which.
+impl<M: Payload + ?Sized> Async<Reader<M>> {
+    /// Waits for a value to change, and returns its index.
     ///
     /// # Errors
     ///
-    /// As [`Reader::wait_change`].
+    /// The errors of [`Reader::wait_change`].
     pub async fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
         loop {
             match self.endpoint.try_change() {
-                Err(RecvError::Empty) => rest(&mut self.registration, &mut self.endpoint).await?,
+                Err(RecvError::Empty) => {
+                    rest(&mut self.registration, &mut self.endpoint.core).await?;
+                }
                 changed => return changed,
             }
         }
     }
 }
 
-impl Async<Server> {
+impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Server<Q, R>> {
     /// Waits for the next request.
     ///
     /// # Errors
     ///
-    /// As [`Server::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        let (len, address) = find(&mut self.registration, &mut self.endpoint).await?;
-        Ok(self.endpoint.request(len, address))
+    /// The errors of [`Server::recv`].
+    pub async fn recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+        let core = &mut self.endpoint.core;
+        let (len, address) = loop {
+            match core.next(Deadline::Now) {
+                Err(RecvError::Empty) => rest(&mut self.registration, core).await?,
+                found => break found?,
+            }
+        };
+        Request::new(core, len, address)
     }
 }
 
-async fn find(
-    registration: &mut Option<Registration>,
-    server: &mut Server,
-) -> std::result::Result<(usize, ResponseAddress), RecvError> {
-    loop {
-        match server.next(Deadline::Now) {
-            Err(RecvError::Empty) => rest(registration, server).await?,
-            found => return found,
-        }
-    }
-}
-
-impl Async<Client> {
-    /// Sends a request, and waits for the response. Dropped before that has come, what the
-    /// server answers is thrown away.
+impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
+    /// Sends a request, and waits for the response. Where the future is dropped before the response
+    /// has come, the response is thrown away.
     ///
     /// # Errors
     ///
-    /// As [`Client::call`].
-    pub async fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
-        call(&mut self.registration, &mut self.endpoint, request).await
+    /// The errors of [`Client::call`].
+    pub async fn call(&mut self, request: &Q) -> std::result::Result<R::Received<'_>, CallError> {
+        let (registration, client) = (&mut self.registration, &mut self.endpoint.core);
+        let index = begin(registration, client, request.bytes()).await?;
+        response::<R>(answer(registration, client, index).await?)
     }
 
     /// Waits for the response to a call.
     ///
     /// # Errors
     ///
-    /// As [`Client::recv`].
+    /// The errors of [`Client::recv`].
     ///
     /// # Panics
     ///
     /// With a call of another client.
-    pub async fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
-        let index = self.endpoint.index(call);
-        answer(&mut self.registration, &mut self.endpoint, index).await
+    pub async fn recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
+        let client = &mut self.endpoint.core;
+        let index = client.index(call);
+        response::<R>(answer(&mut self.registration, client, index).await?)
     }
 }
 
-async fn call<'a>(
+/// Begins a call once there is space for it, and returns its index.
+async fn begin(
     registration: &mut Option<Registration>,
-    client: &'a mut Client,
+    client: &mut Calling,
     request: &[u8],
-) -> std::result::Result<&'a [u8], CallError> {
-    let index = loop {
+) -> std::result::Result<usize, CallError> {
+    loop {
         match client.begin(request, Deadline::Now) {
             Err(CallError::Full) if !client.is_all_held() => {
                 let request = Some(request.len());
@@ -417,15 +410,14 @@ async fn call<'a>(
                 // What has come makes room, or says that nothing will.
                 client.poll(|_| false)?;
             }
-            begun => break begun?,
+            begun => return begun,
         }
-    };
-    answer(registration, client, index).await
+    }
 }
 
 async fn answer<'a>(
     registration: &mut Option<Registration>,
-    client: &'a mut Client,
+    client: &'a mut Calling,
     index: usize,
 ) -> std::result::Result<&'a [u8], CallError> {
     while !client.poll(|client| client.is_over(index))? {
@@ -437,7 +429,7 @@ async fn answer<'a>(
 
 /// A client that waits for a response, or for a place for a request of this length.
 struct Caller<'a> {
-    client: &'a mut Client,
+    client: &'a mut Calling,
     request: Option<usize>,
 }
 
@@ -463,57 +455,45 @@ impl Wait for Caller<'_> {
     }
 }
 
-impl Async<Sender> {
-    /// Sends a message, and waits for room where there is none. It is sent when this
-    /// is done, and not where it was dropped before.
+impl<M: Payload + ?Sized> Async<Sender<M>> {
+    /// Sends a message, and waits until there is space. The message is sent when the future is done,
+    /// and is not sent where the future was dropped before.
     ///
     /// # Errors
     ///
-    /// As [`Sender::send`].
-    pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        send(&mut self.registration, &mut self.endpoint, message).await
-    }
-}
-
-async fn send(
-    registration: &mut Option<Registration>,
-    sender: &mut Sender,
-    message: &[u8],
-) -> std::result::Result<(), SendError> {
-    loop {
-        match sender.try_send(message) {
-            Err(SendError::Full) => {
-                rest(registration, &mut Room::of(sender, message.len())).await?
+    /// The errors of [`Sender::send`].
+    pub async fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+        let (message, sender) = (message.bytes(), &mut self.endpoint.core);
+        loop {
+            match sender.send(message, Deadline::Now) {
+                Err(SendError::Full) => {
+                    let mut room = Room::of(sender, message.len());
+                    rest(&mut self.registration, &mut room).await?;
+                }
+                sent => return sent,
             }
-            sent => return sent,
         }
     }
 }
 
-impl Async<Publisher> {
-    /// Sends a message, and waits for slow subscribers where delivery is lossless. It is sent
-    /// when this is done, and not where it was dropped before.
+impl<M: Payload + ?Sized> Async<Publisher<M>> {
+    /// Sends a message, and waits for slow subscribers where delivery is lossless. The message is sent
+    /// when the future is done, and is not sent where the future was dropped before.
     ///
     /// # Errors
     ///
-    /// As [`Publisher::send`].
-    pub async fn send(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
-        publish(&mut self.registration, &mut self.endpoint, message).await
-    }
-}
-
-async fn publish(
-    registration: &mut Option<Registration>,
-    publisher: &mut Publisher,
-    message: &[u8],
-) -> std::result::Result<(), SendError> {
-    let mut since = None;
-    loop {
-        match publisher.write(message, Deadline::Now, &mut since) {
-            Err(SendError::Full) => {
-                rest(registration, &mut Held::of(publisher, message.len(), since)).await?;
+    /// The errors of [`Publisher::send`].
+    pub async fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+        let (message, publisher) = (message.bytes(), &mut self.endpoint.core);
+        let mut since = None;
+        loop {
+            match publisher.write(message, Deadline::Now, &mut since) {
+                Err(SendError::Full) => {
+                    let mut held = Held::of(publisher, message.len(), since);
+                    rest(&mut self.registration, &mut held).await?;
+                }
+                sent => return sent,
             }
-            sent => return sent,
         }
     }
 }

@@ -135,7 +135,7 @@ pub struct SegmentInfo {
     /// Whether the publisher waits for slow subscribers; always so in a queue.
     pub lossless: bool,
     /// What a message or a request is made of, where it has a type; see
-    /// [`typed`](crate::typed). `None` too where what stands there makes no sense.
+    /// [`Payload`](crate::Payload). `None` too where what stands there makes no sense.
     pub layout: Option<Layout>,
     /// What a response is made of.
     pub response_layout: Option<Layout>,

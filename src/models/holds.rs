@@ -5,8 +5,8 @@ use crate::segment::roster::Roster;
 use crate::slots::tests::loom::{LEN, Model, is_held, table_geometry, value, whole};
 use crate::slots::{Hold, Look, ValueReader, ValueWriter};
 use crate::sync::{Words, WordsMut};
-use crate::values::reader::hold_in;
-use crate::values::writer::store;
+use crate::values::reading::hold_in;
+use crate::values::writing::store;
 use ::loom::thread;
 
 // layout: L136 L138

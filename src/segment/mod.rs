@@ -14,6 +14,7 @@ pub(crate) mod ending;
 pub(crate) mod fan_in;
 mod joined;
 pub(crate) mod notifier;
+pub(crate) mod options;
 mod owned;
 pub(crate) mod owner_monitor;
 pub(crate) mod ownership;

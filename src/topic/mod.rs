@@ -2,5 +2,7 @@
 
 pub(crate) mod backpressure;
 pub(crate) mod publisher;
+pub(crate) mod publishing;
 pub(crate) mod subscriber;
 mod subscribers;
+pub(crate) mod subscribing;

@@ -170,6 +170,27 @@ pub(crate) trait Inbox {
             None => self.poll(),
         }
     }
+    /// The length of the next message, which is waited for until the deadline.
+    #[inline]
+    fn receive(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>
+    where
+        Self: Sized,
+    {
+        match self.glance() {
+            Some(len) => Ok(len),
+            None => receive(self, deadline),
+        }
+    }
+    /// The same, with a clock that is read only where there is no message yet.
+    fn receive_within(&mut self, timeout: Duration) -> std::result::Result<usize, RecvError>
+    where
+        Self: Sized,
+    {
+        match self.glance() {
+            Some(len) => Ok(len),
+            None => receive(self, Deadline::within(timeout)),
+        }
+    }
     fn pace(&mut self) -> &mut Pace;
     /// What there is to be told where a look found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
@@ -179,11 +200,14 @@ pub(crate) trait Inbox {
 
 /// Waits for a message, whose length it says, after a glance in vain.
 // layout: L089
-pub(crate) fn receive(
-    inbox: &mut impl Inbox,
-    until: Option<Instant>,
-) -> std::result::Result<usize, RecvError> {
+fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> std::result::Result<usize, RecvError> {
     let mut found = inbox.poll();
+    let Ok(until) = deadline.instant_or(()) else {
+        return match found {
+            Step::Message(len) => Ok(len),
+            other => Err(inbox.no_message(other).unwrap_or(RecvError::Empty)),
+        };
+    };
     match found {
         Step::Message(len) => {
             inbox.pace().went_on();

@@ -4,7 +4,7 @@ use crate::common::{self, eventually, hear, say, start, time_used};
 use shmkit::inspect::segment_info;
 use shmkit::{
     Async, CallError, Client, Delivery, DisconnectReason, Event, ProcessIdentity, Publisher,
-    Reader, Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer, typed,
+    Reader, Receiver, RecvError, Reset, SendError, Sender, Server, Subscriber, Writer,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -150,20 +150,56 @@ fn each_kind_is_awaited() {
 fn typed_ends_too() {
     let (_test, name) = start("typed");
     let of = |kind: &str| format!("{name}-{kind}");
-    let mut receiver = Async::new(typed::Receiver::<u64>::create(&*of("queue")).unwrap());
-    let mut sender = Async::new(typed::Sender::<u64>::open(&*of("queue")).unwrap());
-    let mut publisher = typed::Publisher::<u64>::create(&*of("topic")).unwrap();
-    let mut subscriber = Async::new(typed::Subscriber::<u64>::open(&*of("topic")).unwrap());
-    let mut writer = typed::Writer::<u64>::create(&*of("value")).unwrap();
-    let mut reader = Async::new(typed::Reader::<u64>::open(&*of("value")).unwrap());
-    let mut server = Async::new(typed::Server::<u64, u32>::create(&*of("calls")).unwrap());
-    let mut client = Async::new(typed::Client::<u64, u32>::open(&*of("calls")).unwrap());
+    let mut receiver = Async::new(
+        Receiver::options()
+            .typed::<u64>()
+            .create(&*of("queue"))
+            .unwrap(),
+    );
+    let mut sender = Async::new(
+        Sender::options()
+            .typed::<u64>()
+            .open(&*of("queue"))
+            .unwrap(),
+    );
+    let mut publisher = Publisher::options()
+        .typed::<u64>()
+        .create(&*of("topic"))
+        .unwrap();
+    let mut subscriber = Async::new(
+        Subscriber::options()
+            .typed::<u64>()
+            .open(&*of("topic"))
+            .unwrap(),
+    );
+    let mut writer = Writer::options()
+        .typed::<u64>()
+        .create(&*of("value"))
+        .unwrap();
+    let mut reader = Async::new(
+        Reader::options()
+            .typed::<u64>()
+            .open(&*of("value"))
+            .unwrap(),
+    );
+    let mut server = Async::new(
+        Server::options()
+            .typed::<u64, u32>()
+            .create(&*of("calls"))
+            .unwrap(),
+    );
+    let mut client = Async::new(
+        Client::options()
+            .typed::<u64, u32>()
+            .open(&*of("calls"))
+            .unwrap(),
+    );
     run(async {
         sender.send(&17).await.unwrap();
         assert_eq!(receiver.recv().await.unwrap(), 17);
         publisher.send(&18).unwrap();
         assert_eq!(subscriber.recv().await.unwrap(), 18);
-        writer.set(&19);
+        writer.set(&19).unwrap();
         assert_eq!(reader.wait_change().await.unwrap(), 0);
         let serve = async {
             for _ in 0..2 {

@@ -8,7 +8,7 @@ use shmkit::ErrorKind::{Corrupt, WrongType};
 use shmkit::inspect::segment_info;
 use shmkit::{
     Call, CallError, Client, Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver,
-    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer, typed,
+    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer,
 };
 use std::time::Duration;
 
@@ -495,20 +495,26 @@ fn no_byte_of_a_type_does_harm() {
     const TEXT: usize = 1024;
     let _dog = watchdog();
     let name = unique("hostile-type");
-    let mut publisher = typed::Publisher::<[u32; 2]>::create(&*name).unwrap();
+    let mut publisher = Publisher::options()
+        .typed::<[u32; 2]>()
+        .create(&*name)
+        .unwrap();
     publisher.send(&[1, 2]).unwrap();
     let text = Layout::of::<[u32; 2]>().to_string();
     let control = open(&name, "~control-00000001");
     let is_refused = || {
         assert_eq!(segment_info(&*name).unwrap().layout, None);
-        let opened = typed::Subscriber::<[u32; 2]>::open(&*name);
+        let opened = Subscriber::options().typed::<[u32; 2]>().open(&*name);
         let kind = opened.err().unwrap().kind();
         assert!(matches!(kind, Corrupt | WrongType), "{kind:?}");
         let mut bare = Subscriber::open(&*name).unwrap();
         assert_eq!(bare.recv().unwrap().len(), 8);
     };
     let is_sound = || {
-        let mut subscriber = typed::Subscriber::<[u32; 2]>::open(&*name).unwrap();
+        let mut subscriber = Subscriber::options()
+            .typed::<[u32; 2]>()
+            .open(&*name)
+            .unwrap();
         assert_eq!(subscriber.recv().unwrap(), [1, 2]);
     };
     for (at, byte) in text.bytes().enumerate() {

@@ -23,9 +23,8 @@ const RANKS: &[(&str, u32)] = &[
     ("topic", 7),
     ("values", 7),
     ("inspect", 8),
-    ("typed", 9),
-    ("future", 10),
-    ("models", 11),
+    ("future", 9),
+    ("models", 10),
 ];
 
 fn rank(ranks: &[(&str, u32)], module: &str) -> Option<u32> {

@@ -2,7 +2,7 @@
 
 use crate::common::{eventually, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, in_time, output, parsed, shmkit};
-use ::shmkit::typed;
+use ::shmkit::Server;
 use serde_json::{Value, json};
 use std::process::Stdio;
 
@@ -299,7 +299,10 @@ fn show_tells_who_calls() {
 fn calls_of_a_type_are_made_by_fields() {
     let _watchdog = watchdog();
     let name = unique("typed");
-    let mut server = typed::Server::<[i16; 2], f64>::create(&*name).unwrap();
+    let mut server = Server::options()
+        .typed::<[i16; 2], f64>()
+        .create(&*name)
+        .unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..4 {

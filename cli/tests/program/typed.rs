@@ -3,8 +3,7 @@
 
 use crate::common::{eventually, unique, watchdog};
 use crate::run::{Running, command, contains, parsed, shmkit};
-use ::shmkit::typed::{Publisher, Sender, Writer};
-use ::shmkit::{Delivery, Layout, Section};
+use ::shmkit::{Delivery, Layout, Publisher, Section, Sender, Writer};
 use serde_json::json;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -29,7 +28,7 @@ fn tick(symbol: &[u8; 4]) -> Tick {
 }
 
 fn topic(name: &str) -> Publisher<Tick> {
-    Publisher::from_options(::shmkit::Publisher::options(), name).unwrap()
+    Publisher::options().typed().create(name).unwrap()
 }
 
 #[track_caller]
@@ -113,8 +112,10 @@ fn a_queue_of_a_type_is_made_for_its_senders() {
     let name = unique("typed-recv");
     let recv = ["recv", &name, "--type", TEXT, "--count", "2"];
     let mut receiver = Running::start(&mut command(&recv));
-    eventually("it is there", || Sender::<Tick>::open(&*name).is_ok());
-    let mut sender = Sender::<Tick>::open(&*name).unwrap();
+    eventually("it is there", || {
+        Sender::options().typed::<Tick>().open(&*name).is_ok()
+    });
+    let mut sender = Sender::options().typed::<Tick>().open(&*name).unwrap();
     sender.send(&tick(b"ABCD")).unwrap();
     sender.send(&tick(b"EF\0\0")).unwrap();
     assert_eq!(receiver.line(), "price=101.5 volume=3 symbol=\"ABCD\"");
@@ -131,8 +132,8 @@ fn a_queue_of_a_type_is_made_for_its_senders() {
 fn a_lossless_topic_of_numbers_is_consumed() {
     let _watchdog = watchdog();
     let name = unique("typed-number");
-    let options = ::shmkit::Publisher::options().delivery(Delivery::Lossless);
-    let mut publisher = Publisher::<[i16; 2]>::from_options(options, &*name).unwrap();
+    let options = Publisher::options().delivery(Delivery::Lossless);
+    let mut publisher = options.typed::<[i16; 2]>().create(&*name).unwrap();
     publisher.send(&[-1, 2]).unwrap();
     assert_eq!(run(&["consume", &name, "--count", "1"]), "[-1,2]\n");
     let text = Layout::of::<[i16; 2]>().to_string();
@@ -143,9 +144,9 @@ fn a_lossless_topic_of_numbers_is_consumed() {
 fn latest_values_are_got_by_name() {
     let _watchdog = watchdog();
     let name = unique("typed-latest");
-    let options = ::shmkit::Writer::options().names(["one", "two"]);
-    let mut writer = Writer::from_options(options, &*name).unwrap();
-    writer.set_at(1, &tick(b"ABCD"));
+    let options = Writer::options().names(["one", "two"]);
+    let mut writer = options.typed().create(&*name).unwrap();
+    writer.set_at(1, &tick(b"ABCD")).unwrap();
     let text = r#"price=101.5 volume=3 symbol="ABCD""#;
     assert_eq!(run(&["get", &name, "two"]), format!("{text}\n"));
     assert_eq!(run(&["get", &name]), format!("two: {text}\n"));
@@ -160,10 +161,10 @@ fn latest_values_are_got_by_name() {
 fn plain_values_print_without_a_name() {
     let _watchdog = watchdog();
     let name = unique("typed-table");
-    let options = ::shmkit::Writer::options().names(["SYM00", "SYM01", "x"]);
-    let mut writer = Writer::<f64>::from_options(options, &*name).unwrap();
+    let options = Writer::options().names(["SYM00", "SYM01", "x"]);
+    let mut writer = options.typed::<f64>().create(&*name).unwrap();
     for index in 0..3 {
-        writer.set_at(index, &(430_000.5 + index as f64));
+        writer.set_at(index, &(430_000.5 + index as f64)).unwrap();
     }
     assert_eq!(run(&["get", &name, "SYM01"]), "430001.5\n");
     assert_eq!(

@@ -17,7 +17,7 @@ use text::Text;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A type that is sent as it stands in memory, and whose layout is told to whoever opens
-/// what it goes through: see [`typed`](crate::typed).
+/// what it goes through: see [`Payload`](crate::Payload).
 ///
 /// Structs of your own have it by [`describe!`](crate::describe!). So do the numbers `u8` to `u64`, `i8` to
 /// `i64`, `f32` and `f64`, and arrays of them; each is then one field, `value`. What has
@@ -86,8 +86,8 @@ macro_rules! numbers {
 
 numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: I64, f32: F32, f64: F64);
 
-/// Tells the layout of structs of your own, so that they can be sent by the ends in
-/// [`typed`](crate::typed): repeat their fields, in their order.
+/// Describes structs of your own, so that they can be messages ([`Payload`](crate::Payload)): repeat
+/// their fields, in their order.
 ///
 /// A struct is `#[repr(C)]` and has the derives of `zerocopy = { version = "0.8", features
 /// = ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of

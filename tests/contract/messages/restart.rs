@@ -4,7 +4,7 @@
 use super::*;
 use crate::common::{refused, start};
 use shmkit::ErrorKind::{AlreadyExists, NotFound, WrongType};
-use shmkit::{CallError, Client, Reader, Server, Writer, typed};
+use shmkit::{CallError, Client, Publisher, Reader, Receiver, Sender, Server, Subscriber, Writer};
 use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
@@ -496,19 +496,19 @@ fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
 #[test]
 fn what_is_of_another_type_is_left_behind() {
     let (_test, name) = start("left-behind");
-    let receiver = typed::Receiver::<u32>::create(&*name).unwrap();
-    let mut sender = typed::Sender::<u32>::open(&*name).unwrap();
+    let receiver = Receiver::options().typed::<u32>().create(&*name).unwrap();
+    let mut sender = Sender::options().typed::<u32>().open(&*name).unwrap();
     sender.send(&7).unwrap();
     drop(receiver);
-    let mut receiver = typed::Receiver::<f32>::create(&*name).unwrap();
+    let mut receiver = Receiver::options().typed::<f32>().create(&*name).unwrap();
     assert_eq!(why(receiver.try_recv()), "Empty");
     drop((receiver, sender));
-    let mut writer = typed::Writer::<u32>::create(&*name).unwrap();
-    writer.set(&7);
-    let _reader = typed::Reader::<u32>::open(&*name).unwrap();
+    let mut writer = Writer::options().typed::<u32>().create(&*name).unwrap();
+    writer.set(&7).unwrap();
+    let _reader = Reader::options().typed::<u32>().open(&*name).unwrap();
     drop(writer);
-    let _writer = typed::Writer::<f32>::create(&*name).unwrap();
-    let mut reader = typed::Reader::<f32>::open(&*name).unwrap();
+    let _writer = Writer::options().typed::<f32>().create(&*name).unwrap();
+    let mut reader = Reader::options().typed::<f32>().open(&*name).unwrap();
     assert_eq!(why(reader.get()), "Empty");
 }
 
@@ -562,20 +562,20 @@ fn other_rights_are_not_given_by_a_name_that_is_held() {
 #[test]
 fn another_type_is_refused_after_a_restart_too() {
     let (_test, name) = start("types-again");
-    let publisher = typed::Publisher::<u32>::create(&*name).unwrap();
-    let mut subscriber = typed::Subscriber::<u32>::open(&*name).unwrap();
+    let publisher = Publisher::options().typed::<u32>().create(&*name).unwrap();
+    let mut subscriber = Subscriber::options().typed::<u32>().open(&*name).unwrap();
     drop(publisher);
-    let mut publisher = typed::Publisher::<u32>::create(&*name).unwrap();
+    let mut publisher = Publisher::options().typed::<u32>().create(&*name).unwrap();
     publisher.send(&7).unwrap();
     assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
     assert_eq!(subscriber.recv().unwrap(), 7);
     publisher
-        .resize(Publisher::options().capacity(1 << 16))
+        .resize(&Publisher::options().capacity(1 << 16).typed())
         .unwrap();
     publisher.send(&8).unwrap();
     assert_eq!(subscriber.recv().unwrap(), 8);
     drop(publisher);
-    let _publisher = typed::Publisher::<f32>::create(&*name).unwrap();
+    let _publisher = Publisher::options().typed::<f32>().create(&*name).unwrap();
     assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
     // It stays so.
     for _ in 0..2 {

@@ -4,8 +4,8 @@ use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
 use shmkit::ErrorKind::{Corrupt, InvalidArgument, WrongKind, WrongType};
 use shmkit::inspect::segment_info;
-use shmkit::typed::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
 use shmkit::{Delivery, Described, Layout, Start};
+use shmkit::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[repr(C)]
@@ -59,18 +59,22 @@ fn tick(n: u32) -> Tick {
 }
 
 fn queue(name: &str) -> Receiver<Tick> {
-    let options = shmkit::Receiver::options().capacity(4096).senders(2);
-    Receiver::from_options(options, name).unwrap()
+    let options = Receiver::options().capacity(4096).senders(2);
+    options.typed().create(name).unwrap()
 }
 
 fn topic(name: &str) -> Publisher<Tick> {
-    let options = shmkit::Publisher::options().capacity(4096);
-    Publisher::from_options(options.delivery(Delivery::Lossless), name).unwrap()
+    let options = Publisher::options().capacity(4096);
+    options
+        .delivery(Delivery::Lossless)
+        .typed()
+        .create(name)
+        .unwrap()
 }
 
 /// Every way to send, one after another, as often as is ordered.
 pub fn serve_sender(name: &str) {
-    let mut sender = Sender::open(name).unwrap();
+    let mut sender = Sender::options().typed().open(name).unwrap();
     say("ready");
     while hear().is_some() {
         sender.send(&tick(0)).unwrap();
@@ -122,7 +126,7 @@ fn values_of_another_process_come_through_a_topic() {
     let (mut test, name) = start("typed-topic");
     let mut publisher = child(&mut test, "typed-publisher", &[&name]);
     let options = shmkit::Subscriber::options().start(Start::Oldest);
-    let mut subscriber = Subscriber::<Tick>::from_options(options, &*name).unwrap();
+    let mut subscriber = options.typed::<Tick>().open(&*name).unwrap();
     for _ in 0..2 {
         publisher.tell("send");
         assert_eq!(subscriber.recv().unwrap(), tick(0));
@@ -136,7 +140,7 @@ fn values_of_another_process_come_through_a_topic() {
         assert_eq!(why(subscriber.recv_timeout(MOMENT)), "Timeout");
         assert_eq!(subscriber.drain(|_| {}).unwrap(), 0);
     }
-    let mut late = Subscriber::<Tick>::open(&*name).unwrap();
+    let mut late = Subscriber::options().typed::<Tick>().open(&*name).unwrap();
     assert_eq!(late.recv().unwrap(), tick(5));
     publisher.kill();
     assert_eq!(why(subscriber.recv()), "Disconnected(Died)");
@@ -146,7 +150,7 @@ fn values_of_another_process_come_through_a_topic() {
 fn a_full_queue_of_values_is_told() {
     let (_test, name) = start("typed-full");
     let mut receiver = queue(&name);
-    let mut sender = Sender::open(&*name).unwrap();
+    let mut sender = Sender::options().typed().open(&*name).unwrap();
     let mut sent = 0;
     let full = flood(|| {
         sent += 1;
@@ -157,8 +161,8 @@ fn a_full_queue_of_values_is_told() {
     for n in 1..sent {
         assert_eq!(receiver.recv().unwrap(), tick(n));
     }
-    assert_eq!(receiver.as_untyped().max_message(), 16);
-    assert_eq!(sender.as_untyped().max_message(), 16);
+    assert_eq!(receiver.max_message(), 16);
+    assert_eq!(sender.max_message(), 16);
     drop(receiver);
     assert_eq!(why(sender.send(&tick(0))), "Disconnected(Closed)");
 }
@@ -167,8 +171,8 @@ fn a_full_queue_of_values_is_told() {
 #[track_caller]
 fn differs<T: Described>(names: [&str; 2], why: &str) {
     let [sent, received] = [
-        refused(WrongType, Sender::<T>::open(names[0])),
-        refused(WrongType, Subscriber::<T>::open(names[1])),
+        refused(WrongType, Sender::options().typed::<T>().open(names[0])),
+        refused(WrongType, Subscriber::options().typed::<T>().open(names[1])),
     ];
     for error in [sent, received] {
         assert!(error.to_string().contains(why), "{error}");
@@ -187,16 +191,25 @@ fn another_type_is_refused_and_its_first_difference_told() {
     differs::<[u8; 16]>(names, "value is missing there and u8[16] at 0 here");
     // Not even joined.
     assert!(segment_info(names[0]).unwrap().others.unwrap().is_empty());
-    let mut sender = Sender::<SameTick>::open(names[0]).unwrap();
+    let mut sender = Sender::options()
+        .typed::<SameTick>()
+        .open(names[0])
+        .unwrap();
     sender
         .send_all([SameTick::read_from_bytes(tick(7).as_bytes()).unwrap()])
         .unwrap();
     assert_eq!(receiver.recv().unwrap(), tick(7));
-    let mut subscriber = Subscriber::<SameTick>::open(names[1]).unwrap();
+    let mut subscriber = Subscriber::options()
+        .typed::<SameTick>()
+        .open(names[1])
+        .unwrap();
     publisher.send(&tick(8)).unwrap();
     assert_eq!(subscriber.recv().unwrap().as_bytes(), tick(8).as_bytes());
-    refused(WrongKind, Sender::<Tick>::open(names[1]));
-    refused(WrongKind, Subscriber::<Tick>::open(names[0]));
+    refused(WrongKind, Sender::options().typed::<Tick>().open(names[1]));
+    refused(
+        WrongKind,
+        Subscriber::options().typed::<Tick>().open(names[0]),
+    );
 }
 
 // layout: L040
@@ -204,9 +217,9 @@ fn another_type_is_refused_and_its_first_difference_told() {
 fn bytes_without_a_type_are_no_values() {
     let (_test, name) = start("typed-bare");
     let names = [&*name, &*format!("{name}-topic")];
-    let options = shmkit::Receiver::options().max_message(16);
+    let options = Receiver::options().max_message(16);
     let _receiver = options.create(names[0]).unwrap();
-    let options = shmkit::Publisher::options().max_message(16);
+    let options = Publisher::options().max_message(16);
     let _publisher = options.create(names[1]).unwrap();
     differs::<Tick>(names, "bare bytes");
     for name in names {
@@ -251,7 +264,10 @@ fn who_knows_no_type_has_the_bytes_and_their_layout() {
     assert!(sender.send(&[0; 17]).is_err());
 
     let mut publisher = publisher.into_untyped();
-    let mut typed = Subscriber::<Tick>::open(names[1]).unwrap();
+    let mut typed = Subscriber::options()
+        .typed::<Tick>()
+        .open(names[1])
+        .unwrap();
     assert_eq!(typed.recv().unwrap(), tick(1));
     publisher.send(b"short").unwrap();
     assert_eq!(why(typed.recv()), "Corrupt");
@@ -267,14 +283,18 @@ fn a_type_can_be_told_when_the_program_runs() {
     let (_test, name) = start("typed-late");
     let names = [&*name, &*format!("{name}-topic")];
     let layout = Layout::of::<Tick>();
-    let options = shmkit::Receiver::options().layout(layout.clone());
+    let options = Receiver::options().layout(layout.clone());
     let mut receiver = options.create(names[0]).unwrap();
-    Sender::open(names[0]).unwrap().send(&tick(1)).unwrap();
+    let mut sender = Sender::options().typed().open(names[0]).unwrap();
+    sender.send(&tick(1)).unwrap();
     assert_eq!(receiver.recv().unwrap(), tick(1).as_bytes());
-    let options = shmkit::Publisher::options().layout(layout.clone());
+    let options = Publisher::options().layout(layout.clone());
     let mut publisher = options.create(names[1]).unwrap();
     publisher.send(tick(2).as_bytes()).unwrap();
-    let mut subscriber = Subscriber::<Tick>::open(names[1]).unwrap();
+    let mut subscriber = Subscriber::options()
+        .typed::<Tick>()
+        .open(names[1])
+        .unwrap();
     assert_eq!(subscriber.recv().unwrap(), tick(2));
     assert_eq!([receiver.max_message(), publisher.max_message()], [16; 2]);
     drop((receiver, publisher, subscriber));
@@ -288,9 +308,9 @@ fn a_type_can_be_told_when_the_program_runs() {
     ] {
         let mut layout = layout.clone();
         spoil(&mut layout);
-        let options = shmkit::Receiver::options().layout(layout.clone());
+        let options = Receiver::options().layout(layout.clone());
         refused(InvalidArgument, options.create(names[0]));
-        let options = shmkit::Publisher::options().layout(layout);
+        let options = Publisher::options().layout(layout);
         refused(InvalidArgument, options.create(names[1]));
     }
 }
@@ -302,9 +322,9 @@ fn type_longer_than_the_longest_message_is_refused() {
     let (_test, name) = start("typed-longest");
     let tick = Layout::of::<Tick>;
     let number = Layout::of::<u32>;
-    let queue = shmkit::Receiver::options;
-    let topic = shmkit::Publisher::options;
-    let table = shmkit::Writer::options;
+    let queue = Receiver::options;
+    let topic = Publisher::options;
+    let table = Writer::options;
     let calls = shmkit::Server::options;
     let refusals = [
         queue().layout(tick()).max_message(15).create(&*name).err(),
@@ -321,7 +341,7 @@ fn type_longer_than_the_longest_message_is_refused() {
             let options = calls().max_message(15).layouts(tick(), number());
             options.create(&*name).err()
         },
-        Receiver::<Tick>::from_options(queue().max_message(15), &*name).err(),
+        queue().max_message(15).typed::<Tick>().create(&*name).err(),
     ];
     for (n, error) in refusals.into_iter().enumerate() {
         let error = error.unwrap_or_else(|| panic!("{n} is not refused"));
@@ -340,10 +360,10 @@ fn type_longer_than_the_longest_message_is_refused() {
     ] {
         assert_eq!(options.create(&*name).unwrap().max_message(), 16);
     }
-    let mut receiver = Receiver::<Tick>::create(&*name).unwrap();
-    let options = queue().max_message(15);
-    refused(InvalidArgument, receiver.resize(options));
-    assert_eq!(receiver.as_untyped().generation(), 1);
+    let mut receiver = Receiver::options().typed::<Tick>().create(&*name).unwrap();
+    let options = queue().max_message(15).typed();
+    refused(InvalidArgument, receiver.resize(&options));
+    assert_eq!(receiver.generation(), 1);
 }
 
 /// A header whose longest message is shorter than its type is damage to all who open it for a type.
@@ -352,28 +372,34 @@ fn type_longer_than_the_longest_message_is_refused() {
 fn header_with_a_type_longer_than_its_longest_message_is_damaged() {
     const MAX_MESSAGE: usize = 36;
     let (_test, name) = start("typed-damaged");
-    let publisher = Publisher::<Tick>::create(&*name).unwrap();
+    let publisher = Publisher::options().typed::<Tick>().create(&*name).unwrap();
     let control = shmkit::Section::open_rw(format!("{name}~control-00000001")).unwrap();
     let control = control.map_rw(..).unwrap();
     control.write_value(MAX_MESSAGE, &15u32).unwrap();
-    refused(Corrupt, Subscriber::<Tick>::open(&*name));
-    refused(Corrupt, Subscriber::<OldTick>::open(&*name));
+    refused(Corrupt, Subscriber::options().typed::<Tick>().open(&*name));
+    refused(
+        Corrupt,
+        Subscriber::options().typed::<OldTick>().open(&*name),
+    );
     assert_eq!(segment_info(&*name).unwrap().layout, None);
     // Bare bytes need no type.
     shmkit::Subscriber::open(&*name).unwrap();
     control.write_value(MAX_MESSAGE, &16u32).unwrap();
-    Subscriber::<Tick>::open(&*name).unwrap();
+    Subscriber::options().typed::<Tick>().open(&*name).unwrap();
     drop(publisher);
 }
 
 #[test]
 fn numbers_need_no_struct() {
     let (_test, name) = start("typed-number");
-    let mut publisher = Publisher::<f64>::create(&*name).unwrap();
-    let mut subscriber = Subscriber::<f64>::open(&*name).unwrap();
+    let mut publisher = Publisher::options().typed::<f64>().create(&*name).unwrap();
+    let mut subscriber = Subscriber::options().typed::<f64>().open(&*name).unwrap();
     publisher.send(&101.5).unwrap();
     assert_eq!(subscriber.recv().unwrap(), 101.5);
-    let error = refused(WrongType, Subscriber::<[f64; 2]>::open(&*name));
+    let error = refused(
+        WrongType,
+        Subscriber::options().typed::<[f64; 2]>().open(&*name),
+    );
     let why = "value is f64[1] at 0 there and f64[2] at 0 here";
     assert!(error.to_string().contains(why), "{error}");
 }
@@ -381,22 +407,25 @@ fn numbers_need_no_struct() {
 #[test]
 fn latest_values_have_a_type_too() {
     let (_test, name) = start("typed-latest");
-    let options = shmkit::Writer::options().names(["a", "b"]);
-    let mut writer = Writer::<Tick>::from_options(options, &*name).unwrap();
-    assert_eq!(writer.as_untyped().max_value(), 16);
-    let mut reader = Reader::<SameTick>::open(&*name).unwrap();
+    let options = Writer::options().names(["a", "b"]);
+    let mut writer = options.typed::<Tick>().create(&*name).unwrap();
+    assert_eq!(writer.max_value(), 16);
+    let mut reader = Reader::options().typed::<SameTick>().open(&*name).unwrap();
     let b = reader.index("b").unwrap();
     assert_eq!(why(reader.get_at(b)), "Empty");
-    writer.set_at(b, &tick(7));
+    writer.set_at(b, &tick(7)).unwrap();
     assert_eq!(reader.wait_change().unwrap(), b);
     let volume = reader.get_at(b).unwrap().volume;
     assert_eq!(volume, 7);
-    let error = refused(WrongType, Reader::<OldTick>::open(&*name));
+    let error = refused(WrongType, Reader::options().typed::<OldTick>().open(&*name));
     assert!(
         error.to_string().contains("price is f64[1] at 0 there"),
         "{error}"
     );
-    refused(WrongKind, Subscriber::<Tick>::open(&*name));
+    refused(
+        WrongKind,
+        Subscriber::options().typed::<Tick>().open(&*name),
+    );
     writer.into_untyped().set_at(b, b"short").unwrap();
     assert_eq!(why(reader.get_at(b)), "Corrupt");
 }

@@ -6,7 +6,7 @@ use shmkit::ErrorKind::{
     AlreadyExists, InvalidArgument, InvalidName, NoSpace, WrongKind, WrongType,
 };
 use shmkit::inspect::{Pattern, segment_info};
-use shmkit::{DisconnectReason, Layout, Reader, Writer, typed};
+use shmkit::{DisconnectReason, Layout, Reader, Writer};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[repr(C)]
@@ -63,9 +63,9 @@ fn fill(order: &Order) -> Fill {
     }
 }
 
-fn typed_server(name: &str) -> typed::Server<Order, Fill> {
+fn typed_server(name: &str) -> Server<Order, Fill> {
     let options = Server::options().clients(3);
-    typed::Server::from_options(options, name).unwrap()
+    options.typed().create(name).unwrap()
 }
 
 // layout: L100
@@ -82,7 +82,7 @@ fn a_server_is_no_queue_and_nothing_else_is_a_server() {
     is(refused(WrongKind, Subscriber::open(&*name)), told);
     is(refused(WrongKind, Reader::open(&*name)), told);
     is(
-        refused(WrongKind, typed::Sender::<Order>::open(&*name)),
+        refused(WrongKind, Sender::options().typed::<Order>().open(&*name)),
         told,
     );
     refused(AlreadyExists, Server::create(&*name));
@@ -93,7 +93,7 @@ fn a_server_is_no_queue_and_nothing_else_is_a_server() {
         refused(WrongKind, Client::open(&*name)),
         ["queue", "Sender::open"],
     );
-    let open = typed::Client::<Order, Fill>::open(&*name);
+    let open = Client::options().typed::<Order, Fill>().open(&*name);
     is(refused(WrongKind, open), ["queue", "Sender::open"]);
     refused(AlreadyExists, Server::create(&*name));
     drop(receiver);
@@ -248,9 +248,12 @@ fn an_owner_can_be_asked_for() {
 fn values_are_answered_by_values() {
     let (_test, name) = start("kinds-typed");
     let mut server = typed_server(&name);
-    assert_eq!(server.as_untyped().max_message(), size_of::<Fill>());
-    let mut client = typed::Client::<Order, Fill>::open(&*name).unwrap();
-    assert_eq!(client.as_untyped().in_flight(), 8);
+    assert_eq!(server.max_message(), size_of::<Fill>());
+    let mut client = Client::options()
+        .typed::<Order, Fill>()
+        .open(&*name)
+        .unwrap();
+    assert_eq!(client.in_flight(), 8);
     assert_eq!(why(server.try_recv()), "Empty");
     assert_eq!(why(server.recv_timeout(MOMENT)), "Timeout");
     let calls = [1, 2].map(|n| client.send(&order(n)).unwrap());
@@ -305,20 +308,20 @@ fn what_differs_is_told_of_requests_and_of_responses() {
     let info = segment_info(&*name).unwrap();
     assert_eq!(info.layout, Some(Layout::of::<Order>()));
     assert_eq!(info.response_layout, Some(Layout::of::<Fill>()));
-    let open = typed::Client::<Order, OldFill>::open(&*name);
+    let open = Client::options().typed::<Order, OldFill>().open(&*name);
     is(
         refused(WrongType, open),
         ["responses", "price is f64[1] at 8 there and f32[1] at 8"],
     );
-    let open = typed::Client::<Fill, Fill>::open(&*name);
+    let open = Client::options().typed::<Fill, Fill>().open(&*name);
     is(refused(WrongType, open), ["requests", "number"]);
-    let open = typed::Client::<[u8; 16], OldFill>::open(&*name);
+    let open = Client::options().typed::<[u8; 16], OldFill>().open(&*name);
     is(
         refused(WrongType, open),
         ["requests", "value is missing there"],
     );
     // They are not one another.
-    let open = typed::Client::<Fill, Order>::open(&*name);
+    let open = Client::options().typed::<Fill, Order>().open(&*name);
     is(
         refused(WrongType, open),
         ["requests", "number is missing there"],
@@ -327,7 +330,7 @@ fn what_differs_is_told_of_requests_and_of_responses() {
     assert!(others(&name).is_empty());
     drop(server);
     let _bare = Server::options().max_message(24).create(&*name).unwrap();
-    let open = typed::Client::<Order, Fill>::open(&*name);
+    let open = Client::options().typed::<Order, Fill>().open(&*name);
     is(refused(WrongType, open), ["requests", "bare bytes"]);
 }
 
@@ -337,7 +340,10 @@ fn bytes_of_another_length_are_no_values() {
     let (_test, name) = start("kinds-bare");
     let mut server = typed_server(&name);
     let mut bare = Client::open(&*name).unwrap();
-    let mut client = typed::Client::<Order, Fill>::open(&*name).unwrap();
+    let mut client = Client::options()
+        .typed::<Order, Fill>()
+        .open(&*name)
+        .unwrap();
     for len in [0, 1, 15, 17, 24] {
         let call = bare.send(&vec![1; len]).unwrap();
         assert_eq!(why(server.recv()), "Corrupt");
@@ -360,7 +366,10 @@ fn bytes_of_another_length_are_no_values() {
     let options = Server::options().layouts(requests, responses);
     let mut server = options.create(&*name).unwrap();
     assert_eq!(server.max_message(), size_of::<Fill>());
-    let mut client = typed::Client::<Order, Fill>::open(&*name).unwrap();
+    let mut client = Client::options()
+        .typed::<Order, Fill>()
+        .open(&*name)
+        .unwrap();
     for len in [0, 1, 23] {
         let call = client.send(&order(1)).unwrap();
         server.recv().unwrap().respond(&vec![0; len]).unwrap();

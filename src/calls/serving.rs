@@ -1,151 +1,43 @@
-//! The serving end of calls: many clients, and workers that share the load.
+//! How the workers of a server share the requests of all clients: one of them leads, which means that
+//! it looks for the next request, and the others handle requests or wait to lead.
 
-mod request;
-
-use crate::access::Access;
 use crate::error::channel::{RecvError, SendError};
-use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::describe::Layout;
-use crate::format::layout::{MAX_IN_FLIGHT, SLOTS, cursor, record};
+use crate::error::{Operation, Result};
+use crate::format::layout::{cursor, record};
 use crate::lane::Step;
 use crate::lane::lossless::{LosslessWriter, begin_cursor};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
 use crate::segment::fan_in::FanIn;
+use crate::segment::options::Common;
 use crate::segment::participant::Notifier;
 use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
-use crate::wait::source::{Signals, Wait, Waitable};
-use crate::wait::spin::{self, Deadline, Inbox, Pace};
-pub(crate) use request::ResponseAddress;
-pub use request::{Request, Responder};
+use crate::wait::source::{Signals, Wait};
+use crate::wait::spin::{Deadline, Inbox, Pace};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The longest request and response where nothing is said of them.
-const MAX_MESSAGE: u64 = 16 << 10;
-
-/// How to create a server; see [`Server::options`].
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    max_message: Option<u64>,
-    in_flight: usize,
-    clients: usize,
-    access: Access,
-    prefault: bool,
-    layouts: Vec<Layout>,
+/// Where the response to a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseAddress {
+    slot: usize,
+    tag: u32,
+    /// Which occupant of the slot is to have the response.
+    slot_epoch: u32,
 }
 
-impl ServerOptions {
-    /// The longest request and the longest response in bytes (16384). With
-    /// [layouts](ServerOptions::layouts) it is the size of the longer layout, and a shorter
-    /// `max_message` is refused.
-    #[must_use]
-    pub fn max_message(mut self, bytes: u64) -> ServerOptions {
-        self.max_message = Some(bytes);
-        self
-    }
-
-    /// How many calls of a client can be open at a time, 1 to 1024 (8), rounded up to a power
-    /// of two. A client has memory for so many of the longest requests and as many responses,
-    /// so that the server never waits for room.
-    #[must_use]
-    pub fn in_flight(mut self, calls: usize) -> ServerOptions {
-        self.in_flight = calls;
-        self
-    }
-
-    /// How many clients there can be at a time, 1 to 63 (16).
-    ///
-    /// Each has memory of its own, for requests and for responses: twice what
-    /// [`in_flight`](ServerOptions::in_flight) and two more of the longest messages take, rounded up
-    /// to a power of two. The server allocates all of it when it is created. So 63 clients with 64
-    /// open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of Windows.
-    #[must_use]
-    pub fn clients(mut self, clients: usize) -> ServerOptions {
-        self.clients = clients;
-        self
-    }
-
-    /// Who may call: [`Access::SameUser`] or [`Access::Sddl`]. The other presets let
-    /// others see that the server is there, and not call.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> ServerOptions {
-        self.access = access;
-        self
-    }
-
-    /// Touches all memory now, so that no call has to.
-    #[must_use]
-    pub fn prefault(mut self, on: bool) -> ServerOptions {
-        self.prefault = on;
-        self
-    }
-
-    /// What every request is made of, and every response, which is told to those who open the
-    /// name. For who learns it when the program runs; others use
-    /// [`typed::Server`](crate::typed::Server). It sets the longest message too; a
-    /// shorter [`max_message`](ServerOptions::max_message) is refused.
-    #[must_use]
-    pub fn layouts(mut self, request: Layout, response: Layout) -> ServerOptions {
-        self.layouts = vec![request, response];
-        self
-    }
-
-    /// Creates the server.
-    ///
-    /// # Errors
-    ///
-    /// As [`Server::create`]; [`ErrorKind::InvalidArgument`] for measures or layouts that
-    /// cannot be.
-    pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Server> {
-        Server::make(self, &Name::checked(name)?)
-    }
-}
-
-/// The serving end of calls, which owns their name.
-///
-/// Each request that a [`Client`](crate::Client) has sent reaches one worker once, in each
-/// client's order, and each response its call. A server never waits for room, and a client that goes
-/// costs the server nothing: what it had asked is left out from when its end is noticed.
-///
-/// It is a handle. A clone of it is a further worker, for a thread of its own; all of them
-/// share the load, and the last one to go closes the name. A worker is woken for each request
-/// that another is about to handle, so they pay where handling takes longer than a wake-up,
-/// some tens of microseconds; what is shorter is served fastest by one.
-///
-/// ```
-/// # let name = format!("Local\\shmkit-doc-server-{}", std::process::id());
-/// # let name = name.as_str();
-/// use shmkit::{Client, Server};
-///
-/// // One program.
-/// let mut server = Server::create(name)?;
-/// let serving = std::thread::spawn(move || {
-///     let request = server.recv().unwrap();
-///     let answer = request.bytes().to_ascii_uppercase();
-///     request.respond(&answer).unwrap();
-/// });
-///
-/// // Another one.
-/// let mut client = Client::open(name)?;
-/// assert_eq!(client.call(b"shout")?, b"SHOUT");
-/// # serving.join().unwrap();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// A request is copied out of shared memory before it is handed out, into memory of the
-/// worker that the next call uses again.
-pub struct Server {
+/// A worker of a server, whatever its messages are.
+pub struct Serving {
     /// The leadership, as long as this is the only worker.
     leadership: Cell<Option<Box<Leadership>>>,
     /// Left where the leadership is, since another worker has it.
     waker: Option<Waker>,
     buffer: Box<[u8]>,
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
 }
 
 /// Where requests come in; one worker at a time has it.
@@ -168,7 +60,7 @@ struct LeaderSlot {
 }
 
 /// What all workers use.
-struct Shared {
+pub struct Shared {
     leader_slot: Mutex<LeaderSlot>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
@@ -176,7 +68,7 @@ struct Shared {
     workers: AtomicUsize,
     validity: Validity,
     // Declared last, and so let go last: it has the name.
-    segment: Owned,
+    pub segment: Owned,
 }
 
 /// Where the responses to one client go out.
@@ -229,7 +121,7 @@ impl Shared {
     }
 
     // layout: L144 L152 L153
-    fn answer(
+    pub fn answer(
         &self,
         address: ResponseAddress,
         response: Option<&[u8]>,
@@ -266,59 +158,17 @@ impl Drop for Shared {
     }
 }
 
-impl Server {
-    /// Creates a server for the programs of this user.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::AlreadyExists`] where the name is held, with the
-    /// process that owns it; [`ErrorKind::InvalidName`] where it leaves no room for the
-    /// names of what stands beside it, 26 characters longer; otherwise as
-    /// [`Section::create_new`](crate::Section::create_new).
-    pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Server> {
-        Server::options().create(name)
-    }
-
-    /// Other ways to create one.
-    #[must_use]
-    pub fn options() -> ServerOptions {
-        ServerOptions {
-            max_message: None,
-            in_flight: 8,
-            clients: 16,
-            access: Access::SameUser,
-            prefault: false,
-            layouts: Vec::new(),
-        }
-    }
-
-    fn make(options: &ServerOptions, name: &Name) -> Result<Server> {
-        let refuse = |meaning: String| {
-            let kind = ErrorKind::InvalidArgument;
-            Err(Error::new(kind, Operation::Create, name, meaning))
-        };
-        if !(1..=SLOTS).contains(&options.clients) {
-            return refuse(format!("there can be 1 to {SLOTS} clients"));
-        }
-        if !(1..=MAX_IN_FLIGHT).contains(&options.in_flight) {
-            return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
-        }
-        let in_flight = options.in_flight.next_power_of_two();
-        let longest = Geometry::longest(options.max_message, &options.layouts, name.as_str())?;
-        let geometry = Geometry::of_calls(
-            options.clients,
-            longest.unwrap_or(MAX_MESSAGE),
-            in_flight,
-            name.as_str(),
-        )?;
+impl Serving {
+    pub fn create(common: &Common, geometry: Geometry, name: &Name) -> Result<Serving> {
+        let clients = geometry.lanes;
         let (mut segment, participant) =
-            Owned::create(name, geometry, &options.access, &options.layouts)?;
-        let outlet = |slot| Server::outlet(&segment, slot, options.prefault).map(Mutex::new);
-        let outlets = (0..options.clients).map(outlet).collect::<Result<_>>()?;
+            Owned::create(name, geometry, &common.access, &common.layouts)?;
+        let outlet = |slot| Serving::outlet(&segment, slot, common.prefault).map(Mutex::new);
+        let outlets = (0..clients).map(outlet).collect::<Result<_>>()?;
         let leadership = Leadership {
-            fan_in: FanIn::new(&segment, participant, options.prefault)?,
+            fan_in: FanIn::new(&segment, participant, common.prefault)?,
             // layout: L181
-            most: geometry.ring_geometry.bytes() / record::ALIGN as u64 * options.clients as u64,
+            most: geometry.ring_geometry.bytes() / record::ALIGN as u64 * clients as u64,
             pace: Pace::default(),
         };
         // Calls of those before it have ended with them.
@@ -329,7 +179,7 @@ impl Server {
             waiting: 0,
             wakers: Vec::new(),
         };
-        Ok(Server::worker(Arc::new(Shared {
+        Ok(Serving::worker(Arc::new(Shared {
             leader_slot: Mutex::new(leader_slot),
             next: Condvar::new(),
             outlets,
@@ -352,10 +202,10 @@ impl Server {
         })
     }
 
-    fn worker(shared: Arc<Shared>) -> Server {
+    fn worker(shared: Arc<Shared>) -> Serving {
         // Relaxed: it counts, and tells of nothing else.
         shared.workers.fetch_add(1, Ordering::Relaxed);
-        Server {
+        Serving {
             leadership: Cell::new(None),
             waker: None,
             buffer: vec![0; shared.segment.geometry.ring_geometry.max()].into_boxed_slice(),
@@ -363,75 +213,15 @@ impl Server {
         }
     }
 
-    /// The name it was created by.
-    #[must_use]
-    pub fn name(&self) -> &Name {
-        self.shared.segment.name()
-    }
-
-    /// The number of the name's generation: another one after each restart.
-    #[must_use]
-    pub fn generation(&self) -> u32 {
-        self.shared.segment.generation
-    }
-
-    /// The longest request and the longest response in bytes.
-    #[must_use]
-    pub fn max_message(&self) -> usize {
-        self.shared.segment.geometry.ring_geometry.max()
-    }
-
-    /// The next request, if there is one and no other worker waits for it.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError::Empty`]; otherwise as [`recv`](Server::recv).
-    #[inline]
-    pub fn try_recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Deadline::Now)
-    }
-
-    /// Waits for the next request.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError::Corrupt`] where a client wrote what is no request; the next call goes on
-    /// without it.
-    #[inline]
-    pub fn recv(&mut self) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Deadline::Never)
-    }
-
-    /// Waits for the next request, at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError::Timeout`]; otherwise as [`recv`](Server::recv).
-    pub fn recv_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> std::result::Result<Request<'_>, RecvError> {
-        self.recv_within(Deadline::within(timeout))
-    }
-
-    #[inline]
-    fn recv_within(&mut self, deadline: Deadline) -> std::result::Result<Request<'_>, RecvError> {
-        let (len, address) = self.next(deadline)?;
-        Ok(self.request(len, address))
-    }
-
-    /// What was found last.
-    pub(crate) fn request(&self, len: usize, address: ResponseAddress) -> Request<'_> {
-        Request {
-            bytes: &self.buffer[..len],
-            shared: &self.shared,
-            address,
-        }
+    /// The request that was found last, of this length.
+    #[inline(always)]
+    pub fn received(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
     }
 
     /// Finds the next request.
     #[inline]
-    pub(crate) fn next(
+    pub fn next(
         &mut self,
         deadline: Deadline,
     ) -> std::result::Result<(usize, ResponseAddress), RecvError> {
@@ -447,15 +237,18 @@ impl Server {
             Deadline::Now => RecvError::Empty,
             _ => RecvError::Timeout,
         })?;
-        let mut visit = Leading {
+        let mut leading = Leading {
             leadership: &mut leadership,
             buffer: &mut self.buffer,
             address: None,
         };
-        let found = visit.next(deadline);
-        let address = visit.address;
+        let found = leading.receive(deadline);
+        let address = leading.address;
         self.stop_leading(leadership);
-        Ok((found?, address.expect("what was found has a address")))
+        Ok((
+            found?,
+            address.expect("a request that was found has an address"),
+        ))
     }
 
     /// Others are to have it, where there are any.
@@ -468,18 +261,18 @@ impl Server {
     }
 }
 
-impl Clone for Server {
+impl Clone for Serving {
     /// A further worker.
-    fn clone(&self) -> Server {
+    fn clone(&self) -> Serving {
         // Both are to have it in turns from now on.
         if let Some(leadership) = self.leadership.take() {
             self.shared.offer_leadership(leadership);
         }
-        Server::worker(Arc::clone(&self.shared))
+        Serving::worker(Arc::clone(&self.shared))
     }
 }
 
-impl Drop for Server {
+impl Drop for Serving {
     // layout: L154
     fn drop(&mut self) {
         // In a child that was forked another thread of the parent may have had the lock.
@@ -499,18 +292,16 @@ impl Drop for Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("name", self.name())
+            .field("name", self.shared.segment.name())
             .finish_non_exhaustive()
     }
 }
 
-/// Whoever waits for requests has the leadership meanwhile, or waits for it.
-impl Waitable for Server {}
-
-impl Wait for Server {
+/// A worker that waits for requests has the leadership meanwhile, or waits for it.
+impl Wait for Serving {
     fn has_news(&mut self) -> bool {
         // Before a lock that another thread of the parent may have had.
         if self.shared.validity.is_faulty() {
@@ -530,7 +321,7 @@ impl Wait for Server {
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         let told = self.shared.validity.check();
-        told.map_err(|fault| fault.error(Operation::Wait, self.name()))?;
+        told.map_err(|fault| fault.error(Operation::Wait, self.shared.segment.name()))?;
         if self.leadership.get_mut().is_none() {
             let mut leader_slot = lock(&self.shared.leader_slot);
             match leader_slot.leadership.take() {
@@ -578,19 +369,6 @@ struct Leading<'a> {
 }
 
 impl Leading<'_> {
-    fn next(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
-        if let Some(len) = self.glance() {
-            return Ok(len);
-        }
-        match deadline.instant_or(()) {
-            Ok(until) => spin::receive(self, until),
-            Err(()) => match self.poll() {
-                Step::Message(len) => Ok(len),
-                other => Err(self.no_message(other).unwrap_or(RecvError::Empty)),
-            },
-        }
-    }
-
     /// Takes the request that was found, unless nobody waits for the response.
     // layout: L151 L185
     #[inline]

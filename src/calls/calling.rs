@@ -1,102 +1,39 @@
-//! The calling end: requests to a server, and the responses to them.
+//! How a client begins calls, and puts responses to them.
 
-mod call;
-mod connection;
-
-use crate::access::Owner;
+use super::connection::Connection;
+use super::pending::{Call, PendingCall, State};
+use crate::error::Result;
 use crate::error::channel::{CallError, DisconnectReason, Fault};
-use crate::error::{Error, Result};
-use crate::format::describe::Layout;
 use crate::format::layout::{OWNER, control, cursor, record};
 use crate::lane::Step;
 use crate::name::Name;
-use crate::os::{ValidityBackend, deadline_after};
-use crate::segment::owner_monitor::{self, Reattach};
+use crate::os::ValidityBackend;
+use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
 use crate::segment::{Found, HowToJoin};
 use crate::sync::{AtomicBool, Ordering, WordsMut};
-use crate::wait::source::{Signals, Wait, Waitable};
+use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
-pub use call::Call;
-use call::{PendingCall, State};
-use connection::Connection;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How to open a server's name; see [`Client::options`].
-#[derive(Clone, Debug, Default)]
-pub struct ClientOptions {
-    how: HowToJoin,
-}
-
-impl ClientOptions {
-    /// Call only a server that belongs to this owner.
-    #[must_use]
-    pub fn expect_owner(mut self, owner: Owner) -> ClientOptions {
-        self.how.owner = Some(owner);
-        self
-    }
-
-    /// Waits so long for a server that is not there yet (not at all). It looks again every
-    /// few milliseconds.
-    #[must_use]
-    pub fn wait(mut self, deadline: Duration) -> ClientOptions {
-        self.how.wait = deadline;
-        self
-    }
-
-    /// Only one that takes such requests, and answers so.
-    pub(crate) fn expect_layouts(mut self, request: Layout, response: Layout) -> ClientOptions {
-        self.how.layouts = vec![request, response];
-        self
-    }
-
-    /// Opens the name.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::open`], and [`ErrorKind::WrongOwner`](crate::ErrorKind::WrongOwner).
-    pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Client> {
-        let connection =
-            self.how
-                .join(&Name::checked(name)?, control::kind::RPC, Connection::join)?;
-        Ok(Client::new(connection))
-    }
-}
-
-/// A calling end. See [`Server`](crate::Server).
-///
-/// It is `Send`, and not shared: each thread opens its own.
-pub struct Client {
-    connection: Connection,
+/// A client, whatever its messages are.
+pub struct Calling {
+    pub(super) connection: Connection,
     calls: Vec<PendingCall>,
     /// Where to look for a place for the next one.
     next: usize,
 }
 
-impl Client {
-    /// Opens a server's name to call it. Never creates one.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where there is none,
-    /// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is something else,
-    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where it has as many clients as it allows or is not
-    /// ready after a second, [`ErrorKind::WrongVersion`](crate::ErrorKind::WrongVersion);
-    /// otherwise as [`Section::open`](crate::Section::open).
-    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Client> {
-        Client::options().open(name)
+impl Calling {
+    pub fn open(how: &HowToJoin, name: &Name) -> Result<Calling> {
+        how.join(name, control::kind::RPC, Connection::join)
+            .map(Calling::new)
     }
 
-    /// Other ways to open one.
-    #[must_use]
-    pub fn options() -> ClientOptions {
-        ClientOptions::default()
-    }
-
-    fn new(connection: Connection) -> Client {
-        let mut client = Client {
+    fn new(connection: Connection) -> Calling {
+        let mut client = Calling {
             connection,
             calls: Vec::new(),
             next: 0,
@@ -118,120 +55,49 @@ impl Client {
         });
     }
 
-    /// The name it was opened by.
-    #[must_use]
-    pub fn name(&self) -> &Name {
-        &self.connection.found.name
+    pub fn found(&self) -> &Found {
+        &self.connection.found
     }
 
-    /// The longest request and the longest response in bytes.
-    #[must_use]
-    pub fn max_message(&self) -> usize {
-        self.connection.found.geometry.ring_geometry.max()
-    }
-
-    /// How many calls can be open at a time.
-    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.connection.in_flight()
     }
 
-    /// The number of the server's generation: another one after each restart.
-    #[must_use]
-    pub fn generation(&self) -> u32 {
-        self.connection.found.generation
-    }
-
-    /// Waits for the next server, at most this long, and goes on with it; says whether there
-    /// is one. Calls that the one before has not answered have ended with it.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Client::open), where there is one that does not let us in.
-    pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
-        owner_monitor::wait_for_next(self, timeout)
+    pub fn max_message(&self) -> usize {
+        self.connection.found.geometry.ring_geometry.max()
     }
 
     /// Sends a request, and waits for the response.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Disconnected`] at once where the server has gone or goes: what it had
-    /// answered before is received still. [`CallError::Unanswered`], [`CallError::TooLong`],
-    /// [`CallError::Full`] where all calls that can be open are begun and held.
     #[inline]
-    pub fn call(&mut self, request: &[u8]) -> std::result::Result<&[u8], CallError> {
-        self.call_until(request, None)
-    }
-
-    /// Sends a request, and waits for the response at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Timeout`]; otherwise as [`call`](Client::call).
-    pub fn call_timeout(
+    pub fn call(
         &mut self,
         request: &[u8],
-        timeout: Duration,
+        deadline: Deadline,
     ) -> std::result::Result<&[u8], CallError> {
-        self.call_until(request, deadline_after(Some(timeout)))
-    }
-
-    #[inline]
-    fn call_until(
-        &mut self,
-        request: &[u8],
-        until: Option<Instant>,
-    ) -> std::result::Result<&[u8], CallError> {
-        let index = self.begin(request, Deadline::until(until))?;
-        self.wait(index, until)?;
+        let index = self.begin(request, deadline)?;
+        self.wait(index, deadline)?;
         self.response(index)
     }
 
-    /// Sends a request, and does not wait for the response: several calls can be open at a
-    /// time, and are answered in any order. The response is had by [`recv`](Client::recv).
-    ///
-    /// Where all calls that can be open are, it waits for the response to one that was
-    /// dropped. A request that the server has not begun when this client is dropped may be left
-    /// out.
-    ///
-    /// ```
-    /// # let name = format!("Local\\shmkit-doc-send-{}", std::process::id());
-    /// # let name = name.as_str();
-    /// use shmkit::{Client, Server};
-    ///
-    /// let mut server = Server::create(name)?;
-    /// let mut client = Client::open(name)?;
-    ///
-    /// let first = client.send(b"1")?;
-    /// let second = client.send(b"2")?;
-    /// let one = server.recv()?.defer();
-    /// server.recv()?.respond(b"two")?;
-    /// one.respond(b"one")?;
-    ///
-    /// assert_eq!(client.recv(&first)?, b"one");
-    /// assert_eq!(client.recv(&second)?, b"two");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Full`] where all calls that can be open are held;
-    /// [`CallError::Disconnected`], [`CallError::TooLong`].
-    pub fn send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin(request, Deadline::Never)?;
+    /// Sends a request, and does not wait for the response.
+    pub fn send(
+        &mut self,
+        request: &[u8],
+        deadline: Deadline,
+    ) -> std::result::Result<Call, CallError> {
+        let index = self.begin(request, deadline)?;
         Ok(self.hand_out(index))
     }
 
-    /// As [`send`](Client::send), but never waits.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Full`] where all calls that can be open are; otherwise as
-    /// [`send`](Client::send).
-    pub fn try_send(&mut self, request: &[u8]) -> std::result::Result<Call, CallError> {
-        let index = self.begin(request, Deadline::Now)?;
-        Ok(self.hand_out(index))
+    /// Waits for the response to a call that was sent.
+    pub fn recv(
+        &mut self,
+        call: &Call,
+        deadline: Deadline,
+    ) -> std::result::Result<&[u8], CallError> {
+        let index = self.index(call);
+        self.wait(index, deadline)?;
+        self.response(index)
     }
 
     fn hand_out(&self, index: usize) -> Call {
@@ -244,66 +110,7 @@ impl Client {
         }
     }
 
-    /// The response to a call, if it is there. It is kept until the call is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Empty`]; otherwise as [`recv`](Client::recv). Who never waits learns of
-    /// the server's death after 4096 looks in vain at the latest.
-    ///
-    /// # Panics
-    ///
-    /// With a call of another client.
-    pub fn try_recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
-        let index = self.index(call);
-        match self.poll(|client| client.is_over(index))? {
-            true => self.response(index),
-            false => Err(CallError::Empty),
-        }
-    }
-
-    /// Waits for the response to a call. It is kept until the call is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Disconnected`], [`CallError::Unanswered`], as [`call`](Client::call).
-    ///
-    /// # Panics
-    ///
-    /// With a call of another client.
-    pub fn recv(&mut self, call: &Call) -> std::result::Result<&[u8], CallError> {
-        self.recv_until(call, None)
-    }
-
-    /// Waits for the response to a call, at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Timeout`]: it can be waited for again; otherwise as
-    /// [`recv`](Client::recv).
-    ///
-    /// # Panics
-    ///
-    /// With a call of another client.
-    pub fn recv_timeout(
-        &mut self,
-        call: &Call,
-        timeout: Duration,
-    ) -> std::result::Result<&[u8], CallError> {
-        self.recv_until(call, deadline_after(Some(timeout)))
-    }
-
-    fn recv_until(
-        &mut self,
-        call: &Call,
-        until: Option<Instant>,
-    ) -> std::result::Result<&[u8], CallError> {
-        let index = self.index(call);
-        self.wait(index, until)?;
-        self.response(index)
-    }
-
-    pub(crate) fn index(&self, call: &Call) -> usize {
+    pub fn index(&self, call: &Call) -> usize {
         let own = self.calls.get(call.index);
         let is_own = own.is_some_and(|pending| Arc::ptr_eq(&pending.held, &call.held));
         assert!(is_own, "a call of another client");
@@ -311,7 +118,7 @@ impl Client {
     }
 
     /// What a call has come to that is over.
-    pub(crate) fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
+    pub fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
         let pending = &mut self.calls[index];
         pending.is_told = true;
         match pending.state {
@@ -324,7 +131,7 @@ impl Client {
     /// Begins a call, and says which it is.
     // layout: L141 L146
     #[inline]
-    pub(crate) fn begin(
+    pub fn begin(
         &mut self,
         request: &[u8],
         deadline: Deadline,
@@ -483,19 +290,19 @@ impl Client {
     }
 
     /// Whether somebody may ask for each of the calls that can be open.
-    pub(crate) fn is_all_held(&self) -> bool {
+    pub fn is_all_held(&self) -> bool {
         self.calls[..self.in_flight()]
             .iter()
             .all(PendingCall::is_held)
     }
 
     #[cfg(feature = "async")]
-    pub(crate) fn has_place_for(&mut self, request: usize) -> bool {
+    pub fn has_place_for(&mut self, request: usize) -> bool {
         self.place().is_some() && self.connection.requests.has_room(request)
     }
 
     /// Whether responses have come, or none will.
-    pub(crate) fn has_responses(&mut self) -> bool {
+    pub fn has_responses(&mut self) -> bool {
         let connection = &mut self.connection;
         connection.has_news()
             || connection.participant.validity.is_faulty()
@@ -516,8 +323,9 @@ impl Client {
             let until = deadline.instant_or(CallError::Full)?;
             // A server that receives no more requests answers those that it has, or not: a place
             // that comes free then is of no use.
-            let is_over =
-                |client: &Client| client.place().is_some() || client.connection.found.is_draining();
+            let is_over = |client: &Calling| {
+                client.place().is_some() || client.connection.found.is_draining()
+            };
             self.wait_until(is_over, until)?;
             // There are places, but nobody to ask.
             if let Some(how) = self.connection.end {
@@ -528,21 +336,27 @@ impl Client {
     }
 
     #[inline]
-    pub(crate) fn is_over(&self, index: usize) -> bool {
+    pub fn is_over(&self, index: usize) -> bool {
         self.calls[index].state != State::Asked
     }
 
     /// Waits until a call is over.
     #[inline]
-    fn wait(&mut self, index: usize, until: Option<Instant>) -> std::result::Result<(), CallError> {
-        self.wait_until(|client| client.is_over(index), until)
+    fn wait(&mut self, index: usize, deadline: Deadline) -> std::result::Result<(), CallError> {
+        match deadline.instant_or(()) {
+            Ok(until) => self.wait_until(|client| client.is_over(index), until),
+            Err(()) => match self.poll(|client| client.is_over(index))? {
+                true => Ok(()),
+                false => Err(CallError::Empty),
+            },
+        }
     }
 
     /// Waits until responses have brought this about.
     #[inline]
     fn wait_until(
         &mut self,
-        done: impl Fn(&Client) -> bool,
+        done: impl Fn(&Calling) -> bool,
         until: Option<Instant>,
     ) -> std::result::Result<(), CallError> {
         loop {
@@ -565,9 +379,9 @@ impl Client {
     /// Looks whether responses have brought this about.
     // layout: L149 L150
     #[inline]
-    pub(crate) fn poll(
+    pub fn poll(
         &mut self,
-        done: impl Fn(&Client) -> bool,
+        done: impl Fn(&Calling) -> bool,
     ) -> std::result::Result<bool, CallError> {
         if done(self) {
             return Ok(true);
@@ -604,7 +418,7 @@ impl Client {
     #[inline]
     fn take_until(
         &mut self,
-        done: impl Fn(&Client) -> bool,
+        done: impl Fn(&Calling) -> bool,
     ) -> std::result::Result<bool, CallError> {
         // More do not stand in a ring at a time: one that leads in a circle has no end.
         let most = self.connection.found.geometry.ring_geometry.bytes() / record::ALIGN as u64;
@@ -651,7 +465,7 @@ impl Client {
     }
 }
 
-impl Reattach for Client {
+impl Reattach for Calling {
     fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
         (
             &self.connection.found,
@@ -664,10 +478,7 @@ impl Reattach for Client {
     }
 }
 
-/// Only for calls that were begun by [`Client::send`]: of others there is nothing to be had.
-impl Waitable for Client {}
-
-impl Wait for Client {
+impl Wait for Calling {
     fn has_news(&mut self) -> bool {
         let mut is_any_open = false;
         for pending in self.calls.iter().filter(|pending| pending.is_held()) {
@@ -700,11 +511,11 @@ impl Wait for Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Calling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("name", self.name())
-            .field("generation", &self.generation())
+            .field("name", &self.found().name)
+            .field("generation", &self.found().generation)
             .finish_non_exhaustive()
     }
 }

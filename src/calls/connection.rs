@@ -113,26 +113,3 @@ impl Connection {
 fn has_news(responses: &Responses, is_draining: bool, found: &Found) -> bool {
     !responses.is_empty() || !is_draining && found.is_draining()
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::calls::client::Client;
-    use crate::calls::server::Server;
-
-    /// A response to a call of the last client can arrive when the next one has the slot.
-    // layout: L145
-    #[test]
-    fn next_client_in_a_slot_uses_no_number_of_the_last() {
-        let name = format!("shmkit-test-connection-{}", std::process::id());
-        let _server = Server::options().clients(1).create(&*name).unwrap();
-        let mut first = Client::open(&*name).unwrap();
-        let begun = first.connection.begun;
-        for _ in 0..3 {
-            drop(first.send(b"a call").unwrap());
-        }
-        drop(first);
-
-        let second = Client::open(&*name).unwrap();
-        assert_eq!(second.connection.begun, begun + 3);
-    }
-}

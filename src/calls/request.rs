@@ -1,0 +1,143 @@
+//! Requests that a server has received, and their answers.
+
+use super::serving::{ResponseAddress, Serving, Shared};
+use crate::error::channel::{RecvError, SendError};
+use crate::format::describe::Described;
+use crate::format::payload::Payload;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The duty to answer a request: dropped, the client is told that there is no answer.
+struct Duty<'a> {
+    shared: &'a Arc<Shared>,
+    address: ResponseAddress,
+}
+
+impl Drop for Duty<'_> {
+    fn drop(&mut self) {
+        let _ = self.shared.answer(self.address, None);
+    }
+}
+
+/// A request that a [`Server`](crate::Server) has received. Dropped without an answer, it fails at
+/// the client as [`CallError::Unanswered`](crate::CallError::Unanswered).
+pub struct Request<'a, Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
+    received: Q::Received<'a>,
+    duty: Duty<'a>,
+    response: PhantomData<fn(&R)>,
+}
+
+impl<'a, R: Payload + ?Sized> Request<'a, [u8], R> {
+    /// Returns the bytes that the client has sent.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.received
+    }
+}
+
+impl<T: Described, R: Payload + ?Sized> Request<'_, T, R> {
+    /// Returns the value that the client has sent.
+    #[must_use]
+    pub fn value(&self) -> &T {
+        &self.received
+    }
+}
+
+impl<'a, Q: Payload + ?Sized, R: Payload + ?Sized> Request<'a, Q, R> {
+    #[inline]
+    pub(crate) fn new(
+        server: &'a Serving,
+        len: usize,
+        address: ResponseAddress,
+    ) -> Result<Request<'a, Q, R>, RecvError> {
+        let shared = &server.shared;
+        let duty = Duty { shared, address };
+        let received = Q::received(server.received(len)).ok_or(RecvError::Corrupt)?;
+        Ok(Request {
+            received,
+            duty,
+            response: PhantomData,
+        })
+    }
+
+    /// Answers the request, without waiting. The response is visible to the client when this returns.
+    /// Where the client has gone nothing is done, and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLong`] where the response is longer than
+    /// [`max_message`](crate::Server::max_message): the client is told that there is no answer.
+    /// [`SendError::Full`] where a client breaks the rules and has more calls open than it has space
+    /// for.
+    #[inline]
+    pub fn respond(self, response: &R) -> Result<(), SendError> {
+        let Duty { shared, address } = self.duty;
+        shared.answer(address, Some(response.bytes()))?;
+        std::mem::forget(self.duty);
+        Ok(())
+    }
+
+    /// Keeps what is needed to answer the request later, from anywhere in this process.
+    pub fn defer(self) -> Responder<R> {
+        let Duty { shared, address } = self.duty;
+        let shared = Arc::clone(shared);
+        std::mem::forget(self.duty);
+        Responder {
+            shared,
+            address: Some(address),
+            response: PhantomData,
+        }
+    }
+}
+
+impl<Q: Payload + ?Sized, R: Payload + ?Sized> fmt::Debug for Request<'_, Q, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("address", &self.duty.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is needed to answer a request; see [`Request::defer`].
+///
+/// As long as there is a responder, the name of the server is held. When the last
+/// [`Server`](crate::Server) has gone, new calls end at once, and the responder may still answer.
+/// Dropped without an answer, it fails at the client as
+/// [`CallError::Unanswered`](crate::CallError::Unanswered).
+#[must_use = "dropped, it fails at the client"]
+pub struct Responder<R: Payload + ?Sized = [u8]> {
+    shared: Arc<Shared>,
+    /// Until it is answered.
+    address: Option<ResponseAddress>,
+    response: PhantomData<fn(&R)>,
+}
+
+impl<R: Payload + ?Sized> Responder<R> {
+    /// Answers the request, as [`Request::respond`] does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Request::respond`].
+    pub fn respond(mut self, response: &R) -> Result<(), SendError> {
+        if let Some(address) = self.address {
+            self.shared.answer(address, Some(response.bytes()))?;
+            self.address = None;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Payload + ?Sized> Drop for Responder<R> {
+    fn drop(&mut self) {
+        if let Some(address) = self.address {
+            let _ = self.shared.answer(address, None);
+        }
+    }
+}
+
+impl<R: Payload + ?Sized> fmt::Debug for Responder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! What messages are: bytes, or values of one type.
+
+use crate::error::channel::RecvError;
+use crate::format::describe::{Described, Layout};
+
+/// What the messages of an endpoint are: bytes (`[u8]`), or values of one [`Described`] type.
+///
+/// Each endpoint has the type of its messages as a parameter, `Receiver<M>`, which is `[u8]` unless
+/// the options say otherwise:
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-typed-{}", std::process::id());
+/// # let name = name.as_str();
+/// use shmkit::{Publisher, Subscriber};
+/// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+///
+/// #[repr(C)]
+/// #[derive(Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// struct Tick {
+///     price: f64,
+///     volume: u32,
+///     symbol: [u8; 4],
+/// }
+///
+/// shmkit::describe! { Tick { price: f64, volume: u32, symbol: [u8; 4] } }
+///
+/// // The server.
+/// let mut ticks = Publisher::options().typed::<Tick>().create(name)?;
+/// ticks.send(&Tick { price: 101.5, volume: 3, symbol: *b"ABCD" })?;
+///
+/// // A consumer.
+/// let mut subscriber = Subscriber::options().typed::<Tick>().open(name)?;
+/// assert_eq!(subscriber.recv()?.price, 101.5);
+///
+/// // A consumer that was built with another struct.
+/// #[repr(C)]
+/// #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// struct Rate {
+///     price: f32,
+///     volume: u32,
+/// }
+///
+/// shmkit::describe! { Rate { price: f32, volume: u32 } }
+///
+/// let error = Subscriber::options().typed::<Rate>().open(name).unwrap_err();
+/// assert_eq!(error.kind(), shmkit::ErrorKind::WrongType);
+/// let why = "price is f64[1] at 0 there and f32[1] at 0 here";
+/// assert!(error.to_string().contains(why));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The owner of a name writes the layout of the type into shared memory, by the names of the fields.
+/// An endpoint of another type is refused when it opens the name ([`WrongType`](crate::ErrorKind::WrongType)),
+/// with the first field that differs. An endpoint of bytes opens every name, and
+/// [`inspect::segment_info`](crate::inspect::segment_info) returns the layout.
+///
+/// This trait is implemented for `[u8]` and for all [`Described`] types, and for no others.
+pub trait Payload: sealed::Sealed {
+    /// What a receiving call returns: `&[u8]`, which the next call uses again, or the value.
+    type Received<'a>;
+
+    /// The message, as it stands in memory.
+    #[doc(hidden)]
+    fn bytes(&self) -> &[u8];
+
+    /// Reads a message; `None` where it has another length than the type.
+    #[doc(hidden)]
+    fn received(bytes: &[u8]) -> Option<Self::Received<'_>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for [u8] {}
+
+    impl<T: super::Described> Sealed for T {}
+}
+
+impl Payload for [u8] {
+    type Received<'a> = &'a [u8];
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline(always)]
+    fn received(bytes: &[u8]) -> Option<&[u8]> {
+        Some(bytes)
+    }
+}
+
+impl<T: Described> Payload for T {
+    type Received<'a> = T;
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    // layout: L042
+    #[inline(always)]
+    fn received(bytes: &[u8]) -> Option<T> {
+        T::read_from_bytes(bytes).ok()
+    }
+}
+
+/// The layouts of typed messages.
+pub(crate) fn layouts<T: Described>() -> Vec<Layout> {
+    vec![Layout::of::<T>()]
+}
+
+/// Hands out the messages that `drain` finds, and returns how many they were. A message of another
+/// length than the type is an error, after all others were handed out.
+pub(crate) fn drain<M: Payload + ?Sized>(
+    mut each: impl FnMut(M::Received<'_>),
+    drain: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<usize, RecvError>,
+) -> Result<usize, RecvError> {
+    let mut corrupt = Ok(());
+    let count = drain(&mut |message| match M::received(message) {
+        Some(message) => each(message),
+        None => corrupt = Err(RecvError::Corrupt),
+    })?;
+    corrupt.map(|()| count)
+}

@@ -1,0 +1,99 @@
+//! Messages that are read in shared memory, without a copy of the whole.
+
+use super::receiving::Receiving;
+use crate::lane::claim::assert_inside;
+use std::fmt;
+use std::io::{self, Read};
+
+/// A message that was received and is still in shared memory; see
+/// [`Receiver::recv_ref`](crate::Receiver::recv_ref). It is taken from the queue when this is dropped.
+///
+/// [`Read`] hands it out in pieces of any size. Each is a copy, as long as the caller's
+/// buffer: what is read piece by piece need not leave the nearest cache.
+pub struct MessageRef<'a> {
+    receiver: &'a mut Receiving,
+    len: usize,
+    read: usize,
+}
+
+impl<'a> MessageRef<'a> {
+    #[inline]
+    pub(crate) fn new(receiver: &'a mut Receiving, len: usize) -> MessageRef<'a> {
+        MessageRef {
+            receiver,
+            len,
+            read: 0,
+        }
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies a part of it that begins at an offset.
+    ///
+    /// # Panics
+    ///
+    /// Where the part is not inside the message.
+    pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
+        assert_inside(self.len, offset, to.len());
+        self.receiver.copy(offset, to);
+    }
+
+    /// A copy of it.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = vec![0; self.len];
+        self.copy_to(0, &mut all);
+        all
+    }
+
+    /// The bytes themselves.
+    ///
+    /// # Safety
+    ///
+    /// Nobody changes them as long as the slice is used. No [`Sender`](crate::Sender) does, but any
+    /// process that may send can write all lanes of the queue, and one that is broken or
+    /// hostile may do so at any time, while the compiler takes the bytes for constant. What
+    /// must hold against such a process is read by [`Read`] or [`copy_to`](MessageRef::copy_to).
+    #[must_use]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: in the lane, which the end keeps mapped; the writer leaves it alone
+        // until it is passed, which the drop of this guard does; the rest is the caller's
+        // promise.
+        unsafe { std::slice::from_raw_parts(self.receiver.bytes(), self.len) }
+    }
+}
+
+impl Read for MessageRef<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let len = to.len().min(self.len - self.read);
+        self.copy_to(self.read, &mut to[..len]);
+        self.read += len;
+        Ok(len)
+    }
+}
+
+impl Drop for MessageRef<'_> {
+    // layout: L114
+    #[inline]
+    fn drop(&mut self) {
+        self.receiver.pass();
+    }
+}
+
+impl fmt::Debug for MessageRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageRef")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,382 @@
+//! How a publisher writes messages into its lane, and waits for slow subscribers.
+
+use crate::error::Result;
+use crate::error::channel::SendError;
+use crate::format::layout::delivery;
+use crate::lane::claim::Claimed;
+use crate::lane::lossy::LossyWriter;
+use crate::lane::ring::Place;
+use crate::name::Name;
+use crate::object::process::Process;
+use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
+use crate::segment::ending::ALL_SLOTS;
+use crate::segment::options::Common;
+use crate::segment::participant::Participant;
+use crate::segment::{Geometry, Head, Owned};
+use crate::sync::{Round, WindowMut};
+use crate::topic::backpressure::{announce, is_free};
+use crate::topic::subscribers::{Subscribers, Waiting, lowest};
+#[cfg(feature = "async")]
+use crate::wait::source::{Signals, Wait};
+use crate::wait::spin::{Deadline, Spin};
+use std::time::{Duration, Instant};
+
+/// What a publisher does about subscribers that are slower than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It never waits. A subscriber that is overtaken is told how many messages it missed.
+    #[default]
+    Lossy,
+    /// It waits for the slowest one that lives, so that no subscriber misses anything.
+    Lossless,
+    /// It waits this long for a slow one, and then goes on without it: that one is told how
+    /// many messages it missed, and is waited for again from then on.
+    LosslessFor(Duration),
+}
+
+/// The publisher of a topic, whatever its messages are.
+#[derive(Debug)]
+pub struct Publishing {
+    pub lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
+    delivery: Delivery,
+    generations: Vec<Subscribers>,
+    participant: Participant,
+    // Declared last, and so let go last: it has the name.
+    pub segment: Owned,
+}
+
+impl Publishing {
+    pub fn create(
+        common: &Common,
+        geometry: Geometry,
+        delivery: Delivery,
+        name: &Name,
+    ) -> Result<Publishing> {
+        let (mut segment, participant) =
+            Owned::create(name, geometry, &common.access, &common.layouts)?;
+        let lane = segment.lane_mut(0, common.prefault)?;
+        let mut older = segment.older()?;
+        segment.publish(&mut older);
+        Ok(Publishing {
+            lane: LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry),
+            delivery,
+            generations: Subscribers::all(&segment, older),
+            participant,
+            segment,
+        })
+    }
+
+    pub fn resize(
+        &mut self,
+        common: &Common,
+        geometry: Geometry,
+        delivery: Delivery,
+    ) -> Result<()> {
+        self.participant.check()?;
+        let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
+        let lane = segment.lane_mut(0, common.prefault)?;
+        self.flush();
+        segment.follow(&mut self.segment);
+        self.lane = LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry);
+        self.delivery = delivery;
+        let mut participant = std::mem::replace(&mut self.participant, participant);
+        self.participant.stay(&mut participant);
+        let segment = std::mem::replace(&mut self.segment, segment);
+        self.generations[0].earlier = Some((segment, participant));
+        self.generations.insert(0, Subscribers::of(&self.segment));
+        for subscribers in &mut self.generations {
+            subscribers.first = geometry.ring_geometry.first();
+        }
+        self.let_go();
+        Ok(())
+    }
+
+    /// Lets go of earlier generations in which nobody is waited for.
+    // layout: L127
+    fn let_go(&mut self) {
+        let waits = self.segment.geometry.delivery == delivery::LOSSLESS;
+        let is_needed = |subscribers: &Subscribers| waits && subscribers.places().next().is_some();
+        self.generations
+            .retain(|subscribers| subscribers.earlier.is_none() || is_needed(subscribers));
+    }
+
+    /// Reserves space for a message of this length.
+    #[inline]
+    pub fn claim(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+    ) -> std::result::Result<Place, SendError> {
+        self.make_room(len, deadline, &mut None)?;
+        Ok(self.lane.claim(len))
+    }
+
+    /// Begins to send several messages together.
+    pub fn batch(&mut self) -> std::result::Result<Batch<'_>, SendError> {
+        // Once: a call that tells a fault sends nothing.
+        self.participant.validity.check()?;
+        Ok(Batch {
+            publisher: self,
+            count: 0,
+        })
+    }
+
+    fn flush(&mut self) {
+        self.lane.flush();
+        self.participant.wake(ALL_SLOTS);
+    }
+
+    /// `since` is when it began to wait, once it has.
+    // layout: L097
+    #[inline]
+    pub fn write(
+        &mut self,
+        message: &[u8],
+        deadline: Deadline,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        if !self.participant.validity.is_valid() || !self.lane.send_quickly(message) {
+            self.make_room(message.len(), deadline, since)?;
+            self.lane.send(message);
+        }
+        self.participant.wake(ALL_SLOTS);
+        Ok(())
+    }
+
+    fn make_room(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        self.participant.validity.check()?;
+        self.find_room(len, deadline, since)
+    }
+
+    fn find_room(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        let max = self.lane.ring_geometry().max();
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        match (self.lane.lacks(len), self.delivery) {
+            (None, _) => {}
+            (Some(position), Delivery::Lossy) => self.lane.announce(position),
+            (Some(position), _) => self.announce_to_all(position, deadline, since)?,
+        }
+        Ok(())
+    }
+
+    /// Announces once nobody who is waited for is in the way.
+    // layout: L126
+    #[cold]
+    fn announce_to_all(
+        &mut self,
+        position: u64,
+        deadline: Deadline,
+        since: &mut Option<Instant>,
+    ) -> std::result::Result<(), SendError> {
+        let bytes = self.lane.ring_geometry().bytes();
+        self.let_go();
+        loop {
+            let lowest = || lowest(&self.generations, position);
+            if announce(&mut self.lane, position, lowest) {
+                return Ok(());
+            }
+            // Nobody reads on in what was not sent.
+            self.flush();
+            let since = *since.get_or_insert_with(Instant::now);
+            let late = match self.delivery {
+                Delivery::LosslessFor(limit) => since.elapsed() >= limit,
+                _ => false,
+            };
+            let generations = self.generations.iter_mut();
+            if generations.fold(false, |any, subscribers| {
+                subscribers.drop_the_dead_and_late(position, bytes, late) | any
+            }) {
+                continue;
+            }
+            let until = match deadline {
+                Deadline::Now => return Err(SendError::Full),
+                Deadline::At(at) if Instant::now() >= at => return Err(SendError::Timeout),
+                Deadline::At(at) => Some(at),
+                Deadline::Never => None,
+            };
+            self.wait_for_the_slowest(position, since, until)?;
+        }
+    }
+
+    // layout: L091
+    fn wait_for_the_slowest(
+        &mut self,
+        position: u64,
+        since: Instant,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        let bytes = self.lane.ring_geometry().bytes();
+        let Publishing {
+            participant,
+            generations,
+            delivery,
+            ..
+        } = self;
+        let mut spin = Spin::new(until);
+        while spin.again() {
+            if is_free(lowest(generations, position), bytes, position) {
+                return Ok(());
+            }
+        }
+        let late = match delivery {
+            Delivery::LosslessFor(limit) => since.checked_add(*limit),
+            _ => None,
+        };
+        let until = match (until, late) {
+            (Some(until), Some(late)) => Some(until.min(late)),
+            (until, late) => until.or(late),
+        };
+        // The peers of a sleep are found once, together with whether they are all.
+        let waiting = generations
+            .iter()
+            .map(|subscribers| subscribers.waits_for(position, bytes));
+        let waiting: Vec<Waiting> = waiting.collect();
+        let until = match waiting.iter().all(|one| one.is_complete) {
+            true => until,
+            false => deadline_within(LOOK_BACK, until),
+        };
+        let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
+        let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
+        let ready = || is_free(lowest(generations, position), bytes, position);
+        participant.park(ready, &peers, until).map(|_| ())
+    }
+}
+
+/// A publisher that waits for its slowest subscriber, since a message of this length has no room.
+#[cfg(feature = "async")]
+pub(crate) struct Held<'a> {
+    publisher: &'a mut Publishing,
+    /// How far it is to announce.
+    position: u64,
+    /// When it gives up those that are late.
+    limit: Option<Instant>,
+}
+
+#[cfg(feature = "async")]
+impl<'a> Held<'a> {
+    pub fn of(publisher: &'a mut Publishing, len: usize, since: Option<Instant>) -> Held<'a> {
+        let limit = match publisher.delivery {
+            Delivery::LosslessFor(limit) => since.and_then(|since| since.checked_add(limit)),
+            _ => None,
+        };
+        Held {
+            position: publisher.lane.lacks(len).unwrap_or_default(),
+            limit,
+            publisher,
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl Wait for Held<'_> {
+    fn has_news(&mut self) -> bool {
+        let Publishing {
+            generations, lane, ..
+        } = &self.publisher;
+        let lowest = lowest(generations, self.position);
+        is_free(lowest, lane.ring_geometry().bytes(), self.position)
+            || self.limit.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        let bytes = self.publisher.lane.ring_geometry().bytes();
+        let Publishing {
+            generations,
+            participant,
+            ..
+        } = &mut *self.publisher;
+        participant.register(signals)?;
+        for subscribers in generations.iter_mut() {
+            let waiting = subscribers.waits_for(self.position, bytes);
+            waiting.watched.iter().for_each(|peer| peer.add_to(signals));
+            if !waiting.is_complete {
+                signals.look_again_in(LOOK_BACK);
+            }
+        }
+        if let Some(limit) = self.limit {
+            signals.look_again_in(limit.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn deregister(&mut self) {
+        self.publisher.participant.deregister();
+    }
+
+    /// The next look gives up the dead.
+    fn woken(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Drop for Publishing {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
+    }
+}
+
+impl Claimed for Publishing {
+    fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
+        if !self.participant.validity.is_forked() {
+            self.lane.ring().fill(place, at, bytes);
+        }
+    }
+
+    fn bytes(&self, place: Place, len: usize) -> *mut u8 {
+        self.lane.ring().bytes(place, len)
+    }
+
+    #[inline]
+    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+        // It has its place: that the name is lost is for the next call to tell.
+        if self.participant.validity.is_forked() {
+            return Err(SendError::Forked);
+        }
+        self.lane.commit(place, len);
+        self.participant.wake(ALL_SLOTS);
+        Ok(())
+    }
+}
+
+/// After so many messages a batch is sent.
+const BATCH: u32 = 16;
+
+/// Messages that are sent together, by the last of each [`BATCH`] and when this is dropped.
+pub struct Batch<'a> {
+    publisher: &'a mut Publishing,
+    count: u32,
+}
+
+impl Batch<'_> {
+    pub fn add(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+        self.publisher
+            .find_room(message.len(), Deadline::Never, &mut None)?;
+        self.publisher.lane.add(message);
+        self.count += 1;
+        if self.count.is_multiple_of(BATCH) {
+            self.publisher.flush();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.publisher.participant.validity.is_forked() {
+            self.publisher.flush();
+        }
+    }
+}

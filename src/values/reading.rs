@@ -1,0 +1,372 @@
+//! How a reader reads values, follows their changes, and goes on with the next writer.
+
+use crate::error::channel::RecvError;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::format::layout::{SLOTS, control, values};
+use crate::name::Name;
+use crate::os::{Validity, ValidityBackend};
+use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
+use crate::segment::participant::Participant;
+use crate::segment::roster::{JOINED, Roster};
+use crate::segment::{Found, HowToJoin};
+use crate::slots::{Hold, Look, TableGeometry, ValueReader};
+use crate::sync::{Shared, Window};
+use crate::wait::source::{Signals, Wait};
+use crate::wait::spin::{Deadline, Spin};
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// After how long a next writer is tried again that could not be gone on with for now.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether a refusal is one for good.
+fn is_final(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::WrongKind
+            | ErrorKind::WrongType
+            | ErrorKind::WrongOwner
+            | ErrorKind::WrongVersion
+            | ErrorKind::AccessDenied
+            | ErrorKind::Corrupt
+    )
+}
+
+/// Where values stand in the table of a later writer.
+#[derive(Debug)]
+struct Moved {
+    /// By our index.
+    places: Box<[usize]>,
+    /// Our index by the place.
+    indices: HashMap<usize, usize>,
+}
+
+impl Moved {
+    /// Finds values by their names; the error is a name that the table lacks.
+    fn find<'a>(
+        ours: &'a [String],
+        theirs: &HashMap<String, usize>,
+    ) -> std::result::Result<Moved, &'a str> {
+        let place = |name: &'a String| theirs.get(name).copied().ok_or(&**name);
+        let places: Box<[usize]> = ours
+            .iter()
+            .map(place)
+            .collect::<std::result::Result<_, _>>()?;
+        let indices = places.iter().copied().zip(0..).collect();
+        Ok(Moved { places, indices })
+    }
+}
+
+/// The reader of values, whatever they are.
+pub struct Reading {
+    pub values: ValueReader<Window>,
+    pub names: Vec<String>,
+    pub indices: HashMap<String, usize>,
+    owner_monitor: OwnerMonitor,
+    buffer: Box<[u8]>,
+    participant: Option<Participant>,
+    validity: Validity,
+    /// Where the values stand now, where that is not where they stood when they were opened.
+    moved: Option<Moved>,
+    /// The generation that was last looked at, and when it is to be looked at again.
+    tried: (u32, Option<Instant>),
+    /// Why we could not go on with that one.
+    failed: Option<Error>,
+    // Declared last, and so let go last.
+    pub found: Found,
+}
+
+impl Reading {
+    pub fn open(how: &HowToJoin, name: &Name) -> Result<Reading> {
+        how.join(name, control::kind::LATEST, Reading::join)
+    }
+
+    fn join(found: Found) -> Result<Reading> {
+        Reading::with(found, ValueReader::new)
+    }
+
+    /// One that was there before.
+    fn go_on(found: Found) -> Result<Reading> {
+        Reading::with(found, ValueReader::from_the_beginning)
+    }
+
+    fn with(
+        found: Found,
+        values: impl Fn(Window, TableGeometry) -> ValueReader<Window>,
+    ) -> Result<Reading> {
+        let owner_monitor = OwnerMonitor::begin(&found)?;
+        let Some(table_geometry) = found.geometry.table_geometry else {
+            unreachable!("latest values have a table_geometry");
+        };
+        let values = values(found.values()?, table_geometry);
+        let names: Vec<String> = (0..table_geometry.count())
+            .map(|index| values.name(index))
+            .collect();
+        let indices = names.iter().cloned().zip(0..).collect();
+        let participant = Reading::take_slot(&found)?;
+        Ok(Reading {
+            values,
+            names,
+            indices,
+            owner_monitor,
+            buffer: vec![0; table_geometry.max()].into_boxed_slice(),
+            participant,
+            validity: Validity::new(),
+            moved: None,
+            tried: (found.generation, None),
+            failed: None,
+            found,
+        })
+    }
+
+    /// A slot, where this account may have one and there is one left.
+    // layout: L103
+    fn take_slot(found: &Found) -> Result<Option<Participant>> {
+        let Some(roster) = found.roster_if_let_in()? else {
+            return Ok(None);
+        };
+        match found.take_slot(&roster, SLOTS) {
+            Ok(participant) => {
+                participant.roster().tell(JOINED);
+                Ok(Some(participant))
+            }
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The value that was read last, of this length.
+    #[inline(always)]
+    pub fn value(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
+    }
+
+    /// Reads the newest value of a table, and returns its length.
+    // layout: L138
+    #[inline]
+    pub fn get_at(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
+        let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
+        let place = match is_plain {
+            true => index,
+            false => self.place_now(index)?,
+        };
+        let participant = self.participant.as_ref();
+        let hold = participant.map(|participant| hold_in(participant.roster(), participant.slot()));
+        match self.values.load(place, &mut self.buffer, hold) {
+            Look::Value(len, _) => Ok(len),
+            Look::Nothing => Err(RecvError::Empty),
+            Look::Busy => Err(RecvError::Busy),
+            Look::Corrupt => Err(RecvError::Corrupt),
+        }
+    }
+
+    /// Where the value with this index stands, once the next writer was looked for.
+    #[cold]
+    fn place_now(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
+        self.validity.check()?;
+        if self.found.is_ended() {
+            self.reattach()?;
+        }
+        Ok(self.place(index))
+    }
+
+    /// Where the value with this index stands in the table.
+    #[inline]
+    pub fn place(&self, index: usize) -> usize {
+        match &self.moved {
+            None => index,
+            Some(moved) => moved.places[index],
+        }
+    }
+
+    /// The next value that changed, by our index. A value that was not there when the values were
+    /// opened has none, and is left out.
+    #[inline]
+    fn next_change(&mut self) -> Option<usize> {
+        let Some(moved) = &self.moved else {
+            return self.values.next_change();
+        };
+        // So many changes there are at most, but for a writer that does not stop.
+        let most = values::RECENT_COUNT as usize + self.values.table_geometry().count();
+        for _ in 0..most {
+            let place = self.values.next_change()?;
+            if let Some(index) = moved.indices.get(&place) {
+                return Some(*index);
+            }
+        }
+        None
+    }
+
+    pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
+        self.validity.check()?;
+        if let Some(index) = self.next_change() {
+            return Ok(index);
+        }
+        if self.owner_monitor.is_told() && self.reattach()? {
+            return self.try_change();
+        }
+        if self.owner_monitor.look(&self.found) {
+            // What was set before the end is seen now.
+            if let Some(index) = self.next_change() {
+                return Ok(index);
+            }
+            if let Some(how) = self.owner_monitor.tell() {
+                return Err(RecvError::Disconnected(how));
+            }
+        }
+        Err(RecvError::Empty)
+    }
+
+    /// Goes on with the next writer, where there is one; says whether. A writer with which we
+    /// cannot go on is told of by each call, until there is another one.
+    // layout: L172
+    #[cold]
+    fn reattach(&mut self) -> Result<bool> {
+        let newest = self.found.newest();
+        let (tried, again) = self.tried;
+        if newest != tried || again.is_some_and(|at| Instant::now() >= at) {
+            self.failed = match self.reattach_now() {
+                Ok(true) => return Ok(true),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            // Of no use for ever is what is of another kind or type; all else may pass.
+            let is_final = self
+                .failed
+                .as_ref()
+                .is_some_and(|error| is_final(error.kind()));
+            let again =
+                (newest != self.found.generation && !is_final).then(|| Instant::now() + AGAIN);
+            self.tried = (newest, again);
+        }
+        self.failed
+            .as_ref()
+            .map_or(Ok(false), |error| Err(error.again()))
+    }
+
+    // layout: L172
+    fn reattach_now(&mut self) -> Result<bool> {
+        let Some(mut next) = self.found.follow(Reading::go_on)? else {
+            self.owner_monitor.lose_the_next(&self.found);
+            return Ok(false);
+        };
+        if next.names != self.names {
+            next.moved = Some(self.find_in(&next.indices)?);
+            next.names = std::mem::take(&mut self.names);
+            next.indices = std::mem::take(&mut self.indices);
+        }
+        *self = next;
+        Ok(true)
+    }
+
+    /// Where our values stand in the table of another writer, by its names.
+    fn find_in(&self, theirs: &HashMap<String, usize>) -> Result<Moved> {
+        Moved::find(&self.names, theirs).map_err(|lacking| {
+            let meaning = format!("its next writer has no value {lacking:?}");
+            let error = Error::new(
+                ErrorKind::WrongType,
+                Operation::Open,
+                &self.found.name,
+                meaning,
+            );
+            error.with_advice("open it again")
+        })
+    }
+
+    /// The names of the values of a generation.
+    fn names_in(found: &Found) -> Result<HashMap<String, usize>> {
+        let Some(table_geometry) = found.geometry.table_geometry else {
+            unreachable!("latest values have a table_geometry");
+        };
+        let values = ValueReader::new(found.values()?, table_geometry);
+        Ok((0..table_geometry.count())
+            .map(|index| (values.name(index), index))
+            .collect())
+    }
+
+    /// Waits until the deadline for a value to change, and returns its index.
+    pub fn change(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+        let Ok(until) = deadline.instant_or(()) else {
+            return self.try_change();
+        };
+        loop {
+            let mut spin = Spin::new(until);
+            loop {
+                match self.try_change() {
+                    Err(RecvError::Empty) => {}
+                    found => return found,
+                }
+                if !spin.again() {
+                    break;
+                }
+            }
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return Err(RecvError::Timeout);
+            }
+            let has_news = || self.values.has_news();
+            self.owner_monitor
+                .sleep(&self.found, self.participant.as_mut(), has_news, until)?;
+        }
+    }
+}
+
+/// How the participant in a slot asks the writer to leave a value alone.
+pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hold) {
+    move |hold: Hold| {
+        roster.set_hold(slot, hold.0);
+        // Between the hold and the copy: pairs with the writer's look (L3).
+        roster.words().full();
+    }
+}
+
+impl Reattach for Reading {
+    fn parts(&mut self) -> (&Found, Option<&mut Participant>) {
+        (&self.found, self.participant.as_mut())
+    }
+
+    /// What is left here goes before, and then that the one before has gone.
+    fn reattach_if_ended(&mut self) -> Result<bool> {
+        self.found.check(&self.validity)?;
+        if self.owner_monitor.is_told() {
+            return self.reattach();
+        }
+        match self.found.follow(|next| Reading::names_in(&next))? {
+            Some(theirs) => self.find_in(&theirs).map(|_| true),
+            None => Ok(false),
+        }
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("name", &self.found.name)
+            .field("values", &self.names.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Wait for Reading {
+    fn has_news(&mut self) -> bool {
+        self.values.has_news()
+            || self.validity.is_faulty()
+            || self.owner_monitor.has_news(&self.found)
+    }
+
+    fn register(&mut self, signals: &mut Signals) -> Result<()> {
+        self.owner_monitor
+            .register(self.participant.as_mut(), signals)
+    }
+
+    fn deregister(&mut self) {
+        if let Some(participant) = &mut self.participant {
+            participant.deregister();
+        }
+    }
+
+    fn woken(&mut self) -> Result<bool> {
+        self.owner_monitor.look_whether_alive(&self.found);
+        Ok(self.has_news())
+    }
+}

@@ -1,0 +1,159 @@
+//! How a writer stores values, and what a next writer takes over.
+
+use crate::error::Result;
+use crate::error::channel::SendError;
+use crate::format::layout::SLOTS;
+use crate::name::Name;
+use crate::os::ValidityBackend;
+use crate::segment::ending::ALL_SLOTS;
+use crate::segment::options::Common;
+use crate::segment::participant::Participant;
+use crate::segment::roster::Roster;
+use crate::segment::{Geometry, Owned};
+use crate::slots::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
+use crate::sync::{Shared, WindowMut, WordsMut};
+use std::collections::HashMap;
+
+/// The writer of values, whatever they are.
+#[derive(Debug)]
+pub struct Writing {
+    pub values: ValueWriter<WindowMut>,
+    pub names: Vec<String>,
+    participant: Participant,
+    // Declared last, and so let go last: it has the name.
+    pub segment: Owned,
+}
+
+impl Writing {
+    pub fn create(
+        common: &Common,
+        table: TableGeometry,
+        names: Vec<String>,
+        name: &Name,
+    ) -> Result<Writing> {
+        let geometry = Geometry::of_values(table);
+        let (mut segment, participant) =
+            Owned::create(name, geometry, &common.access, &common.layouts)?;
+        let mut values = lay_out(&segment, table, &names, common.prefault)?;
+        // What a dead writer has set stays. Nothing is set there meanwhile.
+        let mut older = segment.older()?;
+        for (older, _) in &older {
+            if older.has_type_of(&segment) {
+                carry_over(older, &mut values, &names);
+            }
+        }
+        segment.publish(&mut older);
+        Ok(Writing {
+            values,
+            names,
+            participant,
+            segment,
+        })
+    }
+
+    pub fn resize(
+        &mut self,
+        common: &Common,
+        table: TableGeometry,
+        names: Vec<String>,
+    ) -> Result<()> {
+        self.participant.check()?;
+        let geometry = Geometry::of_values(table);
+        let (mut segment, mut participant) = self.segment.next(geometry, &common.layouts)?;
+        let mut values = lay_out(&segment, table, &names, common.prefault)?;
+        if self.segment.has_type_of(&segment) {
+            carry_over(&self.segment, &mut values, &names);
+        }
+        segment.follow(&mut self.segment);
+        self.names = names;
+        participant.stay(&mut self.participant);
+        (self.values, self.participant, self.segment) = (values, participant, segment);
+        Ok(())
+    }
+
+    // layout: L097 L136
+    #[inline]
+    pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
+        self.participant.validity.check()?;
+        let (len, max) = (value.len(), self.values.table_geometry().max());
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        store(&mut self.values, self.segment.roster(), index, value);
+        self.participant.wake(ALL_SLOTS);
+        Ok(())
+    }
+}
+
+/// The table, with its names.
+// layout: L075
+fn lay_out(
+    segment: &Owned,
+    table: TableGeometry,
+    names: &[String],
+    prefault: bool,
+) -> Result<ValueWriter<WindowMut>> {
+    let values = ValueWriter::new(segment.values_mut(prefault)?, table);
+    for (index, name) in names.iter().enumerate() {
+        values.name(index, name);
+    }
+    Ok(values)
+}
+
+/// Stores a value, and leaves alone what readers hold.
+#[inline]
+pub(crate) fn store<V: WordsMut, W: Shared>(
+    values: &mut ValueWriter<V>,
+    roster: &Roster<W>,
+    index: usize,
+    value: &[u8],
+) {
+    // Pairs with a reader's hold (L3).
+    match roster.holding() {
+        0 => values.store(index, value, std::iter::empty()),
+        holding => store_beside(values, roster, index, value, holding),
+    }
+}
+
+/// Where readers ask that slots be left alone.
+#[cold]
+fn store_beside<V: WordsMut, W: Shared>(
+    values: &mut ValueWriter<V>,
+    roster: &Roster<W>,
+    index: usize,
+    value: &[u8],
+    holding: u64,
+) {
+    let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
+    let holds = holding.map(|slot| Hold(roster.hold(slot)));
+    values.store(index, value, holds);
+}
+
+impl Drop for Writing {
+    // layout: L165
+    fn drop(&mut self) {
+        self.segment.close();
+    }
+}
+
+/// Sets the values that an earlier generation has by the same names, where they fit.
+fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
+    let (Some(table_geometry), Ok(words)) = (older.geometry.table_geometry, older.values()) else {
+        return;
+    };
+    let reader = ValueReader::new(words, table_geometry);
+    let theirs: HashMap<String, usize> = (0..table_geometry.count())
+        .map(|n| (reader.name(n), n))
+        .collect();
+    let mut buffer = vec![0; table_geometry.max()];
+    for (index, name) in names.iter().enumerate() {
+        let Some(&there) = theirs.get(name) else {
+            continue;
+        };
+        if let Look::Value(len, _) = reader.load(there, &mut buffer, None::<fn(Hold)>)
+            && len <= values.table_geometry().max()
+        {
+            values.store(index, &buffer[..len], std::iter::empty());
+        }
+    }
+}
