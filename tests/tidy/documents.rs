@@ -1,6 +1,7 @@
 //! The documents say what is there.
 
-use super::source::{everything, none, root, text_of};
+use super::source::{everything, files, none, root, text_of};
+use std::path::Path;
 
 const MAX_README_LINES: usize = 200;
 
@@ -52,4 +53,110 @@ fn tests_that_the_documents_name_exist() {
     }
     none(broken);
     assert!(named > 20, "the table names {named} tests only");
+}
+
+/// The targets of the links of a page, with their lines. Code is left out.
+fn links(page: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut is_code = false;
+    for (n, line) in page.lines().enumerate() {
+        is_code ^= line.trim_start().starts_with("```");
+        if is_code {
+            continue;
+        }
+        let mut rest = line;
+        while let Some((_, after)) = rest.split_once("](") {
+            // An odd number of backquotes: the text before is code that has not ended.
+            let in_code = line[..line.len() - after.len()].matches('`').count() % 2 == 1;
+            rest = after;
+            if let (false, Some((target, _))) = (in_code, after.split_once(')')) {
+                found.push((n + 1, target));
+            }
+        }
+    }
+    found
+}
+
+/// The anchor of a heading: lower case, hyphens for spaces, no punctuation.
+fn anchor(heading: &str) -> String {
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let kept: String = heading.chars().filter(is_kept).collect();
+    kept.to_lowercase().replace(' ', "-")
+}
+
+fn has_anchor(page: &str, wanted: &str) -> bool {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let mut texts = headings.map(|line| line.trim_start_matches('#').trim());
+    texts.any(|text| anchor(text) == wanted)
+}
+
+/// The links of a page to files and headings that do not exist.
+fn broken_links(path: &str, page: &str) -> Vec<String> {
+    let folder = Path::new(path).parent().expect("a file");
+    let mut broken = Vec::new();
+    for (line, target) in links(page) {
+        if target.contains("://") {
+            continue;
+        }
+        let (file, wanted) = target.split_once('#').unwrap_or((target, ""));
+        let linked = folder.join(file);
+        let text = if file.is_empty() {
+            page.to_string()
+        } else if !root().join(&linked).exists() {
+            broken.push(format!("{path}:{line}: no file {target}"));
+            continue;
+        } else if file.ends_with(".md") {
+            text_of(linked.to_str().expect("a path in UTF-8"))
+        } else {
+            continue;
+        };
+        if !wanted.is_empty() && !has_anchor(&text, wanted) {
+            broken.push(format!("{path}:{line}: no heading {target}"));
+        }
+    }
+    broken
+}
+
+#[test]
+fn links_of_documents_point_to_what_exists() {
+    let mut pages = files("docs", "md");
+    pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(String::from));
+    let mut count = 0;
+    let mut broken = Vec::new();
+    for path in pages {
+        let page = text_of(&path);
+        count += links(&page).len();
+        broken.extend(broken_links(&path, &page));
+    }
+    none(broken);
+    assert!(count > 100, "found {count} links only");
+}
+
+#[test]
+fn broken_links_are_found() {
+    let broken = |page: &str| broken_links("docs/planted.md", page).len();
+    for fine in [
+        "[a](layout.md)",
+        "[a](layout.md#joining-and-leaving) and [b](../README.md)",
+        "[a](../src/lib.rs), [b](../src/)",
+        "[a](https://example.org/nothing.md)",
+        "## The Linux `lifetime`, here\n[a](#the-linux-lifetime-here)",
+        "`[a](nothing.md)`",
+        "```rust\nx[0](nothing)\n```",
+    ] {
+        assert_eq!(broken(fine), 0, "{fine}");
+    }
+    for fault in [
+        "[a](nothing.md)",
+        "fine: [a](layout.md), not fine: [b](src/lib.rs)",
+        "`code` and [`code`](../src/nothing.rs)",
+        "[a](layout.md#nothing)",
+        "[a](#nothing)",
+        "```\n[a](nothing.md)\n```\n[a](nothing.md)",
+        "| a | [b](nothing.md) |",
+    ] {
+        assert_eq!(broken(fault), 1, "{fault}");
+    }
+    let told = broken_links("docs/planted.md", "\n[a](nothing.md)");
+    assert_eq!(told, ["docs/planted.md:2: no file nothing.md"]);
 }
