@@ -152,10 +152,10 @@ pub fn purpose(name: &str, pattern: Pattern) -> String {
         Pattern::Topic => {
             "is a topic: what its server sends goes to all consumers\n  shmkit consume prints it, and shmkit serve makes one"
         }
-        Pattern::Latest => {
+        Pattern::Values => {
             "are latest values, of which each reader gets the newest\n  shmkit get prints them, and shmkit set sets its own"
         }
-        Pattern::Rpc => {
+        Pattern::Calls => {
             "is a server of calls: each response goes to the one who asked\n  shmkit call calls it, and shmkit answer makes one"
         }
     };

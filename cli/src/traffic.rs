@@ -83,16 +83,16 @@ impl Seen {
     /// What the owner sends or receives.
     fn owned(&self, info: &SegmentInfo) -> u64 {
         match self.info.pattern {
-            Pattern::Topic | Pattern::Latest => info.owner.sent,
-            Pattern::Queue | Pattern::Rpc => info.owner.received,
+            Pattern::Topic | Pattern::Values => info.owner.sent,
+            Pattern::Queue | Pattern::Calls => info.owner.received,
         }
     }
 
     /// What another one receives or sends.
     fn counted(&self, one: &Participant) -> u64 {
         match self.info.pattern {
-            Pattern::Topic | Pattern::Latest => one.received,
-            Pattern::Queue | Pattern::Rpc => one.sent,
+            Pattern::Topic | Pattern::Values => one.received,
+            Pattern::Queue | Pattern::Calls => one.sent,
         }
     }
 
@@ -102,8 +102,8 @@ impl Seen {
         let (pattern, counted) = match info.pattern {
             Pattern::Queue => ("queue", "received"),
             Pattern::Topic => ("topic", "sent"),
-            Pattern::Latest => ("latest", "set"),
-            Pattern::Rpc => ("rpc", "received"),
+            Pattern::Values => ("latest", "set"),
+            Pattern::Calls => ("rpc", "received"),
         };
         let mut owner = person(&info.owner);
         owner[counted] = self.owned(info).into();
@@ -125,15 +125,15 @@ impl Seen {
         match info.pattern {
             Pattern::Queue => json["senders"] = info.lanes.into(),
             Pattern::Topic => {}
-            Pattern::Latest => json["values"] = info.values.into(),
-            Pattern::Rpc => {
+            Pattern::Values => json["values"] = info.values.into(),
+            Pattern::Calls => {
                 owner["sent"] = info.owner.sent.into();
                 json["clients"] = info.lanes.into();
                 json["in_flight"] = info.in_flight.into();
                 json["response_layout"] = info.response_layout.as_ref().map(fields::json).into();
             }
         }
-        let is_counted = info.pattern != Pattern::Latest;
+        let is_counted = info.pattern != Pattern::Values;
         if let Some((rate, rates)) = &self.rates {
             owner["rate"] = rate.round().into();
             for (n, rate) in rates.iter().enumerate().filter(|_| is_counted) {
@@ -148,8 +148,8 @@ impl Seen {
     fn other(&self, one: &Participant) -> Value {
         let mut json = person(one);
         let (key, count) = match self.info.pattern {
-            Pattern::Latest => return json,
-            Pattern::Queue | Pattern::Rpc => ("sent", one.sent),
+            Pattern::Values => return json,
+            Pattern::Queue | Pattern::Calls => ("sent", one.sent),
             Pattern::Topic => ("missed", one.missed),
         };
         json[key] = count.into();
@@ -166,15 +166,15 @@ impl Seen {
         let room = match info.pattern {
             Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
             Pattern::Topic => capacity,
-            Pattern::Latest => format!("{capacity} for {} of them", info.values),
-            Pattern::Rpc => format!(
+            Pattern::Values => format!("{capacity} for {} of them", info.values),
+            Pattern::Calls => format!(
                 "{capacity} each way for each of up to {} clients, {} calls at a time",
                 info.lanes, info.in_flight
             ),
         };
         let longest = info.max_message;
         let one = match info.pattern {
-            Pattern::Latest => "value",
+            Pattern::Values => "value",
             _ => "message",
         };
         let rate = self.rates.as_ref().map(|(rate, _)| *rate);
@@ -187,14 +187,14 @@ impl Seen {
             ),
         ];
         let title = match info.pattern {
-            Pattern::Rpc => "requests",
+            Pattern::Calls => "requests",
             _ => "type",
         };
         rows.extend(under(title, info.layout.iter().flat_map(fields::rows)));
         let responses = info.response_layout.iter().flat_map(fields::rows);
         rows.extend(under("responses", responses));
         let answered = match info.pattern {
-            Pattern::Rpc => format!(", answered {}", info.owner.sent),
+            Pattern::Calls => format!(", answered {}", info.owner.sent),
             _ => String::new(),
         };
         let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
@@ -218,13 +218,13 @@ impl Seen {
     fn row(&self, one: &Participant, rate: Option<f64>) -> String {
         let rate = per_second(rate);
         match self.info.pattern {
-            Pattern::Latest => who(one, "waiting", ""),
+            Pattern::Values => who(one, "waiting", ""),
             Pattern::Topic => {
                 let (who, received) = (who(one, "waiting", "busy"), one.received);
                 let (behind, missed) = (one.behind, one.missed);
                 format!("{who}, received {received}{rate}, {behind} behind, missed {missed}")
             }
-            Pattern::Rpc => {
+            Pattern::Calls => {
                 let (who, sent) = (who(one, "waiting", ""), one.sent);
                 format!(
                     "{who}, asked {sent}{rate}, of them {} to be taken",
@@ -244,8 +244,8 @@ impl Seen {
     fn owner(&self) -> String {
         match self.info.pattern {
             Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
-            Pattern::Latest => who(&self.info.owner, "", ""),
-            Pattern::Queue | Pattern::Rpc => who(&self.info.owner, "waiting", "busy"),
+            Pattern::Values => who(&self.info.owner, "", ""),
+            Pattern::Queue | Pattern::Calls => who(&self.info.owner, "waiting", "busy"),
         }
     }
 }
@@ -271,13 +271,13 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "sent",
             "consumers",
         ],
-        (Pattern::Rpc, _) => [
+        (Pattern::Calls, _) => [
             "calls: a request, and its response",
             "server",
             "received",
             "clients",
         ],
-        (Pattern::Latest, _) => [
+        (Pattern::Values, _) => [
             "latest values: readers get the newest one",
             "writer",
             "set",

@@ -4,10 +4,11 @@ use super::connection::Connection;
 use super::pending::{Call, PendingCall, State};
 use crate::error::Result;
 use crate::error::channel::{CallError, DisconnectReason, Fault};
-use crate::format::layout::{OWNER, control, cursor, record};
+use crate::format::layout::{OWNER, cursor, record};
 use crate::lane::Step;
 use crate::name::Name;
 use crate::os::ValidityBackend;
+use crate::segment::geometry::CALLS;
 use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
 use crate::segment::{Found, HowToJoin};
@@ -28,8 +29,7 @@ pub struct Calling {
 
 impl Calling {
     pub fn open(how: &HowToJoin, name: &Name) -> Result<Calling> {
-        how.join(name, control::kind::RPC, Connection::join)
-            .map(Calling::new)
+        how.join(name, CALLS, Connection::join).map(Calling::new)
     }
 
     fn new(connection: Connection) -> Calling {
@@ -64,7 +64,7 @@ impl Calling {
     }
 
     pub fn max_message(&self) -> usize {
-        self.connection.found.geometry.ring_geometry.max()
+        self.connection.found.geometry.max()
     }
 
     /// Sends a request, and waits for the response.
@@ -245,7 +245,7 @@ impl Calling {
 
     fn reattach(&mut self) -> Result<bool> {
         self.connection.participant.check()?;
-        let Some(connection) = self.connection.found.follow(Connection::join)? else {
+        let Some(connection) = self.connection.found.follow(CALLS, Connection::join)? else {
             return Ok(false);
         };
         self.leave();
@@ -421,7 +421,7 @@ impl Calling {
         done: impl Fn(&Calling) -> bool,
     ) -> std::result::Result<bool, CallError> {
         // More do not stand in a ring at a time: one that leads in a circle has no end.
-        let most = self.connection.found.geometry.ring_geometry.bytes() / record::ALIGN as u64;
+        let most = self.connection.found.geometry.capacity() / record::ALIGN as u64;
         for _ in 0..most {
             if !self.take_one()? {
                 return Ok(false);

@@ -4,6 +4,7 @@ use crate::error::channel::{CallError, DisconnectReason};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{OWNER, cursor, roster};
 use crate::lane::lossless::{LosslessReader, LosslessWriter};
+use crate::lane::ring::RingGeometry;
 use crate::segment::owner_monitor::OwnerMonitor;
 use crate::segment::participant::Participant;
 use crate::segment::roster::JOINED;
@@ -32,22 +33,15 @@ pub(super) struct Connection {
 
 impl Connection {
     // layout: L104 L145
-    pub fn join(found: Found) -> Result<Connection> {
+    pub fn join(found: Found, (clients, ring): (usize, RingGeometry)) -> Result<Connection> {
         let owner_monitor = OwnerMonitor::begin(&found)?;
-        let geometry = found.geometry;
-        let mut participant = found.take_slot(&found.roster()?, geometry.lanes)?;
+        let mut participant = found.take_slot(&found.roster()?, clients)?;
         let slot = participant.slot();
         let lane = found.lane_mut(slot)?;
-        let requests = LosslessWriter::resume(
-            lane.ring,
-            lane.head,
-            found.cursor(slot),
-            geometry.ring_geometry,
-        );
+        let requests = LosslessWriter::resume(lane.ring, lane.head, found.cursor(slot), ring);
         let cursor = participant.roster().cursor(slot);
         let lane = found.responses(slot)?;
-        let responses =
-            LosslessReader::behind_all(lane.ring, cursor.clone(), geometry.ring_geometry);
+        let responses = LosslessReader::behind_all(lane.ring, cursor.clone(), ring);
         let (Some(requests), Some(mut responses)) = (requests, responses) else {
             let kind = ErrorKind::Corrupt;
             let meaning = "an earlier client left what is no message";
@@ -77,7 +71,7 @@ impl Connection {
     }
 
     pub fn in_flight(&self) -> usize {
-        self.found.geometry.in_flight
+        self.found.geometry.in_flight()
     }
 
     /// Whether there is something that was not looked at yet.

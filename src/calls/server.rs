@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Described, Layout};
 use crate::format::layout::{MAX_IN_FLIGHT, SLOTS};
 use crate::format::payload::Payload;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::options::{Create, CreateOptions};
@@ -60,7 +61,8 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         self
     }
 
-    fn geometry(&self, name: &Name) -> Result<Geometry> {
+    /// How many clients there can be, how many calls of each, and the ring of each.
+    fn sizes(&self, name: &Name) -> Result<(usize, usize, RingGeometry)> {
         let refuse = |meaning: String| {
             let kind = ErrorKind::InvalidArgument;
             Err(Error::new(kind, Operation::Create, name, meaning))
@@ -75,7 +77,9 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         let (common, subject) = (&self.common, name.as_str());
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
         let longest = longest.unwrap_or(MAX_MESSAGE);
-        Geometry::of_calls(clients, longest, in_flight.next_power_of_two(), subject)
+        let in_flight = in_flight.next_power_of_two();
+        let ring = Geometry::ring_of_calls(longest, in_flight, subject)?;
+        Ok((clients, in_flight, ring))
     }
 }
 
@@ -102,7 +106,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Create for Server<Q, R> {
 
     fn create_with(options: &ServerOptions<Q, R>, name: &Name) -> Result<Server<Q, R>> {
         Ok(Server {
-            core: Serving::create(&options.common, options.geometry(name)?, name)?,
+            core: Serving::create(&options.common, options.sizes(name)?, name)?,
             messages: PhantomData,
         })
     }
@@ -180,7 +184,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Server<Q, R> {
     /// Returns the length of the longest request and of the longest response, in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.core.shared.segment.geometry.ring_geometry.max()
+        self.core.shared.segment.geometry.max()
     }
 
     /// Receives the next request if there is one and no other worker waits for it, without waiting.

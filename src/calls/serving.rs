@@ -6,6 +6,7 @@ use crate::error::{Operation, Result};
 use crate::format::layout::{cursor, record};
 use crate::lane::Step;
 use crate::lane::lossless::{LosslessWriter, begin_cursor};
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
 use crate::segment::fan_in::FanIn;
@@ -127,7 +128,7 @@ impl Shared {
         response: Option<&[u8]>,
     ) -> std::result::Result<(), SendError> {
         self.validity.check()?;
-        let max = self.segment.geometry.ring_geometry.max();
+        let max = self.segment.geometry.max();
         let len = response.map_or(0, <[u8]>::len);
         if len > max {
             return Err(SendError::TooLong { len, max });
@@ -159,16 +160,24 @@ impl Drop for Shared {
 }
 
 impl Serving {
-    pub fn create(common: &Common, geometry: Geometry, name: &Name) -> Result<Serving> {
-        let clients = geometry.lanes;
+    pub fn create(
+        common: &Common,
+        (clients, in_flight, ring): (usize, usize, RingGeometry),
+        name: &Name,
+    ) -> Result<Serving> {
+        let geometry = Geometry::Calls {
+            clients,
+            in_flight,
+            ring,
+        };
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
-        let outlet = |slot| Serving::outlet(&segment, slot, common.prefault).map(Mutex::new);
+        let outlet = |slot| Serving::outlet(&segment, ring, slot, common.prefault).map(Mutex::new);
         let outlets = (0..clients).map(outlet).collect::<Result<_>>()?;
         let leadership = Leadership {
-            fan_in: FanIn::new(&segment, participant, common.prefault)?,
+            fan_in: FanIn::new(&segment, ring, participant, common.prefault)?,
             // layout: L181
-            most: geometry.ring_geometry.bytes() / record::ALIGN as u64 * clients as u64,
+            most: ring.bytes() / record::ALIGN as u64 * clients as u64,
             pace: Pace::default(),
         };
         // Calls of those before it have ended with them.
@@ -191,13 +200,12 @@ impl Serving {
 
     /// Stores where the client of this slot begins to read, before anybody can be that client.
     // layout: L046
-    fn outlet(segment: &Owned, slot: usize, prefault: bool) -> Result<Outlet> {
+    fn outlet(segment: &Owned, ring: RingGeometry, slot: usize, prefault: bool) -> Result<Outlet> {
         let lane = segment.responses_mut(slot, prefault)?;
         let cursor = segment.roster().cursor(slot);
-        let ring_geometry = segment.geometry.ring_geometry;
-        begin_cursor(&cursor, ring_geometry);
+        begin_cursor(&cursor, ring);
         Ok(Outlet {
-            lane: LosslessWriter::new(lane.ring, lane.head, cursor, ring_geometry),
+            lane: LosslessWriter::new(lane.ring, lane.head, cursor, ring),
             notifier: segment.notifier().afresh(),
         })
     }
@@ -208,7 +216,7 @@ impl Serving {
         Serving {
             leadership: Cell::new(None),
             waker: None,
-            buffer: vec![0; shared.segment.geometry.ring_geometry.max()].into_boxed_slice(),
+            buffer: vec![0; shared.segment.geometry.max()].into_boxed_slice(),
             shared,
         }
     }

@@ -134,8 +134,8 @@ pub(crate) mod control {
     pub(crate) mod kind {
         pub(crate) const QUEUE: u32 = 1;
         pub(crate) const TOPIC: u32 = 2;
-        pub(crate) const LATEST: u32 = 3;
-        pub(crate) const RPC: u32 = 4;
+        pub(crate) const VALUES: u32 = 3;
+        pub(crate) const CALLS: u32 = 4;
     }
 }
 

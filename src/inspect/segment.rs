@@ -3,11 +3,11 @@
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, Result};
 use crate::format::describe::Layout;
-use crate::format::layout::{MAJOR, OWNER, SLOTS, control, cursor, delivery, roster};
+use crate::format::layout::{MAJOR, OWNER, SLOTS, cursor, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
-use crate::segment::Found;
 use crate::segment::roster::{identity_of, is_dead, pid_of, slot_at};
+use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{Fixed, Window, Words};
 
 /// The named sections, events and mutexes in reach, sorted by name: those of this
@@ -50,19 +50,6 @@ pub fn clean() -> Result<Vec<String>> {
     let mut removed = os::clean()?;
     removed.sort();
     Ok(removed)
-}
-
-/// What messages go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
-    /// A [`Receiver`](crate::Receiver) and its [`Sender`](crate::Sender)s.
-    Queue,
-    /// A [`Publisher`](crate::Publisher) and its [`Subscriber`](crate::Subscriber)s.
-    Topic,
-    /// A [`Writer`](crate::Writer) of latest values, and its [`Reader`](crate::Reader)s.
-    Latest,
-    /// A [`Server`](crate::Server) and its [`Client`](crate::Client)s.
-    Rpc,
 }
 
 /// What somebody does.
@@ -161,19 +148,17 @@ type Roster = Window<Fixed<{ roster::LEN }>>;
 /// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is none of them.
 pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<SegmentInfo> {
     let found = Found::open(&Name::checked(name)?, None)?;
-    let pattern = match found.geometry.kind {
-        control::kind::QUEUE => Pattern::Queue,
-        control::kind::TOPIC => Pattern::Topic,
-        control::kind::RPC => Pattern::Rpc,
-        _ => Pattern::Latest,
+    let (geometry, pattern) = (found.geometry, found.geometry.pattern());
+    let values = match geometry {
+        Geometry::Values(table) => table.count(),
+        Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Calls { .. } => 0,
     };
-    let table_geometry = found.geometry.table_geometry;
     let section = found.roster_to_look();
     let roster = section.as_ref().map(|section| section.words());
     let attached = |pid| os::has_open(pid, section.as_ref().ok()?.as_raw());
     let sent = found
         .sent()
-        .unwrap_or_else(|_| vec![0; found.geometry.rings().max(1)]);
+        .unwrap_or_else(|_| vec![0; geometry.rings().max(1)]);
     let others = roster.as_ref().ok().and_then(|words| {
         let words = words.as_ref().ok()?;
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::PROCESS) != 0);
@@ -198,16 +183,12 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         pattern,
         generation: found.generation,
         version: (MAJOR, found.minor),
-        max_message: table_geometry.map_or(found.geometry.ring_geometry.max(), |table_geometry| {
-            table_geometry.max()
-        }),
-        capacity: table_geometry.map_or(found.geometry.ring_geometry.bytes(), |table_geometry| {
-            table_geometry.len()
-        }),
-        lanes: found.geometry.lanes,
-        values: table_geometry.map_or(0, |table_geometry| table_geometry.count()),
-        in_flight: found.geometry.in_flight,
-        lossless: pattern == Pattern::Queue || found.geometry.delivery == delivery::LOSSLESS,
+        max_message: geometry.max(),
+        capacity: geometry.capacity(),
+        lanes: geometry.lanes(),
+        values,
+        in_flight: geometry.in_flight(),
+        lossless: geometry.is_lossless(),
         layout: layouts.next(),
         response_layout: layouts.next(),
         closed: found.reason() == Some(DisconnectReason::Closed),
@@ -230,17 +211,17 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
         asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) >> OWNER & 1 == 1),
         sent: match pattern {
             Pattern::Queue => 0,
-            Pattern::Topic | Pattern::Latest => sent[0],
-            Pattern::Rpc => sent[found.geometry.lanes..]
+            Pattern::Topic | Pattern::Values => sent[0],
+            Pattern::Calls => sent[found.geometry.lanes()..]
                 .iter()
                 .copied()
                 .fold(0, u64::wrapping_add),
         },
         received: match pattern {
-            Pattern::Queue | Pattern::Rpc => (0..found.geometry.lanes)
+            Pattern::Queue | Pattern::Calls => (0..found.geometry.lanes())
                 .map(received)
                 .fold(0, u64::wrapping_add),
-            Pattern::Topic | Pattern::Latest => 0,
+            Pattern::Topic | Pattern::Values => 0,
         },
         missed: 0,
         behind: 0,
@@ -252,8 +233,8 @@ fn roles(pattern: Pattern) -> [Role; 2] {
     match pattern {
         Pattern::Queue => [Role::Receiver, Role::Sender],
         Pattern::Topic => [Role::Publisher, Role::Subscriber],
-        Pattern::Latest => [Role::Writer, Role::Reader],
-        Pattern::Rpc => [Role::Server, Role::Client],
+        Pattern::Values => [Role::Writer, Role::Reader],
+        Pattern::Calls => [Role::Server, Role::Client],
     }
 }
 
@@ -279,19 +260,19 @@ fn participant(
         missed: 0,
         behind: 0,
     };
-    match found.geometry.kind {
-        control::kind::QUEUE | control::kind::RPC if slot < found.geometry.lanes => {
+    match pattern {
+        Pattern::Queue | Pattern::Calls if slot < found.geometry.lanes() => {
             seen.sent = sent[slot];
             seen.received = found.cursor(slot).load64(cursor::RECEIVED);
             seen.behind = seen.sent.saturating_sub(seen.received);
         }
-        control::kind::TOPIC => {
+        Pattern::Topic => {
             seen.received = own(cursor::RECEIVED);
             seen.missed = own(cursor::MISSED);
             seen.behind = sent[0].saturating_sub(own(cursor::NUMBER));
         }
-        // Nothing is counted for a reader of latest values.
-        _ => {}
+        // Nothing is counted for a reader of values, and a slot behind the lanes has none.
+        Pattern::Queue | Pattern::Calls | Pattern::Values => {}
     }
     seen
 }

@@ -45,13 +45,6 @@ pub(crate) struct RingGeometry {
 }
 
 impl RingGeometry {
-    /// No ring.
-    pub const NONE: RingGeometry = RingGeometry {
-        bytes: 0,
-        max: 0,
-        short: 0,
-    };
-
     /// `None` where the bytes are no power of two, or messages of `max` bytes too long for
     /// them: a record and the pad before it must fit, and a reader that lags must find its
     /// way, so a record takes at most a quarter.

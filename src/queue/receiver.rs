@@ -5,8 +5,9 @@ use super::receiving::Receiving;
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Described, Layout};
-use crate::format::layout::{SLOTS, control, delivery};
+use crate::format::layout::SLOTS;
 use crate::format::payload::{self, Payload};
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::options::{Create, CreateOptions};
@@ -26,26 +27,17 @@ pub struct QueueChoices {
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
-    pub(crate) fn geometry(&self, name: &Name) -> Result<Geometry> {
+    /// How many senders there can be, and the ring of each.
+    fn sizes(&self, name: &Name) -> Result<(usize, RingGeometry)> {
         if !(1..=SLOTS).contains(&self.choices.senders) {
             let kind = ErrorKind::InvalidArgument;
             let meaning = format!("there can be 1 to {SLOTS} senders");
             return Err(Error::new(kind, Operation::Create, name, meaning));
         }
-        let longest =
-            Geometry::longest(self.common.max_message, &self.common.layouts, name.as_str())?;
-        Ok(Geometry {
-            kind: control::kind::QUEUE,
-            lanes: self.choices.senders,
-            ring_geometry: Geometry::ring_geometry_for(
-                self.common.capacity,
-                longest,
-                name.as_str(),
-            )?,
-            delivery: delivery::LOSSLESS,
-            in_flight: 0,
-            table_geometry: None,
-        })
+        let (common, subject) = (&self.common, name.as_str());
+        let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
+        let ring = Geometry::ring(common.capacity, longest, subject)?;
+        Ok((self.choices.senders, ring))
     }
 
     /// How many bytes of messages each sender can be ahead of the receiver (256 KiB).
@@ -104,7 +96,7 @@ impl<M: Payload + ?Sized> Create for Receiver<M> {
 
     fn create_with(options: &QueueOptions<M>, name: &Name) -> Result<Receiver<M>> {
         Ok(Receiver {
-            core: Receiving::create(&options.common, options.geometry(name)?, name)?,
+            core: Receiving::create(&options.common, options.sizes(name)?, name)?,
             messages: PhantomData,
         })
     }
@@ -229,8 +221,8 @@ impl<M: Payload + ?Sized> Receiver<M> {
     ///
     /// As [`QueueOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &QueueOptions<M>) -> Result<()> {
-        let geometry = options.geometry(self.name())?;
-        self.core.resize(&options.common, geometry)
+        let sizes = options.sizes(self.name())?;
+        self.core.resize(&options.common, sizes)
     }
 
     /// The number of the queue's generation: another one after each restart, and
@@ -249,7 +241,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.core.segment.geometry.ring_geometry.max()
+        self.core.segment.geometry.max()
     }
 
     /// Receives the next message if there is one, without waiting.

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::error::channel::RecvError;
-use crate::format::layout::control;
 use crate::lane::Step;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::LOOK_BACK;
 use crate::segment::fan_in::{FanIn, in_order};
@@ -29,10 +29,15 @@ pub struct Receiving {
 }
 
 impl Receiving {
-    pub fn create(common: &Common, geometry: Geometry, name: &Name) -> Result<Receiving> {
+    pub fn create(
+        common: &Common,
+        (senders, ring): (usize, RingGeometry),
+        name: &Name,
+    ) -> Result<Receiving> {
+        let geometry = Geometry::Queue { senders, ring };
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
-        let fan_in = FanIn::new(&segment, participant, common.prefault)?;
+        let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
         let mut receiver = Receiving {
@@ -47,10 +52,15 @@ impl Receiving {
         Ok(receiver)
     }
 
-    pub fn resize(&mut self, common: &Common, geometry: Geometry) -> Result<()> {
+    pub fn resize(
+        &mut self,
+        common: &Common,
+        (senders, ring): (usize, RingGeometry),
+    ) -> Result<()> {
+        let geometry = Geometry::Queue { senders, ring };
         self.fan_in.check_call()?;
         let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
-        let fan_in = FanIn::new(&segment, participant, common.prefault)?;
+        let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
         segment.follow(&mut self.segment);
         let mut fan_in = std::mem::replace(&mut self.fan_in, fan_in);
         self.fan_in.stay(&mut fan_in);
@@ -64,11 +74,13 @@ impl Receiving {
     // layout: L160
     fn inherit(&mut self, older: Vec<(Owned, Participant)>) -> Result<()> {
         for (segment, participant) in older {
-            let is_queue = segment.geometry.kind == control::kind::QUEUE;
+            let Geometry::Queue { ring, .. } = segment.geometry else {
+                continue;
+            };
             // What is of another type is nothing to us.
-            if is_queue && segment.has_type_of(&self.segment) {
-                self.older
-                    .push((FanIn::inherit(&segment, participant)?, segment));
+            if segment.has_type_of(&self.segment) {
+                let fan_in = FanIn::inherit(&segment, ring, participant)?;
+                self.older.push((fan_in, segment));
             }
         }
         self.make_room();
@@ -78,9 +90,7 @@ impl Receiving {
     /// For the longest message of all generations.
     fn make_room(&mut self) {
         let older = self.older.iter().map(|(_, segment)| segment);
-        let longest = older
-            .chain([&self.segment])
-            .map(|s| s.geometry.ring_geometry.max());
+        let longest = older.chain([&self.segment]).map(|s| s.geometry.max());
         self.buffer = vec![0; longest.max().unwrap_or_default()].into_boxed_slice();
         self.from = None;
     }

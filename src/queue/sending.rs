@@ -2,13 +2,14 @@
 
 use crate::error::channel::SendError;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{OWNER, control, roster};
+use crate::format::layout::{OWNER, roster};
 use crate::lane::claim::Claimed;
 use crate::lane::lossless::LosslessWriter;
-use crate::lane::ring::Place;
+use crate::lane::ring::{Place, RingGeometry};
 use crate::name::Name;
 use crate::object::process::Process;
 use crate::os::ValidityBackend;
+use crate::segment::geometry::QUEUE;
 use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster};
@@ -58,15 +59,12 @@ struct Unreceived {
 
 impl Connection {
     // layout: L050 L104
-    fn join(found: Found) -> Result<Connection> {
+    fn join(found: Found, (senders, ring): (usize, RingGeometry)) -> Result<Connection> {
         let owner = found.watch_owner()?;
-        let geometry = found.geometry;
-        let mut participant = found.take_slot(&found.roster()?, geometry.lanes)?;
+        let mut participant = found.take_slot(&found.roster()?, senders)?;
         let lane = found.lane_mut(participant.slot())?;
         let cursor = found.cursor(participant.slot());
-        let Some(lane) =
-            LosslessWriter::resume(lane.ring, lane.head, cursor, geometry.ring_geometry)
-        else {
+        let Some(lane) = LosslessWriter::resume(lane.ring, lane.head, cursor, ring) else {
             let kind = ErrorKind::Corrupt;
             let meaning = "an earlier sender left what is no message";
             let error = Error::new(kind, Operation::Open, &found.name, meaning);
@@ -88,8 +86,7 @@ impl Connection {
 
 impl Sending {
     pub fn open(how: &HowToJoin, name: &Name) -> Result<Sending> {
-        how.join(name, control::kind::QUEUE, Connection::join)
-            .map(Sending::new)
+        how.join(name, QUEUE, Connection::join).map(Sending::new)
     }
 
     fn new(connection: Connection) -> Sending {
@@ -236,7 +233,7 @@ impl Sending {
         // It receives what was sent to the one before, which may be asleep and live.
         self.connection.lane.flush();
         self.connection.participant.wake(1 << OWNER);
-        let Some(next) = self.connection.found.follow(Connection::join)? else {
+        let Some(next) = self.connection.found.follow(QUEUE, Connection::join)? else {
             return Ok(false);
         };
         let before = std::mem::replace(&mut self.connection, next);

@@ -2,7 +2,6 @@
 
 use super::sender::Sender;
 use crate::access::Access;
-use crate::format::layout::{control, delivery};
 use crate::lane::Step;
 use crate::name::Name;
 use crate::segment::fan_in::FanIn;
@@ -10,16 +9,10 @@ use crate::segment::{Geometry, Owned};
 
 /// A queue of one sender.
 fn queue(name: &Name) -> (Owned, FanIn) {
-    let geometry = Geometry {
-        kind: control::kind::QUEUE,
-        lanes: 1,
-        ring_geometry: Geometry::ring_geometry_for(4096, None, name.as_str()).unwrap(),
-        delivery: delivery::LOSSLESS,
-        in_flight: 0,
-        table_geometry: None,
-    };
+    let ring = Geometry::ring(4096, None, name.as_str()).unwrap();
+    let geometry = Geometry::Queue { senders: 1, ring };
     let (mut segment, participant) = Owned::create(name, geometry, &Access::SameUser, &[]).unwrap();
-    let fan_in = FanIn::new(&segment, participant, false).unwrap();
+    let fan_in = FanIn::new(&segment, ring, participant, false).unwrap();
     segment.publish(&mut []);
     (segment, fan_in)
 }

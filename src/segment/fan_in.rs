@@ -6,6 +6,7 @@ use crate::error::channel::{DisconnectReason, Fault};
 use crate::format::layout::{FIRST_CHANGES, roster};
 use crate::lane::Step;
 use crate::lane::lossless::LosslessReader;
+use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
 use crate::segment::participant::{Participant, has_died};
@@ -57,8 +58,12 @@ struct Lane {
 
 impl FanIn {
     /// Of a segment that nobody has joined yet.
-    pub fn new(segment: &Owned, participant: Participant, prefault: bool) -> Result<FanIn> {
-        let ring_geometry = segment.geometry.ring_geometry;
+    pub fn new(
+        segment: &Owned,
+        ring_geometry: RingGeometry,
+        participant: Participant,
+        prefault: bool,
+    ) -> Result<FanIn> {
         FanIn::with(segment, participant, prefault, |lane, ring| {
             LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
         })
@@ -66,8 +71,11 @@ impl FanIn {
 
     /// Of a generation that another owner has read from, and others may be in still.
     // layout: L160
-    pub fn inherit(segment: &Owned, participant: Participant) -> Result<FanIn> {
-        let ring_geometry = segment.geometry.ring_geometry;
+    pub fn inherit(
+        segment: &Owned,
+        ring_geometry: RingGeometry,
+        participant: Participant,
+    ) -> Result<FanIn> {
         let mut left_out = 0;
         let mut fan_in = FanIn::with(segment, participant, false, |lane, ring| {
             let reader = LosslessReader::resume(ring.clone(), segment.cursor(lane), ring_geometry);
@@ -93,7 +101,7 @@ impl FanIn {
         prefault: bool,
         mut reader: impl FnMut(usize, Window<Round>) -> LaneReader,
     ) -> Result<FanIn> {
-        let lanes = (0..segment.geometry.lanes).map(|lane| {
+        let lanes = (0..segment.geometry.lanes()).map(|lane| {
             Ok(Lane {
                 reader: reader(lane, segment.lane(lane, prefault)?.ring),
                 process_word: 0,

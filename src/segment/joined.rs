@@ -1,8 +1,9 @@
 //! A segment, for those who open it.
 
+use super::geometry::Expected;
 use super::{
-    Companions, Control, Cursor, GenerationEnd, Geometry, Head, Lane, cursor_at, geometry,
-    layouts_in,
+    Companions, Control, Cursor, GenerationEnd, Geometry, Lane, Pattern, ReadLane, WriteLane,
+    cursor_at, layouts_in,
 };
 use crate::access::Owner;
 use crate::error::channel::DisconnectReason;
@@ -18,7 +19,7 @@ use crate::os::{
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{Roster, is_dead, pid_of};
-use crate::sync::{Round, Window, WindowMut, Words};
+use crate::sync::{Window, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,12 @@ pub(crate) struct HowToJoin {
 }
 
 impl HowToJoin {
-    pub fn join<T>(&self, name: &Name, kind: u32, join: impl Fn(Found) -> Result<T>) -> Result<T> {
+    pub fn join<G, T>(
+        &self,
+        name: &Name,
+        expected: Expected<G>,
+        join: impl Fn(Found, G) -> Result<T>,
+    ) -> Result<T> {
         let until = deadline_after(Some(self.wait));
         let half_made = match self.wait.is_zero() {
             true => deadline_after(Some(OPEN_TIMEOUT)),
@@ -52,7 +58,15 @@ impl HowToJoin {
         };
         let expect = self.owner.as_ref();
         loop {
-            match Found::join(name, kind, expect, &self.layouts, half_made, None, &join) {
+            match Found::join(
+                name,
+                &expected,
+                expect,
+                &self.layouts,
+                half_made,
+                None,
+                &join,
+            ) {
                 // One whose part is missing may be closing.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NameLost)
@@ -147,7 +161,7 @@ impl Found {
         };
         let words = section.words()?;
         let whole = words.load32(control::MAGIC) == MAGIC;
-        let Some(geometry) = geometry(&words).filter(|_| whole) else {
+        let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
             let advice = "restart the program that made it";
             return refuse(ErrorKind::Corrupt, "its header makes no sense", advice);
         };
@@ -167,20 +181,21 @@ impl Found {
 
     /// Opens what has this name, is of this kind, and has messages of these types, and takes
     /// part in it. Waits until that moment for one that is being made.
-    fn join<T>(
+    fn join<G, T>(
         name: &Name,
-        kind: u32,
+        expected: &Expected<G>,
         expect: Option<&Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
         record: Option<&RecordView>,
-        join: impl Fn(Found) -> Result<T>,
+        join: impl Fn(Found, G) -> Result<T>,
     ) -> Result<T> {
         let mut tries = 0;
         loop {
-            let found = Found::open_as(name, kind, expect.cloned(), layouts, until, record)?;
+            let (found, sizes) =
+                Found::open_as(name, expected, expect.cloned(), layouts, until, record)?;
             let (record, generation) = (found.record.clone(), found.generation);
-            let joined = join(found);
+            let joined = join(found, sizes);
             tries += 1;
             if record.is_still(generation) || tries == TRIES {
                 return joined;
@@ -190,15 +205,27 @@ impl Found {
 
     /// The same for the generation that follows this one, where there is one. It never waits.
     // layout: L166 L167
-    pub fn follow<T>(&self, join: impl Fn(Found) -> Result<T>) -> Result<Option<T>> {
+    pub fn follow<G, T>(
+        &self,
+        expected: Expected<G>,
+        join: impl Fn(Found, G) -> Result<T>,
+    ) -> Result<Option<T>> {
         if !self.is_followed() {
             return Ok(None);
         }
-        let (kind, expect) = (self.geometry.kind, self.expect.as_ref());
+        let expect = self.expect.as_ref();
         let now = Some(Instant::now());
         // Behind the root that is held: somebody may have removed its name.
         let record = Some(&self.record);
-        match Found::join(&self.name, kind, expect, &self.layouts, now, record, join) {
+        match Found::join(
+            &self.name,
+            &expected,
+            expect,
+            &self.layouts,
+            now,
+            record,
+            join,
+        ) {
             // It has ended as well, or the one after it is being made.
             Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
@@ -206,45 +233,35 @@ impl Found {
     }
 
     /// Whether there is a next generation that lets us in; one that does not is an error.
-    pub fn is_followed_well(&self) -> Result<bool> {
-        Ok(self.follow(|_| Ok(()))?.is_some())
+    pub fn is_followed_well<G>(&self, expected: Expected<G>) -> Result<bool> {
+        Ok(self.follow(expected, |_, _| Ok(()))?.is_some())
     }
 
     /// As `open`, of this kind, and of messages of these types.
-    fn open_as(
+    fn open_as<G>(
         name: &Name,
-        kind: u32,
+        expected: &Expected<G>,
         expect: Option<Owner>,
         layouts: &[Layout],
         until: Option<Instant>,
         record: Option<&RecordView>,
-    ) -> Result<Found> {
+    ) -> Result<(Found, G)> {
         let mut found = match record {
             None => Found::open_until(name, expect, until)?,
             Some(record) => Found::look_until(name, &expect, until, || Ok(record.clone()))?,
         };
-        if found.geometry.kind == kind {
-            if !layouts.is_empty() {
-                found.expect_layouts(layouts)?;
-                found.layouts = layouts.to_vec();
-            }
-            return Ok(found);
+        let Some(sizes) = (expected.sizes)(&found.geometry) else {
+            return Err(wrong_pattern(
+                name,
+                found.geometry.pattern(),
+                expected.pattern,
+            ));
+        };
+        if !layouts.is_empty() {
+            found.expect_layouts(layouts)?;
+            found.layouts = layouts.to_vec();
         }
-        let (is, advice) = match found.geometry.kind {
-            control::kind::QUEUE => ("a queue", "send to it: Sender::open"),
-            control::kind::TOPIC => ("a topic", "subscribe to it: Subscriber::open"),
-            control::kind::RPC => ("a server of calls", "call it: Client::open"),
-            _ => ("latest values", "read them: Reader::open"),
-        };
-        let wanted = match kind {
-            control::kind::QUEUE => "queue",
-            control::kind::TOPIC => "topic",
-            control::kind::RPC => "server of calls",
-            _ => "latest value",
-        };
-        let meaning = format!("it is {is}, and no {wanted}");
-        let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
-        Err(error.with_advice(advice))
+        Ok((found, sizes))
     }
 
     /// What a message is made of, as the owner tells, or requests and responses are; nothing
@@ -262,9 +279,9 @@ impl Found {
             str::from_utf8(bytes).ok()
         });
         let text = text.filter(|text| self::fingerprint(text) == fingerprint);
-        let count = match self.geometry.kind {
-            control::kind::RPC => 2,
-            _ => 1,
+        let count = match self.geometry.pattern() {
+            Pattern::Calls => 2,
+            Pattern::Queue | Pattern::Topic | Pattern::Values => 1,
         };
         let layouts = text.and_then(layouts_in);
         let fits = |layout: &Layout| layout.size <= self.geometry.max();
@@ -336,17 +353,17 @@ impl Found {
     }
 
     /// A lane, to be read.
-    pub fn lane(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
-        self.geometry.map(&self.lanes(false)?, lane, false)
+    pub fn lane(&self, lane: usize) -> Result<ReadLane> {
+        Lane::map(&self.lanes(false)?, self.geometry.place(lane), false)
     }
 
     /// A lane, to be written.
-    pub fn lane_mut(&self, lane: usize) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
-        self.geometry.map_mut(&self.lanes(true)?, lane, false)
+    pub fn lane_mut(&self, lane: usize) -> Result<WriteLane> {
+        Lane::map_mut(&self.lanes(true)?, self.geometry.place(lane), false)
     }
 
     /// The lane of the responses to another, to be read.
-    pub fn responses(&self, lane: usize) -> Result<Lane<Window<Head>, Window<Round>>> {
+    pub fn responses(&self, lane: usize) -> Result<ReadLane> {
         self.lane(self.geometry.responses(lane))
     }
 
@@ -369,9 +386,9 @@ impl Found {
             lanes.read_at(at, &mut word)?;
             Ok(u64::from_le_bytes(word))
         };
-        match self.geometry.table_geometry {
-            Some(_) => Ok(vec![read(values::CHANGES as u64)?]),
-            None => (0..self.geometry.rings())
+        match self.geometry.pattern() {
+            Pattern::Values => Ok(vec![read(values::CHANGES as u64)?]),
+            Pattern::Queue | Pattern::Topic | Pattern::Calls => (0..self.geometry.rings())
                 .map(|lane| read(self.geometry.place(lane).start + lane::SENT as u64))
                 .collect(),
         }
@@ -480,6 +497,25 @@ fn is_passing(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::NameLost
     )
+}
+
+/// The error for a name that belongs to another pattern than the one expected.
+fn wrong_pattern(name: &Name, is: Pattern, expected: Pattern) -> Error {
+    let (is, advice) = match is {
+        Pattern::Queue => ("a queue", "send to it: Sender::open"),
+        Pattern::Topic => ("a topic", "subscribe to it: Subscriber::open"),
+        Pattern::Calls => ("a server of calls", "call it: Client::open"),
+        Pattern::Values => ("latest values", "read them: Reader::open"),
+    };
+    let expected = match expected {
+        Pattern::Queue => "queue",
+        Pattern::Topic => "topic",
+        Pattern::Calls => "server of calls",
+        Pattern::Values => "latest value",
+    };
+    let meaning = format!("it is {is}, and no {expected}");
+    let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
+    error.with_advice(advice)
 }
 
 /// A part of a generation is not there: its owner has gone, or somebody removed the part.

@@ -1,7 +1,8 @@
 //! A segment, for its owner.
 
 use super::{
-    Companions, Control, Cursor, Geometry, Head, Lane, cursor_at, geometry, layouts_in, text_of,
+    Companions, Control, Cursor, Geometry, Lane, Pattern, ReadLane, WriteLane, cursor_at,
+    layouts_in, text_of,
 };
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -15,7 +16,7 @@ use crate::segment::ending;
 use crate::segment::ownership::OwnershipRecord;
 use crate::segment::participant::{Kernel, Notifier, Participant};
 use crate::segment::roster::{Roster, word_of};
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
+use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
 /// How many numbers are tried for a generation, where somebody has what is named so.
@@ -40,12 +41,12 @@ pub(crate) struct Owned {
 
 /// Who may do what with the roster, and with the lanes.
 // layout: L020
-fn rights(access: &Access, kind: u32) -> [Access; 2] {
-    match (access, kind) {
+fn rights(access: &Access, pattern: Pattern) -> [Access; 2] {
+    match (access, pattern) {
         (Access::Sddl(_), _) => [access.clone(), access.clone()],
         // Others may look; what is written by participants is for this user alone.
-        (_, control::kind::TOPIC | control::kind::LATEST) => [Access::SameUser, access.clone()],
-        _ => [Access::SameUser, Access::SameUser],
+        (_, Pattern::Topic | Pattern::Values) => [Access::SameUser, access.clone()],
+        (_, Pattern::Queue | Pattern::Calls) => [Access::SameUser, Access::SameUser],
     }
 }
 
@@ -125,7 +126,7 @@ impl Owned {
     ) -> Result<(Owned, Participant)> {
         let companions = Companions::of(name, generation)?;
         let me = ProcessIdentity::current()?;
-        let [inner, lanes_access] = rights(access, geometry.kind);
+        let [inner, lanes_access] = rights(access, geometry.pattern());
         let create = |access: &Access, name: &Name, len: u64| {
             Section::options()
                 .access(access.clone())
@@ -172,7 +173,7 @@ impl Owned {
         let section = open(&companions.control, true)?;
         let control: WindowMut<Control> = section.words_mut()?;
         let whole = control.load32(control::MAGIC) == MAGIC;
-        let Some(geometry) = geometry(&control).filter(|_| whole) else {
+        let Some(geometry) = Geometry::read(&control).filter(|_| whole) else {
             let kind = ErrorKind::NotFound;
             let meaning = "it never came to be";
             return Err(Error::new(
@@ -186,7 +187,7 @@ impl Owned {
             .expect_owner(Owner::Me)
             .expect_len(geometry.len())
             .open(&companions.lanes)?;
-        let [inner, _] = rights(&self.access, geometry.kind);
+        let [inner, _] = rights(&self.access, geometry.pattern());
         let section = match open(&companions.roster, true) {
             // Who may only look has none: an empty one stands in for it.
             Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
@@ -314,25 +315,17 @@ impl Owned {
     }
 
     /// A lane that others write.
-    pub fn lane(&self, lane: usize, prefault: bool) -> Result<Lane<Window<Head>, Window<Round>>> {
-        self.geometry.map(&self.lanes, lane, prefault)
+    pub fn lane(&self, lane: usize, prefault: bool) -> Result<ReadLane> {
+        Lane::map(&self.lanes, self.geometry.place(lane), prefault)
     }
 
     /// A lane that the owner writes.
-    pub fn lane_mut(
-        &self,
-        lane: usize,
-        prefault: bool,
-    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
-        self.geometry.map_mut(&self.lanes, lane, prefault)
+    pub fn lane_mut(&self, lane: usize, prefault: bool) -> Result<WriteLane> {
+        Lane::map_mut(&self.lanes, self.geometry.place(lane), prefault)
     }
 
     /// The lane of the responses to another.
-    pub fn responses_mut(
-        &self,
-        lane: usize,
-        prefault: bool,
-    ) -> Result<Lane<WindowMut<Head>, WindowMut<Round>>> {
+    pub fn responses_mut(&self, lane: usize, prefault: bool) -> Result<WriteLane> {
         self.lane_mut(self.geometry.responses(lane), prefault)
     }
 
@@ -380,18 +373,8 @@ impl Drop for Owned {
 fn format(words: &WindowMut<Control>, geometry: &Geometry, me: &ProcessIdentity, generation: u32) {
     let [start, pid] = me.to_words();
     words.store32(control::VERSION, MAJOR << 16 | MINOR);
-    words.store32(control::KIND, geometry.kind);
-    words.store32(control::LANES, geometry.lanes as u32);
     words.store64(control::OWNER_START, start);
     words.store64(control::OWNER_PID, pid);
-    words.store32(control::RING_BYTES, geometry.ring_geometry.bytes() as u32);
-    words.store32(control::MAX_MESSAGE, geometry.ring_geometry.max() as u32);
     words.store32(control::GENERATION, generation);
-    words.store32(control::DELIVERY, geometry.delivery);
-    words.store32(control::IN_FLIGHT, geometry.in_flight as u32);
-    if let Some(table_geometry) = geometry.table_geometry {
-        words.store32(control::VALUES, table_geometry.count() as u32);
-        words.store32(control::VALUE_SLOTS, table_geometry.slots() as u32);
-        words.store32(control::MAX_MESSAGE, table_geometry.max() as u32);
-    }
+    geometry.write(words);
 }

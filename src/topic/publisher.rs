@@ -4,9 +4,9 @@ use super::publishing::{Delivery, Publishing};
 use crate::error::channel::SendError;
 use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
-use crate::format::layout::{control, delivery};
 use crate::format::payload::{self, Payload};
 use crate::lane::claim::Claim;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::options::{Create, CreateOptions};
@@ -26,24 +26,10 @@ pub struct TopicChoices {
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
-    pub(crate) fn geometry(&self, name: &Name) -> Result<Geometry> {
-        let longest =
-            Geometry::longest(self.common.max_message, &self.common.layouts, name.as_str())?;
-        Ok(Geometry {
-            kind: control::kind::TOPIC,
-            lanes: 1,
-            ring_geometry: Geometry::ring_geometry_for(
-                self.common.capacity,
-                longest,
-                name.as_str(),
-            )?,
-            delivery: match self.choices.delivery {
-                Delivery::Lossy => delivery::LOSSY,
-                Delivery::Lossless | Delivery::LosslessFor(_) => delivery::LOSSLESS,
-            },
-            in_flight: 0,
-            table_geometry: None,
-        })
+    fn ring(&self, name: &Name) -> Result<RingGeometry> {
+        let (common, subject) = (&self.common, name.as_str());
+        let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
+        Geometry::ring(common.capacity, longest, subject)
     }
 
     /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
@@ -99,7 +85,7 @@ impl<M: Payload + ?Sized> Create for Publisher<M> {
         Ok(Publisher {
             core: Publishing::create(
                 &options.common,
-                options.geometry(name)?,
+                options.ring(name)?,
                 options.choices.delivery,
                 name,
             )?,
@@ -215,9 +201,9 @@ impl<M: Payload + ?Sized> Publisher<M> {
     ///
     /// As [`TopicOptions::create`]; everything is as before then.
     pub fn resize(&mut self, options: &TopicOptions<M>) -> Result<()> {
-        let geometry = options.geometry(self.name())?;
+        let ring = options.ring(self.name())?;
         self.core
-            .resize(&options.common, geometry, options.choices.delivery)
+            .resize(&options.common, ring, options.choices.delivery)
     }
 
     /// Returns the number of the generation. It changes with each restart, and with each

@@ -2,10 +2,9 @@
 
 use crate::error::Result;
 use crate::error::channel::SendError;
-use crate::format::layout::delivery;
 use crate::lane::claim::Claimed;
 use crate::lane::lossy::LossyWriter;
-use crate::lane::ring::Place;
+use crate::lane::ring::{Place, RingGeometry};
 use crate::name::Name;
 use crate::object::process::Process;
 use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
@@ -34,6 +33,13 @@ pub enum Delivery {
     LosslessFor(Duration),
 }
 
+impl Delivery {
+    fn geometry(self, ring: RingGeometry) -> Geometry {
+        let is_lossless = self != Delivery::Lossy;
+        Geometry::Topic { is_lossless, ring }
+    }
+}
+
 /// The publisher of a topic, whatever its messages are.
 #[derive(Debug)]
 pub struct Publishing {
@@ -48,19 +54,20 @@ pub struct Publishing {
 impl Publishing {
     pub fn create(
         common: &Common,
-        geometry: Geometry,
+        ring: RingGeometry,
         delivery: Delivery,
         name: &Name,
     ) -> Result<Publishing> {
+        let geometry = delivery.geometry(ring);
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let lane = segment.lane_mut(0, common.prefault)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
         Ok(Publishing {
-            lane: LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry),
+            lane: LossyWriter::new(lane.ring, lane.head, ring),
             delivery,
-            generations: Subscribers::all(&segment, older),
+            generations: Subscribers::all(&segment, ring, older),
             participant,
             segment,
         })
@@ -69,23 +76,25 @@ impl Publishing {
     pub fn resize(
         &mut self,
         common: &Common,
-        geometry: Geometry,
+        ring: RingGeometry,
         delivery: Delivery,
     ) -> Result<()> {
+        let geometry = delivery.geometry(ring);
         self.participant.check()?;
         let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
         let lane = segment.lane_mut(0, common.prefault)?;
         self.flush();
         segment.follow(&mut self.segment);
-        self.lane = LossyWriter::new(lane.ring, lane.head, geometry.ring_geometry);
+        self.lane = LossyWriter::new(lane.ring, lane.head, ring);
         self.delivery = delivery;
         let mut participant = std::mem::replace(&mut self.participant, participant);
         self.participant.stay(&mut participant);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.generations[0].earlier = Some((segment, participant));
-        self.generations.insert(0, Subscribers::of(&self.segment));
+        self.generations
+            .insert(0, Subscribers::of(&self.segment, ring));
         for subscribers in &mut self.generations {
-            subscribers.first = geometry.ring_geometry.first();
+            subscribers.first = ring.first();
         }
         self.let_go();
         Ok(())
@@ -94,7 +103,7 @@ impl Publishing {
     /// Lets go of earlier generations in which nobody is waited for.
     // layout: L127
     fn let_go(&mut self) {
-        let waits = self.segment.geometry.delivery == delivery::LOSSLESS;
+        let waits = self.segment.geometry.is_lossless();
         let is_needed = |subscribers: &Subscribers| waits && subscribers.places().next().is_some();
         self.generations
             .retain(|subscribers| subscribers.earlier.is_none() || is_needed(subscribers));

@@ -96,7 +96,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// The longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        self.core.found.geometry.ring_geometry.max()
+        self.core.found.geometry.max()
     }
 
     /// The number of the next message: how many the publisher has sent before it.

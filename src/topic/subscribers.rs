@@ -1,12 +1,13 @@
 //! The subscribers for which a lossless publisher waits, generation by generation, and whether they
 //! live.
 
-use crate::format::layout::{SLOTS, control, delivery};
+use crate::format::layout::SLOTS;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::object::process::Process;
-use crate::segment::Owned;
 use crate::segment::participant::{Participant, has_died, open_occupant};
 use crate::segment::roster::Roster;
+use crate::segment::{Owned, Pattern};
 use crate::topic::backpressure::{self, is_waited_for};
 
 /// The place of the slowest subscriber that is waited for; that position where there is
@@ -33,31 +34,36 @@ pub(crate) struct Subscribers {
 }
 
 impl Subscribers {
-    pub fn of(segment: &Owned) -> Subscribers {
+    pub fn of(segment: &Owned, ring: RingGeometry) -> Subscribers {
         Subscribers {
             name: segment.name().clone(),
             roster: segment.roster().clone(),
             processes: Vec::new(),
             earlier: None,
-            first: segment.geometry.ring_geometry.first(),
+            first: ring.first(),
         }
     }
 
-    fn before(earlier: (Owned, Participant), segment: &Owned) -> Subscribers {
-        let mut subscribers = Subscribers::of(&earlier.0);
-        subscribers.earlier = Some(earlier);
-        subscribers.first = segment.geometry.ring_geometry.first();
-        subscribers
+    fn before(earlier: (Owned, Participant), ring: RingGeometry) -> Subscribers {
+        let subscribers = Subscribers::of(&earlier.0, ring);
+        Subscribers {
+            earlier: Some(earlier),
+            ..subscribers
+        }
     }
 
     // layout: L163
-    pub fn all(segment: &Owned, older: Vec<(Owned, Participant)>) -> Vec<Subscribers> {
-        let mut generations = vec![Subscribers::of(segment)];
-        if segment.geometry.delivery == delivery::LOSSLESS {
+    pub fn all(
+        segment: &Owned,
+        ring: RingGeometry,
+        older: Vec<(Owned, Participant)>,
+    ) -> Vec<Subscribers> {
+        let mut generations = vec![Subscribers::of(segment, ring)];
+        if segment.geometry.is_lossless() {
             let topics = older
                 .into_iter()
-                .filter(|(segment, _)| segment.geometry.kind == control::kind::TOPIC);
-            generations.extend(topics.map(|earlier| Subscribers::before(earlier, segment)));
+                .filter(|(segment, _)| segment.geometry.pattern() == Pattern::Topic);
+            generations.extend(topics.map(|earlier| Subscribers::before(earlier, ring)));
         }
         generations
     }

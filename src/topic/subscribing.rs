@@ -2,11 +2,13 @@
 
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{OWNER, SLOTS, control, cursor, delivery, roster};
+use crate::format::layout::{OWNER, SLOTS, cursor, roster};
 use crate::lane::Step;
 use crate::lane::lossy::{Begin, LossyReader};
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
+use crate::segment::geometry::TOPIC;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
 use crate::segment::roster::JOINED;
@@ -59,12 +61,12 @@ struct Place {
 
 impl Subscribing {
     pub fn open(how: &HowToJoin, start: Start, name: &Name) -> Result<Subscribing> {
-        let join = |found| Subscribing::join(found, start);
-        how.join(name, control::kind::TOPIC, join)
+        let join = |found, ring| Subscribing::join(found, ring, start);
+        how.join(name, TOPIC, join)
     }
 
-    fn join(found: Found, start: Start) -> Result<Subscribing> {
-        let mut subscriber = Subscribing::at_the_beginning(found)?;
+    fn join(found: Found, ring: RingGeometry, start: Start) -> Result<Subscribing> {
+        let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
         let begin = match start {
             Start::Latest => Begin::Last,
             Start::Oldest => Begin::Oldest,
@@ -86,8 +88,8 @@ impl Subscribing {
 
     /// One that was there before: what it did not see is missed.
     // layout: L171
-    fn go_on(found: Found) -> Result<Subscribing> {
-        let mut subscriber = Subscribing::at_the_beginning(found)?;
+    fn go_on(found: Found, ring: RingGeometry) -> Result<Subscribing> {
+        let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
         // If not, the next look finds out what is gone.
         let _ = subscriber.is_safe_here();
         Ok(subscriber)
@@ -96,7 +98,7 @@ impl Subscribing {
     /// Goes on with the next publisher, which has begun.
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
-        let Some(mut next) = self.found.follow(Subscribing::go_on)? else {
+        let Some(mut next) = self.found.follow(TOPIC, Subscribing::go_on)? else {
             self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
@@ -106,16 +108,15 @@ impl Subscribing {
         Ok(true)
     }
 
-    fn at_the_beginning(found: Found) -> Result<Subscribing> {
+    fn at_the_beginning(found: Found, ring: RingGeometry) -> Result<Subscribing> {
         let owner_monitor = OwnerMonitor::begin(&found)?;
         let lane = found.lane(0)?;
-        let ring_geometry = found.geometry.ring_geometry;
         let place = Subscribing::take_place(&found)?;
         Ok(Subscribing {
-            lane: LossyReader::new(lane.ring, lane.head, ring_geometry),
+            lane: LossyReader::new(lane.ring, lane.head, ring),
             owner_monitor,
             pace: Pace::default(),
-            buffer: vec![0; ring_geometry.max()].into_boxed_slice(),
+            buffer: vec![0; ring.max()].into_boxed_slice(),
             received: 0,
             missed: 0,
             place,
@@ -134,10 +135,10 @@ impl Subscribing {
         };
         let participant = match found.take_slot(&roster, SLOTS) {
             Ok(participant) => participant,
-            Err(error) => match (error.kind(), found.geometry.delivery) {
-                (ErrorKind::Busy, delivery::LOSSY) => return Ok(None),
-                _ => return Err(error),
-            },
+            Err(error) if error.kind() == ErrorKind::Busy && !found.geometry.is_lossless() => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
         };
         participant.roster().tell(JOINED);
         let cursor = participant.roster().cursor(participant.slot());
@@ -155,7 +156,7 @@ impl Subscribing {
     /// before it overwrites what stands here.
     // layout: L133
     fn is_safe_here(&mut self) -> bool {
-        let lossless = self.found.geometry.delivery == delivery::LOSSLESS;
+        let lossless = self.found.geometry.is_lossless();
         let position = self.lane.position();
         let Some(place) = &mut self.place else {
             return true;
@@ -197,7 +198,7 @@ impl Subscribing {
             place.cursor.store64(cursor::NUMBER, self.lane.number());
             // For those who look on.
             place.cursor.publish64(cursor::EXACT, position);
-            if position - place.freed >= self.found.geometry.ring_geometry.bytes() / 8 {
+            if position - place.freed >= self.found.geometry.capacity() / 8 {
                 place.free_and_return(&mut self.lane);
             }
         }
@@ -291,7 +292,7 @@ impl Reattach for Subscribing {
         self.found.check(&self.validity)?;
         match self.owner_monitor.is_followed(&self.found) {
             true => self.reattach(),
-            false => self.found.is_followed_well(),
+            false => self.found.is_followed_well(TOPIC),
         }
     }
 }

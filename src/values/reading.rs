@@ -2,9 +2,10 @@
 
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{SLOTS, control, values};
+use crate::format::layout::{SLOTS, values};
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
+use crate::segment::geometry::VALUES;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster};
@@ -79,30 +80,26 @@ pub struct Reading {
 
 impl Reading {
     pub fn open(how: &HowToJoin, name: &Name) -> Result<Reading> {
-        how.join(name, control::kind::LATEST, Reading::join)
+        how.join(name, VALUES, Reading::join)
     }
 
-    fn join(found: Found) -> Result<Reading> {
-        Reading::with(found, ValueReader::new)
+    fn join(found: Found, table: TableGeometry) -> Result<Reading> {
+        Reading::with(found, table, ValueReader::new)
     }
 
     /// One that was there before.
-    fn go_on(found: Found) -> Result<Reading> {
-        Reading::with(found, ValueReader::from_the_beginning)
+    fn go_on(found: Found, table: TableGeometry) -> Result<Reading> {
+        Reading::with(found, table, ValueReader::from_the_beginning)
     }
 
     fn with(
         found: Found,
+        table: TableGeometry,
         values: impl Fn(Window, TableGeometry) -> ValueReader<Window>,
     ) -> Result<Reading> {
         let owner_monitor = OwnerMonitor::begin(&found)?;
-        let Some(table_geometry) = found.geometry.table_geometry else {
-            unreachable!("latest values have a table_geometry");
-        };
-        let values = values(found.values()?, table_geometry);
-        let names: Vec<String> = (0..table_geometry.count())
-            .map(|index| values.name(index))
-            .collect();
+        let values = values(found.values()?, table);
+        let names: Vec<String> = (0..table.count()).map(|index| values.name(index)).collect();
         let indices = names.iter().cloned().zip(0..).collect();
         let participant = Reading::take_slot(&found)?;
         Ok(Reading {
@@ -110,7 +107,7 @@ impl Reading {
             names,
             indices,
             owner_monitor,
-            buffer: vec![0; table_geometry.max()].into_boxed_slice(),
+            buffer: vec![0; table.max()].into_boxed_slice(),
             participant,
             validity: Validity::new(),
             moved: None,
@@ -247,7 +244,7 @@ impl Reading {
 
     // layout: L172
     fn reattach_now(&mut self) -> Result<bool> {
-        let Some(mut next) = self.found.follow(Reading::go_on)? else {
+        let Some(mut next) = self.found.follow(VALUES, Reading::go_on)? else {
             self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
@@ -275,12 +272,9 @@ impl Reading {
     }
 
     /// The names of the values of a generation.
-    fn names_in(found: &Found) -> Result<HashMap<String, usize>> {
-        let Some(table_geometry) = found.geometry.table_geometry else {
-            unreachable!("latest values have a table_geometry");
-        };
-        let values = ValueReader::new(found.values()?, table_geometry);
-        Ok((0..table_geometry.count())
+    fn names_in(found: &Found, table: TableGeometry) -> Result<HashMap<String, usize>> {
+        let values = ValueReader::new(found.values()?, table);
+        Ok((0..table.count())
             .map(|index| (values.name(index), index))
             .collect())
     }
@@ -331,7 +325,10 @@ impl Reattach for Reading {
         if self.owner_monitor.is_told() {
             return self.reattach();
         }
-        match self.found.follow(|next| Reading::names_in(&next))? {
+        match self
+            .found
+            .follow(VALUES, |next, table| Reading::names_in(&next, table))?
+        {
             Some(theirs) => self.find_in(&theirs).map(|_| true),
             None => Ok(false),
         }

@@ -31,7 +31,7 @@ impl Writing {
         names: Vec<String>,
         name: &Name,
     ) -> Result<Writing> {
-        let geometry = Geometry::of_values(table);
+        let geometry = Geometry::Values(table);
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
@@ -58,7 +58,7 @@ impl Writing {
         names: Vec<String>,
     ) -> Result<()> {
         self.participant.check()?;
-        let geometry = Geometry::of_values(table);
+        let geometry = Geometry::Values(table);
         let (mut segment, mut participant) = self.segment.next(geometry, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
         if self.segment.has_type_of(&segment) {
@@ -138,14 +138,12 @@ impl Drop for Writing {
 
 /// Sets the values that an earlier generation has by the same names, where they fit.
 fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
-    let (Some(table_geometry), Ok(words)) = (older.geometry.table_geometry, older.values()) else {
+    let (Geometry::Values(table), Ok(words)) = (older.geometry, older.values()) else {
         return;
     };
-    let reader = ValueReader::new(words, table_geometry);
-    let theirs: HashMap<String, usize> = (0..table_geometry.count())
-        .map(|n| (reader.name(n), n))
-        .collect();
-    let mut buffer = vec![0; table_geometry.max()];
+    let reader = ValueReader::new(words, table);
+    let theirs: HashMap<String, usize> = (0..table.count()).map(|n| (reader.name(n), n)).collect();
+    let mut buffer = vec![0; table.max()];
     for (index, name) in names.iter().enumerate() {
         let Some(&there) = theirs.get(name) else {
             continue;

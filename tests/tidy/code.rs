@@ -13,7 +13,10 @@ const UNSAFE: [(&str, &str); 14] = [
         "calls sync with ranges that it checked, and makes windows of them",
     ),
     ("src/lane/claim.rs", "a slice, on the caller's promise"),
-    ("src/queue/message_ref.rs", "a slice, on the caller's promise"),
+    (
+        "src/queue/message_ref.rs",
+        "a slice, on the caller's promise",
+    ),
     ("src/os/linux/view.rs", "mmap and its kin"),
     ("src/os/windows/nt.rs", "native calls, looked up by name"),
     (

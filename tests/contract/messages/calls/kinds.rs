@@ -162,7 +162,7 @@ fn a_server_is_known_from_outside() {
     let options = Server::options().clients(5).in_flight(3);
     let mut server = options.max_message(LONGEST).create(&*name).unwrap();
     let info = segment_info(&*name).unwrap();
-    assert_eq!((info.pattern, info.lossless), (Pattern::Rpc, true));
+    assert_eq!((info.pattern, info.lossless), (Pattern::Calls, true));
     assert_eq!((info.max_message, info.lanes), (LONGEST as usize, 5));
     assert_eq!((info.in_flight, info.values), (4, 0));
     assert_eq!(

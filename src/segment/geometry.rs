@@ -1,0 +1,481 @@
+//! The sizes of a segment: how many lanes or values, and how large they are.
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::format::describe::Layout;
+use crate::format::layout::{
+    LINE, MAX_IN_FLIGHT, MAX_RING, MIN_RING, SLOTS, control, delivery, lane, record,
+};
+use crate::lane::ring::RingGeometry;
+use crate::slots::TableGeometry;
+use crate::sync::{Words, WordsMut};
+use std::ops::Range;
+
+/// One of the four patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Many senders, one receiver ([`Receiver`](crate::Receiver)).
+    Queue,
+    /// One publisher, many subscribers ([`Publisher`](crate::Publisher)).
+    Topic,
+    /// One writer of a value or a table of values, many readers ([`Writer`](crate::Writer)).
+    Values,
+    /// One server, many clients ([`Server`](crate::Server)).
+    Calls,
+}
+
+/// The sizes of a segment. They do not change in a generation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Geometry {
+    /// A lane for each sender.
+    Queue { senders: usize, ring: RingGeometry },
+    /// One lane.
+    Topic {
+        is_lossless: bool,
+        ring: RingGeometry,
+    },
+    /// A table, and no lanes.
+    Values(TableGeometry),
+    /// A lane for the requests and one for the responses of each client.
+    Calls {
+        clients: usize,
+        /// How many calls of a client can be open at a time.
+        in_flight: usize,
+        ring: RingGeometry,
+    },
+}
+
+/// A pattern that a program expects behind a name, and its part of the geometry.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected<G> {
+    pub pattern: Pattern,
+    pub sizes: fn(&Geometry) -> Option<G>,
+}
+
+/// A queue: how many senders there can be, and the ring of each.
+pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
+    pattern: Pattern::Queue,
+    sizes: |geometry| match *geometry {
+        Geometry::Queue { senders, ring } => Some((senders, ring)),
+        _ => None,
+    },
+};
+
+/// A topic: its ring.
+pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
+    pattern: Pattern::Topic,
+    sizes: |geometry| match *geometry {
+        Geometry::Topic { ring, .. } => Some(ring),
+        _ => None,
+    },
+};
+
+/// Values: their table.
+pub(crate) const VALUES: Expected<TableGeometry> = Expected {
+    pattern: Pattern::Values,
+    sizes: |geometry| match *geometry {
+        Geometry::Values(table) => Some(table),
+        _ => None,
+    },
+};
+
+/// Calls: how many clients there can be, and the ring of each.
+pub(crate) const CALLS: Expected<(usize, RingGeometry)> = Expected {
+    pattern: Pattern::Calls,
+    sizes: |geometry| match *geometry {
+        Geometry::Calls { clients, ring, .. } => Some((clients, ring)),
+        _ => None,
+    },
+};
+
+impl Geometry {
+    pub fn pattern(&self) -> Pattern {
+        match self {
+            Geometry::Queue { .. } => Pattern::Queue,
+            Geometry::Topic { .. } => Pattern::Topic,
+            Geometry::Values(_) => Pattern::Values,
+            Geometry::Calls { .. } => Pattern::Calls,
+        }
+    }
+
+    /// How many lanes other programs write, or read where the owner publishes.
+    pub fn lanes(&self) -> usize {
+        match *self {
+            Geometry::Queue { senders, .. } => senders,
+            Geometry::Topic { .. } => 1,
+            Geometry::Values(_) => 0,
+            Geometry::Calls { clients, .. } => clients,
+        }
+    }
+
+    /// How many calls of a client can be open at a time; 0 of the other patterns.
+    pub fn in_flight(&self) -> usize {
+        match *self {
+            Geometry::Calls { in_flight, .. } => in_flight,
+            Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Values(_) => 0,
+        }
+    }
+
+    /// Whether the writer of a lane waits for its readers.
+    pub fn is_lossless(&self) -> bool {
+        match *self {
+            Geometry::Queue { .. } | Geometry::Calls { .. } => true,
+            Geometry::Topic { is_lossless, .. } => is_lossless,
+            Geometry::Values(_) => false,
+        }
+    }
+
+    /// The longest message, or value, in bytes.
+    pub fn max(&self) -> usize {
+        match self {
+            Geometry::Queue { ring, .. }
+            | Geometry::Topic { ring, .. }
+            | Geometry::Calls { ring, .. } => ring.max(),
+            Geometry::Values(table) => table.max(),
+        }
+    }
+
+    /// The bytes of each ring, or of the whole table.
+    pub fn capacity(&self) -> u64 {
+        match self {
+            Geometry::Queue { ring, .. }
+            | Geometry::Topic { ring, .. }
+            | Geometry::Calls { ring, .. } => ring.bytes(),
+            Geometry::Values(table) => table.len(),
+        }
+    }
+
+    /// How many rings there are: of calls, one for the responses to each client too.
+    pub fn rings(&self) -> usize {
+        match *self {
+            Geometry::Queue { senders, .. } => senders,
+            Geometry::Topic { .. } => 1,
+            Geometry::Values(_) => 0,
+            Geometry::Calls { clients, .. } => 2 * clients,
+        }
+    }
+
+    /// Which ring has the responses to a lane of requests.
+    // layout: L057
+    pub fn responses(&self, lane: usize) -> usize {
+        self.lanes() + lane
+    }
+
+    /// Where a ring stands in the lanes section, with its head.
+    // layout: L054
+    pub fn place(&self, ring: usize) -> Range<u64> {
+        let stride = lane::HEAD as u64 + self.capacity();
+        let at = stride * ring as u64;
+        at..at + stride
+    }
+
+    /// The bytes of the lanes section.
+    pub fn len(&self) -> u64 {
+        match self {
+            Geometry::Values(table) => table.len(),
+            lanes => lanes.place(lanes.rings()).start,
+        }
+    }
+
+    /// The ring of calls, for requests and responses of up to `max` bytes. Both rings of a client take
+    /// all its open calls, so that no server ever waits for space.
+    pub fn ring_of_calls(max: u64, in_flight: usize, subject: &str) -> Result<RingGeometry> {
+        let needed = Geometry::needed(max, in_flight as u64);
+        if needed > MAX_RING {
+            let head = record::PAYLOAD as u64;
+            let each = MAX_RING / 8 * 7 / (in_flight as u64 + 2) - 2 * head - 1;
+            let most = each.min(MAX_RING / 4 - head);
+            let open = format!("with in_flight = {in_flight}");
+            let meaning = format!("messages of {max} bytes are too long {open}");
+            let advice = format!("{open}, a message can have {most} bytes");
+            return Err(refused(subject, meaning, advice));
+        }
+        Geometry::ring(needed, Some(max), subject)
+    }
+
+    /// The bytes of a ring that always has room for one more of so many messages: with the
+    /// pad in front of the ring's end, and an eighth that the reader gives back late.
+    // layout: L143
+    fn needed(max: u64, messages: u64) -> u64 {
+        let need = max
+            .saturating_add(2 * record::PAYLOAD as u64)
+            .max(LINE as u64);
+        let records = need.saturating_mul(messages + 2);
+        records.saturating_add(records / 7 + 1)
+    }
+
+    /// The longest message, where this one was asked for and all messages have one of these types:
+    /// that of the types, each of which fixes the size of a message.
+    // layout: L033
+    pub fn longest(asked: Option<u64>, layouts: &[Layout], subject: &str) -> Result<Option<u64>> {
+        let Some(size) = layouts.iter().map(|layout| layout.size as u64).max() else {
+            return Ok(asked);
+        };
+        match asked {
+            Some(asked) if asked < size => {
+                let meaning = format!(
+                    "the longest message has {asked} bytes, and a message of its type has {size} \
+                     bytes"
+                );
+                let advice = "leave the longest message out: the type tells it";
+                Err(refused(subject, meaning, advice.to_string()))
+            }
+            _ => Ok(Some(size)),
+        }
+    }
+
+    /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
+    pub fn ring(capacity: u64, max: Option<u64>, subject: &str) -> Result<RingGeometry> {
+        if capacity > MAX_RING {
+            let meaning = format!("a capacity of {capacity} bytes is too large");
+            let advice = format!("a capacity can have at most 1 GiB ({MAX_RING} bytes)");
+            return Err(refused(subject, meaning, advice));
+        }
+        let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
+        let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
+        let ring_geometry = (bytes <= MAX_RING).then(|| {
+            let bytes = bytes.next_power_of_two();
+            RingGeometry::new(
+                bytes,
+                max.map_or(RingGeometry::longest(bytes), |max| max as usize),
+            )
+        });
+        ring_geometry.flatten().ok_or_else(|| {
+            let (max, head) = (max.unwrap_or_default(), record::PAYLOAD as u64);
+            let most = MAX_RING / 4 - head;
+            let meaning = format!("a message of {max} bytes is too long");
+            let advice =
+                format!("a message can have at most 256 MiB less {head} bytes ({most} bytes)");
+            refused(subject, meaning, advice)
+        })
+    }
+
+    /// Reads the geometry from a header; `None` where it cannot be.
+    // layout: L009 L174 L175
+    pub fn read(words: &impl Words) -> Option<Geometry> {
+        let lanes = words.load32(control::LANES) as usize;
+        let bytes = u64::from(words.load32(control::RING_BYTES));
+        let max = words.load32(control::MAX_MESSAGE) as usize;
+        let is_lossless = match words.load32(control::DELIVERY) {
+            delivery::LOSSY => Some(false),
+            delivery::LOSSLESS => Some(true),
+            _ => None,
+        };
+        let ring = || {
+            is_lossless?;
+            let is_ring = (MIN_RING..=MAX_RING).contains(&bytes);
+            RingGeometry::new(bytes, max).filter(|_| is_ring)
+        };
+
+        match words.load32(control::KIND) {
+            control::kind::QUEUE => Some(Geometry::Queue {
+                senders: Some(lanes).filter(|lanes| (1..=SLOTS).contains(lanes))?,
+                ring: ring()?,
+            }),
+            control::kind::TOPIC => Some(Geometry::Topic {
+                is_lossless: is_lossless.filter(|_| lanes == 1)?,
+                ring: ring()?,
+            }),
+            control::kind::VALUES => {
+                let words = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
+                let [count, slots] = words;
+                TableGeometry::new(count as usize, max, u64::from(slots)).map(Geometry::Values)
+            }
+            control::kind::CALLS => {
+                let in_flight = words.load32(control::IN_FLIGHT) as usize;
+                let is_count = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
+                let fits = is_count && Geometry::needed(max as u64, in_flight as u64) <= bytes;
+                Some(Geometry::Calls {
+                    clients: Some(lanes).filter(|lanes| fits && (1..=SLOTS).contains(lanes))?,
+                    in_flight,
+                    ring: ring()?,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Stores the geometry in a header.
+    // layout: L003 L026
+    pub fn write(&self, words: &impl WordsMut) {
+        let kind = match self.pattern() {
+            Pattern::Queue => control::kind::QUEUE,
+            Pattern::Topic => control::kind::TOPIC,
+            Pattern::Values => control::kind::VALUES,
+            Pattern::Calls => control::kind::CALLS,
+        };
+        let delivery = match self.is_lossless() {
+            true => delivery::LOSSLESS,
+            false => delivery::LOSSY,
+        };
+        words.store32(control::KIND, kind);
+        words.store32(control::LANES, self.lanes() as u32);
+        words.store32(control::MAX_MESSAGE, self.max() as u32);
+        words.store32(control::DELIVERY, delivery);
+        words.store32(control::IN_FLIGHT, self.in_flight() as u32);
+        match self {
+            Geometry::Values(table) => {
+                words.store32(control::VALUES, table.count() as u32);
+                words.store32(control::VALUE_SLOTS, table.slots() as u32);
+            }
+            lanes => words.store32(control::RING_BYTES, lanes.capacity() as u32),
+        }
+    }
+}
+
+/// The error for measures that cannot be.
+fn refused(subject: &str, meaning: String, advice: String) -> Error {
+    let (kind, create) = (ErrorKind::InvalidArgument, Operation::Create);
+    Error::new(kind, create, &subject, meaning).with_advice(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::heap;
+
+    #[test]
+    fn refused_measures_name_what_was_asked_for() {
+        let told = |refused: Result<RingGeometry>| refused.unwrap_err().to_string();
+        let long = told(Geometry::ring(1 << 20, Some(1 << 30), "x"));
+        assert!(
+            long.contains("a message of 1073741824 bytes is too long"),
+            "{long}"
+        );
+        assert!(
+            long.contains("at most 256 MiB less 8 bytes (268435448 bytes)"),
+            "{long}"
+        );
+        assert!(Geometry::ring(1 << 20, Some(268_435_448), "x").is_ok());
+        assert!(Geometry::ring(1 << 20, Some(268_435_449), "x").is_err());
+        let large = told(Geometry::ring(2 << 30, None, "x"));
+        assert!(
+            large.contains("a capacity of 2147483648 bytes is too large"),
+            "{large}"
+        );
+        assert!(large.contains("at most 1 GiB"), "{large}");
+        assert!(Geometry::ring(1 << 30, None, "x").is_ok());
+        assert!(Geometry::ring(u64::MAX, Some(u64::MAX), "x").is_err());
+    }
+
+    #[test]
+    fn refused_calls_name_a_possible_length() {
+        for in_flight in [1, 8, MAX_IN_FLIGHT] {
+            let refused = Geometry::ring_of_calls(1 << 30, in_flight, "x").unwrap_err();
+            let told = refused.to_string();
+            assert!(
+                told.contains("messages of 1073741824 bytes are too long"),
+                "{told}"
+            );
+            let (_, most) = told.split_once("a message can have ").unwrap();
+            let most: u64 = most.strip_suffix(" bytes").unwrap().parse().unwrap();
+            assert!(
+                Geometry::ring_of_calls(most, in_flight, "x").is_ok(),
+                "{told}"
+            );
+            let more = Geometry::ring_of_calls(most + most / 100, in_flight, "x");
+            assert!(more.is_err(), "{told}");
+        }
+    }
+
+    /// Whether a header of this kind is accepted with these words in it.
+    fn accepts(kind: u32, words: &[(usize, u32)]) -> bool {
+        let header = heap::window(control::LEN);
+        let sound = [
+            (control::KIND, kind),
+            (control::LANES, 1),
+            (control::RING_BYTES, 4096),
+            (control::MAX_MESSAGE, 100),
+            (control::DELIVERY, 1),
+            (control::IN_FLIGHT, 2),
+            (control::VALUES, 1),
+            (control::VALUE_SLOTS, 8),
+        ];
+        for (at, word) in sound.iter().chain(words) {
+            header.store32(*at, *word);
+        }
+        Geometry::read(&header).is_some()
+    }
+
+    /// Which of these words are accepted in a header of each kind: a queue, a topic, values, calls.
+    fn accepted(at: usize, words: &[u32]) -> [Vec<u32>; 4] {
+        let of = |kind| {
+            let all = words.iter().copied();
+            all.filter(|word| accepts(kind, &[(at, *word)])).collect()
+        };
+        [1, 2, 3, 4].map(of)
+    }
+
+    // layout: L174
+    #[test]
+    fn header_is_checked_as_the_document_says() {
+        let kinds = [0, 1, 2, 3, 4, 5, u32::MAX];
+        assert_eq!(
+            kinds.map(|kind| accepts(kind, &[])).map(u8::from),
+            [0, 1, 1, 1, 1, 0, 0]
+        );
+        let all = [0, 1, 2, 63, 64, u32::MAX];
+        let many = vec![1, 2, 63];
+        let is = [many.clone(), vec![1], all.to_vec(), many];
+        assert_eq!(accepted(control::LANES, &all), is);
+        let all = [0, 2048, 4095, 4096, 4097, 6144, 8192, 1 << 30, 1 << 31];
+        let rings = vec![4096, 8192, 1 << 30];
+        let is = [rings.clone(), rings.clone(), all.to_vec(), rings];
+        assert_eq!(accepted(control::RING_BYTES, &all), is);
+        let all = [0, 1016, 1017, 4096, 1 << 24, (1 << 24) + 1, u32::MAX];
+        let long = vec![0, 1016];
+        let values = vec![0, 1016, 1017, 4096, 1 << 24];
+        // Two calls of the longest do not fit into this ring.
+        let is = [long.clone(), long, values, vec![0]];
+        assert_eq!(accepted(control::MAX_MESSAGE, &all), is);
+        let all = [0, 1, 2, u32::MAX];
+        let is = [vec![0, 1], vec![0, 1], all.to_vec(), vec![0, 1]];
+        assert_eq!(accepted(control::DELIVERY, &all), is);
+    }
+
+    // layout: L143 L175
+    #[test]
+    fn header_of_calls_has_room_for_all_of_them() {
+        let calls = |in_flight, max, ring| {
+            accepts(
+                control::kind::CALLS,
+                &[
+                    (control::IN_FLIGHT, in_flight),
+                    (control::MAX_MESSAGE, max),
+                    (control::RING_BYTES, ring),
+                ],
+            )
+        };
+        for in_flight in [0, 3, 6, 1025, 2048, 1 << 31, u32::MAX] {
+            assert!(!calls(in_flight, 0, 1 << 30), "{in_flight}");
+        }
+        for (in_flight, max) in [(1, 100), (2, 48), (16, 1000), (1024, 4096)] {
+            let each = u64::from(max + 16).max(64) * u64::from(in_flight + 2);
+            let needed = each + each / 7 + 1;
+            let ring = needed.next_power_of_two().max(4096) as u32;
+            assert!(calls(in_flight, max, ring), "{in_flight} {max}");
+            let is_enough = u64::from(ring / 2) >= needed.max(4096);
+            assert_eq!(calls(in_flight, max, ring / 2), is_enough);
+        }
+        // The longest of which so many fit.
+        let most = (4096 - 4096 / 8) / 10 - 16;
+        let fits = (most - 3..most + 3).map(|max| {
+            let each = u64::from(max + 16) * 10;
+            calls(8, max, 4096) == (each + each / 7 < 4096)
+        });
+        assert!(fits.into_iter().all(|as_it_should| as_it_should));
+    }
+
+    // layout: L176
+    #[test]
+    fn header_of_values_is_checked_as_the_document_says() {
+        let all = [0, 1, 1 << 20, (1 << 20) + 1, u32::MAX];
+        let short = (control::MAX_MESSAGE, 8);
+        let counts = all.map(|count| accepts(3, &[short, (control::VALUES, count)]));
+        assert_eq!(counts, [false, true, true, false, false]);
+        let all = [0, 4, 8, 9, 16, 48, 64, 128, u32::MAX];
+        assert_eq!(accepted(control::VALUE_SLOTS, &all)[2], [8, 16, 64]);
+        let long = (control::MAX_MESSAGE, 1 << 24);
+        let counts = [1, 7, 8].map(|count| accepts(3, &[long, (control::VALUES, count)]));
+        assert_eq!(counts, [true, true, false], "1 GiB in all");
+    }
+}
