@@ -16,7 +16,7 @@ use shmkit::Client;
 use std::error::Error;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 const RESTART: Duration = Duration::from_secs(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn ask(client: &mut Client<Task, Answer>, task: &Task) -> Result<(), Box<dyn Error>> {
     loop {
-        match client.call_timeout(task, PATIENCE) {
+        match client.call_timeout(task, TIMEOUT) {
             Ok(Answer { square, worker }) => println!("{square}, by worker {worker}"),
             // The answer may come yet, and is thrown away then.
             Err(CallError::Timeout) => println!("no answer in time"),

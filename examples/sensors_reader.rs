@@ -13,7 +13,7 @@ use shmkit::{Event, Locked, Mutex, Section};
 use std::time::Duration;
 
 /// A publisher that says nothing for so long has gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> shmkit::Result<()> {
     let (name, updates) = protocol::arguments();
@@ -29,7 +29,7 @@ pub(crate) fn run(name: &str, updates: u32) -> shmkit::Result<()> {
     let view = section.map(..size_of::<Sensors>() as u64)?;
 
     for _ in 0..updates {
-        if !updated.wait_timeout(PATIENCE)? {
+        if !updated.wait_timeout(TIMEOUT)? {
             eprintln!("the publisher is silent");
             std::process::exit(1);
         }

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(RecvError::Lagged(missed)) => println!("missed {missed}"),
             Err(RecvError::Disconnected(how)) => {
                 println!("the service has {how}");
-                // Whoever comes is to be of the same owner.
+                // The next publisher has to belong to the same owner.
                 if !status.wait_for_publisher(RESTART)? {
                     return Err("the service did not come again".into());
                 }

@@ -111,7 +111,7 @@ pub fn listed(test: &mut Test, name: &str) -> Option<shmkit::inspect::Listed> {
     all.into_iter().find(|l| l.name.ends_with(&end))
 }
 
-/// Waits until nothing of a name is there. On Linux whoever reads the `/proc/PID/maps`
+/// Waits until nothing of a name is there. On Linux a process that reads the `/proc/PID/maps`
 /// of a process, as tools do, keeps its memory and so its locks for that moment, also
 /// when it was killed.
 pub fn gone<T>(open: impl Fn() -> shmkit::Result<T>) {

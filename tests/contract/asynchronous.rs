@@ -234,7 +234,7 @@ fn workers_and_clients_in_many_tasks() {
             })
         };
         let mut tasks: Vec<_> = (0..CLIENTS).map(client).collect();
-        // Each goes when it has done its part, whoever waits for its turn then.
+        // Each worker goes when it has done its part, also where another one waits for its turn.
         tasks.extend((0..CLIENTS).map(|_| {
             let mut server = Async::new(server.clone());
             tokio::spawn(async move {

@@ -292,8 +292,8 @@ fn a_desktop_program_follows_a_service_through_its_restarts() {
     follow(&mut desktop, &first);
 
     // It is ours, and no service's.
-    let stranger = if cfg!(windows) { "S-1-5-18" } else { "4711" };
-    let mut refused = Example::start("status_desktop", &[&name, "--owner", stranger]);
+    let other = if cfg!(windows) { "S-1-5-18" } else { "4711" };
+    let mut refused = Example::start("status_desktop", &[&name, "--owner", other]);
     let said = refused.line();
     assert!(said.contains("WrongOwner"), "{said}");
     assert!(!refused.finish().1.success());

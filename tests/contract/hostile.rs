@@ -344,7 +344,7 @@ fn each_word_of_calls(places: Places) {
         if starts_like_raw(&name) {
             return;
         }
-        // Whoever takes the place then.
+        // The client that takes the place then.
         drop((client, open));
         let _ = server.try_recv().map(Request::defer);
         if let Ok(mut late) = Client::open(name.as_str()) {

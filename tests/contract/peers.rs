@@ -305,7 +305,7 @@ fn a_security_descriptor_is_for_windows_and_must_make_sense() {
 #[test]
 fn an_object_of_another_owner_is_refused() {
     let (_test, name) = start("owner");
-    let stranger = if cfg!(windows) { "S-1-5-18" } else { "54321" };
+    let other = if cfg!(windows) { "S-1-5-18" } else { "54321" };
     for kind in KINDS {
         refused(NotFound, open(kind, &name));
         let mine = create(kind, &name).unwrap();
@@ -322,7 +322,7 @@ fn an_object_of_another_owner_is_refused() {
         open_of(Some(me), kind, &name)
             .into_iter()
             .for_each(|o| drop(o.unwrap()));
-        all_refused(WrongOwner, open_of(Some(stranger), kind, &name));
+        all_refused(WrongOwner, open_of(Some(other), kind, &name));
         let nobody = Some("shmkit-test-no-such-account");
         all_refused(InvalidArgument, open_of(nobody, kind, &name));
     }
@@ -633,7 +633,7 @@ fn the_list_tells_the_kinds_apart() {
 #[test]
 fn those_who_hold_an_object_are_named() {
     let (mut test, name) = start("holders");
-    let (stranger, _) = known(&mut test, "idle", &[]);
+    let (other, _) = known(&mut test, "idle", &[]);
     for (n, kind) in KINDS.into_iter().enumerate() {
         let object = create(kind, &name).unwrap();
         let (child, _) = known(&mut test, "hold", &[&name, &n.to_string()]);
@@ -652,7 +652,7 @@ fn those_who_hold_an_object_are_named() {
             return;
         };
         assert!(found.contains(&std::process::id()) && found.contains(&pid));
-        assert!(!found.contains(&stranger.id()) && found.is_sorted());
+        assert!(!found.contains(&other.id()) && found.is_sorted());
         child.kill();
         assert!(!holders().unwrap().contains(&pid));
     }

@@ -255,7 +255,7 @@ fn an_end_is_told_once_and_then_the_next_one() {
             messages
         });
         let mut next = Publisher::create(&*name).unwrap();
-        // Whoever comes over begins with what comes then.
+        // A subscriber that reattaches begins with what comes then.
         while !waiter.is_finished() {
             next.send(b"from the next").unwrap();
         }

@@ -226,12 +226,12 @@ fn each_writer_has_its_lane() {
 /// The name of the event of a participant of this process, or of the owner.
 fn wake_event(name: &str, slot: Option<usize>) -> String {
     let roster = open(name, "roster");
-    let (slot, tenancy): (usize, u32) = match slot {
+    let (slot, slot_epoch): (usize, u32) = match slot {
         Some(slot) => (slot, of_slot(&roster, slot, SLOT_EPOCH)),
         None => (SLOTS, roster.read_value(OWNER_EPOCH).unwrap()),
     };
     let pid = std::process::id();
-    format!("{name}~wake-{slot:02x}-{pid:x}-{tenancy:x}")
+    format!("{name}~wake-{slot:02x}-{pid:x}-{slot_epoch:x}")
 }
 
 // layout: L012 L085 L086

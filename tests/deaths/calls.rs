@@ -76,7 +76,7 @@ fn serve(mut server: Server) -> JoinHandle<Vec<u64>> {
 }
 
 /// A client's: the server, and another client.
-struct Desk {
+struct ServerWorld {
     name: String,
     server: JoinHandle<Vec<u64>>,
     other: Client,
@@ -84,10 +84,10 @@ struct Desk {
     after: u64,
 }
 
-fn desk(name: &str, before: u64, after: u64) -> Box<dyn World> {
+fn server_world(name: &str, before: u64, after: u64) -> Box<dyn World> {
     let server = serve(options().create(name).unwrap());
     let other = Client::open(name).unwrap();
-    Box::new(Desk {
+    Box::new(ServerWorld {
         name: name.to_string(),
         server,
         other,
@@ -96,7 +96,7 @@ fn desk(name: &str, before: u64, after: u64) -> Box<dyn World> {
     })
 }
 
-impl World for Desk {
+impl World for ServerWorld {
     fn ready(&mut self) {
         eventually("it sleeps", || {
             shmkit::inspect::segment_info(&*self.name)
@@ -238,9 +238,9 @@ impl World for Heir {
 
 #[test]
 fn call() {
-    in_all_places("client: call", |name| desk(name, 1, 2));
-    in_all_places("client: open", |name| desk(name, 0, 0));
-    in_all_places("client: close", |name| desk(name, 1, 1));
+    in_all_places("client: call", |name| server_world(name, 1, 2));
+    in_all_places("client: open", |name| server_world(name, 0, 0));
+    in_all_places("client: close", |name| server_world(name, 1, 1));
 }
 
 #[test]

@@ -311,7 +311,7 @@ pub fn in_order(numbers: &[u64], from: u64) -> u64 {
     from + numbers.len() as u64
 }
 
-/// Waits until this process sleeps there, and has for a while: whoever has just begun to looks
+/// Waits until this process sleeps there, and has for a while: a process that has just begun to looks
 /// again by itself.
 pub fn until_asleep(name: &str) {
     let me = std::process::id();

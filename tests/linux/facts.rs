@@ -493,7 +493,7 @@ fn a_dead_file_is_nothing() {
 fn a_file_that_is_being_judged_is_busy() {
     let (_test, name) = start("judged");
     let file = ByHand::owned(local(&name), me(), 0o600);
-    // Whoever finds a file without a holder locks it so, and then removes it.
+    // A process that finds a file without a holder locks it so, and then removes it.
     assert!(lock(file.1.as_ref().unwrap(), libc::LOCK_EX));
     refused(Kind::Busy, Section::open(&name));
     refused(Kind::Busy, Section::create_new(&name, 1));

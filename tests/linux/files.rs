@@ -15,7 +15,7 @@ fn file(name: &str, beside: &str) -> PathBuf {
 }
 
 /// The mode and the size.
-fn measures(name: &str, beside: &str) -> (u32, u64) {
+fn mode_and_length(name: &str, beside: &str) -> (u32, u64) {
     let meta = fs::symlink_metadata(file(name, beside)).unwrap();
     assert!(meta.is_file() && meta.blocks() * 512 >= meta.len());
     (meta.mode() & 0o7777, meta.len())
@@ -45,12 +45,12 @@ fn objects_of_a_queue_have_the_files_of_the_document() {
     let options = Receiver::options().capacity(4096).senders(3);
     let mut receiver = options.create(&*name).unwrap();
     let sender = Sender::open(&*name).unwrap();
-    assert_eq!(measures(&name, ""), (0o600, 16448));
-    assert_eq!(measures(&name, "~control-00000001"), (0o600, 20224));
-    assert_eq!(measures(&name, "~roster-00000001"), (0o600, 36352));
-    assert_eq!(measures(&name, "~lanes-00000001"), (0o600, 3 * 4608));
+    assert_eq!(mode_and_length(&name, ""), (0o600, 16448));
+    assert_eq!(mode_and_length(&name, "~control-00000001"), (0o600, 20224));
+    assert_eq!(mode_and_length(&name, "~roster-00000001"), (0o600, 36352));
+    assert_eq!(mode_and_length(&name, "~lanes-00000001"), (0o600, 3 * 4608));
     assert!(!file(&name, "~alive-00000001").exists());
-    let tenancy = {
+    let slot_epoch = {
         let roster = Section::open(format!("{name}~roster-00000001")).unwrap();
         let mut word = [0; 4];
         roster.read_at(4096 + 16, &mut word).unwrap();
@@ -59,9 +59,9 @@ fn objects_of_a_queue_have_the_files_of_the_document() {
     let pid = std::process::id();
     for beside in [
         format!("~wake-3f-{pid:x}-1"),
-        format!("~wake-00-{pid:x}-{tenancy:x}"),
+        format!("~wake-00-{pid:x}-{slot_epoch:x}"),
     ] {
-        assert_eq!(measures(&name, &beside), (0o1600, 128));
+        assert_eq!(mode_and_length(&name, &beside), (0o1600, 128));
         assert_eq!(words(&name, &beside), event(0));
         let wake = Event::open_rw(format!("{name}{beside}")).unwrap();
         wake.set().unwrap();
@@ -97,12 +97,12 @@ fn objects_that_others_may_read_have_the_files_of_the_document() {
             "~roster-00000001",
             "~lanes-00000001",
         ];
-        let modes = || sections.map(|beside| measures(&name, beside).0);
+        let modes = || sections.map(|beside| mode_and_length(&name, beside).0);
         assert_eq!(modes(), [0o644, 0o644, 0o600, 0o600]);
         drop(receiver);
         let publisher = Publisher::options().access(access).create(&*name).unwrap();
         assert_eq!(modes(), [0o644, 0o644, 0o600, 0o644]);
-        assert_eq!(measures(&name, "~alive-00000001"), (0o1644, 128));
+        assert_eq!(mode_and_length(&name, "~alive-00000001"), (0o1644, 128));
         let mutex = words(&name, "~alive-00000001");
         let [_, identity] = ProcessIdentity::current().unwrap().to_words();
         assert_eq!(mutex[..3], [event(0)[0], 2, (identity >> 32) as u32]);

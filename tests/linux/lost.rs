@@ -255,7 +255,7 @@ fn lost_name_costs_no_message() {
     assert!(matches!(subscriber.try_recv(), Err(RecvError::Empty)));
     publisher.send_all([b"one", b"two"]).unwrap();
     assert_eq!(subscriber.recv().unwrap(), b"one");
-    // Those who have it open go on, also with other measures.
+    // Those who have it open go on, also with other sizes.
     publisher
         .resize(&Publisher::options().capacity(1 << 21))
         .unwrap();

@@ -581,7 +581,7 @@ fn nothing_is_left_of_what_was_closed() {
         let mut receiver = options.create(&*name).unwrap();
         let mut process = child(&mut test, "sender", &name);
         assert_eq!(receiver.recv().unwrap(), b"first");
-        // Whoever waits makes something to be woken by.
+        // A participant that waits makes an event to be woken by.
         let time = Duration::from_millis(3);
         assert!(receiver.recv_timeout(time).is_err());
         let topic = format!("{name}-topic");
@@ -616,7 +616,7 @@ fn nothing_is_left_of_calls() {
         let mut process = child(&mut test, "client", &name);
         server.recv().unwrap().respond(b"FIRST").unwrap();
         process.hear();
-        // Whoever waits makes something to be woken by.
+        // A participant that waits makes an event to be woken by.
         assert!(server.recv_timeout(time).is_err());
         assert!(client.call_timeout(b"first", time).is_err());
         let late = server.recv().unwrap().defer();
@@ -658,7 +658,7 @@ fn what_killed_processes_left_is_in_nobodys_way() {
     assert!(left(&name).is_empty(), "{:?}", left(&name));
 }
 
-/// One whom the publisher lets only look.
+/// A subscriber that may only look.
 fn look_on(name: &str) {
     let refused = Sender::open(&*format!("{name}-queue")).err().unwrap();
     say(&format!("{:?}", refused.kind()));

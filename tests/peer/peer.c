@@ -269,13 +269,13 @@ typedef struct { /* checked copies of control */
   u64 start;
 } Head;
 typedef struct { /* a lane that is read; given: ROOM as stored; wakes: who waits for ROOM */
-  const u8 *ring; u8 *cursor; u64 pos, given, received, wakes, who; u32 tenancy; int taken, bad;
+  const u8 *ring; u8 *cursor; u64 pos, given, received, wakes, who; u32 slot_epoch; int taken, bad;
   const char *left; /* how its last sender went, not printed yet */ Proc proc;
 } Lane;
 typedef struct {
   Obj root, control, roster, lanes, event, live; Head h; Proc owner;
   int slot; /* -1 a looker, 63 the owner */
-  u32 naps, end, tried, members, turn; /* end, members: the last values seen */
+  u32 park_epoch, end, tried, members, turn; /* end, members: the last values seen */
   u64 tail, need, room, sent, number, missed; /* number: of messages, calls or changes */
   Lane lane[63]; /* a subscriber and a client read lane[0] */
 } Gen;
@@ -365,15 +365,15 @@ static void wake(Gen *g, u64 mask) { /* L092 L096 */
 static void wake_owner(Gen *g) { if (g->slot >= 0) wake(g, BIT(63)); }
 static int reason(Gen *g, Ready *ready) { /* L090 */
   return ld32(g->control.p + END) != g->end || ready(g); }
-static void nap(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L088 */
-  st32(g->slot == 63 ? g->roster.p + OWNER_PARK_EPOCH : slot(g, g->slot) + PARK_EPOCH, ++g->naps);
+static void park(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L088 */
+  st32(g->slot == 63 ? g->roster.p + OWNER_PARK_EPOCH : slot(g, g->slot) + PARK_EPOCH, ++g->park_epoch);
   or64(g->roster.p + ASLEEP, BIT(g->slot)); full_fence();
   if (!reason(g, ready) && !event_wait(&g->event, 1, procs, n) && !reason(g, ready))
     event_wait(&g->event, ms, procs, n);
   and64(g->roster.p + ASLEEP, ~BIT(g->slot)); }
 static void rest(Gen *g, Ready *ready) { /* L091 L099 */
   Proc *owner = &g->owner; if (g->slot < 0) sleep_ms(1);
-  else nap(g, ready, 1000, &owner, 1); }
+  else park(g, ready, 1000, &owner, 1); }
 static int stand(Gen *g) { /* L028 L029 L111 */
   for (;;) {
     u32 end = g->end = ld32(g->control.p + END);
@@ -461,7 +461,7 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   obj_make(&g->live, with("~live-%02x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
   if (obj_make(&g->event, with("~wake-%02x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
     fail("L086: cannot create the wake event");
-  g->naps = ld32(s + PARK_EPOCH); if (writes()) take_over(g); if (kind == CALLS) begin_calls(g);
+  g->park_epoch = ld32(s + PARK_EPOCH); if (writes()) take_over(g); if (kind == CALLS) begin_calls(g);
   if (writes()) sr32(s + STATE, 1); /* step 9 */
   else begin_reading(g, again);
   add32(g->roster.p + PARTICIPANT_CHANGES, 1); if (writes()) wake_owner(g);
@@ -498,7 +498,7 @@ static void begin_lanes(Gen *g) { /* L160 */
     u8 *c = cursor(g, i);
     g->lane[i] = (Lane){ .ring = lane(g, (u32)i) + RING, .cursor = c, .pos = ld64(c + EXACT),
       .given = ld64(c + ROOM), .received = ld64(c + RECEIVED), .wakes = BIT(i),
-      .tenancy = g->roster.kind ? ld32(slot(g, i) + SLOT_EPOCH) : 0 };
+      .slot_epoch = g->roster.kind ? ld32(slot(g, i) + SLOT_EPOCH) : 0 };
     g->lane[i].bad = !possible(g->lane[i].pos) || g->lane[i].received > LIMIT_62; } }
 static void open_earlier(u32 n) { /* L155 step 10, L158 */
   Gen *g = calloc(1, sizeof *g); g->slot = 63;
@@ -560,12 +560,12 @@ static void become_owner(u64 start) { /* L155 */
   st32(g->root.p + R_OLDEST, (queue_count ? queues[0] : g)->h.generation);
   queues[queue_count++] = own = g; }
 static void look_at_slot(Gen *g, Lane *l, u8 *s) { /* L116 L120 */
-  int taken = ld32(s + STATE) == 1; u64 who = ld64(s + PROCESS); u32 tenancy = ld32(s + SLOT_EPOCH);
+  int taken = ld32(s + STATE) == 1; u64 who = ld64(s + PROCESS); u32 slot_epoch = ld32(s + SLOT_EPOCH);
   taken = taken && who;
-  if (l->taken ? !taken || who != l->who || tenancy != l->tenancy : !who && tenancy != l->tenancy)
+  if (l->taken ? !taken || who != l->who || slot_epoch != l->slot_epoch : !who && slot_epoch != l->slot_epoch)
     l->taken = 0, l->left = "left closed", proc_close(&l->proc);
   if (taken && !l->taken) word_watch(&l->proc, who);
-  if (taken || !who) l->tenancy = tenancy;
+  if (taken || !who) l->slot_epoch = slot_epoch;
   l->taken = taken, l->who = who;
   if (taken && proc_dead(&l->proc) && cas64(s + PROCESS, who, 0)) { /* L106 */
     l->left = "left died", l->taken = 0, proc_close(&l->proc); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
@@ -606,7 +606,7 @@ static void wait_for_messages(void) { /* L098 L120 L162 */
   Proc *procs[63]; int n = 0;
   for (int q = 0; q < queue_count; q++) for (u32 i = 0; i < queues[q]->h.lanes && n < 63; i++)
     if (queues[q]->lane[i].taken) procs[n++] = &queues[q]->lane[i].proc;
-  nap(own, something_came, queue_count > 1 ? 100 : 1000, procs, n); }
+  park(own, something_came, queue_count > 1 ? 100 : 1000, procs, n); }
 static void command_recv(u32 count, u64 start) {
   become_owner(start); print("ready", "", 0);
   for (u32 len; count;) {

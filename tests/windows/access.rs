@@ -1,5 +1,5 @@
 //! Who may do what on Windows: access lists with the SIDs of this user and of others,
-//! for sections, events and mutexes; and names that strangers hold.
+//! for sections, events and mutexes; and names that other users hold.
 
 use crate::common::{listed_as, unique, watchdog};
 use shmkit::{
@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 /// An account that we are not: LocalSystem, or, where that runs the tests, LocalService.
-fn stranger() -> &'static str {
+fn other() -> &'static str {
     match &*my_sid() {
         "S-1-5-18" => "S-1-5-19",
         _ => "S-1-5-18",
@@ -60,7 +60,7 @@ fn three(sddl: &str) -> ([String; 3], (Section, Event, Mutex)) {
 
 #[test]
 fn a_list_without_us_keeps_us_out_of_every_kind() {
-    let ([section, event, mutex], _objects) = three(&format!("D:P(A;;GA;;;{})", stranger()));
+    let ([section, event, mutex], _objects) = three(&format!("D:P(A;;GA;;;{})", other()));
     refused(Kind::AccessDenied, Section::open(&section));
     refused(Kind::AccessDenied, Section::open_rw(&section));
     refused(Kind::AccessDenied, Event::open_rw(&event));
@@ -69,7 +69,7 @@ fn a_list_without_us_keeps_us_out_of_every_kind() {
         refused(Kind::AccessDenied, Event::open(&event));
         refused(Kind::AccessDenied, Mutex::open(&mutex));
     }
-    // The name is taken, whoever may look.
+    // The name is taken, also for users that may look.
     refused(Kind::AlreadyExists, Section::create_new(&section, 1));
     refused(Kind::AlreadyExists, Event::create_new(&event, Reset::Auto));
     refused(Kind::AlreadyExists, Mutex::create_new(&mutex));
@@ -147,7 +147,7 @@ fn a_descriptor_that_lets_everybody_in_is_refused() {
 #[test]
 fn only_the_expected_owner_is_believed() {
     let me = my_sid();
-    let by_name = match stranger() {
+    let by_name = match other() {
         "S-1-5-18" => "SYSTEM",
         _ => "LOCAL SERVICE",
     };
@@ -155,7 +155,7 @@ fn only_the_expected_owner_is_believed() {
     for (owner, kind) in [
         (Owner::Me, None),
         (Owner::Account(me.clone()), None),
-        (Owner::Account(stranger().into()), Some(Kind::WrongOwner)),
+        (Owner::Account(other().into()), Some(Kind::WrongOwner)),
         (Owner::Account(by_name.into()), Some(Kind::WrongOwner)),
         (
             Owner::Account("no such user".into()),
@@ -174,7 +174,7 @@ fn only_the_expected_owner_is_believed() {
             }
         }
     }
-    // Whoever hides to whom it belongs is not believed either. (Wine does not know the rights of
+    // An object that hides its owner is not believed either. (Wine does not know the rights of
     // owners.)
     if nt_rules() {
         let ([hidden, ..], _objects) = three(&format!("D:P(A;;0x4;;;{me})(A;;0x4;;;OW)"));

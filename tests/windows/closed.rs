@@ -225,14 +225,14 @@ fn a_dead_owner_whose_number_a_closed_process_has_now_is_dead() {
     }
     let _watchdog = watchdog();
     let name = unique("closed-number");
-    let stranger = TestChild::spawn("closed/idle", &[]);
+    let other = TestChild::spawn("closed/idle", &[]);
     let receiver = Receiver::create(&*name).unwrap();
     let root = Section::open_rw(&*name).unwrap().map_rw(..).unwrap();
     drop(receiver);
     // The word of the owner: pid, and a fold of the start time.
     const OWNER: usize = 16;
-    let pid = u64::from(stranger.id());
-    let start = ProcessIdentity::of(stranger.id()).unwrap().to_words()[0];
+    let pid = u64::from(other.id());
+    let start = ProcessIdentity::of(other.id()).unwrap().to_words()[0];
     let fold = (start >> 32) ^ (start & 0xffff_ffff);
     for (fold, said) in [(fold, "is alive"), (fold ^ 1, "taken")] {
         root.write_value(OWNER, &(pid << 32 | fold)).unwrap();

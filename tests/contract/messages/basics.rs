@@ -1,6 +1,6 @@
 //! What queues and topics promise on every system. This file and those in `messages`
 //! run unchanged on Linux, on Windows and under Wine, and know nothing but the public
-//! interface. Here stands what holds for both: names, measures, and what is told about
+//! interface. Here stands what holds for both: names, sizes, and what is told about
 //! them; the rest is in `messages`.
 
 use crate::common::{is_one_namespace, may_create_global, prefixes, refused, start};
@@ -182,7 +182,7 @@ fn measures_that_cannot_be_are_refused() {
 #[test]
 fn the_longest_message_raises_the_capacity() {
     let (_test, name) = start("raise");
-    let measures = [
+    let sizes = [
         (1, 1),
         (1, 57),
         (64, 56),
@@ -192,7 +192,7 @@ fn the_longest_message_raises_the_capacity() {
         (4096, 10_000),
         (1, 1 << 20),
     ];
-    for (capacity, max) in measures {
+    for (capacity, max) in sizes {
         let options = Receiver::options().capacity(capacity).max_message(max);
         let mut receiver = options.senders(2).prefault(true).create(&*name).unwrap();
         let info = segment_info(&*name).unwrap();

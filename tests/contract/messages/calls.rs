@@ -1,13 +1,13 @@
 //! Calls: a request, and its response or at once the news that nobody will answer.
 
-mod crowd;
 mod ends;
 mod kinds;
-mod tenants;
+mod many_clients;
+mod successors;
 mod workers;
 
 pub use ends::{be_victim, serve_server};
-pub use tenants::serve_caller;
+pub use successors::serve_caller;
 
 use super::*;
 use crate::common::{TestChild, start};
@@ -382,7 +382,7 @@ fn a_request_that_is_dropped_fails_at_once() {
     }
     scope(|scope| {
         let calling = scope.spawn(|| {
-            let whys = [0; 3].map(|_| why(client.call(b"whoever waits hears of it")));
+            let whys = [0; 3].map(|_| why(client.call(b"a client that waits hears of it")));
             assert_eq!(whys, ["Unanswered"; 3]);
         });
         for _ in 0..3 {

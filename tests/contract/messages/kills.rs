@@ -163,7 +163,7 @@ fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
             for _ in 0..20 {
                 assert_eq!(whole(slow.recv().unwrap(), max).0, 0);
             }
-            random.nap();
+            random.pause();
             child.kill();
             for _ in 0..200 {
                 assert_eq!(whole(slow.recv().unwrap(), max).0, 0);
@@ -193,7 +193,7 @@ pub fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
     if who.is_multiple_of(2) {
         child.expect("here");
     }
-    random.nap();
+    random.pause();
 }
 
 // layout: L106 L107
@@ -280,7 +280,7 @@ fn a_dead_sender_sends_nothing_more() {
             });
             // It has begun, and so the receiver will see it.
             eventually("it sends", || words.begun(who).load(SeqCst) > 0);
-            random.nap();
+            random.pause();
             child.kill();
             assert_eq!(receiving.join().unwrap(), "Disconnected(Died)");
         });
@@ -317,7 +317,7 @@ fn a_receiver_killed_at_any_moment_lets_nobody_hang() {
                 })
             });
             let all: Vec<_> = all.collect();
-            random.nap();
+            random.pause();
             child.kill();
             let mut sent = 0;
             for one in all {
@@ -350,7 +350,7 @@ fn a_publisher_killed_at_any_moment_leaves_what_it_sent() {
                     (format!("{end:?}"), seen)
                 })
             });
-            random.nap();
+            random.pause();
             child.kill();
             let ends = all.map(|one| {
                 let (end, seen) = one.join().unwrap();

@@ -107,7 +107,7 @@ impl Random {
     }
 
     /// Up to 5 ms.
-    pub fn nap(&mut self) {
+    pub fn pause(&mut self) {
         std::thread::sleep(Duration::from_micros(self.below(5000)));
     }
 }
@@ -271,10 +271,10 @@ pub fn ask(child: &mut TestChild, order: &str) -> String {
 #[track_caller]
 pub fn others(name: &str) -> Vec<Participant> {
     let info = shmkit::inspect::segment_info(name).unwrap();
-    info.others.expect("whoever made it may look")
+    info.others.expect("its creator may look")
 }
 
-/// Waits until somebody of that process waits there, and has for a while: whoever has just
+/// Waits until somebody of that process waits there, and has for a while: a process that has just
 /// begun to looks again by itself.
 pub fn until_asleep(name: &str, pid: u32) {
     eventually("it waits", || common::is_asleep(name, Some(pid)));

@@ -1,4 +1,4 @@
-//! Whoever does anything at all is killed at a random moment of it: on the way in, at work, or
+//! A process is killed at a random moment of whatever it does: on the way in, at work, or
 //! on the way out. The others go on.
 
 use super::*;

@@ -327,7 +327,7 @@ fn a_killed_batch_is_never_seen_and_what_was_sent_is() {
             inbox.take(receiver.recv().unwrap());
         }
         assert_eq!(why(receiver.recv()), "Disconnected(Died)");
-        // Whoever has its lane next does not send it either.
+        // The next sender in its lane does not send it either.
         let mut next = Sender::open(&*name).unwrap();
         next.send(b"next").unwrap();
         assert_eq!(receiver.recv().unwrap(), b"next");
@@ -443,8 +443,8 @@ fn each_departure_is_told_once_however_soon_it_is_seen() {
         scope.spawn(|| {
             for n in come {
                 // Until then the receiver sleeps, or is about to, or not.
-                let nap = Duration::from_micros(random.below(400));
-                std::thread::sleep(nap);
+                let pause = Duration::from_micros(random.below(400));
+                std::thread::sleep(pause);
                 Sender::open(&*name).unwrap().send(&line(n)).unwrap();
             }
         });

@@ -1,4 +1,4 @@
-//! Owners that come again: after a death, after a close, with other measures, and while they
+//! Owners that come again: after a death, after a close, with other sizes, and while they
 //! run. Who takes part stays, and goes on.
 
 use super::*;
@@ -649,7 +649,7 @@ fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
             if random.below(2) == 0 {
                 heir.expect("here");
             }
-            random.nap();
+            random.pause();
             heir.kill();
         }
         stop.store(true, SeqCst);

@@ -230,7 +230,7 @@ fn bytes_without_a_type_are_no_values() {
 // layout: L040 L042
 #[test]
 fn who_knows_no_type_has_the_bytes_and_their_layout() {
-    let (_test, name) = start("typed-stranger");
+    let (_test, name) = start("typed-other");
     let names = [&*name, &*format!("{name}-topic")];
     let mut receiver = queue(names[0]);
     let mut publisher = topic(names[1]);

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 
 pub fn be_victim(kind: &str, name: &str, who: u64, words: &Words) {
     match kind {
-        "caller" => super::tenants::call_until_killed(name, who, words),
+        "caller" => super::successors::call_until_killed(name, who, words),
         "server" => {
             let (mut server, max) = (server(name), LONGEST as usize);
             say("here");
@@ -219,7 +219,7 @@ fn a_server_killed_at_any_moment_lets_nobody_hang() {
                 })
             });
             let all: Vec<_> = all.collect();
-            random.nap();
+            random.pause();
             child.kill();
             for one in all {
                 assert_eq!(one.join().unwrap(), "Disconnected(Died)");

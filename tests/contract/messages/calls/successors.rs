@@ -1,7 +1,7 @@
-//! Clients that go in the middle of a call, and whoever has their place then.
+//! Clients that go in the middle of a call, and the clients that have their place then.
 
 use super::super::kills::{self, KILLS, each_victim};
-use super::crowd::call_all;
+use super::many_clients::call_all;
 use super::*;
 use shmkit::ErrorKind::Busy;
 use std::sync::atomic::AtomicBool;
@@ -213,7 +213,7 @@ fn tight(name: &str) -> Server {
 // layout: L145 L151 L152
 #[test]
 fn the_next_client_gets_no_answers_to_a_dead_one() {
-    let (mut test, name) = start("tenants-killed");
+    let (mut test, name) = start("successors-killed");
     let mut server = tight(&name);
     for round in 0..12u64 {
         let taken = [0, 1, 4, 8][round as usize % 4];
@@ -230,7 +230,7 @@ fn the_next_client_gets_no_answers_to_a_dead_one() {
 // layout: L151 L152
 #[test]
 fn what_a_client_asked_that_has_gone_is_left_out() {
-    let (_test, name) = start("tenants-left");
+    let (_test, name) = start("successors-left");
     let mut server = tight(&name);
     let max = server.max_message();
     for round in 0..200u64 {
@@ -256,7 +256,7 @@ fn what_a_client_asked_that_has_gone_is_left_out() {
 #[test]
 fn the_places_of_the_dead_are_taken_in_turn() {
     const CLIENTS: usize = 5;
-    let (mut test, name) = start("tenants-slots");
+    let (mut test, name) = start("successors-slots");
     let options = Server::options().max_message(LONGEST).in_flight(2);
     let mut server = options.clients(CLIENTS).create(&*name).unwrap();
     let spawn = |n: u64| TestChild::spawn("messages/caller", &[&name, &n.to_string()]);
@@ -313,7 +313,7 @@ fn the_places_of_the_dead_are_taken_in_turn() {
 
 #[test]
 fn a_client_that_waits_is_killed_and_the_server_goes_on() {
-    let (mut test, name) = start("tenants-waiting");
+    let (mut test, name) = start("successors-waiting");
     let mut server = tight(&name);
     for waits in [false, true] {
         let mut one = child(&mut test, "caller", &[&name, "1"]);
@@ -339,7 +339,7 @@ fn a_client_that_waits_is_killed_and_the_server_goes_on() {
 // layout: L145 L151
 #[test]
 fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
-    let (_test, name) = start("tenants-heir");
+    let (_test, name) = start("successors-heir");
     let mut server = tight(&name);
     let max = server.max_message();
     let mut client = Client::open(&*name).unwrap();
@@ -351,7 +351,7 @@ fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
 // layout: L147
 #[test]
 fn the_next_client_has_room_for_its_calls() {
-    let (_test, name) = start("tenants-room");
+    let (_test, name) = start("successors-room");
     let mut server = tight(&name);
     let ask_all = |client: &mut Client| {
         let request = vec![1; client.max_message()];
@@ -385,7 +385,7 @@ fn the_next_client_has_room_for_its_calls() {
 // layout: L145
 #[test]
 fn the_next_client_has_room_for_its_answers() {
-    let (_test, name) = start("tenants-answers");
+    let (_test, name) = start("successors-answers");
     let mut server = tight(&name);
     let long = vec![1; server.max_message()];
     let mut first = Client::open(&*name).unwrap();

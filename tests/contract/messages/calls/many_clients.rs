@@ -93,7 +93,7 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
 }
 
 /// Four clients, two of them of other processes, and workers of these manners.
-fn crowd(stem: &str, workers: &[usize]) {
+fn many_clients(stem: &str, workers: &[usize]) {
     for _ in 0..legs() {
         let (mut test, name) = start(stem);
         leg(&mut test, &name, workers);
@@ -159,22 +159,22 @@ fn leg(test: &mut Test, name: &str, workers: &[usize]) {
 
 #[test]
 fn one_worker_answers_many_clients() {
-    crowd("crowd-one", &[0]);
+    many_clients("many_clients-one", &[0]);
 }
 
 #[test]
 fn one_worker_answers_many_clients_in_any_order() {
-    crowd("crowd-any", &[1]);
+    many_clients("many_clients-any", &[1]);
 }
 
 #[test]
 fn several_workers_answer_many_clients() {
-    crowd("crowd-several", &[0, 1, 2]);
+    many_clients("many_clients-several", &[0, 1, 2]);
 }
 
 #[test]
 fn many_workers_answer_one_client_each_request_once() {
-    let (_test, name) = start("crowd-workers");
+    let (_test, name) = start("many_clients-workers");
     let (server, mut client) = pair(&name, 8);
     let seen = Mutex::new(Vec::new());
     let stop = AtomicBool::new(false);
@@ -310,7 +310,7 @@ impl Model {
 
 #[test]
 fn any_order_of_steps_keeps_the_rules() {
-    let (_test, name) = start("crowd-steps");
+    let (_test, name) = start("many_clients-steps");
     let mut random = Random::new();
     let many = if cfg!(windows) { 3_000 } else { 10_000 };
     for max in [0, 1, 40, 49, 112, 400, 1000, 2700] {
@@ -361,7 +361,7 @@ fn all_the_longest_of_many_pages_have_room_both_ways() {
 }
 
 fn the_longest_have_room(sizes: &[u64]) {
-    let (_test, name) = start("crowd-longest");
+    let (_test, name) = start("many_clients-longest");
     for (max, in_flight) in sizes
         .iter()
         .flat_map(|max| [1, 2, 8, 64].map(|n| (*max, n)))
