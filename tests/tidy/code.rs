@@ -18,7 +18,7 @@ const UNSAFE: [(&str, &str); 14] = [
         "a slice, on the caller's promise",
     ),
     ("src/os/linux/view.rs", "mmap and its kin"),
-    ("src/os/windows/nt.rs", "native calls, looked up by name"),
+    ("src/os/windows/ntdll.rs", "native calls, looked up by name"),
     (
         "src/os/windows/call.rs",
         "calls on named objects, waits, processes",
@@ -28,9 +28,12 @@ const UNSAFE: [(&str, &str); 14] = [
         "src/os/windows/nt_rules",
         "the calls of win32.rs, stricter, for tests",
     ),
-    ("src/os/windows/token.rs", "what this process is"),
-    ("src/os/windows/descriptor.rs", "owners and access lists"),
-    ("src/os/windows/account.rs", "names of accounts"),
+    ("src/os/windows/access/token.rs", "what this process is"),
+    (
+        "src/os/windows/access/descriptor.rs",
+        "owners and access lists",
+    ),
+    ("src/os/windows/access/account.rs", "names of accounts"),
     ("src/os/windows/view.rs", "MapViewOfFile and its kin"),
     (
         "cli/src/platform.rs",

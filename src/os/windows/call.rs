@@ -1,8 +1,8 @@
 //! The Win32 calls on named objects and processes, as safe functions: borrowed
 //! handles and texts in, owned handles and codes out.
 
-use super::code::last;
-use super::nt::{self, wide};
+use super::error::last;
+use super::ntdll::{self, wide};
 use super::win32::{
     CreateEventW, CreateFileMappingW, CreateMutexW, OpenEventW, OpenFileMappingW, OpenJobObjectW,
     OpenMutexW, OpenProcess, OpenSemaphoreW, OpenWaitableTimerW, WaitForMultipleObjects,
@@ -203,7 +203,7 @@ pub(super) fn wait_or_input(
     handles: &[BorrowedHandle<'_>],
     until: Option<Instant>,
 ) -> Called<Ended> {
-    let Some(call) = nt::wait_for_messages() else {
+    let Some(call) = ntdll::wait_for_messages() else {
         return wait(handles, until);
     };
     wait_by(handles, until, |count, handles, limit| {

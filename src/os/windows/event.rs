@@ -1,9 +1,9 @@
 //! An event of the kernel.
 
 use super::call;
-use super::code::explain;
+use super::error::explain;
 use super::signal::{Signal, wait_any};
-use super::{RawObject, nt, object};
+use super::{RawObject, ntdll, object};
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::os::{
@@ -84,11 +84,11 @@ impl EventBackend for Event {
     }
 
     fn reset_mode(&self) -> Option<Reset> {
-        nt::event_state(self.handle.as_raw_handle()).map(|(reset, _)| reset)
+        ntdll::event_state(self.handle.as_raw_handle()).map(|(reset, _)| reset)
     }
 
     fn is_set(&self) -> Option<bool> {
-        nt::event_state(self.handle.as_raw_handle()).map(|(_, set)| set)
+        ntdll::event_state(self.handle.as_raw_handle()).map(|(_, set)| set)
     }
 
     fn writable(&self) -> bool {

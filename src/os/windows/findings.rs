@@ -1,7 +1,8 @@
 //! What this account finds here: system, session, privileges, integrity.
 
-use super::token::MEDIUM;
-use super::{account, nt, token, win32};
+use super::access::token::MEDIUM;
+use super::access::{account, token};
+use super::{ntdll, win32};
 use crate::os::{Finding, Health};
 
 pub(crate) fn findings() -> Vec<Finding> {
@@ -25,9 +26,9 @@ fn rules(played: &str) -> Finding {
 }
 
 fn system() -> Finding {
-    let (major, minor, build) = nt::version().unwrap_or_default();
+    let (major, minor, build) = ntdll::version().unwrap_or_default();
     let windows = format!("Windows {major}.{minor}, build {build}");
-    match nt::wine_version() {
+    match ntdll::wine_version() {
         Some(wine) => {
             let says = format!("Wine {wine}, which says that it is {windows}");
             Finding::new("system", Health::Limited, says)
@@ -111,7 +112,7 @@ fn locked_memory() -> Finding {
 
 fn holders() -> Finding {
     let topic = "who holds an object";
-    match nt::all_handles() {
+    match ntdll::all_handles() {
         Some(_) => Finding::new(topic, Health::Good, "can be told"),
         None => Finding::new(topic, Health::Limited, "the system does not tell")
             .advise("run outside the sandbox"),

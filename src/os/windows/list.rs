@@ -2,7 +2,7 @@
 
 use super::naming::{GLOBAL, local};
 use super::section::Section;
-use super::{call, nt, security};
+use super::{access, call, ntdll};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{HowToOpen, Kind, Listed, SectionBackend};
@@ -19,7 +19,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     let mut found = Vec::new();
     let mut read = 0;
     for (prefix, folder) in folders {
-        let Some(objects) = nt::directory(folder) else {
+        let Some(objects) = ntdll::directory(folder) else {
             continue;
         };
         read += 1;
@@ -61,7 +61,7 @@ fn look(name: String, kind: Kind) -> Listed {
             len = section.as_ref().and_then(|s| s.kernel_len().ok());
             owner = section.and_then(|s| s.owner());
         } else if let Ok(handle) = call::open(kind, &name, READ_CONTROL) {
-            owner = security::owner(handle.as_handle());
+            owner = access::owner(handle.as_handle());
         }
     }
     Listed {

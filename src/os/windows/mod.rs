@@ -1,23 +1,19 @@
 //! Windows: objects are what the kernel calls sections, events and mutants. Needs Windows 10, and
 //! runs under Wine 8 as far as that goes.
 
-mod account;
+mod access;
 mod call;
-mod code;
-mod descriptor;
+mod error;
 mod event;
 mod findings;
 mod list;
 mod mutex;
 mod naming;
-mod nt;
+mod ntdll;
 mod object;
 mod process;
-mod rights;
 mod section;
-mod security;
 mod signal;
-mod token;
 mod view;
 mod watched;
 #[cfg(not(shmkit_nt_rules))]
@@ -29,7 +25,7 @@ mod nt_rules;
 use nt_rules as win32;
 
 pub(crate) use super::unforked::{Validity, has_open, nameless};
-pub(crate) use account::shown as account_name;
+pub(crate) use access::account::shown as account_name;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use list::{clean, list};

@@ -1,8 +1,8 @@
 //! A mutex of the kernel.
 
 use super::call::{self, Ended};
-use super::code::explain;
-use super::{RawObject, nt, object};
+use super::error::explain;
+use super::{RawObject, ntdll, object};
 use crate::access::Owner;
 use crate::error::{ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -100,11 +100,11 @@ impl MutexBackend for Mutex {
     }
 
     fn is_taken(&self) -> Option<bool> {
-        nt::mutex_is_taken(self.handle.as_raw_handle())
+        ntdll::mutex_is_taken(self.handle.as_raw_handle())
     }
 
     fn owner(&self) -> Option<u32> {
-        nt::mutex_owner(self.handle.as_raw_handle())
+        ntdll::mutex_owner(self.handle.as_raw_handle())
     }
 
     fn watch_owner(self) -> Result<Process> {

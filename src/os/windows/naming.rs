@@ -1,6 +1,6 @@
 //! Where names stand in the kernel's namespace.
 
-use super::token;
+use super::access::token;
 use crate::name::Name;
 
 /// The directory behind `Global\`.

@@ -16,10 +16,10 @@
 
 #![allow(non_snake_case, reason = "the functions have the names of Win32")]
 
-use super::descriptor::{Descriptor, Effect, List};
-use super::nt::WaitForMessages;
-use super::rights::{READ_CONTROL, everything};
-use super::token::{self, Identity};
+use super::access::descriptor::{Descriptor, Effect, List};
+use super::access::rights::{READ_CONTROL, everything};
+use super::access::token::{self, Identity};
+use super::ntdll::WaitForMessages;
 use crate::os::Kind;
 use crate::sync::{AtomicU32, Ordering};
 use std::cell::Cell;
@@ -348,7 +348,7 @@ fn create(
     // SAFETY: attributes are valid, and a name is NUL-terminated, by contract of the functions.
     let (mut attributes, name) = unsafe { (*attributes, text(name)) };
     let name = place(&name, played);
-    let at = super::nt::wide(&name);
+    let at = super::ntdll::wide(&name);
     let prepare = || {
         let me = token::identity().ok_or(ERROR_ACCESS_DENIED)?;
         if let Some(found) = existing(kind, &at) {
@@ -388,7 +388,7 @@ fn open(
 ) -> HANDLE {
     // SAFETY: NUL-terminated, by contract of the functions.
     let name = place(&unsafe { text(name) }, played);
-    let at = super::nt::wide(&name);
+    let at = super::ntdll::wide(&name);
     if let Some(kind) = kind
         && let Some(found) = existing(kind, &at)
     {

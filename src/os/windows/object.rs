@@ -1,11 +1,11 @@
 //! What sections, events and mutexes have in common: how they are created and opened,
 //! and why that was refused.
 
+use super::access::{self, Attributes};
+use super::access::{account, rights, token};
 use super::call::{self, Called};
-use super::code::{denied_create, explain};
-use super::security::{self, Attributes};
-use super::{RawObject, nt};
-use super::{account, rights, token};
+use super::error::{denied_create, explain};
+use super::{RawObject, ntdll};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
@@ -25,7 +25,7 @@ pub(super) fn create(
     how: &HowToCreate,
     call: impl FnOnce(&Attributes) -> Called<(OwnedHandle, bool)>,
 ) -> Result<OwnedHandle> {
-    let attributes = security::attributes(&how.access, kind, name)?;
+    let attributes = access::attributes(&how.access, kind, name)?;
     match call(&attributes) {
         Ok((handle, false)) => {
             if how.inheritable {
@@ -48,7 +48,7 @@ pub(super) fn open(
     let opened = call::open_with_any(kind, name, rights);
     let handle = opened.map_err(|code| refused_open(name, kind, code, how.write))?;
     if let Some(expected) = &how.owner {
-        security::check_owner(handle.as_handle(), expected, name)?;
+        access::check_owner(handle.as_handle(), expected, name)?;
     }
     if how.inheritable {
         let_inherit(&handle, name)?;
@@ -57,12 +57,12 @@ pub(super) fn open(
 }
 
 pub(super) fn info(handle: &OwnedHandle, kind: Kind) -> ObjectInfo {
-    let (owner, access, grants) = security::describe(handle.as_handle(), kind);
+    let (owner, access, grants) = access::describe(handle.as_handle(), kind);
     ObjectInfo {
         owner,
         access,
         grants,
-        path: nt::object_path(raw(handle)),
+        path: ntdll::object_path(raw(handle)),
     }
 }
 
@@ -77,7 +77,7 @@ fn let_inherit(handle: &OwnedHandle, subject: &dyn std::fmt::Display) -> Result<
 
 fn taken(name: &Name, kind: Kind, existing: BorrowedHandle<'_>) -> Error {
     let error = explain(Operation::Create, name, ERROR_ALREADY_EXISTS);
-    match security::owner(existing) {
+    match access::owner(existing) {
         Some(owner) => {
             let owner = account::brief(&owner);
             let meaning = format!(
@@ -130,7 +130,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
     let (noun, handle) =
         call::participants_there(name, READ_CONTROL).unwrap_or(("another object", None));
-    let owner = handle.and_then(|handle| security::owner(handle.as_handle()));
+    let owner = handle.and_then(|handle| access::owner(handle.as_handle()));
     let whose = owner.map_or(String::new(), |owner| {
         format!(", which belongs to {}", account::brief(&owner))
     });

@@ -2,10 +2,10 @@
 //! pins its number. Or, where the process may not be opened, a mutex of its.
 
 use super::call::{self, Ended};
-use super::code::explain;
+use super::error::explain;
 use super::signal::{Signal, wait_any};
 use super::watched::{Liveness, Watched};
-use super::{RawObject, nt};
+use super::{RawObject, ntdll};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Holder, Holders, ProcessBackend, ProcessIdentity, Woken, deadline_after};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,10 +55,10 @@ fn find(pid: u32) -> Result<Found> {
         Ok(handle) if is_alive(&handle) => Ok(Found::Open(handle)),
         Ok(_) | Err(ERROR_INVALID_PARAMETER) => Ok(Found::Nobody),
         // A service, or another user's. That it lives, and since when, everybody is told.
-        Err(ERROR_ACCESS_DENIED) => match nt::look_up(pid) {
-            nt::LookedUp::Alive(start) => Ok(Found::Closed(start)),
-            nt::LookedUp::Ended => Ok(Found::Nobody),
-            nt::LookedUp::Untold => Err(closed(pid)),
+        Err(ERROR_ACCESS_DENIED) => match ntdll::look_up(pid) {
+            ntdll::LookedUp::Alive(start) => Ok(Found::Closed(start)),
+            ntdll::LookedUp::Ended => Ok(Found::Nobody),
+            ntdll::LookedUp::Untold => Err(closed(pid)),
         },
         Err(code) => Err(explain(Operation::Watch, &subject(pid), code)),
     }
@@ -184,7 +184,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             meaning,
         )
     };
-    let all = nt::all_handles().ok_or_else(unsupported)?;
+    let all = ntdll::all_handles().ok_or_else(unsupported)?;
     let me = std::process::id() as usize;
     let ours = all
         .iter()
@@ -196,7 +196,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     };
     if ours.object != 0 {
         let is_same =
-            |entry: &&nt::HandleEntry| (entry.object, entry.kind) == (ours.object, ours.kind);
+            |entry: &&ntdll::HandleEntry| (entry.object, entry.kind) == (ours.object, ours.kind);
         let same = all.iter().filter(is_same);
         let pids: BTreeSet<u32> = same.map(|entry| entry.process as u32).collect();
         holders.found = pids.into_iter().map(Holder::of).collect();
@@ -232,7 +232,7 @@ fn has_copy(pid: u32, handles: &[usize], raw: RawObject) -> Option<bool> {
     let process = call::open_process(pid, PROCESS_DUP_HANDLE).ok()?;
     let same = |handle: &usize| {
         call::duplicate(process.as_handle(), *handle)
-            .is_some_and(|copy| nt::same_object(copy.as_raw_handle(), raw))
+            .is_some_and(|copy| ntdll::same_object(copy.as_raw_handle(), raw))
     };
     Some(handles.iter().any(same))
 }
@@ -252,8 +252,11 @@ mod tests {
     #[test]
     fn every_process_has_the_start_time_that_its_handle_tells() {
         let mine = call::start_time(None).unwrap();
-        assert_eq!(nt::look_up(std::process::id()), nt::LookedUp::Alive(mine));
+        assert_eq!(
+            ntdll::look_up(std::process::id()),
+            ntdll::LookedUp::Alive(mine)
+        );
         // Numbers of processes are multiples of 4.
-        assert_eq!(nt::look_up(3), nt::LookedUp::Ended);
+        assert_eq!(ntdll::look_up(3), ntdll::LookedUp::Ended);
     }
 }

@@ -1,10 +1,10 @@
 //! One handle of one section.
 
 use super::call;
-use super::code::explain;
-use super::nt;
+use super::error::explain;
+use super::ntdll;
 use super::view::{Part, View, granularity};
-use super::{OwnedObject, RawObject, naming, object, security};
+use super::{OwnedObject, RawObject, access, naming, object};
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -56,7 +56,7 @@ impl Section {
         known: Option<(u64, u32)>,
     ) -> Result<Section> {
         let basics = known.or_else(|| {
-            let basics = nt::section_basics(handle.as_raw_handle())?;
+            let basics = ntdll::section_basics(handle.as_raw_handle())?;
             Some((basics.size.cast_unsigned(), basics.attributes))
         });
         let size = match basics {
@@ -75,7 +75,7 @@ impl Section {
 
     /// To whom it belongs, for lists.
     pub(super) fn owner(&self) -> Option<String> {
-        security::owner(self.handle.as_handle())
+        access::owner(self.handle.as_handle())
     }
 
     /// Extends the file to `len` where that is not 0.
@@ -164,7 +164,7 @@ impl SectionBackend for Section {
             .open(path)
             .map_err(|e| io(Operation::Open, &subject, &e))?;
         if let Some(expected) = &how.owner {
-            security::check_file_owner(file.as_handle(), expected, &subject)?;
+            access::check_file_owner(file.as_handle(), expected, &subject)?;
         }
         Section::map_file(file, 0, how.write, how.inheritable, subject)
     }
@@ -175,7 +175,7 @@ impl SectionBackend for Section {
         // It was inheritable to get here; it need not travel further.
         call::set_inheritable(handle.as_handle(), false)
             .map_err(|code| explain(Operation::Open, &subject, code))?;
-        let granted = nt::granted_access(raw).unwrap_or(FILE_MAP_READ);
+        let granted = ntdll::granted_access(raw).unwrap_or(FILE_MAP_READ);
         let write = granted & FILE_MAP_WRITE != 0;
         // First of all whether it is a section: other objects may block when they
         // are asked for their name.
@@ -184,7 +184,7 @@ impl SectionBackend for Section {
             Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
                 .with_code(e.code().unwrap_or(0))
         })?;
-        let name = nt::object_path(raw).and_then(|path| naming::name_of(&path));
+        let name = ntdll::object_path(raw).and_then(|path| naming::name_of(&path));
         Ok((section, name))
     }
 
@@ -221,7 +221,7 @@ impl SectionBackend for Section {
     }
 
     fn companion_access(&self, kind: Kind) -> Result<Access> {
-        let told = security::companion(self.handle.as_handle(), kind);
+        let told = access::companion(self.handle.as_handle(), kind);
         told.ok_or_else(|| {
             let meaning = "it does not tell who may use it, and so who may wake this program";
             let kind = ErrorKind::AccessDenied;

@@ -1,7 +1,7 @@
 //! What a thread can wait for together with others: a handle in each case.
 
 use super::call::{self, Ended};
-use super::code::explain;
+use super::error::explain;
 use super::watched::Watched;
 use crate::error::{Operation, Result};
 use crate::os::{GateBackend, OwnedObject, WaitHandleBackend, Woken, deadline_after};

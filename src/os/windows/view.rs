@@ -1,7 +1,7 @@
 //! Mapped memory.
 
-use super::code::{explain, last};
-use super::nt;
+use super::error::{explain, last};
+use super::ntdll;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Protection, ViewBackend};
 use crate::sync::{AtomicU64, Ordering, copy_out};
@@ -45,7 +45,7 @@ pub(super) struct Part {
 impl Part {
     /// See [`View::unknown`].
     fn unknown(self) -> usize {
-        if !nt::is_wine() {
+        if !ntdll::is_wine() {
             return usize::MAX;
         }
         let last_page = self.section_size.saturating_sub(granularity().0 as u64);

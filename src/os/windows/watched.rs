@@ -1,6 +1,6 @@
 //! What a wait for the end of a process waits for.
 
-use super::{call, nt};
+use super::{call, ntdll};
 use crate::sync::{AtomicBool, Ordering};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 
@@ -49,7 +49,7 @@ impl Watched {
 impl Liveness {
     pub fn new(mutex: OwnedHandle) -> Liveness {
         Liveness {
-            owner: nt::mutex_owner(mutex.as_raw_handle()),
+            owner: ntdll::mutex_owner(mutex.as_raw_handle()),
             mutex,
             ended: AtomicBool::new(false),
         }
@@ -58,7 +58,7 @@ impl Liveness {
     /// Whether it is known to have lost its owner, whoever has it now.
     // layout: L230
     fn is_orphan(&self) -> bool {
-        let now = nt::mutex_owner(self.mutex.as_raw_handle());
+        let now = ntdll::mutex_owner(self.mutex.as_raw_handle());
         if self.owner.is_some() && now != self.owner {
             // Relaxed: it says nothing about other memory.
             self.ended.store(true, Ordering::Relaxed);

@@ -12,7 +12,7 @@ pub(super) use windows_sys::Win32::System::Threading::{
     OpenWaitableTimerW, WaitForMultipleObjects,
 };
 
-use super::nt::WaitForMessages;
+use super::ntdll::WaitForMessages;
 use windows_sys::Win32::Foundation::HANDLE;
 
 /// What the rules are, for `doctor`; there are none but those of the system.

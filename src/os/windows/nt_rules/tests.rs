@@ -23,7 +23,7 @@ fn make(kind: Kind, name: &str, sddl: &str, played: &Played) -> Refusal<OwnedHan
         lpSecurityDescriptor: descriptor.as_ptr(),
         bInheritHandle: 0,
     };
-    let name = super::super::nt::wide(name);
+    let name = super::super::ntdll::wide(name);
     let nobody = usize::MAX as HANDLE;
     let page = memory::PAGE_READWRITE;
     let made = create(
@@ -56,7 +56,7 @@ fn owned(handle: HANDLE) -> Refusal<OwnedHandle> {
 }
 
 fn reopen(kind: Kind, name: &str, rights: u32) -> Refusal<OwnedHandle> {
-    let name = super::super::nt::wide(name);
+    let name = super::super::ntdll::wide(name);
     let none = Played::default();
     owned(open(
         Some(kind),

@@ -10,20 +10,20 @@ use crate::access::Access;
 use crate::os::Kind;
 use windows_sys::Win32::Foundation::{GENERIC_ALL, GENERIC_EXECUTE, GENERIC_READ, GENERIC_WRITE};
 
-pub(super) const READ_CONTROL: u32 = 0x2_0000;
-pub(super) const SYNCHRONIZE: u32 = 0x10_0000;
+pub(in crate::os::windows) const READ_CONTROL: u32 = 0x2_0000;
+pub(in crate::os::windows) const SYNCHRONIZE: u32 = 0x10_0000;
 /// SECTION_QUERY, EVENT_QUERY_STATE and MUTANT_QUERY_STATE.
-pub(super) const QUERY: u32 = 1;
-pub(super) const SECTION_MAP_WRITE: u32 = 2;
-pub(super) const SECTION_MAP_READ: u32 = 4;
+pub(in crate::os::windows) const QUERY: u32 = 1;
+pub(in crate::os::windows) const SECTION_MAP_WRITE: u32 = 2;
+pub(in crate::os::windows) const SECTION_MAP_READ: u32 = 4;
 const SECTION_MAP_EXECUTE: u32 = 8;
 /// "Modify state access, which is required for the SetEvent, ResetEvent and PulseEvent functions"
 /// (Synchronization Object Security and Access Rights).
-pub(super) const EVENT_MODIFY_STATE: u32 = 2;
+pub(in crate::os::windows) const EVENT_MODIFY_STATE: u32 = 2;
 
 /// All rights that an object of a kind has, those to change its list included.
 // layout: L223 L225
-pub(super) const fn everything(kind: Kind) -> u32 {
+pub(in crate::os::windows) const fn everything(kind: Kind) -> u32 {
     match kind {
         Kind::Section => 0xf_001f,
         Kind::Event => 0x1f_0003,
@@ -32,7 +32,7 @@ pub(super) const fn everything(kind: Kind) -> u32 {
 }
 
 /// Without this, a handle is of no use.
-pub(super) const fn least(kind: Kind) -> u32 {
+pub(in crate::os::windows) const fn least(kind: Kind) -> u32 {
     match kind {
         Kind::Section => SECTION_MAP_READ,
         _ => SYNCHRONIZE,
@@ -42,7 +42,7 @@ pub(super) const fn least(kind: Kind) -> u32 {
 /// What [`Access`]'s documentation calls looking: to read a section, to wait for an event, to take
 /// a mutex.
 // layout: L223 L225
-pub(super) const fn looking(kind: Kind) -> u32 {
+pub(in crate::os::windows) const fn looking(kind: Kind) -> u32 {
     match kind {
         Kind::Section => READ_CONTROL | QUERY | SECTION_MAP_READ,
         _ => READ_CONTROL | QUERY | SYNCHRONIZE,
@@ -91,7 +91,7 @@ fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
 
 /// An access list with the owner of the object, and its integrity label, as SDDL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Grants {
+pub(in crate::os::windows) struct Grants {
     /// `None`: whoever creates the object.
     pub owner: Option<String>,
     pub entries: Vec<Entry>,
@@ -176,7 +176,7 @@ impl Grants {
 
 /// What a preset stands for; `None` for SDDL, which says it itself.
 // layout: L223
-pub(super) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
+pub(in crate::os::windows) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
     const SYSTEM: &str = "S-1-5-18";
     const ADMINISTRATORS: &str = "S-1-5-32-544";
     const AUTHENTICATED: &str = "S-1-5-11";
@@ -204,7 +204,7 @@ fn allow(mask: u32, sid: &str) -> Entry {
 }
 
 /// What the bits of an access mask let somebody do with an object of a kind.
-pub(super) fn in_words(mask: u32, kind: Kind) -> String {
+pub(in crate::os::windows) fn in_words(mask: u32, kind: Kind) -> String {
     let own: &[(u32, &str)] = match kind {
         Kind::Section => &[
             (SECTION_MAP_READ, "read"),

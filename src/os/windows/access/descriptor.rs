@@ -1,8 +1,8 @@
 //! Security descriptors: read from text (SDDL) and from objects, taken apart, and written as text.
 //! Accounts are SIDs here; see `account` for their names.
 
-use super::code::last;
-use super::nt::wide;
+use super::super::error::last;
+use super::super::ntdll::wide;
 use std::ffi::c_void;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle};
 use std::ptr::null_mut;
@@ -26,7 +26,7 @@ const INHERIT_ONLY: u8 = 8;
 
 /// A security descriptor in memory that the system allocated.
 #[derive(Debug)]
-pub(super) struct Descriptor(*mut c_void);
+pub(in crate::os::windows) struct Descriptor(*mut c_void);
 
 // SAFETY: heap memory of this value alone.
 unsafe impl Send for Descriptor {}
@@ -42,14 +42,14 @@ impl Drop for Descriptor {
 
 /// What a descriptor's access list says of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in crate::os::windows) struct Entry {
     pub effect: Effect,
     pub mask: u32,
     pub sid: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::os::windows) enum Effect {
     Allow,
     Deny,
     /// An entry of a type that this crate does not evaluate, such as one with a condition.
@@ -58,7 +58,7 @@ pub(super) enum Effect {
 
 /// The access list of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(in crate::os::windows) enum List {
     /// There is none.
     Absent,
     /// A null list, which lets everybody do everything.
@@ -271,7 +271,7 @@ fn entry(at: *mut ACCESS_ALLOWED_ACE) -> Option<Entry> {
 }
 
 /// `S-1-5-…`.
-pub(super) fn sid_text(sid: PSID) -> Option<String> {
+pub(in crate::os::windows) fn sid_text(sid: PSID) -> Option<String> {
     if sid.is_null() {
         return None;
     }

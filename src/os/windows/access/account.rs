@@ -1,11 +1,11 @@
 //! The names of accounts, for people. The system may ask a domain controller for a name, which can
 //! take seconds; so nothing but what is shown asks for names, and each is asked for once.
 
-use super::code::last;
+use super::super::error::last;
+use super::super::ntdll::wide;
+use super::super::win32::LookupAccountSidW;
 use super::descriptor::sid_text;
-use super::nt::wide;
 use super::token;
-use super::win32::LookupAccountSidW;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use std::collections::HashMap;
 use std::ptr::{null, null_mut};
@@ -15,7 +15,7 @@ use windows_sys::Win32::Security::Authorization::ConvertStringSidToSidW;
 use windows_sys::Win32::Security::{LookupAccountNameW, PSID};
 
 /// The same without asking anybody: the name of an account that every system has, or the SID alone.
-pub(super) fn brief(sid: &str) -> String {
+pub(in crate::os::windows) fn brief(sid: &str) -> String {
     let name = match sid {
         "S-1-5-18" => "NT AUTHORITY\\SYSTEM",
         "S-1-5-19" => "NT AUTHORITY\\LOCAL SERVICE",
@@ -71,7 +71,7 @@ fn look_up(sid: &str) -> Option<String> {
 }
 
 /// The SID of an account, which is given by it or by name.
-pub(super) fn sid_of(account: &str) -> Result<String> {
+pub(in crate::os::windows) fn sid_of(account: &str) -> Result<String> {
     if account.starts_with("S-1-") {
         return Ok(account.to_string());
     }

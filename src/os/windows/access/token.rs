@@ -1,8 +1,8 @@
 //! What this process is: its user, session, privileges and integrity level.
 
+use super::super::ntdll::wide;
+use super::super::win32::{GetTokenInformation, ProcessIdToSessionId};
 use super::descriptor::sid_text;
-use super::nt::wide;
-use super::win32::{GetTokenInformation, ProcessIdToSessionId};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::LUID;
@@ -16,11 +16,11 @@ use windows_sys::Win32::System::Threading::{
 };
 
 /// The integrity level of ordinary programs (SECURITY_MANDATORY_MEDIUM_RID).
-pub(super) const MEDIUM: u32 = 0x2000;
+pub(in crate::os::windows) const MEDIUM: u32 = 0x2000;
 
 /// Whom the system takes a caller for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(in crate::os::windows) struct Identity {
     /// The SID of the user.
     pub user: String,
     /// The owner of what is created without saying whose it is: the user, or
@@ -32,7 +32,7 @@ pub(super) struct Identity {
 
 /// Whom the system takes this thread for: "the primary or impersonation token of the creating
 /// process" (Owner of a New Object) decides what may be created and opened.
-pub(super) fn identity() -> Option<Identity> {
+pub(in crate::os::windows) fn identity() -> Option<Identity> {
     identity_of(&impersonation().or_else(process)?)
 }
 
@@ -58,7 +58,7 @@ fn identity_of(token: &OwnedHandle) -> Option<Identity> {
 }
 
 /// This process's session; 0 is that of the services.
-pub(super) fn session() -> u32 {
+pub(in crate::os::windows) fn session() -> u32 {
     let mut session = 0;
     // SAFETY: a place for the answer.
     unsafe { ProcessIdToSessionId(GetCurrentProcessId(), &raw mut session) };
@@ -66,18 +66,18 @@ pub(super) fn session() -> u32 {
 }
 
 /// Whether this process may create sections in `Global\`.
-pub(super) fn may_create_global() -> bool {
+pub(in crate::os::windows) fn may_create_global() -> bool {
     session() == 0 || has_privilege("SeCreateGlobalPrivilege").unwrap_or(false)
 }
 
 /// Whether this process has more rights than its user has by default.
-pub(super) fn is_elevated() -> bool {
+pub(in crate::os::windows) fn is_elevated() -> bool {
     let elevation = process().and_then(|token| information(&token, TokenElevation));
     elevation.is_some_and(|buffer| buffer[0] as u32 != 0)
 }
 
 /// Whether a privilege is there and enabled; `None` where there is no such privilege.
-pub(super) fn has_privilege(name: &str) -> Option<bool> {
+pub(in crate::os::windows) fn has_privilege(name: &str) -> Option<bool> {
     let name = wide(name);
     let mut wanted = LUID {
         LowPart: 0,

@@ -1,15 +1,19 @@
 //! Who may do what: the descriptors of new objects, and the owners of existing ones.
 
-use super::account;
-use super::descriptor::{Descriptor, Effect, List};
-use super::rights::{Grants, in_words, preset};
-use super::token::{self, Identity, MEDIUM};
+pub(super) mod account;
+pub(super) mod descriptor;
+pub(super) mod rights;
+pub(super) mod token;
+
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Grant, Kind};
+use descriptor::{Descriptor, Effect, List};
+use rights::{Grants, in_words, preset};
 use std::fmt::Display;
 use std::os::windows::io::BorrowedHandle;
+use token::{Identity, MEDIUM};
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 
 /// Security attributes, and the descriptor that they point to.
