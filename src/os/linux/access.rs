@@ -1,10 +1,13 @@
 //! Users: who they are in words, and what a file's mode lets them do.
 
+use super::error::explain;
+use super::naming::{FOLDER, Place, PlaceKind};
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::Grant;
-use rustix::fs::{Mode, Stat};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, Stat, statat};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::fmt::Display;
 
@@ -57,6 +60,92 @@ fn uid_of(account: &str) -> Result<u32> {
         let kind = ErrorKind::InvalidArgument;
         Error::new(kind, Operation::Access, &account, meaning).with_advice("write the user id")
     })
+}
+
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// What stands where a file is wanted.
+pub(super) fn what(stat: &Stat) -> &'static str {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => "a file",
+        FileType::Directory => "a folder",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        _ => "a device",
+    }
+}
+
+/// Refuses what is no file, and a session's name that another user squats.
+pub(super) fn check_file(
+    stat: &Stat,
+    place: &Place,
+    operation: Operation,
+    name: &Name,
+) -> Result<()> {
+    if !is_regular(stat) {
+        let meaning = format!(
+            "{} stands at {}, and no shared memory",
+            what(stat),
+            place.path
+        );
+        let advice = format!(
+            "find out user put it there (ls -l {}), and remove it",
+            place.path
+        );
+        return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
+    }
+    if place.kind == PlaceKind::Local && stat.st_uid != place.me {
+        let user = describe(stat.st_uid);
+        let meaning = format!("{user} squats this session's name");
+        let advice = format!("remove {} as {user} or root", place.path);
+        return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
+    }
+    Ok(())
+}
+
+/// A refused open, with the owner named where the system tells.
+pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: Errno) -> Error {
+    let error = explain(operation, name, errno);
+    match error.kind() {
+        ErrorKind::AccessDenied => {}
+        ErrorKind::WrongKind => {
+            return error.with_advice(format!("look at it (ls -l {}), and remove it", place.path));
+        }
+        _ => return error,
+    }
+    match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => {
+            if let Err(squatted) = check_file(&stat, place, operation, name) {
+                return squatted;
+            }
+            let user = describe(stat.st_uid);
+            let mode = stat.st_mode & 0o777;
+            let (lets, advice) = match fs::access(&place.path, fs::Access::READ_OK) {
+                Ok(()) => (
+                    "lets this account look, and not change it",
+                    "open it without the right to write, or run as that user",
+                ),
+                Err(_) => (
+                    "does not let this account in, or see whether anybody holds it",
+                    "run as that user, or have the owner grant access",
+                ),
+            };
+            let meaning = format!("it belongs to {user} with mode {mode:04o}, which {lets}");
+            Error::new(ErrorKind::AccessDenied, operation, name, meaning)
+                .with_code(errno.raw_os_error())
+                .with_advice(advice)
+        }
+        Err(_) => Error::new(
+            ErrorKind::AccessDenied,
+            operation,
+            name,
+            format!("this account may not look into {FOLDER}"),
+        )
+        .with_code(errno.raw_os_error())
+        .with_advice("make it what it should be: chmod 1777 /dev/shm"),
+    }
 }
 
 /// The bits of a file's mode that an access stands for.

@@ -1,7 +1,7 @@
 //! The word of an event, mapped, on which threads sleep.
 
 use super::view::View;
-use super::words::{How, Told};
+use super::words::{Condition, WaitedWord};
 use crate::os::Reset;
 use crate::sync::AtomicU32;
 
@@ -23,15 +23,15 @@ impl State {
         self.view.word(STATE)
     }
 
-    /// How a wait that began when the word was `before` is told of a signal.
-    pub(super) fn told(&self, before: u32) -> Told<'_, AtomicU32> {
-        let how = match self.reset {
-            Reset::Auto => How::Auto,
-            Reset::Manual => How::Manual(before),
+    /// Condition a wait that began when the word was `before` is told of a signal.
+    pub(super) fn waited_word(&self, before: u32) -> WaitedWord<'_, AtomicU32> {
+        let condition = match self.reset {
+            Reset::Auto => Condition::Auto,
+            Reset::Manual => Condition::Manual(before),
         };
-        Told {
+        WaitedWord {
             word: self.word(),
-            how,
+            condition,
         }
     }
 
@@ -39,6 +39,6 @@ impl State {
     /// after the word was `before`.
     // layout: L207
     pub(super) fn take(&self, before: u32) -> bool {
-        self.told(before).take()
+        self.waited_word(before).take()
     }
 }

@@ -1,9 +1,9 @@
 //! What this account finds here: kernel, `/dev/shm`, limits, namespaces.
 
 use super::naming::FOLDER;
-use super::{futex, owner};
+use super::{access, futex};
 use crate::os::{Finding, Health};
-use rustix::fs::{Access, access, stat, statvfs};
+use rustix::fs::{self, stat, statvfs};
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ const MACHINE: u64 = 0xEFFF_FFFC;
 pub(crate) fn findings() -> Vec<Finding> {
     vec![
         system(),
-        Finding::new("account", Health::Good, owner::describe(owner::me())),
+        Finding::new("account", Health::Good, access::describe(access::me())),
         memory(),
         namespace(),
         processes(),
@@ -59,7 +59,7 @@ fn memory() -> Finding {
     let mib = |blocks: u64| (blocks * space.f_frsize) >> 20;
     let (all, free) = (mib(space.f_blocks), mib(space.f_bavail));
     let says = format!("{free} of {all} MiB are free");
-    if access(FOLDER, Access::WRITE_OK).is_err() {
+    if fs::access(FOLDER, fs::Access::WRITE_OK).is_err() {
         return Finding::new(
             topic,
             Health::Bad,
@@ -143,7 +143,7 @@ fn deaths() -> Finding {
 fn log_out() -> Finding {
     let topic = "log-out";
     let is_managed = Path::new("/run/systemd/participants").exists();
-    if !is_managed || owner::me() < FIRST_USER {
+    if !is_managed || access::me() < FIRST_USER {
         return Finding::new(topic, Health::Good, "leaves the objects of this account");
     }
     match removes_ipc(&logind_files()) {

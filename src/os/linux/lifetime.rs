@@ -1,199 +1,328 @@
-//! The Windows lifetime on files: an object lives while somebody holds it.
+//! The lifetime of objects on Linux: an object is a file that exists while a process holds it.
 //!
-//! Each holder keeps a shared `flock` on its own open description of the file.
-//! Locks vanish with their process, so "nobody holds it" is what an exclusive
-//! try-lock says, and it is never a guess:
+//! Each holder keeps a shared `flock` on its own open file description. The kernel drops the lock
+//! when the process ends. So a process that gets the exclusive lock has proof that no holder is
+//! left: the file is *stale*, and its name may be removed.
 //!
-//! - The creator takes its lock before the file has a name ([`publish`]).
-//! - Whoever gets the exclusive lock has proof that all holders are dead. It
-//!   checks that the name still points at this very file and unlinks it
-//!   ([`unlink_dead`]). Nobody unlinks without that lock.
-//! - An opener that does not get it takes the shared one, and then checks that
-//!   the name still points at its file: if not, it was removed meanwhile.
-//! - A clean close drops its lock and then acts like an opener, so the last one
-//!   out removes the name ([`retire`]). It opens afresh, because a descriptor
-//!   that was forked or inherited shares its lock with another process.
+//! ```text
+//! create(path):
+//!     open(path)                    held by a process: fail, after 10 attempts in 10 ms
+//!     file = open(FOLDER, O_TMPFILE)
+//!     flock(file, SH)               held before it has a name
+//!     fill(file); fchmod(file)      complete before it has a name
+//!     linkat(file, path)            EEXIST: open(path) again, and link the same file
 //!
-//! Another user's file is not ours to unlink, so proof that it is dead leaves it as
-//! it was. Two such judges at once could each take the other's lock for a holder's;
-//! they judge one at a time, by an exclusive lock on the folder ([`turn`]).
+//! open(path):
+//!     file = open(path)             ENOENT: Free
+//!     turn(file)                    not this process's turn: begin again
+//!     unlink_stale(file)            no holder: Free, or StaleOf(its user)
+//!     flock(file, SH)               refused: another process is removing the name, begin again
+//!     stat(path) is file            another file has the name by now: begin again
+//!     Held(file)
 //!
-//! No lock is ever waited for.
+//! unlink_stale(file):
+//!     flock(file, EX)               refused: a process holds the file
+//!     stat(path) is file            another file has the name by now: leave it
+//!     unlink(path)
+//!     flock(file, UN)
+//!
+//! retire(path):                     after a holder has closed its descriptor
+//!     file = open(path)
+//!     turn(file); unlink_stale(file)
+//!
+//! turn(file):
+//!     file of another user: flock(FOLDER, EX) until the check is over
+//! ```
+//!
+//! - No process unlinks a name without the exclusive lock on its file.
+//! - A process that gets the exclusive lock must unlink the name. A last holder that closes at that
+//!   moment is refused the lock, and leaves the name to the process that has the lock.
+//! - `retire` opens the file anew: a descriptor that was forked or inherited shares its lock with
+//!   another process.
+//! - A process may not unlink a file of another user, so the check leaves the file as it was. Two
+//!   such checks at once would each take the lock of the other for the lock of a holder. So they
+//!   take turns.
+//! - No process waits for a lock.
 
-use super::errno::{explain, explain_io};
-use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
-use super::owner;
+use super::access::{ROOT, check_file, describe, me, refused};
+use super::error::{explain, explain_space};
+use super::naming::{Entry, FOLDER, Place, PlaceKind, entries};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use rustix::fs::{
-    Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, access, flock, fstat,
-    linkat, open, statat, unlink,
+    self, AtFlags, CWD, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, linkat, statat,
+    statvfs, unlink,
 };
 use rustix::io::Errno;
-use std::fs::Metadata;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Nothing that stands at a name may make us wait (a FIFO) or lead us elsewhere
-/// (a symbolic link).
+/// How each file of the folder is opened: an open does not block on a FIFO, and does not follow a
+/// symbolic link.
 // layout: L196 L201
-pub(super) const CAREFULLY: OFlags = OFlags::CLOEXEC
+pub(super) const OPEN_FLAGS: OFlags = OFlags::CLOEXEC
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// How often a name in transit is looked at again: some yields, then park_epoch of
-/// [`PAUSE`]; in all about half a second.
-const LOOKS: u32 = 120;
-const YIELDS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(5);
+/// The number of attempts to open a name that is being removed. The first attempts are separated by
+/// a yield, the others by [`OPEN_PAUSE`]. Together they take about half a second.
+const OPEN_ATTEMPTS: u32 = 120;
+const OPEN_YIELDS: u32 = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
 
-/// A process sweeps at most this often, so that a burst of creates does not read
-/// the folder each time.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The number of attempts to create a name that a process holds, and the pause between them. A
+/// child that another thread is starting has copies of all descriptors until its program is loaded,
+/// so it holds for a moment what this process has closed.
+const CREATE_ATTEMPTS: u32 = 10;
+const CREATE_PAUSE: Duration = Duration::from_millis(1);
 
-/// What was found at a name of ours.
-pub(super) enum Found {
-    /// Somebody holds it, and now so do we.
-    Live(OwnedFd, Stat),
-    /// Nothing, or a dead file that is now gone.
-    Nobody,
-    /// A dead file of this user, whom alone the system lets remove it.
-    DeadOf(u32),
+/// The shortest time between two sweeps of a process. A sweep at each create would make a burst of
+/// n creates cost n² opens.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The result of [`open`].
+pub(super) enum Lookup {
+    /// A process holds the file, and this process is now a holder too.
+    Held(OwnedFd, Stat),
+    /// The name has no file, or had a stale file that is now removed.
+    Free,
+    /// The name has a stale file of this user, which this process may not remove.
+    StaleOf(u32),
 }
 
-/// Gives a finished, locked file its name. `EXIST` where the name is taken.
-pub(super) fn publish(file: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<()> {
-    // The descriptors of this very thread, which `self` need not be.
-    let anonymous = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-    // AT_EMPTY_PATH would spare /proc, but needs a capability before Linux 6.10.
-    linkat(CWD, anonymous, CWD, &place.path, AtFlags::SYMLINK_FOLLOW)
+/// Creates the file of a name: complete, with this mode, and held by this process. `fill` writes the
+/// `len` bytes of the file. `refuse` makes the error for a name whose file a process holds.
+// layout: L195
+pub(super) fn create(
+    place: &Place,
+    name: &Name,
+    mode: Mode,
+    len: u64,
+    fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
+    refuse: impl Fn(&OwnedFd, &Stat) -> Error,
+) -> Result<OwnedFd> {
+    sweep();
+    // Before `fill`: a held name is refused without allocating memory, and also on a full system.
+    await_free(place, name, &refuse)?;
+    let file = create_unnamed(mode, fill)
+        .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(FOLDER)))?;
+
+    for _ in 0..CREATE_ATTEMPTS {
+        match link(&file, place) {
+            Ok(()) => return Ok(file),
+            Err(Errno::EXIST) => await_free(place, name, &refuse)?,
+            Err(errno) => return Err(explain(Operation::Create, name, errno)),
+        }
+    }
+    let meaning = "other processes create and close it all the time";
+    Err(Error::new(
+        ErrorKind::Busy,
+        Operation::Create,
+        name,
+        meaning,
+    ))
 }
 
-/// Marks an open description as a holder.
+/// Creates a file without a name: complete, and held by this process.
+// layout: L195 L201
+fn create_unnamed(
+    mode: Mode,
+    fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
+) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = fs::open(FOLDER, flags, Mode::RUSR | Mode::WUSR)?;
+    hold(&file)?;
+    fill(&file)?;
+    // The umask may have removed bits of a mode that is given to `open`.
+    fchmod(&file, mode)?;
+    Ok(file)
+}
+
+/// Gives a file without a name its name; fails with `EXIST` where the name has a file.
+fn link(file: &OwnedFd, place: &Place) -> rustix::io::Result<()> {
+    // The folder `self` has the descriptors of the first thread, which may be other ones.
+    let unnamed = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+    // AT_EMPTY_PATH needs no /proc, but needs a capability before Linux 6.10.
+    linkat(CWD, unnamed, CWD, &place.path, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Returns when no process holds the file of a name; fails when a process holds the file in all
+/// attempts, or when this process may not remove a stale file.
+// layout: L195 L199
+fn await_free(
+    place: &Place,
+    name: &Name,
+    refuse: &impl Fn(&OwnedFd, &Stat) -> Error,
+) -> Result<()> {
+    let mut attempts = 0;
+    loop {
+        match open(place, OFlags::RDONLY, Operation::Create, name) {
+            Ok(Lookup::Free) => return Ok(()),
+            Ok(Lookup::StaleOf(uid)) => return Err(stale_of(uid, place, name)),
+            Ok(Lookup::Held(file, stat)) => {
+                let refused = (attempts == CREATE_ATTEMPTS).then(|| refuse(&file, &stat));
+                // This process is a holder too, and may be the last one by now.
+                drop(file);
+                retire(place);
+                if let Some(refused) = refused {
+                    return Err(refused);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::AccessDenied && exists(place) => {
+                let meaning = format!("the name is taken: {}", error.meaning());
+                let kind = ErrorKind::AlreadyExists;
+                let advice = "use another name, or have its owner close or remove it";
+                return Err(Error::new(kind, Operation::Create, name, meaning).with_advice(advice));
+            }
+            Err(error) => return Err(error),
+        }
+        attempts += 1;
+        std::thread::sleep(CREATE_PAUSE);
+    }
+}
+
+fn stale_of(uid: u32, place: &Place, name: &Name) -> Error {
+    let user = describe(uid);
+    let meaning = format!("a stale file of {user} has the name");
+    let advice = format!("remove {} as {user} or root", place.path);
+    Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
+}
+
+/// Marks an open file description as a holder.
 // layout: L194
-pub(super) fn hold(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
+pub(super) fn hold(file: &OwnedFd) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockShared)
 }
 
-/// Opens a name of ours and becomes a holder, or learns that it has none.
+/// Opens the file of a name and becomes a holder, or finds that no process holds the file.
 // layout: L194 L196 L197
-pub(super) fn attach(
+pub(super) fn open(
     place: &Place,
-    access: OFlags,
+    flags: OFlags,
     operation: Operation,
     name: &Name,
-) -> Result<Found> {
-    for look in 0..LOOKS {
-        let file = match open(&place.path, access | CAREFULLY, Mode::empty()) {
+) -> Result<Lookup> {
+    for attempt in 0..OPEN_ATTEMPTS {
+        let file = match fs::open(&place.path, flags | OPEN_FLAGS, Mode::empty()) {
             Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(Found::Nobody),
+            Err(Errno::NOENT) => return Ok(Lookup::Free),
             Err(errno) => return Err(refused(place, operation, name, errno)),
         };
         let stat = fstat(&file).map_err(|e| explain(operation, name, e))?;
-        check(&stat, place, operation, name)?;
-        if let Some(_turn) = turn(place, stat.st_uid) {
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let removed = unlink_dead(&stat, place);
-                // The next in turn must not meet this lock.
-                let_go(&file);
-                return match removed {
-                    Ok(()) => Ok(Found::Nobody),
-                    Err(Errno::PERM | Errno::ACCESS) => Ok(Found::DeadOf(stat.st_uid)),
-                    Err(errno) => Err(explain(operation, name, errno)),
-                };
-            }
-            if hold(file.as_fd()).is_ok() && is_named(&stat, place) {
-                return Ok(Found::Live(file, stat));
+        check_file(&stat, place, operation, name)?;
+
+        if let Some(_turn) = Turn::take(&stat, place) {
+            match unlink_stale(&file, &stat, place) {
+                Some(Ok(())) => return Ok(Lookup::Free),
+                Some(Err(Errno::PERM | Errno::ACCESS)) => return Ok(Lookup::StaleOf(stat.st_uid)),
+                Some(Err(errno)) => return Err(explain(operation, name, errno)),
+                None if hold(&file).is_ok() && is_named(&stat, place) => {
+                    return Ok(Lookup::Held(file, stat));
+                }
+                None => {}
             }
         }
-        // It is being removed, or was and the name has moved on, or others judge.
+
         drop(file);
-        if look < YIELDS {
+        if attempt < OPEN_YIELDS {
             std::thread::yield_now();
         } else {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(OPEN_PAUSE);
         }
     }
     let meaning = "another process keeps it locked and does not finish";
     Err(Error::new(ErrorKind::Busy, operation, name, meaning)
-        .with_advice(format!("see user holds {} (lslocks)", place.path)))
+        .with_advice(format!("see who holds {} (lslocks)", place.path)))
 }
 
-/// The right to judge a file, which for our own is always ours; `None` while
-/// somebody else judges a file that is neither theirs nor ours.
+/// Removes the name of a file that no process holds, as after a clean close. Returns whether a
+/// process holds the file. A file that may not be opened counts as held, and so does a file of
+/// another user while another process checks such a file.
+// layout: L200
+pub(super) fn retire(place: &Place) -> bool {
+    let file = match fs::open(&place.path, OFlags::RDONLY | OPEN_FLAGS, Mode::empty()) {
+        Ok(file) => file,
+        Err(errno) => return errno != Errno::NOENT,
+    };
+    let Ok(stat) = fstat(&file) else {
+        return true;
+    };
+    let Some(_turn) = Turn::take(&stat, place) else {
+        return true;
+    };
+    // A stale file that this process may not unlink keeps its name, and counts as not held.
+    unlink_stale(&file, &stat, place).is_none()
+}
+
+/// Removes the name of a file that no process holds; `None` where a process holds the file.
+// layout: L197
+fn unlink_stale(file: &OwnedFd, stat: &Stat, place: &Place) -> Option<rustix::io::Result<()>> {
+    flock(file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    let unlinked = if is_named(stat, place) {
+        unlink(&place.path)
+    } else {
+        Ok(())
+    };
+    unlock(file);
+    Some(unlinked)
+}
+
+/// Gives a lock back. To close the descriptor is not enough where a child that was forked meanwhile
+/// has a copy of the descriptor.
+fn unlock(file: &OwnedFd) {
+    let unlocked = flock(file, FlockOperation::NonBlockingUnlock);
+    debug_assert!(unlocked.is_ok(), "unlock: {unlocked:?}");
+}
+
+/// The turn of this process to check whether a file of another user is stale: the exclusive lock on
+/// the folder. A check of an own file, and any check by root, needs no turn, since the checking
+/// process may unlink the file.
 struct Turn {
     folder: Option<OwnedFd>,
 }
 
+impl Turn {
+    /// Takes the turn; `None` while another process has it.
+    // layout: L198
+    fn take(stat: &Stat, place: &Place) -> Option<Turn> {
+        if stat.st_uid == place.me || place.me == ROOT {
+            return Some(Turn { folder: None });
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = fs::open(FOLDER, flags, Mode::empty()).ok()?;
+        flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some(Turn {
+            folder: Some(folder),
+        })
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.folder.iter().for_each(let_go);
+        self.folder.iter().for_each(unlock);
     }
 }
 
-/// Gives a lock back at once. To close the file is not enough where a child that was
-/// forked meanwhile has a copy of it.
-fn let_go(file: &OwnedFd) {
-    let given = flock(file, FlockOperation::NonBlockingUnlock);
-    debug_assert!(given.is_ok(), "unlock: {given:?}");
+/// Whether the path of a name names this file.
+pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
+    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
-// layout: L198
-fn turn(place: &Place, owner: u32) -> Option<Turn> {
-    if owner == place.me || place.me == owner::ROOT {
-        return Some(Turn { folder: None });
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = open(FOLDER, flags, Mode::empty()).ok()?;
-    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(Turn {
-        folder: Some(folder),
-    })
+/// Whether the path of a name names anything, as far as this account may see.
+fn exists(place: &Place) -> bool {
+    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Removes the name of a dead file, on which the caller holds the exclusive lock.
-/// Whoever gets that lock must remove it: a last holder that closes meanwhile sees the
-/// lock taken and leaves the name to its taker.
-// layout: L197
-fn unlink_dead(stat: &Stat, place: &Place) -> rustix::io::Result<()> {
-    if is_named(stat, place) {
-        unlink(&place.path)?;
-    }
-    Ok(())
-}
-
-/// Removes the name of that user's file if nobody holds it, as after a clean close;
-/// says whether somebody does. What may not be opened is taken for alive, and so is
-/// what is being judged at this moment: to tell, one would have to hold it.
-// layout: L200
-pub(super) fn retire(place: &Place, owner: u32) -> bool {
-    let Some(_turn) = turn(place, owner) else {
-        return true;
-    };
-    let file = match open(&place.path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
-        Ok(file) => file,
-        Err(errno) => return errno != Errno::NOENT,
-    };
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return true;
-    }
-    // Where the name stays, another user's dead file does, and is known for dead.
-    if let Ok(stat) = fstat(&file) {
-        let _ = unlink_dead(&stat, place);
-    }
-    let_go(&file);
-    false
-}
-
-/// As [`clean`], from time to time.
-pub(super) fn sweep() {
+/// Removes this user's stale files, if this process has not done so for a while.
+fn sweep() {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     {
-        let mut last = LAST.lock().unwrap_or_else(|broken| broken.into_inner());
-        if last.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|at| at.elapsed() < SWEEP_INTERVAL) {
             return;
         }
         *last = Some(Instant::now());
@@ -201,125 +330,15 @@ pub(super) fn sweep() {
     let _ = clean();
 }
 
-/// Removes this user's dead files, which killed holders left, and says which names
-/// they had.
+/// Removes this user's stale files, which killed holders left, and returns their names.
 pub(crate) fn clean() -> Result<Vec<String>> {
-    let me = owner::me();
+    let me = me();
     let mut removed = Vec::new();
     for Entry { name, place, meta } in entries(me)? {
-        let mine = meta.uid() == me && place.kind != PlaceKind::Posix;
-        if mine && !retire(&place, me) {
+        let is_own = meta.uid() == me && place.kind != PlaceKind::Posix;
+        if is_own && !retire(&place) {
             removed.push(name.to_string());
         }
     }
     Ok(removed)
-}
-
-/// A file in [`FOLDER`] that a name stands for.
-pub(super) struct Entry {
-    pub name: Name,
-    pub place: Place,
-    pub meta: Metadata,
-}
-
-/// The files that the user `me` has names for, dead or alive.
-pub(super) fn entries(me: u32) -> Result<impl Iterator<Item = Entry>> {
-    let folder = std::fs::read_dir(FOLDER).map_err(|e| explain_io(Operation::List, &FOLDER, &e))?;
-    Ok(folder.flatten().filter_map(move |entry| {
-        let name = name_of(entry.file_name().to_str()?, me)?;
-        let place = place(&name, me, Operation::List).ok()?;
-        let meta = entry.metadata().ok().filter(Metadata::is_file)?;
-        Some(Entry { name, place, meta })
-    }))
-}
-
-pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
-    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
-}
-
-/// Whether anything stands there, as far as this account may look.
-pub(super) fn exists(place: &Place) -> bool {
-    statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-}
-
-pub(super) fn is_regular(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-}
-
-/// What stands where a file is wanted.
-pub(super) fn what(stat: &Stat) -> &'static str {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => "a file",
-        FileType::Directory => "a folder",
-        FileType::Fifo => "a FIFO",
-        FileType::Socket => "a socket",
-        _ => "a device",
-    }
-}
-
-/// Refuses what is no file, and a session's name that another user squats.
-pub(super) fn check(stat: &Stat, place: &Place, operation: Operation, name: &Name) -> Result<()> {
-    if !is_regular(stat) {
-        let meaning = format!(
-            "{} stands at {}, and no shared memory",
-            what(stat),
-            place.path
-        );
-        let advice = format!(
-            "find out user put it there (ls -l {}), and remove it",
-            place.path
-        );
-        return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
-    }
-    if place.kind == PlaceKind::Local && stat.st_uid != place.me {
-        let user = owner::describe(stat.st_uid);
-        let meaning = format!("{user} squats this session's name");
-        let advice = format!("remove {} as {user} or root", place.path);
-        return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
-    }
-    Ok(())
-}
-
-/// A refused open, with the owner named where the system tells.
-pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: Errno) -> Error {
-    let error = explain(operation, name, errno);
-    match error.kind() {
-        ErrorKind::AccessDenied => {}
-        ErrorKind::WrongKind => {
-            return error.with_advice(format!("look at it (ls -l {}), and remove it", place.path));
-        }
-        _ => return error,
-    }
-    match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => {
-            if let Err(squatted) = check(&stat, place, operation, name) {
-                return squatted;
-            }
-            let user = owner::describe(stat.st_uid);
-            let mode = stat.st_mode & 0o777;
-            let (lets, advice) = match access(&place.path, Access::READ_OK) {
-                Ok(()) => (
-                    "lets this account look, and not change it",
-                    "open it without the right to write, or run as that user",
-                ),
-                Err(_) => (
-                    "does not let this account in, or see whether anybody holds it",
-                    "run as that user, or have the owner grant access",
-                ),
-            };
-            let meaning = format!("it belongs to {user} with mode {mode:04o}, which {lets}");
-            Error::new(ErrorKind::AccessDenied, operation, name, meaning)
-                .with_code(errno.raw_os_error())
-                .with_advice(advice)
-        }
-        Err(_) => Error::new(
-            ErrorKind::AccessDenied,
-            operation,
-            name,
-            format!("this account may not look into {FOLDER}"),
-        )
-        .with_code(errno.raw_os_error())
-        .with_advice("make it what it should be: chmod 1777 /dev/shm"),
-    }
 }

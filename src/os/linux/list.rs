@@ -1,10 +1,10 @@
 //! What stands in `/dev/shm`, and who holds it.
 
-use super::errno::explain_io;
-use super::lifetime::Entry;
-use super::naming::{FOLDER, PREFIX, PlaceKind};
+use super::error::explain_io;
+
+use super::naming::{Entry, FOLDER, PREFIX, PlaceKind, entries};
 use super::section::file_of;
-use super::{RawObject, lifetime, object, owner};
+use super::{RawObject, access, lifetime, object};
 use crate::error::{Operation, Result};
 use crate::os::{Holder, Holders, Kind, Listed, ProcessBackend};
 use rustix::fs::{Mode, OFlags, fstat, major, minor, open};
@@ -15,9 +15,8 @@ use std::path::Path;
 /// Every living object of ours, and every other file, under the name that opens
 /// it. Dead files do not exist by the rules of this crate and are left out.
 pub(crate) fn list() -> Result<Vec<Listed>> {
-    let living = lifetime::entries(owner::me())?.filter(|Entry { place, meta, .. }| {
-        place.kind == PlaceKind::Posix || lifetime::retire(place, meta.uid())
-    });
+    let living = entries(access::me())?
+        .filter(|Entry { place, .. }| place.kind == PlaceKind::Posix || lifetime::retire(place));
     let listed = living.map(|Entry { name, place, meta }| {
         let kind = match place.kind {
             PlaceKind::Posix => Kind::Section,
@@ -27,7 +26,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
             name: name.to_string(),
             kind,
             len: (kind == Kind::Section).then_some(meta.len()),
-            owner: Some(owner::describe(meta.uid())),
+            owner: Some(access::describe(meta.uid())),
         }
     });
     Ok(listed.collect())
@@ -38,7 +37,7 @@ fn kind_of(meta: &Metadata, path: &str) -> Kind {
     if meta.mode() & Mode::SVTX.as_raw_mode() == 0 {
         return Kind::Section;
     }
-    let flags = OFlags::RDONLY | lifetime::CAREFULLY;
+    let flags = OFlags::RDONLY | lifetime::OPEN_FLAGS;
     let Ok(file) = open(path, flags, Mode::empty()) else {
         return Kind::Other;
     };

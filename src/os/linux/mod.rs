@@ -1,21 +1,21 @@
-//! Linux: objects are files in `/dev/shm` whose life is that of their holders'
-//! locks. Needs Linux 5.16 and `/proc`.
+//! Linux: objects are files in `/dev/shm` that live as long as the locks of their holders. Needs
+//! Linux 5.16 and `/proc`.
 
-mod errno;
+mod access;
+mod error;
 mod event;
 mod event_word;
 mod findings;
 mod futex;
 mod lifetime;
 mod list;
-mod looker;
 #[cfg(all(test, not(miri)))]
 mod models;
 mod mutex;
 mod mutex_word;
 mod naming;
 mod object;
-mod owner;
+mod poller;
 mod proc;
 mod process;
 mod section;
@@ -30,7 +30,7 @@ pub(crate) use findings::findings;
 pub(crate) use lifetime::clean;
 pub(crate) use list::{account_name, has_open, holders, list, nameless};
 pub(crate) use mutex::Mutex;
-pub(crate) use naming::check_name;
+pub(crate) use object::check_name;
 pub(crate) use process::{Process, has_several_processors};
 pub(crate) use section::Section;
 pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};

@@ -9,7 +9,7 @@
 //! Whoever waits also sleeps on the death of the owner's process. The thread of a
 //! process that lives on gives back what it still has when it ends, as abandoned.
 
-use super::errno::explain;
+use super::error::explain;
 use super::mutex_word::{ABANDONED, Lock, THREAD, WAITERS};
 use super::object::{self, LEN, Object};
 use super::proc::{identity_of, is_there, process_of, start_time};
@@ -57,7 +57,7 @@ struct Shared {
 }
 
 /// What this thread has taken, and how often.
-struct Held {
+struct HeldMutex {
     mutex: Arc<Shared>,
     state: u64,
     depth: u32,
@@ -68,7 +68,7 @@ struct Held {
 struct Thread {
     id: u64,
     state: u64,
-    held: Vec<Held>,
+    held: Vec<HeldMutex>,
 }
 
 thread_local! {
@@ -100,7 +100,7 @@ impl Drop for Thread {
         // The child of a fork has what its parent's thread had in its memory only.
         if self.id == thread_id() {
             for held in self.held.drain(..) {
-                Until(&held.mutex, None).give_back(held.state, ABANDONED);
+                TimedLock(&held.mutex, None).give_back(held.state, ABANDONED);
             }
         }
     }
@@ -158,10 +158,10 @@ impl Shared {
     }
 }
 
-/// A mutex until a moment.
-struct Until<'a>(&'a Shared, Option<Instant>);
+/// A mutex with the deadline of a wait for it.
+struct TimedLock<'a>(&'a Shared, Option<Instant>);
 
-impl Lock for Until<'_> {
+impl Lock for TimedLock<'_> {
     type Word = AtomicU64;
     type Owner = Arc<Process>;
 
@@ -247,7 +247,7 @@ impl Mutex {
     /// Notes that this thread has it once.
     fn remember(&self) -> Result<()> {
         this_thread(&self.shared.subject, |this, state| {
-            this.held.push(Held {
+            this.held.push(HeldMutex {
                 mutex: Arc::clone(&self.shared),
                 state,
                 depth: 1,
@@ -353,7 +353,7 @@ impl MutexBackend for Mutex {
             return Ok(Some(Taken::Clean));
         }
         let mine = this_thread(&self.shared.subject, |_, state| Ok(state))?;
-        let taken = Until(&self.shared, deadline_after(timeout)).lock(mine)?;
+        let taken = TimedLock(&self.shared, deadline_after(timeout)).lock(mine)?;
         if taken.is_some() {
             self.remember()?;
         }
@@ -370,7 +370,7 @@ impl MutexBackend for Mutex {
             Ok(last.map(|at| this.held.swap_remove(at)))
         });
         if let Ok(Some(held)) = given {
-            Until(&held.mutex, None).give_back(held.state, 0);
+            TimedLock(&held.mutex, None).give_back(held.state, 0);
         }
     }
 

@@ -10,8 +10,10 @@
 //! names never meet in one file. Sections, events and mutexes share the files, as
 //! they share their names on Windows: the file system itself refuses the second.
 
+use super::error::explain_io;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::{Name, Scope};
+use std::fs::Metadata;
 
 pub(super) const FOLDER: &str = "/dev/shm";
 pub(super) const PREFIX: &str = "shmkit.";
@@ -26,17 +28,12 @@ const COMPANION_ROOM: usize = 32;
 /// Stands between a name and what is added to it for those; they may use that room.
 const BESIDE: char = '~';
 
-/// Refuses a name that cannot be that of anything new.
-pub(crate) fn check_name(name: &Name) -> Result<()> {
-    place(name, super::owner::me(), Operation::Create).map(drop)
-}
-
 /// The file that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub path: String,
     pub kind: PlaceKind,
-    /// Who looks.
+    /// The user for whom the name was resolved: the user of this process.
     pub me: u32,
 }
 
@@ -126,6 +123,24 @@ pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     } else {
         Name::new(&format!("/{file}")).ok()
     }
+}
+
+/// A file in [`FOLDER`] that has a name.
+pub(super) struct Entry {
+    pub name: Name,
+    pub place: Place,
+    pub meta: Metadata,
+}
+
+/// The files that the user `uid` can name, held or stale.
+pub(super) fn entries(uid: u32) -> Result<impl Iterator<Item = Entry>> {
+    let folder = std::fs::read_dir(FOLDER).map_err(|e| explain_io(Operation::List, &FOLDER, &e))?;
+    Ok(folder.flatten().filter_map(move |entry| {
+        let name = name_of(entry.file_name().to_str()?, uid)?;
+        let place = place(&name, uid, Operation::List).ok()?;
+        let meta = entry.metadata().ok().filter(Metadata::is_file)?;
+        Some(Entry { name, place, meta })
+    }))
 }
 
 /// Undoes exactly what [`place`] does; anything else was not made by it.

@@ -5,17 +5,16 @@
 //! else on a file and which a content cannot fake. So the kind is known before a
 //! byte is read, and one file name, given by one `linkat`, serves all three.
 
-use super::errno::{explain, explain_space};
-use super::lifetime::{self, Found};
-use super::naming::{FOLDER, Place, PlaceKind, place};
-use super::owner;
+use super::access;
+use super::error::explain;
+use super::lifetime::{self, Lookup};
+use super::naming::{Place, PlaceKind, place};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Grant, HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
-use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fchmod, fstat, open, statvfs};
+use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fstat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The length of an event's or a mutex's file.
 pub(super) const LEN: usize = 128;
@@ -25,24 +24,18 @@ const MAGIC: u32 = u32::from_le_bytes(*b"shmk");
 const EVENT: u32 = 1;
 const MUTEX: u32 = 2;
 
-/// How often a name that is taken is looked at again before that is believed.
-const LOOKS: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// An open description of a file that holds a shared lock, so that the object lives
-/// as long as the handle.
+/// An open file description that holds a shared lock, so that the object lives as long as this
+/// value.
 #[derive(Debug)]
 pub(super) struct Object {
-    /// `None` only while it is being dropped.
+    /// `None` only while the object is being dropped.
     file: Option<OwnedFd>,
     pub place: Place,
     pub len: u64,
-    owner: u32,
 }
 
 impl Object {
-    /// Makes a nameless file, complete and held, which `fill` gives its `len` bytes, and
-    /// then its name.
+    /// Creates an object of `len` bytes, which `fill` writes.
     // layout: L016 L191 L195
     pub fn create(
         name: &Name,
@@ -51,67 +44,61 @@ impl Object {
         how: &HowToCreate,
         fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
     ) -> Result<Object> {
-        let place = place(name, owner::me(), Operation::Create)?;
+        let place = place(name, access::me(), Operation::Create)?;
         if place.kind == PlaceKind::Posix {
             return Err(never_posix(name, &place));
         }
-        let mut mode = owner::mode(&how.access, name)?;
+        let mut mode = access::mode(&how.access, name)?;
         if kind != Kind::Section {
             mode |= Mode::SVTX;
         }
-        lifetime::sweep();
-        // Before memory is allocated in vain, or is not to be had.
-        taken(&place, name, kind)?;
-        let file = unnamed(mode, fill)
-            .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(FOLDER)))?;
-        publish(&file, &place, name, kind)?;
-        if how.inheritable {
-            let_inherit(&file, name)?;
-        }
-        Ok(Object {
+
+        let refuse = |file: &OwnedFd, stat: &Stat| match kind_of(file, stat) {
+            held if held == kind => already_held(name, kind, stat),
+            held => wrong_kind(name, Operation::Create, held, stat),
+        };
+        let file = lifetime::create(&place, name, mode, len, fill, refuse)?;
+        let object = Object {
             file: Some(file),
-            owner: place.me,
             place,
             len,
-        })
+        };
+        if how.inheritable {
+            let_inherit(object.file(), name)?;
+        }
+        Ok(object)
     }
 
-    /// Opens what is alive, and of that kind, and whose it is expected to be.
+    /// Opens an object that a process holds, and checks its kind and its owner.
     pub fn open(name: &Name, kind: Kind, how: &HowToOpen) -> Result<Object> {
-        let place = place(name, owner::me(), Operation::Open)?;
+        let place = place(name, access::me(), Operation::Open)?;
         if place.kind == PlaceKind::Posix {
             let meaning = format!(
                 "a POSIX object is opened as a section, and not as {}",
                 kind.noun()
             );
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                Operation::Open,
-                name,
-                meaning,
-            ));
+            let kind = ErrorKind::Unsupported;
+            return Err(Error::new(kind, Operation::Open, name, meaning));
         }
         Object::open_at(place, name, kind, how)
     }
 
-    /// As [`open`](Object::open), of a file of ours that was found already.
+    /// Opens the object at a place, and checks its kind and its owner.
     // layout: L196
     pub fn open_at(place: Place, name: &Name, kind: Kind, how: &HowToOpen) -> Result<Object> {
         let flags = access_flags(how.write);
-        let (file, stat) = match lifetime::attach(&place, flags, Operation::Open, name)? {
-            Found::Live(file, stat) => (file, stat),
-            Found::Nobody | Found::DeadOf(_) => {
-                return Err(explain(Operation::Open, name, Errno::NOENT));
-            }
+        let Lookup::Held(file, stat) = lifetime::open(&place, flags, Operation::Open, name)? else {
+            return Err(explain(Operation::Open, name, Errno::NOENT));
         };
-        // From here on it is closed as a holder should be.
+        // From here on each return drops the object, and so closes the file as a holder does.
         let object = Object::held(file, place, &stat);
+
         let found = kind_of(object.file(), &stat);
         if found != kind {
             return Err(wrong_kind(name, Operation::Open, found, &stat));
         }
         if let Some(expected) = &how.owner {
-            owner::check(&stat, expected, name)?;
+            access::check(&stat, expected, name)?;
         }
         if how.inheritable {
             let_inherit(object.file(), name)?;
@@ -125,7 +112,6 @@ impl Object {
             file: Some(file),
             place,
             len: stat.st_size.cast_unsigned(),
-            owner: stat.st_uid,
         }
     }
 
@@ -141,19 +127,24 @@ impl Object {
 impl Drop for Object {
     // layout: L200
     fn drop(&mut self) {
-        // The lock must be gone before the name is judged.
+        // Before `retire`, which finds no stale file while this descriptor holds its lock.
         drop(self.file.take());
-        lifetime::retire(&self.place, self.owner);
+        lifetime::retire(&self.place);
     }
+}
+
+/// Refuses a name that no object can have.
+pub(crate) fn check_name(name: &Name) -> Result<()> {
+    place(name, access::me(), Operation::Create).map(drop)
 }
 
 /// What is known about a file.
 pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
     let stat = fstat(file).ok();
     ObjectInfo {
-        owner: stat.map(|s| owner::describe(s.st_uid)),
+        owner: stat.map(|s| access::describe(s.st_uid)),
         access: stat.map(|s| format!("mode {:04o}", s.st_mode & 0o777)),
-        grants: stat.map_or(Vec::<Grant>::new(), |s| owner::grants(&s)),
+        grants: stat.map_or(Vec::<Grant>::new(), |s| access::grants(&s)),
         path,
     }
 }
@@ -233,89 +224,22 @@ pub(super) fn let_inherit(file: &OwnedFd, subject: &dyn std::fmt::Display) -> Re
     fcntl_setfd(file, FdFlags::empty()).map_err(|e| explain(Operation::Open, subject, e))
 }
 
-/// A file without a name, complete and held.
-// layout: L195 L201
-fn unnamed(
-    mode: Mode,
-    fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
-) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = open(FOLDER, flags, Mode::RUSR | Mode::WUSR)?;
-    lifetime::hold(file.as_fd())?;
-    fill(&file)?;
-    // Last, so that nobody gets in before; and the umask may have taken bits away.
-    fchmod(&file, mode)?;
-    Ok(file)
-}
-
-/// Gives the file its name, as soon as nobody holds what stands there.
-fn publish(file: &OwnedFd, place: &Place, name: &Name, kind: Kind) -> Result<()> {
-    for _ in 0..LOOKS {
-        match lifetime::publish(file.as_fd(), place) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EXIST) => taken(place, name, kind)?,
-            Err(errno) => return Err(explain(Operation::Create, name, errno)),
-        }
-    }
-    let meaning = "other processes create and close it all the time";
-    let kind = ErrorKind::Busy;
-    Err(Error::new(kind, Operation::Create, name, meaning))
-}
-
-/// `Err` where the name is taken, `Ok` where it is free or has just become so.
-///
-/// A child that another thread is starting has copies of all descriptors until
-/// its program is loaded, and so holds for a moment what we closed.
-// layout: L195 L199
-fn taken(place: &Place, name: &Name, kind: Kind) -> Result<()> {
-    let mut holder = None;
-    for _ in 0..LOOKS {
-        match lifetime::attach(place, OFlags::RDONLY, Operation::Create, name) {
-            Ok(Found::Nobody) => return Ok(()),
-            Ok(Found::DeadOf(uid)) => return Err(dead_of(uid, place, name)),
-            Ok(Found::Live(file, stat)) => {
-                holder = Some((kind_of(&file, &stat), stat));
-                // A look must not make us the last holder that forgot to tidy up.
-                drop(file);
-                lifetime::retire(place, stat.st_uid);
-            }
-            Err(error) if error.kind() == ErrorKind::AccessDenied && lifetime::exists(place) => {
-                let meaning = format!("the name is taken: {}", error.meaning());
-                let kind = ErrorKind::AlreadyExists;
-                let advice = "use another name, or have its owner close or remove it";
-                return Err(Error::new(kind, Operation::Create, name, meaning).with_advice(advice));
-            }
-            Err(error) => return Err(error),
-        }
-        std::thread::sleep(PAUSE);
-    }
-    let Some((found, stat)) = holder else {
-        return Ok(());
+fn already_held(name: &Name, kind: Kind, stat: &Stat) -> Error {
+    let noun = kind.noun();
+    let size = match kind {
+        Kind::Section => format!(", with {} bytes,", stat.st_size),
+        _ => String::new(),
     };
-    if found != kind {
-        return Err(wrong_kind(name, Operation::Create, found, &stat));
-    }
-    let user = owner::describe(stat.st_uid);
-    let meaning = match kind {
-        Kind::Section => {
-            let size = stat.st_size;
-            format!(
-                "a section of this name, with {size} bytes, is held already; it belongs to {user}"
-            )
-        }
-        _ => format!(
-            "{} of this name is held already; it belongs to {user}",
-            kind.noun()
-        ),
-    };
+    let user = access::describe(stat.st_uid);
+    let meaning = format!("{noun} of this name{size} is held already; it belongs to {user}");
     let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
-    Err(error
+    error
         .with_code(Errno::EXIST.raw_os_error())
-        .with_advice("stop the program that holds it, use another name, or open what is there"))
+        .with_advice("stop the program that holds it, use another name, or open what is there")
 }
 
 fn wrong_kind(name: &Name, operation: Operation, found: Kind, stat: &Stat) -> Error {
-    let user = owner::describe(stat.st_uid);
+    let user = access::describe(stat.st_uid);
     let meaning = format!(
         "the name is held by {}, which belongs to {user}",
         found.noun()
@@ -328,13 +252,6 @@ fn never_posix(name: &Name, place: &Place) -> Error {
     let meaning = "a POSIX object would outlive its holders, so it is opened, never created";
     let error = Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning);
     error.with_advice(format!("create a file-backed section at {}", place.path))
-}
-
-fn dead_of(uid: u32, place: &Place, name: &Name) -> Error {
-    let user = owner::describe(uid);
-    let meaning = format!("a dead file of {user} stands at its place");
-    let advice = format!("remove {} as {user} or root", place.path);
-    Error::new(ErrorKind::WrongOwner, Operation::Create, name, meaning).with_advice(advice)
 }
 
 /// As a number, for messages and foreign waits.

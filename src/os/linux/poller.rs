@@ -1,9 +1,9 @@
-//! The one thread of this process that looks from time to time, where the system tells nothing: at
-//! processes without a pidfd, and at the names that this process owns.
+//! The polling thread of this process: it checks what the system does not report, which is the end
+//! of processes without a pidfd, and the loss of names that this process owns.
 //!
-//! The thread is started by the first of them, and then stays. It has no descriptors, so that a
-//! program that closes all it does not know (`close_range`, as daemons do) takes nothing from it.
-//! The child of a fork starts its own.
+//! The first registration starts the thread, which then never ends. The thread has no descriptors,
+//! so a program that closes all unknown descriptors (`close_range`, as daemons do) takes nothing
+//! from the thread. The child of a fork starts a thread of its own.
 
 use super::proc::has_gone;
 use super::section::Section;
@@ -16,40 +16,41 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two looks at a process without a pidfd.
-const PROCESSES_EVERY: Duration = Duration::from_millis(10);
-/// Between two looks at the names that this process owns.
-const NAMES_EVERY: Duration = Duration::from_secs(1);
+/// The time between two checks of a process without a pidfd.
+const PROCESS_INTERVAL: Duration = Duration::from_millis(10);
+/// The time between two checks of the names that this process owns.
+const NAME_INTERVAL: Duration = Duration::from_secs(1);
 
-struct Looker {
+struct Poller {
     process: u32,
-    seen: Mutex<Seen>,
-    /// There is more to look at.
+    polled: Mutex<Polled>,
+    /// Notified when an entry was added.
     changed: Condvar,
 }
 
+/// What the thread checks, by the number of the registration.
 #[derive(Default)]
-struct Seen {
-    last: u64,
+struct Polled {
+    last_id: u64,
     has_thread: bool,
     processes: HashMap<u64, (ProcessIdentity, Arc<AtomicU32>)>,
     names: HashMap<u64, OwnedName>,
 }
 
-/// A name that the file of an owner has, until somebody removes it.
+/// A name that the file of an owner has, until another process removes it.
 struct OwnedName {
     path: String,
     descriptor: i32,
-    /// The device and number of the file.
+    /// The device and inode number of the file.
     file: (u64, u64),
     byte: &'static AtomicU8,
-    /// Tells the owner of the loss, by its byte.
-    tell: fn(&AtomicU8),
+    /// Reports the loss of the name to the owner, by the owner's byte.
+    report: fn(&AtomicU8),
 }
 
 impl OwnedName {
-    /// Whether the file has no name any more, or another file has its name. A path that is not to be
-    /// found says nothing: this process may have another root folder by now.
+    /// Whether the file has lost its name, or another file has the name. A path that is not found
+    /// proves nothing: this process may have changed its root folder.
     fn is_lost(&self) -> bool {
         let named = statat(CWD, &*self.path, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(named) = named {
@@ -60,124 +61,133 @@ impl OwnedName {
     }
 }
 
-/// What the thread looks at, until this is dropped.
+/// An entry of the polling thread, which is removed when the registration is dropped.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Registration {
     id: u64,
     process: u32,
 }
 
-impl Look {
-    /// Looks at a process, and stores `value` in the word and wakes its sleepers when the process has
-    /// ended.
-    pub fn at_process(process: ProcessIdentity, dead: Arc<AtomicU32>) -> rustix::io::Result<Look> {
-        Look::begin(|seen, id| drop(seen.processes.insert(id, (process, dead))))
+impl Registration {
+    /// Registers a process. When the process has ended, the thread sets the word `dead` and wakes
+    /// its sleepers.
+    pub fn of_process(
+        process: ProcessIdentity,
+        dead: Arc<AtomicU32>,
+    ) -> rustix::io::Result<Registration> {
+        Registration::add(|polled, id| drop(polled.processes.insert(id, (process, dead))))
     }
 
-    /// Looks at the name of a section that this process owns, and calls `tell` once when the name is
-    /// lost: by `rm`, or by a login manager when the user logs out (RemoveIPC). `None` where there is
-    /// no thread to do it.
-    pub fn at_name(
+    /// Registers the name of a section that this process owns. The thread calls `report` once when
+    /// the name is lost: by `rm`, or by a login manager when the user logs out (RemoveIPC). Returns
+    /// `None` where the thread cannot be started.
+    pub fn of_name(
         section: &Section,
         byte: &'static AtomicU8,
-        tell: fn(&AtomicU8),
-    ) -> Option<Look> {
+        report: fn(&AtomicU8),
+    ) -> Option<Registration> {
         let (path, descriptor, file) = section.named_file()?;
         let name = OwnedName {
             path: path.to_string(),
             descriptor,
             file,
             byte,
-            tell,
+            report,
         };
-        Look::begin(|seen, id| drop(seen.names.insert(id, name))).ok()
+        Registration::add(|polled, id| drop(polled.names.insert(id, name))).ok()
     }
 
-    fn begin(add: impl FnOnce(&mut Seen, u64)) -> rustix::io::Result<Look> {
-        let looker = Looker::of_this_process();
-        let mut seen = looker.lock();
-        if !seen.has_thread {
-            let thread = std::thread::Builder::new().name("shmkit-looker".into());
-            let started = thread.spawn(|| looker.run());
+    fn add(insert: impl FnOnce(&mut Polled, u64)) -> rustix::io::Result<Registration> {
+        let poller = Poller::of_this_process();
+        let mut polled = poller.lock();
+        if !polled.has_thread {
+            let thread = std::thread::Builder::new().name("shmkit-poller".into());
+            let started = thread.spawn(|| poller.run());
             started.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
-            seen.has_thread = true;
+            polled.has_thread = true;
         }
-        seen.last += 1;
-        let id = seen.last;
-        add(&mut seen, id);
-        drop(seen);
-        looker.changed.notify_one();
-        Ok(Look {
+
+        polled.last_id += 1;
+        let id = polled.last_id;
+        insert(&mut polled, id);
+        drop(polled);
+        poller.changed.notify_one();
+        Ok(Registration {
             id,
-            process: looker.process,
+            process: poller.process,
         })
     }
 
-    /// Whether a thread of this process looks, and not that of the parent before a fork.
-    pub fn is_ours(&self) -> bool {
+    /// Whether the thread of this registration runs in this process, and not in the parent before a
+    /// fork.
+    pub fn is_of_this_process(&self) -> bool {
         self.process == std::process::id()
     }
 }
 
-impl Drop for Look {
+impl Drop for Registration {
     fn drop(&mut self) {
-        if self.is_ours() {
-            let mut seen = Looker::of_this_process().lock();
-            seen.processes.remove(&self.id);
+        if self.is_of_this_process() {
+            let mut polled = Poller::of_this_process().lock();
+            polled.processes.remove(&self.id);
             // Under the lock: the thread stores to no byte that was given back.
-            seen.names.remove(&self.id);
+            polled.names.remove(&self.id);
         }
     }
 }
 
-impl Looker {
-    fn of_this_process() -> &'static Looker {
-        static EACH: PerProcess<Looker> = PerProcess::new();
-        EACH.get_or_init(|| Looker {
+impl Poller {
+    fn of_this_process() -> &'static Poller {
+        static EACH: PerProcess<Poller> = PerProcess::new();
+        EACH.get_or_init(|| Poller {
             process: std::process::id(),
-            seen: Mutex::default(),
+            polled: Mutex::default(),
             changed: Condvar::new(),
         })
     }
 
     fn run(&self) {
-        let mut names_at = Instant::now() + NAMES_EVERY;
-        let mut seen = self.lock();
+        let mut names_at = Instant::now() + NAME_INTERVAL;
+        let mut polled = self.lock();
         loop {
-            let pause = if !seen.processes.is_empty() {
-                PROCESSES_EVERY
-            } else if !seen.names.is_empty() {
-                names_at.saturating_duration_since(Instant::now())
-            } else {
-                Duration::MAX
-            };
-            seen = match pause {
-                Duration::MAX => self
-                    .changed
-                    .wait(seen)
-                    .unwrap_or_else(PoisonError::into_inner),
-                pause => {
-                    let waited = self.changed.wait_timeout(seen, pause);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-            let gone = |_: &u64, (process, dead): &mut (ProcessIdentity, Arc<AtomicU32>)| {
-                let has_gone = has_gone(*process) == Ok(true);
-                if has_gone {
+            polled = self.pause(polled, names_at);
+
+            let has_ended = |_: &u64, (process, dead): &mut (ProcessIdentity, Arc<AtomicU32>)| {
+                let has_ended = has_gone(*process) == Ok(true);
+                if has_ended {
                     words::tell(&**dead, super::watcher::HAPPENED);
                 }
-                has_gone
+                has_ended
             };
-            seen.processes.extract_if(gone).for_each(drop);
+            polled.processes.extract_if(has_ended).for_each(drop);
+
             if Instant::now() >= names_at {
-                names_at = Instant::now() + NAMES_EVERY;
-                let lost = seen.names.extract_if(|_, name| name.is_lost());
-                lost.for_each(|(_, name)| (name.tell)(name.byte));
+                names_at = Instant::now() + NAME_INTERVAL;
+                let lost = polled.names.extract_if(|_, name| name.is_lost());
+                lost.for_each(|(_, name)| (name.report)(name.byte));
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sleeps until the next check, or until an entry is added.
+    fn pause<'a>(
+        &self,
+        polled: MutexGuard<'a, Polled>,
+        names_at: Instant,
+    ) -> MutexGuard<'a, Polled> {
+        let pause = if !polled.processes.is_empty() {
+            PROCESS_INTERVAL
+        } else if !polled.names.is_empty() {
+            names_at.saturating_duration_since(Instant::now())
+        } else {
+            let woken = self.changed.wait(polled);
+            return woken.unwrap_or_else(PoisonError::into_inner);
+        };
+        let woken = self.changed.wait_timeout(polled, pause);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Polled> {
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

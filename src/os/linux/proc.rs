@@ -1,6 +1,6 @@
 //! What `/proc` tells of processes and threads.
 
-use super::errno::{errno_of, explain, explain_io};
+use super::error::{errno_of, explain, explain_io};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::ProcessIdentity;
 use rustix::fs::stat;

@@ -3,8 +3,8 @@
 //! time.
 
 use super::RawObject;
-use super::errno::explain;
-use super::looker::Look;
+use super::error::explain;
+use super::poller::Registration;
 use super::proc::{has_gone, identity_of, no_proc, space, start_of, start_time, stat_of, subject};
 use super::signal::{Signal, readable};
 use super::watcher::{HAPPENED, Watch};
@@ -21,51 +21,51 @@ use std::time::{Duration, Instant, SystemTime};
 /// Between two looks of a wait for a process without a pidfd.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How a process is watched.
+/// How a process is identified to the system.
 #[derive(Debug)]
-enum By {
+enum Identification {
     Pidfd(OwnedFd),
-    /// By its number, which is looked at.
+    /// The number and start time of the process, which are polled.
     Number(ProcessIdentity),
     /// The process had ended before it was opened.
-    Nothing,
+    Ended,
 }
 
-/// What tells a waiter of the end of a process.
+/// The watch that reports the end of a process.
 #[derive(Debug)]
-enum Watched {
-    By(Watch),
-    ByLooks(Look, Arc<AtomicU32>),
+enum EndWatch {
+    Pidfd(Watch),
+    Polled(Registration, Arc<AtomicU32>),
 }
 
-impl Watched {
+impl EndWatch {
     fn is_in_force(&self) -> bool {
         match self {
-            Watched::By(watch) => watch.is_in_force(),
-            Watched::ByLooks(look, _) => look.is_ours(),
+            EndWatch::Pidfd(watch) => watch.is_in_force(),
+            EndWatch::Polled(registration, _) => registration.is_of_this_process(),
         }
     }
 
     fn word(&self) -> &Arc<AtomicU32> {
         match self {
-            Watched::By(watch) => watch.word(),
-            Watched::ByLooks(_, word) => word,
+            EndWatch::Pidfd(watch) => watch.word(),
+            EndWatch::Polled(_, word) => word,
         }
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    by: By,
+    by: Identification,
     pid: u32,
     /// Made by the first wait that needs it.
-    watch: std::sync::Mutex<Option<Watched>>,
+    watch: std::sync::Mutex<Option<EndWatch>>,
 }
 
 impl Process {
     /// A word that is 0, and 1 once the process has ended; sleepers on it are woken.
     pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
-        if matches!(self.by, By::Nothing) {
+        if matches!(self.by, Identification::Ended) {
             return Ok(Arc::new(AtomicU32::new(HAPPENED)));
         }
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,12 +73,14 @@ impl Process {
             return Ok(Arc::clone(watch.word()));
         }
         let begun = match &self.by {
-            By::Number(identity) => {
+            Identification::Number(identity) => {
                 let dead = Arc::new(AtomicU32::new(0));
-                let look = Look::at_process(*identity, Arc::clone(&dead));
-                look.map(|look| Watched::ByLooks(look, dead))
+                let polled = Registration::of_process(*identity, Arc::clone(&dead));
+                polled.map(|registration| EndWatch::Polled(registration, dead))
             }
-            _ => Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?).map(Watched::By),
+            _ => {
+                Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?).map(EndWatch::Pidfd)
+            }
         }
         .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
         let dead = Arc::clone(begun.word());
@@ -88,10 +90,10 @@ impl Process {
 
     /// A process that had ended before anybody asked for it.
     pub(super) fn nobody() -> Process {
-        Process::new(0, By::Nothing)
+        Process::new(0, Identification::Ended)
     }
 
-    fn new(pid: u32, by: By) -> Process {
+    fn new(pid: u32, by: Identification) -> Process {
         Process {
             by,
             pid,
@@ -101,18 +103,18 @@ impl Process {
 
     fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         match &self.by {
-            By::Pidfd(pidfd) => Some(pidfd.as_fd()),
-            By::Number(_) | By::Nothing => None,
+            Identification::Pidfd(pidfd) => Some(pidfd.as_fd()),
+            Identification::Number(_) | Identification::Ended => None,
         }
     }
 
     /// Opens the process by its number; `None` where the system gives no pidfd to anybody here.
     // layout: L216
-    fn open(number: Pid, pid: u32) -> Result<Option<By>> {
+    fn open(number: Pid, pid: u32) -> Result<Option<Identification>> {
         match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Some(By::Pidfd(pidfd))),
+            Ok(pidfd) => Ok(Some(Identification::Pidfd(pidfd))),
             // Of nobody, or of a thread: no process has this number.
-            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(By::Nothing)),
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(Identification::Ended)),
             // "ENOSYS" of an older or emulated kernel; the manual knows no EPERM, which is a
             // sandbox's.
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(None),
@@ -124,7 +126,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(Watched::By(watch)), Some(pidfd)) = (watch.take(), self.pidfd()) {
+        if let (Some(EndWatch::Pidfd(watch)), Some(pidfd)) = (watch.take(), self.pidfd()) {
             watch.end(pidfd);
         }
     }
@@ -149,7 +151,7 @@ impl ProcessBackend for Process {
             return Err(no_process(pid));
         };
         // A zombie has a start time too, and a thread's number an entry.
-        if matches!(Process::watch(identity)?.by, By::Nothing) {
+        if matches!(Process::watch(identity)?.by, Identification::Ended) {
             return Err(no_process(pid));
         }
         Ok(identity)
@@ -164,17 +166,17 @@ impl ProcessBackend for Process {
         }
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let Some(number) = number else {
-            return Ok(Process::new(pid, By::Nothing));
+            return Ok(Process::new(pid, Identification::Ended));
         };
-        let by = Process::open(number, pid)?.unwrap_or(By::Number(identity));
+        let by = Process::open(number, pid)?.unwrap_or(Identification::Number(identity));
         // After it was opened: whoever has the number now, has had it since.
         if start_of(pid)? != Some(identity.start) {
-            return Ok(Process::new(pid, By::Nothing));
+            return Ok(Process::new(pid, Identification::Ended));
         }
         let process = Process::new(pid, by);
         // It may be waiting for its parent to ask how it ended.
         if process.wait(Some(Duration::ZERO))? {
-            return Ok(Process::new(pid, By::Nothing));
+            return Ok(Process::new(pid, Identification::Ended));
         }
         Ok(process)
     }
@@ -207,9 +209,9 @@ impl ProcessBackend for Process {
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
         let until = deadline_after(timeout);
         let ended = match &self.by {
-            By::Pidfd(pidfd) => readable(pidfd, until),
-            By::Number(identity) => gone_by(*identity, until),
-            By::Nothing => Ok(true),
+            Identification::Pidfd(pidfd) => readable(pidfd, until),
+            Identification::Number(identity) => gone_by(*identity, until),
+            Identification::Ended => Ok(true),
         };
         ended.map_err(|errno| explain(Operation::Wait, &subject(self.pid), errno))
     }

@@ -1,11 +1,11 @@
 //! One handle of one section: a named object, or a file that others made.
 
-use super::errno::{explain, explain_space};
+use super::error::{explain, explain_space};
 use super::lifetime;
 use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
 use super::object::{self, Object, access_flags, allocate, let_inherit};
 use super::view::View;
-use super::{OwnedObject, RawObject, owner};
+use super::{OwnedObject, RawObject, access};
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -64,7 +64,7 @@ impl Section {
     }
 
     fn open_posix(place: Place, name: &Name, how: &HowToOpen) -> Result<Section> {
-        let flags = access_flags(how.write) | lifetime::CAREFULLY;
+        let flags = access_flags(how.write) | lifetime::OPEN_FLAGS;
         let file = match open(&place.path, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => {
@@ -74,12 +74,12 @@ impl Section {
                     .with_code(Errno::NOENT.raw_os_error())
                     .with_advice("start its publisher first, or check the name (ls /dev/shm)"));
             }
-            Err(errno) => return Err(lifetime::refused(&place, Operation::Open, name, errno)),
+            Err(errno) => return Err(access::refused(&place, Operation::Open, name, errno)),
         };
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
-        lifetime::check(&stat, &place, Operation::Open, name)?;
+        access::check_file(&stat, &place, Operation::Open, name)?;
         if let Some(expected) = &how.owner {
-            owner::check(&stat, expected, name)?;
+            access::check(&stat, expected, name)?;
         }
         if how.inheritable {
             let_inherit(&file, name)?;
@@ -132,7 +132,7 @@ impl SectionBackend for Section {
     }
 
     fn open(name: &Name, how: &HowToOpen) -> Result<Section> {
-        let place = place(name, owner::me(), Operation::Open)?;
+        let place = place(name, access::me(), Operation::Open)?;
         if place.kind == PlaceKind::Posix {
             return Section::open_posix(place, name, how);
         }
@@ -180,7 +180,7 @@ impl SectionBackend for Section {
             return Err(error.with_advice("a section has at least one byte"));
         }
         if let Some(expected) = &how.owner {
-            owner::check(&stat, expected, &subject)?;
+            access::check(&stat, expected, &subject)?;
         }
         Section::user_file(file, subject, how.write, how.inheritable)
     }
@@ -294,14 +294,14 @@ impl SectionBackend for Section {
 /// Where a descriptor that was opened elsewhere comes from. It is a holder of the
 /// name only if it can be: an inherited one has its lock already.
 fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
-    let me = owner::me();
+    let me = access::me();
     let name = file_of(stat.st_dev, stat.st_ino).and_then(|file| name_of(&file, me));
     let place = name
         .as_ref()
         .and_then(|name| place(name, me, Operation::Open).ok());
     match place {
         Some(place) if place.kind == PlaceKind::Posix => Ok((Source::Posix(file, place), name)),
-        Some(place) if lifetime::hold(file.as_fd()).is_ok() && lifetime::is_named(stat, &place) => {
+        Some(place) if lifetime::hold(&file).is_ok() && lifetime::is_named(stat, &place) => {
             let object = Object::held(file, place, stat);
             match object::kind_of(object.file(), stat) {
                 Kind::Section => Ok((Source::Named(object), name)),
@@ -344,10 +344,10 @@ fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
 }
 
 fn check_regular(stat: &Stat, subject: &str) -> Result<()> {
-    if lifetime::is_regular(stat) {
+    if access::is_regular(stat) {
         return Ok(());
     }
-    Err(is_no_file(lifetime::what(stat), subject, Errno::NODEV))
+    Err(is_no_file(access::what(stat), subject, Errno::NODEV))
 }
 
 fn is_no_file(what: &str, subject: &str, errno: Errno) -> Error {

@@ -1,10 +1,10 @@
 //! What a thread can sleep on together with others: a word in each case.
 
-use super::errno::explain;
+use super::error::explain;
 use super::event_word::State;
 use super::futex;
 use super::watcher::Watch;
-use super::words::{self, How, Source, Told};
+use super::words::{self, Condition, WaitSource, WaitedWord};
 use crate::error::{Operation, Result};
 use crate::os::{GateBackend, OwnedObject, Reset, WaitHandleBackend, Woken};
 use crate::sync::AtomicU32;
@@ -32,16 +32,16 @@ impl Signal {
     }
 }
 
-impl Source for Signal {
+impl WaitSource for Signal {
     type Word = AtomicU32;
 
-    fn told(&self) -> Told<'_, AtomicU32> {
-        let (word, how) = match self {
-            Signal::Event(state, before) => return state.told(*before),
-            Signal::Once(word) => (word, How::Once),
-            Signal::Gate(word) => (word, How::Auto),
+    fn waited_word(&self) -> WaitedWord<'_, AtomicU32> {
+        let (word, condition) = match self {
+            Signal::Event(state, before) => return state.waited_word(*before),
+            Signal::Once(word) => (word, Condition::Once),
+            Signal::Gate(word) => (word, Condition::Auto),
         };
-        Told { word, how }
+        WaitedWord { word, condition }
     }
 }
 

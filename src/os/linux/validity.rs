@@ -15,7 +15,7 @@
 //! Where the system refuses the advice, the bytes stand in ordinary memory and say [`UNWIPED`].
 //! Then each call asks the system for the number of this process.
 
-use super::looker::Look;
+use super::poller::Registration;
 use super::section::Section;
 use super::view::wiped_page;
 use crate::error::channel::Fault;
@@ -34,7 +34,7 @@ const COUNT: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Validity {
     /// Of an owner.
-    name: Option<Look>,
+    name: Option<Registration>,
     byte: &'static AtomicU8,
     /// The place of the byte; `None` for the byte that all share where there are too many.
     place: Option<usize>,
@@ -119,7 +119,7 @@ impl ValidityBackend for Validity {
         let mut validity = Validity::new();
         // The byte that all share tells of no single name.
         if validity.place.is_some() {
-            validity.name = Look::at_name(named, validity.byte, lose_name);
+            validity.name = Registration::of_name(named, validity.byte, lose_name);
         }
         validity
     }

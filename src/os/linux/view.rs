@@ -1,6 +1,6 @@
 //! Mapped memory.
 
-use super::errno::explain;
+use super::error::explain;
 use crate::error::{Operation, Result};
 use crate::os::{Protection, ViewBackend};
 use crate::sync::{self, AtomicU8, AtomicU32, AtomicU64};

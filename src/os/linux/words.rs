@@ -78,9 +78,9 @@ pub(super) trait Futex: Atomic<u32> + Sized {
     fn sleep(words: &[(&Self, u32)], until: Option<Instant>) -> rustix::io::Result<()>;
 }
 
-/// How a word tells that something has happened.
+/// Condition a word tells that something has happened.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum How {
+pub(super) enum Condition {
     /// 1, which one wait takes.
     Auto,
     /// Odd, or another count than this, which the wait found when it began.
@@ -89,48 +89,48 @@ pub(super) enum How {
     Once,
 }
 
-/// What a wait waits for.
-pub(super) struct Told<'a, W> {
+/// A word, and the condition that a wait waits for.
+pub(super) struct WaitedWord<'a, W> {
     pub word: &'a W,
-    pub how: How,
+    pub condition: Condition,
 }
 
-impl<W: Atomic<u32>> Told<'_, W> {
+impl<W: Atomic<u32>> WaitedWord<'_, W> {
     /// What the word is while there is reason to sleep.
     #[inline]
     fn expected(&self) -> u32 {
-        match self.how {
+        match self.condition {
             // Once it has happened there is nothing to sleep for.
-            How::Once => 0,
+            Condition::Once => 0,
             // Relaxed: `take` and the kernel look again.
-            How::Auto | How::Manual(_) => self.word.load(Ordering::Relaxed),
+            Condition::Auto | Condition::Manual(_) => self.word.load(Ordering::Relaxed),
         }
     }
 
     /// Whether it has happened; takes what one wait may take.
     #[inline]
     pub fn take(&self) -> bool {
-        match self.how {
+        match self.condition {
             // Acquire: pairs with the release of `set`.
-            How::Auto => self.word.replace(1, 0, Ordering::Acquire),
-            How::Manual(before) => {
+            Condition::Auto => self.word.replace(1, 0, Ordering::Acquire),
+            Condition::Manual(before) => {
                 // Pairs with the release of `set`.
                 let now = self.word.peek();
                 now & 1 == 1 || now >> 1 != before >> 1
             }
-            How::Once => look(self.word) != 0,
+            Condition::Once => look(self.word) != 0,
         }
     }
 }
 
 /// Something to wait for.
-pub(super) trait Source {
+pub(super) trait WaitSource {
     type Word: Futex;
-    fn told(&self) -> Told<'_, Self::Word>;
+    fn waited_word(&self) -> WaitedWord<'_, Self::Word>;
 }
 
 /// Waits until one of them has happened, and takes that one.
-pub(super) fn wait_any<S: Source>(
+pub(super) fn wait_any<S: WaitSource>(
     sources: &[S],
     until: Option<Instant>,
 ) -> rustix::io::Result<Woken> {
@@ -138,11 +138,12 @@ pub(super) fn wait_any<S: Source>(
     loop {
         words.clear();
         words.extend(sources.iter().map(|source| {
-            let told = source.told();
-            (told.word, told.expected())
+            let waited = source.waited_word();
+            (waited.word, waited.expected())
         }));
         // After the words were loaded: what happens from now on changes one.
-        if let Some(n) = sources.iter().position(|source| source.told().take()) {
+        let happened = |source: &S| source.waited_word().take();
+        if let Some(n) = sources.iter().position(happened) {
             return Ok(Woken::Signal(n));
         }
         if until.is_some_and(|at| Instant::now() >= at) {

@@ -7,7 +7,7 @@
 mod mutexes;
 mod signals;
 
-use super::words::{Atomic, Futex, How, Source, Told, atomic};
+use super::words::{Atomic, Condition, Futex, WaitSource, WaitedWord, atomic};
 use ::loom::cell::Cell;
 use ::loom::model::Builder;
 use ::loom::sync as loomed;
@@ -19,7 +19,7 @@ use std::time::Instant;
 atomic!(AtomicU32, u32, fence);
 atomic!(AtomicU64, u64, fence);
 
-/// How often each word was woken.
+/// Condition often each word was woken.
 #[derive(Default)]
 struct Queue {
     woken: loomed::Mutex<BTreeMap<usize, u32>>,
@@ -115,16 +115,16 @@ impl Futex for Word {
 #[derive(Clone)]
 struct Signal {
     word: Word,
-    how: How,
+    condition: Condition,
 }
 
-impl Source for Signal {
+impl WaitSource for Signal {
     type Word = Word;
 
-    fn told(&self) -> Told<'_, Word> {
-        Told {
+    fn waited_word(&self) -> WaitedWord<'_, Word> {
+        WaitedWord {
             word: &self.word,
-            how: self.how,
+            condition: self.condition,
         }
     }
 }
@@ -148,7 +148,7 @@ impl Own {
     }
 }
 
-/// How many preemptions are tried: more in the long runs.
+/// Condition many preemptions are tried: more in the long runs.
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());

@@ -1,6 +1,6 @@
 //! What has been signaled ends a wait, and is seen with all that was stored before it.
 
-use super::super::words::{self, How, Source, wait_any};
+use super::super::words::{self, Condition, WaitSource, wait_any};
 use super::{Atomic, AtomicU32, Ordering, Own, Queue, Signal, Word, explore};
 use crate::os::{Reset, Woken};
 use ::loom::thread::{self, JoinHandle};
@@ -14,7 +14,7 @@ impl Signal {
     fn auto(queue: &Rc<Queue>) -> Signal {
         Signal {
             word: Word::new(queue, 0),
-            how: How::Auto,
+            condition: Condition::Auto,
         }
     }
 
@@ -22,22 +22,22 @@ impl Signal {
     fn manual(queue: &Rc<Queue>, word: u32) -> Signal {
         Signal {
             word: Word::new(queue, word),
-            how: How::Manual(word),
+            condition: Condition::Manual(word),
         }
     }
 
     fn once(queue: &Rc<Queue>) -> Signal {
         Signal {
-            how: How::Once,
+            condition: Condition::Once,
             ..Signal::auto(queue)
         }
     }
 
     fn set(&self) {
-        match self.how {
-            How::Auto => words::set(&self.word, Reset::Auto),
-            How::Manual(_) => words::set(&self.word, Reset::Manual),
-            How::Once => words::tell(&self.word, 1),
+        match self.condition {
+            Condition::Auto => words::set(&self.word, Reset::Auto),
+            Condition::Manual(_) => words::set(&self.word, Reset::Manual),
+            Condition::Once => words::tell(&self.word, 1),
         }
     }
 }
@@ -131,7 +131,7 @@ fn auto_reset_signal_is_taken_by_one_of_two_waits() {
         event.set();
         stop.set();
         let taken = waiting.map(|one| one.join().unwrap());
-        let left = event.told().take();
+        let left = event.waited_word().take();
         let count = [taken[0], taken[1], left].into_iter().filter(|one| *one);
         assert_eq!(count.count(), 1);
     });
