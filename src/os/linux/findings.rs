@@ -142,7 +142,7 @@ fn deaths() -> Finding {
 /// Defaults to "yes"." "system users are excluded" (logind.conf).
 fn log_out() -> Finding {
     let topic = "log-out";
-    let is_managed = Path::new("/run/systemd/participants").exists();
+    let is_managed = Path::new("/run/systemd/seats").exists();
     if !is_managed || access::me() < FIRST_USER {
         return Finding::new(topic, Health::Good, "leaves the objects of this account");
     }
