@@ -19,8 +19,8 @@ pub trait Claimed {
 }
 
 /// Room for a message in shared memory; see [`Sender::claim`](crate::Sender::claim) and
-/// [`Publisher::claim`](crate::Publisher::claim). It is sent by [`commit`](Claim::commit); dropped before, it is
-/// as if it had never been.
+/// [`Publisher::claim`](crate::Publisher::claim). It is sent by [`commit`](Claim::commit); dropped
+/// before, it is as if it had never been.
 ///
 /// What is not written has any value: that of messages sent before.
 ///
@@ -70,14 +70,25 @@ impl<'a> Claim<'a> {
     ///
     /// # Safety
     ///
-    /// No other process writes them as long as the slice is used. No end of ours does, but
-    /// any process that may send to the queue could. A topic's are written by its publisher
-    /// alone. What must hold against such a process is written by [`Write`] or
-    /// [`write_at`](Claim::write_at).
+    /// As long as the slice is used:
+    ///
+    /// - No other process writes the bytes. No endpoint of this crate does, but any process that
+    ///   may send to the queue can. The bytes of a topic are written by its publisher alone.
+    /// - No other thread of this process reads the bytes. A subscriber of a lossy topic does, where
+    ///   it is so slow that it still copies the old message that stood there.
+    ///
+    /// Where that does not hold, use [`Write`] or [`write_at`](Claim::write_at).
     #[must_use]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: in the lane, which the end keeps mapped; readers look at it when it is
-        // committed, which needs this claim; the rest is the caller's promise.
+        // SAFETY: `Claimed::bytes` gives the address of `len` bytes that `Window::bytes` keeps
+        // inside the lane: one mapping, readable and writable, which the endpoint keeps as long as
+        // `self` borrows it. They are initialized, as all mapped memory is, and need no alignment.
+        // "The memory referenced by the returned slice must not be accessed through any other
+        // pointer (not derived from the return value) for the duration of lifetime 'a"
+        // (slice::from_raw_parts_mut): `self` is borrowed exclusively, and with it the one writer
+        // of the lane; a receiver reads the bytes only after `commit`, which consumes `self`; the
+        // accesses of other processes and of slow subscribers in this process are the caller's
+        // promise.
         unsafe {
             std::slice::from_raw_parts_mut(self.endpoint.bytes(self.place, self.len), self.len)
         }
@@ -87,8 +98,8 @@ impl<'a> Claim<'a> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Forked`] in a process that was forked from that of the endpoint; otherwise none:
-    /// the message had its place.
+    /// [`SendError::Forked`] in a process that was forked from that of the endpoint; otherwise
+    /// none: the message had its place.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.endpoint.commit(self.place, self.len)

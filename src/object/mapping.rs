@@ -161,7 +161,10 @@ impl<M: Mode> Mapping<M> {
     /// part of a section (Windows). Nothing is copied then.
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Result<()> {
         let from = self.at(Operation::Read, offset, to.len())?;
-        // SAFETY: `at` checked that the range lies in the view and may be touched.
+        // SAFETY: valid: `at` checked that the bytes lie in the view, which is mapped as long as
+        // `self.view` lives, and are committed. shared: the section's bytes have no other address
+        // in this process than those of views, whose accesses all go through `sync`; `as_ptr`
+        // leaves it to its caller's unsafe code to do the same.
         unsafe { sync::copy_out(from, to) };
         Ok(())
     }
@@ -174,14 +177,19 @@ impl<M: Mode> Mapping<M> {
     ///
     /// As [`read`](Mapping::read).
     pub fn read_value<T: FromBytes>(&self, offset: usize) -> Result<T> {
-        let mut value = MaybeUninit::<T>::zeroed();
-        // SAFETY: all its bytes, padding too, were just set to zero, and it is
-        // borrowed for this slice alone.
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: `write_bytes` sets all `size_of::<T>()` bytes of `value` in their place, padding
+        // too. (`MaybeUninit::zeroed` does not: padding bytes "are *not* preserved when the
+        // `MaybeUninit<T>` value is returned from this function".) So the slice has "`len`
+        // consecutive properly initialized values of type `T`" (slice::from_raw_parts_mut) of `u8`,
+        // which need no alignment, and `value` is not used while the slice is.
         let bytes = unsafe {
+            value.as_mut_ptr().write_bytes(0, 1);
             std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>())
         };
         self.read(offset, bytes)?;
-        // SAFETY: all bytes are initialised, and any bytes make a `FromBytes`.
+        // SAFETY: `read` returned `Ok`, so it has written every byte of `value`, and each byte was
+        // initialized before. A type is `FromBytes` where any initialized bytes are a valid value.
         Ok(unsafe { value.assume_init() })
     }
 
@@ -193,7 +201,9 @@ impl<M: Mode> Mapping<M> {
     /// word is not aligned to 4.
     pub fn cell_u32(&self, offset: usize) -> Result<ReadCell<'_, u32>> {
         let at = self.aligned(Operation::Read, offset, 4)?;
-        // SAFETY: in the view, which outlives the cell, touchable and aligned.
+        // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
+        // address that is a multiple of 4. The view is mapped as long as `self`, which the cell
+        // borrows. All accesses of this process to the section go through `sync`.
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
@@ -204,7 +214,9 @@ impl<M: Mode> Mapping<M> {
     /// As [`cell_u32`](Mapping::cell_u32), aligned to 8.
     pub fn cell_u64(&self, offset: usize) -> Result<ReadCell<'_, u64>> {
         let at = self.aligned(Operation::Read, offset, 8)?;
-        // SAFETY: in the view, which outlives the cell, touchable and aligned.
+        // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
+        // address that is a multiple of 8. The view is mapped as long as `self`, which the cell
+        // borrows. All accesses of this process to the section go through `sync`.
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
@@ -218,7 +230,9 @@ impl<M: Mode> Mapping<M> {
         M: Send + Sync + 'static,
     {
         let at = self.aligned_range(Operation::Read, offset, len)?;
-        // SAFETY: in the view, which the window keeps, and aligned to 8.
+        // SAFETY: `aligned_range` checked that the bytes lie in the view and are committed. The
+        // view is mapped, and so readable, as long as this `Mapping`, which the window keeps by the
+        // `Arc`. All accesses of this process to the section go through `sync`.
         Ok(unsafe { Window::new(at.cast_const(), len, Arc::clone(self) as _) })
     }
 
@@ -282,8 +296,10 @@ impl<M: Writable> Mapping<M> {
     /// As [`read`](Mapping::read); nothing is written then.
     pub fn write(&self, offset: usize, from: &[u8]) -> Result<()> {
         let to = self.at(Operation::Write, offset, from.len())?;
-        // SAFETY: `at` checked that the range lies in the view and may be touched,
-        // and the view takes stores.
+        // SAFETY: valid: `at` checked that the bytes lie in the view, which is mapped as long as
+        // `self.view` lives, and are committed. `M` is `Writable`, so the view was mapped for
+        // reading and writing (`Mode::PROTECTION`). shared: the section's bytes have no other
+        // address in this process than those of views, whose accesses all go through `sync`.
         unsafe { sync::copy_in(from, to) };
         Ok(())
     }
@@ -307,17 +323,22 @@ impl<M: Writable> Mapping<M> {
 }
 
 impl Mapping<ReadWrite> {
-    /// The `u32` at `offset`, as an atomic that every process with the section
-    /// shares. Do not copy over it in this process while it is in use: accesses of
-    /// different sizes that race inside one process are undefined.
+    /// Returns the `u32` at `offset`, as an atomic that every process with the section shares.
+    ///
+    /// Use words of one size only at one place: atomic accesses of different sizes that race inside
+    /// one process are undefined behavior. A copy over the word while it is in use leaves any value
+    /// there.
     ///
     /// # Errors
     ///
     /// As [`cell_u32`](Mapping::cell_u32).
     pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32> {
         let at = self.aligned(Operation::Write, offset, 4)?;
-        // SAFETY: in the view, which outlives the reference, touchable, aligned,
-        // and it takes stores.
+        // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
+        // address that is a multiple of 4. A `Mapping<ReadWrite>` is mapped for reading and writing
+        // as long as `self`, which the reference borrows. All accesses of this process to the
+        // section go through `sync`. That they have one size is the duty of the user, whom the
+        // documentation of this function tells so: no type shows it.
         Ok(unsafe { sync::atomic_u32(at.cast()) })
     }
 
@@ -329,15 +350,21 @@ impl Mapping<ReadWrite> {
     /// As [`cell_u64`](Mapping::cell_u64).
     pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64> {
         let at = self.aligned(Operation::Write, offset, 8)?;
-        // SAFETY: in the view, which outlives the reference, touchable, aligned,
-        // and it takes stores.
+        // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
+        // address that is a multiple of 8. A `Mapping<ReadWrite>` is mapped for reading and writing
+        // as long as `self`, which the reference borrows. All accesses of this process to the
+        // section go through `sync`. That they have one size is the duty of the user, whom the
+        // documentation of `atomic_u32` tells so: no type shows it.
         Ok(unsafe { sync::atomic_u64(at.cast()) })
     }
 
     /// As [`window`](Mapping::window), to be written too.
     pub(crate) fn window_mut(self: &Arc<Self>, offset: usize, len: usize) -> Result<WindowMut> {
         let at = self.aligned_range(Operation::Write, offset, len)?;
-        // SAFETY: in the view, which the window keeps, aligned to 8, and it takes stores.
+        // SAFETY: `aligned_range` checked that the bytes lie in the view and are committed. A
+        // `Mapping<ReadWrite>` is mapped for reading and writing as long as it lives, and the
+        // window keeps it by the `Arc`. All accesses of this process to the section go through
+        // `sync`.
         Ok(unsafe { WindowMut::new(at, len, Arc::clone(self) as _) })
     }
 
@@ -347,8 +374,8 @@ impl Mapping<ReadWrite> {
     ///
     /// # Platform notes
     ///
-    /// A file-backed section that came by [`Section::from_owned`](crate::Section::from_owned) is flushed to the
-    /// system's cache only (Windows).
+    /// A file-backed section that came by [`Section::from_owned`](crate::Section::from_owned) is
+    /// flushed to the system's cache only (Windows).
     ///
     /// # Errors
     ///

@@ -66,8 +66,12 @@ impl<'a> MessageRef<'a> {
     /// must hold against such a process is read by [`Read`] or [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: in the lane, which the end keeps mapped; the writer leaves it alone
-        // until it is passed, which the drop of this guard does; the rest is the caller's
+        // SAFETY: `Receiving::bytes` gives the address of the message that was found, whose bytes
+        // `Window::bytes` keeps inside the lane: one mapping, which the receiver keeps as long as
+        // `self` borrows it. They are initialized, as all mapped memory is, and need no alignment.
+        // "The memory referenced by the returned slice must not be mutated for the duration of
+        // lifetime 'a" (slice::from_raw_parts): a sender of this crate writes there only after
+        // `pass`, which the drop of `self` calls; that no other process does is the caller's
         // promise.
         unsafe { std::slice::from_raw_parts(self.receiver.bytes(), self.len) }
     }

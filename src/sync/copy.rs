@@ -1,113 +1,124 @@
-//! Copies of bytes that another process may be reading or writing meanwhile.
+//! Copies of bytes between private memory and a section, which other processes and other threads
+//! may be reading or writing meanwhile.
+//!
+//! # The contract of a copy
+//!
+//! Every copy has a *private* range, behind a plain reference of the caller, and a *shared* range.
+//! The caller of each unsafe function of this file, and of `machine`, promises:
+//!
+//! - **valid**: the source is valid for reads of `len` bytes, the destination for writes of `len`
+//!   bytes, and neither range wraps around the address space;
+//! - **private**: during the copy no other thread accesses the private range, which so does not
+//!   overlap the shared one;
+//! - **shared**: during the copy the shared range is accessed by other processes and through `sync`
+//!   only.
+//!
+//! # Why a race of such a copy is not undefined behavior
+//!
+//! "The most important aspect of this model is that data races are undefined behavior", and
+//! "non-synchronized conflicting atomic accesses may not partially overlap" (std::sync::atomic). So
+//! a copy by plain loads and stores is forbidden, and so is a copy by words of bytes that a thread
+//! of this process changes by an atomic access of another size. Therefore this file copies by
+//! assembly code:
+//!
+//! - "The set of memory locations that assembly code is allowed to read and write are the same as
+//!   those allowed for an FFI function" (Rust Reference, asm.rules.mem-same-as-ffi). The ranges are
+//!   valid, so a foreign function may access them.
+//! - "the compiler must treat the assembly code as a black box and only take the interface
+//!   specification into account, not the instructions themselves" (Rust Reference,
+//!   asm.rules.black-box). So the compiler concludes nothing from a race. What a race leaves is
+//!   decided by the processor: each byte is an old one or a new one, and each aligned word of
+//!   [`copy_word`] is whole.
+//!
+//! No block has the options `pure`, `nomem` or `readonly`, so the compiler assumes that each of
+//! them may change any memory that a foreign function may change.
+//!
+//! Miri and processors without assembly here use relaxed atomic accesses of a byte or a word
+//! (`machine/portable.rs`). There the **shared** part of the contract is stricter: no thread of
+//! this process may change the range by accesses of another size during the copy.
 
 use super::WORD;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use super::machine::{IN, OUT, copy_byte, copy_word};
 
-/// What is copied at a time where there is that much.
+/// The bytes of a step of a long copy.
 const BLOCK: usize = 64;
 
-/// Which side of a copy is shared: the one that is read, or the one that is written. The
-/// private one stands behind a plain reference, and must not be looked at as atomics.
-pub(crate) const OUT: bool = true;
-pub(crate) const IN: bool = false;
-
-/// Copies bytes out of memory that a peer may be writing. The copy is not a
-/// snapshot: each aligned word in it is whole, the words together are not.
+/// Copies bytes out of a section. The copy is not a snapshot: each aligned word in it is whole, the
+/// words together are not.
 ///
 /// # Safety
 ///
-/// `from` is readable for `to.len()` bytes, and whatever is written there
-/// meanwhile is written atomically or by another process.
+/// **valid** and **shared** (see the head of this file) hold for the `to.len()` bytes at `from`.
 #[inline]
 pub(crate) unsafe fn copy_out(from: *const u8, to: &mut [u8]) {
-    let head = from.align_offset(WORD).min(to.len());
-    let (to_head, to_rest) = to.split_at_mut(head);
-    // SAFETY: the head lies in the caller's range.
-    unsafe { copy_out_bytes(from, to_head) };
-    let mut at = from.wrapping_add(head);
-    let (to_blocks, to_rest) = to_rest.split_at_mut(to_rest.len() / BLOCK * BLOCK);
-    // SAFETY: the blocks lie in the caller's range, and `at` is aligned to a word.
-    unsafe { copy_blocks::<OUT>(at, to_blocks.as_mut_ptr(), to_blocks.len() / BLOCK) };
-    at = at.wrapping_add(to_blocks.len());
-    let mut words = to_rest.chunks_exact_mut(WORD);
-    for chunk in &mut words {
-        // SAFETY: `at` is aligned to a word, and the word lies in the range.
-        let word = unsafe { &*at.cast::<AtomicUsize>() }.load(Ordering::Relaxed);
-        chunk.copy_from_slice(&word.to_ne_bytes());
-        at = at.wrapping_add(WORD);
-    }
-    // SAFETY: what remains lies in the caller's range.
-    unsafe { copy_out_bytes(at, words.into_remainder()) };
+    // SAFETY: valid: the caller promises it for `from`; `to` is a slice. private: `to` is a unique
+    // reference, of which nothing else is accessed "while this reference exists" (std::ptr, Pointer
+    // to reference conversion). shared: the caller promises it.
+    unsafe { copy_aligned::<OUT>(from, to.as_mut_ptr(), to.len()) };
 }
 
-/// # Safety
-///
-/// As [`copy_out`].
-unsafe fn copy_out_bytes(from: *const u8, to: &mut [u8]) {
-    for (i, byte) in to.iter_mut().enumerate() {
-        // SAFETY: the caller's range covers `to.len()` bytes.
-        *byte = unsafe { &*from.add(i).cast::<AtomicU8>() }.load(Ordering::Relaxed);
-    }
-}
-
-/// Copies bytes into memory that a peer may be reading. Each aligned word
-/// arrives whole, the words together do not.
+/// Copies bytes into a section. Each aligned word arrives whole, the words together do not.
 ///
 /// # Safety
 ///
-/// `to` is writable for `from.len()` bytes, and whatever else is written there
-/// meanwhile is written atomically or by another process.
+/// **valid** and **shared** (see the head of this file) hold for the `from.len()` bytes at `to`.
 #[inline]
 pub(crate) unsafe fn copy_in(from: &[u8], to: *mut u8) {
-    let head = to.align_offset(WORD).min(from.len());
-    let (from_head, from_rest) = from.split_at(head);
-    // SAFETY: the head lies in the caller's range.
-    unsafe { copy_in_bytes(from_head, to) };
-    let mut at = to.wrapping_add(head);
-    let (from_blocks, from_rest) = from_rest.split_at(from_rest.len() / BLOCK * BLOCK);
-    // SAFETY: the blocks lie in the caller's range, and `at` is aligned to a word.
-    unsafe { copy_blocks::<IN>(from_blocks.as_ptr(), at, from_blocks.len() / BLOCK) };
-    at = at.wrapping_add(from_blocks.len());
-    let words = from_rest.chunks_exact(WORD);
-    let tail = words.remainder();
-    for chunk in words {
-        let mut bytes = [0; WORD];
-        bytes.copy_from_slice(chunk);
-        // SAFETY: `at` is aligned to a word, and the word lies in the range.
-        let cell = unsafe { AtomicUsize::from_ptr(at.cast()) };
-        cell.store(usize::from_ne_bytes(bytes), Ordering::Relaxed);
-        at = at.wrapping_add(WORD);
-    }
-    // SAFETY: what remains lies in the caller's range.
-    unsafe { copy_in_bytes(tail, at) };
+    // SAFETY: valid: the caller promises it for `to`; `from` is a slice. private: `from` is a
+    // shared reference, whose memory "must not get mutated" while it exists (std::ptr, Pointer to
+    // reference conversion), so no part of it is in a section. shared: the caller promises it.
+    unsafe { copy_aligned::<IN>(from.as_ptr(), to, from.len()) };
 }
 
-/// # Safety
-///
-/// As [`copy_in`].
-unsafe fn copy_in_bytes(from: &[u8], to: *mut u8) {
-    for (i, byte) in from.iter().enumerate() {
-        // SAFETY: the caller's range covers `from.len()` bytes.
-        unsafe { AtomicU8::from_ptr(to.add(i)) }.store(*byte, Ordering::Relaxed);
-    }
-}
-
-/// Copies blocks by vector moves that the compiler cannot look into: whatever a peer
-/// does to the bytes meanwhile, the copy has some value for each, and nothing more
-/// can come of it. A move of 16 bytes may be done in two halves; each half, in one line
-/// of the cache, is whole.
+/// Copies bytes up to the first aligned word of the shared range, then blocks, words, and bytes.
 ///
 /// # Safety
 ///
-/// Both ranges are valid for `blocks * 64` bytes and do not overlap; the shared one is
-/// aligned to a word.
+/// **valid**, **private** and **shared** (see the head of this file).
+#[inline]
+unsafe fn copy_aligned<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
+    let shared = if WHICH == OUT { from } else { to };
+    let first = shared.align_offset(WORD).min(len);
+    let blocks = (len - first) / BLOCK;
+    let words = first + blocks * BLOCK;
+    let rest = len - (len - words) % WORD;
+
+    for at in (0..first).chain(rest..len) {
+        // SAFETY: `at < len`, so the byte at `at` lies in both ranges, for which the caller
+        // promises valid, private and shared.
+        unsafe { copy_byte::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
+    }
+    // SAFETY: `first + blocks * 64 <= len`, so the blocks lie in both ranges, for which the caller
+    // promises valid, private and shared. Where there is a block, `first` is what `align_offset`
+    // gave, so the shared side is aligned to a word.
+    unsafe { copy_blocks::<WHICH>(from.wrapping_add(first), to.wrapping_add(first), blocks) };
+    for at in (words..rest).step_by(WORD) {
+        // SAFETY: `at + WORD <= rest <= len`, since `rest - words` is a multiple of a word, so the
+        // word lies in both ranges, for which the caller promises valid, private and shared. Where
+        // there is a word, `first` is what `align_offset` gave, and `at - first` is a multiple of a
+        // word, so the shared side is aligned.
+        unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
+    }
+}
+
+/// Copies blocks by vector moves. A move of 16 bytes may be done in two halves; each half, in one
+/// line of the cache, is whole.
+///
+/// # Safety
+///
+/// **valid**, **private** and **shared** (see the head of this file) for `blocks * 64` bytes; the
+/// shared side is aligned to a word where words must arrive whole.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 unsafe fn copy_blocks<const WHICH: bool>(from: *const u8, to: *mut u8, blocks: usize) {
     if blocks == 0 {
         return;
     }
-    // SAFETY: reads and writes the caller's ranges and nothing else.
+    // SAFETY: each of the `blocks` rounds, at least one, reads 64 bytes at `from`, writes 64 bytes
+    // at `to` and moves both on by 64. So the code accesses `blocks * 64` bytes of each range, for
+    // which the caller promises valid, private and shared; see the head of this file. `movups`
+    // needs no aligned address. All changed registers are outputs, and the flags may change, since
+    // the option `preserves_flags` is not set.
     unsafe {
         std::arch::asm!(
             "2:",
@@ -135,67 +146,44 @@ unsafe fn copy_blocks<const WHICH: bool>(from: *const u8, to: *mut u8, blocks: u
     }
 }
 
-/// As above, word by word.
+/// Copies blocks word by word.
 ///
 /// # Safety
 ///
-/// As above.
+/// **valid**, **private** and **shared** (see the head of this file) for `blocks * 64` bytes; the
+/// shared side is aligned to a word.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
 unsafe fn copy_blocks<const WHICH: bool>(from: *const u8, to: *mut u8, blocks: usize) {
     for at in (0..blocks * BLOCK).step_by(WORD) {
-        // SAFETY: in the caller's ranges.
+        // SAFETY: `at + WORD <= blocks * 64`, since a block is a multiple of a word, so the word
+        // lies in both ranges, for which the caller promises valid, private and shared. The shared
+        // side is aligned by the caller's promise, and `at` is a multiple of a word.
         unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
     }
 }
 
-/// One word; the shared one is aligned.
+/// Copies bytes in pieces of any size and order, for callers that learn otherwise whether the whole
+/// arrived. Pieces may overlap:
+///
+/// | `len` | pieces |
+/// |---|---|
+/// | above 64 | [`copy_long`] |
+/// | 33 to 64 | 16 bytes at 0, 16, `len - 32` and `len - 16` |
+/// | 16 to 32 | 16 bytes at 0 and `len - 16` |
+/// | 8 to 15 | 8 bytes at 0 and `len - 8` |
+/// | 4 to 7 | 4 bytes at 0 and `len - 4` |
+/// | 0 to 3 | each byte |
 ///
 /// # Safety
 ///
-/// As above.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-#[inline]
-unsafe fn copy_word<const WHICH: bool>(from: *const u8, to: *mut u8) {
-    // SAFETY: words in the caller's ranges.
-    unsafe {
-        if WHICH == OUT {
-            let word = (*from.cast::<AtomicUsize>()).load(Ordering::Relaxed);
-            to.cast::<usize>().write_unaligned(word);
-        } else {
-            let word = from.cast::<usize>().read_unaligned();
-            AtomicUsize::from_ptr(to.cast()).store(word, Ordering::Relaxed);
-        }
-    }
-}
-
-/// # Safety
-///
-/// As [`copy_quickly`].
-#[inline]
-unsafe fn copy_byte<const WHICH: bool>(from: *const u8, to: *mut u8) {
-    // SAFETY: bytes in the caller's ranges.
-    unsafe {
-        if WHICH == OUT {
-            to.write((*from.cast::<AtomicU8>()).load(Ordering::Relaxed));
-        } else {
-            AtomicU8::from_ptr(to).store(from.read(), Ordering::Relaxed);
-        }
-    }
-}
-
-/// Copies bytes in pieces of any size and order, into or out of memory that a peer may
-/// be using, for those who learn otherwise whether the whole arrived. The compiler cannot
-/// look into it; pieces may overlap.
-///
-/// # Safety
-///
-/// Both ranges are valid for `len` bytes and do not overlap, and whatever a peer in this
-/// process does to them meanwhile is ordered otherwise.
+/// **valid**, **private** and **shared** (see the head of this file).
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: reads and writes the caller's ranges and nothing else.
+    // SAFETY: each branch reads and writes the pieces of the table, which lie between 0 and `len`:
+    // there the caller promises valid, private and shared (see the head of this file). `mov` and
+    // `movups` need no aligned address and change no flag; all changed registers are outputs.
     unsafe {
         if len > 64 {
             copy_long::<WHICH>(from, to, len);
@@ -209,9 +197,7 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
                 "movups [{to} + {len} - 32], {c}",
                 "movups [{to} + 16], {b}",
                 "movups [{to}], {a}",
-                from = in(reg) from,
-                to = in(reg) to,
-                len = in(reg) len,
+                from = in(reg) from, to = in(reg) to, len = in(reg) len,
                 a = out(xmm_reg) _,
                 b = out(xmm_reg) _,
                 c = out(xmm_reg) _,
@@ -224,9 +210,7 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
                 "movups {b}, [{from} + {len} - 16]",
                 "movups [{to} + {len} - 16], {b}",
                 "movups [{to}], {a}",
-                from = in(reg) from,
-                to = in(reg) to,
-                len = in(reg) len,
+                from = in(reg) from, to = in(reg) to, len = in(reg) len,
                 a = out(xmm_reg) _,
                 b = out(xmm_reg) _,
                 options(nostack, preserves_flags),
@@ -237,9 +221,7 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
                 "mov {b}, [{from} + {len} - 8]",
                 "mov [{to} + {len} - 8], {b}",
                 "mov [{to}], {a}",
-                from = in(reg) from,
-                to = in(reg) to,
-                len = in(reg) len,
+                from = in(reg) from, to = in(reg) to, len = in(reg) len,
                 a = out(reg) _,
                 b = out(reg) _,
                 options(nostack, preserves_flags),
@@ -250,9 +232,7 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
                 "mov {b:e}, [{from} + {len} - 4]",
                 "mov [{to} + {len} - 4], {b:e}",
                 "mov [{to}], {a:e}",
-                from = in(reg) from,
-                to = in(reg) to,
-                len = in(reg) len,
+                from = in(reg) from, to = in(reg) to, len = in(reg) len,
                 a = out(reg) _,
                 b = out(reg) _,
                 options(nostack, preserves_flags),
@@ -265,34 +245,54 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
     }
 }
 
-/// Blocks, the last of which may overlap the one before.
+/// Copies blocks, the last of which may overlap the one before.
 ///
 /// # Safety
 ///
-/// As [`copy_quickly`], and more than 64 bytes.
+/// **valid**, **private** and **shared** (see the head of this file); `len` is at least 64.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn copy_long<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
-    let end = len - BLOCK;
-    // SAFETY: in the caller's ranges.
+    let last = len - BLOCK;
+    // SAFETY: `len / 64 * 64 <= len` and `last + 64 == len`, so all blocks lie in both ranges, for
+    // which the caller promises valid, private and shared. Words need not arrive whole.
     unsafe {
         copy_blocks::<WHICH>(from, to, len / BLOCK);
-        copy_blocks::<WHICH>(from.wrapping_add(end), to.wrapping_add(end), 1);
+        copy_blocks::<WHICH>(from.wrapping_add(last), to.wrapping_add(last), 1);
     }
 }
 
-/// Copies whole lines past the caches, for a reader whose processor is far away: it then
-/// finds them in memory and need not fetch each from this processor's cache.
+/// Copies bytes in pieces of any size and order, for callers that learn otherwise whether the whole
+/// arrived.
 ///
 /// # Safety
 ///
-/// As [`copy_quickly`]; `to` is aligned to 64, and `len` a multiple of that.
+/// **valid**, **private** and **shared** (see the head of this file).
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[inline]
+pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller promises valid, private and shared for the same ranges.
+    unsafe { copy_aligned::<WHICH>(from, to, len) };
+}
+
+/// Copies whole lines past the caches, for a reader whose processor is far away: the reader then
+/// finds the lines in memory, and does not fetch each from this processor's cache.
+///
+/// # Safety
+///
+/// **valid**, **private** and **shared** (see the head of this file); `to` is the shared side and
+/// aligned to 64, and `len` is a multiple of 64.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) {
     if len == 0 {
         return;
     }
-    // SAFETY: reads and writes the caller's ranges and nothing else. The fence puts these
-    // stores before all that follow, which the processor otherwise does not do for them.
+    // SAFETY: each round reads 64 bytes at `from`, writes 64 bytes at `to`, moves both on by 64 and
+    // counts `len` down by 64. `len` is a multiple of 64 and not 0, so the code ends and accesses
+    // `len` bytes of each range, for which the caller promises valid, private and shared; see the
+    // head of this file. `movups` needs no aligned address; `movntps` needs one that is aligned to
+    // 16, as `to` and all multiples of 64 behind it are. All changed registers are outputs, and the
+    // flags may change, since the option `preserves_flags` is not set. `sfence` orders these stores
+    // before all that follow, which a processor does not do by itself for stores past the caches.
     unsafe {
         std::arch::asm!(
             "2:",
@@ -321,53 +321,33 @@ pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) 
     }
 }
 
-/// The time in the processor's own ticks, taken when everything before is done.
+/// Copies whole lines as [`copy_quickly`] does.
+///
+/// # Safety
+///
+/// **valid**, **private** and **shared** (see the head of this file); `to` is the shared side.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller promises valid, private and shared for the same ranges.
+    unsafe { copy_quickly::<IN>(from, to, len) };
+}
+
+/// The time in the processor's own ticks, taken after all earlier instructions.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(crate) fn ticks() -> u64 {
     use std::arch::x86_64::{_mm_lfence, _rdtsc};
-    // SAFETY: every x86-64 processor has both.
+    // SAFETY: `lfence` belongs to SSE2 and `rdtsc` to the first 64-bit processors, so every
+    // processor that runs this code has both. They access no memory.
     unsafe {
         _mm_lfence();
         _rdtsc()
     }
 }
 
-/// No clock, and so nothing is ever found to be far away.
+/// Returns 0: there is no clock here, so no reader is ever found to be far away.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) fn ticks() -> u64 {
     0
-}
-
-/// As above, word by word.
-///
-/// # Safety
-///
-/// As above.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-#[inline]
-pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize) {
-    let shared = if WHICH == OUT { from } else { to };
-    let first = shared.align_offset(WORD).min(len);
-    let words = (len - first) / WORD * WORD;
-    for at in (0..first).chain(first + words..len) {
-        // SAFETY: in the caller's ranges.
-        unsafe { copy_byte::<WHICH>(from.add(at), to.add(at)) };
-    }
-    for at in (first..first + words).step_by(WORD) {
-        // SAFETY: in the caller's ranges, and aligned.
-        unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
-    }
-}
-
-/// As an ordinary copy.
-///
-/// # Safety
-///
-/// As [`copy_quickly`].
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { copy_quickly::<IN>(from, to, len) };
 }
 
 #[cfg(test)]
@@ -384,12 +364,14 @@ mod tests {
             lens.extend([BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3, 3 * BLOCK]);
             for len in lens {
                 let mut out = vec![0; len];
-                // SAFETY: `from + len` is below 4 blocks.
+                // SAFETY: `from + len` is at most 15 + 195, and so below the 256 bytes of `source`.
+                // No other thread accesses the ranges.
                 unsafe { copy_out(source.as_ptr().add(from), &mut out) };
                 assert_eq!(out, source[from..from + len]);
 
                 let mut memory = vec![0u8; ROOM];
-                // SAFETY: as above.
+                // SAFETY: `from + len` is at most 15 + 195, and so below the 256 bytes of `memory`.
+                // No other thread accesses the ranges.
                 unsafe { copy_in(&source[..len], memory.as_mut_ptr().add(from)) };
                 assert_eq!(memory[from..from + len], source[..len]);
                 assert!(memory[..from].iter().all(|b| *b == 0));
@@ -405,7 +387,9 @@ mod tests {
         let source: Vec<u8> = (0..300).map(|n| n as u8 ^ 0x5a).collect();
         for len in [0, 64, 192] {
             let mut lines = Lines([0; 256]);
-            // SAFETY: aligned, and `len` is below both lengths.
+            // SAFETY: `lines` is aligned to 64, and `len` is a multiple of 64. `len` is at most
+            // 192, and so below the 256 bytes of `lines` and, with 3, the 300 bytes of `source`. No
+            // other thread accesses the ranges.
             unsafe { copy_past_caches(source.as_ptr().add(3), lines.0.as_mut_ptr(), len) };
             assert_eq!(lines.0[..len], source[3..3 + len]);
             assert!(lines.0[len..].iter().all(|b| *b == 0));
@@ -420,10 +404,12 @@ mod tests {
             for (from, at) in [(0, 0), (1, 0), (8, 1), (0, 5), (3, 7)] {
                 let mut shared = vec![0u64; 64];
                 let place = shared.as_mut_ptr().cast::<u8>().wrapping_add(at);
-                // SAFETY: `from + len` is below 300, and `at + len` below 512.
+                // SAFETY: `from + len` is below the 300 bytes of `source`, and `at + len` below the
+                // 512 bytes of `shared`. No other thread accesses the ranges.
                 unsafe { copy_quickly::<IN>(source.as_ptr().add(from), place, len) };
                 let mut out = vec![0u8; from + len + 1];
-                // SAFETY: as above.
+                // SAFETY: `at + len` is below the 512 bytes of `shared`, and `out` has `from + len
+                // + 1` bytes. No other thread accesses the ranges.
                 unsafe { copy_quickly::<OUT>(place, out.as_mut_ptr().add(from), len) };
                 assert_eq!(out[from..from + len], source[from..from + len]);
                 assert!(out[..from].iter().all(|b| *b == 0) && out[from + len] == 0);

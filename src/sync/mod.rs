@@ -6,10 +6,12 @@
 //! over them a lie to the compiler.
 
 mod copy;
+mod machine;
 mod window;
 
-use copy::{IN, OUT, copy_past_caches, copy_quickly};
 pub(crate) use copy::{copy_in, copy_out, ticks};
+use copy::{copy_past_caches, copy_quickly};
+use machine::{IN, OUT, load_half};
 #[cfg(test)]
 pub(crate) use window::heap;
 pub(crate) use window::{Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
@@ -41,9 +43,13 @@ pub struct ReadCell<'a, T> {
     view: PhantomData<&'a T>,
 }
 
-// SAFETY: the cell only loads, atomically; any thread may do that.
+// SAFETY: the only operations of a cell are loads that `read_cell`'s caller promised to be valid
+// for 'a, on whichever thread: they are atomic, or assembly code (`machine`). A cell owns nothing
+// that another thread could drop.
 unsafe impl<T> Send for ReadCell<'_, T> {}
-// SAFETY: as above.
+// SAFETY: a type is `Sync` if "there is no possibility of undefined behavior (including data races)
+// when passing `&T` references between threads" (std::marker::Sync). A cell has no method that
+// changes the cell, and its loads are valid on any thread by the promise of `read_cell`'s caller.
 unsafe impl<T> Sync for ReadCell<'_, T> {}
 
 impl<T> std::fmt::Debug for ReadCell<'_, T> {
@@ -57,7 +63,12 @@ impl ReadCell<'_, u32> {
     #[inline]
     #[must_use]
     pub fn load(self) -> u32 {
-        // SAFETY: `read_cell` was told that `at` is valid and aligned for 'a.
+        // SAFETY: the caller of `read_cell` promised that `at` is aligned to 4 and readable for 'a,
+        // which is what the conversion of a pointer to a shared reference needs; the bytes change
+        // inside an atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference conversion).
+        // The memory may be mapped read-only: relaxed loads up to a size, which is 4 bytes or more
+        // on every target of the table, "are implemented in a way that works on read-only memory"
+        // (std::sync::atomic).
         let value = unsafe { &*self.at.cast::<AtomicU32>() }.load(Ordering::Relaxed);
         // Acquire: pairs with the release store of the process that writes the word.
         fence(Ordering::Acquire);
@@ -77,7 +88,12 @@ impl ReadCell<'_, u64> {
     #[must_use]
     pub fn load(self) -> u64 {
         let value = if WORD == 8 {
-            // SAFETY: `read_cell` was told that `at` is valid and aligned for 'a.
+            // SAFETY: the caller of `read_cell` promised that `at` is aligned to 8 and readable for
+            // 'a, which is what the conversion of a pointer to a shared reference needs; the bytes
+            // change inside an atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference
+            // conversion). The memory may be mapped read-only: relaxed loads up to a size, which is
+            // 8 bytes on the 64-bit targets of the table, "are implemented in a way that works on
+            // read-only memory" (std::sync::atomic).
             unsafe { &*self.at.cast::<AtomicU64>() }.load(Ordering::Relaxed)
         } else {
             self.load_halves()
@@ -91,9 +107,10 @@ impl ReadCell<'_, u64> {
     fn load_halves(self) -> u64 {
         let high_first = usize::from(cfg!(target_endian = "little"));
         let half = |n: usize| {
-            // SAFETY: both halves lie in the u64 at `at`, which is valid for 'a.
-            let word = unsafe { &*self.at.cast::<AtomicU32>().add(n) };
-            word.load(Ordering::Relaxed)
+            // SAFETY: `n` is 0 or 1, so the half lies in the `u64` at `at`. The caller of
+            // `read_cell` promised that this one is aligned to 8 and readable for 'a, and that it
+            // is changed through `sync` or by another process.
+            unsafe { load_half(self.at.cast::<u32>().wrapping_add(n)) }
         };
         loop {
             let before = half(high_first);
@@ -109,12 +126,12 @@ impl ReadCell<'_, u64> {
     }
 }
 
-/// A cell that is only read.
+/// A cell that is only read; `T` is `u32` or `u64`.
 ///
 /// # Safety
 ///
-/// `at` is aligned for `T`, readable for all of `'a`, and whatever is written
-/// there meanwhile is written atomically or by another process.
+/// `at` is aligned to the size of `T` and readable for all of `'a`. Meanwhile its bytes are changed
+/// by another process or through `sync` only: by atomic accesses of the size of `T`, and by copies.
 #[inline]
 pub(crate) unsafe fn read_cell<'a, T>(at: *const T) -> ReadCell<'a, T> {
     ReadCell {
@@ -127,22 +144,31 @@ pub(crate) unsafe fn read_cell<'a, T>(at: *const T) -> ReadCell<'a, T> {
 ///
 /// # Safety
 ///
-/// `at` is aligned to 4, readable and writable for all of `'a`, and whatever is
-/// written there meanwhile is written atomically or by another process.
+/// `at` is aligned to 4 and readable for all of `'a`. Meanwhile its bytes are changed by another
+/// process or through `sync` only: by atomic accesses of 4 bytes, and by copies. Where `at` is not
+/// writable, the reference is used for relaxed loads only.
 #[inline]
 pub(crate) unsafe fn atomic_u32<'a>(at: *mut u32) -> &'a AtomicU32 {
-    // SAFETY: the caller's promise is that of `from_ptr`.
-    unsafe { AtomicU32::from_ptr(at) }
+    // SAFETY: the caller promises that `at` is aligned and readable for 'a, which is what the
+    // conversion of a pointer to a shared reference needs; the bytes change inside an atomic, which
+    // is an `UnsafeCell` (std::ptr, Pointer to reference conversion). `AtomicU32::from_ptr` is not
+    // used, since its pointer "must be valid for both reads and writes", and a view may be
+    // read-only.
+    unsafe { &*at.cast::<AtomicU32>() }
 }
 
 /// A word that any process with the section may change.
 ///
 /// # Safety
 ///
-/// As [`atomic_u32`], aligned to 8.
+/// `at` is aligned to 8 and readable and writable for all of `'a`. Meanwhile its bytes are changed
+/// by another process or through `sync` only: by atomic accesses of 8 bytes, and by copies.
 #[inline]
 pub(crate) unsafe fn atomic_u64<'a>(at: *mut u64) -> &'a AtomicU64 {
-    // SAFETY: the caller's promise is that of `from_ptr`.
+    // SAFETY: the caller promises what `from_ptr` asks for: `at` is aligned, "valid for both reads
+    // and writes for the whole lifetime `'a`", and there are no conflicting "atomic accesses of
+    // different sizes, without synchronization" (AtomicU64::from_ptr): those of other processes are
+    // not accesses of this program, and copies are assembly code (see `copy`).
     unsafe { AtomicU64::from_ptr(at) }
 }
 
@@ -156,12 +182,14 @@ mod tests {
         let word = AtomicU64::new(0);
         // Pairs with the loads below, in the same thread.
         word.store(0x0123_4567_89ab_cdef, Ordering::Release);
-        // SAFETY: `word` outlives the cells and is only written atomically.
+        // SAFETY: `word` is a `u64`, so aligned to 8, outlives the cell, and does not change while
+        // the cell exists.
         let cell = unsafe { read_cell(word.as_ptr().cast_const()) };
         assert_eq!(cell.load(), 0x0123_4567_89ab_cdef);
         assert_eq!(cell.load_halves(), 0x0123_4567_89ab_cdef);
         let narrow = AtomicU32::new(7);
-        // SAFETY: as above.
+        // SAFETY: `narrow` is a `u32`, so aligned to 4, outlives the cell, and does not change
+        // while the cell exists.
         assert_eq!(unsafe { read_cell(narrow.as_ptr().cast_const()) }.load(), 7);
     }
 }

@@ -81,17 +81,22 @@ pub(crate) trait Shared: WordsMut {
 ///
 /// # Safety
 ///
-/// What is answered lies inside: a word of 4 or 8 bytes, aligned, or a whole range.
+/// Every window has a length, which is a multiple of 8. `word`, for a `size` of 4 or 8, returns a
+/// multiple of `size` that is at most the length less `size`. `range` returns an offset that is at
+/// most the length less `len`. Both panic where they cannot.
 pub(crate) unsafe trait Extent: Copy {
     fn word(self, at: usize, size: usize) -> usize;
     fn range(self, at: usize, len: usize) -> usize;
 }
 
-/// Any length, a multiple of 8: each access is compared with it.
+/// Any length that is a multiple of 8: each access is compared with it. [`Window::new`] alone makes
+/// the value, and checks that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Any(usize);
 
-// SAFETY: both compare, and a length that is a multiple of 8 ends with a whole word.
+// SAFETY: `word` returns a multiple of `size` below the length. The length is a multiple of 8, and
+// so of `size`, so the greatest such multiple is the length less `size`. `range` returns `at` where
+// `at` is at most the length and `len` at most what is left.
 unsafe impl Extent for Any {
     #[inline(always)]
     fn word(self, at: usize, size: usize) -> usize {
@@ -114,10 +119,12 @@ unsafe impl Extent for Any {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fixed<const LEN: usize>;
 
-// SAFETY: as `Any`.
+// SAFETY: `word` is that of `Any(LEN)`, whose length has to be a multiple of 8, which is checked
+// when `word` is compiled. `range` is that of `Any(LEN)`, which asks for no multiple.
 unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
     #[inline(always)]
     fn word(self, at: usize, size: usize) -> usize {
+        const { assert!(LEN.is_multiple_of(8)) };
         Any(LEN).word(at, size)
     }
 
@@ -127,16 +134,18 @@ unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
     }
 }
 
-/// A power of two: an offset is taken modulo it, so that every one lies inside.
+/// A power of two, at least 8: an offset is taken modulo it, so that every one lies inside.
+/// [`Window::round`] alone makes the value, and checks that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
     len: usize,
-    /// All bits of an offset, but for those inside an aligned word of 8 bytes.
+    /// `len - 8`: all bits of an offset, but for those inside an aligned word of 8 bytes.
     mask: usize,
 }
 
-// SAFETY: the mask is a power of two less 8, so a masked offset has its word inside; a
-// range is compared.
+// SAFETY: `len` is a power of two, so `len - 8` has the bits of `len - 1` but for the lowest three.
+// `word` returns a multiple of 8, and so of `size`, that is at most `len - 8`. `range` returns an
+// `at` below `len`, where `len` bytes less `at` are enough.
 unsafe impl Extent for Round {
     #[inline(always)]
     fn word(self, at: usize, _size: usize) -> usize {
@@ -160,17 +169,24 @@ pub(crate) struct Window<E = Any> {
     keep: Arc<dyn Send + Sync>,
 }
 
-// SAFETY: a window is a range of memory that `keep` keeps; its bytes are shared with
-// other processes anyway and are only touched through `sync`.
+// SAFETY: `base` is the address of memory that `keep` keeps, whichever thread has the window (the
+// promise of `Window::new`'s caller). Its bytes are accessed by atomics, which "are safe to share
+// between threads" (std::sync::atomic), and by copies that another thread may race with (`copy`).
+// `keep` is `Send`, and an extent is a number.
 unsafe impl<E> Send for Window<E> {}
-// SAFETY: as above; no method changes the window itself.
+// SAFETY: no method changes the window itself. All accesses to the memory behind `base` may race
+// with those of another thread: they are atomic, or copies that another thread may race with
+// (`copy`). `keep` is `Sync`, and an extent is a number.
 unsafe impl<E> Sync for Window<E> {}
 
 impl Window {
+    /// A window of `len` bytes from `base` on. Both must be multiples of 8, or this panics.
+    ///
     /// # Safety
     ///
-    /// The range is aligned to 8 and readable as long as `keep` lives, and whatever is
-    /// written there meanwhile is written atomically or by another process.
+    /// The bytes are readable as long as `keep` or a clone of it lives. Meanwhile they are changed
+    /// by another process or through `sync` only: each word by atomic accesses of one size, and by
+    /// copies.
     pub unsafe fn new(base: *const u8, len: usize, keep: Arc<dyn Send + Sync>) -> Window {
         assert!((base as usize).is_multiple_of(8) && len.is_multiple_of(8));
         Window {
@@ -195,7 +211,7 @@ impl Window {
 impl<E: Extent> Window<E> {
     /// A part of it.
     pub fn part<const LEN: usize>(&self, at: usize) -> Window<Fixed<LEN>> {
-        const { assert!(LEN.is_multiple_of(8)) };
+        // So the words of the part are aligned as those of the whole are.
         assert!(at.is_multiple_of(8));
         Window {
             base: self.base.wrapping_add(self.extent.range(at, LEN)),
@@ -230,26 +246,35 @@ impl<E: fmt::Debug> fmt::Debug for Window<E> {
 impl<E: Extent> Words for Window<E> {
     #[inline(always)]
     fn load32(&self, at: usize) -> u32 {
-        // SAFETY: an aligned word inside the window.
+        // SAFETY: `Extent::word` keeps the 4 bytes inside the window and their offset a multiple of
+        // 4; `base` is a multiple of 8 (`new`, `part`). The caller of `new` promised that the
+        // window is readable as long as `keep` lives, which `self` holds, and who changes it.
         unsafe { read_cell::<u32>(self.word(at, 4).cast()) }.load()
     }
 
     #[inline(always)]
     fn load64(&self, at: usize) -> u64 {
-        // SAFETY: an aligned word inside the window.
+        // SAFETY: `Extent::word` keeps the 8 bytes inside the window and their offset a multiple of
+        // 8; `base` is a multiple of 8 (`new`, `part`). The caller of `new` promised that the
+        // window is readable as long as `keep` lives, which `self` holds, and who changes it.
         unsafe { read_cell::<u64>(self.word(at, 8).cast()) }.load()
     }
 
     #[inline(always)]
     fn load_upper32(&self, at: usize) -> u32 {
-        // SAFETY: half of an aligned word inside the window.
+        // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
+        // and their offset a multiple of 8; `base` is a multiple of 8 (`new`, `part`). The caller
+        // of `new` promised that the window is readable as long as `keep` lives, which `self`
+        // holds, and who changes it.
         unsafe { read_cell::<u32>(self.word(at, 8).wrapping_add(4).cast()) }.load()
     }
 
     #[inline(always)]
     fn copy_out(&self, at: usize, to: &mut [u8]) {
         let from = self.range(at, to.len());
-        // SAFETY: a range inside the window.
+        // SAFETY: valid: `Extent::range` keeps the bytes inside the window, which the caller of
+        // `new` promised to be readable as long as `keep` lives, which `self` holds; `to` is a
+        // slice. private: `to` is a unique reference. shared: the promise of `new`'s caller.
         unsafe { copy_quickly::<OUT>(from, to.as_mut_ptr(), to.len()) };
     }
 
@@ -273,11 +298,15 @@ impl<E: Extent> Words for Window<E> {
 pub(crate) struct WindowMut<E = Any>(Window<E>);
 
 impl WindowMut {
+    /// A window of `len` bytes from `base` on. Both must be multiples of 8, or this panics.
+    ///
     /// # Safety
     ///
-    /// As [`Window::new`], and writable.
+    /// The bytes are readable and writable as long as `keep` or a clone of it lives. Meanwhile they
+    /// are changed by another process or through `sync` only: each word by atomic accesses of one
+    /// size, and by copies.
     pub unsafe fn new(base: *mut u8, len: usize, keep: Arc<dyn Send + Sync>) -> WindowMut {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises what `Window::new` asks for, and that the bytes are writable.
         WindowMut(unsafe { Window::new(base, len, keep) })
     }
 
@@ -301,14 +330,20 @@ impl<E: Extent> WindowMut<E> {
     /// A word with several writers.
     #[inline(always)]
     pub fn atomic32(&self, at: usize) -> &AtomicU32 {
-        // SAFETY: an aligned word inside the window, which outlives the reference.
+        // SAFETY: `Extent::word` keeps the 4 bytes inside the window and their offset a multiple of
+        // 4; `base` is a multiple of 8 (`Window::new`, `part`). The caller of `new` promised that
+        // the window is readable and writable as long as `keep` lives, which `self` holds and the
+        // reference borrows, and who changes it.
         unsafe { atomic_u32(self.0.word(at, 4).cast()) }
     }
 
     /// A word with several writers.
     #[inline(always)]
     pub fn atomic64(&self, at: usize) -> &AtomicU64 {
-        // SAFETY: as above.
+        // SAFETY: `Extent::word` keeps the 8 bytes inside the window and their offset a multiple of
+        // 8; `base` is a multiple of 8 (`Window::new`, `part`). The caller of `new` promised that
+        // the window is readable and writable as long as `keep` lives, which `self` holds and the
+        // reference borrows, and who changes it.
         unsafe { atomic_u64(self.0.word(at, 8).cast()) }
     }
 }
@@ -354,7 +389,10 @@ impl<E: Extent> WordsMut for WindowMut<E> {
 
     #[inline(always)]
     fn store_upper32(&self, at: usize, value: u32) {
-        // SAFETY: half of an aligned word inside the window.
+        // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
+        // and their offset a multiple of 8; `base` is a multiple of 8 (`Window::new`, `part`). The
+        // caller of `new` promised that the window is readable and writable as long as `keep`
+        // lives, which `self` holds, and who changes it.
         let word = unsafe { atomic_u32(self.0.word(at, 8).wrapping_add(4).cast()) };
         word.store(value, Ordering::Relaxed);
     }
@@ -379,7 +417,10 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     #[inline(always)]
     fn copy_in(&self, at: usize, from: &[u8]) {
         let to = self.0.range(at, from.len());
-        // SAFETY: a range inside the window, which may be written.
+        // SAFETY: valid: `Extent::range` keeps the bytes inside the window, which the caller of
+        // `new` promised to be writable as long as `keep` lives, which `self` holds; `from` is a
+        // slice. private: `from` is a shared reference, so nothing changes it. shared: the promise
+        // of `new`'s caller.
         unsafe { copy_quickly::<IN>(from.as_ptr(), to, from.len()) };
     }
 
@@ -387,7 +428,12 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, far: bool) {
         let to = self.0.range(at, from.len());
         let len = from.len().min(first);
-        // SAFETY: parts of a range inside the window, which may be written.
+        // SAFETY: valid: `Extent::range` keeps `from.len()` bytes inside the window, which the
+        // caller of `new` promised to be writable as long as `keep` lives, which `self` holds. The
+        // parts are those of `from` at the same offsets: `len` bytes, `lines` bytes behind them,
+        // and the rest; so `add` stays inside one mapping. private: `from` is a shared reference,
+        // so nothing changes it. shared: the promise of `new`'s caller. `copy_past_caches` gets a
+        // `behind` that is aligned to 64, and `lines` is a multiple of 64.
         unsafe {
             if len < from.len() {
                 let (mut rest, mut behind) = (&from[len..], to.add(len));
@@ -480,7 +526,7 @@ pub(crate) mod heap {
 
     struct Heap(Vec<Line>);
 
-    // SAFETY: only touched through `sync`.
+    // SAFETY: nothing but the window below uses the lines, and all its accesses go through `sync`.
     unsafe impl Sync for Heap {}
 
     /// Zero bytes.
@@ -488,7 +534,9 @@ pub(crate) mod heap {
         let lines = (0..len.div_ceil(128)).map(|_| Line(UnsafeCell::new([0; 128])));
         let heap = Arc::new(Heap(lines.collect()));
         let base = heap.0.as_ptr().cast_mut().cast();
-        // SAFETY: the lines, which are cells and live as long as the window.
+        // SAFETY: the lines have at least `len` bytes, are `UnsafeCell`s, which may be written
+        // behind a shared reference, and live as long as `heap`, which the window keeps. Only
+        // windows use them.
         unsafe { WindowMut::new(base, len, heap) }
     }
 

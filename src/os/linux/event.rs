@@ -137,12 +137,12 @@ impl EventBackend for Event {
 
     // layout: L206
     fn set(&self) -> Result<()> {
-        words::set(self.word(), self.state.reset);
+        words::set(self.state.writable_word(), self.state.reset);
         Ok(())
     }
 
     fn reset(&self) -> Result<()> {
-        words::unset(self.word());
+        words::unset(self.state.writable_word());
         Ok(())
     }
 

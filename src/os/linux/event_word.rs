@@ -23,15 +23,27 @@ impl State {
         self.view.word(STATE)
     }
 
-    /// Condition a wait that began when the word was `before` is told of a signal.
+    /// Returns the word of a view that is mapped for writing; panics for another view.
+    pub fn writable_word(&self) -> &AtomicU32 {
+        assert!(
+            self.may_write,
+            "an event that this account may only look at"
+        );
+        self.word()
+    }
+
+    /// Returns the word, and the condition that ends a wait that began when the word was `before`.
     pub(super) fn waited_word(&self, before: u32) -> WaitedWord<'_, AtomicU32> {
-        let condition = match self.reset {
-            Reset::Auto => Condition::Auto,
-            Reset::Manual => Condition::Manual(before),
-        };
-        WaitedWord {
-            word: self.word(),
-            condition,
+        match self.reset {
+            // The wait changes the word.
+            Reset::Auto => WaitedWord {
+                word: self.writable_word(),
+                condition: Condition::Auto,
+            },
+            Reset::Manual => WaitedWord {
+                word: self.word(),
+                condition: Condition::Manual(before),
+            },
         }
     }
 

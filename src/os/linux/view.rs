@@ -13,17 +13,24 @@ use std::os::fd::BorrowedFd;
 /// the system makes none. It is never unmapped.
 pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-    // SAFETY: the kernel chooses the address, so nothing that exists is replaced.
+    // SAFETY: "If addr is NULL, then the kernel chooses the (page-aligned) address at which to
+    // create the mapping" (mmap(2)). MAP_FIXED, which "forcibly removes preexisting mappings", is
+    // not set. So no memory that is in use changes.
     let page = unsafe { mmap_anonymous(std::ptr::null_mut(), LEN, protection, flags) }.ok()?;
-    // SAFETY: the advice covers the pages mapped above, to which no reference exists yet.
+    // SAFETY: the range is the one that was just mapped, and no reference to it exists. The advice
+    // changes no byte of this process: "Zero memory on fork, child only" (MADV_WIPEONFORK,
+    // asm-generic/mman-common.h).
     if unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
-        // SAFETY: the pages were mapped above, and no reference to them exists.
+        // SAFETY: munmap "deletes the mappings for the specified address range" (munmap(2)). The
+        // range is the one that was just mapped, and no reference to it exists.
         let _ = unsafe { munmap(page, LEN) };
         return None;
     }
-    // SAFETY: the mapping has LEN bytes and is never unmapped. Zero is a valid `AtomicU8`, which
-    // needs no alignment. The kernel gives a child zeros before the child runs, as if another
-    // thread had stored them.
+    // SAFETY: the mapping has at least LEN bytes, readable and writable, and is never unmapped, so
+    // it is valid for 'static. Its "contents are initialized to zero" (MAP_ANONYMOUS, mmap(2)),
+    // which is a valid `AtomicU8`, and an `AtomicU8` has the size of a byte and needs no alignment.
+    // Nothing but this reference accesses the pages. The kernel gives a child zeros before any code
+    // of the child runs, so no load of the child races with that.
     Some(unsafe { &*page.cast::<[AtomicU8; LEN]>() })
 }
 
@@ -37,10 +44,12 @@ pub(crate) struct View {
     subject: String,
 }
 
-// SAFETY: a view is an address range that belongs to this value alone; its bytes
-// are shared with other processes anyway and are only touched through `sync`.
+// SAFETY: a view owns its mapping, which belongs to the process and to no thread: any thread may
+// access it and unmap it. The methods of a view access its bytes through `sync` only, whose
+// accesses may race with those of another thread.
 unsafe impl Send for View {}
-// SAFETY: as above; no method changes the view itself.
+// SAFETY: no method changes the view itself, and the methods access its bytes through `sync` only,
+// whose accesses may race with those of another thread.
 unsafe impl Sync for View {}
 
 impl View {
@@ -63,7 +72,9 @@ impl View {
         let mapped = len
             .checked_add(lead)
             .ok_or_else(|| fail(rustix::io::Errno::NOMEM))?;
-        // SAFETY: the kernel chooses the address, so nothing that exists is replaced.
+        // SAFETY: "If addr is NULL, then the kernel chooses the (page-aligned) address at which to
+        // create the mapping" (mmap(2)). MAP_FIXED, which "forcibly removes preexisting mappings",
+        // is not set. So no memory that is in use changes.
         let base = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -84,32 +95,53 @@ impl View {
         })
     }
 
-    /// The word at `offset`; of a read-only view it may only be loaded, relaxed.
-    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset.is_multiple_of(4) && offset + 4 <= self.len());
-        // SAFETY: inside the view, which outlives the reference, and aligned, since
-        // the view starts at a page.
-        unsafe { sync::atomic_u32(self.as_ptr().wrapping_add(offset).cast()) }
+    /// Returns the address of an aligned word inside the view.
+    fn aligned(&self, offset: usize, size: usize) -> *mut u8 {
+        let at = self.as_ptr().wrapping_add(offset);
+        let is_inside = self
+            .len()
+            .checked_sub(size)
+            .is_some_and(|last| offset <= last);
+        assert!(is_inside && (at as usize).is_multiple_of(size));
+        at
     }
 
-    /// The two words at `offset`, as one, of a view that may be read-only.
+    /// Returns the word at `offset`. In a read-only view the caller only loads it, relaxed.
+    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
+        // SAFETY: `aligned` checked that the 4 bytes lie in the view and that their address is a
+        // multiple of 4. The view is mapped for reading as long as `self`, which the reference
+        // borrows. Where it is not mapped for writing, `Event` only loads the word: `State::
+        // waited_word`, `Event::set` and `Event::reset` check `may_write`. All accesses of this
+        // process go through `sync`; `long` accesses another view, that of a mutex.
+        unsafe { sync::atomic_u32(self.aligned(offset, 4).cast()) }
+    }
+
+    /// Loads the two words at `offset` as one.
     pub(super) fn peek(&self, offset: usize) -> u64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len());
-        let at = self.as_ptr().wrapping_add(offset).cast_const().cast();
-        // SAFETY: inside the view, and aligned, since the view starts at a page.
+        let at = self.aligned(offset, 8).cast_const().cast();
+        // SAFETY: `aligned` checked that the 8 bytes lie in the view and that their address is a
+        // multiple of 8. The view is mapped for reading as long as `self`. All accesses of this
+        // process go through `sync`.
         unsafe { sync::read_cell::<u64>(at) }.load()
     }
 
-    /// The two words at `offset`, as one.
+    /// Returns the two words at `offset` as one. The view must be mapped for writing, or this
+    /// panics.
     pub(super) fn long(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len());
-        // SAFETY: as above.
-        unsafe { sync::atomic_u64(self.as_ptr().wrapping_add(offset).cast()) }
+        assert_eq!(self.protection, Protection::ReadWrite);
+        // SAFETY: `aligned` checked that the 8 bytes lie in the view and that their address is a
+        // multiple of 8. The view is mapped for reading and writing as long as `self`, which the
+        // reference borrows. All accesses of this process go through `sync`; the lower half is also
+        // given to the kernel to sleep on (`word`), and no thread of this process loads or stores
+        // it.
+        unsafe { sync::atomic_u64(self.aligned(offset, 8).cast()) }
     }
 
     /// Returns when the file behind it has the changes.
     pub(super) fn flush(&self) -> Result<()> {
-        // SAFETY: the range is ours; msync changes no byte.
+        // SAFETY: `base` and `mapped` are the range that `new` mapped, which lives as long as
+        // `self`. msync "flushes changes made to the in-core copy of a file" (msync(2)), and
+        // MS_INVALIDATE is not set: it changes no byte of the mapping.
         let done = unsafe { msync(self.base.cast(), self.mapped, MsyncFlags::SYNC) };
         done.map_err(|e| explain(Operation::Flush, &self.subject, e))
     }
@@ -134,7 +166,9 @@ impl ViewBackend for View {
             Protection::ReadWrite => Advice::LinuxPopulateWrite,
             Protection::ReadOnly | Protection::CopyOnWrite => Advice::LinuxPopulateRead,
         };
-        // SAFETY: populating faults pages in and changes no byte.
+        // SAFETY: `base` and `mapped` are the range that `new` mapped, which lives as long as
+        // `self`. MADV_POPULATE_READ and MADV_POPULATE_WRITE "populate (prefault) page tables
+        // readable" and "writable" (asm-generic/mman-common.h): they change no byte.
         let done = unsafe { madvise(self.base.cast(), self.mapped, advice) };
         done.map_err(|e| explain(Operation::Prefault, &self.subject, e))
     }
@@ -142,7 +176,10 @@ impl ViewBackend for View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this base and length, and unmapped once.
+        // SAFETY: munmap "deletes the mappings for the specified address range" (munmap(2)): the
+        // range that `new` mapped, which this value owns, and which no other code unmaps. No
+        // reference into it lives: those of the methods borrow `self`, and cells, windows and
+        // references of a `Mapping` borrow or keep the `Mapping`, which owns this view.
         let done = unsafe { munmap(self.base.cast(), self.mapped) };
         debug_assert!(done.is_ok(), "munmap of our own range: {done:?}");
     }

@@ -78,7 +78,7 @@ pub(super) trait Futex: Atomic<u32> + Sized {
     fn sleep(words: &[(&Self, u32)], until: Option<Instant>) -> rustix::io::Result<()>;
 }
 
-/// Condition a word tells that something has happened.
+/// The condition under which a word ends a wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Condition {
     /// 1, which one wait takes.

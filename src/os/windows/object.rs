@@ -1,8 +1,7 @@
 //! What sections, events and mutexes have in common: how they are created and opened,
 //! and why that was refused.
 
-use super::access::{self, Attributes};
-use super::access::{account, rights, token};
+use super::access::{self, Attributes, account, rights, token};
 use super::call::{self, Called};
 use super::error::{denied_create, explain};
 use super::{RawObject, ntdll};

@@ -76,7 +76,8 @@ impl Committed {
         let (known, pages) = (self.run(), pages_of(bytes));
         let is_longer = pages.end - pages.start > known.end.saturating_sub(known.start);
         if is_longer && pages.end <= u64::from(u32::MAX) {
-            // Relaxed: it says nothing about other memory. Each of two threads has a run that is true.
+            // Relaxed: it says nothing about other memory. Each of two threads has a run that is
+            // true.
             self.0
                 .store(pages.start << 32 | pages.end, Ordering::Relaxed);
         }
@@ -89,10 +90,12 @@ fn pages_of(bytes: &Range<usize>) -> Range<u64> {
     (bytes.start / page) as u64..bytes.end.div_ceil(page) as u64
 }
 
-// SAFETY: a view is an address range that belongs to this value alone; its bytes
-// are shared with other processes anyway and are only touched through `sync`.
+// SAFETY: a view owns its mapping, which belongs to the process and to no thread: any thread may
+// access it and unmap it. The methods of a view access its bytes through `sync` and `touch` only,
+// whose accesses may race with those of another thread.
 unsafe impl Send for View {}
-// SAFETY: what methods change of the view itself, they change atomically.
+// SAFETY: of the view itself, methods change `committed` only, which is an atomic. They access its
+// bytes through `sync` and `touch` only, whose accesses may race with those of another thread.
 unsafe impl Sync for View {}
 
 impl View {
@@ -121,7 +124,10 @@ impl View {
             ));
         };
         let (high, low) = ((start >> 32) as u32, start as u32);
-        // SAFETY: the system chooses the address, so nothing that exists is replaced.
+        // SAFETY: `section` is borrowed, so the handle is open during the call. No base address is
+        // suggested, as MapViewOfFileEx would, so the system maps at an address that is free, and
+        // no memory that is in use changes: "Mapping the file makes the entire mapped virtual
+        // address range unavailable to other allocations in the process" (MapViewOfFile).
         let view = unsafe { MapViewOfFile(section.as_raw_handle(), access, high, low, mapped) };
         if view.Value.is_null() {
             return Err(explain(Operation::Map, &subject, last()));
@@ -143,6 +149,7 @@ impl View {
     /// Wine 8 forgets a commit that reaches the end of its view, so the last page
     /// is committed by itself; see [`View::unknown`].
     pub(super) fn commit(&self, len: usize) -> Result<()> {
+        assert!(len <= self.len, "a commit beyond the view");
         let last_page = if len == self.len {
             len.min(granularity().0)
         } else {
@@ -154,7 +161,11 @@ impl View {
                 continue;
             }
             let at = self.as_ptr().wrapping_add(offset).cast_const().cast();
-            // SAFETY: the range is ours; committing what is committed changes nothing.
+            // SAFETY: the range lies in the view, as was checked above, and the view is mapped as
+            // long as `self`. MEM_COMMIT changes no byte of a committed page: "It can commit a page
+            // that is already committed". An uncommitted page is accessed by nothing yet, and "when
+            // the caller later initially accesses the memory, the contents will be zero"
+            // (VirtualAlloc).
             let done = unsafe { VirtualAlloc(at, len, MEM_COMMIT, PAGE_READWRITE) };
             if done.is_null() {
                 return Err(explain(Operation::Commit, &self.subject, last()));
@@ -171,7 +182,9 @@ impl View {
         let at = self.as_ptr().wrapping_add(offset);
         let mut info = MEMORY_BASIC_INFORMATION::default();
         let size = size_of::<MEMORY_BASIC_INFORMATION>();
-        // SAFETY: an address of ours and a buffer of the size that is passed along.
+        // SAFETY: VirtualQuery "retrieves information about a range of pages" and changes none; it
+        // accepts any address. `info` is writable for `size` bytes, which is its size, and the
+        // function writes at most "the size of the buffer" that it is given (VirtualQuery).
         let got = unsafe { VirtualQuery(at.cast_const().cast(), &raw mut info, size) };
         assert_eq!(got, size, "VirtualQuery inside our own view");
         let end = info.BaseAddress as usize + info.RegionSize;
@@ -202,7 +215,10 @@ impl View {
     /// All bytes from the start of a view that was mapped "to the end of the
     /// section", whose length nobody told us: that of its runs.
     pub(super) fn extent(section: BorrowedHandle<'_>, subject: &str) -> Result<u64> {
-        // SAFETY: as in `new`; length 0 maps to the end of the section.
+        // SAFETY: `section` is borrowed, so the handle is open during the call. No base address is
+        // suggested, so the system maps at an address that is free, and no memory that is in use
+        // changes: "Mapping the file makes the entire mapped virtual address range unavailable to
+        // other allocations in the process" (MapViewOfFile).
         let view = unsafe { MapViewOfFile(section.as_raw_handle(), FILE_MAP_READ, 0, 0, 0) };
         if view.Value.is_null() {
             return Err(explain(Operation::Inspect, &subject, last()));
@@ -212,27 +228,35 @@ impl View {
         let mut extent = 0;
         loop {
             let at = view.Value.wrapping_byte_add(extent);
-            // SAFETY: any address may be asked about.
+            // SAFETY: VirtualQuery "retrieves information about a range of pages" and changes none;
+            // it accepts any address. `info` is writable for `size` bytes, which is its size.
             let got = unsafe { VirtualQuery(at.cast_const(), &raw mut info, size) };
             if got != size || info.AllocationBase != view.Value {
                 break;
             }
             extent += info.RegionSize;
         }
-        // SAFETY: mapped above, and unmapped once.
+        // SAFETY: the base "must be identical to the value returned by a previous call to the
+        // MapViewOfFile" (UnmapViewOfFile): it is the value that was returned above. This function
+        // has not accessed the view, and gives its address to nobody.
         unsafe { UnmapViewOfFile(view) };
         Ok(extent as u64)
     }
 
     /// Copies bytes out of the view; uncommitted memory reads as zero.
     pub(super) fn copy_out(&self, to: &mut [u8]) {
+        assert!(to.len() <= self.len, "a copy beyond the view");
         let mut done = 0;
         while done < to.len() {
             let (len, committed) = self.run(done);
             let len = len.min(to.len() - done);
             let part = &mut to[done..][..len];
             if committed {
-                // SAFETY: `run` says that these bytes of ours may be touched.
+                // SAFETY: valid: `done + len <= to.len() <= self.len`, so the bytes lie in the
+                // view, which is mapped as long as `self`; `run` found all of them committed, and
+                // "after a page from the reserved range is committed, it cannot be freed or
+                // decommitted" (MapViewOfFile). shared: all accesses of this process go through
+                // `sync`.
                 unsafe { copy_out(self.as_ptr().wrapping_add(done), part) };
             } else {
                 part.fill(0);
@@ -243,7 +267,10 @@ impl View {
 
     /// Hands changes to the system's cache of the file.
     pub(super) fn flush(&self) -> Result<()> {
-        // SAFETY: the whole view, which is ours.
+        // SAFETY: `base` is the address at which `new` mapped the view, which lives as long as
+        // `self`. FlushViewOfFile "writes to the disk a byte range within a mapped view" and
+        // changes none of its bytes; with 0 for the length, "from the base address to the end of
+        // the mapping".
         if unsafe { FlushViewOfFile(self.base.cast_const().cast(), 0) } == 0 {
             return Err(explain(Operation::Flush, &self.subject, last()));
         }
@@ -275,7 +302,10 @@ impl ViewBackend for View {
             let pages = (first..len).step_by(page).map(|at| done + at);
             for at in std::iter::once(done).chain(pages).filter(|_| committed) {
                 let at = self.as_ptr().wrapping_add(at);
-                // SAFETY: `run` says that this byte of ours may be touched.
+                // SAFETY: `at` is the address of a byte below `done + len <= self.len`, so in the
+                // view, which is mapped as long as `self`, and in the run that was found committed,
+                // which it stays (MapViewOfFile). Where the byte is touched, the view was mapped
+                // for writing. All accesses of this process go through `sync` and `touch`.
                 unsafe {
                     match self.protection {
                         // A page that was only read faults again at the first store.
@@ -297,7 +327,10 @@ impl Drop for View {
         let view = MEMORY_MAPPED_VIEW_ADDRESS {
             Value: self.base.cast(),
         };
-        // SAFETY: mapped in `new` at this base, and unmapped once.
+        // SAFETY: the base "must be identical to the value returned by a previous call to the
+        // MapViewOfFile" (UnmapViewOfFile): it is the value that `new` was returned, and no other
+        // code unmaps it. No reference into the view lives: cells, windows and references of a
+        // `Mapping` borrow or keep the `Mapping`, which owns this view.
         let done = unsafe { UnmapViewOfFile(view) };
         debug_assert_ne!(done, 0, "UnmapViewOfFile of our own view");
     }
@@ -324,7 +357,8 @@ fn system() -> (usize, u64, u32) {
     static SYSTEM: OnceLock<(usize, u64, u32)> = OnceLock::new();
     *SYSTEM.get_or_init(|| {
         let mut info = SYSTEM_INFO::default();
-        // SAFETY: a place for the answer.
+        // SAFETY: the only parameter is "a pointer to a SYSTEM_INFO structure that receives the
+        // information" (GetSystemInfo): `info` is one, and writable.
         unsafe { GetSystemInfo(&raw mut info) };
         (
             info.dwPageSize as usize,
@@ -334,20 +368,27 @@ fn system() -> (usize, u64, u32) {
     })
 }
 
-/// Writes a byte without a change of it, so that its page is there to be written.
+/// Writes a byte without changing it, so that later stores to its page do not fault.
 ///
 /// # Safety
 ///
-/// `at` may be written, and whoever else writes there does so atomically or is another process.
+/// `at` is readable and writable. Meanwhile the byte is changed by another process or through
+/// `sync` only.
 unsafe fn touch(at: *mut u8) {
     // In assembly, since the compiler leaves an atomic operation out that changes nothing.
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    // SAFETY: the caller's promise. It changes no byte.
+    // SAFETY: the code reads and writes the byte at `at`, as the caller promises that a foreign
+    // function may: "The set of memory locations that assembly code is allowed to read and write
+    // are the same as those allowed for an FFI function" (Rust Reference,
+    // asm.rules.mem-same-as-ffi). `lock` makes it one operation, so no store of another thread or
+    // process is lost. The flags may change, since `preserves_flags` is not set.
     unsafe {
         std::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack));
     }
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-    // SAFETY: the caller's promise; a page that was only read faults again at the first store.
+    // SAFETY: valid: the caller promises that the byte is readable; the array is a slice of one
+    // byte. shared: the caller promises it. (A page that was only read faults again at the first
+    // store, which costs time only.)
     unsafe {
         copy_out(at, &mut [0]);
     }

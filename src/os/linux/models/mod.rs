@@ -19,7 +19,7 @@ use std::time::Instant;
 atomic!(AtomicU32, u32, fence);
 atomic!(AtomicU64, u64, fence);
 
-/// Condition often each word was woken.
+/// How often each word was woken.
 #[derive(Default)]
 struct Queue {
     woken: loomed::Mutex<BTreeMap<usize, u32>>,
@@ -148,7 +148,7 @@ impl Own {
     }
 }
 
-/// Condition many preemptions are tried: more in the long runs.
+/// How many preemptions are tried: more in the long runs.
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());
