@@ -97,10 +97,18 @@ impl Scenario for Bulk {
 
     fn there(&mut self, pair: &Pair) {
         pair.meet();
-        pair.tell(consume(&mut Standing(&mut self.queues.inbox), whole));
-        pair.tell(consume(&mut Spinning(&mut self.queues.inbox), whole));
+        pair.tell(consume(
+            &mut Standing(&mut self.queues.inbox),
+            self.size,
+            whole,
+        ));
+        pair.tell(consume(
+            &mut Spinning(&mut self.queues.inbox),
+            self.size,
+            whole,
+        ));
         for _ in 0..2 {
-            pair.tell(consume(&mut self.ring, whole));
+            pair.tell(consume(&mut self.ring, self.size, whole));
         }
     }
 }

@@ -1,52 +1,22 @@
 //! What the machine can do: a line that goes to and fro, and bare rings.
 
-use crate::clock::{self, Samples};
-use crate::direct;
-use crate::link::{Inbox, Outbox};
 use crate::pair::Pair;
-use crate::traffic::burst;
 use shmkit::{Mapping, ReadWrite, Section};
+use shmkit_measure::{Inbox, Message, Outbox, Result, Times, clock, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// One line to and fro, timed as messages are.
-pub fn ping_pong(pair: &Pair, time: Duration) -> Samples {
-    let ball = pair.ball();
-    let mut samples = Samples::new();
+/// Round trips of the line, timed as those of messages are.
+pub fn ping_pong(pair: &Pair, time: Duration) -> Times {
     pair.meet();
-    let mut last = clock::now();
-    let end = last + clock::ticks(time);
-    let mut number = 1;
-    while last < end {
-        // Pairs with the load there, and its store with ours.
-        ball.store(number, Ordering::Release);
-        while ball.load(Ordering::Acquire) == number {}
-        let now = clock::now();
-        samples.push(now - last);
-        last = now;
-        number += 2;
-    }
-    ball.store(0, Ordering::Release);
+    let times = pair.floor().serve(time, pair.peer()).unwrap();
     pair.meet();
-    samples
+    times
 }
 
 pub fn pong(pair: &Pair) {
-    let ball = pair.ball();
-    ball.store(0, Ordering::Relaxed);
     pair.meet();
-    let mut last = 0;
-    loop {
-        let number = ball.load(Ordering::Acquire);
-        if number == last {
-            continue;
-        }
-        if number == 0 {
-            break;
-        }
-        last = number + 1;
-        ball.store(last, Ordering::Release);
-    }
+    pair.floor().answer(pair.peer()).unwrap();
     pair.meet();
 }
 
@@ -130,7 +100,8 @@ impl Ring {
 
 impl Outbox for Ring {
     #[inline(always)]
-    fn send(&mut self, message: &[u8]) {
+    fn send(&mut self, message: &Message) -> Result<()> {
+        let message = message.body();
         if self.position == self.seen + self.slots {
             self.show(SENT);
             while self.position == self.seen + self.slots {
@@ -149,16 +120,18 @@ impl Outbox for Ring {
         if self.position - self.shown >= self.every {
             self.show(SENT);
         }
+        Ok(())
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<()> {
         self.show(SENT);
+        Ok(())
     }
 }
 
 impl Inbox for Ring {
     #[inline(always)]
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
         if self.position == self.seen {
             if self.shown != self.position {
                 self.show(FREED);
@@ -174,7 +147,7 @@ impl Inbox for Ring {
         if self.position - self.shown >= self.every {
             self.show(FREED);
         }
-        done
+        Ok(done)
     }
 }
 
@@ -208,10 +181,12 @@ unsafe fn copy_past_caches(message: &[u8], to: *mut u8) {
 /// taken as they come; messages in a microsecond. The peer process has to rest meanwhile.
 pub fn rtrb(time: Duration) -> f64 {
     const CHUNK: usize = 16;
+    /// As many as are made at a time where messages are sent.
+    const BURST: usize = 64;
     let (mut producer, mut consumer) = rtrb::RingBuffer::<[u64; 8]>::new(4096);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
-            direct::pin(1);
+            assert!(pin(1), "pinned");
             let (mut start, mut number) = (None, 0);
             loop {
                 let Ok(chunk) = consumer.read_chunk(consumer.slots()) else {
@@ -229,7 +204,7 @@ pub fn rtrb(time: Duration) -> f64 {
             }
         });
         let end = clock::now() + clock::ticks(time);
-        let mut made = [[0; 8]; burst(64)];
+        let mut made = [[0; 8]; BURST];
         let mut number = 0;
         while clock::now() < end {
             for message in &mut made {

@@ -1,10 +1,10 @@
 //! Messages of any length that nobody touches: what it takes to hand one over.
 
-use crate::clock::{self, Samples};
 use crate::link::Queues;
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use shmkit::{Receiver, RecvError};
+use shmkit_measure::Times;
 use std::time::Duration;
 
 const EACH: Duration = Duration::from_millis(10);
@@ -61,19 +61,15 @@ impl Scenario for HandOff {
 
 fn hand_over(queues: &mut Queues, len: usize) -> Found {
     let Queues { inbox, outbox } = queues;
-    let mut samples = Samples::new();
-    let mut last = clock::now();
-    let end = last + clock::ticks(EACH);
-    while last < end {
-        outbox.claim(len).unwrap().commit().unwrap();
+    let mut times = Times::new();
+    let there_and_back = || {
+        outbox.claim(len)?.commit()?;
         assert_eq!(take(inbox), len);
-        let now = clock::now();
-        // There and back.
-        samples.push((now - last) / 2);
-        last = now;
-    }
+        Ok(())
+    };
+    times.take(EACH, there_and_back).unwrap();
     outbox.send(b"").unwrap();
-    Found::percentile(&mut samples, 0.5)
+    Found::beside_the_line(times.percentile(0.5) / 2.0, 0.5, 0.0)
 }
 
 fn hand_back(queues: &mut Queues) {

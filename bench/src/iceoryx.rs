@@ -1,11 +1,11 @@
 //! iceoryx2's publish-subscribe, polled.
 
-use crate::link::{Inbox, Outbox};
 use crate::pair::Pair;
 use crate::peers::SIZE;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
+use shmkit_measure::{Inbox, Outbox, Result};
 
 type Message = [u8; SIZE];
 
@@ -42,19 +42,20 @@ pub fn ports(pair: &Pair) -> (In, Out) {
 }
 
 impl Inbox for In {
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
         loop {
-            if let Some(sample) = self.subscriber.receive().unwrap() {
-                return look(sample.payload());
+            if let Some(sample) = self.subscriber.receive()? {
+                return Ok(look(sample.payload()));
             }
         }
     }
 }
 
 impl Outbox for Out {
-    fn send(&mut self, message: &[u8]) {
-        let sample = self.0.loan_uninit().unwrap();
-        let sample = sample.write_payload(message.try_into().unwrap());
-        sample.send().unwrap();
+    fn send(&mut self, message: &shmkit_measure::Message) -> Result<()> {
+        let sample = self.0.loan_uninit()?;
+        let sample = sample.write_payload(message.body().try_into()?);
+        sample.send()?;
+        Ok(())
     }
 }

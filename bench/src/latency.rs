@@ -1,12 +1,12 @@
 //! Round trips, and what a wake costs that is really one.
 
-use crate::clock::{self, Samples};
 use crate::direct::Bell;
-use crate::link::{Inbox, Outbox, Queues, Spinning, Waiting};
+use crate::link::{Queues, Spinning};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
-use crate::traffic::{ask, echo};
+use crate::traffic::{answer, ask, busy_for};
 use shmkit::Receiver;
+use shmkit_measure::{Inbox, Times, clock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -82,21 +82,21 @@ impl Scenario for RoundTrip {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let Queues { inbox, outbox } = &mut self.queues;
         pair.meet();
-        let mut short = ask(outbox, &mut Spinning(inbox), &mut [0; 48], EACH);
-        let mut long = ask(outbox, &mut Spinning(inbox), &mut [0; 56], EACH);
+        let short = ask(outbox, &mut Spinning(inbox), 48, EACH);
+        let long = ask(outbox, &mut Spinning(inbox), 56, EACH);
         vec![
-            Found::percentile(&mut short, 0.5),
-            Found::percentile(&mut short, 0.99),
-            Found::percentile(&mut long, 0.5),
-            Found::percentile(&mut long, 0.99),
+            Found::percentile(&short, 0.5),
+            Found::percentile(&short, 0.99),
+            Found::percentile(&long, 0.5),
+            Found::percentile(&long, 0.99),
         ]
     }
 
     fn there(&mut self, pair: &Pair) {
         let Queues { inbox, outbox } = &mut self.queues;
         pair.meet();
-        for _ in 0..2 {
-            echo(outbox, &mut Spinning(inbox));
+        for len in [48, 56] {
+            answer(outbox, &mut Spinning(inbox), len);
         }
     }
 }
@@ -109,17 +109,17 @@ impl Scenario for MayPark {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let Queues { inbox, outbox } = &mut self.queues;
         pair.meet();
-        let mut samples = ask(outbox, &mut Waiting(inbox), &mut [0; 56], 2 * EACH);
+        let times = ask(outbox, inbox, 56, 2 * EACH);
         vec![
-            Found::percentile(&mut samples, 0.5),
-            Found::percentile(&mut samples, 0.99),
+            Found::percentile(&times, 0.5),
+            Found::percentile(&times, 0.99),
         ]
     }
 
     fn there(&mut self, pair: &Pair) {
         let Queues { inbox, outbox } = &mut self.queues;
         pair.meet();
-        echo(outbox, &mut Waiting(inbox));
+        answer(outbox, inbox, 56);
     }
 }
 
@@ -137,20 +137,20 @@ impl Scenario for Parked {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let Queues { inbox, outbox } = &mut self.queues;
         let mut inbox = Spinning(inbox);
-        let (mut ours, mut bare) = (Samples::new(), Samples::new());
+        let (mut ours, mut bare) = (Times::new(), Times::new());
         pair.meet();
         for number in 0..WAKES {
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let start = clock::now();
-            Outbox::send(outbox, &[0; 56]);
-            inbox.receive(|_| ());
-            ours.push(clock::now() - start);
+            outbox.send(&[0; 56]).unwrap();
+            inbox.receive(|_| ()).unwrap();
+            ours.record(clock::now() - start);
 
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let start = clock::now();
             self.bell.ring();
             while pair.reply().load(Ordering::Acquire) != number {}
-            bare.push(clock::now() - start);
+            bare.record(clock::now() - start);
         }
         pair.meet();
         vec![Found::new(ours.percentile(0.5), bare.percentile(0.5))]
@@ -161,7 +161,7 @@ impl Scenario for Parked {
         pair.reply().store(WAKES, Ordering::Relaxed);
         pair.meet();
         for number in 0..WAKES {
-            Waiting(&mut *inbox).receive(|message| Outbox::send(outbox, message));
+            outbox.send(inbox.recv().unwrap()).unwrap();
             self.bell.wait();
             // Pairs with the load there.
             pair.reply().store(number, Ordering::Release);

@@ -1,10 +1,10 @@
 //! Latest values: reads beside a writer that sets them as fast as it can.
 
-use crate::clock::{self, Samples};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use crate::traffic::{stamp, word};
 use shmkit::{Reader, RecvError, Writer};
+use shmkit_measure::{Times, clock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -69,12 +69,12 @@ impl Scenario for Latest {
                 unreachable!("the reader is here");
             };
             pair.meet();
-            let mut samples = hot_reads(reader);
+            let times = hot_reads(reader);
             // Pairs with the writer's look.
             pair.reply().store(n, Ordering::Release);
             pair.meet();
             let copy = copy_ns(reader.max_value());
-            found.push(Found::percentile_beside(&mut samples, 0.5, copy));
+            found.push(Found::beside_the_line(times.percentile(0.5), 0.5, copy));
         }
         found
     }
@@ -100,8 +100,9 @@ impl Scenario for Latest {
 
 /// Of the reads those count that found another value than the one before: the others found
 /// it in their own cache.
-fn hot_reads(reader: &mut Reader) -> Samples {
-    let mut samples = Samples::new();
+fn hot_reads(reader: &mut Reader) -> Times {
+    // Adding to a histogram would be a part of the next read.
+    let mut hot = Vec::with_capacity(1 << 18);
     let mut start = clock::now();
     let end = start + clock::ticks(EACH);
     let mut last = u64::MAX;
@@ -115,13 +116,15 @@ fn hot_reads(reader: &mut Reader) -> Samples {
         if let Some((number, again)) = ends {
             assert_eq!(number, again, "torn");
             if number != last {
-                samples.push(now - start);
+                hot.push(now - start);
                 last = number;
             }
         }
         start = clock::now();
     }
-    samples
+    let mut times = Times::new();
+    hot.into_iter().for_each(|ticks| times.record(ticks));
+    times
 }
 
 /// How long a copy of so many bytes takes, from near caches.

@@ -1,90 +1,44 @@
-//! What all that carries messages has in common, and ours.
+//! What shmkit carries messages by: queues and topics between the two processes.
 
 use crate::pair::Pair;
 use shmkit::{
-    Batch, Publisher, QueueOptions, Receiver, RecvError, Sender, Start, Subscriber, TopicOptions,
+    Publisher, QueueOptions, Receiver, RecvError, Sender, Start, Subscriber, TopicOptions,
 };
+use shmkit_measure::{Inbox, Result};
 
-pub trait Outbox {
-    fn send(&mut self, message: &[u8]);
-
-    /// Lets go of what was kept back.
-    fn flush(&mut self) {}
-}
-
-pub trait Inbox {
-    /// Waits for a message and lets it be looked at.
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T;
-}
-
-/// An end that looks again and again.
+/// An endpoint that polls. Without it an endpoint sleeps where nothing comes.
 pub struct Spinning<'a, E>(pub &'a mut E);
 
-/// An end that sleeps where nothing comes.
-pub struct Waiting<'a, E>(pub &'a mut E);
-
-/// An end that looks at messages where they stand.
+/// An endpoint that reads messages in place.
 pub struct Standing<'a>(pub &'a mut Receiver);
 
 impl Inbox for Standing<'_> {
     #[inline(always)]
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        let message = self.0.recv_ref().unwrap();
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let message = self.0.recv_ref()?;
         // SAFETY: the only sender leaves it alone.
-        look(unsafe { message.as_slice() })
+        Ok(look(unsafe { message.as_slice() }))
     }
 }
 
-macro_rules! inboxes {
-    ($($end:ty),*) => { $(
-        impl Inbox for Spinning<'_, $end> {
+macro_rules! spinning {
+    ($($endpoint:ty),*) => { $(
+        impl Inbox for Spinning<'_, $endpoint> {
             #[inline(always)]
-            fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+            fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
                 loop {
                     match self.0.try_recv() {
-                        Ok(message) => return look(message),
+                        Ok(message) => return Ok(look(message)),
                         Err(RecvError::Empty) => {}
-                        Err(error) => panic!("{error}"),
+                        Err(error) => return Err(error.into()),
                     }
                 }
-            }
-        }
-
-        impl Inbox for Waiting<'_, $end> {
-            #[inline(always)]
-            fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-                look(self.0.recv().unwrap())
             }
         }
     )* };
 }
 
-inboxes!(Receiver, Subscriber);
-
-impl Outbox for Sender {
-    #[inline(always)]
-    fn send(&mut self, message: &[u8]) {
-        Sender::send(self, message).unwrap();
-    }
-}
-
-impl Outbox for Batch<'_> {
-    #[inline(always)]
-    fn send(&mut self, message: &[u8]) {
-        Batch::send(self, message).unwrap();
-    }
-
-    fn flush(&mut self) {
-        Batch::flush(self).unwrap();
-    }
-}
-
-impl Outbox for Publisher {
-    #[inline(always)]
-    fn send(&mut self, message: &[u8]) {
-        Publisher::send(self, message).unwrap();
-    }
-}
+spinning!(Receiver, Subscriber);
 
 /// A queue in each direction: what one of the two has of them.
 pub struct Queues {

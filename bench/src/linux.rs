@@ -8,7 +8,7 @@ use rustix::fs::{
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::thread::{CpuSet, futex, sched_setaffinity};
+use rustix::thread::futex;
 use shmkit::{Mapping, ReadWrite, Section};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -141,13 +141,6 @@ impl Peer {
     pub fn wait(&self) {
         poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None).unwrap();
     }
-}
-
-/// This thread runs on that processor.
-pub fn pin(processor: usize) {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    sched_setaffinity(None, &set).unwrap();
 }
 
 /// A bare wake of another process: a futex in shared memory.

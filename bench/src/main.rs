@@ -9,7 +9,6 @@
 
 mod bulk;
 mod calls;
-mod clock;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod direct;

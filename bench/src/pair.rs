@@ -1,7 +1,7 @@
 //! Two processes on two processors, and the raw section by which they keep in step.
 
-use crate::{clock, direct};
-use shmkit::{Event, Mapping, ProcessIdentity, ReadWrite, Reset, Section};
+use shmkit::{Event, Mapping, Process, ProcessIdentity, ReadWrite, Reset, Section};
+use shmkit_measure::{Line, Polling, clock, pin};
 use std::cell::Cell;
 use std::process::{Child, Command, Stdio, exit};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,19 +18,21 @@ const SIZE: u64 = 4096;
 
 // Each on lines of its own.
 const STEPS: [usize; 2] = [0, 256];
-const BALL: usize = 512;
-const AGAIN: usize = 768;
-const TOLD: usize = 1024;
-const REPLY: usize = 1280;
+const AGAIN: usize = 512;
+const TOLD: usize = 768;
+const REPLY: usize = 1024;
 
 /// What one of the two has.
 pub struct Pair {
     name: String,
     /// 0 here, 1 there; also the processor.
     side: usize,
-    peer: u32,
+    peer: Process,
+    #[cfg(windows)]
+    peer_id: u32,
     step: Cell<u64>,
     control: Mapping<ReadWrite>,
+    floor: Line,
     rise: Event,
     child: Option<Child>,
     _alive: Option<Sender<()>>,
@@ -42,6 +44,7 @@ impl Pair {
         let name = format!("{base}-{scenario}");
         let section = Section::create_new(name.as_str(), SIZE).unwrap();
         let rise = Event::create_new(format!("{name}-rise").as_str(), Reset::Auto).unwrap();
+        let floor = Line::create(&format!("{name}-floor"), Polling::Tight).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args([THERE, scenario, base, &std::process::id().to_string()])
             .stdin(Stdio::null())
@@ -49,13 +52,16 @@ impl Pair {
             .unwrap();
         let alive = watch(scenario);
         clock::calibrate();
-        direct::pin(0);
+        assert!(pin(0), "pinned");
         let pair = Pair {
             name,
             side: 0,
-            peer: child.id(),
+            peer: watched(child.id()),
+            #[cfg(windows)]
+            peer_id: child.id(),
             step: Cell::new(0),
             control: section.map_rw(..).unwrap(),
+            floor,
             rise,
             child: Some(child),
             _alive: Some(alive),
@@ -70,19 +76,23 @@ impl Pair {
         let name = format!("{base}-{scenario}");
         let section = Section::open_rw(name.as_str()).unwrap();
         let rise = Event::open(format!("{name}-rise").as_str()).unwrap();
-        let first = ProcessIdentity::of(peer).unwrap().watch().unwrap();
+        let floor = Line::open(&format!("{name}-floor"), Polling::Tight).unwrap();
+        let first = watched(peer);
         std::thread::spawn(move || {
             first.wait().unwrap();
             exit(3);
         });
         clock::calibrate();
-        direct::pin(1);
+        assert!(pin(1), "pinned");
         let pair = Pair {
             name,
             side: 1,
-            peer,
+            peer: watched(peer),
+            #[cfg(windows)]
+            peer_id: peer,
             step: Cell::new(0),
             control: section.map_rw(..).unwrap(),
+            floor,
             rise,
             child: None,
             _alive: None,
@@ -96,12 +106,13 @@ impl Pair {
     }
 
     /// The process of the other one.
-    #[cfg_attr(
-        target_os = "linux",
-        expect(dead_code, reason = "a futex waits for no process")
-    )]
-    pub fn peer(&self) -> u32 {
-        self.peer
+    pub fn peer(&self) -> &Process {
+        &self.peer
+    }
+
+    #[cfg(windows)]
+    pub fn peer_id(&self) -> u32 {
+        self.peer_id
     }
 
     /// A name that is ours, and the peer's by the same tag.
@@ -157,9 +168,9 @@ impl Pair {
         f64::from_bits(self.word(TOLD).load(Ordering::Relaxed))
     }
 
-    /// A line that goes to and fro.
-    pub fn ball(&self) -> &AtomicU64 {
-        self.word(BALL)
+    /// The line that goes to and fro.
+    pub fn floor(&self) -> &Line {
+        &self.floor
     }
 
     /// A word that the other one spins for.
@@ -179,6 +190,10 @@ impl Drop for Pair {
             assert!(ended.success(), "the second process: {ended}");
         }
     }
+}
+
+fn watched(pid: u32) -> Process {
+    ProcessIdentity::of(pid).unwrap().watch().unwrap()
 }
 
 /// Nothing hangs for ever: the end of this process is that of the other.

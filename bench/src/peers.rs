@@ -1,11 +1,12 @@
 //! Others that carry messages, against ours in the same repetition.
 
 use crate::direct;
-use crate::link::{Inbox, Outbox, Queues, Spinning};
+use crate::link::{Queues, Spinning};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
-use crate::traffic::{ask, consume, echo, ends, produce};
+use crate::traffic::{answer, ask, consume, produce};
 use shmkit::Receiver;
+use shmkit_measure::{Inbox, Message, Outbox, Result, ends};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -101,10 +102,9 @@ impl<I: Inbox + 'static, O: Outbox + 'static> Peer<I, O> {
 impl<I: Inbox, O: Outbox> Scenario for Peer<I, O> {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let Queues { inbox, outbox } = &mut self.queues;
-        let mut message = [0; SIZE];
         pair.meet();
-        let mut ours = ask(outbox, &mut Spinning(inbox), &mut message, EACH);
-        let mut theirs = ask(&mut self.outbox, &mut self.inbox, &mut message, EACH);
+        let ours = ask(outbox, &mut Spinning(inbox), SIZE, EACH);
+        let theirs = ask(&mut self.outbox, &mut self.inbox, SIZE, EACH);
         let trips = Found::new(ours.percentile(0.5), theirs.percentile(0.5));
         pair.meet();
         produce(outbox, SIZE, EACH);
@@ -117,11 +117,11 @@ impl<I: Inbox, O: Outbox> Scenario for Peer<I, O> {
     fn there(&mut self, pair: &Pair) {
         let Queues { inbox, outbox } = &mut self.queues;
         pair.meet();
-        echo(outbox, &mut Spinning(inbox));
-        echo(&mut self.outbox, &mut self.inbox);
+        answer(outbox, &mut Spinning(inbox), SIZE);
+        answer(&mut self.outbox, &mut self.inbox, SIZE);
         pair.meet();
-        pair.tell(consume(&mut Spinning(inbox), ends));
-        pair.tell(consume(&mut self.inbox, ends));
+        pair.tell(consume(&mut Spinning(inbox), SIZE, ends));
+        pair.tell(consume(&mut self.inbox, SIZE, ends));
     }
 }
 
@@ -141,15 +141,15 @@ impl<S> Bytes<S> {
 }
 
 impl<S: Write> Outbox for Bytes<S> {
-    fn send(&mut self, message: &[u8]) {
-        self.stream.write_all(message).unwrap();
+    fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(self.stream.write_all(message.body())?)
     }
 }
 
 impl<S: Read> Inbox for Bytes<S> {
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        self.stream.read_exact(&mut self.buffer).unwrap();
-        look(&self.buffer)
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        self.stream.read_exact(&mut self.buffer)?;
+        Ok(look(&self.buffer))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Repetitions of a scenario, each between two looks at where the processors are.
 
-use crate::clock::Samples;
 use crate::median;
 use crate::pair::Pair;
 use crate::{floor, table};
+use shmkit_measure::Times;
 use std::time::Duration;
 
 /// What two processes do together. Both make one, and run its repetitions in step.
@@ -83,14 +83,14 @@ impl Found {
     }
 
     /// Against the same percentile of the line's round trips.
-    pub fn percentile(samples: &mut Samples, part: f64) -> Found {
-        Found::percentile_beside(samples, part, 0.0)
+    pub fn percentile(times: &Times, part: f64) -> Found {
+        Found::beside_the_line(times.percentile(part), part, 0.0)
     }
 
-    /// The same with something that has to be done besides.
-    pub fn percentile_beside(samples: &mut Samples, part: f64, besides: f64) -> Found {
+    /// Against a percentile of the line's round trips, and something that has to be done besides.
+    pub fn beside_the_line(ours: f64, part: f64, besides: f64) -> Found {
         Found {
-            ours: samples.percentile(part),
+            ours,
             theirs: Theirs::Line(part, besides),
         }
     }
@@ -148,17 +148,17 @@ pub fn serve(entry: &Entry, base: &str, peer: &str) {
 /// Where it was run, unless that changed meanwhile.
 fn repetition(pair: &Pair, scenario: &mut dyn Scenario) -> (Option<Place>, Kept) {
     pair.again(true);
-    let mut before = floor::ping_pong(pair, BRACKET);
+    let before = floor::ping_pong(pair, BRACKET);
     let found = scenario.here(pair);
-    let mut after = floor::ping_pong(pair, BRACKET);
-    let mut resolve = |found: Found| match found.theirs {
+    let after = floor::ping_pong(pair, BRACKET);
+    let resolve = |found: Found| match found.theirs {
         Theirs::Measured(theirs) => (found.ours, theirs),
         Theirs::Line(part, besides) => {
             let sum = before.percentile(part) + after.percentile(part);
             (found.ours, sum / 2.0 + besides)
         }
     };
-    let found = found.into_iter().map(&mut resolve).collect();
+    let found = found.into_iter().map(resolve).collect();
     (place(before.percentile(0.5), after.percentile(0.5)), found)
 }
 

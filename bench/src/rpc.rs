@@ -1,11 +1,11 @@
 //! Calls: a request, and its response.
 
-use crate::clock::{self, Samples};
 use crate::direct::Bell;
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
-use crate::traffic::{stamp, word};
+use crate::traffic::{busy_for, stamp, word};
 use shmkit::{Client, Server};
+use shmkit_measure::{Times, clock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -94,24 +94,21 @@ impl Scenario for Calls {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let client = self.0.client();
         pair.meet();
-        let mut samples = Samples::new();
+        let mut times = Times::new();
         let mut request = [0; SIZE];
-        let mut last = clock::now();
-        let end = last + clock::ticks(EACH);
         let mut number = 0;
-        while last < end {
+        let call = || {
             stamp(&mut request, number);
-            assert_eq!(word(client.call(&request).unwrap()), number);
-            let now = clock::now();
-            samples.push(now - last);
-            last = now;
+            assert_eq!(word(client.call(&request)?), number);
             number += 1;
-        }
+            Ok(())
+        };
+        times.take(EACH, call).unwrap();
         stamp(&mut request, LAST);
         client.call(&request).unwrap();
         vec![
-            Found::percentile(&mut samples, 0.5),
-            Found::percentile(&mut samples, 0.99),
+            Found::percentile(&times, 0.5),
+            Found::percentile(&times, 0.99),
         ]
     }
 
@@ -145,20 +142,20 @@ impl Scenario for Parked {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let [there, back] = &self.bells;
         let client = self.end.client();
-        let (mut ours, mut bare) = (Samples::new(), Samples::new());
+        let (mut ours, mut bare) = (Times::new(), Times::new());
         pair.meet();
         for _ in 0..WAKES {
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let start = clock::now();
             let busy = word(client.call(&[0; SIZE]).unwrap());
-            ours.push((clock::now() - start).saturating_sub(busy));
+            ours.record((clock::now() - start).saturating_sub(busy));
 
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let start = clock::now();
             there.ring();
             back.wait();
             let busy = pair.reply().load(Ordering::Relaxed);
-            bare.push((clock::now() - start).saturating_sub(busy));
+            bare.record((clock::now() - start).saturating_sub(busy));
         }
         pair.meet();
         vec![Found::new(ours.percentile(0.5), bare.percentile(0.5))]
@@ -171,14 +168,14 @@ impl Scenario for Parked {
         for _ in 0..WAKES {
             let request = server.recv().unwrap();
             let start = clock::now();
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let mut response = [0; SIZE];
             stamp(&mut response, clock::now() - start);
             request.respond(&response).unwrap();
 
             there.wait();
             let start = clock::now();
-            clock::busy_for(ASLEEP);
+            busy_for(ASLEEP);
             let busy = clock::now() - start;
             // The bell that follows is the release.
             pair.reply().store(busy, Ordering::Relaxed);

@@ -1,10 +1,10 @@
 //! The ring of shmem-ipc, polled, in memory of ours.
 
-use crate::link::{Inbox, Outbox};
 use crate::pair::Pair;
 use crate::peers::SIZE;
 use shmem_ipc::ringbuf::{Receiver, Sender, channel_bufsize};
 use shmkit::{Mapping, ReadWrite, Section};
+use shmkit_measure::{Inbox, Outbox, Result};
 
 type Message = [u64; SIZE / 8];
 
@@ -46,7 +46,7 @@ pub fn ends(pair: &Pair) -> (In, Out) {
 }
 
 impl Inbox for In {
-    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let mut look = Some(look);
         let mut done = None;
         while done.is_none() {
@@ -58,12 +58,13 @@ impl Inbox for In {
             };
             self.receiver.recv(take).unwrap();
         }
-        done.unwrap()
+        Ok(done.unwrap())
     }
 }
 
 impl Outbox for Out {
-    fn send(&mut self, message: &[u8]) {
+    fn send(&mut self, message: &shmkit_measure::Message) -> Result<()> {
+        let message = message.body();
         let mut sent = false;
         while !sent {
             let put = |place: *mut Message, _: usize| {
@@ -74,5 +75,6 @@ impl Outbox for Out {
             };
             self.sender.send(put).unwrap();
         }
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! Streams of small messages, as fast as they go.
 
 use crate::floor::{self, Ring};
-use crate::link::{Queues, Waiting};
+use crate::link::Queues;
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
-use crate::traffic::{consume, ends, produce};
+use crate::traffic::{consume, produce};
 use shmkit::{QueueOptions, Receiver};
+use shmkit_measure::ends;
 use std::time::Duration;
 
 const EACH: Duration = Duration::from_millis(12);
@@ -85,8 +86,8 @@ impl Scenario for Small {
 
     fn there(&mut self, pair: &Pair) {
         pair.meet();
-        for _ in 0..4 {
-            pair.tell(consume(&mut Waiting(&mut self.queues.inbox), ends));
+        for len in [56, 64, 56, 64] {
+            pair.tell(consume(&mut self.queues.inbox, len, ends));
         }
         pair.rest();
     }
@@ -113,8 +114,8 @@ impl Scenario for Larger {
     fn there(&mut self, pair: &Pair) {
         pair.meet();
         for _ in 0..2 {
-            pair.tell(consume(&mut Waiting(&mut self.queues.inbox), ends));
+            pair.tell(consume(&mut self.queues.inbox, KIB, ends));
         }
-        pair.tell(consume(&mut self.ring, ends));
+        pair.tell(consume(&mut self.ring, KIB, ends));
     }
 }

@@ -1,12 +1,11 @@
 //! A topic: against a queue, and what one more subscriber costs.
 
-use crate::clock;
-use crate::direct;
 use crate::link::{Queues, Spinning, Topics};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
-use crate::traffic::{ask, consume, echo, ends, produce};
+use crate::traffic::{answer, ask, consume, produce};
 use shmkit::{Delivery, Publisher, Receiver, RecvError, Subscriber};
+use shmkit_measure::{clock, ends, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -66,12 +65,11 @@ struct OneSubscriber {
 impl Scenario for OneSubscriber {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
         let OneSubscriber { queues, topics } = self;
-        let mut message = [0; SIZE];
         pair.meet();
         let inbox = &mut Spinning(&mut topics.inbox);
-        let mut topic = ask(&mut topics.outbox, inbox, &mut message, EACH);
+        let topic = ask(&mut topics.outbox, inbox, SIZE, EACH);
         let inbox = &mut Spinning(&mut queues.inbox);
-        let mut queue = ask(&mut queues.outbox, inbox, &mut message, EACH);
+        let queue = ask(&mut queues.outbox, inbox, SIZE, EACH);
         let trips = Found::new(topic.percentile(0.5), queue.percentile(0.5));
         pair.meet();
         produce(&mut topics.outbox, SIZE, EACH);
@@ -84,11 +82,11 @@ impl Scenario for OneSubscriber {
     fn there(&mut self, pair: &Pair) {
         let OneSubscriber { queues, topics } = self;
         pair.meet();
-        echo(&mut topics.outbox, &mut Spinning(&mut topics.inbox));
-        echo(&mut queues.outbox, &mut Spinning(&mut queues.inbox));
+        answer(&mut topics.outbox, &mut Spinning(&mut topics.inbox), SIZE);
+        answer(&mut queues.outbox, &mut Spinning(&mut queues.inbox), SIZE);
         pair.meet();
-        pair.tell(consume(&mut Spinning(&mut topics.inbox), ends));
-        pair.tell(consume(&mut Spinning(&mut queues.inbox), ends));
+        pair.tell(consume(&mut Spinning(&mut topics.inbox), SIZE, ends));
+        pair.tell(consume(&mut Spinning(&mut queues.inbox), SIZE, ends));
     }
 }
 
@@ -149,7 +147,7 @@ fn publish(publisher: &mut Publisher, time: Duration) -> f64 {
 }
 
 fn doze(mut subscriber: Subscriber, stop: &AtomicBool) {
-    direct::pin(1);
+    assert!(pin(1), "pinned");
     while !stop.load(Ordering::Relaxed) {
         match subscriber.try_recv() {
             Ok(_) | Err(RecvError::Empty | RecvError::Lagged(_)) => {}

@@ -1,16 +1,14 @@
-//! Round trips and streams, the same for all that carries messages.
+//! Round trips and streams of which nothing can fail here, and what else scenarios do with messages.
 
-use crate::clock::{self, Samples};
-use crate::link::{Inbox, Outbox};
+use shmkit_measure::{Inbox, Outbox, Times, clock};
 use std::time::Duration;
 
-/// The first word of the last message.
-const END: u64 = u64::MAX;
-
+/// The first 8 bytes of a message as a number.
 pub fn word(message: &[u8]) -> u64 {
     u64::from_ne_bytes(message[..8].try_into().unwrap())
 }
 
+/// Writes a number at both ends of a message.
 #[inline(always)]
 pub fn stamp(message: &mut [u8], number: u64) {
     let last = message.len() - 8;
@@ -18,103 +16,39 @@ pub fn stamp(message: &mut [u8], number: u64) {
     message[..8].copy_from_slice(&number.to_ne_bytes());
 }
 
-/// Sends messages and waits for each to come back.
-#[inline(always)]
-pub fn ask(
-    outbox: &mut impl Outbox,
-    inbox: &mut impl Inbox,
-    message: &mut [u8],
-    time: Duration,
-) -> Samples {
-    let mut samples = Samples::new();
-    let mut last = clock::now();
-    let end = last + clock::ticks(time);
-    let mut number = 0;
-    while last < end {
-        stamp(message, number);
-        outbox.send(message);
-        assert_eq!(inbox.receive(word), number);
-        let now = clock::now();
-        samples.push(now - last);
-        last = now;
-        number += 1;
-    }
-    stamp(message, END);
-    outbox.send(message);
-    assert_eq!(inbox.receive(word), END);
-    samples
-}
-
-/// Sends back what comes.
-#[inline(always)]
-pub fn echo(outbox: &mut impl Outbox, inbox: &mut impl Inbox) {
-    let answer = |message: &[u8]| {
-        outbox.send(message);
-        word(message)
-    };
-    let mut answer = answer;
-    while inbox.receive(&mut answer) != END {}
-}
-
-/// Sends messages of this length as fast as it can. They are made some time before they
-/// are sent: to copy what was just written by narrower stores is to wait until all stores
-/// before are done, and that would be measured instead.
-#[inline(always)]
-pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) {
-    let burst = burst(len);
-    let mut made = vec![0; burst * len];
-    let end = clock::now() + clock::ticks(time);
-    let mut number = 0;
-    while clock::now() < end {
-        for message in made.chunks_exact_mut(len) {
-            stamp(message, number);
-            number += 1;
-        }
-        for message in made.chunks_exact(len) {
-            outbox.send(message);
-        }
-    }
-    let last = &mut made[..len];
-    stamp(last, END);
-    outbox.send(last);
-    outbox.flush();
-}
-
-/// How many messages are made at a time: as many as stay in the first cache.
-pub const fn burst(len: usize) -> usize {
-    match 16384 / len {
-        0 => 1,
-        many if many > 64 => 64,
-        some => some,
-    }
-}
-
-/// How many messages come in a microsecond. `look` is what is done with each.
-#[inline(always)]
-pub fn consume(inbox: &mut impl Inbox, mut look: impl FnMut(&[u8]) -> u64) -> f64 {
-    assert_eq!(inbox.receive(word), 0);
-    let start = clock::now();
-    let mut number = 0;
-    loop {
-        let (first, found) = inbox.receive(|message| (word(message), look(message)));
-        if first == END {
-            break;
-        }
-        number += 1;
-        assert_eq!((first, found), (number, 2 * number));
-    }
-    number as f64 / clock::ns(clock::now() - start) * 1e3
-}
-
-/// Looks at both ends of a message.
-#[inline(always)]
-pub fn ends(message: &[u8]) -> u64 {
-    word(message).wrapping_add(word(&message[message.len() - 8..]))
-}
-
-/// Looks at all of it.
+/// Reads all of a message, as numbers of 8 bytes, and returns their sum.
 #[inline(always)]
 pub fn whole(message: &[u8]) -> u64 {
     let words = message.as_chunks::<8>().0.iter();
     words.fold(0, |sum, word| sum.wrapping_add(u64::from_ne_bytes(*word)))
+}
+
+#[inline(always)]
+pub fn ask(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize, time: Duration) -> Times {
+    shmkit_measure::ask(outbox, inbox, len, time).unwrap()
+}
+
+#[inline(always)]
+pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) {
+    shmkit_measure::answer(outbox, inbox, len).unwrap();
+}
+
+#[inline(always)]
+pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) {
+    shmkit_measure::produce(outbox, len, time).unwrap();
+}
+
+/// How many messages come in a microsecond.
+#[inline(always)]
+pub fn consume(inbox: &mut impl Inbox, len: usize, look: impl FnMut(&[u8]) -> u64) -> f64 {
+    let flow = shmkit_measure::consume(inbox, len, look);
+    flow.unwrap().messages_per_s() / 1e6
+}
+
+/// Keeps the processor busy, and so awake.
+pub fn busy_for(time: Duration) {
+    let end = clock::now() + clock::ticks(time);
+    while clock::now() < end {
+        std::hint::spin_loop();
+    }
 }

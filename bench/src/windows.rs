@@ -19,8 +19,8 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, CreateNamedPipeW, PIPE_WAIT};
 use windows_sys::Win32::System::Threading::{
-    CreateEventW, GetCurrentThread, INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, SetEvent,
-    SetThreadAffinityMask, WaitForMultipleObjects, WaitForSingleObject,
+    CreateEventW, INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, SetEvent, WaitForMultipleObjects,
+    WaitForSingleObject,
 };
 
 /// What a program that sets no access list does.
@@ -188,15 +188,6 @@ impl Peer {
     }
 }
 
-/// This thread runs on that processor.
-pub fn pin(processor: usize) {
-    // SAFETY: the pseudo-handle of this thread, and a number.
-    assert_ne!(
-        unsafe { SetThreadAffinityMask(GetCurrentThread(), 1 << processor) },
-        0
-    );
-}
-
 /// A bare wake of another process: a named event, waited for along with the process.
 pub struct Bell {
     event: Signal,
@@ -207,7 +198,7 @@ impl Bell {
     pub fn new(pair: &Pair, tag: &str) -> Bell {
         Bell {
             event: Signal::new(&pair.name(tag)),
-            peer: Peer::new(pair.peer()),
+            peer: Peer::new(pair.peer_id()),
         }
     }
 

@@ -79,6 +79,7 @@ pub fn everything() -> Vec<Source> {
         "examples",
         "cli/src",
         "cli/tests",
+        "measure/src",
         "bench/src",
     ])
 }

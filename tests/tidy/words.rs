@@ -88,7 +88,15 @@ fn banned_words_stand_nowhere() {
     let list = read_list(&text_of(LIST));
     let mut paths = vec!["README.md".to_string(), "CONTRIBUTING.md".to_string()];
     paths.retain(|path| super::source::root().join(path).exists());
-    for folder in ["src", "cli", "examples", "tests", "docs", "bench/src"] {
+    for folder in [
+        "src",
+        "cli",
+        "measure",
+        "examples",
+        "tests",
+        "docs",
+        "bench/src",
+    ] {
         for extension in ["rs", "md", "toml", "cpp", "c"] {
             paths.extend(files(folder, extension));
         }

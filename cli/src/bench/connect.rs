@@ -1,7 +1,6 @@
 //! How the two processes find each other, by each transport.
 
-use super::floor::Court;
-use super::link::{Queues, Result, Stream};
+use super::link::{Queues, Stream};
 use super::plan::Plan;
 use interprocess::TryClone;
 use interprocess::local_socket::traits::{Listener as _, Stream as _};
@@ -9,6 +8,7 @@ use interprocess::local_socket::{
     GenericNamespaced, Listener, ListenerOptions, Name, Stream as LocalStream, ToNsName,
 };
 use shmkit::{Receiver, Sender};
+use shmkit_measure::{Line, Polling, Result};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 /// Several times a processor's own cache, as the documentation advises for streams.
@@ -20,13 +20,13 @@ pub struct Links {
     pub pipe: Stream,
     pub local: Stream,
     pub tcp: Stream,
-    pub court: Court,
+    pub floor: Line,
 }
 
 /// What the first process has before the second one is there.
 pub struct Offer {
     inbox: Receiver,
-    court: Court,
+    floor: Line,
     local: Listener,
     tcp: TcpListener,
 }
@@ -36,7 +36,7 @@ impl Offer {
         let name = local_name(plan)?;
         Ok(Offer {
             inbox: queue(plan, &plan.queue_here())?,
-            court: Court::create(&plan.court())?,
+            floor: Line::create(&plan.floor(), Polling::Hinted)?,
             local: ListenerOptions::new().name(name).create_sync()?,
             tcp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
         })
@@ -56,7 +56,7 @@ impl Offer {
             pipe,
             local: local_stream(self.local.accept()?)?,
             tcp: tcp_stream(self.tcp.accept()?.0)?,
-            court: self.court,
+            floor: self.floor,
         })
     }
 }
@@ -71,7 +71,7 @@ pub fn join(plan: &Plan, port: u16, pipe: Stream) -> Result<Links> {
         pipe,
         local: local_stream(LocalStream::connect(local_name(plan)?)?)?,
         tcp: tcp_stream(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)?,
-        court: Court::open(&plan.court())?,
+        floor: Line::open(&plan.floor(), Polling::Hinted)?,
     })
 }
 

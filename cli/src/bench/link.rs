@@ -1,106 +1,80 @@
-//! What carries messages: every transport by the same two calls.
+//! A way to the other process and back, and what both processes do by each.
 
 use shmkit::{Receiver, Sender};
-use std::error::Error;
+use shmkit_measure::{Flow, Inbox, Message, Outbox, Result, Times};
+use shmkit_measure::{answer, ask, consume, ends, produce};
 use std::io::{BufReader, Read, Write};
+use std::time::Duration;
 
-/// Fails in more ways than one would care to tell apart: what failed is said as it is.
-pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// How long the length is that streams need in front of each message.
+/// How long the length is that streams have in front of each message.
 const HEADER: usize = 4;
 
 /// How much of a stream is read at a time, so that short messages share a call.
 const READ_AHEAD: usize = 64 << 10;
 
-/// A message, with its length in front: one buffer, and so one call, for streams too.
-pub struct Message(Vec<u8>);
-
-impl Message {
-    /// # Panics
-    ///
-    /// Never for what a queue takes, which is far less than 4 GiB.
-    pub fn new(len: usize) -> Message {
-        let header = u32::try_from(len).expect("a queue takes less");
-        let mut frame = vec![0; HEADER + len];
-        frame[..HEADER].copy_from_slice(&header.to_le_bytes());
-        Message(frame)
-    }
-
-    /// What says that nothing more comes: a message without content.
-    pub fn end() -> Message {
-        Message::new(0)
-    }
-
-    /// Writes its number at both ends, as much of it as a byte holds.
-    #[inline]
-    pub fn mark(&mut self, number: u64) {
-        let mark = number as u8;
-        self.0[HEADER] = mark;
-        if let Some(last) = self.0.last_mut() {
-            *last = mark;
-        }
-    }
-
-    #[inline]
-    pub fn body(&self) -> &[u8] {
-        &self.0[HEADER..]
-    }
-
-    fn frame(&self) -> &[u8] {
-        &self.0
-    }
-}
+/// What goes before each measurement, as a part of its time, and is not counted.
+const WARM_UP: u32 = 10;
 
 /// A way to the other process, and back.
-pub trait Link {
-    fn send(&mut self, message: &Message) -> Result<()>;
-
-    /// Waits for the next message.
-    fn receive(&mut self) -> Result<&[u8]>;
+pub struct Link<O, I> {
+    pub outbox: O,
+    pub inbox: I,
 }
 
 /// Shared memory: a queue in each direction.
-pub struct Queues {
-    pub inbox: Receiver,
-    pub outbox: Sender,
-}
-
-impl Link for Queues {
-    #[inline]
-    fn send(&mut self, message: &Message) -> Result<()> {
-        Ok(self.outbox.send(message.body())?)
-    }
-
-    #[inline]
-    fn receive(&mut self) -> Result<&[u8]> {
-        Ok(self.inbox.recv()?)
-    }
-}
+pub type Queues = Link<Sender, Receiver>;
 
 /// Bytes in order: a pipe or a socket.
-pub struct Stream {
-    reader: BufReader<Box<dyn Read>>,
-    writer: Box<dyn Write>,
-    buffer: Vec<u8>,
+pub type Stream = Link<Writing, Reading>;
+
+impl<O: Outbox, I: Inbox> Link<O, I> {
+    /// Measures round trips, and then a stream to this process.
+    pub fn measure(&mut self, len: usize, time: Duration) -> Result<(Times, Flow)> {
+        ask(&mut self.outbox, &mut self.inbox, len, time / WARM_UP)?;
+        let trips = ask(&mut self.outbox, &mut self.inbox, len, time)?;
+        consume(&mut self.inbox, len, ends)?;
+        Ok((trips, consume(&mut self.inbox, len, ends)?))
+    }
+
+    /// Does the other half of [`Link::measure`].
+    pub fn serve(&mut self, len: usize, time: Duration) -> Result<()> {
+        for _ in 0..2 {
+            answer(&mut self.outbox, &mut self.inbox, len)?;
+        }
+        produce(&mut self.outbox, len, time / WARM_UP)?;
+        produce(&mut self.outbox, len, time)
+    }
 }
 
 impl Stream {
     pub fn new(reader: impl Read + 'static, writer: impl Write + 'static) -> Stream {
-        Stream {
-            reader: BufReader::with_capacity(READ_AHEAD, Box::new(reader)),
-            writer: Box::new(writer),
-            buffer: Vec::new(),
+        Link {
+            outbox: Writing(Box::new(writer)),
+            inbox: Reading {
+                reader: BufReader::with_capacity(READ_AHEAD, Box::new(reader)),
+                buffer: Vec::new(),
+            },
         }
     }
 }
 
-impl Link for Stream {
-    fn send(&mut self, message: &Message) -> Result<()> {
-        Ok(self.writer.write_all(message.frame())?)
-    }
+/// The end of a stream that is written.
+pub struct Writing(Box<dyn Write>);
 
-    fn receive(&mut self) -> Result<&[u8]> {
+impl Outbox for Writing {
+    fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(self.0.write_all(message.frame())?)
+    }
+}
+
+/// The end of a stream that is read.
+pub struct Reading {
+    reader: BufReader<Box<dyn Read>>,
+    buffer: Vec<u8>,
+}
+
+impl Inbox for Reading {
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let mut header = [0; HEADER];
         self.reader.read_exact(&mut header)?;
         let len = u32::from_le_bytes(header) as usize;
@@ -109,7 +83,7 @@ impl Link for Stream {
         }
         let message = &mut self.buffer[..len];
         self.reader.read_exact(message)?;
-        Ok(message)
+        Ok(look(message))
     }
 }
 
@@ -122,10 +96,27 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader, writer);
         let mut message = Message::new(3);
-        message.mark(0x107);
-        stream.send(&message).unwrap();
-        stream.send(&Message::end()).unwrap();
-        assert_eq!(stream.receive().unwrap(), [7, 0, 7]);
-        assert!(stream.receive().unwrap().is_empty());
+        message.mark(7);
+        stream.outbox.send(&message).unwrap();
+        stream.outbox.send(&Message::new(0)).unwrap();
+        let mut receive = || stream.inbox.receive(<[u8]>::to_vec).unwrap();
+        assert_eq!(receive(), [7, 0, 7]);
+        assert!(receive().is_empty());
+    }
+
+    #[test]
+    fn stream_is_counted_without_the_warm_up() {
+        let stream = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            (reader, writer)
+        };
+        let ((from_here, to_there), (from_there, to_here)) = (stream(), stream());
+        let time = Duration::from_millis(10);
+        let (times, flow) = std::thread::scope(|scope| {
+            scope.spawn(move || Stream::new(from_here, to_here).serve(16, time).unwrap());
+            Stream::new(from_there, to_there).measure(16, time).unwrap()
+        });
+        assert!(times.count() > 0 && flow.messages > 0);
+        assert!(flow.time < 5 * time, "{flow:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The machine that is measured, and the two processors of it that do the work.
 
-use core_affinity::CoreId;
+pub use shmkit_measure::{pin, two_processors};
+
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
 /// The machine, in words.
@@ -23,22 +24,4 @@ impl Machine {
             processors: system.cpus().len(),
         }
     }
-}
-
-/// A processor for each of the two processes, among those that this one may use; `None`
-/// where there is one only, or nobody tells.
-///
-/// The first and the fourth, or the last where there are fewer: neighbours are often two
-/// halves of one core.
-pub fn two_processors() -> Option<[usize; 2]> {
-    let all = core_affinity::get_core_ids()?;
-    match all.iter().take(4).collect::<Vec<_>>()[..] {
-        [first, .., last] => Some([first.id, last.id]),
-        _ => None,
-    }
-}
-
-/// From now on this thread runs on that processor, if this returns true.
-pub fn pin(processor: usize) -> bool {
-    core_affinity::set_for_current(CoreId { id: processor })
 }

@@ -2,10 +2,8 @@
 //! and by what else the system has.
 
 mod connect;
-mod floor;
 mod link;
 pub mod machine;
-mod measure;
 mod peer;
 mod plan;
 mod plot;
@@ -20,14 +18,13 @@ pub use peer::run as run_peer;
 use crate::args::Bench;
 use crate::{Failure, Outcome, output};
 use connect::{Links, Offer};
-use link::{Link, Result, Stream};
+use link::{Link, Stream};
 use machine::Machine;
-use measure::{ask, consume};
 use plan::{Plan, Transport};
 use progress::Progress;
-use quanta::Clock;
 use report::{Block, Report, Row};
 use second::{Guard, Second};
+use shmkit_measure::{Inbox, Outbox, Result, clock};
 use std::time::Duration;
 
 pub fn run(args: &Bench) -> Outcome {
@@ -59,16 +56,16 @@ fn measure_all(args: &Bench) -> std::result::Result<Report, Failure> {
     let (second, mut pipe) = Second::start(&guard, &peer_args).map_err(second::failure)?;
     let blame = |error| second.blame(error);
 
-    let clock = Clock::new();
+    clock::calibrate();
     let is_pinned = processors.is_some_and(|[here, _]| machine::pin(here));
     let is_pinned = hello(&mut pipe).map_err(blame)? && is_pinned;
     let mut links = offer.accept(&plan, pipe).map_err(blame)?;
     let process = second.process();
-    let floor = links.court.serve(plan.each, process, &clock);
+    let floor = links.floor.serve(plan.each, process);
     let mut report = Report {
         machine: Machine::look(),
         pinned: processors.filter(|_| is_pinned),
-        floor: floor.map_err(blame)?,
+        floor: floor.map_err(blame)?.into(),
         blocks: Vec::new(),
     };
     let say = |text: &str| match args.json {
@@ -78,7 +75,7 @@ fn measure_all(args: &Bench) -> std::result::Result<Report, Failure> {
     say(&table::head(&report))?;
     let progress = Progress::new(plan.sizes.len() * Transport::ALL.len());
     for size in &plan.sizes {
-        let block = measure_size(&mut links, *size, plan.each, &clock, &progress);
+        let block = measure_size(&mut links, *size, plan.each, &progress);
         let block = block.map_err(blame)?;
         progress.aside(|| say(&format!("\n{}", table::block(&block))))?;
         report.blocks.push(block);
@@ -91,14 +88,13 @@ fn measure_all(args: &Bench) -> std::result::Result<Report, Failure> {
 
 /// Waits until the second process is there, and hears whether it has its processor.
 fn hello(pipe: &mut Stream) -> Result<bool> {
-    Ok(pipe.receive()? == [1])
+    pipe.inbox.receive(|message| message == [1])
 }
 
 fn measure_size(
     links: &mut Links,
     size: u64,
     time: Duration,
-    clock: &Clock,
     progress: &Progress,
 ) -> Result<Block> {
     let len = usize::try_from(size)?;
@@ -107,10 +103,10 @@ fn measure_size(
         let name = transport.name();
         progress.begins(format!("{}, {name}", units::size(size)));
         rows.push(match transport {
-            Transport::SharedMemory => measure_one(&mut links.queues, transport, len, time, clock),
-            Transport::Pipe => measure_one(&mut links.pipe, transport, len, time, clock),
-            Transport::Local => measure_one(&mut links.local, transport, len, time, clock),
-            Transport::Tcp => measure_one(&mut links.tcp, transport, len, time, clock),
+            Transport::SharedMemory => measure_one(&mut links.queues, transport, len, time),
+            Transport::Pipe => measure_one(&mut links.pipe, transport, len, time),
+            Transport::Local => measure_one(&mut links.local, transport, len, time),
+            Transport::Tcp => measure_one(&mut links.tcp, transport, len, time),
         }?);
         progress.is_done();
     }
@@ -118,16 +114,16 @@ fn measure_size(
 }
 
 fn measure_one(
-    link: &mut impl Link,
+    link: &mut Link<impl Outbox, impl Inbox>,
     transport: Transport,
     len: usize,
     time: Duration,
-    clock: &Clock,
 ) -> Result<Row> {
+    let (trips, flow) = link.measure(len, time)?;
     Ok(Row {
         transport,
-        trips: ask(link, len, time, clock)?,
-        flow: consume(link, len)?,
+        trips: trips.into(),
+        flow,
     })
 }
 

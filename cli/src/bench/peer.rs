@@ -1,14 +1,13 @@
 //! The second process: it answers, and then sends, as the plan says.
 
 use super::connect;
-use super::link::{Link, Message, Result, Stream};
-use super::measure::{answer, produce};
+use super::link::Stream;
 use super::plan::{Plan, Transport};
 use super::{machine, second};
 use crate::args::BenchPeer;
 use crate::{Failure, Outcome, platform};
 use shmkit::ProcessIdentity;
-use std::time::Duration;
+use shmkit_measure::{Message, Outbox, Result};
 
 pub fn run(args: &BenchPeer) -> Outcome {
     // Ctrl-C is for the first process, whose end is that of this one.
@@ -28,23 +27,18 @@ fn take_part(args: &BenchPeer) -> Result<()> {
     let mut links = connect::join(&plan, args.port, Stream::new(reader, writer))?;
     let mut hello = Message::new(1);
     hello.mark(is_pinned.into());
-    links.pipe.send(&hello)?;
-    links.court.back(&first)?;
+    links.pipe.outbox.send(&hello)?;
+    links.floor.answer(&first)?;
     for size in &plan.sizes {
         let len = usize::try_from(*size)?;
         for transport in Transport::ALL {
             match transport {
-                Transport::SharedMemory => serve(&mut links.queues, len, plan.each),
-                Transport::Pipe => serve(&mut links.pipe, len, plan.each),
-                Transport::Local => serve(&mut links.local, len, plan.each),
-                Transport::Tcp => serve(&mut links.tcp, len, plan.each),
+                Transport::SharedMemory => links.queues.serve(len, plan.each),
+                Transport::Pipe => links.pipe.serve(len, plan.each),
+                Transport::Local => links.local.serve(len, plan.each),
+                Transport::Tcp => links.tcp.serve(len, plan.each),
             }?;
         }
     }
     Ok(())
-}
-
-fn serve(link: &mut impl Link, len: usize, time: Duration) -> Result<()> {
-    answer(link, len)?;
-    produce(link, len, time)
 }

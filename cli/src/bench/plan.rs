@@ -73,7 +73,8 @@ impl Plan {
         format!("Local\\{}-there", self.base)
     }
 
-    pub fn court(&self) -> String {
+    /// The cache line of the floor.
+    pub fn floor(&self) -> String {
         format!("Local\\{}-floor", self.base)
     }
 }

@@ -1,9 +1,32 @@
 //! What was found, and the same as JSON.
 
 use super::machine::Machine;
-use super::measure::{Flow, Trips};
 use super::plan::Transport;
 use serde_json::{Value, json};
+use shmkit_measure::{Flow, Times};
+
+/// How long round trips took, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Trips {
+    pub count: u64,
+    pub p50: u64,
+    pub p99: u64,
+    pub p99_9: u64,
+    pub max: u64,
+}
+
+impl From<Times> for Trips {
+    fn from(times: Times) -> Trips {
+        let part = |part| times.percentile(part).round() as u64;
+        Trips {
+            count: times.count(),
+            p50: part(0.5),
+            p99: part(0.99),
+            p99_9: part(0.999),
+            max: times.max().round() as u64,
+        }
+    }
+}
 
 /// What was found of one transport and size.
 #[derive(Debug)]

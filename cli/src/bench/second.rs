@@ -1,8 +1,9 @@
 //! The second process, as the first one sees it.
 
-use super::link::{Result, Stream};
+use super::link::Stream;
 use crate::{Failure, platform};
 use shmkit::{Process, ProcessIdentity};
+use shmkit_measure::Result;
 use std::error::Error;
 use std::io::{Read, pipe};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,0 +1,72 @@
+//! What carries messages, and the endpoints of shmkit that do.
+
+use crate::{Message, Result};
+use shmkit::{Batch, Publisher, Receiver, Sender, Subscriber};
+
+/// An endpoint that sends messages.
+pub trait Outbox {
+    /// Sends a message, and waits where there is no space for it.
+    ///
+    /// # Errors
+    ///
+    /// The message could not be sent, for instance because the other process ended.
+    fn send(&mut self, message: &Message) -> Result<()>;
+
+    /// Sends what was kept back until there is more. By default nothing is kept back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::send`].
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// An endpoint that receives messages.
+pub trait Inbox {
+    /// Waits for the next message and returns what `look` finds in it.
+    ///
+    /// # Errors
+    ///
+    /// No message can be received, for instance because the other process ended.
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T>;
+}
+
+impl Outbox for Sender {
+    #[inline(always)]
+    fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(Sender::send(self, message.body())?)
+    }
+}
+
+impl Outbox for Batch<'_> {
+    #[inline(always)]
+    fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(Batch::send(self, message.body())?)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(Batch::flush(self)?)
+    }
+}
+
+impl Outbox for Publisher {
+    #[inline(always)]
+    fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(Publisher::send(self, message.body())?)
+    }
+}
+
+impl Inbox for Receiver {
+    #[inline(always)]
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(self.recv()?))
+    }
+}
+
+impl Inbox for Subscriber {
+    #[inline(always)]
+    fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(self.recv()?))
+    }
+}

@@ -1,0 +1,200 @@
+//! Round trips and streams, the same for all that carries messages.
+
+use crate::message::{LAST, ends, is_last};
+use crate::{Inbox, Message, Outbox, Result, Times, clock};
+use std::time::Duration;
+
+/// How many bytes, and how many messages, are marked before they are sent: as many as stay in the first
+/// cache.
+const BURST: usize = 16 << 10;
+const MAX_BURST: usize = 64;
+
+/// How many messages arrived, in which time.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// The messages that arrived after the first one.
+    pub messages: u64,
+    /// The time from the arrival of the first message to that of the last one.
+    pub time: Duration,
+}
+
+impl Flow {
+    /// Returns how many messages arrived in a second.
+    pub fn messages_per_s(&self) -> f64 {
+        self.messages as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// Sends messages of `len` bytes for `time`, at least one, and waits for the answer to each; returns how
+/// long that took. [`answer`] is called in the other process.
+///
+/// # Errors
+///
+/// Those of the two endpoints; an answer is not that to the message.
+#[inline(always)]
+pub fn ask(
+    outbox: &mut impl Outbox,
+    inbox: &mut impl Inbox,
+    len: usize,
+    time: Duration,
+) -> Result<Times> {
+    let mut message = Message::new(len);
+    let mut times = Times::new();
+    let mut trip = |number| {
+        message.mark(number);
+        outbox.send(&message)?;
+        inbox.receive(|answer| is_last(answer, len, number, ends(answer)))?
+    };
+    let mut number = 0;
+    times.take(time, || {
+        let is_over = trip(number)?;
+        number += 1;
+        match is_over {
+            true => Err("the other process answers no more".into()),
+            false => Ok(()),
+        }
+    })?;
+    trip(LAST)?;
+    Ok(times)
+}
+
+/// Answers each message of [`ask`] by another of its length, up to the last one.
+///
+/// # Errors
+///
+/// Those of the two endpoints; a message is not the one that comes next.
+#[inline(always)]
+pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> Result<()> {
+    let mut message = Message::new(len);
+    let mut number = 0;
+    loop {
+        // Before the question comes: a message that was marked just now is slower to send.
+        message.mark(number);
+        let look = |question: &[u8]| is_last(question, len, number, ends(question));
+        if inbox.receive(look)?? {
+            message.mark(LAST);
+            return outbox.send(&message);
+        }
+        outbox.send(&message)?;
+        number += 1;
+    }
+}
+
+/// Sends messages of `len` bytes for `time`, at least one, as fast as it can. [`consume`] is called in the
+/// other process.
+///
+/// Messages are marked some time before they are sent. To copy what was just written by narrower stores
+/// is to wait until all stores before are done, and that would be measured instead.
+///
+/// # Errors
+///
+/// Those of the endpoint.
+#[inline(always)]
+pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) -> Result<()> {
+    let burst = (BURST / len.max(1)).clamp(1, MAX_BURST);
+    let mut messages = vec![Message::new(len); burst];
+    let duration = clock::ticks(time);
+    let start = clock::now();
+    let mut number = 0;
+    loop {
+        for message in &mut messages {
+            message.mark(number);
+            number += 1;
+        }
+        for message in &messages {
+            outbox.send(message)?;
+        }
+        if clock::now().saturating_sub(start) >= duration {
+            break;
+        }
+    }
+    let last = &mut messages[0];
+    last.mark(LAST);
+    outbox.send(last)?;
+    outbox.flush()
+}
+
+/// Receives the messages of [`produce`], up to the last one, and measures how fast they arrive.
+///
+/// `look` reads each message and returns the sum of its two numbers: [`ends`] reads nothing else.
+///
+/// # Errors
+///
+/// Those of the endpoint; a message is not the one that comes next.
+#[inline(always)]
+pub fn consume(
+    inbox: &mut impl Inbox,
+    len: usize,
+    mut look: impl FnMut(&[u8]) -> u64,
+) -> Result<Flow> {
+    let mut next =
+        |number| inbox.receive(|message| is_last(message, len, number, look(message)))?;
+    if next(0)? {
+        return Err("the other process sent no message".into());
+    }
+    let start = clock::now();
+    let mut messages = 1;
+    while !next(messages)? {
+        messages += 1;
+    }
+    // As many as there are numbers: the first one does not count, and the one that ends it does.
+    let time = clock::ns(clock::now().saturating_sub(start));
+    let time = Duration::from_nanos(time as u64);
+    Ok(Flow { messages, time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shmkit::{Receiver, Sender};
+
+    fn queue(name: &str) -> (Sender, Receiver) {
+        let name = format!("shmkit-test-{name}-{}", std::process::id());
+        let inbox = Receiver::create(name.as_str()).unwrap();
+        (Sender::open(name.as_str()).unwrap(), inbox)
+    }
+
+    const TIME: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn each_question_is_answered() {
+        let (mut to, mut there) = queue("questions");
+        let (mut back, mut here) = queue("answers");
+        for len in [1, 56] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| answer(&mut back, &mut there, len).unwrap());
+                let times = ask(&mut to, &mut here, len, TIME).unwrap();
+                assert!(times.count() > 0);
+            });
+        }
+    }
+
+    #[test]
+    fn stream_counts_each_message_once() {
+        let (mut outbox, mut inbox) = queue("stream");
+        for (len, time) in [(1, TIME), (4096, Duration::ZERO)] {
+            let flow = std::thread::scope(|scope| {
+                scope.spawn(|| produce(&mut outbox, len, time).unwrap());
+                consume(&mut inbox, len, ends).unwrap()
+            });
+            let burst = if len == 1 { 64 } else { 4 };
+            assert!(flow.messages > 0 && flow.messages % burst == 0, "{flow:?}");
+            assert!(flow.messages_per_s().is_finite());
+        }
+    }
+
+    #[test]
+    fn missing_message_is_noticed() {
+        let (mut outbox, mut inbox) = queue("missing");
+        let mut message = Message::new(64);
+        for number in [0, 2] {
+            message.mark(number);
+            Outbox::send(&mut outbox, &message).unwrap();
+        }
+        let error = consume(&mut inbox, 64, ends).unwrap_err();
+        assert!(
+            error.to_string().contains("message 1 of 64 bytes"),
+            "{error}"
+        );
+    }
+}
