@@ -14,7 +14,7 @@ $code = Join-Path $folder 'code.txt'
 New-Item -ItemType Directory -Force $folder | Out-Null
 Remove-Item -ErrorAction SilentlyContinue $output, $code
 
-$built = cargo test --no-run --message-format=json
+$built = cargo test --no-run --all-features --message-format=json
 if ($LASTEXITCODE -ne 0) { throw 'the tests do not build' }
 $programs = $built | ForEach-Object { ConvertFrom-Json $_ } |
     Where-Object { $_.executable -and $_.profile.test } |

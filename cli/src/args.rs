@@ -684,7 +684,7 @@ pub struct Bench {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Draw a plot of it to this file.
+    /// Draw a plot of it to this file; not every program is built with plots.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@ mod link;
 pub mod machine;
 mod peer;
 mod plan;
+#[cfg_attr(not(feature = "plots"), path = "no_plot.rs")]
 mod plot;
 mod progress;
 mod report;

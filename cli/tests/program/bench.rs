@@ -3,7 +3,6 @@
 
 use crate::common::{eventually, started, watchdog};
 use crate::run::{Running, command, contains, parsed, shmkit};
-use roxmltree::Document;
 use std::process::Command;
 
 const LOCAL: &str = if cfg!(windows) {
@@ -87,39 +86,25 @@ fn makes_sense(trips: &serde_json::Value) {
 }
 
 #[test]
-fn the_plot_names_what_it_shows() {
-    let _watchdog = watchdog();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bench.svg");
-    std::fs::write(&path, "older ".repeat(100_000)).unwrap();
-    let svg = path.to_str().unwrap();
-    let ended = shmkit(&[&SHORT[..], &["--svg", svg]].concat());
-    assert_eq!(ended.code, 0, "{}", ended.err);
-    contains(&ended.err, &["wrote the plot", svg]);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let plot = Document::parse(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
-    assert_eq!(plot.root_element().tag_name().name(), "svg");
-    let words = plot.descendants().filter(|node| node.has_tag_name("text"));
-    let words: String = words.filter_map(|node| node.text()).collect();
-    contains(&words, &TRANSPORTS);
-    contains(&words, &["64 B", "4 KiB", "GB/s", "µs", "floor"]);
-}
-
-#[test]
 fn wrong_arguments_are_refused_before_anything_is_measured() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
-    let nowhere = folder.path().join("no/such/folder/bench.svg");
-    let (nowhere, a_folder) = (nowhere.to_str().unwrap(), folder.path().to_str().unwrap());
+    let svg = folder.path().join("bench.svg");
+    let svg = svg.to_str().unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["--sizes", "0"], &["at least one byte"]),
         (&["--sizes", "64,many"], &["4096", "64K"]),
         (&["--sizes", ""], &["--sizes"]),
         (&["--sizes", "64,1T"], &["'1T'", "--sizes", "256 MiB"]),
         (&["--seconds", "soon"], &["seconds"]),
-        (&["--svg", nowhere], &["cannot write", "no"]),
-        (&["--svg", a_folder], &["cannot write", a_folder]),
+        (&["--sizes", "1T", "--svg", svg], &["'1T'", "--sizes"]),
     ];
+    refused(cases);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Each of the arguments is refused with these words, and nothing is printed.
+fn refused(cases: &[(&[&str], &[&str])]) {
     for (args, parts) in cases {
         let ended = shmkit(&[&["bench"], *args].concat());
         assert_eq!(
@@ -130,17 +115,6 @@ fn wrong_arguments_are_refused_before_anything_is_measured() {
         );
         contains(&ended.err, parts);
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn a_plot_that_was_refused_leaves_no_file() {
-    let _watchdog = watchdog();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bench.svg");
-    let ended = shmkit(&["bench", "--sizes", "1T", "--svg", path.to_str().unwrap()]);
-    assert_eq!(ended.code, 2);
-    assert!(!path.exists());
 }
 
 /// The second process owns the queue in which it receives.
@@ -225,4 +199,53 @@ fn it_ends_when_its_reader_has_left() {
     let _watchdog = watchdog();
     let ended = Running::start(&mut command(&SHORT)).leave();
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+}
+
+#[cfg(feature = "plots")]
+mod plots {
+    use super::*;
+    use roxmltree::Document;
+
+    #[test]
+    fn the_plot_names_what_it_shows() {
+        let _watchdog = watchdog();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bench.svg");
+        std::fs::write(&path, "older ".repeat(100_000)).unwrap();
+        let svg = path.to_str().unwrap();
+        let ended = shmkit(&[&SHORT[..], &["--svg", svg]].concat());
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        contains(&ended.err, &["wrote the plot", svg]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let plot = Document::parse(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+        assert_eq!(plot.root_element().tag_name().name(), "svg");
+        let words = plot.descendants().filter(|node| node.has_tag_name("text"));
+        let words: String = words.filter_map(|node| node.text()).collect();
+        contains(&words, &TRANSPORTS);
+        contains(&words, &["64 B", "4 KiB", "GB/s", "µs", "floor"]);
+    }
+
+    #[test]
+    fn a_plot_that_cannot_be_written_is_refused() {
+        let _watchdog = watchdog();
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = folder.path().join("no/such/folder/bench.svg");
+        let (nowhere, a_folder) = (nowhere.to_str().unwrap(), folder.path().to_str().unwrap());
+        refused(&[
+            (&["--svg", nowhere], &["cannot write", "no"]),
+            (&["--svg", a_folder], &["cannot write", a_folder]),
+        ]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[cfg(not(feature = "plots"))]
+#[test]
+fn a_program_without_plots_refuses_one() {
+    let _watchdog = watchdog();
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("bench.svg");
+    let words = ["built without plots", "--features plots"];
+    refused(&[(&["--svg", svg.to_str().unwrap()], &words)]);
+    assert!(!svg.exists());
 }
