@@ -6,6 +6,7 @@ mod documents;
 mod layers;
 mod layout_rules;
 mod mutations;
+mod packages;
 mod planted;
 mod source;
 mod tokens;
