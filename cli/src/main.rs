@@ -4,57 +4,23 @@
 //! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, its other side
 //! died, or a check of the self-test failed, 2 anything else.
 
-mod answer;
 mod args;
 mod bench;
-mod call;
-mod clean;
-mod companions;
-mod consume;
-mod consume_raw;
-mod content;
+mod calls;
 mod demo;
-mod demo_consumer;
-mod demo_peers;
-mod doctor;
-mod dump;
-mod dump_watch;
-mod ends;
-mod exec;
-mod facts;
-mod fields;
 mod generate;
-mod get;
-mod guess;
-mod hexdump;
-mod hold;
-mod keys;
-mod list;
-mod live;
-mod object;
-mod open;
+mod input;
+mod inspect;
+mod names;
+mod objects;
 mod output;
-mod pace;
 mod platform;
-mod plausible;
-mod prefix;
-mod printer;
-mod record;
-mod recv;
-mod screen;
+mod queue;
+mod recipe;
 mod self_test;
-mod send;
-mod serve;
-mod serve_raw;
-mod set;
-mod show;
-mod signal;
-mod source;
 mod text;
-mod traffic;
+mod topic;
 mod values;
-mod wait;
-mod write;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -142,30 +108,30 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    prefix::warn(&command);
+    names::prefix::warn(&command);
     let outcome = match command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Consume(args) => consume::run(&args),
-        Command::Send(args) => send::run(&args),
-        Command::Recv(args) => recv::run(&args),
-        Command::Set(args) => set::run(&args),
-        Command::Get(args) => get::run(&args),
-        Command::Answer(args) => answer::run(&args),
-        Command::Call(args) => call::run(&args),
-        Command::List(args) => list::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Dump(args) => dump::run(&args),
-        Command::Write(args) => write::run(&args),
-        Command::Signal(args) => signal::run(&args),
-        Command::Wait(args) => wait::run(&args),
-        Command::Hold(args) => hold::run(&args),
-        Command::Clean(args) => clean::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Serve(args) => topic::serve::run(&args),
+        Command::Consume(args) => topic::consume::run(&args),
+        Command::Send(args) => queue::send::run(&args),
+        Command::Recv(args) => queue::recv::run(&args),
+        Command::Set(args) => values::set::run(&args),
+        Command::Get(args) => values::get::run(&args),
+        Command::Answer(args) => calls::answer::run(&args),
+        Command::Call(args) => calls::call::run(&args),
+        Command::List(args) => inspect::list::run(&args),
+        Command::Show(args) => inspect::show::run(&args),
+        Command::Dump(args) => inspect::dump::run(&args),
+        Command::Write(args) => objects::write::run(&args),
+        Command::Signal(args) => objects::signal::run(&args),
+        Command::Wait(args) => objects::wait::run(&args),
+        Command::Hold(args) => objects::hold::run(&args),
+        Command::Clean(args) => objects::clean::run(&args),
+        Command::Doctor(args) => inspect::doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo { seconds } => demo::run(seconds),
-        Command::DemoConsumer { topic, nap_micros } => demo_consumer::run(&topic, nap_micros),
+        Command::DemoConsumer { topic, nap_micros } => demo::consumer::run(&topic, nap_micros),
         Command::BenchPeer(args) => bench::run_peer(&args),
         Command::SelfTestPeer(args) => self_test::run_peer(&args),
     };

@@ -6,7 +6,7 @@
 use super::check::{Checked, PATIENCE, Wrong};
 use super::roles;
 use crate::args::SelfTestPeer;
-use crate::ends::Ends;
+use crate::input::ends::Ends;
 use crate::{Failure, Outcome, output};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};

@@ -18,7 +18,7 @@ mod wakes;
 pub use child::run as run_peer;
 
 use crate::args::Doctor;
-use crate::ends::Ends;
+use crate::input::ends::Ends;
 use crate::{Failure, Outcome, output};
 use check::{Check, Wrong, unique};
 use child::Child;

@@ -3,7 +3,7 @@
 use super::check::{Check, Wrong};
 use super::mask::Mask;
 use super::speed::{Ratio, Speed};
-use crate::doctor;
+use crate::inspect::doctor;
 use crate::output;
 use serde_json::{Value, json};
 use shmkit::inspect::Finding;

@@ -1,0 +1,113 @@
+//! The command line.
+
+mod bench;
+mod calls;
+mod generate;
+mod inspect;
+mod objects;
+pub mod parse;
+mod queue;
+mod topic;
+mod values;
+
+pub use bench::{Bench, BenchPeer};
+pub use calls::{Answer, Call};
+pub use generate::{Completions, Man};
+pub use inspect::{Doctor, Dump, List, SelfTestPeer, Show, Wanted};
+pub use objects::{Clean, Hold, Signal, Wait, Write, Written};
+pub use queue::{Recv, Send};
+pub use topic::{Consume, Serve};
+pub use values::{Get, Set};
+
+use clap::{Parser, Subcommand};
+use parse::seconds;
+use std::time::Duration;
+
+const ABOUT_NAMES: &str = "\
+A NAME is written as on Windows: Local\\X or X for this session, Global\\X for the
+whole machine. On Linux, /X is the POSIX shared memory object of that name.
+Quote it, as 'Local\\X' in sh and PowerShell; cmd needs no quotes.
+
+Exit codes: 0 done, 1 not there, not in time, or its other side died, 2 anything else.";
+
+/// Named shared memory: message servers, consumers, and tools to look inside.
+#[derive(Debug, Parser)]
+#[command(name = "shmkit", version, after_help = ABOUT_NAMES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Serve(Serve),
+    Consume(Consume),
+    Send(Send),
+    Recv(Recv),
+    Set(Set),
+    Get(Get),
+    Answer(Answer),
+    Call(Call),
+    List(List),
+    Show(Show),
+    Dump(Dump),
+    Write(Write),
+    Signal(Signal),
+    Wait(Wait),
+    Hold(Hold),
+    Clean(Clean),
+    Doctor(Doctor),
+    /// Watch a server and three consumers: a fast one, a slow one, and one that is killed.
+    #[command(after_help = "Example:\n  shmkit demo")]
+    Demo {
+        /// How long the server sends.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "6.5")]
+        seconds: Duration,
+    },
+    Bench(Bench),
+    Completions(Completions),
+    Man(Man),
+    /// One consumer of the demo; the demo starts it.
+    #[command(hide = true)]
+    DemoConsumer {
+        topic: String,
+        /// What it does after each message.
+        nap_micros: u64,
+    },
+    BenchPeer(BenchPeer),
+    SelfTestPeer(SelfTestPeer),
+}
+
+/// How much room a queue or topic has.
+#[derive(Debug, clap::Args)]
+pub struct Measures {
+    /// How many bytes of messages are kept: 64K, 1M [default: 1M, for a queue 256K for each
+    /// sender]. Each message takes 8 bytes more than its own, rounded up.
+    #[arg(long, value_name = "BYTES", value_parser = parse::capacity)]
+    pub capacity: Option<u64>,
+    /// The longest message in bytes [default: what fits, about a quarter of the capacity].
+    #[arg(long, value_name = "BYTES", value_parser = parse::message)]
+    pub max_message: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Args::command()
+            .get_subcommands()
+            .filter(|c| !c.is_hide_set())
+        {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The verbs of calls: `answer` and `call`.
+
+pub mod answer;
+pub mod call;
+mod exec;

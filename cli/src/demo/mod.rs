@@ -1,0 +1,330 @@
+//! `demo`: a server and three consumers, each a process, with live numbers. One consumer
+//! is slow, and one is killed and started again.
+
+pub mod consumer;
+mod peers;
+
+use self::peers::{Peer, Rate, Server};
+use crate::output::live::{self, Scroll, View};
+use crate::output::screen::{Line, Size};
+use crate::{Failure, Outcome, output};
+use shmkit::{ErrorKind, Publisher, Section};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+const RATE: f64 = 10_000.0;
+/// More than a second of it, so that only who is slow misses anything.
+const CAPACITY: u64 = 1 << 20;
+/// How long the demo waits for its consumers to join, to return or to leave.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When what happens, as parts of the whole time.
+const KILL: f64 = 5.0 / 13.0;
+const RESTART: f64 = 7.0 / 13.0;
+
+/// The consumers: what each does after a message.
+const CONSUMERS: [(&str, Duration); 3] = [
+    ("fast", Duration::ZERO),
+    ("slow", Duration::from_millis(5)),
+    ("unlucky", Duration::ZERO),
+];
+const SLOW: usize = 1;
+const UNLUCKY: usize = 2;
+
+pub fn run(time: Duration) -> Outcome {
+    let mut demo = Demo::new(time);
+    match std::io::stdout().is_terminal() {
+        true => {
+            live::on_screen(&mut demo)?;
+            // The screen of its own is gone, and what it showed last stays.
+            let lines = [demo.table(), vec![String::new()], demo.story.clone()].concat();
+            output::line(&lines.join("\n"))?;
+        }
+        false => live::in_lines(&mut demo)?,
+    }
+    demo.end()
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not before signals are watched, so that none finds anything without a caretaker.
+    Create,
+    Join,
+    Kill,
+    Restart,
+    Return,
+    Close,
+    Leave,
+    Over,
+}
+
+impl Stage {
+    /// Whether a consumer ends this stage; else the time does.
+    fn waits_for_consumers(self) -> bool {
+        matches!(self, Stage::Join | Stage::Return | Stage::Leave)
+    }
+}
+
+struct Demo {
+    name: String,
+    time: Duration,
+    /// Until all have joined.
+    publisher: Option<Publisher>,
+    server: Option<Server>,
+    peers: Vec<Peer>,
+    stage: Stage,
+    since: Instant,
+    /// When the first message was sent.
+    start: Instant,
+    took: Duration,
+    story: Vec<String>,
+    printed: usize,
+    rounds: u32,
+    was_overtaken: bool,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // The server first, so that the consumers leave in good order.
+        self.publisher = None;
+        if let Some(server) = &mut self.server {
+            let _ = server.close();
+        }
+        self.peers.clear();
+        // What the killed one left is in nobody's way, and this demo leaves nothing.
+        let _ = shmkit::inspect::clean();
+    }
+}
+
+impl Demo {
+    fn new(time: Duration) -> Demo {
+        let now = Instant::now();
+        Demo {
+            name: format!("Local\\shmkit-demo-{}", std::process::id()),
+            time,
+            publisher: None,
+            server: None,
+            peers: Vec::new(),
+            stage: Stage::Create,
+            since: now,
+            start: now,
+            took: Duration::ZERO,
+            story: Vec::new(),
+            printed: 0,
+            rounds: 0,
+            was_overtaken: false,
+        }
+    }
+
+    /// One look at everybody, and what is due.
+    fn step(&mut self) -> Outcome {
+        for peer in &mut self.peers {
+            peer.look()?;
+            let received = peer.number("received").unwrap_or_default();
+            peer.rate.look(received);
+        }
+        if let Some(server) = &mut self.server {
+            server.rate.look(server.sent());
+        }
+        self.look_at_the_slow_one();
+        let before = self.stage;
+        self.act()?;
+        if self.stage != before {
+            self.since = Instant::now();
+        } else if self.stage.waits_for_consumers() && self.since.elapsed() > PATIENCE {
+            return Err(Failure::other("the consumers do not answer"));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self) -> Outcome {
+        let part = self.start.elapsed().div_duration_f64(self.time);
+        match self.stage {
+            Stage::Create => {
+                let publisher = Publisher::options().capacity(CAPACITY).create(&self.name)?;
+                self.publisher = Some(publisher);
+                let what = format!("serves {}, {}", self.name, output::bytes(CAPACITY));
+                self.tell("server", &what);
+                for (title, nap) in CONSUMERS {
+                    self.peers.push(Peer::start(title, &self.name, nap)?);
+                }
+                self.stage = Stage::Join;
+            }
+            Stage::Join if self.peers.iter().all(Peer::has_joined) => {
+                self.tell("all", "three consumers have joined, each a process");
+                self.server = self.publisher.take().map(|p| Server::start(p, RATE));
+                self.start = Instant::now();
+                self.stage = Stage::Kill;
+            }
+            Stage::Kill if part >= KILL => {
+                self.peers[UNLUCKY].kill()?;
+                self.tell("unlucky", "was killed; nobody else notices");
+                self.stage = Stage::Restart;
+            }
+            Stage::Restart if part >= RESTART => {
+                let (title, nap) = CONSUMERS[UNLUCKY];
+                self.peers[UNLUCKY] = Peer::start(title, &self.name, nap)?;
+                self.stage = Stage::Return;
+            }
+            Stage::Return => {
+                let peer = &self.peers[UNLUCKY];
+                if let Some(first) = peer.number("first") {
+                    let what = format!("was started again; it begins with the newest, {first}");
+                    self.tell("unlucky", &what);
+                    self.stage = Stage::Close;
+                }
+            }
+            Stage::Close if part >= 1.0 => {
+                if let Some(server) = &mut self.server {
+                    server.close()?;
+                }
+                self.took = self.start.elapsed();
+                self.tell("server", "closes");
+                self.stage = Stage::Leave;
+            }
+            Stage::Leave if self.peers.iter().all(Peer::has_ended) => {
+                self.tell("all", "received the rest, were told of the end, and left");
+                self.stage = Stage::Over;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn look_at_the_slow_one(&mut self) {
+        let slow = self.peers.get(SLOW);
+        let missed = slow
+            .and_then(|slow| slow.number("missed"))
+            .filter(|n| *n > 0);
+        if let (Some(missed), false) = (missed, self.was_overtaken) {
+            self.was_overtaken = true;
+            let what = format!("was overtaken, and told that it missed {missed} messages");
+            self.tell("slow", &what);
+        }
+    }
+
+    fn tell(&mut self, who: &str, what: &str) {
+        let time = match self.server {
+            Some(_) => self.start.elapsed().as_secs_f64(),
+            None => 0.0,
+        };
+        self.story.push(format!("{time:>4.1} s  {who:<8} {what}"));
+    }
+
+    fn sent(&self) -> u64 {
+        self.server.as_ref().map_or(0, Server::sent)
+    }
+
+    fn table(&self) -> Vec<String> {
+        let title = row([
+            "", "process", "messages", "a second", "behind", "missed", "delay",
+        ]);
+        let rate = |rate: &Rate| rate.a_second.map_or(String::new(), |n| format!("{n:.0}"));
+        let me = std::process::id().to_string();
+        let (sent, pace) = match &self.server {
+            Some(server) if server.is_closed() => (server.sent().to_string(), String::new()),
+            Some(server) => (server.sent().to_string(), rate(&server.rate)),
+            None => ("0".to_string(), String::new()),
+        };
+        let mut lines = vec![title, row(["server", &me, &sent, &pace, "", "", ""])];
+        for peer in &self.peers {
+            let number = |what| peer.number(what).map_or(String::new(), |n| n.to_string());
+            let (process, pace, behind, delay) = match peer.has_ended() {
+                true => (
+                    "ended".to_string(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ),
+                false => (
+                    peer.id().to_string(),
+                    rate(&peer.rate),
+                    number("behind"),
+                    peer.number("delay").map_or(String::new(), duration),
+                ),
+            };
+            let (received, missed) = (number("received"), number("missed"));
+            lines.push(row([
+                peer.title, &process, &received, &pace, &behind, &missed, &delay,
+            ]));
+        }
+        lines
+    }
+
+    /// What it all came to.
+    fn end(mut self) -> Outcome {
+        if self.stage != Stage::Over {
+            return Err(Failure::Other("interrupted".to_string()));
+        }
+        let (sent, name) = (self.sent(), self.name.clone());
+        let took = self.took.as_secs_f64();
+        self.peers.clear();
+        drop(self);
+        match Section::open(&name) {
+            Err(gone) if gone.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Err(Failure::other("the topic outlived its holders")),
+        }
+        output::line(&format!(
+            "\n{sent} messages in {took:.1} s: each consumer got every one, or was told how many it\nmissed. Nothing is left behind."
+        ))?;
+        Ok(())
+    }
+}
+
+impl View for Demo {
+    const EVERY: Duration = Duration::from_millis(100);
+
+    fn look(&mut self) -> Outcome {
+        self.step()
+    }
+
+    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
+        let mut lines = vec![Line::bar("shmkit demo", "q ends", size.width)];
+        let mut rest = self.table();
+        rest.push(String::new());
+        // The end of the story, where not all of it fits.
+        let room = size.height.saturating_sub(lines.len() + rest.len());
+        let from = self.story.len().saturating_sub(room);
+        rest.extend_from_slice(&self.story[from..]);
+        lines.extend(rest.into_iter().map(Line::plain));
+        Ok(lines)
+    }
+
+    fn scroll(&mut self, _: Scroll) {}
+
+    /// The story as it goes on, and the numbers once a second.
+    fn print(&mut self) -> Outcome {
+        self.step()?;
+        for line in &self.story[self.printed..] {
+            output::line(line)?;
+        }
+        self.printed = self.story.len();
+        self.rounds += 1;
+        if self.rounds.is_multiple_of(10) || self.is_over() {
+            let lines = [vec![String::new()], self.table(), vec![String::new()]].concat();
+            output::line(&lines.join("\n"))?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+}
+
+fn row(cells: [&str; 7]) -> String {
+    let [who, process, messages, rate, behind, missed, delay] = cells;
+    let line =
+        format!("{who:<8} {process:>8} {messages:>9} {rate:>9} {behind:>7} {missed:>7} {delay:>9}");
+    line.trim_end().to_string()
+}
+
+/// Nanoseconds, as people say them.
+fn duration(nanos: u64) -> String {
+    match nanos {
+        0..1_000_000 => format!("{:.0} µs", nanos as f64 / 1e3),
+        _ => format!("{:.0} ms", nanos as f64 / 1e6),
+    }
+}

@@ -1,0 +1,197 @@
+//! The processes of the demo, as the demo sees them.
+
+use super::consumer;
+use crate::Failure;
+use crate::topic::pace::Pace;
+use serde_json::Value;
+use shmkit::{Publisher, SendError};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Rates are those of this time.
+const SAMPLE: Duration = Duration::from_millis(500);
+
+/// The server: a thread of this process.
+pub struct Server {
+    sent: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), SendError>>>,
+    pub rate: Rate,
+}
+
+impl Server {
+    /// Sends so many messages a second from now on.
+    pub fn start(mut publisher: Publisher, rate: f64) -> Server {
+        let (sent, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let (count, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
+        let work = move || {
+            let mut pace = Pace::new(rate, Instant::now());
+            while !stopped.load(Ordering::Relaxed) {
+                for _ in 0..pace.due(Instant::now()) {
+                    let message = consumer::message(publisher.sent() + 1);
+                    publisher.send(message.as_bytes())?;
+                    count.store(publisher.sent(), Ordering::Relaxed);
+                }
+                std::thread::sleep(pace.pause(Instant::now()));
+            }
+            Ok(())
+        };
+        Server {
+            sent,
+            stop,
+            thread: Some(std::thread::spawn(work)),
+            rate: Rate::default(),
+        }
+    }
+
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.thread.is_none()
+    }
+
+    /// Ends it in good order.
+    pub fn close(&mut self) -> Result<(), Failure> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(sent)) => Ok(sent?),
+            Some(Err(_)) => Err(Failure::other("the server of the demo failed")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A consumer: a process of its own, killed when it is dropped.
+pub struct Peer {
+    pub title: &'static str,
+    pub rate: Rate,
+    process: Child,
+    told: Arc<Mutex<Value>>,
+    reader: Option<JoinHandle<()>>,
+    ended: bool,
+}
+
+impl Peer {
+    pub fn start(title: &'static str, topic: &str, nap: Duration) -> Result<Peer, Failure> {
+        let program = std::env::current_exe().map_err(Failure::other)?;
+        let mut process = Command::new(program)
+            .args(["demo-consumer", topic, &nap.as_micros().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| Failure::Other(format!("cannot start a consumer: {e}")))?;
+        let told = Arc::<Mutex<Value>>::default();
+        let (write, output) = (Arc::clone(&told), process.stdout.take());
+        let read = move || {
+            let lines = output.map(|output| BufReader::new(output).lines());
+            for line in lines.into_iter().flatten().map_while(Result::ok) {
+                // A line that was cut short by a kill says nothing.
+                if let Ok(value) = serde_json::from_str(&line) {
+                    *write.lock().unwrap_or_else(PoisonError::into_inner) = value;
+                }
+            }
+        };
+        Ok(Peer {
+            title,
+            rate: Rate::default(),
+            process,
+            told,
+            reader: Some(std::thread::spawn(read)),
+            ended: false,
+        })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn has_joined(&self) -> bool {
+        !self.told().is_null()
+    }
+
+    /// A number that it told; `None` where there is none yet.
+    pub fn number(&self, what: &str) -> Option<u64> {
+        self.told().get(what).and_then(Value::as_u64)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Looks whether it has ended, and whether it did so in good order.
+    pub fn look(&mut self) -> Result<(), Failure> {
+        let Some(status) = self.process.try_wait().map_err(Failure::other)? else {
+            return Ok(());
+        };
+        let was_known = self.ended;
+        self.end();
+        if was_known || status.success() {
+            return Ok(());
+        }
+        let mut why = String::new();
+        if let Some(mut stderr) = self.process.stderr.take() {
+            let _ = stderr.read_to_string(&mut why);
+        }
+        let (title, why) = (self.title, why.trim());
+        Err(Failure::Other(format!("the {title} consumer: {why}")))
+    }
+
+    /// No goodbye, no clean-up.
+    pub fn kill(&mut self) -> Result<(), Failure> {
+        self.process.kill().map_err(Failure::other)?;
+        self.process.wait().map_err(Failure::other)?;
+        self.end();
+        Ok(())
+    }
+
+    /// After the last word that it said.
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
+    fn told(&self) -> Value {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.end();
+    }
+}
+
+/// How many a second, of late.
+#[derive(Default)]
+pub struct Rate {
+    before: Option<(Instant, u64)>,
+    pub a_second: Option<f64>,
+}
+
+impl Rate {
+    pub fn look(&mut self, count: u64) {
+        let now = Instant::now();
+        let Some((then, before)) = self.before else {
+            self.before = Some((now, count));
+            return;
+        };
+        let time = now - then;
+        if time >= SAMPLE {
+            let more = count.saturating_sub(before) as f64;
+            self.a_second = Some(more / time.as_secs_f64());
+            self.before = Some((now, count));
+        }
+    }
+}

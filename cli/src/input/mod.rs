@@ -1,0 +1,5 @@
+//! What comes into the program: messages, files, and reasons to end.
+
+pub mod content;
+pub mod ends;
+pub mod source;

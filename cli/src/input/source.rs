@@ -1,0 +1,185 @@
+//! Where messages come from: the command line, or the lines of standard input.
+
+use crate::input::ends::Ends;
+use crate::{Failure, output};
+use std::io::{BufRead, IsTerminal, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// How often whoever waits for something else looks whether it is to end.
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How many lines are read ahead.
+const AHEAD: usize = 64;
+
+/// Why it ended before the last message, if it did.
+pub type Ended = Option<&'static str>;
+
+/// Where messages come from.
+#[derive(Debug)]
+pub enum Source<'a> {
+    Given(&'a [String]),
+    Lines,
+}
+
+/// A message, or the line that is too long for one.
+#[derive(Debug)]
+pub enum Line {
+    Whole(Vec<u8>),
+    /// Its number, and its bytes.
+    TooLong {
+        number: u64,
+        len: u64,
+    },
+}
+
+impl Source<'_> {
+    /// By the arguments of the command line; `None` where there are none and a person sits
+    /// at the terminal, who may not know that lines are waited for.
+    pub fn of(messages: &[String]) -> Option<Source<'_>> {
+        match messages {
+            [dash] if dash == "-" => Some(Source::Lines),
+            [] if std::io::stdin().is_terminal() => None,
+            [] => Some(Source::Lines),
+            given => Some(Source::Given(given)),
+        }
+    }
+}
+
+/// All of standard input, of which no more than one byte beyond `max` is read; or why it ended
+/// before.
+pub fn all(ends: &Ends, max: usize) -> Result<Result<Vec<u8>, &'static str>, Failure> {
+    let (tell, told) = sync_channel(1);
+    // By a thread of its own: reading can wait for ever.
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let input = std::io::stdin().lock();
+        let read = input.take(max as u64 + 1).read_to_end(&mut all);
+        // Nobody listens any more when the end has come.
+        tell.send(read.map(|_| all)).is_ok()
+    });
+    loop {
+        match told.recv_timeout(LOOK_EVERY) {
+            Ok(read) => return read.map(Ok).map_err(unreadable),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Vec::new())),
+        }
+        if let Some(reason) = ends.within(Duration::ZERO) {
+            return Ok(Err(reason));
+        }
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::Other(format!("cannot read standard input: {error}"))
+}
+
+/// Hands out each line of standard input as it comes, without its end, until there are no
+/// more or somebody says it is enough.
+pub fn each_line(
+    ends: &Ends,
+    max: usize,
+    mut each: impl FnMut(Line) -> Result<Ended, Failure>,
+) -> Result<Ended, Failure> {
+    let lines = lines(max);
+    loop {
+        match lines.recv_timeout(LOOK_EVERY) {
+            Ok(Ok(line)) => match each(line)? {
+                None => {}
+                ended => return Ok(ended),
+            },
+            Ok(Err(error)) => return Err(unreadable(error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+        if let Some(reason) = ends.within(Duration::ZERO) {
+            return Ok(Some(reason));
+        }
+    }
+}
+
+/// Read by a thread of its own: reading can wait for ever.
+fn lines(max: usize) -> Receiver<std::io::Result<Line>> {
+    let (tell, told) = sync_channel(AHEAD);
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        for number in 1.. {
+            let Some(line) = line(&mut input, number, max).transpose() else {
+                return;
+            };
+            let failed = line.is_err();
+            if tell.send(line).is_err() || failed {
+                return;
+            }
+        }
+    });
+    told
+}
+
+/// The next line; of one that is too long, no more than its length is kept.
+fn line(input: &mut impl BufRead, number: u64, max: usize) -> std::io::Result<Option<Line>> {
+    // Two bytes more for the end of the line.
+    let room = max as u64 + 2;
+    let mut line = Vec::new();
+    if input.by_ref().take(room).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut len = line.len() as u64;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        len = line.len() as u64;
+    } else if len == room {
+        len += skip_line(input)?;
+    }
+    Ok(Some(match len <= max as u64 {
+        true => Line::Whole(line),
+        false => Line::TooLong { number, len },
+    }))
+}
+
+/// Skips the rest of a line, and says how many bytes it had before its end.
+fn skip_line(input: &mut impl BufRead) -> std::io::Result<u64> {
+    let mut skipped = 0;
+    loop {
+        let read = input.fill_buf()?;
+        let (len, found) = match read.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at, true),
+            None => (read.len(), read.is_empty()),
+        };
+        skipped += len as u64;
+        let over = found && !read.is_empty();
+        input.consume(len + usize::from(over));
+        if found {
+            return Ok(skipped);
+        }
+    }
+}
+
+/// What to say of a line that is no message.
+pub fn too_long(number: u64, len: u64, max: usize) -> String {
+    format!(
+        "line {number} has {}, and the longest message has {max}",
+        output::bytes(len)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_lose_their_ends_and_nothing_else() {
+        let mut input = &b"one\r\n\ntwelve bytes\nfour\nlonger than that by far\nlast"[..];
+        let mut read = |number| match line(&mut input, number, 4).unwrap() {
+            Some(Line::Whole(line)) => String::from_utf8(line).unwrap(),
+            Some(Line::TooLong { number, len }) => format!("{number}: {len}"),
+            None => "the end".to_string(),
+        };
+        let all: Vec<String> = (1..=7).map(&mut read).collect();
+        let want = ["one", "", "3: 12", "four", "5: 23", "last", "the end"];
+        assert_eq!(all, want);
+    }
+}

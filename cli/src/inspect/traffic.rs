@@ -1,0 +1,331 @@
+//! What is known about a queue, a topic, latest values or calls at one moment, and since the
+//! look before.
+
+use crate::inspect::fields;
+use crate::names::open;
+use crate::output;
+use serde_json::{Value, json};
+use shmkit::Section;
+use shmkit::inspect::{Participant, Pattern, SegmentInfo};
+use std::time::Instant;
+
+/// A look at it, or why there was none.
+#[derive(Debug)]
+pub enum Traffic {
+    Seen(Box<Seen>),
+    Hidden(String),
+}
+
+#[derive(Debug)]
+pub struct Seen {
+    info: SegmentInfo,
+    at: Instant,
+    /// Messages a second since the look before: of the owner, and of each of the others.
+    rates: Option<(f64, Vec<Option<f64>>)>,
+}
+
+impl Traffic {
+    /// `None` where no messages go through the section.
+    pub fn of(name: &str, section: &Section) -> Option<Traffic> {
+        if !open::holds_messages(section) {
+            return None;
+        }
+        Some(match shmkit::inspect::segment_info(name) {
+            Ok(info) => Traffic::Seen(Box::new(Seen {
+                info,
+                at: Instant::now(),
+                rates: None,
+            })),
+            Err(error) => Traffic::Hidden(error.meaning().to_string()),
+        })
+    }
+
+    /// Works out the rates.
+    pub fn since(&mut self, before: &Traffic) {
+        let (Traffic::Seen(now), Traffic::Seen(before)) = (self, before) else {
+            return;
+        };
+        if now.info.owner_identity == before.info.owner_identity {
+            now.rates = Some(now.rates_since(before));
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        match self {
+            Traffic::Seen(seen) => seen.json(),
+            Traffic::Hidden(why) => json!({ "error": why }),
+        }
+    }
+
+    /// Titles, and what there is to say; no title where it is that of the row above.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Traffic::Seen(seen) => seen.rows(),
+            Traffic::Hidden(why) => vec![("messages", why.clone())],
+        }
+    }
+}
+
+impl Seen {
+    fn rates_since(&self, before: &Seen) -> (f64, Vec<Option<f64>>) {
+        let time = (self.at - before.at).as_secs_f64().max(1e-9);
+        let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / time;
+        let counted = |one: &Participant| self.counted(one);
+        let owner = rate(self.owned(&self.info), self.owned(&before.info));
+        let (new, old) = (all(&self.info.others), all(&before.info.others));
+        let others = new.iter().enumerate().map(|(n, one)| {
+            // A process may take part more than once.
+            let nth = new[..n].iter().filter(|other| other.pid == one.pid).count();
+            let same = old.iter().filter(|other| other.pid == one.pid).nth(nth)?;
+            Some(rate(counted(one), counted(same)))
+        });
+        (owner, others.collect())
+    }
+
+    /// What the owner sends or receives.
+    fn owned(&self, info: &SegmentInfo) -> u64 {
+        match self.info.pattern {
+            Pattern::Topic | Pattern::Values => info.owner.sent,
+            Pattern::Queue | Pattern::Calls => info.owner.received,
+        }
+    }
+
+    /// What another one receives or sends.
+    fn counted(&self, one: &Participant) -> u64 {
+        match self.info.pattern {
+            Pattern::Topic | Pattern::Values => one.received,
+            Pattern::Queue | Pattern::Calls => one.sent,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let info = &self.info;
+        let (major, minor) = info.version;
+        let (pattern, counted) = match info.pattern {
+            Pattern::Queue => ("queue", "received"),
+            Pattern::Topic => ("topic", "sent"),
+            Pattern::Values => ("latest", "set"),
+            Pattern::Calls => ("rpc", "received"),
+        };
+        let mut owner = person(&info.owner);
+        owner[counted] = self.owned(info).into();
+        let mut json = json!({
+            "pattern": pattern,
+            "format": format!("{major}.{minor}"),
+            "generation": info.generation,
+            "capacity": info.capacity,
+            "max_message": info.max_message,
+            "lossless": info.lossless,
+            "closed": info.closed,
+            "layout": info.layout.as_ref().map(fields::json),
+        });
+        let others = info.others.as_ref().map(|others| {
+            let others = others.iter().map(|one| self.other(one));
+            others.collect::<Vec<Value>>()
+        });
+        json["participants"] = others.into();
+        match info.pattern {
+            Pattern::Queue => json["senders"] = info.lanes.into(),
+            Pattern::Topic => {}
+            Pattern::Values => json["values"] = info.values.into(),
+            Pattern::Calls => {
+                owner["sent"] = info.owner.sent.into();
+                json["clients"] = info.lanes.into();
+                json["in_flight"] = info.in_flight.into();
+                json["response_layout"] = info.response_layout.as_ref().map(fields::json).into();
+            }
+        }
+        let is_counted = info.pattern != Pattern::Values;
+        if let Some((rate, rates)) = &self.rates {
+            owner["rate"] = rate.round().into();
+            for (n, rate) in rates.iter().enumerate().filter(|_| is_counted) {
+                json["participants"][n]["rate"] = rate.map(f64::round).into();
+            }
+        }
+        json["owner"] = owner;
+        json
+    }
+
+    /// One that is not the owner, for programs.
+    fn other(&self, one: &Participant) -> Value {
+        let mut json = person(one);
+        let (key, count) = match self.info.pattern {
+            Pattern::Values => return json,
+            Pattern::Queue | Pattern::Calls => ("sent", one.sent),
+            Pattern::Topic => ("missed", one.missed),
+        };
+        json[key] = count.into();
+        json["received"] = one.received.into();
+        json["behind"] = one.behind.into();
+        json
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let info = &self.info;
+        let (major, minor) = info.version;
+        let [what, owner, verb, other] = words(info);
+        let capacity = output::bytes(info.capacity);
+        let room = match info.pattern {
+            Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
+            Pattern::Topic => capacity,
+            Pattern::Values => format!("{capacity} for {} of them", info.values),
+            Pattern::Calls => format!(
+                "{capacity} each way for each of up to {} clients, {} calls at a time",
+                info.lanes, info.in_flight
+            ),
+        };
+        let longest = info.max_message;
+        let one = match info.pattern {
+            Pattern::Values => "value",
+            _ => "message",
+        };
+        let rate = self.rates.as_ref().map(|(rate, _)| *rate);
+        let state = if info.closed { ", has closed" } else { "" };
+        let mut rows = vec![
+            ("messages", format!("{what} (format {major}.{minor})")),
+            (
+                "capacity",
+                format!("{room}, {longest} bytes the longest {one}"),
+            ),
+        ];
+        let title = match info.pattern {
+            Pattern::Calls => "requests",
+            _ => "type",
+        };
+        rows.extend(under(title, info.layout.iter().flat_map(fields::rows)));
+        let responses = info.response_layout.iter().flat_map(fields::rows);
+        rows.extend(under("responses", responses));
+        let answered = match info.pattern {
+            Pattern::Calls => format!(", answered {}", info.owner.sent),
+            _ => String::new(),
+        };
+        let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
+        rows.push((owner, format!("{}{state}, {doing}", self.owner())));
+        let first = rows.len();
+        let others = all(&info.others).iter().enumerate().map(|(n, one)| {
+            let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
+            self.row(one, rate)
+        });
+        rows.extend(under(other, others));
+        if rows.len() == first {
+            let none = info.others.as_ref().map(|_| "none");
+            rows.push((
+                other,
+                none.unwrap_or("this account may not look").to_string(),
+            ));
+        }
+        rows
+    }
+
+    fn row(&self, one: &Participant, rate: Option<f64>) -> String {
+        let rate = per_second(rate);
+        match self.info.pattern {
+            Pattern::Values => who(one, "waiting", ""),
+            Pattern::Topic => {
+                let (who, received) = (who(one, "waiting", "busy"), one.received);
+                let (behind, missed) = (one.behind, one.missed);
+                format!("{who}, received {received}{rate}, {behind} behind, missed {missed}")
+            }
+            Pattern::Calls => {
+                let (who, sent) = (who(one, "waiting", ""), one.sent);
+                format!(
+                    "{who}, asked {sent}{rate}, of them {} to be taken",
+                    one.behind
+                )
+            }
+            Pattern::Queue => {
+                let (who, sent) = (who(one, "waiting for room", ""), one.sent);
+                format!(
+                    "{who}, sent {sent}{rate}, of them {} to be received",
+                    one.behind
+                )
+            }
+        }
+    }
+
+    fn owner(&self) -> String {
+        match self.info.pattern {
+            Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
+            Pattern::Values => who(&self.info.owner, "", ""),
+            Pattern::Queue | Pattern::Calls => who(&self.info.owner, "waiting", "busy"),
+        }
+    }
+}
+
+/// What it is, who owns it, what that one does, and who else takes part.
+fn words(info: &SegmentInfo) -> [&'static str; 4] {
+    match (info.pattern, info.lossless) {
+        (Pattern::Queue, _) => [
+            "a queue: nothing is lost",
+            "receiver",
+            "received",
+            "senders",
+        ],
+        (Pattern::Topic, true) => [
+            "a topic: its server waits for slow consumers",
+            "server",
+            "sent",
+            "consumers",
+        ],
+        (Pattern::Topic, false) => [
+            "a topic: slow consumers miss messages, and are told",
+            "server",
+            "sent",
+            "consumers",
+        ],
+        (Pattern::Calls, _) => [
+            "calls: a request, and its response",
+            "server",
+            "received",
+            "clients",
+        ],
+        (Pattern::Values, _) => [
+            "latest values: readers get the newest one",
+            "writer",
+            "set",
+            "readers",
+        ],
+    }
+}
+
+/// Several rows, the first of which has the title.
+fn under(
+    title: &'static str,
+    rows: impl Iterator<Item = String>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    std::iter::once(title)
+        .chain(std::iter::repeat(""))
+        .zip(rows)
+}
+
+fn all(others: &Option<Vec<Participant>>) -> &[Participant] {
+    others.as_deref().unwrap_or_default()
+}
+
+fn person(one: &Participant) -> Value {
+    json!({
+        "pid": one.pid,
+        "alive": one.alive,
+        "attached": one.attached,
+        "waiting": one.asleep,
+    })
+}
+
+/// A process, whether it is alive, and what it does while it waits or does not.
+fn who(one: &Participant, waiting: &str, busy: &str) -> String {
+    let doing = if one.asleep { waiting } else { busy };
+    let state = match one.alive {
+        Some(true) if one.attached == Some(false) => ", replaced by another program (exec)",
+        Some(false) => ", dead",
+        Some(true) if doing.is_empty() => ", alive",
+        Some(true) => ", alive, ",
+        None if doing.is_empty() => "",
+        None => ", ",
+    };
+    let doing = if one.alive == Some(false) { "" } else { doing };
+    format!("process {}{state}{doing}", one.pid)
+}
+
+fn per_second(rate: Option<f64>) -> String {
+    rate.map_or(String::new(), |rate| format!(" ({rate:.0}/s)"))
+}

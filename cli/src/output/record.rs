@@ -1,0 +1,379 @@
+//! Messages of a type, by the names of its fields.
+
+use crate::args::parse;
+use crate::output;
+use serde_json::{Map, Value, json};
+use shmkit::{Field, FieldKind, Layout};
+
+/// `price=101.5 volume=3 symbol="ABCD"`, or the bare value where there are no field names; `None`
+/// where the message has another length.
+pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
+    let all: Vec<String> = match is_plain(layout) {
+        true => values(layout, message)?.map(plain).collect(),
+        false => values(layout, message)?.map(named).collect(),
+    };
+    Some(output::name(&all.join(" ")))
+}
+
+/// Whether messages are a number, an array of numbers or a text, and no struct: the library gives
+/// the one field of these the name `value`.
+pub fn is_plain(layout: &Layout) -> bool {
+    matches!(&layout.fields[..], [only] if only.name == VALUE)
+}
+
+/// The name of the one field of what is no struct.
+const VALUE: &str = "value";
+
+/// A value without a name. A text has quotes only where it begins like another form.
+fn plain((field, value): (&Field, Value)) -> String {
+    match &value {
+        Value::String(text) if is_bytes(field) && text.starts_with(['"', '[']) => value.to_string(),
+        Value::String(text) => text.clone(),
+        value => unquoted(value),
+    }
+}
+
+/// `price=101.5`. A text has its quotes, so that its end is seen.
+fn named((field, value): (&Field, Value)) -> String {
+    match &value {
+        Value::String(_) if is_bytes(field) => format!("{}={value}", field.name),
+        value => format!("{}={}", field.name, unquoted(value)),
+    }
+}
+
+/// A number, or `[1,2]`.
+fn unquoted(value: &Value) -> String {
+    match value {
+        Value::Array(all) => {
+            let all: Vec<String> = all.iter().map(bare).collect();
+            format!("[{}]", all.join(","))
+        }
+        one => bare(one),
+    }
+}
+
+/// An object of all fields; `None` where the message has another length.
+pub fn json(layout: &Layout, message: &[u8]) -> Option<Value> {
+    let named = |(field, value): (&Field, Value)| (field.name.clone(), value);
+    let all: Map<String, Value> = values(layout, message)?.map(named).collect();
+    Some(json!({ "values": all }))
+}
+
+/// The message that is given by its fields, each as `price=101.5`, in any order; or why there
+/// is none.
+pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
+    let all = || {
+        let names = layout.fields.iter().map(|field| field.name.as_str());
+        output::name(&names.collect::<Vec<_>>().join(", "))
+    };
+    let mut message = vec![0; layout.size];
+    let mut given = Vec::new();
+    for text in fields {
+        let shown = output::name(text);
+        let split = match bare_value(layout, text) {
+            Some(value) => Some((VALUE, value)),
+            None => text.split_once('='),
+        };
+        let (name, value) = split
+            .ok_or_else(|| format!("{shown} is no FIELD=VALUE\n  the fields are {}", all()))?;
+        let field = layout.fields.iter().find(|field| field.name == name);
+        let field = field.ok_or_else(|| {
+            let name = output::name(name);
+            format!("there is no field {name}\n  the fields are {}", all())
+        })?;
+        if given.contains(&name) {
+            return Err(format!(
+                "{} is given twice\n  give it once",
+                output::name(name)
+            ));
+        }
+        given.push(name);
+        let bytes =
+            bytes_of(field, value).map_err(|how| format!("{shown} does not fit\n  {how}"))?;
+        message[field.range()][..bytes.len()].copy_from_slice(&bytes);
+    }
+    match layout
+        .fields
+        .iter()
+        .find(|field| !given.contains(&&*field.name))
+    {
+        Some(missing) => Err(format!(
+            "there is no value for {}\n  give a FIELD=VALUE for each of {}",
+            output::name(&missing.name),
+            all()
+        )),
+        None => Ok(message),
+    }
+}
+
+/// The text where it is a value without a name, as [`text`] writes a bare value.
+fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
+    let only = layout.fields.first().filter(|_| is_plain(layout))?;
+    let is_named = match is_bytes(only) {
+        true => text.split_once('=').is_some_and(|(name, _)| name == VALUE),
+        false => text.contains('='),
+    };
+    (!is_named).then_some(text)
+}
+
+/// What is written as [`text`] writes it, or a text without its quotes; or how to.
+fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
+    let numbers = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
+    if is_bytes(field) && numbers.is_none() {
+        let quoted = value
+            .starts_with('"')
+            .then(|| serde_json::from_str(value).ok());
+        let text: String = quoted.flatten().unwrap_or_else(|| value.to_string());
+        let fits = text.len() <= field.count;
+        let how = || format!("write a text of at most {} bytes", field.count);
+        return fits.then(|| text.into_bytes()).ok_or_else(how);
+    }
+    let numbers = numbers.unwrap_or(value).split(',');
+    let bytes: Vec<Vec<u8>> = numbers
+        .map(|number| number_bytes(field.kind, number.trim()))
+        .collect::<Result<_, _>>()?;
+    match bytes.len() == field.count {
+        true => Ok(bytes.concat()),
+        false if field.count == 1 => Err("write one number".to_string()),
+        false => Err(format!("write {} numbers with commas between", field.count)),
+    }
+}
+
+/// A number in as many bytes as its kind has, or how to write it.
+fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
+    let bits = 8 * kind.size() as u32;
+    let is_signed = match kind {
+        FieldKind::F32 => return parse::f32(text).map(|n| n.to_le_bytes().to_vec()),
+        FieldKind::F64 => return parse::f64(text).map(|n| n.to_le_bytes().to_vec()),
+        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => true,
+        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => false,
+    };
+    let (min, max) = match is_signed {
+        true => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        false => (0, (1i128 << bits) - 1),
+    };
+    let number = match text.strip_prefix("0x") {
+        Some(_) => parse::u64(text).ok().map(i128::from),
+        None => text.parse().ok(),
+    };
+    let fits = number.filter(|number| (min..=max).contains(number));
+    let number = fits.ok_or_else(|| format!("write whole numbers from {min} to {max}"))?;
+    Ok(number.to_le_bytes()[..kind.size()].to_vec())
+}
+
+fn values<'a>(
+    layout: &'a Layout,
+    message: &'a [u8],
+) -> Option<impl Iterator<Item = (&'a Field, Value)>> {
+    let fits = message.len() == layout.size;
+    let of = |field: &'a Field| (field, value(field, &message[field.range()]));
+    fits.then(|| layout.fields.iter().map(of))
+}
+
+/// One number, or an array of them, or where that is one, a text.
+fn value(field: &Field, bytes: &[u8]) -> Value {
+    let one = |bytes: &[u8]| number(field.kind, bytes);
+    match printable(bytes).filter(|_| is_bytes(field)) {
+        Some(text) => text.into(),
+        None if field.count == 1 => one(bytes),
+        None => bytes.chunks_exact(field.kind.size()).map(one).collect(),
+    }
+}
+
+fn is_bytes(field: &Field) -> bool {
+    field.kind == FieldKind::U8 && field.count > 1
+}
+
+/// Printable ASCII up to the zeros that fill the field.
+fn printable(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().rposition(|byte| *byte != 0)? + 1;
+    let text = str::from_utf8(&bytes[..end]).ok()?;
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~'))
+        .then_some(text)
+}
+
+/// The number in the first bytes. What JSON has no number for is a text.
+fn number(kind: FieldKind, bytes: &[u8]) -> Value {
+    let mut eight = [0; 8];
+    eight[..kind.size()].copy_from_slice(&bytes[..kind.size()]);
+    let unsigned = u64::from_le_bytes(eight);
+    // The sign is the uppermost bit of what is there.
+    let unused = 64 - 8 * kind.size() as u32;
+    let signed = (unsigned << unused) as i64 >> unused;
+    match kind {
+        FieldKind::F32 => float(&f32::from_bits(unsigned as u32).to_string()),
+        FieldKind::F64 => float(&f64::from_bits(unsigned).to_string()),
+        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => signed.into(),
+        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => unsigned.into(),
+    }
+}
+
+/// From its shortest decimal text: as it was meant, in either width.
+fn float(text: &str) -> Value {
+    let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+    number.map_or_else(|| text.into(), Value::Number)
+}
+
+/// A text without quotes.
+fn bare(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(text: &str) -> Layout {
+        Layout::parse(text).expect(text)
+    }
+
+    #[test]
+    fn messages_are_told_by_names() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        let message =
+            |symbol: &[u8; 4]| [&101.5f64.to_le_bytes()[..], &3u32.to_le_bytes(), symbol].concat();
+        for (symbol, shown, value) in [
+            (b"ABCD", r#""ABCD""#, json!("ABCD")),
+            (b"A\"\\B", r#""A\"\\B""#, json!("A\"\\B")),
+            (b"AB\0\0", r#""AB""#, json!("AB")),
+            (b"A\0B\0", "[65,0,66,0]", json!([65, 0, 66, 0])),
+            (b"\x1b[2J", "[27,91,50,74]", json!([27, 91, 50, 74])),
+            (b"\0\0\0\0", "[0,0,0,0]", json!([0, 0, 0, 0])),
+        ] {
+            let message = message(symbol);
+            let want = format!("price=101.5 volume=3 symbol={shown}");
+            assert_eq!(text(&tick, &message).as_deref(), Some(&*want));
+            let want = json!({ "values": { "price": 101.5, "volume": 3, "symbol": value } });
+            assert_eq!(json(&tick, &message), Some(want));
+            assert_eq!(text(&tick, &message[1..]), None);
+            assert_eq!(json(&tick, &[&message[..], b"x"].concat()), None);
+        }
+    }
+
+    fn given(layout: &Layout, fields: &str) -> Result<Vec<u8>, String> {
+        let fields: Vec<String> = fields.split(' ').map(str::to_string).collect();
+        parse(layout, &fields)
+    }
+
+    #[test]
+    fn what_is_told_is_taken() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        for shown in [
+            r#"price=101.5 volume=3 symbol="ABCD""#,
+            r#"price=-inf volume=4294967295 symbol="A\"""#,
+            "price=0.1 volume=0 symbol=[0,0,0,0]",
+        ] {
+            let message = given(&tick, shown).unwrap();
+            assert_eq!(text(&tick, &message).as_deref(), Some(shown));
+        }
+        let other = given(&tick, "symbol=AB volume=0x10 price=1e3").unwrap();
+        let want = r#"price=1000.0 volume=16 symbol="AB""#;
+        assert_eq!(text(&tick, &other).as_deref(), Some(want));
+        let several = layout("12;4;at.x:0:f32[2];n:8:i8[2];");
+        let message = given(&several, "at.x=NaN,2.5 n=[-128,127]").unwrap();
+        let want = "at.x=[NaN,2.5] n=[-128,127]";
+        assert_eq!(text(&several, &message).as_deref(), Some(want));
+        let wide = layout("16;8;u:0:u64[1];i:8:i64[1];");
+        let ends = "u=18446744073709551615 i=-9223372036854775808";
+        let message = given(&wide, ends).unwrap();
+        assert_eq!(text(&wide, &message).as_deref(), Some(ends));
+    }
+
+    #[test]
+    fn plain_value_has_no_name() {
+        let number = layout("8;8;value:0:f64[1];");
+        let numbers = layout("4;2;value:0:i16[2];");
+        let bytes = layout("4;1;value:0:u8[4];");
+        for (layout, message, shown) in [
+            (&number, &430_000f64.to_le_bytes()[..], "430000.0"),
+            (&numbers, &[255, 255, 2, 0], "[-1,2]"),
+            (&bytes, b"AB=C", "AB=C"),
+            (&bytes, b"[1]\0", r#""[1]""#),
+            (&bytes, b"\0\x01\0\0", "[0,1,0,0]"),
+        ] {
+            assert_eq!(text(layout, message).as_deref(), Some(shown));
+            assert_eq!(given(layout, shown).as_deref(), Ok(message));
+            let named = format!("value={shown}");
+            assert_eq!(given(layout, &named).as_deref(), Ok(message));
+        }
+        let want = json!({ "values": { "value": 430_000.0 } });
+        assert_eq!(json(&number, &430_000f64.to_le_bytes()), Some(want));
+        assert!(
+            given(&numbers, "price=1")
+                .unwrap_err()
+                .contains("no field price")
+        );
+    }
+
+    #[test]
+    fn what_makes_no_message_is_refused_and_explained() {
+        let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
+        for (fields, why) in [
+            (
+                "price",
+                "is no FIELD=VALUE\n  the fields are price, volume, symbol",
+            ),
+            ("cost=1", "no field cost"),
+            ("price=1 price=1", "price is given twice"),
+            ("price=1 volume=1", "no value for symbol"),
+            ("volume=4294967296", "from 0 to 4294967295"),
+            ("volume=-1", "from 0 to"),
+            ("volume=1,2", "write one number"),
+            ("volume=", "from 0 to"),
+            ("price=much", "such as 1.5"),
+            ("symbol=ABCDE", "at most 4 bytes"),
+            ("symbol=[1,2]", "write 4 numbers"),
+            ("symbol=[1,2,3,256]", "from 0 to 255"),
+        ] {
+            let told = given(&tick, fields).unwrap_err();
+            assert!(told.contains(why), "{fields}: {told}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_exact_at_its_ends() {
+        let of = |kind: &str, size: usize, bytes: &[u8]| {
+            let layout = layout(&format!("{size};{size};x:0:{kind}[1];"));
+            text(&layout, bytes).unwrap()
+        };
+        let full = [0xff; 8];
+        let least = |size: usize| {
+            let mut bytes = [0; 8];
+            bytes[size - 1] = 0x80;
+            bytes
+        };
+        for (bits, size) in [(8, 1), (16, 2), (32, 4), (64, 8)] {
+            let max = u64::MAX >> (64 - bits);
+            let kind = |letter: char| format!("{letter}{bits}");
+            assert_eq!(of(&kind('u'), size, &full[..size]), format!("x={max}"));
+            assert_eq!(of(&kind('i'), size, &full[..size]), "x=-1");
+            let min = -(i128::from(max / 2) + 1);
+            let shown = of(&kind('i'), size, &least(size)[..size]);
+            assert_eq!(shown, format!("x={min}"));
+        }
+        assert_eq!(of("f32", 4, &0.1f32.to_le_bytes()), "x=0.1");
+        assert_eq!(of("f64", 8, &0.1f64.to_le_bytes()), "x=0.1");
+        assert_eq!(of("f64", 8, &101f64.to_le_bytes()), "x=101.0");
+        assert_eq!(
+            of("f64", 8, &f64::MAX.to_le_bytes()),
+            "x=1.7976931348623157e+308"
+        );
+        assert_eq!(of("f64", 8, &f64::NEG_INFINITY.to_le_bytes()), "x=-inf");
+        let several = layout("12;4;at.x:0:f32[2];n:8:i8[2];");
+        let bytes = [
+            &f32::NAN.to_le_bytes()[..],
+            &2.5f32.to_le_bytes(),
+            &[255, 1, 9, 9],
+        ]
+        .concat();
+        assert_eq!(
+            text(&several, &bytes).as_deref(),
+            Some("at.x=[NaN,2.5] n=[-1,1]")
+        );
+        let want = json!({ "values": { "at.x": ["NaN", 2.5], "n": [-1, 1] } });
+        assert_eq!(json(&several, &bytes), Some(want));
+    }
+}

@@ -1,0 +1,4 @@
+//! The verbs of queues: `send` and `recv`.
+
+pub mod recv;
+pub mod send;

@@ -1,0 +1,89 @@
+//! `send`: messages into a queue that a receiver made.
+
+use crate::args::Send;
+use crate::input::ends::Ends;
+use crate::input::source::{self, Ended, LOOK_EVERY, Line, Source};
+use crate::names::open;
+use crate::names::open::Sought;
+use crate::{Failure, Outcome, output};
+use shmkit::{ErrorKind, SendError, Sender};
+use std::time::{Duration, Instant};
+
+pub fn run(args: &Send) -> Outcome {
+    let Some(source) = Source::of(&args.messages) else {
+        return Err(Failure::Other(
+            "there is nothing to send\n  give a MESSAGE, or - to type them line by line"
+                .to_string(),
+        ));
+    };
+    let mut sender = open_in_time(args)?;
+    // So that the receiver is told that we left, and did not die.
+    let ends = Ends::watch(None).map_err(Failure::Other)?;
+    let max = sender.max_message();
+    let ended = match source {
+        Source::Given(messages) => {
+            if let Some(long) = messages.iter().find(|message| message.len() > max) {
+                let len = long.len();
+                return Err(SendError::TooLong { len, max }.into());
+            }
+            let mut all = messages.iter();
+            all.try_fold(None, |ended: Ended, message| match ended {
+                None => send(args, &mut sender, &ends, message.as_bytes()),
+                ended => Ok(ended),
+            })?
+        }
+        Source::Lines => source::each_line(&ends, max, |line| match line {
+            Line::Whole(message) => send(args, &mut sender, &ends, &message),
+            Line::TooLong { number, len } => Err(Failure::Other(format!(
+                "{}\n  those before it were sent",
+                source::too_long(number, len, max)
+            ))),
+        })?,
+    };
+    match ended {
+        Some(reason) => Err(Failure::Other(format!("not all was sent: {reason}"))),
+        None => Ok(()),
+    }
+}
+
+/// Opens the queue; with --timeout, once it is there and has a place for us.
+fn open_in_time(args: &Send) -> Result<Sender, Failure> {
+    let start = Instant::now();
+    let patience = args.timeout.unwrap_or_default();
+    loop {
+        let late = start.elapsed() >= patience;
+        let error = match Sender::open(&args.name) {
+            Ok(sender) => return Ok(sender),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Busy if !late => {
+                let left = patience.saturating_sub(start.elapsed());
+                std::thread::sleep(left.min(Duration::from_millis(10)));
+            }
+            _ => return Err(open::explain(&args.name, Sought::Queue, error)),
+        }
+    }
+}
+
+fn send(args: &Send, sender: &mut Sender, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
+    let start = Instant::now();
+    loop {
+        let left = args.timeout.map(|all| all.saturating_sub(start.elapsed()));
+        let wait = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
+        match sender.send_timeout(message, wait) {
+            Ok(()) => return Ok(None),
+            Err(SendError::Timeout) if left != Some(Duration::ZERO) => {
+                match ends.within(Duration::ZERO) {
+                    None => {}
+                    ended => return Ok(ended),
+                }
+            }
+            Err(error @ (SendError::Timeout | SendError::Disconnected(_))) => {
+                let name = output::name(&args.name);
+                return Err(Failure::Absent(format!("{name}: {error}")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The classic recipe over bare memory.
+
+pub mod consume;
+pub mod serve;

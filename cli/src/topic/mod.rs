@@ -1,0 +1,5 @@
+//! The verbs of topics.
+
+pub mod consume;
+pub mod pace;
+pub mod serve;

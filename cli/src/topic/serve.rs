@@ -1,0 +1,169 @@
+//! `serve`: a message server, whose messages go to every consumer.
+
+use crate::args::Serve;
+use crate::input::ends::Ends;
+use crate::input::source::{self, Ended, LOOK_EVERY, Line, Source};
+use crate::topic::pace::Pace;
+use crate::{Failure, Outcome, output, recipe};
+use serde_json::json;
+use shmkit::{Delivery, Publisher, SendError};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+pub fn run(args: &Serve) -> Outcome {
+    if args.raw {
+        return recipe::serve::run(args);
+    }
+    let source = Source::of(&args.messages);
+    if source.is_none() && args.rate.is_none() {
+        return Err(Failure::Other(
+            "there is nothing to serve\n  give a MESSAGE, or - to type them line by line, or --rate NUMBER for a test"
+                .to_string(),
+        ));
+    }
+    // Before the topic exists, so that no signal finds it without a caretaker.
+    let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
+    let mut server = Server {
+        publisher: create(args)?,
+        ends,
+    };
+    let ended = match (args.rate, source) {
+        (Some(rate), _) => {
+            announce(args, &server)?;
+            server.stream(rate)?
+        }
+        (None, Some(Source::Given(messages))) => {
+            let ended = server.all(messages)?;
+            announce(args, &server)?;
+            ended
+        }
+        (None, _) => {
+            announce(args, &server)?;
+            server.lines()?
+        }
+    };
+    let Server { publisher, ends } = server;
+    let reason = ended.unwrap_or_else(|| ends.wait());
+    // Its consumers see that it closed.
+    drop(publisher);
+    output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
+    Ok(())
+}
+
+fn create(args: &Serve) -> shmkit::Result<Publisher> {
+    let mut options = Publisher::options().access(args.access.clone());
+    if let Some(capacity) = args.measures.capacity {
+        options = options.capacity(capacity);
+    }
+    if let Some(max) = args.measures.max_message {
+        options = options.max_message(max);
+    }
+    if args.lossless {
+        options = options.delivery(Delivery::Lossless);
+    }
+    options.create(&args.name)
+}
+
+struct Server {
+    publisher: Publisher,
+    ends: Ends,
+}
+
+impl Server {
+    fn all(&mut self, messages: &[String]) -> Result<Ended, Failure> {
+        let max = self.publisher.max_message();
+        if let Some(long) = messages.iter().find(|message| message.len() > max) {
+            let len = long.len();
+            return Err(Failure::Other(format!(
+                "a message has {}, and the longest message has {max}\n  use --max-message {len}",
+                output::bytes(len as u64)
+            )));
+        }
+        for message in messages {
+            match send(&mut self.publisher, &self.ends, message.as_bytes())? {
+                None => {}
+                ended => return Ok(ended),
+            }
+        }
+        Ok(None)
+    }
+
+    fn lines(&mut self) -> Result<Ended, Failure> {
+        let Server { publisher, ends } = self;
+        let max = publisher.max_message();
+        let ended = source::each_line(ends, max, |line| match line {
+            Line::Whole(message) => send(publisher, ends, &message),
+            Line::TooLong { number, len } => {
+                let what = source::too_long(number, len, max);
+                output::remark(&format!(
+                    "{what}; it is left out\n  use --max-message {len}"
+                ));
+                Ok(None)
+            }
+        })?;
+        if ended.is_none() {
+            output::remark(&format!("the input has ended; serving on {}", ends.how()));
+        }
+        Ok(ended)
+    }
+
+    fn stream(&mut self, rate: f64) -> Result<Ended, Failure> {
+        let _keys = self.ends.keys();
+        let mut pace = Pace::new(rate, Instant::now());
+        loop {
+            for _ in 0..pace.due(Instant::now()) {
+                let message = format!("message {}", self.publisher.sent() + 1);
+                match send(&mut self.publisher, &self.ends, message.as_bytes())? {
+                    None => {}
+                    ended => return Ok(ended),
+                }
+            }
+            match self.ends.within(pace.pause(Instant::now())) {
+                None => {}
+                ended => return Ok(ended),
+            }
+        }
+    }
+}
+
+/// Sends it; with --lossless slow consumers are waited for, for as long as nobody ends
+/// that.
+fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
+    loop {
+        match publisher.send_timeout(message, LOOK_EVERY) {
+            Ok(()) => return Ok(None),
+            Err(SendError::Timeout) => match ends.within(Duration::ZERO) {
+                None => {}
+                ended => return Ok(ended),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn announce(args: &Serve, server: &Server) -> Outcome {
+    let capacity = shmkit::inspect::segment_info(&args.name)?.capacity;
+    let publisher = &server.publisher;
+    let typed = args.messages == ["-"] && std::io::stdin().is_terminal();
+    // A server serves on when nobody reads what it prints.
+    output::announce(|| {
+        if args.json {
+            return output::json(&json!({
+                "name": args.name,
+                "pid": std::process::id(),
+                "capacity": capacity,
+                "max_message": publisher.max_message(),
+                "lossless": args.lossless,
+                "sent": publisher.sent(),
+            }));
+        }
+        let name = output::name(&args.name);
+        let capacity = output::bytes(capacity);
+        let how = match typed {
+            true => "each line you type, until Ctrl-D or Ctrl-C".to_string(),
+            false => server.ends.how(),
+        };
+        output::line(&format!("serving {name}, a topic of {capacity}, {how}"))
+    })?;
+    Ok(())
+}

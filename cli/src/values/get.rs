@@ -1,0 +1,137 @@
+//! `get`: the newest values.
+
+use crate::args::Get;
+use crate::input::ends::Ends;
+use crate::input::source::LOOK_EVERY;
+use crate::names::open;
+use crate::names::open::Sought;
+use crate::output::printer::Printer;
+use crate::values::keys::Wanted;
+use crate::{Failure, Outcome, output, platform};
+use shmkit::{DisconnectReason, ErrorKind, Reader, RecvError};
+use std::time::{Duration, Instant};
+
+/// There is nothing to wait on before a name exists, so it is tried this often.
+const NAP: Duration = Duration::from_millis(10);
+
+pub fn run(args: &Get) -> Outcome {
+    let until = Instant::now() + args.wait.unwrap_or_default();
+    let mut reader = wait_for(args, until)?;
+    let wanted = Wanted::of(args.key.as_deref(), reader.names()).map_err(|keys| {
+        let (name, key) = (&args.name, args.key.as_deref().unwrap_or_default());
+        let (name, key) = (output::name(name), output::name(key));
+        Failure::Other(format!("{name} has no value {key}\n  {keys}"))
+    })?;
+    let ends = Ends::watch(None).map_err(Failure::Other)?;
+    let layout = shmkit::inspect::segment_info(&args.name)?.layout;
+    let mut printer = Printer::new(args.json, args.count).of(layout);
+    let mut shown = Shown {
+        versions: vec![0; reader.names().len()],
+        wanted,
+    };
+    let printed = print(args, &mut reader, &mut printer, &mut shown, until, &ends);
+    // What came is printed, whatever came after it.
+    printer.flush()?;
+    printed
+}
+
+fn wait_for(args: &Get, until: Instant) -> Result<Reader, Failure> {
+    loop {
+        match Reader::open(&args.name) {
+            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
+                std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
+            }
+            found => {
+                return found.map_err(|error| open::explain(&args.name, Sought::Values, error));
+            }
+        }
+    }
+}
+
+/// What was printed of each value, and which of them are to be.
+struct Shown {
+    versions: Vec<u64>,
+    wanted: Wanted,
+}
+
+impl Shown {
+    /// Prints a value if it is wanted and was not printed yet.
+    fn show(
+        &mut self,
+        reader: &mut Reader,
+        index: usize,
+        printer: &mut Printer,
+    ) -> Result<(), Failure> {
+        let version = reader.version(index);
+        if !self.wanted.has(index) || version == self.versions[index] || printer.is_done() {
+            return Ok(());
+        }
+        // The name of the one that was asked for is known.
+        let key = match self.wanted {
+            Wanted::One(_) => String::new(),
+            Wanted::All | Wanted::Some(_) => reader.names()[index].clone(),
+        };
+        printer.value(&key, reader.get_at(index)?)?;
+        self.versions[index] = version;
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.versions.iter().all(|version| *version == 0)
+    }
+}
+
+fn print(
+    args: &Get,
+    reader: &mut Reader,
+    printer: &mut Printer,
+    shown: &mut Shown,
+    until: Instant,
+    ends: &Ends,
+) -> Outcome {
+    for index in 0..reader.names().len() {
+        shown.show(reader, index, printer)?;
+    }
+    while !printer.is_done() && (args.follow || shown.is_empty()) {
+        if !args.follow && Instant::now() >= until {
+            return Err(nothing(args));
+        }
+        let changed = match reader.try_change() {
+            Err(RecvError::Empty) => {
+                printer.flush()?;
+                reader.wait_change_timeout(LOOK_EVERY)
+            }
+            changed => changed,
+        };
+        match changed {
+            Ok(index) => shown.show(reader, index, printer)?,
+            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
+            Err(RecvError::Timeout) => {}
+            Err(RecvError::Disconnected(_)) if !args.follow => return Err(nothing(args)),
+            Err(RecvError::Disconnected(how)) => return gone(args, how),
+            Err(error) => return Err(error.into()),
+        }
+        if ends.within(Duration::ZERO).is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn nothing(args: &Get) -> Failure {
+    let name = output::name(&args.name);
+    Failure::Absent(format!("nothing was set in {name} yet"))
+}
+
+fn gone(args: &Get, how: DisconnectReason) -> Outcome {
+    let name = output::name(&args.name);
+    match how {
+        DisconnectReason::Closed => {
+            output::remark(&format!("the writer of {name} has closed"));
+            Ok(())
+        }
+        DisconnectReason::Died => Err(Failure::Absent(format!(
+            "the writer of {name} died\n  this was the newest it had set; start it again"
+        ))),
+    }
+}

@@ -1,0 +1,5 @@
+//! The verbs of values: `set` and `get`.
+
+pub mod get;
+mod keys;
+pub mod set;
