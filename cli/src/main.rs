@@ -1,4 +1,4 @@
-//! The program `shmkit`: message servers, consumers and tools for named shared
+//! The program `shmkit`: queues, topics, values, calls and tools for named shared
 //! memory.
 //!
 //! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, its other side
@@ -110,14 +110,16 @@ fn main() -> ExitCode {
     };
     names::prefix::warn(&command);
     let outcome = match command {
-        Command::Serve(args) => topic::serve::run(&args),
-        Command::Consume(args) => topic::consume::run(&args),
+        Command::Publish(args) => topic::publish::run(&args),
+        Command::Subscribe(args) => topic::subscribe::run(&args),
         Command::Send(args) => queue::send::run(&args),
         Command::Recv(args) => queue::recv::run(&args),
         Command::Set(args) => values::set::run(&args),
         Command::Get(args) => values::get::run(&args),
         Command::Answer(args) => calls::answer::run(&args),
         Command::Call(args) => calls::call::run(&args),
+        Command::Serve(args) => recipe::serve::run(&args),
+        Command::Consume(args) => recipe::consume::run(&args),
         Command::List(args) => inspect::list::run(&args),
         Command::Show(args) => inspect::show::run(&args),
         Command::Dump(args) => inspect::dump::run(&args),
@@ -131,7 +133,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo { seconds } => demo::run(seconds),
-        Command::DemoConsumer { topic, nap_micros } => demo::consumer::run(&topic, nap_micros),
+        Command::DemoSubscriber { topic, nap_micros } => demo::subscriber::run(&topic, nap_micros),
         Command::BenchPeer(args) => bench::run_peer(&args),
         Command::SelfTestPeer(args) => self_test::run_peer(&args),
     };

@@ -7,6 +7,7 @@ mod inspect;
 mod objects;
 pub mod parse;
 mod queue;
+mod recipe;
 mod topic;
 mod values;
 
@@ -16,7 +17,8 @@ pub use generate::{Completions, Man};
 pub use inspect::{Doctor, Dump, List, SelfTestPeer, Show, Wanted};
 pub use objects::{Clean, Hold, Signal, Wait, Write, Written};
 pub use queue::{Recv, Send};
-pub use topic::{Consume, Serve};
+pub use recipe::{Consume, Serve};
+pub use topic::{Publish, Subscribe};
 pub use values::{Get, Set};
 
 use clap::{Parser, Subcommand};
@@ -30,7 +32,7 @@ Quote it, as 'Local\\X' in sh and PowerShell; cmd needs no quotes.
 
 Exit codes: 0 done, 1 not there, not in time, or its other side died, 2 anything else.";
 
-/// Named shared memory: message servers, consumers, and tools to look inside.
+/// Named shared memory: queues, topics, values and calls, the classic recipe, and tools to look inside.
 #[derive(Debug, Parser)]
 #[command(name = "shmkit", version, after_help = ABOUT_NAMES)]
 pub struct Args {
@@ -40,14 +42,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Serve(Serve),
-    Consume(Consume),
+    Publish(Publish),
+    Subscribe(Subscribe),
     Send(Send),
     Recv(Recv),
     Set(Set),
     Get(Get),
     Answer(Answer),
     Call(Call),
+    Serve(Serve),
+    Consume(Consume),
     List(List),
     Show(Show),
     Dump(Dump),
@@ -57,19 +61,19 @@ pub enum Command {
     Hold(Hold),
     Clean(Clean),
     Doctor(Doctor),
-    /// Watch a server and three consumers: a fast one, a slow one, and one that is killed.
+    /// Watch a publisher and three subscribers: a fast one, a slow one, and one that is killed.
     #[command(after_help = "Example:\n  shmkit demo")]
     Demo {
-        /// How long the server sends.
+        /// How long the publisher sends.
         #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "6.5")]
         seconds: Duration,
     },
     Bench(Bench),
     Completions(Completions),
     Man(Man),
-    /// One consumer of the demo; the demo starts it.
+    /// One subscriber of the demo; the demo starts it.
     #[command(hide = true)]
-    DemoConsumer {
+    DemoSubscriber {
         topic: String,
         /// What it does after each message.
         nap_micros: u64,

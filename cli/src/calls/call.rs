@@ -8,7 +8,7 @@ use crate::names::open::Sought;
 use crate::output::printer::Printer;
 use crate::output::record;
 use crate::{Failure, Outcome, output, platform};
-use shmkit::{CallError, Client, DisconnectReason, ErrorKind, Layout};
+use shmkit::{CallError, Client, DisconnectReason, Layout};
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Call) -> Outcome {
@@ -39,25 +39,13 @@ pub fn run(args: &Call) -> Outcome {
 
 /// Opens the server; with --wait, once it is there and has a place for us.
 fn open_in_time(args: &Call) -> Result<Client, Failure> {
-    let (start, patience) = (Instant::now(), args.wait.unwrap_or_default());
-    loop {
-        let left = patience.saturating_sub(start.elapsed());
-        match Client::options().wait(left).open(&args.name) {
-            Err(error) if error.kind() == ErrorKind::Busy && !left.is_zero() => {
-                std::thread::sleep(left.min(Duration::from_millis(10)));
-            }
-            found => {
-                return found.map_err(|error| {
-                    match (open::explain(&args.name, Sought::Calls, error), args.wait) {
-                        (Failure::Absent(why), Some(time)) => {
-                            Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
-                        }
-                        (failure, _) => failure,
-                    }
-                });
-            }
-        }
-    }
+    let opened = open::in_time(args.wait, |left| {
+        Client::options().wait(left).open(&args.name)
+    });
+    opened.map_err(|error| {
+        let failure = open::explain(&args.name, Sought::Calls, error);
+        open::after(args.wait, failure)
+    })
 }
 
 /// The request of the command line.

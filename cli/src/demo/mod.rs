@@ -1,10 +1,10 @@
-//! `demo`: a server and three consumers, each a process, with live numbers. One consumer
+//! `demo`: a publisher and three subscribers, each a process, with live numbers. One subscriber
 //! is slow, and one is killed and started again.
 
-pub mod consumer;
 mod peers;
+pub mod subscriber;
 
-use self::peers::{Peer, Rate, Server};
+use self::peers::{Peer, Publishing, Rate};
 use crate::output::live::{self, Scroll, View};
 use crate::output::screen::{Line, Size};
 use crate::{Failure, Outcome, output};
@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 const RATE: f64 = 10_000.0;
 /// More than a second of it, so that only who is slow misses anything.
 const CAPACITY: u64 = 1 << 20;
-/// How long the demo waits for its consumers to join, to return or to leave.
+/// How long the demo waits for its subscribers to join, to return or to leave.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When what happens, as parts of the whole time.
 const KILL: f64 = 5.0 / 13.0;
 const RESTART: f64 = 7.0 / 13.0;
 
-/// The consumers: what each does after a message.
-const CONSUMERS: [(&str, Duration); 3] = [
+/// The subscribers: what each does after a message.
+const SUBSCRIBERS: [(&str, Duration); 3] = [
     ("fast", Duration::ZERO),
     ("slow", Duration::from_millis(5)),
     ("unlucky", Duration::ZERO),
@@ -60,8 +60,8 @@ enum Stage {
 }
 
 impl Stage {
-    /// Whether a consumer ends this stage; else the time does.
-    fn waits_for_consumers(self) -> bool {
+    /// Whether a subscriber ends this stage; else the time does.
+    fn waits_for_subscribers(self) -> bool {
         matches!(self, Stage::Join | Stage::Return | Stage::Leave)
     }
 }
@@ -71,7 +71,7 @@ struct Demo {
     time: Duration,
     /// Until all have joined.
     publisher: Option<Publisher>,
-    server: Option<Server>,
+    publishing: Option<Publishing>,
     peers: Vec<Peer>,
     stage: Stage,
     since: Instant,
@@ -86,10 +86,10 @@ struct Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // The server first, so that the consumers leave in good order.
+        // The publisher first, so that the subscribers leave in good order.
         self.publisher = None;
-        if let Some(server) = &mut self.server {
-            let _ = server.close();
+        if let Some(publishing) = &mut self.publishing {
+            let _ = publishing.close();
         }
         self.peers.clear();
         // What the killed one left is in nobody's way, and this demo leaves nothing.
@@ -104,7 +104,7 @@ impl Demo {
             name: format!("Local\\shmkit-demo-{}", std::process::id()),
             time,
             publisher: None,
-            server: None,
+            publishing: None,
             peers: Vec::new(),
             stage: Stage::Create,
             since: now,
@@ -124,16 +124,16 @@ impl Demo {
             let received = peer.number("received").unwrap_or_default();
             peer.rate.look(received);
         }
-        if let Some(server) = &mut self.server {
-            server.rate.look(server.sent());
+        if let Some(publishing) = &mut self.publishing {
+            publishing.rate.look(publishing.sent());
         }
         self.look_at_the_slow_one();
         let before = self.stage;
         self.act()?;
         if self.stage != before {
             self.since = Instant::now();
-        } else if self.stage.waits_for_consumers() && self.since.elapsed() > PATIENCE {
-            return Err(Failure::other("the consumers do not answer"));
+        } else if self.stage.waits_for_subscribers() && self.since.elapsed() > PATIENCE {
+            return Err(Failure::other("the subscribers do not answer"));
         }
         Ok(())
     }
@@ -144,16 +144,16 @@ impl Demo {
             Stage::Create => {
                 let publisher = Publisher::options().capacity(CAPACITY).create(&self.name)?;
                 self.publisher = Some(publisher);
-                let what = format!("serves {}, {}", self.name, output::bytes(CAPACITY));
-                self.tell("server", &what);
-                for (title, nap) in CONSUMERS {
+                let what = format!("publishes {}, {}", self.name, output::bytes(CAPACITY));
+                self.tell("publisher", &what);
+                for (title, nap) in SUBSCRIBERS {
                     self.peers.push(Peer::start(title, &self.name, nap)?);
                 }
                 self.stage = Stage::Join;
             }
             Stage::Join if self.peers.iter().all(Peer::has_joined) => {
-                self.tell("all", "three consumers have joined, each a process");
-                self.server = self.publisher.take().map(|p| Server::start(p, RATE));
+                self.tell("all", "three subscribers have joined, each a process");
+                self.publishing = self.publisher.take().map(|p| Publishing::start(p, RATE));
                 self.start = Instant::now();
                 self.stage = Stage::Kill;
             }
@@ -163,7 +163,7 @@ impl Demo {
                 self.stage = Stage::Restart;
             }
             Stage::Restart if part >= RESTART => {
-                let (title, nap) = CONSUMERS[UNLUCKY];
+                let (title, nap) = SUBSCRIBERS[UNLUCKY];
                 self.peers[UNLUCKY] = Peer::start(title, &self.name, nap)?;
                 self.stage = Stage::Return;
             }
@@ -176,11 +176,11 @@ impl Demo {
                 }
             }
             Stage::Close if part >= 1.0 => {
-                if let Some(server) = &mut self.server {
-                    server.close()?;
+                if let Some(publishing) = &mut self.publishing {
+                    publishing.close()?;
                 }
                 self.took = self.start.elapsed();
-                self.tell("server", "closes");
+                self.tell("publisher", "closes");
                 self.stage = Stage::Leave;
             }
             Stage::Leave if self.peers.iter().all(Peer::has_ended) => {
@@ -205,15 +205,15 @@ impl Demo {
     }
 
     fn tell(&mut self, who: &str, what: &str) {
-        let time = match self.server {
+        let time = match self.publishing {
             Some(_) => self.start.elapsed().as_secs_f64(),
             None => 0.0,
         };
-        self.story.push(format!("{time:>4.1} s  {who:<8} {what}"));
+        self.story.push(format!("{time:>4.1} s  {who:<9} {what}"));
     }
 
     fn sent(&self) -> u64 {
-        self.server.as_ref().map_or(0, Server::sent)
+        self.publishing.as_ref().map_or(0, Publishing::sent)
     }
 
     fn table(&self) -> Vec<String> {
@@ -222,12 +222,14 @@ impl Demo {
         ]);
         let rate = |rate: &Rate| rate.a_second.map_or(String::new(), |n| format!("{n:.0}"));
         let me = std::process::id().to_string();
-        let (sent, pace) = match &self.server {
-            Some(server) if server.is_closed() => (server.sent().to_string(), String::new()),
-            Some(server) => (server.sent().to_string(), rate(&server.rate)),
+        let (sent, pace) = match &self.publishing {
+            Some(publishing) if publishing.is_closed() => {
+                (publishing.sent().to_string(), String::new())
+            }
+            Some(publishing) => (publishing.sent().to_string(), rate(&publishing.rate)),
             None => ("0".to_string(), String::new()),
         };
-        let mut lines = vec![title, row(["server", &me, &sent, &pace, "", "", ""])];
+        let mut lines = vec![title, row(["publisher", &me, &sent, &pace, "", "", ""])];
         for peer in &self.peers {
             let number = |what| peer.number(what).map_or(String::new(), |n| n.to_string());
             let (process, pace, behind, delay) = match peer.has_ended() {
@@ -267,7 +269,7 @@ impl Demo {
             Ok(_) => return Err(Failure::other("the topic outlived its holders")),
         }
         output::line(&format!(
-            "\n{sent} messages in {took:.1} s: each consumer got every one, or was told how many it\nmissed. Nothing is left behind."
+            "\n{sent} messages in {took:.1} s: each subscriber got every one, or was told how many it\nmissed. Nothing is left behind."
         ))?;
         Ok(())
     }
@@ -317,7 +319,7 @@ impl View for Demo {
 fn row(cells: [&str; 7]) -> String {
     let [who, process, messages, rate, behind, missed, delay] = cells;
     let line =
-        format!("{who:<8} {process:>8} {messages:>9} {rate:>9} {behind:>7} {missed:>7} {delay:>9}");
+        format!("{who:<9} {process:>8} {messages:>9} {rate:>9} {behind:>7} {missed:>7} {delay:>9}");
     line.trim_end().to_string()
 }
 

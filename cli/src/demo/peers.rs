@@ -1,6 +1,6 @@
 //! The processes of the demo, as the demo sees them.
 
-use super::consumer;
+use super::subscriber;
 use crate::Failure;
 use crate::topic::pace::Pace;
 use serde_json::Value;
@@ -15,24 +15,24 @@ use std::time::{Duration, Instant};
 /// Rates are those of this time.
 const SAMPLE: Duration = Duration::from_millis(500);
 
-/// The server: a thread of this process.
-pub struct Server {
+/// The publisher: a thread of this process.
+pub struct Publishing {
     sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), SendError>>>,
     pub rate: Rate,
 }
 
-impl Server {
+impl Publishing {
     /// Sends so many messages a second from now on.
-    pub fn start(mut publisher: Publisher, rate: f64) -> Server {
+    pub fn start(mut publisher: Publisher, rate: f64) -> Publishing {
         let (sent, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (count, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
         let work = move || {
             let mut pace = Pace::new(rate, Instant::now());
             while !stopped.load(Ordering::Relaxed) {
                 for _ in 0..pace.due(Instant::now()) {
-                    let message = consumer::message(publisher.sent() + 1);
+                    let message = subscriber::message(publisher.sent() + 1);
                     publisher.send(message.as_bytes())?;
                     count.store(publisher.sent(), Ordering::Relaxed);
                 }
@@ -40,7 +40,7 @@ impl Server {
             }
             Ok(())
         };
-        Server {
+        Publishing {
             sent,
             stop,
             thread: Some(std::thread::spawn(work)),
@@ -61,13 +61,13 @@ impl Server {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(sent)) => Ok(sent?),
-            Some(Err(_)) => Err(Failure::other("the server of the demo failed")),
+            Some(Err(_)) => Err(Failure::other("the publisher of the demo failed")),
             None => Ok(()),
         }
     }
 }
 
-/// A consumer: a process of its own, killed when it is dropped.
+/// A subscriber: a process of its own, killed when it is dropped.
 pub struct Peer {
     pub title: &'static str,
     pub rate: Rate,
@@ -81,12 +81,12 @@ impl Peer {
     pub fn start(title: &'static str, topic: &str, nap: Duration) -> Result<Peer, Failure> {
         let program = std::env::current_exe().map_err(Failure::other)?;
         let mut process = Command::new(program)
-            .args(["demo-consumer", topic, &nap.as_micros().to_string()])
+            .args(["demo-subscriber", topic, &nap.as_micros().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| Failure::Other(format!("cannot start a consumer: {e}")))?;
+            .map_err(|e| Failure::Other(format!("cannot start a subscriber: {e}")))?;
         let told = Arc::<Mutex<Value>>::default();
         let (write, output) = (Arc::clone(&told), process.stdout.take());
         let read = move || {
@@ -140,7 +140,7 @@ impl Peer {
             let _ = stderr.read_to_string(&mut why);
         }
         let (title, why) = (self.title, why.trim());
-        Err(Failure::Other(format!("the {title} consumer: {why}")))
+        Err(Failure::Other(format!("the {title} subscriber: {why}")))
     }
 
     /// No goodbye, no clean-up.

@@ -209,7 +209,7 @@ struct Table {
 impl Table {
     fn row(&mut self, title: &str, value: &str) {
         self.lines
-            .push(format!("{title:<10} {}", output::name(value)));
+            .push(format!("{title:<11} {}", output::name(value)));
     }
 
     fn maybe(&mut self, title: &str, value: Option<&str>) {

@@ -111,7 +111,7 @@ impl View for Watch<'_> {
 
     fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
         // Under the values, where there is room for that.
-        let indent = " ".repeat(if size.width < 40 { 1 } else { 11 });
+        let indent = " ".repeat(if size.width < 40 { 1 } else { 12 });
         let options = textwrap::Options::new(size.width).subsequent_indent(&indent);
         let lines = self.lines();
         let lines = lines.iter().flat_map(|l| textwrap::wrap(l, &options));

@@ -245,7 +245,7 @@ impl Seen {
 
     fn owner(&self) -> String {
         match self.info.pattern {
-            Pattern::Topic => who(&self.info.owner, "waiting for a slow consumer", ""),
+            Pattern::Topic => who(&self.info.owner, "waiting for a slow subscriber", ""),
             Pattern::Values => who(&self.info.owner, "", ""),
             Pattern::Queue | Pattern::Calls => who(&self.info.owner, "waiting", "busy"),
         }
@@ -262,16 +262,16 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "senders",
         ],
         (Pattern::Topic, true) => [
-            "a topic: its server waits for slow consumers",
-            "server",
+            "a topic: its publisher waits for slow subscribers",
+            "publisher",
             "sent",
-            "consumers",
+            "subscribers",
         ],
         (Pattern::Topic, false) => [
-            "a topic: slow consumers miss messages, and are told",
-            "server",
+            "a topic: slow subscribers miss messages, and are told",
+            "publisher",
             "sent",
-            "consumers",
+            "subscribers",
         ],
         (Pattern::Calls, _) => [
             "calls: a request, and its response",

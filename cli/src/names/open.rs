@@ -7,12 +7,14 @@ use crate::{Failure, output, platform};
 use shmkit::inspect::Pattern;
 use shmkit::{ErrorKind, Name, Section};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// What a command looks for behind a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sought {
-    /// A topic, or a text in bare memory.
     Topic,
+    /// A text in bare memory.
+    Text,
     Queue,
     Values,
     Calls,
@@ -29,22 +31,33 @@ impl Sought {
     fn advice(self, name: &str) -> String {
         let arg = platform::argument(&output::name(name));
         match self {
-            Sought::Topic => format!("start the server first: shmkit serve {arg} MESSAGE"),
+            Sought::Topic => format!("start the publisher first: shmkit publish {arg} MESSAGE"),
+            Sought::Text => format!("start the server first: shmkit serve {arg} TEXT"),
             Sought::Queue => format!("start the receiver first: shmkit recv {arg}"),
             Sought::Values => format!("start the writer first: shmkit set {arg} VALUE"),
             Sought::Calls => {
                 format!("start the server of calls first: shmkit answer {arg} --exec COMMAND")
             }
-            Sought::Section => format!("create the section first: shmkit serve --raw {arg}"),
+            Sought::Section => format!("create the section first: shmkit serve {arg}"),
             Sought::Event => {
-                format!("create the event first: shmkit serve --raw SECTION --event {arg}")
+                format!("create the event first: shmkit serve SECTION --event {arg}")
             }
             Sought::Waitable => format!(
-                "create the event first: shmkit serve --raw SECTION --event {arg}\n  \
-                 or the mutex: shmkit serve --raw SECTION --mutex {arg}"
+                "create the event first: shmkit serve SECTION --event {arg}\n  \
+                 or the mutex: shmkit serve SECTION --mutex {arg}"
             ),
             Sought::Object => format!("start the program that creates {arg} first"),
         }
+    }
+}
+
+impl Sought {
+    /// Whether messages or values go through it.
+    fn is_segment(self) -> bool {
+        matches!(
+            self,
+            Sought::Topic | Sought::Queue | Sought::Values | Sought::Calls
+        )
     }
 }
 
@@ -85,6 +98,9 @@ fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
     section.read_at(0, &mut first)?;
     Ok(Some(first))
 }
+
+/// How often a full segment is asked for a place.
+const PLACE_EVERY: Duration = Duration::from_millis(10);
 
 /// What such a section begins with.
 const MAGIC: [u8; 4] = *b"SHMK";
@@ -128,6 +144,15 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     {
         return Failure::Other(purpose(name, info.pattern));
     }
+    if sought.is_segment()
+        && matches!(error.kind(), ErrorKind::WrongKind | ErrorKind::Busy)
+        && is_bare(name)
+    {
+        return Failure::Other(format!(
+            "{} is bare memory, and has no messages\n  shmkit consume prints its text, and shmkit dump its bytes",
+            output::name(name)
+        ));
+    }
     let failure = match error.advice().strip_prefix(ANY_ADVICE) {
         Some(rest) => {
             let advice = format!("{}\n  or {rest}", sought.advice(name));
@@ -144,6 +169,40 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     }
 }
 
+/// Whether this is a section that is none of the library's patterns.
+fn is_bare(name: &str) -> bool {
+    let opened = Section::open(name);
+    opened.is_ok_and(|section| matches!(may_hold_messages(&section), Ok(false)))
+}
+
+/// Adds how long a command waited, where it waited, to a failure that says what is absent.
+pub fn after(wait: Option<Duration>, failure: Failure) -> Failure {
+    match (failure, wait) {
+        (Failure::Absent(why), Some(time)) => {
+            Failure::Absent(format!("{why}\n  waited {} s", time.as_secs_f64()))
+        }
+        (failure, _) => failure,
+    }
+}
+
+/// Opens an endpoint; with `wait`, once its owner is there and has a place for one more. The library
+/// waits for the owner, for as long as `open` is told. Nothing tells when a place becomes free.
+pub fn in_time<T>(
+    wait: Option<Duration>,
+    open: impl Fn(Duration) -> shmkit::Result<T>,
+) -> shmkit::Result<T> {
+    let (start, wait) = (Instant::now(), wait.unwrap_or_default());
+    loop {
+        let left = wait.saturating_sub(start.elapsed());
+        match open(left) {
+            Err(error) if error.kind() == ErrorKind::Busy && !left.is_zero() => {
+                std::thread::sleep(left.min(PLACE_EVERY));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// What a name is, and what to do with it.
 pub fn purpose(name: &str, pattern: Pattern) -> String {
     let is = match pattern {
@@ -151,7 +210,7 @@ pub fn purpose(name: &str, pattern: Pattern) -> String {
             "is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one"
         }
         Pattern::Topic => {
-            "is a topic: what its server sends goes to all consumers\n  shmkit consume prints it, and shmkit serve makes one"
+            "is a topic: what its publisher sends goes to all subscribers\n  shmkit subscribe prints it, and shmkit publish makes one"
         }
         Pattern::Values => {
             "are latest values, of which each reader gets the newest\n  shmkit get prints them, and shmkit set sets its own"
@@ -184,13 +243,14 @@ mod tests {
     #[test]
     fn advice_names_the_command_that_is_missing() {
         for (sought, command) in [
-            (Sought::Topic, "shmkit serve Name"),
+            (Sought::Topic, "shmkit publish Name"),
+            (Sought::Text, "shmkit serve Name TEXT"),
             (Sought::Queue, "shmkit recv Name"),
             (Sought::Values, "shmkit set Name"),
             (Sought::Calls, "shmkit answer Name --exec"),
-            (Sought::Section, "shmkit serve --raw Name"),
-            (Sought::Event, "shmkit serve --raw SECTION --event Name"),
-            (Sought::Waitable, "shmkit serve --raw SECTION --mutex Name"),
+            (Sought::Section, "shmkit serve Name"),
+            (Sought::Event, "shmkit serve SECTION --event Name"),
+            (Sought::Waitable, "shmkit serve SECTION --mutex Name"),
             (Sought::Object, "the program that creates Name"),
         ] {
             let advice = sought.advice("Name");

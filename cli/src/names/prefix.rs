@@ -21,6 +21,8 @@ fn names(command: &Command) -> Vec<&str> {
             let all = std::iter::once(&args.name).chain(beside);
             return all.map(String::as_str).collect();
         }
+        Command::Publish(args) => &args.name,
+        Command::Subscribe(args) => &args.name,
         Command::Consume(args) => &args.name,
         Command::Send(args) => &args.name,
         Command::Recv(args) => &args.name,
@@ -41,7 +43,7 @@ fn names(command: &Command) -> Vec<&str> {
         | Command::Bench(_)
         | Command::Completions(_)
         | Command::Man(_)
-        | Command::DemoConsumer { .. }
+        | Command::DemoSubscriber { .. }
         | Command::BenchPeer(_)
         | Command::SelfTestPeer(_) => return Vec::new(),
     };
@@ -114,7 +116,7 @@ mod tests {
             }
         }
         assert!(found > 10);
-        let beside = ["serve", "--raw", "a", "--event", "b", "--mutex", "c"];
+        let beside = ["serve", "a", "--event", "b", "--mutex", "c"];
         let args = Args::parse_from(std::iter::once("shmkit").chain(beside));
         assert_eq!(names(&args.command), ["a", "b", "c"]);
     }

@@ -6,7 +6,7 @@ use crate::input::source::{self, Ended, LOOK_EVERY, Line, Source};
 use crate::names::open;
 use crate::names::open::Sought;
 use crate::{Failure, Outcome, output};
-use shmkit::{ErrorKind, SendError, Sender};
+use shmkit::{SendError, Sender};
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Send) -> Outcome {
@@ -48,22 +48,10 @@ pub fn run(args: &Send) -> Outcome {
 
 /// Opens the queue; with --timeout, once it is there and has a place for us.
 fn open_in_time(args: &Send) -> Result<Sender, Failure> {
-    let start = Instant::now();
-    let patience = args.timeout.unwrap_or_default();
-    loop {
-        let late = start.elapsed() >= patience;
-        let error = match Sender::open(&args.name) {
-            Ok(sender) => return Ok(sender),
-            Err(error) => error,
-        };
-        match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Busy if !late => {
-                let left = patience.saturating_sub(start.elapsed());
-                std::thread::sleep(left.min(Duration::from_millis(10)));
-            }
-            _ => return Err(open::explain(&args.name, Sought::Queue, error)),
-        }
-    }
+    let opened = open::in_time(args.timeout, |left| {
+        Sender::options().wait(left).open(&args.name)
+    });
+    opened.map_err(|error| open::explain(&args.name, Sought::Queue, error))
 }
 
 fn send(args: &Send, sender: &mut Sender, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {

@@ -1,4 +1,4 @@
-//! The classic recipe over bare memory.
+//! The verbs of the classic recipe over bare memory: `serve` and `consume`.
 
 pub mod consume;
 pub mod serve;

@@ -1,4 +1,4 @@
-//! `serve --raw`: the classic message server.
+//! `serve`: the message server of the classic recipe.
 
 use crate::args::Serve;
 use crate::input::content;
@@ -12,9 +12,9 @@ use std::sync::atomic::{Ordering, fence};
 const CLASSIC_SIZE: u64 = 256;
 
 pub fn run(args: &Serve) -> Outcome {
-    if args.messages.len() > 1 {
+    if args.text.len() > 1 {
         return Err(Failure::Other(
-            "bare memory holds one text: quote it, or leave --raw out to serve messages"
+            "the section holds one text, and several were given\n  quote the text, or use shmkit publish for several messages"
                 .to_string(),
         ));
     }
@@ -87,7 +87,7 @@ fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
 }
 
 fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
-    match (&args.file, args.messages.first()) {
+    match (&args.file, args.text.first()) {
         (Some(file), _) => content::of_file(file, args.size),
         (None, Some(text)) => content::of_text(text, args.encoding),
         (None, None) => Ok(Vec::new()),

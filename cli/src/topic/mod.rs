@@ -1,5 +1,5 @@
-//! The verbs of topics.
+//! The verbs of topics: `publish` and `subscribe`.
 
-pub mod consume;
 pub mod pace;
-pub mod serve;
+pub mod publish;
+pub mod subscribe;

@@ -8,15 +8,12 @@ use crate::names::open::Sought;
 use crate::output::printer::Printer;
 use crate::values::keys::Wanted;
 use crate::{Failure, Outcome, output, platform};
-use shmkit::{DisconnectReason, ErrorKind, Reader, RecvError};
+use shmkit::{DisconnectReason, Reader, RecvError};
 use std::time::{Duration, Instant};
-
-/// There is nothing to wait on before a name exists, so it is tried this often.
-const NAP: Duration = Duration::from_millis(10);
 
 pub fn run(args: &Get) -> Outcome {
     let until = Instant::now() + args.wait.unwrap_or_default();
-    let mut reader = wait_for(args, until)?;
+    let mut reader = open_in_time(args)?;
     let wanted = Wanted::of(args.key.as_deref(), reader.names()).map_err(|keys| {
         let (name, key) = (&args.name, args.key.as_deref().unwrap_or_default());
         let (name, key) = (output::name(name), output::name(key));
@@ -35,17 +32,11 @@ pub fn run(args: &Get) -> Outcome {
     printed
 }
 
-fn wait_for(args: &Get, until: Instant) -> Result<Reader, Failure> {
-    loop {
-        match Reader::open(&args.name) {
-            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
-                std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
-            }
-            found => {
-                return found.map_err(|error| open::explain(&args.name, Sought::Values, error));
-            }
-        }
-    }
+fn open_in_time(args: &Get) -> Result<Reader, Failure> {
+    let opened = open::in_time(args.wait, |left| {
+        Reader::options().wait(left).open(&args.name)
+    });
+    opened.map_err(|error| open::explain(&args.name, Sought::Values, error))
 }
 
 /// What was printed of each value, and which of them are to be.

@@ -277,7 +277,7 @@ fn show_tells_who_calls() {
         assert_eq!(seen, want);
     }
     let shown = run(&["show", &name], 0).out;
-    let client = format!("clients    process {}", call.id());
+    let client = format!("clients     process {}", call.id());
     contains(
         &shown,
         &[
@@ -330,10 +330,10 @@ fn calls_of_a_type_are_made_by_fields() {
     }
     let shown = run(&["show", &name], 0).out;
     let rows = [
-        "requests   field  kind  count  offset\n",
-        "           value  i16       2       0\n",
-        "responses  field  kind  count  offset\n",
-        "           value  f64       1       0\n",
+        "requests    field  kind  count  offset\n",
+        "            value  i16       2       0\n",
+        "responses   field  kind  count  offset\n",
+        "            value  f64       1       0\n",
     ];
     contains(&shown, &[&rows.concat()]);
     let told = messages(&name);
@@ -375,11 +375,11 @@ fn wrong_uses_are_refused_and_explained() {
         let ended = run(&[verb, &name, "x"], 2);
         contains(&ended.err, &["a server of calls", "shmkit call"]);
     }
-    contains(
-        &run(&["consume", &name], 2).err,
-        &["a server of calls", "shmkit call"],
-    );
-    for verb in ["recv", "set", "serve"] {
+    for verb in ["consume", "subscribe"] {
+        let ended = run(&[verb, &name], 2);
+        contains(&ended.err, &["a server of calls", "shmkit call"]);
+    }
+    for verb in ["recv", "set", "publish"] {
         let ended = output(command(&[verb, &name]).args((verb != "recv").then_some("x")));
         assert_eq!(ended.code, 2);
         contains(&ended.err, &[&name, &server.id().to_string()]);
@@ -389,9 +389,9 @@ fn wrong_uses_are_refused_and_explained() {
         &["2 were given", "quote it"],
     );
     let topic = unique("wrong");
-    let _topic = Running::serve(&[&topic, "message"]);
+    let _topic = Running::publish(&[&topic, "message"]);
     contains(
         &run(&["call", &topic, "x"], 2).err,
-        &["a topic", "shmkit consume"],
+        &["a topic", "shmkit subscribe"],
     );
 }

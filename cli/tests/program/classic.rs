@@ -76,7 +76,7 @@ fn their_ansi_server_our_consumer() {
 fn our_server_their_consumer(character_set: &str, encoding: &str) {
     let _turn = turn();
     let _test = start("classic");
-    let mut server = Running::serve(&["--raw", NAME, MESSAGE, "--encoding", encoding]);
+    let mut server = Running::serve(&[NAME, MESSAGE, "--encoding", encoding]);
     let read = crate::run::output(&mut classic("consumer", character_set));
     assert_eq!(
         (read.code, read.out.trim_end()),

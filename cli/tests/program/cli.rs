@@ -15,7 +15,7 @@ fn what_is_served_is_consumed_in_every_encoding() {
         for encoding in ["utf16", "utf8", "ansi"] {
             let name = format!("{scope}{}", unique("text"));
             let text = "Grüße: 100 %";
-            let _server = Running::serve(&["--raw", &name, text, "--encoding", encoding]);
+            let _server = Running::serve(&[&name, text, "--encoding", encoding]);
             let told = shmkit(&["consume", &name, "--encoding", encoding]);
             assert_eq!((told.code, told.out), (0, format!("{text}\n")));
             let guessed = shmkit(&["consume", &name, "--json"]);
@@ -37,7 +37,7 @@ fn ansi_text_is_consumed_as_written() {
         "naïve café",
     ] {
         let name = unique("ansi");
-        let _server = Running::serve(&["--raw", &name, text, "--encoding", "ansi"]);
+        let _server = Running::serve(&[&name, text, "--encoding", "ansi"]);
         let guessed = shmkit(&["consume", &name]);
         assert_eq!((guessed.code, guessed.out), (0, format!("{text}\n")));
         contains(&guessed.err, &["guessed --encoding ansi", "plausible"]);
@@ -48,19 +48,19 @@ fn ansi_text_is_consumed_as_written() {
 fn a_consumer_alone_finds_nothing_and_creates_nothing() {
     let _watchdog = watchdog();
     let name = unique("nobody");
-    for command in ["consume", "show", "dump"] {
+    for command in ["consume", "subscribe", "show", "dump"] {
         let ended = shmkit(&[command, &name]);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""));
         contains(&ended.err, &[&name, "nobody"]);
     }
-    let server = Running::serve(&["--raw", &format!("{name}s"), "elsewhere"]);
+    let server = Running::serve(&[&format!("{name}s"), "elsewhere"]);
     let ended = shmkit(&["consume", &format!("{name}S")]);
     assert_eq!(ended.code, 1);
     let other = listed_as(&format!("{name}s"));
     contains(&ended.err, &["there is a section", &other]);
     if may_create_global() && !is_one_namespace() {
         let other = format!("Global\\{name}");
-        let _server = Running::serve(&["--raw", &other, "elsewhere"]);
+        let _server = Running::serve(&[&other, "elsewhere"]);
         let ended = shmkit(&["consume", &name]);
         assert_eq!(ended.code, 1);
         contains(&ended.err, &["there is a section", &other]);
@@ -77,25 +77,29 @@ fn missing_name_tells_the_command_to_run() {
     let _watchdog = watchdog();
     let name = unique("missing");
     for (args, advice) in [
-        (&["consume", &name][..], "server first: shmkit serve NAME"),
+        (
+            &["subscribe", &name][..],
+            "publisher first: shmkit publish NAME",
+        ),
+        (&["consume", &name], "server first: shmkit serve NAME TEXT"),
         (&["send", &name, "x"], "receiver first: shmkit recv NAME"),
         (&["get", &name], "writer first: shmkit set NAME"),
         (
             &["call", &name, "x"],
             "calls first: shmkit answer NAME --exec",
         ),
-        (&["dump", &name], "section first: shmkit serve --raw NAME"),
+        (&["dump", &name], "section first: shmkit serve NAME"),
         (
             &["write", &name, "--offset", "0", "--u32", "1"],
-            "serve --raw NAME",
+            "shmkit serve NAME",
         ),
         (
             &["signal", &name],
-            "event first: shmkit serve --raw SECTION --event NAME",
+            "event first: shmkit serve SECTION --event NAME",
         ),
         (
             &["wait", &name, "--timeout", "0"],
-            "serve --raw SECTION --event NAME",
+            "serve SECTION --event NAME",
         ),
         (&["hold", &name], "the program that creates NAME first"),
         (&["show", &name], "the program that creates NAME first"),
@@ -112,7 +116,7 @@ fn name_without_backslash_is_warned_of() {
     let _watchdog = watchdog();
     let base = unique("eaten");
     let eaten = format!("Local{base}");
-    let mut server = Running::serve(&["--raw", &eaten, "hello"]);
+    let mut server = Running::serve(&[&eaten, "hello"]);
     let read = shmkit(&["consume", &eaten, "--encoding", "utf16"]);
     assert_eq!((read.code, read.out.as_str()), (0, "hello\n"));
     server.kill();
@@ -122,7 +126,7 @@ fn name_without_backslash_is_warned_of() {
         contains(&err, &[&eaten, &form, "in cmd"]);
     }
     let whole = format!("Local\\{base}");
-    let _server = Running::serve(&["--raw", &whole, "hello"]);
+    let _server = Running::serve(&[&whole, "hello"]);
     let read = shmkit(&["consume", &whole, "--encoding", "utf16"]);
     assert_eq!((read.code, read.err.as_str()), (0, ""));
 }
@@ -132,7 +136,7 @@ fn refused_sizes_name_option_and_limit() {
     let name = unique("sizes");
     for (args, parts) in [
         (
-            &["serve", &name, "x", "--max-message", "1G"][..],
+            &["publish", &name, "x", "--max-message", "1G"][..],
             &[
                 "'1G'",
                 "--max-message",
@@ -144,7 +148,7 @@ fn refused_sizes_name_option_and_limit() {
             &["'300M'", "--max-message", "at most 256 MiB"],
         ),
         (
-            &["serve", &name, "x", "--capacity", "2G"],
+            &["publish", &name, "x", "--capacity", "2G"],
             &["'2G'", "--capacity", "at most 1 GiB"],
         ),
         (
@@ -170,16 +174,16 @@ fn refused_sizes_name_option_and_limit() {
 fn too_long_name_tells_the_limit() {
     let _watchdog = watchdog();
     let long = unique(&"x".repeat(230));
-    let refused = shmkit(&["serve", &long, "hello"]);
+    let refused = shmkit(&["publish", &long, "hello"]);
     assert_eq!(refused.code, 2);
     contains(&refused.err, &["a topic", "can have "]);
     assert!(!refused.err.contains('~'), "{}", refused.err);
     let (_, most) = refused.err.split_once("can have ").unwrap();
     let most: usize = most.lines().next().unwrap().parse().unwrap();
     let (fits, beyond) = (&long[long.len() - most..], &long[long.len() - most - 1..]);
-    let _server = Running::serve(&[fits, "hello"]);
-    assert_eq!(shmkit(&["consume", fits, "--count", "1"]).out, "hello\n");
-    contains(&shmkit(&["serve", beyond, "hello"]).err, &["can have "]);
+    let _server = Running::publish(&[fits, "hello"]);
+    assert_eq!(shmkit(&["subscribe", fits, "--count", "1"]).out, "hello\n");
+    contains(&shmkit(&["publish", beyond, "hello"]).err, &["can have "]);
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_killed_server_leaves_a_free_name() {
     let name = unique("killed");
     for round in 0..5 {
         let text = format!("round {round}");
-        let mut server = Running::serve(&["--raw", &name, &text]);
+        let mut server = Running::serve(&[&name, &text]);
         assert_eq!(shmkit(&["consume", &name]).out, format!("{text}\n"));
         server.kill();
         assert_eq!(shmkit(&["consume", &name]).code, 1);
@@ -199,8 +203,8 @@ fn a_killed_server_leaves_a_free_name() {
 fn a_second_server_is_refused_and_the_first_stays_whole() {
     let _watchdog = watchdog();
     let name = unique("second");
-    let _server = Running::serve(&["--raw", &name, "first"]);
-    let second = shmkit(&["serve", "--raw", &name, "second", "--size", "1M"]);
+    let _server = Running::serve(&[&name, "first"]);
+    let second = shmkit(&["serve", &name, "second", "--size", "1M"]);
     assert_eq!(second.code, 2);
     contains(&second.err, &[&name, "another name"]);
     assert_eq!(shmkit(&["consume", &name]).out, "first\n");
@@ -211,7 +215,7 @@ fn a_server_ends_by_its_time_and_not_by_its_input() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("time");
-        let mut server = Running::serve(&["--raw", &name, "hello", "--for", seconds]);
+        let mut server = Running::serve(&[&name, "hello", "--for", seconds]);
         server.send("q\n\n");
         server.close_input();
         let consumed = shmkit(&["consume", &name]);
@@ -229,26 +233,23 @@ fn wrong_arguments_say_what_to_do() {
     let name = unique("wrong");
     let long = "x".repeat(300);
     let cases: &[(&[&str], &[&str])] = &[
-        (&["serve", "--raw", "global\\x"], &["Global\\"]),
-        (&["serve", "--raw", "a\\b"], &["backslash"]),
-        (&["serve", "--raw", ""], &["empty"]),
-        (&["serve", "--raw", "Local\\"], &["behind"]),
-        (&["serve", "--raw", &long], &["300"]),
+        (&["serve", "global\\x"], &["Global\\"]),
+        (&["serve", "a\\b"], &["backslash"]),
+        (&["serve", ""], &["empty"]),
+        (&["serve", "Local\\"], &["behind"]),
+        (&["serve", &long], &["300"]),
+        (&["serve", &name, "--size", "0"], &["at least one byte"]),
+        (&["serve", &name, &long], &["602", "--size"]),
         (
-            &["serve", "--raw", &name, "--size", "0"],
-            &["at least one byte"],
-        ),
-        (&["serve", "--raw", &name, &long], &["602", "--size"]),
-        (
-            &["serve", "--raw", &name, "日本", "--encoding", "ansi"],
+            &["serve", &name, "日本", "--encoding", "ansi"],
             &["code page", "utf16"],
         ),
         (
-            &["serve", "--raw", &name, "--size", "4611686018427387904"],
+            &["serve", &name, "--size", "4611686018427387904"],
             &["ask for less"],
         ),
-        (&["serve", &name, "text", "--size", "4K"], &["--raw"]),
-        (&["serve", "--raw"], &["NAME"]),
+        (&["publish", &name, "text", "--size", "4K"], &["--size"]),
+        (&["serve"], &["NAME"]),
         (&["consume", &name, "--wait", "soon"], &["seconds"]),
         (&["dump", &name, "--offset", "many"], &["4096"]),
         (&["juggle"], &["juggle"]),
@@ -263,7 +264,7 @@ fn wrong_arguments_say_what_to_do() {
         );
         contains(&ended.err, parts);
     }
-    let ended = shmkit(&["serve", "--raw", &name, "--file", "no-such-file"]);
+    let ended = shmkit(&["serve", &name, "--file", "no-such-file"]);
     assert_eq!(ended.code, 1);
     contains(&ended.err, &["no-such-file"]);
 }
@@ -275,7 +276,7 @@ fn a_consumer_waits_for_its_server_but_not_for_ever() {
     let late = shmkit(&["consume", &name, "--wait", "0.2"]);
     assert_eq!((late.code, late.out.as_str()), (1, ""));
     let consumer = Running::start(&mut command(&["consume", &name, "--wait", "50"]));
-    let _server = Running::serve(&["--raw", &name, "at last"]);
+    let _server = Running::serve(&[&name, "at last"]);
     let ended = consumer.finish();
     assert_eq!((ended.code, ended.out.as_str()), (0, "at last\n"));
 }
@@ -284,7 +285,7 @@ fn a_consumer_waits_for_its_server_but_not_for_ever() {
 fn a_closed_pipe_is_no_error() {
     let _watchdog = watchdog();
     let name = unique("pipe");
-    let mut server = Running::serve(&["--raw", &name, "hello", "--size", "64K"]);
+    let mut server = Running::serve(&[&name, "hello", "--size", "64K"]);
     for args in [
         &["dump", &name][..],
         &["dump", &name, "--out", "-"],
@@ -301,7 +302,7 @@ fn a_closed_pipe_is_no_error() {
     }
     // A server whose reader leaves serves on.
     let other = unique("pipe");
-    let mut deaf = command(&["serve", "--raw", &other, "still here"]);
+    let mut deaf = command(&["serve", &other, "still here"]);
     deaf.stdin(Stdio::null()).stderr(Stdio::null());
     let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
     drop(deaf.stdout.take());
@@ -318,7 +319,7 @@ fn list_and_show_tell_what_is_there() {
     let _watchdog = watchdog();
     let base = unique("list");
     let name = listed_as(&base);
-    let _server = Running::serve(&["--raw", &base, "--size", "8192"]);
+    let _server = Running::serve(&[&base, "--size", "8192"]);
     let rows = parsed(&shmkit(&["list", &base, "--json"]).out);
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert_eq!(
@@ -357,7 +358,7 @@ fn a_dump_is_exact() {
         .write_all(&bytes)
         .unwrap();
     let name = unique("dump");
-    let _server = Running::serve(&["--raw", &name, "--file", input.to_str().unwrap()]);
+    let _server = Running::serve(&[&name, "--file", input.to_str().unwrap()]);
 
     let output = folder.path().join("output");
     std::fs::write(&output, "older").unwrap();
@@ -395,7 +396,7 @@ fn a_dump_is_exact() {
 fn the_demo_ends_by_itself_and_tells_its_story() {
     let _watchdog = watchdog();
     let story = [
-        "three consumers have joined",
+        "three subscribers have joined",
         "was killed",
         "was started again; it begins with the newest",
         "were told of the end, and left",
@@ -419,6 +420,8 @@ fn the_demo_ends_by_itself_and_tells_its_story() {
 fn help_and_version_are_there() {
     for args in [
         &["--help"][..],
+        &["help", "publish"],
+        &["subscribe", "-h"],
         &["help", "serve"],
         &["consume", "-h"],
         &["--version"],

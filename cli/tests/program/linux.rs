@@ -19,7 +19,7 @@ fn file_of(base: &str) -> PathBuf {
 fn a_watch_ends_when_its_reader_leaves() {
     let _watchdog = watchdog();
     let name = unique("left");
-    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let _server = Running::serve(&[&name, "hello"]);
     for verb in ["show", "dump"] {
         let mut watch = command(&[verb, &name, "--watch"])
             .stdout(Stdio::piped())
@@ -36,7 +36,7 @@ fn a_watch_ends_when_its_reader_leaves() {
 fn show_of_a_removed_name_tells_which_process_has_lost_names() {
     let _watchdog = watchdog();
     let name = unique("lost");
-    let server = Running::serve(&["--raw", &name, "hello"]);
+    let server = Running::serve(&[&name, "hello"]);
     std::fs::remove_file(file_of(&name)).unwrap();
     let ended = shmkit(&["show", &name]);
     assert_eq!(ended.code, 1);
@@ -55,7 +55,7 @@ fn each_signal_that_asks_ends_the_server_cleanly() {
         (Signal::HUP, "SIGHUP"),
     ] {
         let name = unique("signal");
-        let server = Running::serve(&["--raw", &name, "hello"]);
+        let server = Running::serve(&[&name, "hello"]);
         assert!(file_of(&name).exists());
         let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
@@ -70,9 +70,9 @@ fn each_signal_that_asks_ends_the_server_cleanly() {
 fn whoever_is_asked_to_end_closes_what_it_has() {
     let _watchdog = watchdog();
     let name = unique("closes");
-    let mut server = Running::serve(&[&name, "hello"]);
+    let mut server = Running::publish(&[&name, "hello"]);
     let consume = || {
-        let mut consumer = Running::start(&mut command(&["consume", &name]));
+        let mut consumer = Running::start(&mut command(&["subscribe", &name]));
         assert_eq!(consumer.line(), "hello");
         consumer
     };
@@ -84,7 +84,7 @@ fn whoever_is_asked_to_end_closes_what_it_has() {
     let consumer = consume();
     asked(&consumer, Signal::INT);
     assert_eq!(consumer.finish().code, 0);
-    assert!(shmkit(&["show", &name]).out.contains("consumers  none"));
+    assert!(shmkit(&["show", &name]).out.contains("subscribers none"));
     assert!(
         !shmkit(&["list", &name, "--all", "--kind", "event"])
             .out
@@ -161,7 +161,7 @@ fn a_call_that_is_asked_to_end_gives_its_place_back() {
         let ended = call.finish();
         assert!(ended.code == 2 && ended.err.contains("Ctrl-C") || ended.code == -1);
         eventually("it has left", || {
-            shmkit(&["show", &name]).out.contains("clients    none")
+            shmkit(&["show", &name]).out.contains("clients     none")
         });
     }
 }
@@ -172,7 +172,7 @@ fn a_server_under_nohup_survives_the_hangup() {
     let name = unique("nohup");
     let program = command(&[]).get_program().to_owned();
     let mut nohup = Command::new("nohup");
-    nohup.arg(program).args(["serve", "--raw", &name, "hello"]);
+    nohup.arg(program).args(["serve", &name, "hello"]);
     let mut server = Running::start(&mut nohup);
     assert!(server.line().starts_with("serving"));
     let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
@@ -190,7 +190,7 @@ fn a_key_on_a_terminal_ends_the_server() {
     let mut script = Command::new("script");
     script.args([
         "-qec",
-        &format!("'{program}' serve --raw {name} hello"),
+        &format!("'{program}' serve {name} hello"),
         "/dev/null",
     ]);
     let mut server = Running::start(&mut script);
@@ -208,9 +208,9 @@ fn a_key_on_a_terminal_ends_the_server() {
 fn a_watch_leaves_the_screen_as_it_was() {
     let _watchdog = watchdog();
     let name = unique("screen");
-    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let _server = Running::serve(&[&name, "hello", "--encoding", "utf8"]);
     let program = command(&[]).get_program().to_str().unwrap().to_owned();
-    for (command, drawn) in [("show", "kind       section"), ("dump", "68 65 6c 6c 6f")] {
+    for (command, drawn) in [("show", "kind        section"), ("dump", "68 65 6c 6c 6f")] {
         let mut script = Command::new("script");
         script.args([
             "-qec",
@@ -239,7 +239,7 @@ fn posix_objects_are_read_and_left_alone() {
     std::fs::write(&path, "from a C program\0rest").unwrap();
     let full = shmkit(&["consume", &name]);
     let shown = shmkit(&["show", &name]);
-    let created = shmkit(&["serve", "--raw", &format!("{name}x"), "text"]);
+    let created = shmkit(&["serve", &format!("{name}x"), "text"]);
     let kept = path.exists();
     std::fs::remove_file(&path).unwrap();
     assert_eq!((empty.code, empty.out.as_str()), (1, ""));
@@ -254,7 +254,7 @@ fn posix_objects_are_read_and_left_alone() {
 fn a_full_disk_is_said_and_leaves_no_half_file() {
     let _watchdog = watchdog();
     let name = unique("full");
-    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let _server = Running::serve(&[&name, "hello"]);
     let out = std::fs::File::options()
         .write(true)
         .open("/dev/full")
@@ -284,7 +284,7 @@ fn a_full_file_system_tells_both_sizes() {
         return;
     }
     let (name, size) = (unique("space"), all + (1 << 20));
-    let ended = shmkit(&["serve", "--raw", &name, "--size", &size.to_string()]);
+    let ended = shmkit(&["serve", &name, "--size", &size.to_string()]);
     assert_eq!(ended.code, 2, "{}", ended.err);
     let asked = format!("{size} bytes were asked for");
     let of_all = format!("of {all} bytes are free");
@@ -294,18 +294,10 @@ fn a_full_file_system_tells_both_sizes() {
 #[test]
 fn a_file_that_does_not_end_is_not_swallowed() {
     let name = unique("zero");
-    let ended = shmkit(&[
-        "serve",
-        "--raw",
-        &name,
-        "--file",
-        "/dev/zero",
-        "--size",
-        "4K",
-    ]);
+    let ended = shmkit(&["serve", &name, "--file", "/dev/zero", "--size", "4K"]);
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("4096"), "{}", ended.err);
-    let ended = shmkit(&["serve", "--raw", &name, "--file", "/dev/zero"]);
+    let ended = shmkit(&["serve", &name, "--file", "/dev/zero"]);
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("--size"), "{}", ended.err);
 }
@@ -318,7 +310,7 @@ fn a_dump_goes_through_a_link() {
     std::fs::write(&file, "older, and longer than what comes").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let name = unique("link");
-    let _server = Running::serve(&["--raw", &name, "hello", "--encoding", "utf8"]);
+    let _server = Running::serve(&[&name, "hello", "--encoding", "utf8"]);
     let out = link.to_str().unwrap();
     assert_eq!(
         shmkit(&["dump", &name, "--length", "5", "--out", out]).code,
@@ -394,12 +386,12 @@ fn remarks_and_lines_are_one_write_each() {
 
     // More than the buffer of standard output holds.
     let long = format!("{}é", "x".repeat(3000));
-    let mut server = command(&["serve", &name, "--max-message", "10K", "-"]);
+    let mut server = command(&["publish", &name, "--max-message", "10K", "-"]);
     let mut server = Running::start(&mut server);
-    assert!(server.line().starts_with("serving"));
+    assert!(server.line().starts_with("publishing"));
     server.send(format!("{long}\n"));
     for more in [&[][..], &["--json"]] {
-        let consumer = Writes::of(&[&["consume", &name, "--wait", "50"], more].concat());
+        let consumer = Writes::of(&[&["subscribe", &name, "--wait", "50"], more].concat());
         let line = Writes::next(&consumer.out);
         assert!(line.contains(&long) && line.ends_with('\n'), "{line}");
     }
@@ -419,7 +411,7 @@ fn remarks_and_lines_are_one_write_each() {
 fn changed_dump_rows_are_one_write() {
     let _watchdog = watchdog();
     let name = unique("rows");
-    let _server = Running::serve(&["--raw", &name, "hello"]);
+    let _server = Running::serve(&[&name, "hello"]);
     let watch = Writes::of(&["dump", &name, "--watch"]);
     assert!(Writes::next(&watch.out).ends_with("\n00000100\n"));
     let write = [

@@ -1,4 +1,4 @@
-//! Messages: serve and consume, send and recv, and what show and list tell of them; the
+//! Messages: publish and subscribe, send and recv, and what show and list tell of them; the
 //! same on every system.
 
 use crate::common::{eventually, listed_as, prefixes, started, unique, watchdog};
@@ -33,67 +33,70 @@ fn joined(name: &str, count: usize) {
 }
 
 #[test]
-fn what_is_served_is_consumed_from_where_one_says() {
+fn subscriber_begins_where_asked() {
     let _watchdog = watchdog();
     for scope in prefixes() {
         let name = format!("{scope}{}", unique("served"));
-        let _server = Running::serve(&[&name, "one", "two words", "--", "-three"]);
-        let consume = |more: &[&str]| run(&[&["consume", &name], more].concat(), 0).out;
-        assert_eq!(consume(&["--count", "1"]), "-three\n");
-        assert_eq!(consume(&["--from", "latest", "--count", "1"]), "-three\n");
-        let all = consume(&["--from", "start", "--count", "3"]);
+        let _server = Running::publish(&[&name, "one", "two words", "--", "-three"]);
+        let subscribe = |more: &[&str]| run(&[&["subscribe", &name], more].concat(), 0).out;
+        assert_eq!(subscribe(&["--count", "1"]), "-three\n");
+        assert_eq!(subscribe(&["--from", "latest", "--count", "1"]), "-three\n");
+        let all = subscribe(&["--from", "start", "--count", "3"]);
         assert_eq!(all, "one\ntwo words\n-three\n");
     }
 }
 
 #[test]
-fn lines_are_served_as_they_come() {
+fn lines_are_published_as_they_come() {
     let _watchdog = watchdog();
     let name = unique("lines");
-    let mut server = Running::serve(&[&name]);
-    server.send("first\nsecond\n");
+    let mut publisher = Running::publish(&[&name]);
+    publisher.send("first\nsecond\n");
     eventually("both are sent", || messages(&name)["owner"]["sent"] == 2);
-    let mut latest = start(&["consume", &name]);
+    let mut latest = start(&["subscribe", &name]);
     assert_eq!(latest.line(), "second");
-    let mut new = start(&["consume", &name, "--from", "new"]);
+    let mut new = start(&["subscribe", &name, "--from", "new"]);
     joined(&name, 2);
-    server.send("third\r\n\nlast, without an end");
-    server.close_input();
-    for consumer in [&mut latest, &mut new] {
+    publisher.send("third\r\n\nlast, without an end");
+    publisher.close_input();
+    for subscriber in [&mut latest, &mut new] {
         for line in ["third", "", "last, without an end"] {
-            assert_eq!(consumer.line(), line);
+            assert_eq!(subscriber.line(), line);
         }
     }
-    assert!(server.is_running(), "the end of its input does not end it");
-    let all = run(&["consume", &name, "--from", "start", "--count", "5"], 0);
+    assert!(
+        publisher.is_running(),
+        "the end of its input does not end it"
+    );
+    let all = run(&["subscribe", &name, "--from", "start", "--count", "5"], 0);
     assert!(all.out.starts_with("first\nsecond\n"), "{}", all.out);
-    server.kill();
-    for consumer in [latest, new] {
-        let ended = consumer.finish();
+    publisher.kill();
+    for subscriber in [latest, new] {
+        let ended = subscriber.finish();
         assert_eq!((ended.code, ended.out.as_str()), (1, ""));
         contains(&ended.err, &[&name, "died"]);
     }
-    run(&["consume", &name], 1);
+    run(&["subscribe", &name], 1);
 }
 
 #[test]
-fn a_server_that_ends_has_closed() {
+fn ended_publisher_has_closed() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("closed");
-        let consumer = start(&["consume", &name, "--wait", seconds]);
-        let server = Running::serve(&[&name, "hello", "--for", seconds]);
-        let consumed = consumer.finish();
-        let served = server.finish();
+        let subscriber = start(&["subscribe", &name, "--wait", seconds]);
+        let publisher = Running::publish(&[&name, "hello", "--for", seconds]);
+        let received = subscriber.finish();
+        let served = publisher.finish();
         assert_eq!(served.code, 0);
         contains(&served.err, &["the time is up"]);
         run(&["show", &name], 1);
-        if consumed.err.contains(&format!("waited {seconds} s")) {
+        if received.err.contains(&format!("waited {seconds} s")) {
             return None;
         }
-        let told = (consumed.code, consumed.out.as_str());
-        assert_eq!(told, (0, "hello\n"), "{}", consumed.err);
-        contains(&consumed.err, &[&name, "has closed"]);
+        let told = (received.code, received.out.as_str());
+        assert_eq!(told, (0, "hello\n"), "{}", received.err);
+        contains(&received.err, &[&name, "has closed"]);
         Some(())
     });
 }
@@ -102,16 +105,22 @@ fn a_server_that_ends_has_closed() {
 fn programs_read_messages_as_json() {
     let _watchdog = watchdog();
     let name = unique("json");
-    let mut server = start(&["serve", &name, "--json", "--capacity", "100000"]);
-    let up = parsed(&server.line());
+    let mut publisher = start(&["publish", &name, "--json", "--capacity", "100000"]);
+    let up = parsed(&publisher.line());
     let want = (&json!(name), &json!(131_072), &json!(false));
     assert_eq!((&up["name"], &up["capacity"], &up["lossless"]), want);
-    assert_eq!(up["pid"], server.id());
-    server.send(b"\"text\" \x1b[2J \xc3\xa9\n\xff\x00\n");
+    assert_eq!(up["pid"], publisher.id());
+    publisher.send(b"\"text\" \x1b[2J \xc3\xa9\n\xff\x00\n");
     eventually("both are sent", || messages(&name)["owner"]["sent"] == 2);
     let read = run(
         &[
-            "consume", &name, "--from", "start", "--count", "2", "--json",
+            "subscribe",
+            &name,
+            "--from",
+            "start",
+            "--count",
+            "2",
+            "--json",
         ],
         0,
     );
@@ -126,23 +135,23 @@ fn programs_read_messages_as_json() {
     assert!(!read.out.contains('\u{1b}'), "{}", read.out);
 }
 
-/// Many long messages for a consumer whose output nobody reads for a while.
-fn to_a_slow_consumer(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64) {
+/// Many long messages for a subscriber whose output nobody reads for a while.
+fn to_a_slow_subscriber(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64) {
     const COUNT: u64 = 100;
     let name = unique("slow");
-    let mut server = Running::serve(&[&["--capacity", "64K", &name], more].concat());
-    server.send("0\n");
-    let mut consumer = start(&["consume", &name, "--json"]);
-    assert_eq!(parsed(&consumer.line())["text"], "0");
+    let mut publisher = Running::publish(&[&["--capacity", "64K", &name], more].concat());
+    publisher.send("0\n");
+    let mut subscriber = start(&["subscribe", &name, "--json"]);
+    assert_eq!(parsed(&subscriber.line())["text"], "0");
     let lines: String = (1..=COUNT)
         .map(|n| format!("{n} {}\n", "x".repeat(8000)))
         .collect();
     let (mut received, mut missed) = (0, 0);
     std::thread::scope(|scope| {
-        scope.spawn(|| server.send(lines + "end\n"));
+        scope.spawn(|| publisher.send(lines + "end\n"));
         meanwhile(&name);
         loop {
-            let line = parsed(&consumer.line());
+            let line = parsed(&subscriber.line());
             if let Some(count) = line["missed"].as_u64() {
                 missed += count;
                 continue;
@@ -163,16 +172,16 @@ fn to_a_slow_consumer(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64)
 #[test]
 fn what_was_missed_is_told_exactly() {
     let _watchdog = watchdog();
-    let (received, missed) = to_a_slow_consumer(&[], |name| {
+    let (received, missed) = to_a_slow_subscriber(&[], |name| {
         eventually("all are sent", || messages(name)["owner"]["sent"] == 102);
     });
     assert!(received > 0 && missed > 0, "{received}, {missed}");
 }
 
 #[test]
-fn a_lossless_server_waits_for_a_slow_consumer() {
+fn lossless_publisher_waits_for_slow_subscriber() {
     let _watchdog = watchdog();
-    let (_, missed) = to_a_slow_consumer(&["--lossless"], |name| {
+    let (_, missed) = to_a_slow_subscriber(&["--lossless"], |name| {
         eventually("it waits", || messages(name)["owner"]["waiting"] == true);
         let told = messages(name);
         assert_eq!(told["lossless"], true);
@@ -185,18 +194,25 @@ fn a_lossless_server_waits_for_a_slow_consumer() {
 fn a_line_that_is_too_long_is_left_out_and_said() {
     let _watchdog = watchdog();
     let name = unique("long");
-    let consumer = start(&[
-        "consume", &name, "--wait", "50", "--from", "start", "--count", "2",
+    let subscriber = start(&[
+        "subscribe",
+        &name,
+        "--wait",
+        "50",
+        "--from",
+        "start",
+        "--count",
+        "2",
     ]);
-    let mut server = Running::serve(&[&name, "--max-message", "8"]);
-    server.send(format!(
+    let mut publisher = Running::publish(&[&name, "--max-message", "8"]);
+    publisher.send(format!(
         "short\n{}\nshort again\nlast\n",
         "x".repeat(100_000)
     ));
-    server.close_input();
-    assert_eq!(consumer.finish().out, "short\nlast\n");
-    server.kill();
-    let ended = server.finish();
+    publisher.close_input();
+    assert_eq!(subscriber.finish().out, "short\nlast\n");
+    publisher.kill();
+    let ended = publisher.finish();
     contains(
         &ended.err,
         &[
@@ -206,7 +222,10 @@ fn a_line_that_is_too_long_is_left_out_and_said() {
             "--max-message",
         ],
     );
-    let given = run(&["serve", &name, "much too long", "--max-message", "8"], 2);
+    let given = run(
+        &["publish", &name, "much too long", "--max-message", "8"],
+        2,
+    );
     contains(&given.err, &["13 bytes", "--max-message 13"]);
 }
 
@@ -214,11 +233,11 @@ fn a_line_that_is_too_long_is_left_out_and_said() {
 fn a_stream_comes_at_its_rate_and_ends_with_its_reader() {
     let _watchdog = watchdog();
     let name = unique("stream");
-    let _server = Running::serve(&[&name, "--rate", "500"]);
-    let mut consumer = start(&["consume", &name, "--from", "start"]);
-    assert_eq!(consumer.line(), "message 1");
-    assert_eq!(consumer.line(), "message 2");
-    let ended = consumer.leave();
+    let _server = Running::publish(&[&name, "--rate", "500"]);
+    let mut subscriber = start(&["subscribe", &name, "--from", "start"]);
+    assert_eq!(subscriber.line(), "message 1");
+    assert_eq!(subscriber.line(), "message 2");
+    let ended = subscriber.leave();
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
     joined(&name, 0);
 }
@@ -227,8 +246,8 @@ fn a_stream_comes_at_its_rate_and_ends_with_its_reader() {
 fn bare_memory_is_told_from_messages() {
     let _watchdog = watchdog();
     let name = unique("bare");
-    let _server = Running::serve(&["--raw", &name, "a text", "--size", "64K"]);
-    let read = run(&["consume", &name, "--count", "3", "--wait", "50"], 0);
+    let _server = Running::serve(&[&name, "a text", "--size", "64K"]);
+    let read = run(&["consume", &name, "--wait", "50"], 0);
     assert_eq!(read.out, "a text\n");
     assert_eq!(
         parsed(&run(&["show", &name, "--json"], 0).out).get("messages"),
@@ -236,13 +255,20 @@ fn bare_memory_is_told_from_messages() {
     );
     // Of the very size that a topic has, and empty, as one that is being made.
     let empty = unique("bare");
-    let _other = Running::serve(&["--raw", &empty, "--size", "20224"]);
+    let _other = Running::serve(&[&empty, "--size", "20224"]);
     assert_eq!(run(&["consume", &empty], 0).out, "\n");
+    // Of another size, and empty.
+    let other_size = unique("bare");
+    let _third = Running::serve(&[&other_size, "--size", "64K"]);
     contains(&run(&["send", &name, "hello"], 2).err, &["bare memory"]);
     let topic = unique("bare");
-    let _topic = Running::serve(&[&topic, "hello"]);
-    let refused = run(&["consume", &topic, "--encoding", "utf8"], 2);
-    contains(&refused.err, &["--encoding", "leave it out"]);
+    let _topic = Running::publish(&[&topic, "hello"]);
+    let refused = run(&["consume", &topic, "--wait", "50"], 2);
+    contains(&refused.err, &[&topic, "a topic", "shmkit subscribe"]);
+    for bare in [&name, &other_size] {
+        let refused = run(&["subscribe", bare], 2);
+        contains(&refused.err, &[bare, "bare memory", "shmkit consume"]);
+    }
 }
 
 #[test]
@@ -360,9 +386,9 @@ fn a_receiver_outlives_its_senders() {
 fn show_tells_who_takes_part() {
     let _watchdog = watchdog();
     let name = unique("topic");
-    let server = Running::serve(&[&name, "one", "two", "--max-message", "100"]);
-    let mut consumer = start(&["consume", &name]);
-    assert_eq!(consumer.line(), "two");
+    let publisher = Running::publish(&[&name, "one", "two", "--max-message", "100"]);
+    let mut subscriber = start(&["subscribe", &name]);
+    assert_eq!(subscriber.line(), "two");
     let told = messages(&name);
     assert_eq!(
         (&told["pattern"], &told["format"]),
@@ -373,10 +399,10 @@ fn show_tells_who_takes_part() {
         (&json!(1 << 20), &json!(100))
     );
     let owner = &told["owner"];
-    let want = (&json!(server.id()), &json!(true), &json!(2));
+    let want = (&json!(publisher.id()), &json!(true), &json!(2));
     assert_eq!((&owner["pid"], &owner["alive"], &owner["sent"]), want);
     let other = &told["participants"][0];
-    let want = (&json!(consumer.id()), &json!(1), &json!(0));
+    let want = (&json!(subscriber.id()), &json!(1), &json!(0));
     assert_eq!((&other["pid"], &other["received"], &other["missed"]), want);
     let shown = run(&["show", &name], 0).out;
     contains(
@@ -391,7 +417,7 @@ fn show_tells_who_takes_part() {
     contains(
         &shown,
         &[
-            &format!("consumers  process {}", consumer.id()),
+            &format!("subscribers process {}", subscriber.id()),
             "received 1, 0 behind, missed 0",
         ],
     );
@@ -423,11 +449,11 @@ fn show_tells_who_sends_and_at_what_rate() {
         &[
             "a queue",
             "up to 2 senders",
-            &format!("senders    process {}", sender.id()),
+            &format!("senders     process {}", sender.id()),
         ],
     );
     contains(
-        &run(&["consume", &name], 2).err,
+        &run(&["subscribe", &name], 2).err,
         &["a queue", "shmkit send"],
     );
     contains(&run(&["recv", &name], 2).err, &[&receiver.id().to_string()]);
@@ -448,7 +474,7 @@ fn show_tells_who_sends_and_at_what_rate() {
 fn list_shows_the_parts_of_a_topic_only_when_asked() {
     let _watchdog = watchdog();
     let name = unique("parts");
-    let _server = Running::serve(&[&name, "hello", "--access", "users-read-only"]);
+    let _server = Running::publish(&[&name, "hello", "--access", "users-read-only"]);
     let names = |more: &[&str]| -> Vec<String> {
         let rows = parsed(&run(&[&["list", "--json", "--kind", "all"], more].concat(), 0).out);
         let rows = rows.as_array().unwrap().iter();
@@ -473,38 +499,39 @@ fn list_shows_the_parts_of_a_topic_only_when_asked() {
 #[test]
 fn options_belong_together_or_are_refused() {
     let name = unique("options");
-    let raw_only: &[&[&str]] = &[
+    let recipe_only: &[&[&str]] = &[
         &["--size", "4K"],
         &["--encoding", "utf8"],
         &["--file", "x"],
         &["--event", "x"],
         &["--mutex", "x"],
     ];
-    for more in raw_only {
-        let ended = run(&[&["serve", &name], *more].concat(), 2);
-        contains(&ended.err, &["--raw", more[0]]);
+    for more in recipe_only {
+        let ended = run(&[&["publish", &name], *more].concat(), 2);
+        contains(&ended.err, &[more[0]]);
     }
-    let message_only: &[&[&str]] = &[
+    let topic_only: &[&[&str]] = &[
         &["--capacity", "4K"],
         &["--max-message", "4"],
         &["--lossless"],
         &["--rate", "5"],
     ];
-    for more in message_only {
-        let ended = run(&[&["serve", "--raw", &name], *more].concat(), 2);
-        contains(&ended.err, &["--raw", more[0]]);
+    for more in topic_only {
+        let ended = run(&[&["serve", &name], *more].concat(), 2);
+        contains(&ended.err, &[more[0]]);
     }
     let cases: &[(&[&str], &str)] = &[
-        (&["serve", "--raw", &name, "two", "texts"], "quote it"),
-        (&["serve", &name, "text", "--rate", "5"], "--rate"),
-        (&["serve", &name, "--rate", "0"], "0.5"),
+        (&["serve", &name, "two", "texts"], "shmkit publish"),
+        (&["publish", &name, "text", "--rate", "5"], "--rate"),
+        (&["publish", &name, "--rate", "0"], "0.5"),
         (
-            &["serve", &name, "x", "--max-message", "8G"],
+            &["publish", &name, "x", "--max-message", "8G"],
             "at most 256 MiB",
         ),
-        (&["consume", &name, "--count", "0"], "--count"),
-        (&["consume", &name, "--from", "middle"], "latest"),
+        (&["subscribe", &name, "--count", "0"], "--count"),
+        (&["subscribe", &name, "--from", "middle"], "latest"),
         (&["recv", &name, "--senders", "64"], "1 to 63"),
+        (&["consume", &name, "--from", "start"], "--from"),
         (&["recv"], "NAME"),
         (&["send"], "NAME"),
     ];

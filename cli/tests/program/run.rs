@@ -83,15 +83,24 @@ impl Running {
         }
     }
 
-    /// A server whose section is up and filled.
+    /// A server of the classic recipe whose section is there and filled.
     pub fn serve(args: &[&str]) -> Running {
-        let mut server = Running::start(command(&["serve"]).args(args));
-        let line = server.line();
+        Running::announced("serve", "serving ", args)
+    }
+
+    /// A publisher whose topic is there.
+    pub fn publish(args: &[&str]) -> Running {
+        Running::announced("publish", "publishing ", args)
+    }
+
+    fn announced(verb: &str, announcement: &str, args: &[&str]) -> Running {
+        let mut running = Running::start(command(&[verb]).args(args));
+        let line = running.line();
         assert!(
-            line.starts_with("serving ") || line.starts_with('{'),
+            line.starts_with(announcement) || line.starts_with('{'),
             "{line}"
         );
-        server
+        running
     }
 
     pub fn id(&self) -> u32 {

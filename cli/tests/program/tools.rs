@@ -36,7 +36,7 @@ impl Trio {
         let base = unique(stem);
         let section = listed_as(&base);
         let (event, mutex) = (format!("{base}_changed"), format!("{base}Mutex"));
-        let names = ["--raw", &section, "--event", &event, "--mutex", &mutex];
+        let names = [&section, "--event", &event, "--mutex", &mutex];
         let server = Running::serve(&[&names, more].concat());
         Trio {
             server,
@@ -52,9 +52,7 @@ fn a_server_announces_an_event_and_a_mutex() {
     let _watchdog = watchdog();
     let base = unique("announce");
     let (event, mutex) = (format!("{base}_event"), format!("{base}_mutex"));
-    let args = [
-        "serve", "--raw", &base, "--event", &event, "--mutex", &mutex,
-    ];
+    let args = ["serve", &base, "--event", &event, "--mutex", &mutex];
     let line = start(&args).line();
     contains(&line, &["serving ", &event, &mutex]);
     eventually("the first server is gone", || {
@@ -86,7 +84,7 @@ fn an_event_beside_nothing_is_not_set() {
     let trio = Trio::serve("quiet", &["--manual-reset"]);
     assert_eq!(facts(&trio.event)["signaled"], false);
     let base = unique("quiet");
-    let alone = shmkit(&["serve", "--raw", &base, "--manual-reset"]);
+    let alone = shmkit(&["serve", &base, "--manual-reset"]);
     assert_eq!(alone.code, 2);
     contains(&alone.err, &["--event"]);
 }
@@ -104,7 +102,7 @@ fn access_is_for_all_that_is_created() {
     ] {
         assert!(let_in(closed) < let_in(open), "{closed}");
     }
-    let wrong = run(&["serve", "--raw", "x", "--access", "everybody"], 2);
+    let wrong = run(&["serve", "x", "--access", "everybody"], 2);
     contains(&wrong.err, &["same-user", "users-read-only", "sddl:"]);
 }
 
@@ -191,7 +189,7 @@ fn list_tells_the_kinds_apart() {
 fn numbers_are_written_whole_or_a_word_is_said() {
     let _watchdog = watchdog();
     let name = unique("numbers");
-    let _server = Running::serve(&["--raw", &name]);
+    let _server = Running::serve(&[&name]);
     for (offset, what, number, hex, aligned) in [
         ("0", "--u32", "0x01020304", "04030201", true),
         ("2", "--u32", "1", "01000000", false),
@@ -221,7 +219,7 @@ fn numbers_are_written_whole_or_a_word_is_said() {
 fn texts_bytes_and_files_are_written() {
     let _watchdog = watchdog();
     let name = unique("bytes");
-    let _server = Running::serve(&["--raw", &name, "an older and longer text"]);
+    let _server = Running::serve(&[&name, "an older and longer text"]);
     let write = |what: &[&str]| run(&[&["write", &name, "--offset", "0"], what].concat(), 0);
     for encoding in ["utf16", "utf8", "ansi"] {
         let text = format!("é as {encoding}");
@@ -349,7 +347,7 @@ fn what_does_not_exist_yet_is_waited_for() {
         start(&["wait", &base, "--timeout", "50"]),
         start(&["wait", &event]),
     ];
-    let _server = Running::serve(&["--raw", &base, "hello", "--event", &event]);
+    let _server = Running::serve(&[&base, "hello", "--event", &event]);
     for waiter in waiters {
         assert_eq!(waiter.finish().code, 0);
     }
@@ -419,7 +417,7 @@ fn what_is_held_outlives_its_server() {
 fn clean_says_what_it_removed() {
     let _watchdog = watchdog();
     let name = unique("clean");
-    Running::serve(&["--raw", &name]).kill();
+    Running::serve(&[&name]).kill();
     // Any program that creates something may have removed it before.
     let removed = parsed(&run(&["clean", "--json"], 0).out);
     assert!(removed.as_array().unwrap().iter().all(Value::is_string));
@@ -433,7 +431,7 @@ fn a_name_that_is_nearly_right_is_shown_the_right_one() {
     let _watchdog = watchdog();
     let base = unique("Nearly");
     let name = listed_as(&base);
-    let _server = Running::serve(&["--raw", &name]);
+    let _server = Running::serve(&[&name]);
     let eaten = name.replace('\\', "");
     for wrong in [&eaten, &name.replace("Nearly", "nearly")] {
         let ended = run(&["consume", wrong], 1);
@@ -452,7 +450,7 @@ fn an_object_and_its_companion_need_two_names() {
     let name = unique("apart");
     let same = format!("Local\\{name}");
     for args in [["--event", &same], ["--mutex", &same]] {
-        let ended = run(&["serve", "--raw", &name, args[0], args[1]], 2);
+        let ended = run(&["serve", &name, args[0], args[1]], 2);
         contains(&ended.err, &["two things at once"]);
     }
     run(&["show", &name], 1);
@@ -501,7 +499,7 @@ fn scripts_and_pages_know_all_commands_but_hidden_ones() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell], 0).out;
         contains(&script, &commands);
-        assert!(!script.contains("demo-consumer"), "{shell}");
+        assert!(!script.contains("demo-subscriber"), "{shell}");
     }
     contains(&run(&["completions", "tcsh-9"], 2).err, &["bash"]);
     contains(&run(&["man"], 0).out, &commands);
@@ -512,7 +510,7 @@ fn scripts_and_pages_know_all_commands_but_hidden_ones() {
     assert_eq!(ended.out, "");
     let page = std::fs::read_to_string(pages.join("shmkit-dump.1")).unwrap();
     contains(&page, &["hexadecimal", "watch"]);
-    assert!(pages.join("shmkit.1").exists() && !pages.join("shmkit-demo-consumer.1").exists());
+    assert!(pages.join("shmkit.1").exists() && !pages.join("shmkit-demo-subscriber.1").exists());
     let file = pages.join("shmkit.1");
     let wrong = run(&["man", "--out", file.to_str().unwrap()], 2);
     contains(&wrong.err, &["cannot write"]);
@@ -525,7 +523,7 @@ fn a_watched_object_is_not_kept_alive_and_comes_back() {
     let mut watch = start(&["show", &name, "--watch", "--json"]);
     assert_eq!(parsed(&watch.line()), json!({ "name": name, "kind": null }));
     for _ in 0..2 {
-        let mut server = Running::serve(&["--raw", &name]);
+        let mut server = Running::serve(&[&name]);
         let mut there = parsed(&watch.line());
         assert_eq!(there["name"], name);
         server.kill();
@@ -555,9 +553,9 @@ fn a_watch_prints_a_block_when_something_changed() {
         block
     };
     let first = until("not signaled");
-    assert_eq!(first[0], format!("name       {}", trio.event));
+    assert_eq!(first[0], format!("name        {}", trio.event));
     run(&["signal", &trio.event], 0);
-    let second = until("state      signaled");
+    let second = until("state       signaled");
     assert!(second.contains(&String::new()), "{second:?}");
     trio.server.kill();
     until("is gone; waiting");
@@ -574,7 +572,7 @@ fn a_watched_dump_prints_the_rows_that_changed() {
         " 00".repeat(8) + " " + &" 00".repeat(8) + " ",
         ".".repeat(16)
     );
-    let mut server = Running::serve(&["--raw", &name, "--size", "4096"]);
+    let mut server = Running::serve(&[&name, "--size", "4096"]);
     for line in [nothing.as_str(), "*", "00000050"] {
         assert_eq!(watch.line(), line);
     }
@@ -595,7 +593,7 @@ fn a_watched_dump_prints_the_rows_that_changed() {
     server.kill();
     contains(&watch.line(), &[&name, "is gone"]);
     run(&["show", &name], 1);
-    let _server = Running::serve(&["--raw", &name, "--size", "4096"]);
+    let _server = Running::serve(&[&name, "--size", "4096"]);
     assert_eq!(watch.line(), nothing);
 }
 
@@ -603,7 +601,7 @@ fn a_watched_dump_prints_the_rows_that_changed() {
 fn a_watch_is_for_eyes_and_within_reason() {
     let _watchdog = watchdog();
     let name = unique("reason");
-    let _server = Running::serve(&["--raw", &name]);
+    let _server = Running::serve(&[&name]);
     for more in [&["--json"][..], &["--out", "file"]] {
         let refused = run(&[&["dump", &name, "--watch"], more].concat(), 2);
         contains(&refused.err, &["--watch", more[0]]);
@@ -617,7 +615,7 @@ fn a_watch_is_for_eyes_and_within_reason() {
 fn a_closed_pipe_is_no_error_for_the_tools() {
     let _watchdog = watchdog();
     let name = unique("closed");
-    let _server = Running::serve(&["--raw", &name]);
+    let _server = Running::serve(&[&name]);
     for args in [
         &["show", &name, "--watch"][..],
         &["dump", &name, "--watch"],

@@ -1,4 +1,4 @@
-//! Messages of a type that another program made: show, consume and recv tell them by the
+//! Messages of a type that another program made: show, subscribe and recv tell them by the
 //! names of its fields.
 
 use crate::common::{eventually, unique, watchdog};
@@ -45,10 +45,10 @@ fn the_fields_of_a_strangers_type_are_shown() {
     let _publisher = topic(&name);
     let shown = run(&["show", &name]);
     let rows = [
-        "type       field   kind  count  offset\n",
-        "           price   f64       1       0\n",
-        "           volume  u32       1       8\n",
-        "           symbol  u8        4      12\n",
+        "type        field   kind  count  offset\n",
+        "            price   f64       1       0\n",
+        "            volume  u32       1       8\n",
+        "            symbol  u8        4      12\n",
     ];
     contains(&shown, &[&rows.concat()]);
     let told = parsed(&run(&["show", &name, "--json"]))["messages"]["layout"].take();
@@ -72,12 +72,12 @@ fn what_says_nonsense_of_its_type_is_shown_without_one() {
     control.write(1024, b"\x1b[2J").unwrap();
     let told = parsed(&run(&["show", &name, "--json"]));
     assert_eq!(told["messages"]["layout"], json!(null));
-    let read = run(&["consume", &name, "--count", "1", "--json"]);
+    let read = run(&["subscribe", &name, "--count", "1", "--json"]);
     assert_eq!(parsed(&read)["values"], json!(null), "{read}");
 }
 
 #[test]
-fn values_are_consumed_by_name() {
+fn subscribed_values_are_printed_by_name() {
     let _watchdog = watchdog();
     let name = unique("typed-consume");
     let mut publisher = topic(&name);
@@ -86,8 +86,8 @@ fn values_are_consumed_by_name() {
     }
     let mut publisher = publisher.into_untyped();
     publisher.send(b"short").unwrap();
-    let consume = |more: &[&str]| {
-        let all = ["consume", &name, "--from", "start", "--count", "3"];
+    let subscribe = |more: &[&str]| {
+        let all = ["subscribe", &name, "--from", "start", "--count", "3"];
         run(&[&all, more].concat())
     };
     let want = [
@@ -95,8 +95,8 @@ fn values_are_consumed_by_name() {
         "price=101.5 volume=3 symbol=[27,91,50,74]\n",
         "short\n",
     ];
-    assert_eq!(consume(&[]), want.concat());
-    let lines: Vec<_> = consume(&["--json"]).lines().map(parsed).collect();
+    assert_eq!(subscribe(&[]), want.concat());
+    let lines: Vec<_> = subscribe(&["--json"]).lines().map(parsed).collect();
     let values = |symbol| json!({ "values": { "price": 101.5, "volume": 3, "symbol": symbol } });
     let want = [
         values(json!("ABCD")),
@@ -129,13 +129,13 @@ fn a_queue_of_a_type_is_made_for_its_senders() {
 }
 
 #[test]
-fn a_lossless_topic_of_numbers_is_consumed() {
+fn a_lossless_topic_of_numbers_is_printed() {
     let _watchdog = watchdog();
     let name = unique("typed-number");
     let options = Publisher::options().delivery(Delivery::Lossless);
     let mut publisher = options.typed::<[i16; 2]>().create(&*name).unwrap();
     publisher.send(&[-1, 2]).unwrap();
-    assert_eq!(run(&["consume", &name, "--count", "1"]), "[-1,2]\n");
+    assert_eq!(run(&["subscribe", &name, "--count", "1"]), "[-1,2]\n");
     let text = Layout::of::<[i16; 2]>().to_string();
     contains(&run(&["show", &name, "--json"]), &[&text]);
 }

@@ -149,6 +149,6 @@ fn wrong_uses_are_refused_and_explained() {
     );
     contains(&run(&["send", &name, "x"], 2).err, &["latest values"]);
     let other = unique("served");
-    let _server = Running::serve(&[&other, "message"]);
+    let _topic = Running::publish(&[&other, "message"]);
     contains(&run(&["get", &other], 2).err, &["a topic"]);
 }

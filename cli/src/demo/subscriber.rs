@@ -1,4 +1,4 @@
-//! One consumer of the demo: a process that says, in lines of JSON on its standard
+//! One subscriber of the demo: a process that says, in lines of JSON on its standard
 //! output, what it has seen so far.
 
 use crate::input::ends::Ends;

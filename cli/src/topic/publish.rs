@@ -1,56 +1,53 @@
-//! `serve`: a message server, whose messages go to every consumer.
+//! `publish`: messages on a topic, each to every subscriber.
 
-use crate::args::Serve;
+use crate::args::Publish;
 use crate::input::ends::Ends;
 use crate::input::source::{self, Ended, LOOK_EVERY, Line, Source};
 use crate::topic::pace::Pace;
-use crate::{Failure, Outcome, output, recipe};
+use crate::{Failure, Outcome, output};
 use serde_json::json;
 use shmkit::{Delivery, Publisher, SendError};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-pub fn run(args: &Serve) -> Outcome {
-    if args.raw {
-        return recipe::serve::run(args);
-    }
+pub fn run(args: &Publish) -> Outcome {
     let source = Source::of(&args.messages);
     if source.is_none() && args.rate.is_none() {
         return Err(Failure::Other(
-            "there is nothing to serve\n  give a MESSAGE, or - to type them line by line, or --rate NUMBER for a test"
+            "there is nothing to publish\n  give a MESSAGE, or - to type them line by line, or --rate NUMBER for a test"
                 .to_string(),
         ));
     }
     // Before the topic exists, so that no signal finds it without a caretaker.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
-    let mut server = Server {
+    let mut topic = Topic {
         publisher: create(args)?,
         ends,
     };
     let ended = match (args.rate, source) {
         (Some(rate), _) => {
-            announce(args, &server)?;
-            server.stream(rate)?
+            announce(args, &topic)?;
+            topic.stream(rate)?
         }
         (None, Some(Source::Given(messages))) => {
-            let ended = server.all(messages)?;
-            announce(args, &server)?;
+            let ended = topic.all(messages)?;
+            announce(args, &topic)?;
             ended
         }
         (None, _) => {
-            announce(args, &server)?;
-            server.lines()?
+            announce(args, &topic)?;
+            topic.lines()?
         }
     };
-    let Server { publisher, ends } = server;
+    let Topic { publisher, ends } = topic;
     let reason = ended.unwrap_or_else(|| ends.wait());
-    // Its consumers see that it closed.
+    // Its subscribers see that it closed.
     drop(publisher);
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
 }
 
-fn create(args: &Serve) -> shmkit::Result<Publisher> {
+fn create(args: &Publish) -> shmkit::Result<Publisher> {
     let mut options = Publisher::options().access(args.access.clone());
     if let Some(capacity) = args.measures.capacity {
         options = options.capacity(capacity);
@@ -64,12 +61,12 @@ fn create(args: &Serve) -> shmkit::Result<Publisher> {
     options.create(&args.name)
 }
 
-struct Server {
+struct Topic {
     publisher: Publisher,
     ends: Ends,
 }
 
-impl Server {
+impl Topic {
     fn all(&mut self, messages: &[String]) -> Result<Ended, Failure> {
         let max = self.publisher.max_message();
         if let Some(long) = messages.iter().find(|message| message.len() > max) {
@@ -89,7 +86,7 @@ impl Server {
     }
 
     fn lines(&mut self) -> Result<Ended, Failure> {
-        let Server { publisher, ends } = self;
+        let Topic { publisher, ends } = self;
         let max = publisher.max_message();
         let ended = source::each_line(ends, max, |line| match line {
             Line::Whole(message) => send(publisher, ends, &message),
@@ -102,7 +99,10 @@ impl Server {
             }
         })?;
         if ended.is_none() {
-            output::remark(&format!("the input has ended; serving on {}", ends.how()));
+            output::remark(&format!(
+                "the input has ended; the topic stays {}",
+                ends.how()
+            ));
         }
         Ok(ended)
     }
@@ -126,8 +126,7 @@ impl Server {
     }
 }
 
-/// Sends it; with --lossless slow consumers are waited for, for as long as nobody ends
-/// that.
+/// Sends it; with --lossless it waits for slow subscribers, until it is to end.
 fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
     loop {
         match publisher.send_timeout(message, LOOK_EVERY) {
@@ -141,11 +140,11 @@ fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended,
     }
 }
 
-fn announce(args: &Serve, server: &Server) -> Outcome {
+fn announce(args: &Publish, topic: &Topic) -> Outcome {
     let capacity = shmkit::inspect::segment_info(&args.name)?.capacity;
-    let publisher = &server.publisher;
+    let publisher = &topic.publisher;
     let typed = args.messages == ["-"] && std::io::stdin().is_terminal();
-    // A server serves on when nobody reads what it prints.
+    // A publisher goes on when nobody reads what it prints.
     output::announce(|| {
         if args.json {
             return output::json(&json!({
@@ -161,9 +160,9 @@ fn announce(args: &Serve, server: &Server) -> Outcome {
         let capacity = output::bytes(capacity);
         let how = match typed {
             true => "each line you type, until Ctrl-D or Ctrl-C".to_string(),
-            false => server.ends.how(),
+            false => topic.ends.how(),
         };
-        output::line(&format!("serving {name}, a topic of {capacity}, {how}"))
+        output::line(&format!("publishing {name}, a topic of {capacity}, {how}"))
     })?;
     Ok(())
 }

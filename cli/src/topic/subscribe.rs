@@ -1,0 +1,71 @@
+//! `subscribe`: the messages of a topic.
+
+use crate::args::Subscribe;
+use crate::input::ends::Ends;
+use crate::input::source::LOOK_EVERY;
+use crate::names::open::{self, Sought};
+use crate::output::printer::Printer;
+use crate::{Failure, Outcome, output, platform};
+use shmkit::{DisconnectReason, RecvError, Subscriber};
+use std::time::Duration;
+
+pub fn run(args: &Subscribe) -> Outcome {
+    let options = Subscriber::options().start(args.from.start());
+    let opened = open::in_time(args.wait, |left| {
+        options.clone().wait(left).open(&args.name)
+    });
+    let mut subscriber = opened.map_err(|error| {
+        let failure = open::explain(&args.name, Sought::Topic, error);
+        open::after(args.wait, failure)
+    })?;
+    let layout = shmkit::inspect::segment_info(&args.name)?.layout;
+    // So that a publisher that waits for this subscriber is told that it left.
+    let ends = Ends::watch(None).map_err(Failure::Other)?;
+    let mut printer = Printer::new(args.json, args.count).of(layout);
+    let received = receive(args, &mut subscriber, &mut printer, &ends);
+    // What came is printed, whatever came after it.
+    printer.flush()?;
+    received
+}
+
+fn receive(
+    args: &Subscribe,
+    subscriber: &mut Subscriber,
+    printer: &mut Printer,
+    ends: &Ends,
+) -> Outcome {
+    while !printer.is_done() {
+        let got = match subscriber.try_recv() {
+            Err(RecvError::Empty) => {
+                printer.flush()?;
+                subscriber.recv_timeout(LOOK_EVERY)
+            }
+            got => got,
+        };
+        match got {
+            Ok(message) => printer.message(message)?,
+            Err(RecvError::Lagged(missed)) => printer.missed(missed)?,
+            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
+            Err(RecvError::Timeout) => {}
+            Err(RecvError::Disconnected(how)) => return gone(args, how),
+            Err(error) => return Err(error.into()),
+        }
+        if ends.within(Duration::ZERO).is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn gone(args: &Subscribe, how: DisconnectReason) -> Outcome {
+    let name = output::name(&args.name);
+    match how {
+        DisconnectReason::Closed => {
+            output::remark(&format!("the publisher of {name} has closed"));
+            Ok(())
+        }
+        DisconnectReason::Died => Err(Failure::Absent(format!(
+            "the publisher of {name} died\n  these were all its messages; start it again"
+        ))),
+    }
+}
