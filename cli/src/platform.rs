@@ -1,8 +1,13 @@
 //! The few things that only one system has.
 
 use encoding_rs::Encoding;
+use shmkit::OwnedObject;
 use std::fs::File;
+#[cfg(unix)]
+use std::io::PipeWriter;
 use std::process::{Child, Command};
+#[cfg(windows)]
+use std::sync::mpsc::Sender;
 
 /// The code page of ANSI programs.
 #[cfg(windows)]
@@ -90,6 +95,71 @@ fn ignored_signals() -> u64 {
 #[cfg(windows)]
 pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(), String> {
     ctrlc::set_handler(move || tell("Ctrl-C")).map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
+}
+
+/// Is open until it is dropped, which another thread can wait for.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Latch(
+    #[expect(dead_code, reason = "the end of the pipe that keeps it open")] PipeWriter,
+);
+
+/// A latch, and a descriptor that can be read (poll) once the latch is dropped, from then on for ever.
+#[cfg(unix)]
+pub fn latch() -> std::io::Result<(Latch, OwnedObject)> {
+    let (reader, writer) = std::io::pipe()?;
+    Ok((Latch(writer), reader.into()))
+}
+
+/// Is open until it is dropped, which another thread can wait for.
+#[cfg(windows)]
+#[derive(Debug)]
+pub struct Latch(
+    #[expect(dead_code, reason = "the end of the channel that keeps it open")] Sender<()>,
+);
+
+/// A latch, and a handle that is signaled once the latch is dropped, from then on for ever: the handle of
+/// a thread that ends with the latch.
+#[cfg(windows)]
+pub fn latch() -> std::io::Result<(Latch, OwnedObject)> {
+    let (open, closed) = std::sync::mpsc::channel();
+    let ending = move || closed.recv().is_ok();
+    let thread = std::thread::Builder::new().spawn(ending)?;
+    Ok((Latch(open), thread.into()))
+}
+
+/// A copy of the descriptor.
+#[cfg(unix)]
+pub fn duplicate(object: &OwnedObject) -> std::io::Result<OwnedObject> {
+    use std::os::fd::AsFd;
+    object.as_fd().try_clone_to_owned()
+}
+
+/// A copy of the handle.
+#[cfg(windows)]
+pub fn duplicate(object: &OwnedObject) -> std::io::Result<OwnedObject> {
+    use std::os::windows::io::AsHandle;
+    object.as_handle().try_clone_to_owned()
+}
+
+/// What becomes ready when the process that reads standard output has gone; `None` where the system
+/// tells nothing of that before something is written. A pipe that is open for writing alone can not
+/// be read, and poll reports an error on it when it has no reader.
+#[cfg(unix)]
+pub fn reader_of_output() -> Option<OwnedObject> {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+    use std::os::fd::AsFd;
+    let stdout = std::io::stdout();
+    let is_pipe = FileType::from_raw_mode(fstat(&stdout).ok()?.st_mode) == FileType::Fifo;
+    let mode = fcntl_getfl(&stdout).ok()? & OFlags::RWMODE;
+    let is_told = is_pipe && mode == OFlags::WRONLY;
+    is_told.then(|| stdout.as_fd().try_clone_to_owned().ok())?
+}
+
+/// What becomes ready when the process that reads standard output has gone; only writing tells here.
+#[cfg(windows)]
+pub fn reader_of_output() -> Option<OwnedObject> {
+    None
 }
 
 /// Whether whoever read our output has gone, before it is written to.

@@ -2,13 +2,12 @@
 
 use crate::args::Answer;
 use crate::calls::exec::{self, Lack};
-use crate::input::ends::Ends;
-use crate::input::source::LOOK_EVERY;
+use crate::input::ends::{Ends, Waits};
 use crate::{Failure, Outcome, output};
 use serde_json::json;
 use shmkit::{ErrorKind, RecvError, Request, Server};
 use std::iter::repeat_n;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub fn run(args: &Answer) -> Outcome {
     let Some(command) = args.exec.as_deref() else {
@@ -31,19 +30,13 @@ pub fn run(args: &Answer) -> Outcome {
         command,
         max: server.max_message(),
         left: AtomicU64::new(args.count.unwrap_or(u64::MAX)),
-        is_over: AtomicBool::new(false),
+        ends,
     };
     std::thread::scope(|scope| {
         let work = &work;
         let workers: Vec<_> = repeat_n(server, args.workers.into())
             .map(|server| scope.spawn(move || work.run(server)))
             .collect();
-        while !workers.iter().all(|worker| worker.is_finished()) {
-            if ends.within(LOOK_EVERY).is_some() {
-                work.end();
-                break;
-            }
-        }
         let mut outcomes = workers.into_iter().map(|worker| {
             let outcome = worker.join();
             outcome.unwrap_or_else(|_| Err(Failure::other("a worker panicked")))
@@ -70,20 +63,10 @@ struct Work<'a> {
     max: usize,
     /// How many requests are still to be taken.
     left: AtomicU64,
-    is_over: AtomicBool,
+    ends: Ends,
 }
 
 impl Work<'_> {
-    fn end(&self) {
-        // Relaxed: nothing but the word itself is told by it.
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-
-    fn is_over(&self) -> bool {
-        // Relaxed: nothing but the word itself is told by it.
-        self.is_over.load(Ordering::Relaxed)
-    }
-
     /// Whether there is one more request to take, which is counted.
     fn goes_on(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
@@ -92,38 +75,49 @@ impl Work<'_> {
         self.left.fetch_update(set, fetch, one_less).is_ok()
     }
 
-    fn run(&self, mut server: Server) -> Outcome {
-        while !self.is_over() && self.goes_on() {
-            if let Err(error) = self.one(&mut server) {
-                // The others are to end with it.
-                self.end();
-                return Err(error.into());
-            }
+    fn run(&self, server: Server) -> Outcome {
+        let outcome = self.answer_all(server);
+        if outcome.is_err() {
+            // The other workers are to end with this one.
+            self.ends.end("a worker failed");
+        }
+        outcome
+    }
+
+    fn answer_all(&self, mut server: Server) -> Outcome {
+        let mut waits = self.ends.waits().map_err(Failure::Other)?;
+        while self.ends.now().is_none() && self.goes_on() {
+            self.one(&mut server, &mut waits)?;
         }
         Ok(())
     }
 
     /// Waits for a request, and answers it.
-    fn one(&self, server: &mut Server) -> Result<(), RecvError> {
-        while !self.is_over() {
-            match server.recv_timeout(LOOK_EVERY) {
+    fn one(&self, server: &mut Server, waits: &mut Waits) -> Outcome {
+        while self.ends.now().is_none() {
+            let error = match server.try_recv() {
                 Ok(request) => {
-                    self.answer(request);
+                    self.answer(request, waits);
                     return Ok(());
                 }
-                Err(RecvError::Timeout) => {}
-                Err(RecvError::Corrupt) => {
+                Err(error) => error,
+            };
+            match error {
+                RecvError::Empty => {
+                    waits.wait(server, None)?;
+                }
+                RecvError::Corrupt => {
                     output::remark("a client wrote what is no request, and is not heard any more");
                 }
-                Err(error) => return Err(error),
+                error => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    fn answer(&self, request: Request<'_>) {
-        let (max, is_over) = (self.max, || self.is_over());
-        let why = match exec::output(self.command, request.bytes(), max, is_over) {
+    fn answer(&self, request: Request<'_>, waits: &mut Waits) {
+        let max = self.max;
+        let why = match exec::output(self.command, request.bytes(), max, waits) {
             Ok(output) => match request.respond(&output) {
                 Ok(()) => return,
                 Err(why) => why.to_string(),

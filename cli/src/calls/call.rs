@@ -1,13 +1,13 @@
 //! `call`: a request to a server, and its response.
 
 use crate::args::Call;
-use crate::input::ends::Ends;
-use crate::input::source::{self, LOOK_EVERY, Source};
+use crate::input::ends::{Ends, Woken};
+use crate::input::source::{self, Source};
 use crate::names::open;
 use crate::names::open::Sought;
 use crate::output::printer::Printer;
 use crate::output::record;
-use crate::{Failure, Outcome, output, platform};
+use crate::{Failure, Outcome, output};
 use shmkit::{CallError, Client, DisconnectReason, Layout};
 use std::time::{Duration, Instant};
 
@@ -85,20 +85,21 @@ fn ask(
     printer: &mut Printer,
     ends: &Ends,
 ) -> Outcome {
-    let start = Instant::now();
+    let until = args
+        .timeout
+        .and_then(|time| Instant::now().checked_add(time));
+    let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
     let call = client.send(request).map_err(|why| explain(args, why))?;
     loop {
-        let left = args.timeout.map(|all| all.saturating_sub(start.elapsed()));
-        let wait = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
-        match client.recv_timeout(&call, wait) {
+        match client.recv_timeout(&call, Duration::ZERO) {
             Ok(response) => return Ok(printer.only(response)?),
-            Err(CallError::Timeout) if left != Some(Duration::ZERO) => {}
+            Err(CallError::Timeout) if until.is_none_or(|until| Instant::now() < until) => {}
             Err(why) => return Err(explain(args, why)),
         }
-        if platform::reader_left() {
+        if waits.wait(client, until)? == Woken::ReaderLeft {
             return Err(Failure::ClosedPipe);
         }
-        if let Some(reason) = ends.within(Duration::ZERO) {
+        if let Some(reason) = ends.now() {
             return Err(Failure::Other(format!(
                 "the response did not come: {reason}"
             )));

@@ -1,11 +1,11 @@
 //! Running commands that take bytes in and give bytes out.
 
-use crate::input::source::LOOK_EVERY;
-use crate::platform::Shell;
+use crate::input::ends::{Waits, Woken};
+use crate::platform::{self, Shell};
+use shmkit::{ProcessIdentity, WaitHandle, Waitable};
 use std::io::{Read, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
 
 /// Why a command has no output that counts.
 #[derive(Debug)]
@@ -17,14 +17,9 @@ pub enum Lack {
     Over,
 }
 
-/// Runs a command by the shell, and gives what it prints: at most so many bytes, and unless we
-/// are to end before.
-pub fn output(
-    line: &str,
-    input: &[u8],
-    max: usize,
-    is_over: impl Fn() -> bool,
-) -> Result<Vec<u8>, Lack> {
+/// Runs a command by the shell, and gives what it prints: at most so many bytes, and unless there
+/// is a reason to end before.
+pub fn output(line: &str, input: &[u8], max: usize, waits: &mut Waits) -> Result<Vec<u8>, Lack> {
     let pipes = |command: &mut Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
     };
@@ -35,31 +30,35 @@ pub fn output(
         return Err(Lack::Failed("the command has no pipes".to_string()));
     };
     feed(stdin, input.to_vec());
-    let drained = drain(stdout, max);
-    let output = loop {
-        match drained.recv_timeout(LOOK_EVERY) {
-            Ok(output) => break output,
-            Err(RecvTimeoutError::Timeout) if is_over() => {
-                shell.end();
-                return Err(Lack::Over);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Lack::Failed("its output cannot be read".to_string()));
-            }
-        }
-    };
+    let (drained, mut is_drained) = drain(stdout, max)?;
+    wait(&mut shell, &mut is_drained, waits)?;
+    let output = drained
+        .recv()
+        .map_err(|_| Lack::Failed("its output cannot be read".to_string()))?;
+
     let is_long = output.len() > max;
     if is_long {
         // Nobody reads the rest.
         shell.end();
     }
-    let status = ended(&mut shell, is_over)?;
+    let status = ended(&mut shell, waits)?;
     match status.code() {
         _ if is_long => Err(Lack::TooLong),
         Some(0) => Ok(output),
         Some(code) => Err(Lack::Failed(format!("the command ended with {code}"))),
         None => Err(Lack::Failed(format!("the command ended by {status}"))),
+    }
+}
+
+/// Waits for something of the command; ends the command where there is a reason to end before.
+fn wait(shell: &mut Shell, source: &mut dyn Waitable, waits: &mut Waits) -> Result<(), Lack> {
+    match waits.wait(source, None) {
+        Ok(Woken::Source) if !waits.is_late() => Ok(()),
+        Ok(_) => {
+            shell.end();
+            Err(Lack::Over)
+        }
+        Err(error) => Err(Lack::Failed(format!("it cannot be waited for: {error}"))),
     }
 }
 
@@ -69,43 +68,43 @@ fn feed(mut stdin: ChildStdin, input: Vec<u8>) {
     std::thread::spawn(move || stdin.write_all(&input).is_ok());
 }
 
-/// By a thread of its own: reading can wait for ever.
-fn drain(stdout: ChildStdout, max: usize) -> Receiver<Vec<u8>> {
+/// By a thread of its own: reading can block for ever. The handle becomes ready when the output has
+/// ended.
+fn drain(stdout: ChildStdout, max: usize) -> Result<(Receiver<Vec<u8>>, WaitHandle), Lack> {
+    let (latch, object) = platform::latch()
+        .map_err(|error| Lack::Failed(format!("its output cannot be waited for: {error}")))?;
     let (tell, told) = channel();
     std::thread::spawn(move || {
         let mut output = Vec::new();
         // A byte more tells that there is more.
         let read = stdout.take(max as u64 + 1).read_to_end(&mut output);
-        // Nobody listens any more when the end has come.
-        read.is_ok() && tell.send(output).is_ok()
+        // The other side may have stopped receiving.
+        let _ = read.map(|_| tell.send(output));
+        drop(latch);
     });
-    told
+    Ok((told, WaitHandle::new(object)))
 }
 
-/// Its output has ended, and so it will, most often at once.
-fn ended(shell: &mut Shell, is_over: impl Fn() -> bool) -> Result<ExitStatus, Lack> {
-    let mut nap = Duration::from_micros(50);
-    loop {
-        match shell.child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if is_over() => {
-                shell.end();
-                return Err(Lack::Over);
-            }
-            Ok(None) => {}
-            Err(error) => return Err(Lack::Failed(format!("it cannot be waited for: {error}"))),
-        }
-        std::thread::sleep(nap);
-        nap = (nap * 2).min(LOOK_EVERY);
+/// Its output has ended, and so will the command, most often at once.
+fn ended(shell: &mut Shell, waits: &mut Waits) -> Result<ExitStatus, Lack> {
+    let lost = |error| Lack::Failed(format!("it cannot be waited for: {error}"));
+    while shell.child.try_wait().map_err(lost)?.is_none() {
+        // A process that can not be watched has ended.
+        let process = ProcessIdentity::of(shell.child.id()).and_then(|process| process.watch());
+        let Ok(mut process) = process else { break };
+        wait(shell, &mut process, waits)?;
     }
+    shell.child.wait().map_err(lost)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::ends::Ends;
 
     fn run(line: &str, input: &[u8], max: usize) -> String {
-        match output(line, input, max, || false) {
+        let ends = Ends::new(None).unwrap();
+        match output(line, input, max, &mut ends.waits().unwrap()) {
             Ok(output) => String::from_utf8(output).unwrap().replace("\r\n", "\n"),
             Err(Lack::Failed(why)) => why,
             Err(other) => format!("{other:?}"),
@@ -167,6 +166,11 @@ mod tests {
             true => "ping -n 600 127.0.0.1 >nul",
             false => "sleep 600 | sleep 600",
         };
-        assert!(matches!(output(line, b"", 9, || true), Err(Lack::Over)));
+        let ends = Ends::new(None).unwrap();
+        let mut waits = ends.waits().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| ends.end("a test"));
+            assert!(matches!(output(line, b"", 9, &mut waits), Err(Lack::Over)));
+        });
     }
 }

@@ -23,7 +23,7 @@ pub fn run(topic: &str, nap_micros: u64) -> Outcome {
     seen.tell(0)?;
     let mut told = Instant::now();
     let mut nap = Duration::from_micros(nap_micros);
-    while ends.within(Duration::ZERO).is_none() {
+    while ends.now().is_none() {
         match subscriber.recv_timeout(TELL_EVERY) {
             Ok(message) => seen.message(message)?,
             Err(RecvError::Lagged(missed)) => seen.missed += missed,

@@ -3,10 +3,11 @@
 use crate::input::ends::Ends;
 use crate::{Failure, output};
 use std::io::{BufRead, IsTerminal, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
-/// How often whoever waits for something else looks whether it is to end.
+/// For how long a sender waits for space before it looks whether it is to end: a wait set does not
+/// take senders and publishers.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How many lines are read ahead.
@@ -46,25 +47,62 @@ impl Source<'_> {
     }
 }
 
+/// What comes from the thread that reads standard input.
+enum Input<T> {
+    Read(std::io::Result<T>),
+    /// The input has ended.
+    End,
+    /// There is a reason to end.
+    Over,
+}
+
+/// Starts a thread that reads standard input: reading can block for ever.
+fn reading<T: Send + 'static>(
+    ends: &Ends,
+    read: impl FnOnce(&SyncSender<Input<T>>) + Send + 'static,
+) -> Receiver<Input<T>> {
+    let (tell, told) = sync_channel(AHEAD);
+    let over = tell.clone();
+    // Where the channel is full, the other side is not blocked in it, and looks for a reason to end
+    // after each line.
+    ends.on_end(move || drop(over.try_send(Input::Over)));
+    std::thread::spawn(move || {
+        read(&tell);
+        // The other side may have stopped receiving.
+        let _ = tell.send(Input::End);
+    });
+    told
+}
+
+/// What comes next; [`Input::Over`] where the time is up before.
+fn next<T>(told: &Receiver<Input<T>>, ends: &Ends) -> Input<T> {
+    let received = match ends.until() {
+        Some(until) => {
+            let left = until.saturating_duration_since(Instant::now());
+            told.recv_timeout(left).ok()
+        }
+        None => told.recv().ok(),
+    };
+    received.unwrap_or(Input::Over)
+}
+
 /// All of standard input, of which no more than one byte beyond `max` is read; or why it ended
 /// before.
 pub fn all(ends: &Ends, max: usize) -> Result<Result<Vec<u8>, &'static str>, Failure> {
-    let (tell, told) = sync_channel(1);
-    // By a thread of its own: reading can wait for ever.
-    std::thread::spawn(move || {
+    let told = reading(ends, move |tell| {
         let mut all = Vec::new();
         let input = std::io::stdin().lock();
         let read = input.take(max as u64 + 1).read_to_end(&mut all);
-        // Nobody listens any more when the end has come.
-        tell.send(read.map(|_| all)).is_ok()
+        // The other side may have stopped receiving.
+        let _ = tell.send(Input::Read(read.map(|_| all)));
     });
     loop {
-        match told.recv_timeout(LOOK_EVERY) {
-            Ok(read) => return read.map(Ok).map_err(unreadable),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Vec::new())),
+        match next(&told, ends) {
+            Input::Read(read) => return read.map(Ok).map_err(unreadable),
+            Input::End => return Ok(Ok(Vec::new())),
+            Input::Over => {}
         }
-        if let Some(reason) = ends.within(Duration::ZERO) {
+        if let Some(reason) = ends.now() {
             return Ok(Err(reason));
         }
     }
@@ -75,45 +113,40 @@ fn unreadable(error: std::io::Error) -> Failure {
 }
 
 /// Hands out each line of standard input as it comes, without its end, until there are no
-/// more or somebody says it is enough.
+/// more or there is a reason to end.
 pub fn each_line(
     ends: &Ends,
     max: usize,
     mut each: impl FnMut(Line) -> Result<Ended, Failure>,
 ) -> Result<Ended, Failure> {
-    let lines = lines(max);
+    let told = reading(ends, move |tell| lines(tell, max));
     loop {
-        match lines.recv_timeout(LOOK_EVERY) {
-            Ok(Ok(line)) => match each(line)? {
+        match next(&told, ends) {
+            Input::Read(line) => match each(line.map_err(unreadable)?)? {
                 None => {}
                 ended => return Ok(ended),
             },
-            Ok(Err(error)) => return Err(unreadable(error)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Input::End => return Ok(None),
+            Input::Over => {}
         }
-        if let Some(reason) = ends.within(Duration::ZERO) {
+        if let Some(reason) = ends.now() {
             return Ok(Some(reason));
         }
     }
 }
 
-/// Read by a thread of its own: reading can wait for ever.
-fn lines(max: usize) -> Receiver<std::io::Result<Line>> {
-    let (tell, told) = sync_channel(AHEAD);
-    std::thread::spawn(move || {
-        let mut input = std::io::stdin().lock();
-        for number in 1.. {
-            let Some(line) = line(&mut input, number, max).transpose() else {
-                return;
-            };
-            let failed = line.is_err();
-            if tell.send(line).is_err() || failed {
-                return;
-            }
+/// Sends each line of standard input, up to an error.
+fn lines(tell: &SyncSender<Input<Line>>, max: usize) {
+    let mut input = std::io::stdin().lock();
+    for number in 1.. {
+        let Some(line) = line(&mut input, number, max).transpose() else {
+            return;
+        };
+        let failed = line.is_err();
+        if tell.send(Input::Read(line)).is_err() || failed {
+            return;
         }
-    });
-    told
+    }
 }
 
 /// The next line; of one that is too long, no more than its length is kept.

@@ -1,12 +1,10 @@
 //! `recv`: the receiving end of a queue, which makes it.
 
 use crate::args::Recv;
-use crate::input::ends::Ends;
-use crate::input::source::LOOK_EVERY;
+use crate::input::ends::{Ends, Woken};
 use crate::output::printer::Printer;
-use crate::{Failure, Outcome, output, platform};
+use crate::{Failure, Outcome, output};
 use shmkit::{DisconnectReason, Receiver, RecvError};
-use std::time::Duration;
 
 pub fn run(args: &Recv) -> Outcome {
     // Before the queue exists, so that no signal finds it without a caretaker.
@@ -40,19 +38,18 @@ fn create(args: &Recv) -> shmkit::Result<Receiver> {
 }
 
 fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outcome {
-    while !printer.is_done() {
-        let got = match receiver.try_recv() {
+    let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
+    while !printer.is_done() && ends.now().is_none() {
+        match receiver.try_recv() {
+            Ok(message) => printer.message(message)?,
             Err(RecvError::Empty) => {
                 printer.flush()?;
-                receiver.recv_timeout(LOOK_EVERY)
+                if waits.wait(receiver, None)? == Woken::ReaderLeft {
+                    return Err(Failure::ClosedPipe);
+                }
             }
-            got => got,
-        };
-        match got {
-            Ok(message) => printer.message(message)?,
-            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
-            // The next one may come.
-            Err(RecvError::Timeout | RecvError::Disconnected(DisconnectReason::Closed)) => {}
+            // Another sender may come.
+            Err(RecvError::Disconnected(DisconnectReason::Closed)) => {}
             Err(RecvError::Disconnected(DisconnectReason::Died)) => {
                 output::remark("the last sender died; what it had sent came");
             }
@@ -60,9 +57,6 @@ fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outco
                 output::remark("a sender wrote what is no message, and is not heard any more");
             }
             Err(error) => return Err(error.into()),
-        }
-        if ends.within(Duration::ZERO).is_some() {
-            break;
         }
     }
     Ok(())

@@ -61,12 +61,10 @@ fn send(args: &Send, sender: &mut Sender, ends: &Ends, message: &[u8]) -> Result
         let wait = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
         match sender.send_timeout(message, wait) {
             Ok(()) => return Ok(None),
-            Err(SendError::Timeout) if left != Some(Duration::ZERO) => {
-                match ends.within(Duration::ZERO) {
-                    None => {}
-                    ended => return Ok(ended),
-                }
-            }
+            Err(SendError::Timeout) if left != Some(Duration::ZERO) => match ends.now() {
+                None => {}
+                ended => return Ok(ended),
+            },
             Err(error @ (SendError::Timeout | SendError::Disconnected(_))) => {
                 let name = output::name(&args.name);
                 return Err(Failure::Absent(format!("{name}: {error}")));

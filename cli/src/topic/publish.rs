@@ -8,7 +8,7 @@ use crate::{Failure, Outcome, output};
 use serde_json::json;
 use shmkit::{Delivery, Publisher, SendError};
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub fn run(args: &Publish) -> Outcome {
     let source = Source::of(&args.messages);
@@ -131,7 +131,7 @@ fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended,
     loop {
         match publisher.send_timeout(message, LOOK_EVERY) {
             Ok(()) => return Ok(None),
-            Err(SendError::Timeout) => match ends.within(Duration::ZERO) {
+            Err(SendError::Timeout) => match ends.now() {
                 None => {}
                 ended => return Ok(ended),
             },

@@ -1,13 +1,11 @@
 //! `subscribe`: the messages of a topic.
 
 use crate::args::Subscribe;
-use crate::input::ends::Ends;
-use crate::input::source::LOOK_EVERY;
+use crate::input::ends::{Ends, Woken};
 use crate::names::open::{self, Sought};
 use crate::output::printer::Printer;
-use crate::{Failure, Outcome, output, platform};
+use crate::{Failure, Outcome, output};
 use shmkit::{DisconnectReason, RecvError, Subscriber};
-use std::time::Duration;
 
 pub fn run(args: &Subscribe) -> Outcome {
     let options = Subscriber::options().start(args.from.start());
@@ -34,24 +32,19 @@ fn receive(
     printer: &mut Printer,
     ends: &Ends,
 ) -> Outcome {
-    while !printer.is_done() {
-        let got = match subscriber.try_recv() {
+    let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
+    while !printer.is_done() && ends.now().is_none() {
+        match subscriber.try_recv() {
+            Ok(message) => printer.message(message)?,
             Err(RecvError::Empty) => {
                 printer.flush()?;
-                subscriber.recv_timeout(LOOK_EVERY)
+                if waits.wait(subscriber, None)? == Woken::ReaderLeft {
+                    return Err(Failure::ClosedPipe);
+                }
             }
-            got => got,
-        };
-        match got {
-            Ok(message) => printer.message(message)?,
             Err(RecvError::Lagged(missed)) => printer.missed(missed)?,
-            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
-            Err(RecvError::Timeout) => {}
             Err(RecvError::Disconnected(how)) => return gone(args, how),
             Err(error) => return Err(error.into()),
-        }
-        if ends.within(Duration::ZERO).is_some() {
-            break;
         }
     }
     Ok(())

@@ -1,15 +1,14 @@
 //! `get`: the newest values.
 
 use crate::args::Get;
-use crate::input::ends::Ends;
-use crate::input::source::LOOK_EVERY;
+use crate::input::ends::{Ends, Woken};
 use crate::names::open;
 use crate::names::open::Sought;
 use crate::output::printer::Printer;
 use crate::values::keys::Wanted;
-use crate::{Failure, Outcome, output, platform};
+use crate::{Failure, Outcome, output};
 use shmkit::{DisconnectReason, Reader, RecvError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub fn run(args: &Get) -> Outcome {
     let until = Instant::now() + args.wait.unwrap_or_default();
@@ -83,27 +82,23 @@ fn print(
     for index in 0..reader.names().len() {
         shown.show(reader, index, printer)?;
     }
-    while !printer.is_done() && (args.follow || shown.is_empty()) {
-        if !args.follow && Instant::now() >= until {
-            return Err(nothing(args));
-        }
-        let changed = match reader.try_change() {
-            Err(RecvError::Empty) => {
-                printer.flush()?;
-                reader.wait_change_timeout(LOOK_EVERY)
-            }
-            changed => changed,
-        };
-        match changed {
+    let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
+    let until = (!args.follow).then_some(until);
+    while !printer.is_done() && (args.follow || shown.is_empty()) && ends.now().is_none() {
+        match reader.try_change() {
             Ok(index) => shown.show(reader, index, printer)?,
-            Err(RecvError::Timeout) if platform::reader_left() => return Err(Failure::ClosedPipe),
-            Err(RecvError::Timeout) => {}
+            Err(RecvError::Empty) => {
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Err(nothing(args));
+                }
+                printer.flush()?;
+                if waits.wait(reader, until)? == Woken::ReaderLeft {
+                    return Err(Failure::ClosedPipe);
+                }
+            }
             Err(RecvError::Disconnected(_)) if !args.follow => return Err(nothing(args)),
             Err(RecvError::Disconnected(how)) => return gone(args, how),
             Err(error) => return Err(error.into()),
-        }
-        if ends.within(Duration::ZERO).is_some() {
-            break;
         }
     }
     Ok(())

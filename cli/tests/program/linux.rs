@@ -552,3 +552,54 @@ fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
         shown.out
     );
 }
+
+/// How often the threads of a process went to sleep by themselves.
+fn sleeps_of(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let sleeps = tasks.filter_map(|task| {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let mut lines = status.lines();
+        lines.find_map(|line| {
+            line.strip_prefix("voluntary_ctxt_switches:")?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+    });
+    sleeps.sum::<u64>()
+}
+
+#[test]
+fn waiting_program_sleeps_until_woken() {
+    const TIME: std::time::Duration = std::time::Duration::from_millis(300);
+    let _watchdog = watchdog();
+    let name = unique("sleeps");
+    let topic = format!("{name}-topic");
+    let value = format!("{name}-value");
+    let publisher = Running::publish(&[&topic, "hello"]);
+    let _writer = Running::start(&mut command(&["set", &value, "1"]));
+    let mut subscriber = Running::start(&mut command(&["subscribe", &topic]));
+    assert_eq!(subscriber.line(), "hello");
+    let mut reader = command(&["get", &value, "--follow", "--wait", "50"]);
+    let mut reader = Running::start(&mut reader);
+    assert_eq!(reader.line(), "1");
+    let calls = format!("{name}-calls");
+    let server = Running::start(&mut command(&["answer", &calls, "--exec", "sleep 100"]));
+    let call = Running::start(&mut command(&["call", &calls, "x", "--wait", "50"]));
+    let receiver = Running::start(&mut command(&["recv", &name]));
+
+    for (what, running) in [
+        ("publish", &publisher),
+        ("subscribe", &subscriber),
+        ("get", &reader),
+        ("answer", &server),
+        ("call", &call),
+        ("recv", &receiver),
+    ] {
+        eventually(&format!("{what} sleeps"), || {
+            let before = sleeps_of(running.id());
+            std::thread::sleep(TIME);
+            sleeps_of(running.id()) == before
+        });
+    }
+}
