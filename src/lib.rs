@@ -1,58 +1,70 @@
-//! Named shared memory for programs that talk on one machine, on Windows and
-//! Linux, with the rules of the Windows kernel on both.
+//! Named shared memory for processes on one machine, on Windows and Linux, with the rules of the
+//! Windows kernel on both systems.
 //!
-//! A *message server* creates a name and sends messages; *message consumers* open it by
-//! name and receive them:
+//! A *message server* creates a name and sends messages. *Message consumers* open the name and
+//! receive the messages:
 //!
 //! ```
 //! use shmkit::{Publisher, Subscriber};
 //!
-//! // The server. Nobody but this user gets in.
+//! // The server. Only this user can open the name.
 //! # let name = format!("Local\\shmkit-doc-{}", std::process::id());
 //! # let name = name.as_str();
 //! // let name = "Local\\MyFileMappingObject";
 //! let mut server = Publisher::create(name)?;
 //! server.send(b"Message from first process.")?;
 //!
-//! // A consumer, in any other process. It cannot create, and it cannot write.
+//! // A consumer, in any other process. A consumer cannot create the name, and cannot write.
 //! let mut consumer = Subscriber::open(name)?;
 //! assert_eq!(consumer.recv()?, b"Message from first process.");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | | |
+//! # Patterns
+//!
+//! | pattern | creates the name | opens the name | use the pattern when |
+//! |---|---|---|---|
+//! | topic | [`Publisher`] | [`Subscriber`], many | one process sends, and each of many processes receives every message; a slow subscriber receives [`Lagged(n)`](RecvError::Lagged) because it missed n messages, or the publisher waits for it ([`Delivery`]) |
+//! | queue | [`Receiver`] | [`Sender`], many | many processes send, one process receives, and no message may be lost |
+//! | calls | [`Server`] | [`Client`], many | a process asks and needs the response, or at once the error that the server has gone |
+//! | values | [`Writer`] | [`Reader`], many | only the newest value counts, of one name or of a table of thousands; the writer never waits |
+//!
+//! A message is bytes, or a value of one type ([`Payload`]). With a type, each endpoint that opens
+//! the name compares the layout of its type with the layout that the creator wrote.
+//!
+//! These types are for other tasks:
+//!
+//! | types | task |
 //! |---|---|
-//! | [`Publisher`], [`Subscriber`] | a topic: one sends, many receive; who is too slow learns how many messages it missed, or is waited for |
-//! | [`Receiver`], [`Sender`] | a queue: many send, one receives, nothing is lost |
-//! | [`Server`], [`Client`] | calls: a request, and its response or at once the news that the server has gone |
-//! | [`Writer`], [`Reader`] | the newest value, of one or of a table of thousands: one writes and never waits, many read |
-//! | [`Payload`] | what messages are: bytes, or values of one type, whose layout is compared when a name is opened |
-//! | [`Section`], [`Mapping`] | bare memory, for formats of your own and of others |
-//! | [`Event`], [`Mutex`], [`Process`] | what stands beside it |
-//! | [`WaitSet`] | waiting for many of these at once, in a message loop too; with the feature `async`, `Async` for tasks |
+//! | [`Section`], [`Mapping`] | bare shared memory, for formats of your own and of other programs |
+//! | [`Event`], [`Mutex`], [`Process`] | synchronization beside a section; a process to watch |
+//! | [`WaitSet`] | waiting for several endpoints and objects at once, also in a message loop |
+//! | `Async` (feature `async`) | waiting in tasks |
+//! | [`inspect`] | facts for tools: the names that exist, the processes that hold them |
 //!
-//! # What holds, on every system
+//! # Guarantees on every system
 //!
-//! - The section lives as long as anybody holds it: a [`Section`] or a [`Mapping`]
-//!   in any process. It is gone with the last, also when that was killed, and its
-//!   name is then free at once. Nothing is left behind that matters.
-//! - Creating never hands out what exists, opening never creates, and reading
-//!   asks for no right to write.
-//! - A new section is all zero bytes and belongs to this user alone, unless its
+//! - A section lives as long as a process holds a [`Section`] or a [`Mapping`] of it. The section
+//!   is gone when the last process closes it, ends or is killed. The name is then free at once, and
+//!   nothing that matters is left behind.
+//! - Creating never returns an object that exists. Opening never creates an object. Reading asks
+//!   for no right to write.
+//! - All bytes of a new section are zero. A new section belongs to this user alone, unless its
 //!   [`Access`] says otherwise.
-//! - A message arrives whole, and is sent when `send` returns. Whoever waits is woken by a
-//!   message, and by the death of whom it waits for. A participant that is killed loses
-//!   nothing that it had sent, leaves nothing half-done, and is in nobody's way.
-//! - Beside sections stand [`Event`]s and [`Mutex`]es, with the same names and the same
-//!   lifetime. A mutex tells when its owner died, and a wait for an event can watch a
-//!   [`Process`] too; nothing is polled.
-//! - What other processes wrote is never believed: every range is checked, and no
-//!   `&[u8]` points into memory that somebody else may be writing.
-//! - An [`Error`] says what was asked, on which name, the system's code, what that
-//!   most probably means here, and what to do.
+//! - A message arrives whole. The message is visible to receivers when `send` returns.
+//! - A blocking call returns when a message arrives, and when the peer that it waits for closes or
+//!   its process ends.
+//! - A killed participant loses no message that it had sent. It leaves nothing half-done, and
+//!   blocks no other participant.
+//! - An [`Event`] and a [`Mutex`] have the same names and the same lifetime as a section. A mutex
+//!   reports that its owner died. A wait for an event can watch a [`Process`] too. Neither polls.
+//! - The crate trusts nothing that another process wrote. Every range is checked, and no `&[u8]`
+//!   points into memory that another process may be writing.
+//! - An [`Error`] contains the operation, the name, the system's code, the most probable meaning of
+//!   the code at this place, and what to do.
 //!
-//! What the two systems do differently stands under "Platform notes" at each
-//! item and, in one table, in `docs/platform.md`.
+//! The section "Platform notes" of each item says how the two systems differ. `docs/platform.md`
+//! has all differences in one table.
 
 #![warn(clippy::cast_lossless)]
 
@@ -64,7 +76,7 @@ mod format;
 mod future;
 pub mod inspect;
 mod lane;
-// The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
+// The models check the memory order and no system. The coroutines of loom cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]
 mod models;
 mod name;
@@ -115,13 +127,13 @@ pub use wait::set::{Ready, WaitSet};
 pub use wait::source::Waitable;
 pub use zerocopy;
 
-/// What [`describe!`] writes into other crates.
+/// The items that the expansion of [`describe!`] names in other crates.
 #[doc(hidden)]
 pub mod __describe {
     pub use crate::format::describe::{Part, Structure, check};
 }
 
-/// The recipes of `docs/cookbook.md`, which are run as all examples here are.
+/// The recipes of `docs/cookbook.md`. The tests run them like all examples of this crate.
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/cookbook.md")]
 pub mod cookbook {}
