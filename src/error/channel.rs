@@ -1,27 +1,30 @@
-//! What sending and receiving can come to.
+//! The errors of sending, receiving and calling.
 
 use crate::error::{Error, ErrorKind, Operation};
 use std::fmt;
 
-/// What [`Forked`](ErrorKind::Forked) means, and what to do.
-const FORKED: &str = "this process was forked from the one that opened it";
-const OPEN_ONE: &str = "open one in this process";
-const NAME_LOST: &str = "its name was removed, by rm or by a log-out (RemoveIPC): nobody new finds \
-                         it, and those who have it open go on";
+/// The meaning of [`ErrorKind::Forked`].
+const FORKED: &str = "this process was forked from the process that opened the endpoint";
+/// The advice for [`ErrorKind::Forked`].
+const OPEN_ONE: &str = "open an endpoint in this process";
+/// The meaning of [`ErrorKind::NameLost`].
+const NAME_LOST: &str = "its name was removed, by rm or by a log-out (RemoveIPC): no other process \
+                         can open it any more, and processes that have it open continue";
+/// The advice for [`ErrorKind::NameLost`].
 const CREATE_AGAIN: &str = "close it and create it again";
 
-/// Why an endpoint cannot be used now.
+/// The reason why an endpoint cannot be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "some systems have no fork, and keep names")]
 pub(crate) enum Fault {
     /// This process was forked from the one that made the endpoint.
     Forked,
-    /// Somebody removed the name of the owner. Told once.
+    /// The name of the owner was removed. This fault is reported once.
     NameLost,
 }
 
 impl Fault {
-    /// As the error of a call that is not a message's.
+    /// Returns the fault as the error of a call that neither sends nor receives.
     pub fn error(self, operation: Operation, name: &dyn fmt::Display) -> Error {
         let (kind, meaning, advice) = match self {
             Fault::Forked => (ErrorKind::Forked, FORKED, OPEN_ONE),
@@ -31,12 +34,12 @@ impl Fault {
     }
 }
 
-/// How the other side went.
+/// Why the peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// In good order: it was dropped.
+    /// The peer closed in good order: its endpoint was dropped.
     Closed,
-    /// Its process ended without that.
+    /// The peer's process ended, or was killed, before the endpoint was dropped.
     Died,
 }
 
@@ -53,26 +56,28 @@ impl fmt::Display for DisconnectReason {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum SendError {
-    /// There is no room for it now.
+    /// There is no room for the message now, and the call does not wait.
     Full,
-    /// There was no room for it in all the time.
+    /// There was no room for the message until the deadline.
     Timeout,
-    /// Nobody will receive it.
+    /// No process will receive the message: the receiver is gone, for this reason.
     Disconnected(DisconnectReason),
-    /// It is longer than the creator lets messages be.
+    /// The message is longer than the creator of the name allows.
     TooLong {
-        /// Its bytes.
+        /// The length of the message, in bytes.
         len: usize,
-        /// Those of the longest message.
+        /// The length of the longest message that the creator allows, in bytes.
         max: usize,
     },
-    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    /// This process was forked from the process that opened the endpoint. Only that process may use
+    /// the endpoint.
     Forked,
-    /// Somebody removed the name of the endpoint, for example `rm` or a log-out with `RemoveIPC`
-    /// (Linux). Nobody new can open it, and those who have it open go on. It is told once, by a
-    /// call that did nothing else; the next calls work.
+    /// The name of the endpoint was removed, for example by `rm` or by a log-out with `RemoveIPC`
+    /// (Linux). No other process can open the name any more; processes that have it open continue.
+    /// The call that returns this error did nothing else. The error is returned once, and the next
+    /// calls work.
     NameLost,
-    /// The system refused something.
+    /// The system refused an operation.
     System(Error),
 }
 
@@ -114,28 +119,30 @@ impl From<Error> for SendError {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum CallError {
-    /// It is not there now.
+    /// There is no response now, and the call does not wait.
     Empty,
-    /// It did not come in all the time. The server may answer yet; that is not told.
+    /// There was no response until the deadline. The server may still answer.
     Timeout,
-    /// As many calls are open as can be, and each is still held.
+    /// There is no place for another call. Either the program still holds a [`Call`](crate::Call)
+    /// for each place, or each place is in use now and this call does not wait.
     Full,
-    /// The server has gone before it answered. Whether it did what was asked is not known.
+    /// The server closed or died before it answered. The server may or may not have done the work.
     Disconnected(DisconnectReason),
     /// The server dropped the request without an answer.
     Unanswered,
-    /// The request is longer than the server lets messages be.
+    /// The request is longer than the server allows.
     TooLong {
-        /// Its bytes.
+        /// The length of the request, in bytes.
         len: usize,
-        /// Those of the longest message.
+        /// The length of the longest request that the server allows, in bytes.
         max: usize,
     },
-    /// What stands there was written by no server of this crate, or is no value of the type.
+    /// The response was not written by a server of this crate, or is not a value of the type.
     Corrupt,
-    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    /// This process was forked from the process that opened the endpoint. Only that process may use
+    /// the endpoint.
     Forked,
-    /// The system refused something.
+    /// The system refused an operation.
     System(Error),
 }
 
@@ -151,7 +158,7 @@ impl fmt::Display for CallError {
                 f,
                 "a request of {len} bytes is longer than the {max} bytes that the server allows"
             ),
-            CallError::Corrupt => f.write_str("the response is none"),
+            CallError::Corrupt => f.write_str("the response is invalid"),
             CallError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             CallError::System(error) => error.fmt(f),
         }
@@ -170,28 +177,30 @@ impl From<Error> for CallError {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum RecvError {
-    /// None is there now.
+    /// There is no message now, and the call does not wait.
     Empty,
-    /// None came in all the time.
+    /// There was no message until the deadline.
     Timeout,
-    /// So many messages were not received: they were overwritten, or left out with those to
-    /// go on at a safe distance. The next call goes on behind them.
+    /// The subscriber missed this number of messages. The publisher overwrote them, or the
+    /// subscriber skipped them to continue at a safe distance from the publisher. The next call
+    /// continues behind the missed messages.
     Lagged(u64),
-    /// Everything that was sent was received, and nobody is left who would send more.
+    /// Every message was received, and no process is left that would send more, for this reason.
     Disconnected(DisconnectReason),
-    /// The value changed faster than it could be read, each time; see
-    /// [`Reader::get`](crate::Reader::get).
+    /// The value changed during each attempt to read it; see [`Reader::get`](crate::Reader::get).
     Busy,
-    /// What stands there was written by no sender of this crate. The next call goes on
-    /// without that sender, if there are others.
+    /// A message was not written by a sender of this crate, or is not a value of the type. The next
+    /// call continues without the sender of a damaged record, if there are other senders.
     Corrupt,
-    /// This process was forked from the one that opened the endpoint, which alone may use it.
+    /// This process was forked from the process that opened the endpoint. Only that process may use
+    /// the endpoint.
     Forked,
-    /// Somebody removed the name of the endpoint, for example `rm` or a log-out with `RemoveIPC`
-    /// (Linux). Nobody new can open it, and those who have it open go on. It is told once, by a
-    /// call that did nothing else; the next calls work.
+    /// The name of the endpoint was removed, for example by `rm` or by a log-out with `RemoveIPC`
+    /// (Linux). No other process can open the name any more; processes that have it open continue.
+    /// The call that returns this error did nothing else. The error is returned once, and the next
+    /// calls work.
     NameLost,
-    /// The system refused something.
+    /// The system refused an operation.
     System(Error),
 }
 
@@ -204,7 +213,7 @@ impl fmt::Display for RecvError {
             RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
             RecvError::Busy => f.write_str("the value changed each time that it was read"),
-            RecvError::Corrupt => f.write_str("a sender wrote what is no message"),
+            RecvError::Corrupt => f.write_str("a sender wrote an invalid message"),
             RecvError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             RecvError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),
             RecvError::System(error) => error.fmt(f),

@@ -1,5 +1,5 @@
-//! The one error of set-up work: what was asked, on what, what the system said,
-//! what that means here, and what to do about it.
+//! The error of set-up calls. It contains the operation, the name, the system's code, the most
+//! probable meaning of the code at this place, and what to do.
 
 pub(crate) mod channel;
 
@@ -7,96 +7,98 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 
-/// What every fallible call of this crate returns.
+/// The result of a set-up call, whose error is an [`Error`].
+///
+/// Calls that send, receive or call have errors of their own: [`SendError`](crate::SendError),
+/// [`RecvError`](crate::RecvError) and [`CallError`](crate::CallError).
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, for programs that must decide.
+/// The kind of an [`Error`], for programs that must decide.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The name breaks a rule; the system was not asked.
+    /// The name breaks a rule. The system was not asked.
     InvalidName,
-    /// An argument other than the name makes no sense; the system was not asked
-    /// or said so.
+    /// An argument other than the name is invalid. The library or the system refused it.
     InvalidArgument,
-    /// No process holds anything of this name, or no such file or process exists.
+    /// No process holds an object of this name, or no such file or process exists.
     NotFound,
     /// The name is taken by a living object of the same kind.
     AlreadyExists,
-    /// The name is held by something of another kind: an event where a section is
-    /// wanted, a symbolic link, a FIFO.
+    /// The name is taken by an object of another kind: an event in place of a section, a symbolic
+    /// link, a FIFO.
     WrongKind,
-    /// The object exists, and its owner does not let this account in.
+    /// The object exists, and its access does not admit this account.
     AccessDenied,
-    /// The object belongs to somebody from whom it is not accepted, or whose
-    /// leftovers only they can remove.
+    /// The object belongs to another user than the expected one, or to a user whose stale file only
+    /// that user can remove.
     WrongOwner,
     /// The account lacks a privilege that the system demands for this call.
     PrivilegeMissing,
-    /// More access was asked for than the section was opened with.
+    /// The call needs more access than the section was opened with.
     ReadOnly,
-    /// The range reaches beyond the section, or the section is smaller than asked.
+    /// The range reaches beyond the section, or the section is smaller than requested.
     OutOfBounds,
-    /// The range lies in a reserved part of the section that nobody committed.
+    /// The range lies in a reserved part of the section that no process has committed.
     NotCommitted,
-    /// Memory, commit limit or disk are exhausted.
+    /// The memory, the commit limit or the disk is exhausted.
     NoSpace,
-    /// The name is being created, closed or judged by somebody who does not finish.
+    /// The object cannot be used for now: another process is creating or closing it and does not
+    /// finish, all slots are taken, or another program does not share the file.
     Busy,
-    /// It has another version of the format in shared memory; both are in the message.
+    /// The shared memory has another version of the format. The message contains both versions.
     WrongVersion,
-    /// Its messages are of another type, or of none; the first difference is in the
-    /// message.
+    /// The messages have another type, or no type. The message contains the first difference.
     WrongType,
-    /// What stands in shared memory was not written by this crate, or was damaged.
+    /// The shared memory was not written by this crate, or was damaged.
     Corrupt,
-    /// This process was forked from the process that made the endpoint, which alone may use it.
+    /// This process was forked from the process that made the endpoint. Only that process may use
+    /// the endpoint.
     Forked,
-    /// Somebody removed the name, or that of one of its parts, while its owner is alive: nobody can
-    /// open it any more.
+    /// The name, or the name of one of its companions, was removed while the owner is alive. No
+    /// process can open the name any more.
     NameLost,
-    /// This system cannot do it.
+    /// This system does not support the operation.
     Unsupported,
-    /// The system refused for a reason that has no kind of its own; see
-    /// [`Error::code`].
+    /// The system refused for a reason that has no kind of its own; see [`Error::code`].
     System,
 }
 
-/// What was being done when an [`Error`] arose.
+/// The operation that failed with an [`Error`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A name was checked.
+    /// Checking a name.
     Name,
-    /// An [`Access`](crate::Access) was read, or an [`Owner`](crate::Owner) looked up.
+    /// Parsing an [`Access`](crate::Access), or looking up an [`Owner`](crate::Owner).
     Access,
-    /// An object was created.
+    /// Creating an object.
     Create,
-    /// An object was opened.
+    /// Opening an object.
     Open,
-    /// A view was mapped.
+    /// Mapping a view.
     Map,
-    /// Bytes were copied out, or a cell was asked for.
+    /// Copying bytes out of a section, or taking a cell of it.
     Read,
-    /// Bytes were copied in.
+    /// Copying bytes into a section.
     Write,
-    /// Reserved memory was committed.
+    /// Committing reserved memory.
     Commit,
-    /// Pages were faulted in ahead of use.
+    /// Faulting pages in before they are used.
     Prefault,
-    /// Changes were written to the file behind the section.
+    /// Writing changes to the file behind the section.
     Flush,
-    /// An event was set or reset.
+    /// Setting or resetting an event.
     Signal,
-    /// An event or a process was waited for.
+    /// Waiting for an event, a process or several wait sources.
     Wait,
-    /// A mutex was taken.
+    /// Taking a mutex.
     Lock,
-    /// A process was identified or watched.
+    /// Identifying or watching a process.
     Watch,
-    /// Facts about an object were asked for.
+    /// Querying facts about an object.
     Inspect,
-    /// The objects in reach were listed, or dead ones removed.
+    /// Listing the objects that this account can see, or removing stale files.
     List,
 }
 
@@ -123,17 +125,17 @@ impl Operation {
     }
 }
 
-/// As a verb: `create`, `wait for`.
+/// Prints the operation as a verb: `create`, `wait for`.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verb())
     }
 }
 
-/// Why a call failed: the operation, the name it was about, the system's code,
-/// the most likely meaning at this place, and what to do.
+/// The error of a set-up call: the operation, the name, the system's code, the most probable
+/// meaning of the code at this place, and what to do.
 ///
-/// It prints as one line. [`kind`](Error::kind) is for programs.
+/// The error prints as one line. [`kind`](Error::kind) is for programs.
 ///
 /// ```
 /// let error = shmkit::Name::new("global\\Prices").unwrap_err();
@@ -152,7 +154,7 @@ struct Facts {
 }
 
 impl Error {
-    /// The same, for another one who asked.
+    /// Returns a copy of the error, for a second caller.
     pub(crate) fn again(&self) -> Error {
         Error(Box::new(Facts {
             kind: self.0.kind,
@@ -190,38 +192,38 @@ impl Error {
         self
     }
 
-    /// What went wrong, for programs that must decide.
+    /// Returns the kind of the error, for programs that must decide.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What was being done.
+    /// Returns the operation that failed.
     #[must_use]
     pub fn operation(&self) -> Operation {
         self.0.operation
     }
 
-    /// The name or path it was about, as the caller wrote it; empty where there
-    /// is none.
+    /// Returns the name or path of the operation, as the caller wrote it. The text is empty for an
+    /// operation without a name.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// The system's own code (`GetLastError`, `errno`), where the system was asked.
+    /// Returns the system's code (`GetLastError`, `errno`), or `None` if the system was not asked.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         self.0.code
     }
 
-    /// What the failure most probably means at this place.
+    /// Returns the most probable meaning of the failure at this place.
     #[must_use]
     pub fn meaning(&self) -> &str {
         &self.0.meaning
     }
 
-    /// What to do about it; empty where nothing general can be said.
+    /// Returns what to do about the failure. The text is empty if there is no general advice.
     #[must_use]
     pub fn advice(&self) -> &str {
         &self.0.advice
@@ -247,7 +249,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Names and paths may hold control characters, which must reach no terminal.
+/// Escapes the control characters of a text. A name or path may contain control characters, and
+/// they must not reach a terminal.
 fn on_one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     if text.contains(char::is_control) {
         Cow::Owned(Verbatim(&text).to_string())
@@ -256,8 +259,8 @@ fn on_one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
-/// A text without control characters, and unlike `Debug` without doubled
-/// backslashes, which a Windows user would take for a different name.
+/// A text that prints with its control characters escaped. Unlike with `Debug`, backslashes are not
+/// doubled: a Windows user would read a doubled backslash as another name.
 struct Verbatim<'a>(&'a str);
 
 impl fmt::Display for Verbatim<'_> {
@@ -273,7 +276,7 @@ impl fmt::Display for Verbatim<'_> {
     }
 }
 
-/// As it prints, with its kind: this is what a `main` that returns it shows.
+/// Prints the kind and the text of the error. A `main` that returns the error prints this.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.0.kind)
@@ -320,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_one_line_with_everything() {
+    fn error_prints_all_its_parts_in_one_line() {
         let error = Error::new(
             ErrorKind::NotFound,
             Operation::Open,
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_smuggle_control_characters_into_the_message() {
+    fn control_characters_of_a_name_are_escaped() {
         let name = "a\x1b[2J\nb";
         let error = Error::new(
             ErrorKind::NotFound,
@@ -351,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn becomes_an_io_error_of_the_same_kind() {
+    fn io_error_has_the_matching_kind() {
         let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, &"x", "taken");
         let io = std::io::Error::from(error);
         assert_eq!(io.kind(), std::io::ErrorKind::AlreadyExists);
