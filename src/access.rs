@@ -1,10 +1,11 @@
-//! Who may use an object: what its creator grants, and whom its opener expects.
+//! The accounts that may use an object: what its creator grants, and which owner its opener
+//! expects.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// Who may do what with an object that is being created.
+/// The accounts that may use a new object, and the rights of each.
 ///
 /// | preset | written | Windows | Linux |
 /// |---|---|---|---|
@@ -13,16 +14,16 @@ use std::str::FromStr;
 /// | [`InteractiveReadOnly`](Access::InteractiveReadOnly) | `interactive-read-only` | adds the system and administrators, for everything, and interactive users | mode 0644 |
 /// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | the entries that it has | refused |
 ///
-/// What others get is the right to look: to read a section, to wait for an event,
-/// and on Windows to take a mutex. There is no preset that lets everybody write,
-/// and none without an access list.
+/// The presets grant other accounts only rights to look: to read a section, to wait for an event,
+/// and on Windows to take a mutex. No preset lets every account write, and no preset makes an
+/// object without an access list.
 ///
 /// ```
 /// use shmkit::{Access, Section};
 ///
 /// # let name = format!("Local\\shmkit-doc-access-{}", std::process::id());
 /// # let name = name.as_str();
-/// // A service publishes, the programs of all users read.
+/// // A service writes, and the programs of all users read.
 /// let section = Section::options()
 ///     .access(Access::UsersReadOnly)
 ///     .create_new(name, 4096)?;
@@ -32,10 +33,10 @@ use std::str::FromStr;
 ///
 /// # Platform notes
 ///
-/// On Windows no generic right is written into an object, since "the system checks the
-/// requested access rights against the object's security descriptor", and a generic right means
-/// something else for each kind of object. Each preset, and each generic right of an
-/// [`Sddl`](Access::Sddl), becomes the rights of the kind:
+/// On Windows the library writes no generic right into an object, since "the system checks the
+/// requested access rights against the object's security descriptor", and a generic right has a
+/// different meaning for each kind of object. The library replaces each preset, and each generic
+/// right of an [`Sddl`](Access::Sddl), by the rights of the kind of object:
 ///
 /// | in SDDL | section | event | mutex |
 /// |---|---|---|---|
@@ -43,43 +44,48 @@ use std::str::FromStr;
 /// | `GW` | to read and write | to set, and `GRGW` to wait too | to take |
 /// | `GA` | everything | everything | everything |
 ///
-/// Rights that are written in another way stay as they are. What a queue, a topic, values or
-/// calls need besides their sections follows from these, labels included: whoever may write a
-/// section may set the events of those who use it, and whoever may read it may watch the processes
-/// that do.
+/// Rights that are not generic stay as they are. The library derives the access of the other
+/// objects of a queue, a topic, values or calls from the access of the sections, labels included:
+/// an account that may write a section may set the events of its participants, and an account that
+/// may read a section may watch the processes of its participants.
 ///
-/// A descriptor without an owner belongs to this user. (The system would give the objects of an
-/// elevated program to `BUILTIN\Administrators`.) Where this process has medium integrity or more,
-/// and the descriptor has no label, the objects are labelled `S:(ML;;NW;;;ME)`: programs of medium
-/// integrity may write what an elevated program of the same user made.
+/// An object whose descriptor names no owner belongs to this user. (The system would give the
+/// objects of an elevated program to `BUILTIN\Administrators`.) If this process has medium
+/// integrity or more, and the descriptor has no label, the object gets the label `S:(ML;;NW;;;ME)`:
+/// programs of medium integrity may write an object that an elevated program of the same user made.
 ///
-/// An auto-reset event gives its signal to whoever waits, so who may wait can take a
-/// signal away from others; who may take a mutex can keep it.
+/// An auto-reset event gives its signal to one waiter. So an account that may wait can take a
+/// signal away from other accounts. An account that may take a mutex can keep the mutex.
 ///
-/// On Linux those need the right to write to the object's file, which would also
-/// let others shrink it under its users. So with every preset an auto-reset event
-/// can be waited for, and a mutex taken, by its own user only.
+/// On Linux, waiting for an auto-reset event and taking a mutex need the right to write the
+/// object's file. This right would also let another user shrink the file while processes use it. So
+/// with every preset only the object's own user can wait for an auto-reset event or take a mutex.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// This user, in every session and at every elevation; nobody else.
+    /// Admits this user, in every session and at every elevation, and no other account.
     #[default]
     SameUser,
-    /// This user; and every user who has logged on may look.
+    /// Admits this user for everything, and every user who has logged on for looking.
     UsersReadOnly,
-    /// This user, the system and administrators; and the users at this machine's
-    /// screens may look. For services.
+    /// Admits this user, the system and administrators for everything, and the users at this
+    /// machine's screens for looking. This preset is for services.
     InteractiveReadOnly,
-    /// A security descriptor as ConvertStringSecurityDescriptorToSecurityDescriptorW
-    /// reads it, with entries that allow (`A`) or deny (`D`) (Windows). Such as
-    /// `O:<my SID>D:P(A;;GA;;;<my SID>)(A;;GR;;;AU)`, which every user may read.
+    /// A security descriptor in the form that ConvertStringSecurityDescriptorToSecurityDescriptorW
+    /// reads, with entries that allow (`A`) or deny (`D`) (Windows). For example, every user may
+    /// read a section with `O:<my SID>D:P(A;;GA;;;<my SID>)(A;;GR;;;AU)`.
     Sddl(String),
 }
 
 impl FromStr for Access {
     type Err = Error;
 
-    /// Reads what is written above.
+    /// Parses the text of an access: `same-user`, `users-read-only`, `interactive-read-only`, or
+    /// `sddl:` and a security descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if the text is none of these.
     fn from_str(text: &str) -> Result<Access> {
         match text {
             "same-user" => Ok(Access::SameUser),
@@ -112,7 +118,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// To whom an object must belong, so that an opener believes it.
+/// The account that must own an object. An opener refuses an object of any other owner.
 ///
 /// ```
 /// use shmkit::{ErrorKind, Owner, Section};
@@ -122,7 +128,7 @@ impl fmt::Display for Access {
 /// let _section = Section::create_new(name, 4096)?;
 /// Section::options().expect_owner(Owner::Me).open(name)?;
 ///
-/// // SYSTEM on Windows; nobody of that name on Linux.
+/// // SYSTEM on Windows. On Linux no account has this name.
 /// let services = Owner::Account("S-1-5-18".into());
 /// let refused = Section::options().expect_owner(services).open(name).unwrap_err();
 /// assert_ne!(refused.kind(), ErrorKind::NotFound);
@@ -131,12 +137,12 @@ impl fmt::Display for Access {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The user of this process. On Windows also the default owner of its objects: those that an
-    /// elevated program makes without saying whose they are belong to `BUILTIN\Administrators`
-    /// (`S-1-5-32-544`).
+    /// The user of this process. On Windows, also the default owner of the objects that this
+    /// process makes: an object that an elevated program makes without naming an owner belongs to
+    /// `BUILTIN\Administrators` (`S-1-5-32-544`).
     Me,
-    /// An account: a SID (`S-1-5-18`) or a name (`MACHINE\name`) on Windows, a
-    /// user id or a name of `/etc/passwd` on Linux.
+    /// An account: on Windows a SID (`S-1-5-18`) or a name (`MACHINE\name`), on Linux a user id or
+    /// a name in `/etc/passwd`.
     Account(String),
 }
 
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn printed_access_parses_to_the_same_access() {
         for access in [
             Access::SameUser,
             Access::UsersReadOnly,

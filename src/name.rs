@@ -1,33 +1,33 @@
-//! Names of kernel objects, as Windows users write them, and what is refused
-//! before the system is asked.
+//! Names of kernel objects, in the form of Windows, and the checks that refuse a name before the
+//! system is asked.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use std::fmt;
 
-/// Who can find a name.
+/// The programs that can find a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// `Local\X`, or bare `X`: the programs of this logon session on Windows, of
-    /// this user on Linux.
+    /// `Local\X`, or bare `X`: the programs of this logon session (Windows), or of this user
+    /// (Linux).
     Session,
-    /// `Global\X`: every session and every user of the machine.
+    /// `Global\X`: the programs of every session and every user of the machine.
     Global,
 }
 
-/// A checked name of a section, used verbatim.
+/// A checked name of a section. The library uses the name verbatim.
 ///
 /// | written | means |
 /// |---|---|
 /// | `X`, `Local\X` | `X` in the session ([`Scope::Session`]) |
 /// | `Global\X` | `X` for the whole machine ([`Scope::Global`]) |
-/// | `/X` (Linux) | the POSIX shared memory object `/X`, made by somebody else |
+/// | `/X` (Linux) | the POSIX shared memory object `/X` that another program made |
 ///
-/// Everything but a backslash and NUL may stand in `X`: spaces, slashes,
-/// `$pcars2$`, emoji. Names are case-sensitive. The whole name has at most
-/// [`Name::MAX_UTF16`] UTF-16 units, the limit of events and mutexes, so that
-/// an object beside a section can always be named too.
+/// `X` may contain every character but a backslash and NUL: spaces, slashes, `$pcars2$`, emoji.
+/// Names are case-sensitive. The whole name has at most [`Name::MAX_UTF16`] UTF-16 units. This is
+/// the limit of events and mutexes, so a name that is valid for a section is also valid for an
+/// event and a mutex.
 ///
-/// Wherever this crate wants a name it takes a `&str` as well.
+/// Every function that takes a name also takes a `&str`.
 ///
 /// ```
 /// use shmkit::{Name, Scope};
@@ -41,10 +41,9 @@ pub enum Scope {
 ///
 /// # Platform notes
 ///
-/// On Windows a service (session 0) finds a bare `X` and `Global\X` in the same
-/// place, and creating a section in `Global\` from any other session needs the
-/// privilege `SeCreateGlobalPrivilege`. On Linux the name becomes a file in
-/// `/dev/shm`: `shmkit.global.X`, or `shmkit.local.UID.X`, with
+/// On Windows, a bare `X` and `Global\X` are the same name for a service (session 0). Creating a
+/// section in `Global\` from any other session needs the privilege `SeCreateGlobalPrivilege`. On
+/// Linux, the name becomes a file in `/dev/shm`: `shmkit.global.X` or `shmkit.local.UID.X`, with
 /// `/` and `%` percent-encoded.
 #[derive(Clone)]
 pub struct Name {
@@ -54,18 +53,18 @@ pub struct Name {
 }
 
 impl Name {
-    /// The longest name, prefix included, in UTF-16 units: `MAX_PATH` less its
-    /// final NUL. ("lpName: The name is limited to MAX_PATH characters",
-    /// CreateMutexW, CreateEventW.)
+    /// The length of the longest name in UTF-16 units, the prefix included: `MAX_PATH` less the
+    /// final NUL. ("lpName: The name is limited to MAX_PATH characters", CreateMutexW,
+    /// CreateEventW.)
     pub const MAX_UTF16: usize = 259;
 
-    /// Checks a name.
+    /// Checks a name. The system is not asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`], with the rule that was broken: empty, too
-    /// long, a NUL, a backslash other than the one of the prefix, a prefix in
-    /// the wrong case, a prefix with nothing behind it.
+    /// [`ErrorKind::InvalidName`], with the broken rule, if the name is empty or too long, contains
+    /// a NUL or a backslash other than the backslash of the prefix, has a prefix in the wrong case,
+    /// or has nothing behind the prefix.
     // layout: L014 L015
     pub fn new(text: &str) -> Result<Name> {
         let refuse = |meaning: String, advice: &'static str| {
@@ -74,12 +73,14 @@ impl Name {
                     .with_advice(advice),
             )
         };
+
         if text.is_empty() {
             return refuse("a name must not be empty".into(), "give the section a name");
         }
         if text.contains('\0') {
             return refuse("a name ends at a NUL".into(), "take the NUL out");
         }
+
         let units = text.encode_utf16().count();
         if units > Self::MAX_UTF16 {
             return refuse(
@@ -90,25 +91,28 @@ impl Name {
                 "use a shorter name",
             );
         }
+
         let (scope, base_at) = match text.split_once('\\') {
             None => (Scope::Session, 0),
             Some(("Local", _)) => (Scope::Session, 6),
             Some(("Global", _)) => (Scope::Global, 7),
             Some((prefix, _)) => return refuse_prefix(text, prefix),
         };
+
         let base = &text[base_at..];
         if base.is_empty() {
             return refuse(
-                "nothing stands behind the prefix".into(),
-                "write the name behind it",
+                "there is nothing behind the prefix".into(),
+                "write the name behind the prefix",
             );
         }
         if base.contains('\\') {
             return refuse(
-                "only one backslash, that of Local\\ or Global\\, may stand in a name".into(),
+                "a name contains at most one backslash, that of Local\\ or Global\\".into(),
                 "use another character, such as '.' or '/'",
             );
         }
+
         Ok(Name {
             text: text.into(),
             scope,
@@ -116,38 +120,38 @@ impl Name {
         })
     }
 
-    /// Checks what a caller gives for a name: a [`Name`], or a text.
+    /// Checks a name from a caller, which is a [`Name`] or a text.
     pub(crate) fn checked(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Name> {
         name.try_into().map_err(Into::into)
     }
 
-    /// The whole name as it was written.
+    /// Returns the whole name as the caller wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The name without `Local\` or `Global\`.
+    /// Returns the name without `Local\` or `Global\`.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.text[self.base_at..]
     }
 
-    /// Who can find it.
+    /// Returns which programs can find the name.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// Whether it was written without a prefix.
+    /// Returns whether the caller wrote the name without a prefix.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.base_at == 0
     }
 }
 
-/// Windows resolves what stands before a backslash as a directory, so these fail
-/// there as ERROR_PATH_NOT_FOUND, which says nothing. "These keywords are case
+/// Returns the error for a wrong prefix. Windows takes the text before a backslash for a directory
+/// and returns ERROR_PATH_NOT_FOUND, which does not name the cause. "These keywords are case
 /// sensitive" (Kernel object namespaces).
 fn refuse_prefix(text: &str, prefix: &str) -> Result<Name> {
     let (meaning, advice) = if prefix.eq_ignore_ascii_case("Local") {
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_but_legal_names_are_used_verbatim() {
+    fn unusual_valid_names_are_used_verbatim() {
         for text in [
             "$pcars2$",
             "a b",
@@ -270,7 +274,7 @@ mod tests {
 
     // layout: L015
     #[test]
-    fn wrong_forms_are_refused_with_the_reason() {
+    fn invalid_names_are_refused_with_the_reason() {
         assert!(reason("").contains("empty"));
         assert!(reason("a\0b").contains("NUL"));
         assert!(reason("global\\X").contains("Global\\"));
@@ -286,7 +290,7 @@ mod tests {
 
     // layout: L014
     #[test]
-    fn length_is_counted_in_utf16_units_with_the_prefix() {
+    fn length_counts_utf16_units_with_the_prefix() {
         let longest = format!("Global\\{}", "x".repeat(Name::MAX_UTF16 - 7));
         assert!(Name::new(&longest).is_ok());
         assert!(reason(&format!("{longest}x")).contains("260"));
