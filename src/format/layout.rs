@@ -1,9 +1,8 @@
-//! Every offset, size, magic and version of what this crate puts into shared memory for
-//! messages. No behaviour. `docs/layout.md` says the same in prose, and a test holds the
-//! two together.
+//! Every offset, size, magic and version in the shared memory of the patterns. This file has no
+//! behaviour. `docs/layout.md` states the same numbers, and a test compares both.
 //!
-//! All numbers are little-endian, all offsets count bytes from the start of their
-//! section, and whatever has no name here is zero.
+//! All numbers are little-endian. An offset counts bytes from the start of its section, or of its
+//! structure. A byte that has no name in this file is zero.
 
 // layout: L001
 #[cfg(not(target_endian = "little"))]
@@ -12,63 +11,73 @@ compile_error!(
      shmkit stores them as the processor does"
 );
 
-/// What a section begins with whose format this is; stored last of all.
+/// The first word of an ownership record and of a control section. Its creator stores this word
+/// last.
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
-/// The version of the format. Another major is refused; a minor may only use what was
-/// zero before, where zero means the old behaviour.
+/// The major version of the format. A program refuses every other major version.
 pub(crate) const MAJOR: u32 = 2;
+/// The minor version of the format. A minor version gives a meaning only to bytes that were zero
+/// before, and zero keeps the old meaning.
 // layout: L022 L023
 pub(crate) const MINOR: u32 = 1;
 
-/// What processors hand each other. Records up to a line do not lie across two.
+/// The size of a cache line, the unit that processors exchange. A record of at most this size never
+/// lies across two lines.
 pub(crate) const LINE: usize = 64;
-/// The distance of words with different writers: two lines, since processors fetch two.
+/// The distance between words with different writers: two cache lines, since processors fetch two
+/// lines at a time.
 pub(crate) const APART: usize = 128;
 
-/// Participants besides the owner of the name: with it, one for each bit of a word, and
-/// with an event each as many as `WaitForMultipleObjects` takes handles.
+/// The number of slots, which are for the participants besides the owner. With the owner, there is
+/// one participant for each bit of a word, and `WaitForMultipleObjects` takes that number of
+/// handles.
 pub(crate) const SLOTS: usize = 63;
-/// The bit of the owner.
+/// The number of the owner in words of bits and in names of events.
 pub(crate) const OWNER: usize = 63;
 
-/// What stands behind the name in those of a generation's objects, whose number stands behind
-/// that in hexadecimal: the control section,
+/// The suffix of the control section. The name of the segment is in front of the suffix, and the
+/// number of the generation follows in hexadecimal.
 pub(crate) const CONTROL_SUFFIX: &str = "~control-";
-/// the section that participants write,
+/// The suffix of the roster section, which participants write. The number of the generation follows
+/// in hexadecimal.
 pub(crate) const ROSTER_SUFFIX: &str = "~roster-";
-/// that with the lanes,
+/// The suffix of the lanes section. The number of the generation follows in hexadecimal.
 pub(crate) const LANES_SUFFIX: &str = "~lanes-";
-/// and the owner's liveness mutex.
+/// The suffix of the owner's liveness mutex. The number of the generation follows in hexadecimal.
 pub(crate) const ALIVE_SUFFIX: &str = "~alive-";
-/// That of a participant's event, with participant, pid and slot_epoch behind it in hexadecimal.
+/// The suffix of a participant's wake event. The slot, the pid and the slot epoch follow in
+/// hexadecimal.
 pub(crate) const WAKE_SUFFIX: &str = "~wake-";
-/// That of its liveness mutex (Windows), in the same way.
+/// The suffix of a participant's liveness mutex (Windows). The slot, the pid and the slot epoch
+/// follow in hexadecimal.
 pub(crate) const LIVE_SUFFIX: &str = "~live-";
 
-/// The section that has the name: owners and candidates write it, everybody else maps it
-/// read-only.
+/// The ownership record: the section that has the name of the segment. Owners, and processes that
+/// try to become the owner, write this section. All other processes map it read-only.
 // layout: L021
 pub(crate) mod ownership {
     /// `u32`.
     pub(crate) const MAGIC: usize = 0;
     /// `u32`: major in the upper half, minor in the lower.
     pub(crate) const VERSION: usize = 4;
-    /// `u64`: fingerprint of the rights it was created with.
+    /// `u64`: the fingerprint of the access with which the section was created.
     pub(crate) const ACCESS: usize = 8;
-    /// `u64`: the word of the process that owns the name; 0: nobody. Changed by compare and
-    /// swap only.
+    /// `u64`: the process word of the owner, or 0 if no process owns the name. After the first
+    /// store, this word changes by compare and swap only.
     pub(crate) const OWNER: usize = 16;
-    /// `u32`: the namespaces in which that word means something (Linux).
+    /// `u32`: the namespaces in which [`OWNER`](self::OWNER) has a meaning (Linux).
     pub(crate) const SPACE: usize = 24;
-    /// `u32`: the generation in use; 0: none yet.
+    /// `u32`: the generation in use, or 0 if there is none yet.
     pub(crate) const GENERATION: usize = 28;
     /// `u32`: no generation before this one has participants.
     pub(crate) const OLDEST: usize = 32;
-    /// More than is used: a size that bare memory hardly has.
+    /// The length of the section, which is longer than the fields: bare memory hardly ever has this
+    /// size.
     pub(crate) const LEN: usize = 4 * 4096 + 64;
 }
 
-/// The control section of a generation: its owner writes it, everybody else maps it read-only.
+/// The control section of a generation. The owner writes this section. All other processes map it
+/// read-only.
 // layout: L025
 pub(crate) mod control {
     use super::{APART, SLOTS};
@@ -77,60 +86,62 @@ pub(crate) mod control {
     pub(crate) const MAGIC: usize = 0;
     /// `u32`: major in the upper half, minor in the lower.
     pub(crate) const VERSION: usize = 4;
-    /// `u32`: see [`kind`].
+    /// `u32`: the pattern of the segment; see [`kind`].
     pub(crate) const KIND: usize = 8;
-    /// `u32`: how many lanes there are.
+    /// `u32`: the number of slots that can send.
     pub(crate) const LANES: usize = 12;
-    /// `u64`: start time of the owner, as its process identity has it.
+    /// `u64`: the start time of the owner's process, in the form of its process identity.
     pub(crate) const OWNER_START: usize = 16;
-    /// `u64`: pid of the owner, and in the upper half the namespaces it lives in.
+    /// `u64`: the pid of the owner in the lower half, the owner's namespaces in the upper half.
     pub(crate) const OWNER_PID: usize = 24;
-    /// `u32`: bytes of a ring, a power of two.
+    /// `u32`: the length of a ring in bytes, a power of two.
     pub(crate) const RING_BYTES: usize = 32;
-    /// `u32`: the longest message in bytes.
+    /// `u32`: the length of the longest message in bytes.
     pub(crate) const MAX_MESSAGE: usize = 36;
-    /// `u32`: which generation it is.
+    /// `u32`: the number of this generation.
     pub(crate) const GENERATION: usize = 40;
-    /// `u32`: see [`delivery`](super::delivery).
+    /// `u32`: how the publisher treats slow subscribers; see [`delivery`](super::delivery).
     pub(crate) const DELIVERY: usize = 44;
-    /// `u32`: how many latest values there are.
+    /// `u32`: the number of values (pattern values).
     pub(crate) const VALUES: usize = 48;
-    /// `u32`: the slots of each.
+    /// `u32`: the number of slots of each value (pattern values).
     pub(crate) const VALUE_SLOTS: usize = 52;
-    /// `u32`: how many calls of a client can be open at a time, a power of two.
+    /// `u32`: the number of calls that a client can have open at a time, a power of two.
     pub(crate) const IN_FLIGHT: usize = 56;
-    /// `u32`: see [`end`]; 0 as long as the owner has not ended it.
+    /// `u32`: the bits of [`end`], or 0 until the owner ends the generation.
     pub(crate) const END: usize = 128;
-    /// `u64`: of [`TYPE`](self::TYPE); what a message is made of. Both it and its length
-    /// are 0 where messages are bare bytes.
+    /// `u64`: the fingerprint of [`TYPE`](self::TYPE). The fingerprint and
+    /// [`TYPE_LEN`](self::TYPE_LEN) are 0 if messages are bare bytes.
     pub(crate) const TYPE_FINGERPRINT: usize = 256;
-    /// `u32`: bytes of [`TYPE`](self::TYPE).
+    /// `u32`: the length of [`TYPE`](self::TYPE) in bytes.
     pub(crate) const TYPE_LEN: usize = 264;
-    /// The text of the type.
+    /// The text that describes the type of the messages.
     pub(crate) const TYPE: usize = 1024;
     pub(crate) const TYPE_MAX: usize = CURSORS - TYPE;
-    /// The cursors of lane i, written by the receiver of a queue, stand at
+    /// The cursors of the owner, for a queue and for calls. The cursor in lane i is at
     /// `CURSORS + i * CURSOR_STRIDE`.
     pub(crate) const CURSORS: usize = 4096;
     pub(crate) const CURSOR_STRIDE: usize = 2 * APART;
     pub(crate) const LEN: usize = CURSORS + SLOTS * CURSOR_STRIDE;
 
-    /// How a generation ended: bits.
+    /// The bits that say how a generation ended.
     // layout: L027
     pub(crate) mod end {
-        /// The owner has closed it in good order.
+        /// The owner has closed the generation in good order.
         pub(crate) const CLOSED: u32 = 1;
         /// Another generation is in use.
         pub(crate) const FOLLOWED: u32 = 2;
-        /// By the same owner, which goes on in it.
+        /// The owner of that other generation is the same process. This bit is set together with
+        /// [`FOLLOWED`].
         pub(crate) const RESIZED: u32 = 4;
-        /// The bits of a generation that has ended.
+        /// All bits that say that the generation has ended.
         pub(crate) const ENDED: u32 = CLOSED | FOLLOWED | RESIZED;
-        /// Calls: no worker is left. Requests that were received may still be answered.
+        /// The server (calls) has no worker any more. Requests that it has received may still be
+        /// answered, so this bit does not end the generation.
         pub(crate) const DRAINING: u32 = 8;
     }
 
-    /// What a segment is.
+    /// The pattern of a segment.
     pub(crate) mod kind {
         pub(crate) const QUEUE: u32 = 1;
         pub(crate) const TOPIC: u32 = 2;
@@ -139,119 +150,123 @@ pub(crate) mod control {
     }
 }
 
-/// What a topic's publisher does for slow subscribers.
+/// How the publisher of a topic treats slow subscribers: it overwrites, or it waits.
 pub(crate) mod delivery {
     pub(crate) const LOSSY: u32 = 0;
     pub(crate) const LOSSLESS: u32 = 1;
 }
 
-/// A reader's place in a lane: in the control section for a queue, in its slot for a
-/// subscriber.
+/// The cursor of a reader in a lane. The cursor of a queue's receiver is in the control section.
+/// The cursor of a subscriber is in its slot.
 // layout: L044
 pub(crate) mod cursor {
-    /// `u64`: what lies before this position may be overwritten. Stored rarely.
+    /// `u64`: the writer may overwrite the bytes before this position. The reader stores this word
+    /// rarely.
     pub(crate) const ROOM: usize = 0;
-    /// `u64`: the next record to be read.
+    /// `u64`: the position of the next record to be read.
     pub(crate) const EXACT: usize = 128;
-    /// `u64`: how many messages were read.
+    /// `u64`: the number of messages that were read.
     pub(crate) const RECEIVED: usize = 136;
-    /// `u64`: how many were missed.
+    /// `u64`: the number of messages that were missed.
     pub(crate) const MISSED: usize = 144;
-    /// `u64`: how many were sent before the next one to be read (subscriber).
+    /// `u64`: the number of messages that were sent before the next record to be read (subscriber),
+    /// or of calls that were begun in this slot (client).
     pub(crate) const NUMBER: usize = 152;
-    /// What all of them take.
+    /// The length of a cursor in bytes.
     pub(crate) const LEN: usize = 160;
 }
 
-/// The roster: participants and owner write it, and nothing in it is believed.
+/// The roster: the table of participants. Participants and the owner write this section, and no
+/// process trusts it.
 // layout: L047 L048
 pub(crate) mod roster {
     use super::{APART, SLOTS};
 
-    /// `u64`: bit i is set while the participant of slot i is about to sleep or asleep;
-    /// each changes its own bit.
+    /// `u64`: bit i is set while the participant in slot i sleeps or is about to sleep. Each
+    /// participant changes its own bit.
     pub(crate) const ASLEEP: usize = 0;
-    /// `u32`: counted up by whoever joins, and by 65536 by whoever leaves.
+    /// `u32`: a participant that joins adds 1, and a participant that leaves adds 65536.
     pub(crate) const PARTICIPANT_CHANGES: usize = APART;
-    /// `u32`: the owner's park_epoch, counted up before each.
+    /// `u32`: the park epoch of the owner. The owner adds 1 before each sleep.
     pub(crate) const OWNER_PARK_EPOCH: usize = 2 * APART;
-    /// `u32`: the generation, which stands in the name of the owner's event.
+    /// `u32`: the number of the generation, which is also in the name of the owner's wake event.
     pub(crate) const OWNER_EPOCH: usize = 2 * APART + 4;
-    /// `u64`: bit i is set while the participant of slot i has a hold; each changes its own.
+    /// `u64`: bit i is set while the participant in slot i has a hold. Each participant changes its
+    /// own bit.
     pub(crate) const HOLDING: usize = 3 * APART;
-    /// Slot i stands at `SLOTS_AT + i * SLOT_STRIDE`.
+    /// The slots. Slot i is at `SLOTS_AT + i * SLOT_STRIDE`.
     pub(crate) const SLOTS_AT: usize = 4096;
     pub(crate) const SLOT_STRIDE: usize = 512;
     pub(crate) const LEN: usize = SLOTS_AT + SLOTS * SLOT_STRIDE;
 
-    /// `u64` in a slot: 0, or pid in the upper half and in the lower the fold of its
-    /// start time, which is never 0.
+    /// `u64` in a slot: the process word of the participant, or 0 for a free slot. The upper half
+    /// is the pid. The lower half is a fold of the start time, and never 0.
     pub(crate) const PROCESS: usize = 0;
-    /// `u32`: see [`state`].
+    /// `u32`: whether the participant concerns the owner; see [`state`].
     pub(crate) const STATE: usize = 8;
-    /// `u32`: park_epoch of the participant, counted up before each.
+    /// `u32`: the park epoch of the participant. The participant adds 1 before each sleep.
     pub(crate) const PARK_EPOCH: usize = 12;
-    /// `u32`: counted up by whoever takes the slot.
+    /// `u32`: the slot epoch. Each process that takes the slot adds 1.
     pub(crate) const SLOT_EPOCH: usize = 16;
-    /// `u64`: index of a value << 8 | number of its slot + 1, which a reader of latest
-    /// values asks to be left alone; or 0.
+    /// `u64`: the hold of a values reader, or 0. A hold is `index of the value << 8 | number of the
+    /// value slot + 1`, and asks the writer to leave that value slot alone.
     pub(crate) const HOLD: usize = 24;
-    /// `u64`: where the first request of a client stands in its lane.
+    /// `u64`: the position of a client's first request in its lane.
     pub(crate) const BEGINNING: usize = 32;
-    /// A subscriber's cursor.
+    /// The cursor of a subscriber, or of a client in its lane of responses.
     pub(crate) const CURSOR: usize = APART;
 
-    /// What a participant is doing.
+    /// The states of a participant.
     pub(crate) mod state {
-        /// Not (yet) of concern to the owner.
+        /// The participant does not concern the owner, or not yet.
         pub(crate) const PASSIVE: u32 = 0;
-        /// A sender that may send, a subscriber that is waited for.
+        /// A sender or client that may send, or a subscriber for which the publisher waits.
         pub(crate) const ACTIVE: u32 = 1;
-        /// A subscriber that the publisher gave up waiting for.
+        /// A subscriber for which the publisher no longer waits.
         pub(crate) const DROPPED: u32 = 2;
     }
 }
 
-/// The lanes section: lane i begins at `i * (HEAD + ring)`, written by its one writer.
+/// The lanes section. Lane i begins at `i * (HEAD + RING_BYTES)`, and has one writer.
 // layout: L055 L056
 pub(crate) mod lane {
-    /// `u64`: positions up to here may be written any moment (topic).
+    /// `u64`: the publisher may write the bytes before this position at any moment (topic).
     pub(crate) const RESERVED: usize = 0;
-    /// `u64`: messages sent since the beginning.
+    /// `u64`: the number of messages that were sent since the lane was made.
     pub(crate) const SENT: usize = 128;
-    /// Mark k stands at `MARKS + k * MARK_STRIDE` (topic).
+    /// The marks (topic). Mark k is at `MARKS + k * MARK_STRIDE`.
     pub(crate) const MARKS: usize = 256;
     pub(crate) const MARK_STRIDE: usize = 16;
     pub(crate) const MARK_COUNT: usize = 8;
-    /// `u64` in a mark: where a record begins.
+    /// `u64` in a mark: the position at which a record begins.
     pub(crate) const MARK_POSITION: usize = 0;
-    /// `u64` in a mark: how many messages stand before it.
+    /// `u64` in a mark: the number of messages before that record.
     pub(crate) const MARK_NUMBER: usize = 8;
-    /// Where the ring begins. With it the distance of two lanes is no power of two, so
-    /// that equal places in them do not share a set of the cache.
+    /// The offset of the ring. It makes the distance of two lanes unequal to a power of two, so
+    /// that equal places in two lanes do not share a set of the cache.
     pub(crate) const HEAD: usize = 512;
 }
 
-/// Latest values, in place of lanes.
+/// The table of values (pattern values), which takes the place of the lanes.
 // layout: L072 L073 L074
 pub(crate) mod values {
     pub(crate) use super::APART;
 
-    /// `u64`: how many stores there were.
+    /// `u64`: the number of stores.
     pub(crate) const CHANGES: usize = 0;
-    /// `u32` each: which value store n changed, at `RECENT + n % RECENT_COUNT * 4`.
+    /// `u32` each: the index of the value that store n changed, at `RECENT + n % RECENT_COUNT * 4`.
     pub(crate) const RECENT: usize = APART;
     pub(crate) const RECENT_COUNT: u64 = 1024;
-    /// The names of the values: a byte of length and the bytes.
+    /// The names of the values. Each name is a byte with the length, and the bytes of the name.
     pub(crate) const NAMES: usize = 8192;
     pub(crate) const NAME_LEN: usize = 64;
-    /// `u64` in an entry: the number of the newest value; 0: none.
+    /// `u64` in an entry: the number of the newest value, or 0 if there is no value yet.
     pub(crate) const NEWEST: usize = 0;
-    /// Value n stands in slot n modulo their number.
+    /// The value slots of an entry. Value n is in slot n modulo the number of slots.
     pub(crate) const SLOTS_AT: usize = APART;
-    /// `u64` in a slot: twice the number of the value, and 1 while it is written.
+    /// `u64` in a value slot: twice the number of the value, plus 1 while the value is written.
     pub(crate) const MARK: usize = 0;
-    /// `u32`: its length.
+    /// `u32` in a value slot: the length of the value.
     pub(crate) const LEN: usize = 8;
     pub(crate) const VALUE: usize = 16;
 
@@ -262,25 +277,28 @@ pub(crate) mod values {
     pub(crate) const MAX_TABLE: u64 = 1 << 30;
 }
 
-/// A record: a word that says what it is, a tag where it is part of a call, and the payload.
+/// A record in a ring: the commit word, the tag of a call, and the payload.
 // layout: L060
 pub(crate) mod record {
-    /// The bits of the first word that tell the kind; above them stands the length.
+    /// The number of lower bits of the commit word that hold the kind of the record. The bits above
+    /// hold the length of the payload.
     pub(crate) const KIND_BITS: u32 = 2;
     pub(crate) const EMPTY: u32 = 0;
     pub(crate) const MESSAGE: u32 = 1;
-    /// Nothing up to the end of the ring.
+    /// A record without payload, which fills the ring up to its end.
     pub(crate) const PAD: u32 = 2;
-    /// In the tag of a response, the `u32` behind the first word: there is none.
+    /// The bit in the tag of a response (the `u32` behind the commit word) that means: the server
+    /// dropped the request without an answer.
     pub(crate) const UNANSWERED: u32 = 1 << 31;
-    /// Where the payload begins.
+    /// The offset of the payload.
     pub(crate) const PAYLOAD: usize = 8;
-    /// Every record begins at a multiple of this.
+    /// The alignment of a record: each record begins at a multiple of this number.
     pub(crate) const ALIGN: usize = 8;
 }
 
-/// From where new counters and positions go on: 0. Test builds begin shortly before 2^31 or 2^32
-/// (`--cfg shmkit_late="31"`), so that their tests carry all of them across.
+/// The value at which new counters and positions start, which is 0. In test builds with
+/// `--cfg shmkit_late="31"` or `"32"`, they start shortly before 2^31 or 2^32, so that the tests
+/// carry each of them across that value.
 const LATE: u64 = if cfg!(shmkit_late = "31") {
     1 << 31
 } else if cfg!(shmkit_late = "32") {
@@ -288,21 +306,21 @@ const LATE: u64 = if cfg!(shmkit_late = "31") {
 } else {
     0
 };
-/// The value of a new counter.
+/// The first value of a counter.
 pub(crate) const FIRST_COUNT: u64 = LATE.saturating_sub(4);
-/// The value of new PARTICIPANT_CHANGES.
+/// The first value of PARTICIPANT_CHANGES.
 pub(crate) const FIRST_CHANGES: u32 = if LATE == 0 { 0 } else { 0xfffe_fffe };
 
-/// The position of the first record in a new lane of so many bytes.
+/// Returns the position of the first record in a new lane whose ring has this number of bytes.
 pub(crate) const fn first_position(bytes: u64) -> u64 {
     LATE.saturating_sub(bytes)
 }
 
-/// The most calls of a client that can be open at a time.
+/// The largest number of calls that a client can have open at a time.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
-/// The smallest ring.
+/// The length of the smallest ring: 4 KiB.
 pub(crate) const MIN_RING: u64 = 4096;
-/// The largest ring: 1 GiB.
+/// The length of the largest ring: 1 GiB.
 pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
@@ -315,7 +333,7 @@ const _: () = {
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
-    // A length and its kind fit into a word.
+    // The length of a payload and the kind of its record fit into one word.
     assert!(MAX_RING / 4 < 1 << (32 - record::KIND_BITS));
 };
 
@@ -324,7 +342,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Each table of the document, by its heading: the name, offset and size of its rows.
+    /// Returns the tables of the document by their headings: the name, offset and size of each row.
     fn tables(page: &str) -> BTreeMap<String, Vec<(String, usize, usize)>> {
         let mut tables: BTreeMap<String, Vec<(String, usize, usize)>> = BTreeMap::new();
         let mut heading = String::new();
@@ -358,7 +376,7 @@ mod tests {
         ])
     }
 
-    fn root_rows() -> Vec<(String, usize, usize)> {
+    fn ownership_rows() -> Vec<(String, usize, usize)> {
         table(&[
             ("MAGIC", ownership::MAGIC, 4),
             ("VERSION", ownership::VERSION, 4),
@@ -390,7 +408,8 @@ mod tests {
         let page = include_str!("../../docs/layout.md").replace("\r\n", "\n");
         assert!(page.contains(&format!("Version {MAJOR}.{MINOR}.")));
         let tables = tables(&page);
-        assert_eq!(tables["Ownership record"], root_rows());
+        assert_eq!(tables["Ownership record"], ownership_rows());
+
         let control = [
             ("MAGIC", control::MAGIC, 4),
             ("VERSION", control::VERSION, 4),
@@ -413,6 +432,7 @@ mod tests {
         ];
         assert_eq!(tables["Control"], table(&control));
         assert_eq!(tables["Cursor"], cursor_rows());
+
         let roster = [
             ("ASLEEP", roster::ASLEEP, 8),
             ("PARTICIPANT_CHANGES", roster::PARTICIPANT_CHANGES, 4),
@@ -433,6 +453,7 @@ mod tests {
             ),
         ];
         assert_eq!(tables["Roster"], table(&roster));
+
         let lanes = [
             ("RESERVED", lane::RESERVED, 8),
             ("SENT", lane::SENT, 8),
@@ -444,6 +465,7 @@ mod tests {
         assert_eq!(tables["Lanes"], table(&lanes));
         assert_eq!(tables["Values"], value_rows());
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
+
         let says = format!("power of two up to {MAX_IN_FLIGHT};");
         assert!(page.contains(&says), "{says}");
         for len in [ownership::LEN, control::LEN, roster::LEN] {
@@ -454,7 +476,7 @@ mod tests {
 
     // layout: L004
     #[test]
-    fn words_stand_at_multiples_of_their_sizes() {
+    fn words_are_aligned_to_their_sizes() {
         let page = include_str!("../../docs/layout.md").replace("\r\n", "\n");
         let rows: Vec<_> = tables(&page).into_values().flatten().collect();
         let words = rows.iter().filter(|(_, _, size)| matches!(size, 4 | 8));
@@ -462,6 +484,7 @@ mod tests {
         for (name, offset, size) in words {
             assert!(offset.is_multiple_of(*size), "{name}");
         }
+
         for stride in [
             control::CURSORS,
             control::CURSOR_STRIDE,

@@ -1,4 +1,4 @@
-//! What stands in shared memory, as data.
+//! The contents of shared memory, as data: offsets, type descriptions and message payloads.
 
 pub(crate) mod describe;
 pub(crate) mod layout;

@@ -1,12 +1,12 @@
-//! What messages are: bytes, or values of one type.
+//! The payload of a message: bytes, or a value of one type.
 
 use crate::error::channel::RecvError;
 use crate::format::describe::{Described, Layout};
 
-/// What the messages of an endpoint are: bytes (`[u8]`), or values of one [`Described`] type.
+/// The type of the messages of an endpoint: bytes (`[u8]`), or one [`Described`] type.
 ///
-/// Each endpoint has the type of its messages as a parameter, `Receiver<M>`, which is `[u8]` unless
-/// the options say otherwise:
+/// Each endpoint has the type of its messages as a parameter, for example `Receiver<M>`. The type
+/// is `[u8]` unless the options choose another type:
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-typed-{}", std::process::id());
@@ -32,7 +32,7 @@ use crate::format::describe::{Described, Layout};
 /// let mut subscriber = Subscriber::options().typed::<Tick>().open(name)?;
 /// assert_eq!(subscriber.recv()?.price, 101.5);
 ///
-/// // A consumer that was built with another struct.
+/// // A consumer that was compiled with another struct.
 /// #[repr(C)]
 /// #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 /// struct Rate {
@@ -49,21 +49,24 @@ use crate::format::describe::{Described, Layout};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The owner of a name writes the layout of the type into shared memory, by the names of the fields.
-/// An endpoint of another type is refused when it opens the name ([`WrongType`](crate::ErrorKind::WrongType)),
-/// with the first field that differs. An endpoint of bytes opens every name, and
-/// [`inspect::segment_info`](crate::inspect::segment_info) returns the layout.
+/// The owner of a name writes the layout of its type into shared memory, with the names of the
+/// fields. An endpoint of another type cannot open the name: the error
+/// [`WrongType`](crate::ErrorKind::WrongType) contains the first field that differs. An endpoint of
+/// bytes can open every name. [`inspect::segment_info`](crate::inspect::segment_info) returns the
+/// layout.
 ///
-/// This trait is implemented for `[u8]` and for all [`Described`] types, and for no others.
+/// Only `[u8]` and the [`Described`] types implement this trait.
 pub trait Payload: sealed::Sealed {
-    /// What a receiving call returns: `&[u8]`, which the next call uses again, or the value.
+    /// The type that a receiving call returns: `&[u8]`, in a buffer that the next call reuses, or
+    /// the value itself.
     type Received<'a>;
 
-    /// The message, as it stands in memory.
+    /// Returns the bytes of the message in memory.
     #[doc(hidden)]
     fn bytes(&self) -> &[u8];
 
-    /// Reads a message; `None` where it has another length than the type.
+    /// Converts the bytes of a received message; `None` if their length is not the size of the
+    /// type.
     #[doc(hidden)]
     fn received(bytes: &[u8]) -> Option<Self::Received<'_>>;
 }
@@ -105,13 +108,17 @@ impl<T: Described> Payload for T {
     }
 }
 
-/// The layouts of typed messages.
+/// Returns the layouts of a pattern whose messages have one type.
 pub(crate) fn layouts<T: Described>() -> Vec<Layout> {
     vec![Layout::of::<T>()]
 }
 
-/// Hands out the messages that `drain` finds, and returns how many they were. A message of another
-/// length than the type is an error, after all others were handed out.
+/// Passes each message that `drain` finds to `each`, and returns the number of messages.
+///
+/// # Errors
+///
+/// [`RecvError::Corrupt`] if the length of a message is not the size of the type, after all other
+/// messages were passed on; and each error of `drain`.
 pub(crate) fn drain<M: Payload + ?Sized>(
     mut each: impl FnMut(M::Received<'_>),
     drain: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<usize, RecvError>,

@@ -1,8 +1,11 @@
-//! The kinds of numbers that fields are made of.
+//! The kinds of numbers of which a field consists.
 
-/// A kind of number. All are little-endian.
+/// The kind of the numbers of a [`Field`](crate::Field). All numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they have the names of Rust's own types")]
+#[expect(
+    missing_docs,
+    reason = "the variants have the names of Rust's own types"
+)]
 pub enum FieldKind {
     U8,
     U16,
@@ -30,7 +33,7 @@ impl FieldKind {
         FieldKind::F64,
     ];
 
-    /// Its bytes.
+    /// Returns the size of a number of this kind, in bytes.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -41,7 +44,7 @@ impl FieldKind {
         }
     }
 
-    /// As Rust calls it: `u8`.
+    /// Returns the name of the kind in Rust, for example `u8`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Layouts as data: those of our own types, and those that strangers tell.
+//! Layouts as data: the layouts of types in this program, and layouts that another process wrote.
 
 use super::Described;
 use super::kind::FieldKind;
@@ -10,19 +10,19 @@ use std::fmt;
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name: letters, digits and underscores of ASCII, with dots where it stands in a
-    /// struct inside the struct.
+    /// The name: ASCII letters, digits and underscores. The name of a field of an inner struct
+    /// begins with the name of the inner struct and a dot.
     pub name: String,
-    /// Where it begins, in bytes.
+    /// The offset of the field in the message, in bytes.
     pub offset: usize,
-    /// What it is made of.
+    /// The kind of the numbers in the field.
     pub kind: FieldKind,
-    /// Of how many such: 1, or the length of an array.
+    /// The number of numbers in the field: 1, or the length of an array.
     pub count: usize,
 }
 
 impl Field {
-    /// The bytes that it takes.
+    /// Returns the range of bytes that the field takes in the message.
     #[must_use]
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.count * self.kind.size()
@@ -34,39 +34,42 @@ impl Field {
     }
 }
 
-/// What a message of a type is made of, as its sender tells.
+/// The layout of the messages of one type: their size and their fields.
 ///
-/// It prints as the canonical text that stands in shared memory; see `docs/layout.md`.
+/// A layout prints as the canonical text that the owner of a name writes into shared memory; see
+/// `docs/layout.md`.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The bytes of a message.
+    /// The size of a message, in bytes.
     pub size: usize,
-    /// The bytes of its largest number; the same on all machines.
+    /// The size of the largest number in a message, in bytes. It is the same on all machines.
     pub align: usize,
-    /// Its fields, in the order of their offsets.
+    /// The fields of a message, in the order of their offsets.
     pub fields: Vec<Field>,
 }
 
 impl Layout {
-    /// That of a type.
+    /// Returns the layout of a type.
     #[must_use]
     pub fn of<T: Described>() -> Layout {
         read(Text::of::<T>())
     }
 
-    /// Reads a text that somebody wrote. `None` where it is not a canonical one, or a field
-    /// of it reaches beyond the size or over another field.
+    /// Parses the text of a layout, which may come from another process. Returns `None` if the text
+    /// is not canonical, or if a field reaches beyond the size or overlaps another field.
     // layout: L031 L034 L035
     #[must_use]
     pub fn parse(text: &str) -> Option<Layout> {
         if text.len() > MAX_TEXT {
             return None;
         }
+
         let mut parts = text.strip_suffix(';')?.split(';');
         let size = number(parts.next()?)?;
         let align = number(parts.next()?)?;
         let fields = parts.map(field).collect::<Option<Vec<Field>>>()?;
+
         let mut names = BTreeSet::new();
         let mut end = 0;
         let mut largest = 0;
@@ -78,6 +81,7 @@ impl Layout {
             end = range.end;
             largest = largest.max(field.kind.size());
         }
+
         let sound = !fields.is_empty() && end <= size && align == largest;
         sound.then_some(Layout {
             size,
@@ -86,20 +90,20 @@ impl Layout {
         })
     }
 
-    /// 64 bits that stand for it, the FNV-1a of its text.
+    /// Returns the fingerprint of the layout: the 64-bit FNV-1a hash of its text.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         fingerprint(&self.to_string())
     }
 
-    /// In words the first thing in which another one, there, is not as this one, here;
-    /// `None` where they are the same.
+    /// Describes the first difference between this layout ("here") and the layout `there`. Returns
+    /// `None` if the layouts are equal.
     #[must_use]
     pub fn difference(&self, there: &Layout) -> Option<String> {
         let len = self.fields.len().max(there.fields.len());
         let mut pairs = (0..len).map(|n| (self.fields.get(n), there.fields.get(n)));
         if let Some((ours, theirs)) = pairs.find(|(ours, theirs)| ours != theirs) {
-            // Where a field was put in or left out, those behind it are elsewhere too.
+            // An inserted or removed field also moves the fields behind it, so it is named first.
             let alone = |field: &&Field| {
                 self.named(&field.name).is_none() || there.named(&field.name).is_none()
             };
@@ -111,6 +115,7 @@ impl Layout {
             let name = &field.name;
             return Some(format!("{name} is {in_theirs} there and {in_ours} here"));
         }
+
         let sizes = format!("it has {} bytes there and {} here", there.size, self.size);
         (self.size != there.size).then_some(sizes)
     }
@@ -132,12 +137,12 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Reads a text of ours.
+/// Parses a text that this program wrote.
 fn read(text: &Text) -> Layout {
-    Layout::parse(text.as_str()).expect("what we write we read")
+    Layout::parse(text.as_str()).expect("a text of this program is canonical")
 }
 
-/// The FNV-1a of a text.
+/// Returns the 64-bit FNV-1a hash of a text.
 // layout: L039 L043
 pub(crate) fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -152,6 +157,7 @@ fn field(text: &str) -> Option<Field> {
     if parts.next().is_some() || !is_name(name) {
         return None;
     }
+
     let (kind, count) = what.strip_suffix(']')?.split_once('[')?;
     let kind = FieldKind::ALL.into_iter().find(|one| one.name() == kind)?;
     let field = Field {
@@ -160,11 +166,12 @@ fn field(text: &str) -> Option<Field> {
         kind,
         count: number(count)?,
     };
+
     let end = field.offset as u64 + field.count as u64 * kind.size() as u64;
     (field.count > 0 && end <= u64::from(u32::MAX)).then_some(field)
 }
 
-/// Identifiers with dots between them.
+/// Returns whether a text is a name: identifiers with dots between them.
 // layout: L036
 fn is_name(text: &str) -> bool {
     let is_identifier = |part: &str| {
@@ -175,7 +182,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split('.').all(is_identifier)
 }
 
-/// A decimal number below 2^32, written as it is and no longer.
+/// Parses a decimal number below 2^32 without a sign and without leading zeros.
 // layout: L032
 fn number(text: &str) -> Option<usize> {
     let canonical = text == "0" || text.starts_with(|c: char| matches!(c, '1'..='9'));

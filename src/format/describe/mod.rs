@@ -1,6 +1,5 @@
-//! Types whose layout other programs can read: what a type is made of, told by a macro,
-//! and its canonical text, made when the program is compiled. `docs/layout.md` has the
-//! grammar.
+//! Types whose layout other programs can read. A macro describes the fields of a type. The compiler
+//! makes the canonical text of the type. `docs/layout.md` has the grammar of the text.
 
 mod kind;
 mod layout;
@@ -16,33 +15,35 @@ pub(crate) use text::MAX_TEXT;
 use text::Text;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// A type that is sent as it stands in memory, and whose layout is told to whoever opens
-/// what it goes through: see [`Payload`](crate::Payload).
+/// A type whose values can be messages. A message has the bytes of the value in memory, and the
+/// layout of the type is in shared memory, where each process that opens the name can read it; see
+/// [`Payload`](crate::Payload).
 ///
-/// Structs of your own have it by [`describe!`](crate::describe!). So do the numbers `u8` to `u64`, `i8` to
-/// `i64`, `f32` and `f64`, and arrays of them; each is then one field, `value`. What has
-/// another size on another machine (`usize`, pointers), and what not all bytes make a
-/// value of (`bool`, `char`, enums), has not:
+/// The macro [`describe!`](crate::describe!) implements this trait for structs. The crate
+/// implements it for the numbers `u8` to `u64`, `i8` to `i64`, `f32` and `f64`, and for arrays of
+/// these numbers; the layout of a number or array has one field, `value`. The trait is not
+/// implemented for types whose size depends on the machine (`usize`, pointers), and for types for
+/// which some bytes are no value (`bool`, `char`, enums):
 ///
 /// ```compile_fail,E0277
 /// shmkit::Layout::of::<usize>();
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no type that can be described",
-    note = "numbers of a fixed size, arrays of them, and structs with `shmkit::describe!` are"
+    message = "the layout of `{Self}` cannot be described",
+    note = "fixed-size numbers, arrays of them, and structs with `shmkit::describe!` can be described"
 )]
 pub trait Described: FromBytes + IntoBytes + Immutable + Sized {
     #[doc(hidden)]
     const STRUCTURE: Structure;
 }
 
-/// What a type is made of.
+/// The structure of a type.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub enum Structure {
-    /// So many numbers of one kind.
+    /// This number of numbers of one kind.
     Numbers(FieldKind, usize),
-    /// A struct.
+    /// A struct with these fields.
     Fields(&'static [Part]),
 }
 
@@ -66,7 +67,7 @@ impl Part {
     }
 }
 
-/// Refuses a type when it is compiled that has no text.
+/// Fails at compile time if there is no text for the type.
 #[doc(hidden)]
 pub const fn check<T: Described>() {
     let _ = Text::of::<T>();
@@ -86,13 +87,14 @@ macro_rules! numbers {
 
 numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: I64, f32: F32, f64: F64);
 
-/// Describes structs of your own, so that they can be messages ([`Payload`](crate::Payload)): repeat
-/// their fields, in their order.
+/// Implements [`Described`](crate::Described) for structs of your own, so that their values can be
+/// messages ([`Payload`](crate::Payload)). The macro repeats the fields of each struct in their
+/// order.
 ///
 /// A struct is `#[repr(C)]` and has the derives of `zerocopy = { version = "0.8", features
-/// = ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of
-/// such, or another described struct, whose fields then have names with dots. Arrays of
-/// structs and of arrays, generic structs and enums cannot be described.
+/// = ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of such
+/// numbers, or another described struct. The names of the fields of an inner struct have dots.
+/// Arrays of structs, arrays of arrays, generic structs and enums cannot be described.
 ///
 /// ```
 /// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -124,7 +126,7 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 /// );
 /// ```
 ///
-/// What is told must be so, or it does not compile: neither another type,
+/// A description that differs from the struct does not compile. A field cannot have another type:
 ///
 /// ```compile_fail,E0308
 /// # use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -134,7 +136,7 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 /// shmkit::describe! { Tick { price: u64, volume: u32, symbol: [u8; 4] } }
 /// ```
 ///
-/// nor without a field,
+/// A field cannot be left out:
 ///
 /// ```compile_fail,E0063
 /// # use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -144,7 +146,7 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 /// shmkit::describe! { Tick { price: f64, volume: u32 } }
 /// ```
 ///
-/// nor in another order,
+/// The fields cannot have another order:
 ///
 /// ```compile_fail,E0080
 /// # use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -154,7 +156,7 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 /// shmkit::describe! { Tick { volume: u32, price: f64, symbol: [u8; 4] } }
 /// ```
 ///
-/// nor with what cannot be described.
+/// A field cannot have a type that is not described:
 ///
 /// ```compile_fail,E0277
 /// # use zerocopy::{Immutable, IntoBytes, FromBytes, KnownLayout};

@@ -1,4 +1,4 @@
-//! What is told of types, and what is made of any text.
+//! Tests of the layouts of types, and of the parsing of texts.
 
 use super::{Described, Field, FieldKind, Layout, MAX_TEXT, Text};
 use proptest::prelude::*;
@@ -46,10 +46,10 @@ crate::describe! {
 
 const TICK: &str = "16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];";
 
-/// Those that are described, and that can be read again, have the texts that they should.
+/// Described types have the expected texts, and each text parses to its layout.
 // layout: L031 L033 L034 L037
 #[test]
-fn types_have_their_texts() {
+fn described_types_have_the_expected_texts() {
     #[track_caller]
     fn is<T: Described>(text: &str) {
         assert_eq!(Text::of::<T>().as_str(), text);
@@ -57,6 +57,7 @@ fn types_have_their_texts() {
         assert_eq!(layout.to_string(), text);
         assert_eq!(layout.size, size_of::<T>());
     }
+
     is::<Tick>(TICK);
     is::<Trade>(
         "24;8;tick.price:0:f64[1];tick.volume:8:u32[1];tick.symbol:12:u8[4];type:16:u64[1];",
@@ -70,7 +71,7 @@ fn types_have_their_texts() {
 }
 
 #[test]
-fn a_layout_is_told_by_its_fields() {
+fn layout_of_a_struct_has_its_fields() {
     let layout = Layout::of::<Tick>();
     let field = |name: &str, offset, kind, count| Field {
         name: name.to_string(),
@@ -88,13 +89,14 @@ fn a_layout_is_told_by_its_fields() {
     assert_eq!(layout.fields[2].range(), 12..16);
 }
 
-/// The table of the document has the fingerprints that we compute.
+/// The fingerprints in the table of the document are the fingerprints of the code.
 // layout: L039 L043
 #[test]
-fn the_document_has_the_fingerprints() {
+fn document_has_the_fingerprints_of_types() {
     let page = include_str!("../../../docs/layout.md");
     let section = page.split("## Types").nth(1).unwrap();
     let mut compared = 0;
+
     for line in section.split("\n## ").next().unwrap().lines() {
         let cells: Vec<&str> = line
             .split('|')
@@ -106,16 +108,18 @@ fn the_document_has_the_fingerprints() {
         let Ok(fingerprint) = u64::from_str_radix(fingerprint, 16) else {
             continue;
         };
+
         let layout = Layout::parse(text).expect(text);
         assert_eq!(layout.fingerprint(), fingerprint, "{text}");
         compared += 1;
     }
+
     assert_eq!(compared, 4);
 }
 
 // layout: L024 L039
 #[test]
-fn the_document_has_the_fingerprints_of_access() {
+fn document_has_the_fingerprints_of_accesses() {
     use crate::access::Access;
     let page = include_str!("../../../docs/layout.md");
     let section = page.split("\n## Ownership record").nth(1).unwrap();
@@ -135,17 +139,19 @@ fn the_document_has_the_fingerprints_of_access() {
 
 // layout: L031 L032 L034 L035 L036
 #[test]
-fn what_is_no_text_is_refused() {
+fn texts_outside_the_grammar_are_refused() {
     let long_name = "x".repeat(100);
     let text = |name: &str| format!("1;1;{name}:0:u8[1];");
     assert!(Layout::parse(&text(&long_name)).is_some());
+
     let many = |n: u32| {
         let fields: String = (0..n).map(|n| format!("f{n}:{n}:u8[1];")).collect();
         format!("{n};1;{fields}")
     };
     assert!(Layout::parse(&many(200)).is_some());
-    // Fields need not touch, as in C.
+    // There may be gaps between fields, as in C.
     assert!(Layout::parse("16;8;a:0:u8[1];b:8:u64[1];").is_some());
+
     let wrong = [
         "",
         ";",
@@ -156,7 +162,7 @@ fn what_is_no_text_is_refused() {
         &format!("{TICK} "),
         &format!("{TICK};"),
         &TICK.replace(";", "\n"),
-        // What is written in another way than the shortest.
+        // Numbers, counts and kinds in another form than the canonical form.
         &TICK.replace("16;8", "016;8"),
         &TICK.replace("16;8", "+16;8"),
         &TICK.replace(":12:", ":0xc:"),
@@ -168,7 +174,7 @@ fn what_is_no_text_is_refused() {
         &TICK.replace("[4]", "[0]"),
         &TICK.replace("u8", "char"),
         &TICK.replace("u8", "U8"),
-        // Beyond the size, over another one, in another order, aligned to something else.
+        // A field beyond the size, over another field, out of order; a wrong alignment.
         &TICK.replace("16;8", "15;8"),
         &TICK.replace("16;8", "16;4"),
         &TICK.replace("[4]", "[5]"),
@@ -178,7 +184,7 @@ fn what_is_no_text_is_refused() {
         "4294967295;8;a:4294967288:u64[1];b:4294967296:u8[1];",
         "4294967295;8;a:0:u64[4294967295];",
         "4294967296;8;a:0:u64[1];",
-        // Names.
+        // Wrong names.
         &TICK.replace("symbol", "price"),
         &text(&format!("{long_name}x")),
         &text(""),
@@ -192,15 +198,17 @@ fn what_is_no_text_is_refused() {
         &text("é"),
         &many(400),
     ];
+
     for text in wrong {
         assert_eq!(Layout::parse(text), None, "{text:?}");
     }
 }
 
 #[test]
-fn the_first_difference_is_told() {
+fn difference_names_the_first_field_that_differs() {
     let ours = Layout::of::<Tick>();
     assert_eq!(ours.difference(&ours.clone()), None);
+
     for (theirs, want) in [
         (
             TICK.replace("price:0:f64[1]", "price:0:f32[2]")
@@ -249,7 +257,7 @@ fn any_kind() -> impl Strategy<Value = FieldKind> {
     prop::sample::select(FieldKind::ALL.to_vec())
 }
 
-/// A sound layout of some fields, with gaps between them.
+/// Generates valid layouts of some fields, with gaps between the fields.
 fn any_layout() -> impl Strategy<Value = Layout> {
     let field = (
         "[a-z_][a-z0-9_.]{0,6}[a-z0-9_]",
@@ -257,6 +265,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
         any_kind(),
         1..9usize,
     );
+
     prop::collection::vec(field, 1..12).prop_filter_map("names", |fields| {
         let mut at = 0;
         let mut largest = 1;
@@ -274,7 +283,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn any_text_is_read_or_refused(text in "\\PC{0,200}|[0-9a-z;:.\\[\\]]{0,100}") {
+    fn any_text_parses_to_itself_or_is_refused(text in "\\PC{0,200}|[0-9a-z;:.\\[\\]]{0,100}") {
         if let Some(layout) = Layout::parse(&text) {
             prop_assert_eq!(layout.to_string(), text);
         }
@@ -282,7 +291,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn a_mutated_text_is_refused_or_another_sound_one(
+    fn changed_text_is_refused_or_a_valid_layout(
         layout in any_layout(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
@@ -290,18 +299,22 @@ proptest! {
     ) {
         let text = layout.to_string();
         prop_assert!(Layout::parse(&text).is_some_and(|read| read == layout));
+
         let mut bytes = text.clone().into_bytes();
         let at = at.index(bytes.len());
-        match cut {
-            true => bytes.truncate(at),
-            false => bytes[at] = byte,
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] = byte;
         }
+
         let Some(other) = str::from_utf8(&bytes).ok().and_then(Layout::parse) else {
             return Ok(());
         };
+
         prop_assert!(other.to_string().as_bytes() == bytes);
         prop_assert!(other.fields.iter().all(|field| field.range().end <= other.size));
-        // Two are the same where their texts are, and their fingerprints.
+        // Two layouts are equal if and only if their texts and their fingerprints are equal.
         let is_same = other.to_string() == text;
         prop_assert_eq!(layout.difference(&other).is_none(), is_same);
         prop_assert_eq!(layout.fingerprint() == other.fingerprint(), is_same);
@@ -309,17 +322,19 @@ proptest! {
 }
 
 #[test]
-fn the_longest_text_is_read() {
+fn longest_text_is_parsed() {
     let field = |n: usize, len: usize| {
         let name = format!("n{n}");
         format!("{name}{}:{n}:u8[1];", "x".repeat(len - name.len()))
     };
+
     let mut text = "99;1;".to_string();
     let mut n = 0;
     while MAX_TEXT - text.len() > 220 {
         text += &field(n, 100);
         n += 1;
     }
+
     while text.len() < MAX_TEXT {
         let left = MAX_TEXT - text.len();
         let around = field(n, 3).len() - 3;
@@ -331,6 +346,7 @@ fn the_longest_text_is_read() {
         text += &field(n, len);
         n += 1;
     }
+
     assert_eq!(text.len(), MAX_TEXT);
     assert!(Layout::parse(&text).is_some(), "{text}");
     text.insert(2, '0');

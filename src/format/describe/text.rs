@@ -1,14 +1,14 @@
-//! The canonical text of a type, made when the program is compiled.
+//! The canonical text of a type, which the compiler makes.
 
 use super::kind::FieldKind;
 use super::{Described, Part, Structure};
 use crate::format::layout::control;
 
-/// The longest text: what there is room for.
+/// The length of the longest text, which is the space for the text in the control section.
 pub(crate) const MAX_TEXT: usize = control::TYPE_MAX;
-/// The longest name of a field, with its dots.
+/// The length of the longest name of a field, with its dots.
 pub(super) const MAX_NAME: usize = 100;
-/// The name of the one field of what is no struct.
+/// The name of the one field of a type that is not a struct.
 // layout: L037
 const VALUE: &str = "value";
 
@@ -16,24 +16,24 @@ const VALUE: &str = "value";
 pub(super) struct Text {
     bytes: [u8; MAX_TEXT],
     len: usize,
-    /// Where the last field ends.
+    /// The offset at which the last field ends.
     end: usize,
 }
 
-/// A name and those that it stands in.
+/// The name of a field and the names of the structs that contain the field.
 struct Path<'a> {
     within: Option<&'a Path<'a>>,
     name: &'static str,
 }
 
 impl Text {
-    /// That of a type.
+    /// Returns the text of a type.
     pub const fn of<T: Described>() -> &'static Text {
         const { &Text::write::<T>() }
     }
 
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[..self.len]).expect("it is ASCII")
+        str::from_utf8(&self.bytes[..self.len]).expect("the text is ASCII")
     }
 
     // layout: L033
@@ -43,10 +43,12 @@ impl Text {
             len: 0,
             end: 0,
         };
+
         text.number(size_of::<T>());
         text.byte(b';');
         text.number(align(&T::STRUCTURE));
         text.byte(b';');
+
         match T::STRUCTURE {
             Structure::Fields(fields) => text.fields(None, 0, fields),
             Structure::Numbers(kind, count) => {
@@ -57,6 +59,7 @@ impl Text {
                 text.field(&path, 0, kind, count);
             }
         }
+
         assert!(text.end == size_of::<T>());
         text
     }
@@ -74,6 +77,7 @@ impl Text {
                 within,
                 name: bare(name),
             };
+
             let offset = base + offset;
             match structure {
                 Structure::Fields(fields) => self.fields(Some(&path), offset, fields),
@@ -87,15 +91,17 @@ impl Text {
         assert!(count > 0, "a field without bytes cannot be described");
         assert!(
             offset == self.end,
-            "tell the fields in the order in which they stand"
+            "describe the fields in the order of their offsets"
         );
+
         self.end += count * kind.size();
         let begin = self.len;
         self.path(path);
         assert!(
             self.len - begin <= MAX_NAME,
-            "a name is too long to be told"
+            "the name of a field is too long"
         );
+
         self.byte(b':');
         self.number(offset);
         self.byte(b':');
@@ -114,7 +120,10 @@ impl Text {
     }
 
     const fn number(&mut self, number: usize) {
-        assert!(number as u64 <= u32::MAX as u64, "it is too large");
+        assert!(
+            number as u64 <= u32::MAX as u64,
+            "the type is too large to be described"
+        );
         if number >= 10 {
             self.number(number / 10);
         }
@@ -132,14 +141,14 @@ impl Text {
     const fn byte(&mut self, byte: u8) {
         assert!(
             self.len < MAX_TEXT,
-            "it has too many fields, or too long names"
+            "the type has too many fields, or the names of its fields are too long"
         );
         self.bytes[self.len] = byte;
         self.len += 1;
     }
 }
 
-/// The size of the largest number in it.
+/// Returns the size of the largest number in a type.
 // layout: L034
 const fn align(structure: &Structure) -> usize {
     let fields = match structure {
@@ -158,10 +167,10 @@ const fn align(structure: &Structure) -> usize {
     most
 }
 
-/// A field's name without what Rust puts before a keyword. Of letters that are not ASCII
-/// there are several ways to write the same.
+/// Returns the name of a field without the `r#` in front of a keyword. A name must be ASCII, since
+/// Unicode can write some letters in several ways.
 const fn bare(name: &'static str) -> &'static str {
-    assert!(name.is_ascii(), "a name must be ASCII to be told");
+    assert!(name.is_ascii(), "the name of a field must be ASCII");
     match name.as_bytes() {
         [b'r', b'#', ..] => name.split_at(2).1,
         _ => name,
