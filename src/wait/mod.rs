@@ -1,6 +1,9 @@
-//! How a thread or a task waits: by polling for a while, and then in the kernel.
+//! Waiting, for threads and tasks: a wait first polls for a while, and then sleeps in the kernel.
 
-#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "tasks need more"))]
+#[cfg_attr(
+    not(feature = "async"),
+    allow(dead_code, reason = "only tasks use all of it")
+)]
 pub(crate) mod reactor;
 pub(crate) mod set;
 pub(crate) mod source;

@@ -1,6 +1,9 @@
-//! Threads that wait for those who do not wait themselves: for tasks, and for a thread that
-//! waits for more than one call takes. The first is started by the first of these, and others
-//! each time that those there are have as much as a call takes; they stay.
+//! Threads that wait for tasks, and for threads that wait for more signals than one system call
+//! takes.
+//!
+//! The first registration starts the first worker thread. A registration starts another worker if
+//! each worker already waits for as many signals as one system call takes. Worker threads stay
+//! until the process ends.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{self, GateBackend, MOST_SIGNALS, PerProcess, Woken};
@@ -9,21 +12,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-/// What one waits for, and what became of it.
+/// The outcome of one wait: a worker thread writes it, and the waiting task or thread reads it.
 #[derive(Debug)]
 pub(crate) struct Notice(Mutex<Told>);
 
 #[derive(Debug)]
 struct Told {
+    /// A signal has come.
     has_come: bool,
+    /// A time has come since the last [`take_late`](Notice::take_late).
     is_late: bool,
-    /// The system would not wait.
+    /// The error of a system that refused to wait.
     refused: Option<Error>,
+    /// Wakes the waiting task or thread.
     waker: Waker,
 }
 
 impl Notice {
-    /// Wakes that one.
+    /// Makes a notice that wakes this waker.
     pub fn new(waker: &Waker) -> Arc<Notice> {
         Arc::new(Notice(Mutex::new(Told {
             has_come: false,
@@ -33,19 +39,19 @@ impl Notice {
         })))
     }
 
-    /// Wakes that one from now on.
+    /// Replaces the waker.
     pub fn set_waker(&self, waker: &Waker) {
         let waker = waker.clone();
-        // The last one may take others along, which come here: not under the lock.
+        // Dropping the last waker can run code that calls this module, so the lock is not held.
         let last = std::mem::replace(&mut lock(&self.0).waker, waker);
         drop(last);
     }
 
-    /// Whether anything that was waited for has happened.
+    /// Returns whether a signal of this wait has come.
     ///
     /// # Errors
     ///
-    /// Where the system would not wait for it.
+    /// The error of the system, once, if the system refused to wait.
     pub fn has_come(&self) -> Result<bool> {
         let mut told = lock(&self.0);
         match told.refused.take() {
@@ -54,12 +60,12 @@ impl Notice {
         }
     }
 
-    /// Whether the moment has come since this was asked.
+    /// Returns whether a time of this wait has come since the last call of this function.
     pub fn take_late(&self) -> bool {
         std::mem::take(&mut lock(&self.0).is_late)
     }
 
-    /// Takes note of it, and says whom to wake.
+    /// Applies a change to the outcome, and returns the waker to wake.
     fn note(&self, change: impl FnOnce(&mut Told)) -> Waker {
         let mut told = lock(&self.0);
         change(&mut told);
@@ -73,15 +79,18 @@ impl Wake for Notice {
     }
 }
 
-/// What is waited for.
+/// A signal or a time for which a worker thread waits.
 #[derive(Debug)]
 pub(crate) enum What {
     Signal(os::Signal),
     Time(Instant),
 }
 
-/// What is waited for until this is dropped, or it has happened. When it was dropped nobody
-/// waits for what a wait would take, and what was taken until then has been noticed.
+/// The registrations of one wait. Each lasts until its signal or time has come, or until this is
+/// dropped.
+///
+/// When the drop returns, no worker waits any more for a signal that a wait takes, and the notice
+/// contains each signal that a worker took before.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Registrations(Vec<Registration>);
@@ -93,23 +102,29 @@ struct Registration {
     taken: bool,
 }
 
-/// Has all of them waited for.
+/// Lets worker threads wait for these signals and times.
+///
+/// # Errors
+///
+/// [`ErrorKind::System`] if the system starts no thread, and each error of making a gate.
 pub(crate) fn register(
     whats: impl IntoIterator<Item = (What, Arc<Notice>)>,
 ) -> Result<Registrations> {
     static EACH: PerProcess<Mutex<Vec<Arc<Worker>>>> = PerProcess::new();
     let mut workers = lock(EACH.get_or_init(Mutex::default));
     let mut registrations = Registrations(Vec::new());
+
     for (what, notice) in whats {
         let worker = match workers.iter().find(|worker| worker.takes(&what)) {
             Some(worker) => worker,
             None => {
                 workers.push(Worker::start()?);
-                workers.last().expect("one was added")
+                workers.last().expect("a worker was added")
             }
         };
         registrations.0.push(worker.add(what, notice));
     }
+
     drop(workers);
     registrations.each_worker(|worker| worker.gate.open());
     Ok(registrations)
@@ -135,7 +150,8 @@ impl Registrations {
         self.of(worker).any(|one| one.id == id)
     }
 
-    /// Whether it waits for any that it would take.
+    /// Returns whether the worker now waits for a signal of these registrations that its wait would
+    /// take.
     fn is_in_round(&self, worker: &Arc<Worker>, state: &State) -> bool {
         let mut taken = self.of(worker).filter(|one| one.taken);
         taken.any(|one| state.round.contains(&one.id))
@@ -145,10 +161,11 @@ impl Registrations {
 impl Drop for Registrations {
     fn drop(&mut self) {
         let is_forked = |one: &Registration| one.worker.process != std::process::id();
-        // A child has no such thread, and the parent's is not its to tell.
+        // A forked child has no worker thread, and must not signal the workers of the parent.
         if self.0.first().is_some_and(is_forked) {
             return;
         }
+
         self.each_worker(|worker| {
             let mut state = lock(&worker.state);
             for entry in &mut state.entries {
@@ -158,31 +175,33 @@ impl Drop for Registrations {
                 worker.gate.open();
             }
         });
+
         self.each_worker(|worker| {
             let mut state = lock(&worker.state);
-            // In its own thread it does not wait.
+            // In the thread of the worker this loop does not wait: no round is under way then.
             while self.is_in_round(worker, &state) {
                 state = wait(&worker.looks, state);
             }
+
             let gone = state
                 .entries
                 .extract_if(.., |entry| self.has(worker, entry.id));
             let gone: Vec<Entry> = gone.collect();
             drop(state);
-            // Not under the lock: they may take others along.
+            // Dropping an entry can run code that calls this module, so the lock is not held.
             drop(gone);
         });
     }
 }
 
-/// A thread that waits.
+/// A worker: a thread that waits for signals and times.
 #[derive(Debug)]
 struct Worker {
     process: u32,
-    /// Has it look at what it is to wait for.
+    /// Wakes the worker, so that it looks at its entries again.
     gate: os::Gate,
     state: Mutex<State>,
-    /// Told each time that it does not wait.
+    /// Notified at the end of each round, when the worker does not wait.
     looks: Condvar,
 }
 
@@ -190,7 +209,7 @@ struct Worker {
 struct State {
     next: u64,
     entries: Vec<Entry>,
-    /// Those that it waits for at the moment.
+    /// The ids of the signals for which the worker waits in this round.
     round: Vec<u64>,
 }
 
@@ -199,7 +218,7 @@ struct Entry {
     id: u64,
     what: What,
     notice: Arc<Notice>,
-    /// Whoever it is for is about to take it away.
+    /// The registration is being dropped, so later rounds leave this entry out.
     leaves: bool,
 }
 
@@ -211,12 +230,13 @@ impl Worker {
             state: Mutex::default(),
             looks: Condvar::new(),
         });
+
         let thread = std::thread::Builder::new().name("shmkit-reactor".into());
         let runs = Arc::clone(&worker);
         match thread.spawn(move || runs.run()) {
             Ok(_) => Ok(worker),
             Err(error) => {
-                let meaning = "no thread is to be had that would wait";
+                let meaning = "the system starts no thread that would wait";
                 let kind = ErrorKind::System;
                 let refused = Error::new(kind, Operation::Wait, &"several things", meaning);
                 Err(refused.with_code(error.raw_os_error().unwrap_or_default()))
@@ -228,7 +248,7 @@ impl Worker {
         let is_signal = |what: &What| matches!(what, What::Signal(_));
         let state = lock(&self.state);
         let signals = state.entries.iter().filter(|entry| is_signal(&entry.what));
-        // And the gate.
+        // The gate is one more signal.
         !is_signal(what) || signals.count() + 1 < MOST_SIGNALS
     }
 
@@ -243,6 +263,7 @@ impl Worker {
             notice,
             leaves: false,
         });
+
         Registration {
             worker: Arc::clone(self),
             id,
@@ -255,17 +276,19 @@ impl Worker {
         loop {
             let until = self.begin_round(&mut signals);
             let woken = os::wait_any(&signals, until, false);
-            // Before anybody hears that it does not wait: so nothing is held then.
+            // Drops the signals before `end_round` says that the worker does not wait: no signal is
+            // held from then on.
             signals.clear();
-            // They may come back here at once: not under the lock.
+            // A waker can call this module at once, so the lock is not held.
             for waker in self.end_round(woken) {
-                // Whoever panics there has said so, and others wait here too.
+                // The panic hook has reported a panic of a waker. This thread continues, since it
+                // also waits for others.
                 let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             }
         }
     }
 
-    /// What to wait for, and until when.
+    /// Collects the signals to wait for, and returns the earliest time to wait until.
     fn begin_round(&self, signals: &mut Vec<os::Signal>) -> Option<Instant> {
         let mut state = lock(&self.state);
         let State { entries, round, .. } = &mut *state;
@@ -283,21 +306,25 @@ impl Worker {
         until
     }
 
-    /// Takes note of what has happened, and says whom to wake.
+    /// Writes what has happened into the notices, and returns the wakers to wake.
     fn end_round(&self, woken: Result<Woken>) -> Vec<Waker> {
         let mut state = lock(&self.state);
         let State { entries, round, .. } = &mut *state;
+
         let now = Instant::now();
         let signaled = match woken {
             Ok(Woken::Signal(n)) => n.checked_sub(1).map(|n| round[n]),
             _ => None,
         };
-        // Where the system refuses, it is not told which of them it was.
+
+        // The error of a refused wait does not say which signal caused it, so all signals get the
+        // error.
         let refused = woken.err();
         let has_come = |entry: &mut Entry| match entry.what {
             What::Signal(_) => refused.is_some() || signaled == Some(entry.id),
             What::Time(at) => at <= now,
         };
+
         let told = entries.extract_if(.., has_come).map(|entry| {
             entry.notice.note(|told| match (&entry.what, &refused) {
                 (What::Time(_), _) => told.is_late = true,
@@ -306,6 +333,7 @@ impl Worker {
             })
         });
         let told = told.collect();
+
         round.clear();
         self.looks.notify_all();
         told
@@ -313,7 +341,7 @@ impl Worker {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half-done where somebody panics.
+    // The state is never left half-updated, so lock poisoning is ignored.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -329,26 +357,30 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_was_taken_for_one_who_goes_is_told() {
+    fn signal_taken_during_a_drop_is_noticed() {
         let gate = os::Gate::new().unwrap();
         let is_open = || {
             let now = Some(Instant::now());
             os::wait_any(&[gate.signal()], now, false).unwrap() == Woken::Signal(0)
         };
+
         for n in 0..2000 {
             let notice = Notice::new(Waker::noop());
             let signal = What::Signal(gate.signal());
             let registrations = register([(signal, Arc::clone(&notice))]).unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| gate.open());
-                // Before it, after it, and at the same time.
+                // The drop comes before the signal, after it, and at the same time.
                 let end = Instant::now() + Duration::from_micros(n % 200);
                 while Instant::now() < end {
                     std::hint::spin_loop();
                 }
                 drop(registrations);
             });
-            assert!(notice.has_come().unwrap() != is_open(), "neither, or both");
+            assert!(
+                notice.has_come().unwrap() != is_open(),
+                "the signal is lost, or is there twice"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for several things at once.
+//! Waiting for several wait sources at once.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{self, GateBackend, MOST_SIGNALS, Woken, deadline_after, deadline_within};
@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// What a thread that has windows waits for; see [`WaitSet::wait_or_input`].
+/// The result of a wait by a thread that has windows; see [`WaitSet::wait_or_input`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// The one with this index is ready.
+    /// The wait source with this index is ready.
     Source(usize),
     /// There are messages for windows of this thread.
     Input,
-    /// Nothing was in time.
+    /// No source was ready, and no window message came, before the timeout.
     TimedOut,
 }
 
-/// Waits for the first of several things, takes no processor time while it does, and lets
-/// each have its turn.
+/// A set that waits for the first of several wait sources, and gives each source its turn. A
+/// sleeping wait takes no processor time.
 ///
 /// ```
 /// # let stem = format!("Local\\shmkit-doc-set-{}", std::process::id());
@@ -58,20 +58,20 @@ pub enum Ready {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What to wait for is given anew each time, and is free in between. That something is ready is
-/// reason to ask it, and may rarely turn out to be nothing. Of several that are ready, the one is
-/// told that comes first behind the one that was told before: none waits for ever, in whatever
-/// order they are given.
+/// The caller passes the wait sources anew to each call, and can use them between two calls. A
+/// ready source is a reason to ask that source with its `try_…` call; in rare cases that call finds
+/// nothing. If several sources are ready, the set reports the first ready source behind the source
+/// that it reported last. So no source waits for ever, in any order of the sources.
 ///
-/// A call of the system takes 62 things on Windows and 127 on Linux, where a receiver with its
-/// event and the deaths of its senders counts as several. Of more than that, the rest is waited for by threads that this
-/// starts, one for so many.
+/// One system call waits for 62 signals on Windows and for 127 signals on Linux. A wait source can
+/// have several signals: a receiver has its event and the deaths of its senders. If there are more
+/// signals, the set starts threads that wait for the rest, each for that number of signals.
 pub struct WaitSet {
-    /// Where to look first.
+    /// The index of the source to ask first.
     next: usize,
-    /// Whether messages to windows have their turn.
+    /// Whether window messages go before sources in the next call.
     input_is_next: bool,
-    /// Wakes us; made by the first wait.
+    /// Wakes this set. The first wait makes the gate.
     gate: Option<Arc<Gate>>,
 }
 
@@ -87,7 +87,7 @@ impl Wake for Gate {
 type Sources<'a, 'b> = &'a mut [&'b mut dyn Waitable];
 
 impl WaitSet {
-    /// One that has waited for nothing yet.
+    /// Makes a set that has not waited yet.
     #[must_use]
     pub fn new() -> WaitSet {
         WaitSet {
@@ -97,25 +97,26 @@ impl WaitSet {
         }
     }
 
-    /// Waits until one is ready, and says which.
+    /// Blocks until a source is ready, and returns its index.
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) where there is none;
-    /// [`System`](crate::ErrorKind::System) where the system refuses to wait for one of them,
-    /// or has no thread left.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if `sources` is empty;
+    /// [`System`](crate::ErrorKind::System) if the system refuses to wait for a source, or starts
+    /// no thread.
     pub fn wait(&mut self, sources: &mut [&mut dyn Waitable]) -> Result<usize> {
         match self.wait_for(sources, Deadline::Never, false)? {
             Ready::Source(index) => Ok(index),
-            Ready::Input | Ready::TimedOut => unreachable!("neither was asked for"),
+            Ready::Input | Ready::TimedOut => unreachable!("the wait had no input and no timeout"),
         }
     }
 
-    /// Waits until one is ready, at most this long, and says which; `None`: none was.
+    /// Blocks until a source is ready, and returns its index; `None` if no source is ready before
+    /// the timeout.
     ///
     /// # Errors
     ///
-    /// As [`wait`](WaitSet::wait).
+    /// The errors of [`wait`](WaitSet::wait).
     pub fn wait_timeout(
         &mut self,
         sources: &mut [&mut dyn Waitable],
@@ -127,11 +128,12 @@ impl WaitSet {
         }
     }
 
-    /// Which one is ready now, if any is.
+    /// Returns the index of a source that is ready now, or `None` if no source is ready. This call
+    /// does not block.
     ///
     /// # Errors
     ///
-    /// As [`wait`](WaitSet::wait).
+    /// The errors of [`wait`](WaitSet::wait).
     pub fn try_wait(&mut self, sources: &mut [&mut dyn Waitable]) -> Result<Option<usize>> {
         match self.wait_for(sources, Deadline::Now, false)? {
             Ready::Source(index) => Ok(Some(index)),
@@ -139,9 +141,12 @@ impl WaitSet {
         }
     }
 
-    /// For a thread that has windows: waits until one is ready, or there are messages for one
-    /// of its windows, at most `timeout` where there is one. What is ready goes before messages
-    /// in one call, and after them in the next, so neither keeps the other waiting.
+    /// Blocks until a source is ready, or until there are messages for a window of this thread. The
+    /// wait ends after `timeout`; `None` means no timeout.
+    ///
+    /// If a call has reported a source, the next call reports window messages first; otherwise
+    /// sources go first. So neither keeps the other waiting. If `sources` is empty, this call waits
+    /// for window messages alone.
     ///
     /// ```no_run
     /// use shmkit::{Ready, Subscriber, WaitSet};
@@ -151,12 +156,12 @@ impl WaitSet {
     /// let mut set = WaitSet::new();
     /// loop {
     ///     match set.wait_or_input(&mut [&mut ticks], None)? {
-    ///         // PeekMessage with PM_REMOVE until there is none, TranslateMessage, DispatchMessage.
+    ///         // PeekMessage with PM_REMOVE until it finds none, TranslateMessage, DispatchMessage.
     ///         Ready::Input => if !dispatch_all_messages() { break },
     ///         Ready::Source(_) => while let Ok(tick) = ticks.try_recv() {
     ///             println!("{} bytes", tick.len());
     ///         },
-    ///         Ready::TimedOut => unreachable!("it was given no time"),
+    ///         Ready::TimedOut => unreachable!("there is no timeout"),
     ///     }
     /// }
     /// # Ok::<(), shmkit::Error>(())
@@ -164,12 +169,14 @@ impl WaitSet {
     ///
     /// # Errors
     ///
-    /// As [`wait`](WaitSet::wait).
+    /// [`System`](crate::ErrorKind::System) if the system refuses to wait for a source, or starts
+    /// no thread.
     ///
     /// # Platform notes
     ///
-    /// This is `MsgWaitForMultipleObjectsEx` with all kinds of input, also such as was seen and
-    /// left in the queue. On Linux there are no such messages, and it waits for the rest.
+    /// On Windows this is `MsgWaitForMultipleObjectsEx` with all kinds of input, and also with
+    /// input that the thread has seen and left in the queue. On Linux there are no window messages,
+    /// and the call waits for the sources alone.
     pub fn wait_or_input(
         &mut self,
         sources: &mut [&mut dyn Waitable],
@@ -209,15 +216,18 @@ impl WaitSet {
         if let Some(index) = self.ask(sources)? {
             return Ok(Ready::Source(index));
         }
+
         let Ok(until) = deadline.instant_or(()) else {
             return Ok(Ready::TimedOut);
         };
+
         let mut spin = Spin::new(until);
         while !input && spin.again() {
             if let Some(index) = self.first(sources.len(), |n| sources[n].as_wait().has_news()) {
                 return Ok(Ready::Source(index));
             }
         }
+
         loop {
             let ready = self.sleep(sources, until, input)?;
             if let Some(ready) = ready {
@@ -240,7 +250,8 @@ impl WaitSet {
         Ok(Arc::clone(self.gate.insert(gate)))
     }
 
-    /// The first that is ready, of those behind the one that was told last.
+    /// Asks the sources, and returns the index of the first ready source behind the source that was
+    /// reported last.
     fn ask(&mut self, sources: Sources<'_, '_>) -> Result<Option<usize>> {
         let mut refused = None;
         let found = self.first(sources.len(), |n| {
@@ -260,7 +271,7 @@ impl WaitSet {
         Some(found)
     }
 
-    /// Sleeps until there is reason to ask, and says which is ready where that is known.
+    /// Sleeps until there is reason to ask, and returns the ready source if the wake-up names one.
     fn sleep(
         &mut self,
         sources: Sources<'_, '_>,
@@ -270,6 +281,7 @@ impl WaitSet {
         let gate = self.gate()?;
         let mut signals = Signals::new(Waker::from(Arc::clone(&gate)));
         signals.add(gate.0.signal());
+
         let mut asleep = Asleep {
             owners: vec![GATE],
             registered: 0,
@@ -278,13 +290,14 @@ impl WaitSet {
         let slept = asleep.sleep(&mut signals, until, input);
         let owners = std::mem::take(&mut asleep.owners);
         drop(asleep);
+
         let mut found = None;
         let mut refused = None;
         for woken in slept? {
             match woken {
                 Woken::Input => found = found.or(Some(Ready::Input)),
                 Woken::Signal(n) if owners[n] != GATE => {
-                    // Each has to hear of its own, which nobody sends again.
+                    // Each source has to learn of its own signal, which is not sent again.
                     match sources[owners[n]].as_wait().woken() {
                         Ok(true) if matches!(found, Some(Ready::Source(_))) => {}
                         Ok(true) => found = Some(Ready::Source(owners[n])),
@@ -298,6 +311,7 @@ impl WaitSet {
         if let Some(Ready::Source(source)) = found {
             self.next = source + 1;
         }
+
         match (found, refused) {
             (None, Some(error)) => Err(error),
             (found, _) => Ok(found),
@@ -305,15 +319,15 @@ impl WaitSet {
     }
 }
 
-/// Who has the first signal.
+/// The owner of the first signal, which is not a source.
 const GATE: usize = usize::MAX;
 
-/// Those that somebody sleeps on, until this is dropped.
+/// The sources on which a thread sleeps. Dropping this deregisters them.
 struct Asleep<'a, 'b> {
     sources: Sources<'a, 'b>,
-    /// How many were told so.
+    /// The number of registered sources.
     registered: usize,
-    /// Whose each signal is.
+    /// The index of the source that each signal belongs to, or [`GATE`].
     owners: Vec<usize>,
 }
 
@@ -329,6 +343,7 @@ impl Asleep<'_, '_> {
             source.as_wait().register(signals)?;
             self.owners.resize(signals.list.len(), n);
         }
+
         let until = match signals.again {
             Some(again) => deadline_within(again, until),
             None => until,
@@ -341,6 +356,7 @@ impl Asleep<'_, '_> {
         if !woken.is_empty() || self.have_news() || first == until {
             return Ok(woken);
         }
+
         wait_any(signals, until, input)
     }
 
@@ -352,15 +368,16 @@ impl Asleep<'_, '_> {
 
 impl Drop for Asleep<'_, '_> {
     fn drop(&mut self) {
-        // Who waits for what one before it has goes first, and so is not woken by us.
+        // In reverse: a source may wait for something that an earlier source has. The later source
+        // goes first, so that deregistering the earlier source does not wake it.
         for source in self.sources[..self.registered].iter_mut().rev() {
             source.as_wait().deregister();
         }
     }
 }
 
-/// Waits for any number of signals, of which the first is that of the gate, and says which have
-/// come; none where the time has.
+/// Waits for any number of signals, and returns the signals that have come; none if the time has
+/// come. The first signal is the signal of the gate.
 fn wait_any(signals: &Signals, until: Option<Instant>, input: bool) -> Result<Vec<Woken>> {
     let wait = |list: &[os::Signal]| {
         Ok(match os::wait_any(list, until, input)? {
@@ -371,14 +388,17 @@ fn wait_any(signals: &Signals, until: Option<Instant>, input: bool) -> Result<Ve
     if signals.list.len() <= MOST_SIGNALS {
         return wait(&signals.list);
     }
+
     let (direct, rest) = signals.list.split_at(MOST_SIGNALS);
     let notice = |_| Notice::new(&signals.waker);
     let told: Vec<Arc<Notice>> = rest.iter().map(notice).collect();
     let whats = rest.iter().map(|signal| What::Signal(signal.clone()));
     let registrations = reactor::register(whats.zip(told.iter().map(Arc::clone)))?;
+
     let waited = wait(direct);
-    // What comes until these are gone has come.
+    // A signal that comes before this drop returns is in a notice, and counts.
     drop(registrations);
+
     let (mut woken, mut refused) = match waited {
         Ok(woken) => (woken, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -390,6 +410,7 @@ fn wait_any(signals: &Signals, until: Option<Instant>, input: bool) -> Result<Ve
             Err(error) => refused = Some(error),
         }
     }
+
     match refused {
         Some(error) if woken.is_empty() => Err(error),
         _ => Ok(woken),
@@ -416,10 +437,10 @@ mod tests {
     impl Waitable for Silent {}
 
     #[test]
-    fn news_missed_by_the_first_look_is_found_after_the_first_park() {
+    fn news_that_the_first_look_misses_is_found() {
         let (began, deadline) = (Instant::now(), Duration::from_secs(10));
         let found = WaitSet::new().wait_timeout(&mut [&mut Silent::default()], deadline);
         assert_eq!(found.unwrap(), Some(0));
-        assert!(began.elapsed() < deadline, "it was found too late");
+        assert!(began.elapsed() < deadline, "the news was found too late");
     }
 }

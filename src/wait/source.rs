@@ -1,4 +1,4 @@
-//! What can be waited for together with others, and what wakes whoever does.
+//! Wait sources, and the signals that wake a thread or task that waits for several of them.
 
 use crate::error::Result;
 use crate::os;
@@ -6,13 +6,13 @@ use crate::sync::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-/// What wakes whoever waits for several things.
+/// The signals that end one wait for several wait sources.
 #[derive(Debug)]
 pub struct Signals {
     pub(crate) list: Vec<os::Signal>,
-    /// After how long to look again where none came.
+    /// The time after which the waiter looks again if no signal came.
     pub(crate) again: Option<Duration>,
-    /// For those that have none.
+    /// The waker for sources that have no signal.
     pub(crate) waker: Waker,
 }
 
@@ -34,42 +34,46 @@ impl Signals {
     }
 }
 
-/// What can be waited for together with others.
+/// A wait source. The comments describe the calls of a waiter in their order.
 pub trait Wait {
-    /// Whether there is reason to look, as far as memory tells. Of 4096 such questions one may
-    /// ask the system.
+    /// Returns whether there is reason to ask the source, as far as memory shows. At most one of
+    /// 4096 such calls asks the system.
     fn has_news(&mut self) -> bool;
-    /// The same for those of whom the system has to be asked.
+    /// Returns whether there is reason to ask the source. A source whose state only the system
+    /// knows asks the system.
     fn ask(&mut self) -> Result<bool> {
         Ok(self.has_news())
     }
-    /// Says that somebody sleeps, and on what. A look for news comes after it.
+    /// Says that a waiter is about to sleep, and adds the signals on which it sleeps. The waiter
+    /// then calls `has_news` once more.
     fn register(&mut self, signals: &mut Signals) -> Result<()>;
-    /// Says that nobody does any longer.
+    /// Says that the waiter no longer sleeps.
     fn deregister(&mut self);
-    /// One of its signals came. Whether there is reason to look.
+    /// Handles a signal of this source that has come. Returns whether there is reason to ask the
+    /// source.
     fn woken(&mut self) -> Result<bool>;
 }
 
-/// What a [`WaitSet`](crate::WaitSet) can wait for.
+/// A wait source: an endpoint or object that a [`WaitSet`](crate::WaitSet) can wait for.
 ///
-/// It is ready when there is reason to ask it, by the call that never waits:
+/// A source is ready when there is reason to ask it, with the call that never blocks:
 ///
-/// | | is ready when there is | ask |
+/// | source | is ready when there is | call |
 /// |---|---|---|
-/// | [`Receiver`](crate::Receiver), [`Subscriber`](crate::Subscriber) | a message, or something else to be told: that messages were missed, an end | `try_recv` |
+/// | [`Receiver`](crate::Receiver), [`Subscriber`](crate::Subscriber) | a message, or an error to report: missed messages, a disconnect | `try_recv` |
 /// | [`Server`](crate::Server) | a request | `try_recv` |
-/// | [`Client`](crate::Client) | a response to a call that was begun by `send`, or its end | `try_recv` of each of its calls |
-/// | [`Reader`](crate::Reader) | a change, or the end | `try_change` |
-/// | [`Event`](crate::Event), [`WaitHandle`](crate::WaitHandle) | its signal | `try_wait` |
-/// | [`Process`](crate::Process) | its end, from when on it stays ready | `has_ended` |
+/// | [`Client`](crate::Client) | a response to a call that `send` began, or a disconnect | `try_recv` for each open call |
+/// | [`Reader`](crate::Reader) | a change, or a disconnect | `try_change` |
+/// | [`Event`](crate::Event), [`WaitHandle`](crate::WaitHandle) | a signal | `try_wait` |
+/// | [`Process`](crate::Process) | the end of the process, after which the source stays ready | `has_ended` |
 ///
-/// Of an end it is ready once; from then on when there is a next owner to go on with. (A client
-/// has nothing to be asked as long as it has no calls open.) Where going on with that one fails,
-/// that is told once too, and it is yours to try again.
+/// An endpoint is ready once for a disconnect. After that, the endpoint is ready when there is a
+/// next owner to which it can reattach. (A client without open calls has no disconnect to report.)
+/// If reattaching fails, the endpoint is ready once for that error too, and the program decides
+/// whether to try again.
 pub trait Waitable: AsWait {}
 
-/// How a [`WaitSet`](crate::WaitSet) reaches what only this crate calls.
+/// Gives a [`WaitSet`](crate::WaitSet) the [`Wait`] of a source, which only this crate calls.
 pub trait AsWait {
     fn as_wait(&mut self) -> &mut dyn Wait;
 }
@@ -80,55 +84,57 @@ impl<W: Wait> AsWait for W {
     }
 }
 
-/// A signal that was taken for a wait which it ended, until somebody asks for it.
+/// A signal that ended a wait, and that the wait took. The signal is kept until the program asks
+/// for it.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(AtomicBool);
 
 impl Kept {
-    /// It is for the next who asks.
+    /// Keeps the signal for the next caller of [`take`](Kept::take).
     pub fn keep(&self) {
         // Release: pairs with the acquire of `take`.
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it was there, which it then no longer is.
+    /// Takes the kept signal, and returns whether there was one.
     pub fn take(&self) -> bool {
-        // Acquire: pairs with the release of `keep`, and so with what the signal told of.
+        // Acquire: pairs with the release of `keep`, and so with the stores before the signal.
         self.0.swap(false, Ordering::Acquire)
     }
 
+    /// Returns whether there is a kept signal.
     pub fn is_there(&self) -> bool {
-        // Relaxed: whoever then asks for it takes it in order.
+        // Relaxed: the caller then calls `take`, which has acquire order.
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What waits find where no signal tells of it.
+/// A wait source whose news has no signal.
 #[cfg(test)]
 pub(crate) mod silent {
     use super::*;
 
-    /// The first look of one that lies down misses what has come, and no signal follows: as where
-    /// a waker's look is older than its store.
+    /// A source whose first look after `register` misses the news, and for which no signal follows.
+    /// This happens to a sleeper if the waker's look at ASLEEP is older than the waker's store.
     #[derive(Debug, Default)]
     pub(crate) struct Silent {
-        lies: bool,
+        is_registered: bool,
         looks: u32,
     }
 
     impl Wait for Silent {
         fn has_news(&mut self) -> bool {
-            self.looks += u32::from(self.lies);
+            self.looks += u32::from(self.is_registered);
             self.looks > 1
         }
 
         fn register(&mut self, _signals: &mut Signals) -> Result<()> {
-            self.lies = true;
+            self.is_registered = true;
             Ok(())
         }
 
         fn deregister(&mut self) {
-            self.lies = false;
+            self.is_registered = false;
         }
 
         fn woken(&mut self) -> Result<bool> {

@@ -1,5 +1,4 @@
-//! Waiting for a peer: polling for somewhat longer than a wake-up costs, and only then
-//! sleeping.
+//! Waiting for a peer. A wait polls for somewhat longer than a wake-up takes, and then sleeps.
 
 use crate::error::Result;
 use crate::error::channel::RecvError;
@@ -8,25 +7,25 @@ use crate::os;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Rather more than it costs to be woken, which was 25 to 70 µs where it was measured. Less
-/// would do harm: of two that talk, the one whose peer is just being woken would sleep too,
-/// and then have to be woken itself, and so on for ever.
+/// How long a wait polls before it sleeps: somewhat longer than a wake-up takes, which was measured
+/// as 25 to 70 µs. A shorter time would do harm: while one of two peers is being woken, the other
+/// peer would go to sleep too, would have to be woken in turn, and so on for ever.
 // layout: L098
 const SPIN: Duration = Duration::from_micros(100);
-/// How many polls go between two looks at the clock.
+/// The number of polls between two looks at the clock.
 const POLLS: u32 = 64;
-/// Between two looks of those who have no bit to set.
+/// The time between two looks of an observer, which has no bit in ASLEEP.
 pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
-/// How long a participant sleeps at first, before it looks once more. A store is visible on every
-/// processor long before this.
+/// How long a participant sleeps at first, before it looks once more. A store becomes visible on
+/// every processor long before this time is over.
 // layout: L098
 pub(crate) const FIRST_PARK: Duration = Duration::from_millis(1);
 
-/// When a call that waits gives up.
+/// The moment at which a blocking call gives up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
-    /// The call does not wait.
+    /// The call does not block.
     Now,
     At(Instant),
     Never,
@@ -41,7 +40,11 @@ impl Deadline {
         deadline.map_or(Deadline::Never, Deadline::At)
     }
 
-    /// The time at which to give up, `None` for never, and `refusal` for a call that does not wait.
+    /// Returns the moment at which to give up, or `None` for never.
+    ///
+    /// # Errors
+    ///
+    /// `refusal` if the call does not block.
     pub fn instant_or<E>(self, refusal: E) -> std::result::Result<Option<Instant>, E> {
         match self {
             Deadline::Now => Err(refusal),
@@ -51,7 +54,7 @@ impl Deadline {
     }
 }
 
-/// Polling for as long as it is worth it.
+/// A loop that polls for as long as polling is worth it.
 pub(crate) struct Spin {
     polls: u32,
     end: Option<Instant>,
@@ -59,7 +62,7 @@ pub(crate) struct Spin {
 }
 
 impl Spin {
-    /// Until that moment at the latest.
+    /// Makes a loop that ends at this moment at the latest.
     pub fn new(until: Option<Instant>) -> Spin {
         Spin {
             polls: 0,
@@ -68,7 +71,7 @@ impl Spin {
         }
     }
 
-    /// Whether to look again.
+    /// Returns whether to poll again.
     #[inline]
     pub fn again(&mut self) -> bool {
         std::hint::spin_loop();
@@ -90,34 +93,37 @@ impl Spin {
     }
 }
 
-/// How a receiver keeps its distance in a stream of longer messages.
+/// Keeps a receiver at a distance from its sender in a stream of longer messages.
 ///
-/// One that is right behind its sender has its processor fetch lines ahead, out of the hands
-/// of the sender, who has to fetch each of them back: the two crawl along together, at a
-/// fifth of what they could do. Some kilobytes of distance end that. So whoever has found
-/// several longer messages in a row almost without waiting looks away for a moment, as long
-/// as that brings several messages at a time.
+/// The processor of a receiver that is right behind its sender prefetches cache lines that the
+/// sender is about to write. The sender has to fetch each of these lines back. Both then run at a
+/// fifth of the possible rate. A distance of some kilobytes prevents this. So a receiver that has
+/// found several longer messages in a row, almost without waiting, pauses for a moment. It keeps
+/// pausing as long as a pause brings several messages at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// How many waits in a row were short.
+    /// The number of short waits in a row.
     short: u32,
-    /// How many messages were there at once since the last wait.
+    /// The number of messages since the last wait that were there at once.
     at_once: u32,
     has_paused: bool,
 }
 
 impl Pace {
-    /// Below it there is no harm: measured, 128 bytes are not slowed down and 200 are.
+    /// The length of the shortest message that counts as longer. Measured, messages of 128 bytes
+    /// are not slowed down, and messages of 200 bytes are.
     const LONG: usize = 129;
-    /// In polls, each of 10 to 20 ns. Whoever waits for an answer waits longer.
+    /// The longest short wait, in polls of 10 to 20 ns each. A wait for an answer takes longer.
     const SHORT: u32 = 16;
+    /// The number of short waits in a row that make a stream.
     const STREAM: u32 = 8;
-    /// Some kilobytes, at the rate at which a stream goes. Of a message that comes alone
-    /// later on, it is how much later it may be received, once.
+    /// The length of a pause. A stream sends some kilobytes in this time. A single message after a
+    /// stream may be received this much later, once.
     const PAUSE: Duration = Duration::from_micros(1);
+    /// The number of messages that make a pause worth it.
     const WORTH_IT: u32 = 4;
 
-    /// A message was there at once.
+    /// Counts a message that was there at once.
     pub fn went_on(&mut self) {
         self.at_once = self.at_once.saturating_add(1);
     }
@@ -137,32 +143,35 @@ impl Pace {
     }
 
     fn waited(&mut self, polls: u32, len: usize) {
-        self.short = match len >= Pace::LONG && polls <= Pace::SHORT {
-            true => self.short.saturating_add(1),
-            false => 0,
+        self.short = if len >= Pace::LONG && polls <= Pace::SHORT {
+            self.short.saturating_add(1)
+        } else {
+            0
         };
     }
 }
 
-/// Whether the peer can do anything while we poll.
+/// Returns whether the peer can run while this thread polls.
 fn can_both_run() -> bool {
     static SEVERAL: OnceLock<bool> = OnceLock::new();
     *SEVERAL.get_or_init(os::has_several_processors)
 }
 
-/// Sleeps for those that have no place in the roster, and so nobody to wake them.
+/// Sleeps until the next look of an observer. An observer has no slot in the roster, so no process
+/// can wake it.
 // layout: L099
 pub(crate) fn look_later(until: Option<Instant>) {
     let left = until.map(|at| at.saturating_duration_since(Instant::now()));
     std::thread::sleep(left.map_or(LOOK, |left| left.min(LOOK)));
 }
 
-/// An end at which messages arrive.
+/// An endpoint at which messages arrive.
 pub(crate) trait Inbox {
-    /// The next message, where it is as most are.
+    /// Returns the length of the next message in the common case, by a quick look.
     fn glance(&mut self) -> Option<usize>;
-    /// A look at everything, after a glance in vain.
+    /// Looks at everything, after `glance` found no message.
     fn poll(&mut self) -> Step;
+    /// Looks for the next message: by `glance`, and if it finds none, by `poll`.
     #[inline]
     fn look(&mut self) -> Step {
         match self.glance() {
@@ -170,7 +179,7 @@ pub(crate) trait Inbox {
             None => self.poll(),
         }
     }
-    /// The length of the next message, which is waited for until the deadline.
+    /// Waits for the next message until the deadline, and returns its length.
     #[inline]
     fn receive(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>
     where
@@ -181,7 +190,8 @@ pub(crate) trait Inbox {
             None => receive(self, deadline),
         }
     }
-    /// The same, with a clock that is read only where there is no message yet.
+    /// Waits for the next message, at most for `timeout`, and returns its length. The clock is read
+    /// only if there is no message yet.
     fn receive_within(&mut self, timeout: Duration) -> std::result::Result<usize, RecvError>
     where
         Self: Sized,
@@ -192,22 +202,24 @@ pub(crate) trait Inbox {
         }
     }
     fn pace(&mut self) -> &mut Pace;
-    /// What there is to be told where a look found no message.
+    /// Returns the error to report, if any, after a look that found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
-    /// Sleeps until there is reason to look again, or that moment.
+    /// Sleeps until there is reason to look again, or until this moment.
     fn sleep(&mut self, until: Option<Instant>) -> Result<()>;
 }
 
-/// Waits for a message, whose length it says, after a glance in vain.
+/// Waits for a message, after `glance` found none, and returns its length.
 // layout: L089
 fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> std::result::Result<usize, RecvError> {
     let mut found = inbox.poll();
+
     let Ok(until) = deadline.instant_or(()) else {
         return match found {
             Step::Message(len) => Ok(len),
             other => Err(inbox.no_message(other).unwrap_or(RecvError::Empty)),
         };
     };
+
     match found {
         Step::Message(len) => {
             inbox.pace().went_on();
@@ -216,6 +228,7 @@ fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> std::result::Result<us
         Step::Nothing => inbox.pace().waits(),
         _ => {}
     }
+
     let mut has_slept = false;
     loop {
         let mut spin = Spin::new(until);
@@ -233,6 +246,7 @@ fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> std::result::Result<us
             }
             found = inbox.look();
         }
+
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(RecvError::Timeout);
         }
