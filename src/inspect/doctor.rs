@@ -1,4 +1,4 @@
-//! What this account can and cannot do here, and why.
+//! The checks of what this account can do on this system, with the causes of what it cannot do.
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind};
@@ -9,11 +9,13 @@ use crate::object::section::Section;
 use crate::os::{self, Finding, Health, Holder, ProcessIdentity, Reset};
 use std::time::Duration;
 
-/// Long enough to sleep in the kernel once.
+/// A timeout that is long enough to sleep in the kernel once.
 const SHORT_SLEEP: Duration = Duration::from_millis(1);
 
-/// Examines this system and account: first by doing, with objects of its own that are
-/// gone when it returns, then by asking.
+/// Examines this system and this account.
+///
+/// The function creates objects of its own, uses them, and closes them before it returns. It also
+/// asks the system for facts. It blocks for about a millisecond.
 ///
 /// ```
 /// for finding in shmkit::inspect::doctor() {
@@ -24,6 +26,7 @@ const SHORT_SLEEP: Duration = Duration::from_millis(1);
 pub fn doctor() -> Vec<Finding> {
     let name = |scope: &str| format!("{scope}\\shmkit-doctor-{}", std::process::id());
     let (local, global) = (name("Local"), name("Global"));
+
     let mut findings = os::findings();
     findings.push(tried(
         "sections of this session",
@@ -36,7 +39,7 @@ pub fn doctor() -> Vec<Finding> {
         section(&global, Access::UsersReadOnly),
     ));
     findings.push(lost_names());
-    findings.push(followers());
+    findings.push(replaced_programs());
     findings.push(tried(
         "events and mutexes",
         "can be created and waited for, together with the death of a process",
@@ -45,12 +48,14 @@ pub fn doctor() -> Vec<Finding> {
     findings
 }
 
-/// Whether processes hold objects whose names were removed, so that nobody finds them any more: the
-/// finding of [`doctor`] alone, which creates nothing.
+/// Looks for processes that hold objects whose names were removed. No other process can open such
+/// an object.
+///
+/// [`doctor`] includes this finding. This function creates no objects.
 ///
 /// # Platform notes
 ///
-/// On Windows no name can be removed while its object lives.
+/// On Windows, a name cannot be removed while its object exists, so the finding is always good.
 #[must_use]
 pub fn lost_names() -> Finding {
     let topic = "names that were removed";
@@ -62,20 +67,25 @@ pub fn lost_names() -> Finding {
         format!("process {}{image} holds {count} {objects}", holder.pid)
     };
     let holding: Vec<String> = os::nameless().into_iter().map(describe).collect();
-    match holding.is_empty() {
-        true => Finding::new(topic, Health::Good, "there are none"),
-        false => Finding::new(topic, Health::Limited, holding.join("; "))
-            .advise("nobody new finds them: start these programs again, and see occupant removed the names (rm, RemoveIPC)"),
+
+    if holding.is_empty() {
+        Finding::new(topic, Health::Good, "there are none")
+    } else {
+        Finding::new(topic, Health::Limited, holding.join("; ")).advise(
+            "no other process can open these objects: start these programs again, and find out \
+             what removed the names (rm, RemoveIPC)",
+        )
     }
 }
 
-/// Whether there are processes that took part in something, and run another program since.
-fn followers() -> Finding {
+/// Looks for processes that were participants of a segment and now run another program (exec).
+fn replaced_programs() -> Finding {
     let topic = "programs that replaced others (exec)";
     let names = list()
         .unwrap_or_default()
         .into_iter()
         .map(|listed| listed.name);
+
     let infos = names.filter(|name| !name.contains('~')).filter_map(|name| {
         let info = segment_info(&*name).ok()?;
         let all = info.others.into_iter().flatten().chain([info.owner]);
@@ -85,15 +95,15 @@ fn followers() -> Finding {
             .collect();
         (!left.is_empty()).then(|| left.join(", "))
     });
+
     let found: Vec<String> = infos.collect();
-    match found.is_empty() {
-        true => Finding::new(topic, Health::Good, "none is taken for a participant"),
-        false => Finding::new(
-            topic,
-            Health::Limited,
-            format!("keep a slot: {}", found.join(", ")),
-        )
-        .advise("a slot is free when its process ends: close endpoints before exec"),
+
+    if found.is_empty() {
+        Finding::new(topic, Health::Good, "no such program keeps a slot")
+    } else {
+        let says = format!("programs that keep a slot: {}", found.join(", "));
+        Finding::new(topic, Health::Limited, says)
+            .advise("a slot becomes free when its process ends: close endpoints before exec")
     }
 }
 
@@ -119,7 +129,7 @@ fn tried(topic: &str, good: &str, outcome: Result<(), Error>) -> Finding {
                 .code()
                 .map_or(String::new(), |c| format!(" (error {c})"));
             let says = format!("cannot {}: {}{code}", error.operation(), error.meaning());
-            // A desktop user has no privilege for `Global\`, and does without.
+            // A desktop user has no privilege for `Global\` and does not need it.
             let health = match error.kind() {
                 ErrorKind::PrivilegeMissing => Health::Limited,
                 _ => Health::Bad,

@@ -1,4 +1,5 @@
-//! What is there, who has it, and what this account may do: for tools.
+//! Facts for tools: the objects that exist, the processes that hold them, and the rights of this
+//! account.
 
 mod doctor;
 mod segment;

@@ -1,4 +1,4 @@
-//! Read-only facts about what is there, for tools, and tidying up.
+//! Read-only facts about objects and segments, for tools; and the removal of stale files.
 
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, Result};
@@ -10,51 +10,57 @@ use crate::segment::roster::{identity_of, is_dead, pid_of, slot_at};
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{Fixed, Window, Words};
 
-/// The named sections, events and mutexes in reach, sorted by name: those of this
-/// session and those of the whole machine, and on Linux the POSIX objects in
-/// `/dev/shm` too.
+/// Lists the named sections, events and mutexes of this session and of the whole machine, sorted by
+/// name. On Linux the list also has the POSIX objects in `/dev/shm`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::AccessDenied`](crate::ErrorKind::AccessDenied) where the system
-/// does not show them.
+/// [`ErrorKind::AccessDenied`](crate::ErrorKind::AccessDenied) if the system does not show the
+/// objects to this account.
 ///
 /// # Platform notes
 ///
-/// On Windows an object is opened to be looked at, and so held for a moment.
+/// On Windows this function opens each object to read its facts. So this process holds each object
+/// for a moment.
 pub fn list() -> Result<Vec<Listed>> {
     let mut found = os::list()?;
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-/// The processes that hold an object, given by its handle or descriptor (`as_raw`).
+/// Returns the processes that hold an object. `object` is a handle or descriptor of the object in
+/// this process (`as_raw`).
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the system does
-/// not tell.
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the system does not show the
+/// holders of an object.
 pub fn holders(object: RawObject) -> Result<Holders> {
     os::holders(object)
 }
 
-/// Removes the files that killed programs of this user left (Linux), and says what
-/// names they had. They are dead by the rules of this crate and in nobody's way;
-/// creating removes them too. On Windows nothing is ever left.
+/// Unlinks the stale files that killed processes of this user left (Linux), and returns the names
+/// of their objects.
+///
+/// A stale file blocks no process: opening ignores the file, and creating removes it too.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::AccessDenied`](crate::ErrorKind::AccessDenied) where `/dev/shm` may
-/// not be read.
+/// [`ErrorKind::AccessDenied`](crate::ErrorKind::AccessDenied) if this account may not read
+/// `/dev/shm`.
+///
+/// # Platform notes
+///
+/// On Windows a killed process leaves nothing behind, so the list is empty.
 pub fn clean() -> Result<Vec<String>> {
     let mut removed = os::clean()?;
     removed.sort();
     Ok(removed)
 }
 
-/// What somebody does.
+/// The role of a participant: which endpoint it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they have the names of the ends")]
+#[expect(missing_docs, reason = "the variants have the names of the endpoints")]
 pub enum Role {
     Receiver,
     Sender,
@@ -66,86 +72,97 @@ pub enum Role {
     Client,
 }
 
-/// Somebody who sends or receives.
+/// A process with an endpoint of a segment: the owner, or a participant with a slot.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
-    /// What it does.
+    /// The role of the participant.
     pub role: Role,
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
-    /// The same for good, with what runs in it and since when; `None` where it has ended, or the
-    /// system does not tell.
+    /// The identity of its process, which a later process with the same id does not have. The
+    /// identity also gives the program and the start time. `None` if the process has ended, or if
+    /// the system does not show the identity.
     pub identity: Option<ProcessIdentity>,
-    /// Whether that is alive; `None` where the system does not tell.
+    /// Whether its process is alive; `None` if the system does not show this.
     pub alive: Option<bool>,
-    /// Whether its process has the segment open still. A program that was started in its place
-    /// (exec, Linux) has not, and keeps the slot until the process ends. `None` where the system
-    /// does not tell.
+    /// Whether its process still has the segment open; `None` if the system does not show this. A
+    /// program that replaced the participant's program (exec, Linux) does not have the segment
+    /// open. The process then keeps the slot until it ends.
     pub attached: Option<bool>,
-    /// Whether it is waiting, or about to.
+    /// Whether the participant is sleeping or about to sleep.
     pub asleep: bool,
-    /// How many messages it has sent. That of a sender or client counts its lane, which it may
-    /// have from another one.
+    /// The number of messages that the participant has sent. For a sender or client, this is the
+    /// count of its lane, and includes the messages of earlier participants in the slot.
     pub sent: u64,
-    /// How many messages it has received, or how many of a sender's or client's were received.
+    /// The number of messages that the participant has received. For a sender or client, the number
+    /// of its messages that the owner has received.
     pub received: u64,
-    /// How many messages it has missed.
+    /// The number of messages that a subscriber has missed.
     pub missed: u64,
-    /// How many messages a subscriber has still to receive, or are to be received of a
-    /// sender or client.
+    /// The number of messages that a subscriber has not received yet. For a sender or client, the
+    /// number of its messages that the owner has not received yet.
     pub behind: u64,
 }
 
-/// What is known about a queue, a topic, latest values or a server of calls. The numbers are
-/// looked at one after the other, while they change.
+/// The facts about a queue, a topic, a table of values or a server of calls.
+///
+/// The numbers are read one after the other while other processes change them. So they need not
+/// belong to one moment.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct SegmentInfo {
-    /// What it is.
+    /// The pattern of the segment.
     pub pattern: Pattern,
-    /// Which generation is in use: counted up with each owner, and each time that one changes
-    /// the measures.
+    /// The number of the generation in use. Each new owner makes the next generation, and so does
+    /// an owner that changes the geometry.
     pub generation: u32,
-    /// The version of its format: major and minor.
+    /// The version of the format: major and minor.
     pub version: (u32, u32),
-    /// The longest message, or value, in bytes.
+    /// The length of the longest message or value, in bytes.
     pub max_message: usize,
-    /// The bytes of each lane, or of all values.
+    /// The length of the ring of each lane, or of the whole table of values, in bytes.
     pub capacity: u64,
-    /// How many senders (queue) or clients (calls) there can be.
+    /// The largest number of senders (queue) or clients (calls).
     pub lanes: usize,
-    /// How many calls of a client can be open at a time.
+    /// The number of calls that a client can have open at a time; 0 for other patterns.
     pub in_flight: usize,
-    /// How many latest values there are.
+    /// The number of values in a table of values; 0 for other patterns.
     pub values: usize,
-    /// Whether the publisher waits for slow subscribers; always so in a queue.
+    /// Whether the publisher of a topic waits for slow subscribers. Always `true` for a queue.
     pub lossless: bool,
-    /// What a message or a request is made of, where it has a type; see
-    /// [`Payload`](crate::Payload). `None` too where what stands there makes no sense.
+    /// The layout of a message or request; see [`Payload`](crate::Payload). `None` if messages are
+    /// bytes, or if the layout in shared memory is invalid.
     pub layout: Option<Layout>,
-    /// What a response is made of.
+    /// The layout of a response (calls). `None` if responses are bytes, or if the layout in shared
+    /// memory is invalid.
     pub response_layout: Option<Layout>,
-    /// Whether its owner has closed it in good order.
+    /// Whether the owner has closed the generation in good order.
     pub closed: bool,
-    /// Who made it: the receiver of a queue, the publisher of a topic, the writer of values, the
-    /// server of calls.
+    /// The owner of the generation: the receiver of a queue, the publisher of a topic, the writer
+    /// of values, the server of calls.
     pub owner: Participant,
-    /// Who made it, for good.
+    /// The identity of the owner's process, which a later process with the same id does not have.
     pub owner_identity: ProcessIdentity,
-    /// Who else takes part; `None` where this account may not look.
+    /// The participants besides the owner; `None` if this account may not read the roster.
     pub others: Option<Vec<Participant>>,
 }
 
 type Roster = Window<Fixed<{ roster::LEN }>>;
 
-/// What is known about a queue, a topic, latest values or a server of calls, without taking
-/// part in it.
+/// Returns the facts about a queue, a topic, a table of values or a server of calls. The call takes
+/// no slot, and writes nothing. It blocks for up to a second if the owner is creating the name.
 ///
 /// # Errors
 ///
-/// As [`Sender::open`](crate::Sender::open);
-/// [`ErrorKind::WrongKind`](crate::ErrorKind::WrongKind) where it is none of them.
+/// [`NotFound`](crate::ErrorKind::NotFound) if no process has created the name;
+/// [`WrongKind`](crate::ErrorKind::WrongKind) if the name belongs to an object that is none of
+/// these patterns; [`Busy`](crate::ErrorKind::Busy) if the name is not ready after a second;
+/// [`WrongVersion`](crate::ErrorKind::WrongVersion) if another major version of the format is in
+/// use; [`Corrupt`](crate::ErrorKind::Corrupt) if the shared memory is damaged;
+/// [`NameLost`](crate::ErrorKind::NameLost) if a part of the segment was removed;
+/// [`InvalidName`](crate::ErrorKind::InvalidName) if the name is invalid; otherwise the errors of
+/// [`Section::open`](crate::Section::open).
 pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<SegmentInfo> {
     let found = Found::open(&Name::checked(name)?, None)?;
     let (geometry, pattern) = (found.geometry, found.geometry.pattern());
@@ -153,8 +170,10 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         Geometry::Values(table) => table.count(),
         Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Calls { .. } => 0,
     };
+
     let section = found.roster_to_look();
     let roster = section.as_ref().map(|section| section.words());
+
     let attached = |pid| os::has_open(pid, section.as_ref().ok()?.as_raw());
     let sent = found
         .sent()
@@ -169,6 +188,7 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         });
         Some(all.collect())
     });
+
     let owner = Participant {
         attached: attached(found.owner.pid()),
         ..owner(
@@ -178,6 +198,7 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
             &sent,
         )
     };
+
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
         pattern,
@@ -198,7 +219,8 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
     })
 }
 
-/// The owner of what was found, as its roster tells where this account may look at that.
+/// Returns the facts about the owner. Without the roster, which this account may not be allowed to
+/// read, the owner counts as awake.
 fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64]) -> Participant {
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
     let [role, _] = roles(pattern);
@@ -228,7 +250,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
     }
 }
 
-/// What the owner does, and the others.
+/// Returns the role of the owner and the role of all other participants.
 fn roles(pattern: Pattern) -> [Role; 2] {
     match pattern {
         Pattern::Queue => [Role::Receiver, Role::Sender],
@@ -248,6 +270,7 @@ fn participant(
     let [_, role] = roles(pattern);
     let process_word = words.load64(slot_at(slot) + roster::PROCESS);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
+
     let mut seen = Participant {
         role,
         pid: pid_of(process_word),
@@ -260,6 +283,7 @@ fn participant(
         missed: 0,
         behind: 0,
     };
+
     match pattern {
         Pattern::Queue | Pattern::Calls if slot < found.geometry.lanes() => {
             seen.sent = sent[slot];
@@ -271,7 +295,7 @@ fn participant(
             seen.missed = own(cursor::MISSED);
             seen.behind = sent[0].saturating_sub(own(cursor::NUMBER));
         }
-        // Nothing is counted for a reader of values, and a slot behind the lanes has none.
+        // There are no counts for a reader of values, and for a slot without a lane.
         Pattern::Queue | Pattern::Calls | Pattern::Values => {}
     }
     seen
@@ -287,24 +311,27 @@ mod tests {
     use crate::topic::subscriber::Subscriber;
 
     #[test]
-    fn nothing_but_what_is_shown_asks_for_names() {
+    fn messages_and_lists_look_up_no_account_names() {
         let name = format!("shmkit-test-names-{}", std::process::id());
         let mut receiver = Receiver::create(&*name).unwrap();
-        assert!(Receiver::create(&*name).is_err(), "it is taken");
+        assert!(Receiver::create(&*name).is_err(), "the name is taken");
         let mut sender = Sender::open(&*name).unwrap();
         sender.send(b"one").unwrap();
         assert_eq!(receiver.recv().unwrap(), b"one");
+
         let topic = format!("{name}-topic");
         let options = Publisher::options().access(Access::UsersReadOnly);
         let mut publisher = options.create(&*topic).unwrap();
         publisher.send(b"two").unwrap();
         assert_eq!(Subscriber::open(&*topic).unwrap().recv().unwrap(), b"two");
+
         assert!(
             list()
                 .unwrap()
                 .iter()
                 .any(|found| found.name.contains(&name))
         );
+
         assert_eq!(os::names_looked_up(), 0);
         assert!(os::account_name("S-1-5-18") != "S-1-5-18");
         assert_eq!(os::names_looked_up(), 1);
