@@ -1,4 +1,4 @@
-//! Waiting in a task, and not in a thread.
+//! Waiting in a task instead of a thread.
 
 use crate::calls::calling::Calling;
 use crate::calls::client::{Client, response};
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// An end, an event or a process whose waits are futures, for any executor.
+/// An endpoint, an event, a wait handle or a process whose waits are futures, for any executor.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-async-{}", std::process::id());
@@ -51,29 +51,34 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Nothing is polled (but that an end which the owner lets only look, without a place among
-/// those who take part, looks each millisecond), and there is no thread for each: one for 62
-/// things on Windows and for 127 on Linux that are waited for at a time, an end counting as two or
-/// more (its event, and the process of the other side). Each of these futures can be dropped at
-/// any time, and nothing is lost: what has come meanwhile is had by the next. To wait for a limited
-/// time, let the executor do it (`tokio::time::timeout`).
+/// A waiting future does not poll, with one exception: an observer (a subscriber or reader without
+/// a slot) looks every millisecond.
 ///
-/// One that waits in [`Server`]'s `recv` has the turn of all its workers, and gives it to another when it
-/// has a request or is dropped: do not keep one that is not polled.
+/// There is no thread for each future. One thread waits for up to 62 signals on Windows, and for up
+/// to 127 signals on Linux. An endpoint has two or more signals: its wake event, and the process of
+/// each peer that it watches.
 ///
-/// A message that wakes a task wakes that thread first, so it takes about two wake-ups to
-/// arrive where a thread that sleeps in [`recv`](crate::Receiver::recv) takes one, and it does not poll for a
-/// while first as that does. What has to be fast has a thread of its own.
+/// A future can be dropped at any time, and no message or signal is lost: the next call receives
+/// what came meanwhile. To limit a wait, use the timer of the executor (`tokio::time::timeout`).
+///
+/// A future of [`Server`]'s `recv` is the leader of all workers of the server while it waits.
+/// Another worker becomes the leader when the future has a request or is dropped. So do not keep
+/// such a future without polling it.
+///
+/// A message takes about two wake-ups to reach a task, since it wakes the thread first. A thread
+/// that sleeps in [`recv`](crate::Receiver::recv) needs one wake-up, and polls for a while before
+/// it sleeps; a task does not poll first. If the delay of a message matters, use a thread that
+/// calls `recv`.
 #[derive(Debug)]
 pub struct Async<T> {
-    /// How `end` is waited for. It stands here and not in the future that waits, so that the next
-    /// wait ends that of a future which was leaked (`mem::forget`).
+    /// The registration of the wait for `endpoint`. This field is here and not in the waiting
+    /// future, so that the next wait can end the wait of a future that was leaked (`mem::forget`).
     registration: Option<Registration>,
     endpoint: T,
 }
 
 impl<T> Async<T> {
-    /// Lets its waits be futures.
+    /// Wraps an endpoint or object, so that its waits are futures.
     pub fn new(endpoint: T) -> Async<T> {
         Async {
             registration: None,
@@ -81,14 +86,14 @@ impl<T> Async<T> {
         }
     }
 
-    /// What it was made of.
+    /// Returns the wrapped endpoint or object.
     pub fn get_ref(&self) -> &T {
         &self.endpoint
     }
 }
 
 impl<T: Endpoint> Async<T> {
-    /// What it was made of, for all that does not wait.
+    /// Returns the wrapped endpoint or object, for calls that do not wait.
     pub fn get_mut(&mut self) -> &mut T {
         end_leaked(&mut self.registration, |has_come| {
             self.endpoint.end_wait(has_come)
@@ -96,7 +101,7 @@ impl<T: Endpoint> Async<T> {
         &mut self.endpoint
     }
 
-    /// Returns what it was made of.
+    /// Unwraps the endpoint or object.
     pub fn into_inner(mut self) -> T {
         end_leaked(&mut self.registration, |has_come| {
             self.endpoint.end_wait(has_come)
@@ -106,9 +111,9 @@ impl<T: Endpoint> Async<T> {
 }
 
 mod sealed {
-    /// What can be waited for in a task.
+    /// An endpoint or object for which a task can wait.
     pub trait Endpoint {
-        /// Ends the wait of a future that was leaked, for which a signal has come or not.
+        /// Ends the wait of a future that was leaked. `has_come` says whether a signal has come.
         fn end_wait(&mut self, has_come: bool);
     }
 }
@@ -136,13 +141,13 @@ impl<M: Payload + ?Sized> Endpoint for Publisher<M> {
 fn end_wait(endpoint: &mut dyn Wait, has_come: bool) {
     endpoint.deregister();
     if has_come {
-        // What was taken is kept by the end.
+        // The endpoint keeps a signal that the wait took.
         let _ = endpoint.woken();
     }
 }
 
-/// Ends the wait of a future that was leaked, if there was one: what its registrations have taken is
-/// for the next.
+/// Ends the wait of a future that was leaked, if there was one. The next wait gets the signals that
+/// the registrations took.
 fn end_leaked(registration: &mut Option<Registration>, finish: impl FnOnce(bool)) {
     if let Some(registration) = registration.take() {
         drop((registration.signals, registration.timer));
@@ -150,28 +155,29 @@ fn end_leaked(registration: &mut Option<Registration>, finish: impl FnOnce(bool)
     }
 }
 
-/// A wait that looks again after so long does so since the system tells it nothing, for want of
-/// descriptors: it lies down anew then.
+/// A wait that looks again after a time in this range has no signal, since descriptors are short.
+/// Such a wait registers anew after each look.
 const RENEWED: std::ops::Range<Duration> = Duration::from_millis(50)..LONGEST_SLEEP;
 
-/// A rest until there is reason to ask again.
+/// A future that is ready when there is reason to ask the endpoint again.
 struct Rest<'a, W: Wait> {
     endpoint: &'a mut W,
     registration: &'a mut Option<Registration>,
-    /// There was reason at once; it lets others have their turn before it says so.
+    /// There was reason at once. The future lets other tasks run before it is ready.
     is_over: bool,
 }
 
-/// What wakes it while it lies down.
+/// What wakes a task that sleeps on an endpoint.
 #[derive(Debug)]
 struct Registration {
     notice: Arc<Notice>,
-    /// Nothing, where there was reason before it had to be woken.
+    /// `None` if there was reason to ask before the task had to sleep.
     signals: Option<Registrations>,
     timer: Option<Registrations>,
+    /// The time after which the task looks again if no signal came.
     again: Option<Duration>,
-    /// The first nap is over.
-    has_napped: bool,
+    /// The first sleep, of [`FIRST_PARK`] at most, is over.
+    has_parked: bool,
 }
 
 fn rest<'a, W: Wait>(
@@ -192,7 +198,7 @@ fn timer(after: Duration, notice: &Arc<Notice>) -> Result<Option<Registrations>>
 }
 
 impl<W: Wait> Rest<'_, W> {
-    /// Whether there is reason to ask already.
+    /// Registers with the endpoint. Returns whether there is reason to ask already.
     fn register(&mut self, waker: &Waker) -> Result<bool> {
         let notice = Notice::new(waker);
         let mut signals = Signals::new(Waker::from(Arc::clone(&notice)));
@@ -201,8 +207,9 @@ impl<W: Wait> Rest<'_, W> {
             signals: None,
             timer: None,
             again: None,
-            has_napped: false,
+            has_parked: false,
         });
+
         self.endpoint.register(&mut signals)?;
         if self.endpoint.has_news() {
             return Ok(true);
@@ -211,6 +218,7 @@ impl<W: Wait> Rest<'_, W> {
         let first = signals
             .again
             .map_or(FIRST_PARK, |again| again.min(FIRST_PARK));
+
         let whats = signals.list.into_iter().map(What::Signal);
         let noticed = whats.map(|what| (what, Arc::clone(&notice)));
         registration.signals = Some(reactor::register(noticed)?);
@@ -218,21 +226,22 @@ impl<W: Wait> Rest<'_, W> {
         Ok(false)
     }
 
-    /// Whether a signal has come, and there is reason to ask.
+    /// Deregisters. Returns whether a signal has come and gives reason to ask.
     fn deregister(&mut self) -> Result<bool> {
         let Some(registration) = self.registration.take() else {
             return Ok(false);
         };
         drop((registration.signals, registration.timer));
         self.endpoint.deregister();
-        match registration.notice.has_come()? {
-            true => self.endpoint.woken(),
-            false => Ok(false),
+        if registration.notice.has_come()? {
+            self.endpoint.woken()
+        } else {
+            Ok(false)
         }
     }
 
-    /// After a time without a signal: asks the system for what may have told nothing, for want of
-    /// descriptors. It then lies down anew.
+    /// Asks the system about events that may have had no signal, since descriptors are short. The
+    /// caller then registers anew. This is called after a time without a signal.
     fn renew(&mut self) -> Result<bool> {
         end_leaked(self.registration, |_| self.endpoint.deregister());
         self.endpoint.woken()
@@ -242,8 +251,9 @@ impl<W: Wait> Rest<'_, W> {
         if self.is_over {
             return Poll::Ready(Ok(()));
         }
+
         if let Some(registration) = &mut self.registration {
-            // Before the looks: what comes from now on wakes us.
+            // Before the looks: a signal that comes from now on wakes this task.
             registration.notice.set_waker(waker);
             if registration.notice.has_come()? {
                 if self.deregister()? {
@@ -254,9 +264,10 @@ impl<W: Wait> Rest<'_, W> {
             } else if let (true, Some(again)) =
                 (registration.notice.take_late(), registration.again)
             {
-                // Those that look each millisecond, and those that a signal will wake, only look.
-                if !registration.has_napped || !RENEWED.contains(&again) {
-                    registration.has_napped = true;
+                // A wait that looks every millisecond, and a wait that has all its signals, stay
+                // registered.
+                if !registration.has_parked || !RENEWED.contains(&again) {
+                    registration.has_parked = true;
                     registration.timer = timer(again, &registration.notice)?;
                     return Poll::Pending;
                 }
@@ -267,6 +278,7 @@ impl<W: Wait> Rest<'_, W> {
                 return Poll::Pending;
             }
         }
+
         if self.register(waker)? {
             self.deregister()?;
             self.is_over = true;
@@ -286,12 +298,12 @@ impl<W: Wait> Future for Rest<'_, W> {
 
 impl<W: Wait> Drop for Rest<'_, W> {
     fn drop(&mut self) {
-        // What was taken is kept by the end.
+        // The endpoint keeps a signal that the wait took.
         let _ = self.deregister();
     }
 }
 
-/// The length of the next message.
+/// Waits for the next message, and returns its length.
 async fn receive<E: Inbox + Wait>(
     registration: &mut Option<Registration>,
     endpoint: &mut E,
@@ -368,8 +380,8 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Server<Q, R>> {
 }
 
 impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
-    /// Sends a request, and waits for the response. Where the future is dropped before the response
-    /// has come, the response is thrown away.
+    /// Sends a request, and waits for the response. If the future is dropped before the response
+    /// has come, the response is dropped too.
     ///
     /// # Errors
     ///
@@ -388,7 +400,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
     ///
     /// # Panics
     ///
-    /// With a call of another client.
+    /// If the call belongs to another client.
     pub async fn recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
         let client = &mut self.endpoint.core;
         let index = client.index(call);
@@ -407,7 +419,7 @@ async fn begin(
             Err(CallError::Full) if !client.is_all_held() => {
                 let request = Some(request.len());
                 rest(registration, &mut Caller { client, request }).await?;
-                // What has come makes room, or says that nothing will.
+                // A response makes room; an error says that there will be no room.
                 client.poll(|_| false)?;
             }
             begun => return begun,
@@ -415,6 +427,7 @@ async fn begin(
     }
 }
 
+/// Waits until a call is over, and returns its response.
 async fn answer<'a>(
     registration: &mut Option<Registration>,
     client: &'a mut Calling,
@@ -456,8 +469,8 @@ impl Wait for Caller<'_> {
 }
 
 impl<M: Payload + ?Sized> Async<Sender<M>> {
-    /// Sends a message, and waits until there is space. The message is sent when the future is done,
-    /// and is not sent where the future was dropped before.
+    /// Sends a message, and waits until there is space. The message is sent when the future is
+    /// ready. The message is not sent if the future is dropped before.
     ///
     /// # Errors
     ///
@@ -477,8 +490,8 @@ impl<M: Payload + ?Sized> Async<Sender<M>> {
 }
 
 impl<M: Payload + ?Sized> Async<Publisher<M>> {
-    /// Sends a message, and waits for slow subscribers where delivery is lossless. The message is sent
-    /// when the future is done, and is not sent where the future was dropped before.
+    /// Sends a message, and waits for slow subscribers if delivery is lossless. The message is sent
+    /// when the future is ready. The message is not sent if the future is dropped before.
     ///
     /// # Errors
     ///
@@ -499,11 +512,11 @@ impl<M: Payload + ?Sized> Async<Publisher<M>> {
 }
 
 impl Async<Event> {
-    /// Waits until it is signaled.
+    /// Waits until the event is signaled.
     ///
     /// # Errors
     ///
-    /// As [`Event::wait`].
+    /// The errors of [`Event::wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.endpoint.try_wait()? {
             rest(&mut self.registration, &mut self.endpoint).await?;
@@ -513,11 +526,11 @@ impl Async<Event> {
 }
 
 impl Async<WaitHandle> {
-    /// Waits until it is signaled, or can be read.
+    /// Waits until the handle is signaled (Windows), or the descriptor can be read (Linux).
     ///
     /// # Errors
     ///
-    /// As [`WaitHandle::try_wait`].
+    /// The errors of [`WaitHandle::try_wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.endpoint.try_wait()? {
             rest(&mut self.registration, &mut self.endpoint).await?;
@@ -527,11 +540,11 @@ impl Async<WaitHandle> {
 }
 
 impl Async<Process> {
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
     ///
-    /// As [`Process::wait`].
+    /// The errors of [`Process::wait`].
     pub async fn wait(&mut self) -> Result<()> {
         while !self.endpoint.has_ended()? {
             rest(&mut self.registration, &mut self.endpoint).await?;
@@ -546,15 +559,15 @@ mod tests {
     use crate::wait::source::silent::Silent;
 
     #[test]
-    fn news_missed_by_the_first_look_is_found_after_the_first_park() {
+    fn news_that_the_first_look_misses_is_found() {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().build().unwrap().block_on(async {
             let (mut registration, mut endpoint) = (None, Silent::default());
             let (began, deadline) = (Instant::now(), Duration::from_secs(10));
             let resting = rest(&mut registration, &mut endpoint);
             let rested = tokio::time::timeout(deadline, resting).await;
-            rested.expect("it rests for ever").unwrap();
-            assert!(began.elapsed() < deadline, "it was found too late");
+            rested.expect("the future never ends").unwrap();
+            assert!(began.elapsed() < deadline, "the news was found too late");
         });
     }
 }
