@@ -1,7 +1,8 @@
-//! A lossless publisher overwrites no message that a subscriber for which it waits has still to read.
+//! A lossless publisher overwrites no message that is unread by a subscriber for which it waits.
 //!
-//! The ring holds eight messages, and a publisher announces a message more than it writes. So with
-//! seven messages in the ring a subscriber at the first one is in the way of the eighth.
+//! The ring holds eight messages. A publisher announces one message more than it writes. So if the
+//! ring holds seven messages, a subscriber that has not read the first message blocks the eighth
+//! message.
 
 use super::{Kernel, Memory, WORDS, explore};
 use crate::format::layout::OWNER;
@@ -22,7 +23,7 @@ struct Topic {
 }
 
 impl Topic {
-    /// A topic with seven messages and one subscriber, which has a slot and has not joined yet.
+    /// Makes a topic with seven messages, and a slot for a subscriber that has not joined yet.
     fn new(ring: Model) -> (Topic, Publisher) {
         let memory = Memory::roster();
         let topic = Topic {
@@ -31,15 +32,18 @@ impl Topic {
             kernel: Kernel::new(&memory),
             memory,
         };
+
         let mut publisher = Publisher {
             lane: LossyWriter::new(topic.ring.clone(), topic.head.clone(), ring_geometry()),
             roster: Roster::new(topic.memory.clone()),
         };
+
         for number in 0..7 {
             assert!(publisher.try_send(number));
         }
+
         publisher.roster.claim(WORDS[1], 1, |_| false).unwrap();
-        // What the last subscriber in the slot had given back.
+        // The ROOM that the last subscriber in the slot has left.
         publisher.roster.set_room(0, ring_geometry().bytes());
         (topic, publisher)
     }
@@ -58,11 +62,13 @@ struct Publisher {
 }
 
 impl Publisher {
-    /// The position of the subscriber, if it is waited for.
+    /// Returns the lowest position that the publisher must not overwrite: the ROOM of the
+    /// subscriber if the publisher waits for it, and otherwise `position`.
     fn lowest(roster: &Roster<Memory>, position: u64) -> u64 {
-        match is_waited_for(roster, 0) {
-            true => roster.room(0).min(position),
-            false => position,
+        if is_waited_for(roster, 0) {
+            roster.room(0).min(position)
+        } else {
+            position
         }
     }
 
@@ -99,7 +105,7 @@ impl Subscriber {
         join(&self.roster, 0, &mut self.lane)
     }
 
-    /// Receives a message, or says that the publisher has dropped this subscriber.
+    /// Receives this message; `false` if the publisher has dropped this subscriber.
     fn receive(&mut self, number: u64) -> bool {
         let mut to = [0; LONG];
         loop {
@@ -119,32 +125,36 @@ impl Subscriber {
 
 // layout: L126 L133
 #[test]
-fn subscriber_that_joins_is_waited_for_or_told() {
+fn joining_subscriber_is_waited_for_or_refused() {
     explore(3, || {
-        // The model checker finds out where a message is overwritten while it is read.
+        // The model checker reports a message that is overwritten while it is read.
         let (topic, mut publisher) = Topic::new(Model::kept_ring());
         let mut subscriber = topic.subscriber();
+
         let joining = thread::spawn(move || {
             if subscriber.join() {
                 for number in 0..2 {
-                    assert!(subscriber.receive(number), "it is overtaken");
+                    assert!(subscriber.receive(number), "the subscriber is overtaken");
                     subscriber.free();
                 }
                 subscriber.roster.leave(0, WORDS[1]);
             }
         });
-        // A thread of its own: the checker tries no turn in front of the first look of this one.
+
+        // In a second thread: the model checker lets no other thread run before the first look of
+        // the main thread.
         let publishing = thread::spawn(move || {
             for number in 7..9 {
                 publisher.send(number);
             }
         });
+
         joining.join().unwrap();
         publishing.join().unwrap();
     });
 }
 
-/// A subscriber that comes late is dropped before its messages are overwritten.
+/// The publisher drops a slow subscriber before it overwrites the subscriber's messages.
 // layout: L126
 #[test]
 fn dropped_subscriber_receives_no_torn_message() {
@@ -152,34 +162,42 @@ fn dropped_subscriber_receives_no_torn_message() {
         let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
         let mut subscriber = topic.subscriber();
         assert!(subscriber.join());
+
         let reading = thread::spawn(move || {
             if !subscriber.receive(0) {
                 assert!(matches!(subscriber.lane.lag(), Step::Lagged(1..)));
             }
         });
+
         let publishing = thread::spawn(move || {
             if !publisher.try_send(7) {
                 drop_late(&publisher.roster, 0);
-                assert!(publisher.try_send(7), "a dropped subscriber is waited for");
+                assert!(
+                    publisher.try_send(7),
+                    "the publisher waits for a dropped subscriber"
+                );
             }
         });
+
         reading.join().unwrap();
         publishing.join().unwrap();
     });
 }
 
 #[test]
-fn sleeping_publisher_is_woken_by_the_slowest_subscriber() {
+fn slowest_subscriber_wakes_the_sleeping_publisher() {
     explore(3, || {
         let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
         let mut subscriber = topic.subscriber();
         assert!(subscriber.join());
+
         let mut waking = topic.kernel.notifier();
         let reading = thread::spawn(move || {
             assert!(subscriber.receive(0));
             subscriber.free();
             waking.wake(1 << OWNER);
         });
+
         let notifier = topic.kernel.notifier();
         let mut sleeper = Sleeper::new(notifier.roster(), OWNER, WORDS[0]);
         while !publisher.try_send(7) {
@@ -189,6 +207,7 @@ fn sleeping_publisher_is_woken_by_the_slowest_subscriber() {
             sleeper.park(&notifier, ready, &[], None).unwrap();
             sleeper.deregister(&notifier);
         }
+
         reading.join().unwrap();
     });
 }

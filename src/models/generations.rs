@@ -1,4 +1,5 @@
-//! What a sender sent in an earlier generation is received before what it sent in the next one.
+//! A receiver gets the messages of a sender in an earlier generation before the messages of the
+//! same sender in the next generation.
 
 use super::explore;
 use crate::lane::Step;
@@ -10,7 +11,7 @@ use ::loom::thread;
 type Reader = LosslessReader<Model, Model>;
 type Writer = LosslessWriter<Model, Model, Model>;
 
-/// The lane of one sender in one generation.
+/// Makes the lane of one sender in one generation.
 fn lane() -> (Writer, Reader) {
     let (ring, head, cursor) = (Model::kept_ring(), Model::head(), Model::cursor());
     let reader = LosslessReader::new(ring.clone(), cursor.clone(), ring_geometry());
@@ -18,7 +19,7 @@ fn lane() -> (Writer, Reader) {
     (writer.unwrap(), reader)
 }
 
-/// A receiver of both generations, which finds a message before it takes it.
+/// A receiver of two generations. It first finds a message, and then takes it.
 struct Receiver {
     earlier: Reader,
     newest: Reader,
@@ -35,14 +36,15 @@ impl Receiver {
         in_order(self, earlier, |this| this.newest.find())
     }
 
-    /// Takes the next message, which must be this one.
+    /// Takes the next message, which must have this number.
     fn receive(&mut self, number: u64) {
         while self.find() != Step::Message(SHORT) {
             thread::yield_now();
         }
-        let lane = match self.is_earlier {
-            true => &mut self.earlier,
-            false => &mut self.newest,
+        let lane = if self.is_earlier {
+            &mut self.earlier
+        } else {
+            &mut self.newest
         };
         let mut text = [0; SHORT];
         lane.copy(0, &mut text);
@@ -53,13 +55,15 @@ impl Receiver {
 
 // layout: L161
 #[test]
-fn messages_of_a_sender_that_reattaches_keep_their_order() {
+fn reattaching_sender_keeps_the_order_of_messages() {
     explore(3, || {
         let ((mut before, earlier), (mut after, newest)) = (lane(), lane());
+
         let sending = thread::spawn(move || {
             assert!(before.try_send(&message(0, SHORT)));
             assert!(after.try_send(&message(1, SHORT)));
         });
+
         let receiving = thread::spawn(move || {
             let mut receiver = Receiver {
                 earlier,
@@ -69,6 +73,7 @@ fn messages_of_a_sender_that_reattaches_keep_their_order() {
             receiver.receive(0);
             receiver.receive(1);
         });
+
         sending.join().unwrap();
         receiving.join().unwrap();
     });

@@ -1,4 +1,5 @@
-//! What a reader of values asks to be left alone is left alone by a writer that was told.
+//! A writer of values leaves a value slot alone while a reader holds the slot, once the writer has
+//! seen the hold.
 
 use super::{Memory, THEIRS, explore};
 use crate::segment::roster::Roster;
@@ -11,9 +12,9 @@ use ::loom::thread;
 
 // layout: L136 L138
 #[test]
-fn what_is_held_is_left_alone_once_that_is_seen() {
+fn writer_leaves_a_seen_hold_alone() {
     explore(2, || {
-        // A slot is come back to with the fourth value behind it.
+        // There are four slots, so each value goes into the slot of the fourth value before it.
         let table_geometry = table_geometry(1, 4);
         let (table, memory) = (Model::new(table_geometry, 5), Memory::roster());
         let roster = Roster::new(memory.clone());
@@ -23,6 +24,7 @@ fn what_is_held_is_left_alone_once_that_is_seen() {
             memory.clone(),
             ValueReader::new(table.clone(), table_geometry),
         );
+
         let looking = thread::spawn(move || {
             let roster = Roster::new(held.clone());
             let ask = hold_in(&roster, 0);
@@ -37,16 +39,18 @@ fn what_is_held_is_left_alone_once_that_is_seen() {
                 other => panic!("{other:?}"),
             }
         });
+
         let numbers = ValueReader::new(table, table_geometry);
         for number in 2..6 {
             let told = memory.load32(THEIRS[0]);
             store(&mut writer, &roster, 0, &value(number));
-            // It may have been taken back meanwhile.
+            // The reader may have ended its hold meanwhile.
             let is_still_held = told != 0 && roster.hold(0) == u64::from(told);
             let newest = numbers.number(0);
             assert!(!is_still_held || !is_held(table_geometry, Hold(told.into()), newest));
         }
+
         looking.join().unwrap();
-        assert_eq!(roster.holding(), 0, "it is held for ever");
+        assert_eq!(roster.holding(), 0, "the hold lasts for ever");
     });
 }

@@ -1,11 +1,14 @@
-//! Roster, parking, ownership, joining, back-pressure, generations, endings and holds under a model
-//! checker: the very code that ships, over atomics and events of the checker, in all the ways in which
-//! threads can take turns, and with all the old values that weakly ordered memory may show them.
+//! Tests of the roster, parking, ownership, joining, back-pressure, generations, endings and holds
+//! under the model checker loom.
 //!
-//! Processes are threads here. A model checker knows no time: `stage` stands for the first nap. It is
-//! a lock that a waker takes between its store and its look at who sleeps, and a sleeper at the end of
-//! its first nap. Who of them comes first is seen by the other, and nothing else is promised. All
-//! later sleeps have no end but an event, so that a wake-up that is lost is a deadlock.
+//! The tests run the shipped code over the atomics and events of the checker. The checker tries all
+//! orders in which the threads can run, and all old values that weakly ordered memory may return.
+//!
+//! A thread stands for a process. The checker has no time, so the lock `stage` stands for the first
+//! park. A waker takes the lock between its store and its look at ASLEEP. A sleeper takes the lock
+//! at the end of its first park. The thread that takes the lock second sees the stores of the
+//! thread that took the lock first, and the lock guarantees nothing else. Every later sleep ends
+//! only by an event, so a lost wake-up is a deadlock.
 
 mod backpressure;
 mod generations;
@@ -29,13 +32,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The words of one process of a model, by which it is known.
+/// The process words of the processes in a model, one for each.
 pub(super) const WORDS: [u64; 4] = [1 << 32 | 7, 2 << 32 | 7, 3 << 32 | 7, 4 << 32 | 7];
 
-/// Where the tests store what is theirs, in the memory of a roster.
+/// The offsets of two words of the tests, in the memory of a roster.
 pub(super) const THEIRS: [usize; 2] = [1 << 20, (1 << 20) + 8];
 
-/// The words of a section that a model knows, which are 0 first.
+/// The words of a section that a model uses. Each word is 0 at first.
 #[derive(Clone)]
 pub(super) struct Memory {
     halves: Rc<BTreeMap<usize, AtomicU32>>,
@@ -54,7 +57,7 @@ impl Memory {
         }
     }
 
-    /// A roster with one slot, and beside it what the tests store.
+    /// Makes the words of a roster with one slot, and the words of the tests.
     pub fn roster() -> Memory {
         let slot = |at| slot_at(0) + at;
         Memory::new(
@@ -79,6 +82,7 @@ impl Memory {
         )
     }
 
+    /// Makes the words of an ownership record.
     pub fn record() -> Memory {
         let halves = [
             ownership::MAGIC,
@@ -90,7 +94,8 @@ impl Memory {
         Memory::new(&halves, &[ownership::ACCESS, ownership::OWNER])
     }
 
-    /// A control section of which the stores arrive by the same first park_epoch.
+    /// Makes the words of a control section. Its stores become visible by the same first park, so
+    /// it shares the `stage` of this memory.
     pub fn control(&self) -> Memory {
         Memory {
             stage: Rc::clone(&self.stage),
@@ -106,7 +111,8 @@ impl Memory {
         &self.words[&at]
     }
 
-    /// The stores of a waker have arrived, or it has not looked yet.
+    /// Takes the `stage`: either the stores of the waker are visible after this, or the waker has
+    /// not looked at ASLEEP yet.
     fn settle(&self) {
         drop(self.stage.lock().unwrap());
     }
@@ -130,12 +136,12 @@ impl Words for Memory {
     }
 
     fn acquire(&self) {
-        // Acquire: pairs with the release stores and fences of whoever wrote what was loaded.
+        // Acquire: pairs with the release stores and fences of the thread that stored the value.
         fence(Ordering::Acquire);
     }
 
     fn full(&self) {
-        // SeqCst: pairs with the same fence of the peer.
+        // SeqCst: pairs with the full fence of the peer.
         fence(Ordering::SeqCst);
     }
 }
@@ -203,23 +209,23 @@ impl Shared for Memory {
     }
 }
 
-/// An event that one wait takes.
+/// An auto-reset event: one wait takes its signal.
 pub(super) struct Event {
     is_set: loomed::Mutex<bool>,
     set: loomed::Condvar,
 }
 
-/// By slot, and by the word and the slot_epoch of whoever sleeps there.
+/// The events by slot, process word and slot epoch of the participants that sleep on them.
 type ByOwner = BTreeMap<(usize, (u64, u32)), Rc<Event>>;
 
-/// The events of a segment, and who is dead.
+/// The events of a segment, and the processes that are dead.
 #[derive(Clone)]
 pub(super) struct Kernel {
     memory: Memory,
     events: Rc<RefCell<ByOwner>>,
     dead: Rc<RefCell<BTreeSet<u64>>>,
-    /// Whether stores arrive during a first nap.
-    has_park_epochs: bool,
+    /// Whether the stores of a waker become visible during a first park.
+    has_first_parks: bool,
 }
 
 impl Kernel {
@@ -228,24 +234,24 @@ impl Kernel {
             memory: memory.clone(),
             events: Rc::default(),
             dead: Rc::default(),
-            has_park_epochs: true,
+            has_first_parks: true,
         }
     }
 
-    /// One of which the first nap is of no use.
-    pub fn without_park_epochs(memory: &Memory) -> Kernel {
+    /// Makes a kernel whose first park makes no store visible.
+    pub fn without_first_parks(memory: &Memory) -> Kernel {
         Kernel {
-            has_park_epochs: false,
+            has_first_parks: false,
             ..Kernel::new(memory)
         }
     }
 
-    /// The notifier of the roster, as the first process rings them.
+    /// Makes a notifier for the roster, whose owner is the first process.
     pub fn notifier(&self) -> Notifier<Kernel, Memory> {
         Notifier::new(Roster::new(self.memory.clone()), self.clone(), WORDS[0])
     }
 
-    /// The process of this word has been killed.
+    /// Kills the process of this word.
     pub fn kill(&self, word: u64) {
         self.dead.borrow_mut().insert(word);
     }
@@ -264,7 +270,10 @@ impl System for Kernel {
             .events
             .borrow_mut()
             .insert((slot, occupant), Rc::clone(&event));
-        assert!(before.is_none(), "two have an event of one name");
+        assert!(
+            before.is_none(),
+            "two participants have an event of one name"
+        );
         Ok(event)
     }
 
@@ -284,7 +293,7 @@ impl System for Kernel {
                 return Ok(Wake::Signaled);
             }
             drop(is_set);
-            if self.has_park_epochs {
+            if self.has_first_parks {
                 self.memory.settle();
             }
             return Ok(Wake::TimedOut);
@@ -301,7 +310,7 @@ impl System for Kernel {
     }
 }
 
-/// How many preemptions are tried: more in the long runs.
+/// Runs a model with up to this number of preemptions, and with one more in the long runs.
 pub(super) fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());

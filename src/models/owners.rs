@@ -1,4 +1,5 @@
-//! A name has one owner at a time; one that joins while the owner changes is not left behind.
+//! A name has one owner at a time. A participant that joins while the owner changes does not stay
+//! in the old generation.
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
 use crate::format::layout::{MAGIC, MAJOR, control};
@@ -11,7 +12,7 @@ use ::loom::cell::Cell;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// Where an owner stores what its generation is.
+/// The offset of the word that stands for the content of a generation.
 const CONTENT: usize = control::KIND;
 
 // layout: L155 L165
@@ -21,17 +22,19 @@ fn dead_owner_is_followed_by_one_candidate() {
         let record = Memory::record();
         let generation = Rc::new(Cell::new(0u32));
         Ownership(record.clone()).replace(0, WORDS[0]);
+
         let candidates = [WORDS[1], WORDS[2]].map(|word| {
             let (record, generation) = (record.clone(), Rc::clone(&generation));
             thread::spawn(move || {
                 let ownership = Ownership(record);
                 let before = ownership.owner();
-                // Only what is dead or free is replaced.
+                // A candidate replaces only a dead owner, or takes a free name.
                 if before != 0 && before != WORDS[0] || !ownership.replace(before, word) {
                     return false;
                 }
+
                 let last = ownership.generation();
-                // The model checker finds out where this is not the only access.
+                // The model checker reports a second access at the same time as a race.
                 assert_eq!(generation.get(), last);
                 generation.set(last + 1);
                 ownership.publish(last + 1);
@@ -39,6 +42,7 @@ fn dead_owner_is_followed_by_one_candidate() {
                 true
             })
         });
+
         let owned = candidates.map(|one| one.join().unwrap());
         let ownership = Ownership(record);
         let count = owned.iter().filter(|owned| **owned).count() as u32;
@@ -47,7 +51,7 @@ fn dead_owner_is_followed_by_one_candidate() {
     });
 }
 
-/// One that is robbed of a name does not let go of it for its new owner.
+/// A process whose name another process has taken over does not give up the name of the new owner.
 // layout: L156 L165
 #[test]
 fn owner_lets_go_of_its_own_name_only() {
@@ -63,15 +67,18 @@ fn owner_lets_go_of_its_own_name_only() {
     });
 }
 
-/// One that opens a name at the moment at which it is created.
+/// A process that opens a name while it is created sees the owner of the name.
 // layout: L021
 #[test]
-fn opener_of_a_new_name_sees_whose_it_is() {
+fn opener_of_a_new_name_sees_its_owner() {
     explore(3, || {
         let record = Memory::record();
         let new = Ownership(record.clone());
+
         let creating = thread::spawn(move || new.begin(17, 4, WORDS[0]));
-        // A thread of its own: the checker tries no turn in front of the first look of this one.
+
+        // In a second thread: the model checker lets no other thread run before the first look of
+        // the main thread.
         let opening = thread::spawn(move || {
             let opened = Ownership(record);
             if opened.magic() == MAGIC {
@@ -79,6 +86,7 @@ fn opener_of_a_new_name_sees_whose_it_is() {
                 assert_eq!(opened.owner(), WORDS[0]);
             }
         });
+
         creating.join().unwrap();
         opening.join().unwrap();
     });
@@ -86,7 +94,7 @@ fn opener_of_a_new_name_sees_whose_it_is() {
 
 // layout: L021
 #[test]
-fn opener_of_a_generation_sees_all_of_it() {
+fn opener_of_a_generation_sees_its_content() {
     explore(3, || {
         let record = Memory::record();
         let control = record.control();
@@ -103,7 +111,7 @@ fn opener_of_a_generation_sees_all_of_it() {
     });
 }
 
-/// A generation: who takes part in it, and how it has ended.
+/// A generation: its participants, and how it has ended.
 #[derive(Clone)]
 struct Generation {
     roster: Memory,
@@ -129,7 +137,7 @@ impl Generation {
         self.control.load32(control::END) & control::end::ENDED != 0
     }
 
-    /// Takes a slot, and says so.
+    /// Takes a slot, and counts the join in PARTICIPANT_CHANGES.
     fn join(&self, word: u64) -> usize {
         let roster = Roster::new(self.roster.clone());
         let slot = roster.claim(word, 1, |_| false).unwrap();
@@ -150,78 +158,92 @@ impl Generation {
     }
 }
 
-/// One that joins while the next owner puts its generation in use joins that, or is told to come.
+/// A participant that joins while the next owner puts its generation in use joins the next
+/// generation, or is woken when the old generation ends.
 // layout: L104 L159
 #[test]
-fn one_that_joins_while_the_owner_changes_is_told_to_come() {
+fn participant_that_joins_at_the_end_is_woken() {
     explore(2, || {
         let record = Memory::record();
         let old = Generation::new();
         Ownership(record.clone()).publish(1);
+
         let (theirs, joined) = (record.clone(), old.clone());
         let joining = thread::spawn(move || {
             let ownership = Ownership(theirs);
             let slot = joined.join(WORDS[1]);
-            // Else it joins the next generation at once.
+            // Otherwise the participant joins the next generation at once.
             if ownership.is_still(1) {
                 joined.wait(slot, WORDS[1]);
                 assert_eq!(ownership.generation(), 2);
             }
         });
+
         Ownership(record).publish(2);
         old.end(control::end::FOLLOWED);
         joining.join().unwrap();
     });
 }
 
-/// The owner that looks who is there after it has put the next generation in use sees the one that
-/// joined, or that one sees the next generation: what it sends is not lost in the old one.
+/// The next owner looks at the participants of the old generation after it has put its own
+/// generation in use. Either it sees a participant that joined, or the participant sees the next
+/// generation. So no message is lost in the old generation.
 // layout: L104 L159
 #[test]
-fn one_that_joins_is_seen_or_sees_the_next_generation() {
+fn joining_participant_is_seen_or_sees_the_successor() {
     explore(3, || {
         let record = Memory::record();
         let old = Generation::new();
         Ownership(record.clone()).publish(1);
+
         let (theirs, joined) = (record.clone(), old.clone());
         let joining = thread::spawn(move || {
             joined.join(WORDS[1]);
             Ownership(theirs).is_still(1)
         });
+
         Ownership(record).publish(2);
         old.end(control::end::FOLLOWED);
         let is_seen = Roster::new(old.roster.clone()).participant_changes() != 0;
         let is_still_there = joining.join().unwrap();
-        assert!(is_seen || !is_still_there, "it is left behind");
+        assert!(
+            is_seen || !is_still_there,
+            "the participant stays in the old generation"
+        );
     });
 }
 
-/// One that polls, and never sleeps, finds the end by itself, and with it all that was there before.
+/// A participant that polls and never sleeps sees the end, and then also sees everything that the
+/// owner stored before.
 // layout: L030
 #[test]
-fn end_is_seen_with_all_that_was_sent_before() {
+fn participant_that_sees_the_end_sees_earlier_stores() {
     explore(3, || {
         let old = Generation::new();
         let theirs = old.clone();
+
         let closing = thread::spawn(move || {
             theirs.roster.store32(THEIRS[0], 17);
             theirs.end(control::end::CLOSED);
         });
-        // A thread of its own: the checker tries no turn in front of the first look of this one.
+
+        // In a second thread: the model checker lets no other thread run before the first look of
+        // the main thread.
         let looking = thread::spawn(move || {
             if old.has_ended() {
                 assert_eq!(old.roster.load32(THEIRS[0]), 17);
             }
         });
+
         closing.join().unwrap();
         looking.join().unwrap();
     });
 }
 
-/// How a generation ended first stays, and that it was followed is added.
+/// The first end of a generation stays, and only FOLLOWED is added later.
 // layout: L027 L030 L159
 #[test]
-fn end_that_is_followed_stays_what_it_was() {
+fn followed_generation_keeps_its_first_end() {
     explore(3, || {
         let old = Generation::new();
         old.end(control::end::CLOSED);
@@ -231,7 +253,7 @@ fn end_that_is_followed_stays_what_it_was() {
         let sender = old.kernel.notifier();
         assert!(
             sender.has_to_wake(1 << crate::format::layout::OWNER),
-            "a sender looks for good"
+            "the owner's bit stays set"
         );
     });
 }

@@ -1,4 +1,4 @@
-//! Nobody sleeps for ever beside what it waits for.
+//! No participant keeps sleeping when the message that it waits for is there.
 
 use super::{Kernel, Memory, THEIRS, WORDS, explore};
 use crate::format::layout::OWNER;
@@ -22,7 +22,7 @@ impl Segment {
         }
     }
 
-    /// Waits in this slot until so many messages are there.
+    /// Waits in this slot until there is this number of messages.
     fn wait(&self, slot: usize, word: u64, wanted: u32) {
         let notifier = self.kernel.notifier();
         let mut sleeper = Sleeper::new(notifier.roster(), slot, word);
@@ -46,7 +46,7 @@ fn send(
     notifier.wake(1 << slot);
 }
 
-/// One thread waits for two messages, the other sends them.
+/// Lets one thread wait for two messages, and another thread send them.
 fn two_messages(segment: &Segment) {
     let sleeping = segment.clone();
     let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
@@ -63,13 +63,13 @@ fn sleeper_is_woken_by_each_of_two_messages() {
     explore(3, || two_messages(&Segment::new()));
 }
 
-/// That the model would find it.
+/// Without a first park a sleeper is lost, and the model finds that.
 #[test]
 #[should_panic(expected = "deadlock")]
 fn sleeper_without_a_first_park_is_lost() {
     explore(3, || {
         let mut segment = Segment::new();
-        segment.kernel = Kernel::without_park_epochs(&segment.memory);
+        segment.kernel = Kernel::without_first_parks(&segment.memory);
         two_messages(&segment);
     });
 }
@@ -91,6 +91,7 @@ fn sleeper_is_woken_by_two_wakers() {
                 )
             })
         });
+
         segment.wait(OWNER, WORDS[0], 2);
         for waker in wakers {
             waker.join().unwrap();
@@ -98,9 +99,10 @@ fn sleeper_is_woken_by_two_wakers() {
     });
 }
 
-/// A waker that dies between its look and the event takes nothing from the next one.
+/// A waker that dies between its look and its set of the event does not keep the next waker from
+/// waking the sleeper.
 #[test]
-fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
+fn next_waker_wakes_after_a_waker_dies() {
     explore(3, || {
         let segment = Segment::new();
         let sleeping = segment.clone();
@@ -114,13 +116,15 @@ fn sleeper_outlives_a_waker_that_dies_before_it_wakes() {
     });
 }
 
-/// The next participant in a slot, of the same process or another one, is not taken for the last.
+/// A waker does not confuse the next participant in a slot with the last participant there, also if
+/// both belong to the same process.
 // layout: L093 L095
 #[test]
-fn participant_that_follows_in_a_slot_is_woken_too() {
+fn next_participant_in_a_slot_is_woken() {
     explore(2, || {
         let segment = Segment::new();
         let sleeping = segment.clone();
+
         let following = thread::spawn(move || {
             let roster = Roster::new(sleeping.memory.clone());
             for wanted in 1..=2 {
@@ -129,31 +133,36 @@ fn participant_that_follows_in_a_slot_is_woken_too() {
                 roster.leave(slot, WORDS[1]);
             }
         });
+
         let mut notifier = segment.kernel.notifier();
         for number in 1..=2 {
             send(&mut notifier, &segment.memory, THEIRS[0], number, 0);
         }
+
         following.join().unwrap();
     });
 }
 
-/// A participant that is killed in its sleep is forgotten, and the next one in its slot is woken.
+/// The next participant in the slot of a participant that was killed in its sleep is woken.
 // layout: L094
 #[test]
-fn sleeper_in_the_slot_of_a_dead_one_is_woken() {
+fn sleeper_in_a_dead_participants_slot_is_woken() {
     explore(2, || {
         let segment = Segment::new();
         let roster = Roster::new(segment.memory.clone());
+
         let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
         let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
         dead.register(&segment.kernel.notifier()).unwrap();
         segment.kernel.kill(WORDS[1]);
+
         let successor = segment.clone();
         let inheriting = thread::spawn(move || {
             let roster = Roster::new(successor.memory.clone());
             let slot = roster.claim(WORDS[2], 1, |word| word == WORDS[1]).unwrap();
             successor.wait(slot, WORDS[2], 1);
         });
+
         let mut notifier = segment.kernel.notifier();
         send(&mut notifier, &segment.memory, THEIRS[0], 1, slot);
         inheriting.join().unwrap();

@@ -1,4 +1,5 @@
-//! A slot has one participant at a time, and what it says of itself is seen.
+//! A slot has one participant at a time, and the owner sees what the participant stores about
+//! itself.
 
 use super::{Memory, THEIRS, WORDS, explore};
 use crate::format::layout::roster::state;
@@ -8,13 +9,13 @@ use ::loom::cell::Cell;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// What the participant of a slot has for itself, such as a lane: two at a time are found out as a
-/// race.
+/// Something that the participant in a slot has for itself, such as a lane. The model checker
+/// reports two users at the same time as a race.
 struct Own(Rc<Cell<u64>>);
 
 impl Own {
     fn change(&self) {
-        // The model checker finds out where this is not the only access.
+        // The model checker reports a second access at the same time as a race.
         self.0.set(self.0.get() + 1);
     }
 }
@@ -36,6 +37,7 @@ fn slot_is_taken_by_one_participant_at_a_time() {
                 roster.leave(0, word);
             })
         });
+
         for one in all {
             one.join().unwrap();
         }
@@ -45,7 +47,8 @@ fn slot_is_taken_by_one_participant_at_a_time() {
     });
 }
 
-/// Two that find a dead participant do not both take its slot, and see what it has stored.
+/// Of two processes that find a dead participant, at most one takes its slot, and sees the stores
+/// of the dead participant.
 #[test]
 fn slot_of_a_dead_participant_has_one_successor() {
     explore(3, || {
@@ -53,6 +56,7 @@ fn slot_of_a_dead_participant_has_one_successor() {
         let own = Rc::new(Cell::new(0));
         let roster = Roster::new(memory.clone());
         roster.claim(WORDS[0], 1, |_| false).unwrap();
+
         let is_dead = |word: u64| word == WORDS[0];
         let successors = [WORDS[1], WORDS[2]].map(|word| {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
@@ -65,22 +69,26 @@ fn slot_of_a_dead_participant_has_one_successor() {
                 taken
             })
         });
-        // The owner frees it at the same time, at most once.
+
+        // The owner frees the slot at the same time, at most once.
         let evicted = roster.evict(0, WORDS[0]);
         let taken = successors.map(|one| one.join().unwrap());
+
         assert!(evicted || taken != [false; 2]);
-        assert_ne!(taken, [true; 2], "both have it");
+        assert_ne!(taken, [true; 2], "both have the slot");
         assert_ne!(roster.process_word(0), WORDS[0]);
     });
 }
 
-/// The owner that sees somebody counted, or active, sees what that one has stored before.
+/// An owner that sees that a participant is counted or active also sees the participant's earlier
+/// stores.
 // layout: L051
 #[test]
-fn what_a_participant_says_of_itself_is_seen() {
+fn owner_sees_the_stores_of_a_joined_participant() {
     explore(3, || {
         let memory = Memory::roster();
         let joining = memory.clone();
+
         let joined = thread::spawn(move || {
             let roster = Roster::new(joining.clone());
             let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
@@ -89,12 +97,14 @@ fn what_a_participant_says_of_itself_is_seen() {
             roster.set_state(slot, state::ACTIVE);
             roster.tell(JOINED);
         });
+
         let roster = Roster::new(memory.clone());
         let counted = roster.participant_changes() == JOINED;
         if counted {
             assert_eq!(roster.process_word(0), WORDS[1]);
             assert_eq!(roster.state(0), state::ACTIVE);
         }
+
         if roster.state(0) == state::ACTIVE {
             assert_eq!(
                 (roster.process_word(0), roster.slot_epoch(0)),
@@ -103,15 +113,16 @@ fn what_a_participant_says_of_itself_is_seen() {
             assert_eq!(roster.beginning(0), 4711);
             assert_eq!(memory.load32(THEIRS[0]), 17);
         }
+
         joined.join().unwrap();
     });
 }
 
-/// One that is counted as gone has left its slot; one that is active is waited for by none any more
-/// once it has been dropped.
+/// A participant that is counted as gone has left its slot, also if the publisher drops it at the
+/// same time.
 // layout: L105
 #[test]
-fn one_that_is_counted_as_gone_is_gone() {
+fn participant_counted_as_gone_has_left_its_slot() {
     explore(3, || {
         let memory = Memory::roster();
         let roster = Roster::new(memory.clone());
@@ -128,35 +139,39 @@ fn one_that_is_counted_as_gone_is_gone() {
     });
 }
 
-/// A writer that sees the bit of a hold sees which value is held.
+/// A writer that sees the bit of a hold in HOLDING also sees the hold.
 // layout: L138
 #[test]
-fn hold_that_is_told_is_seen() {
+fn writer_that_sees_holding_sees_the_hold() {
     explore(3, || {
         let memory = Memory::roster();
         let holding = memory.clone();
         let held = thread::spawn(move || {
             Roster::new(holding).set_hold(0, 0x105);
         });
+
         let looking = memory.clone();
-        // A thread of its own: the checker tries no turn in front of the first look of this one.
+        // In a second thread: the model checker lets no other thread run before the first look of
+        // the main thread.
         let looked = thread::spawn(move || {
             let roster = Roster::new(looking);
             if roster.holding() == 1 {
                 assert_eq!(roster.hold(0), 0x105);
             }
         });
+
         held.join().unwrap();
         looked.join().unwrap();
+
         let roster = Roster::new(memory);
         roster.set_hold(0, 0);
         assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
     });
 }
 
-/// One that takes the slot of a dead participant has nothing of what that one said.
+/// A participant that takes the slot of a dead participant clears its state, its bits and its hold.
 #[test]
-fn successor_says_nothing_that_the_dead_one_said() {
+fn successor_clears_the_state_of_the_dead_participant() {
     explore(3, || {
         let roster = Roster::new(Memory::roster());
         roster.claim(WORDS[0], 1, |_| false).unwrap();
