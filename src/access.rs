@@ -9,10 +9,10 @@ use std::str::FromStr;
 ///
 /// | preset | written | Windows | Linux |
 /// |---|---|---|---|
-/// | [`SameUser`](Access::SameUser), the default | `same-user` | owned by my SID, which may do everything | mode 0600 |
-/// | [`UsersReadOnly`](Access::UsersReadOnly) | `users-read-only` | adds authenticated users | mode 0644 |
-/// | [`InteractiveReadOnly`](Access::InteractiveReadOnly) | `interactive-read-only` | adds the system and administrators, for everything, and interactive users | mode 0644 |
-/// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | the entries that it has | refused |
+/// | [`SameUser`](Access::SameUser), the default | `same-user` | the SID of this user owns the object, and has every right | mode 0600 |
+/// | [`UsersReadOnly`](Access::UsersReadOnly) | `users-read-only` | also lets authenticated users look | mode 0644 |
+/// | [`InteractiveReadOnly`](Access::InteractiveReadOnly) | `interactive-read-only` | also gives the system and administrators every right, and lets interactive users look | mode 0644 |
+/// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | the entries of the descriptor | refused |
 ///
 /// The presets grant other accounts only rights to look: to read a section, to wait for an event,
 /// and on Windows to take a mutex. No preset lets every account write, and no preset makes an

@@ -26,8 +26,8 @@
 //! |---|---|---|---|
 //! | topic | [`Publisher`] | [`Subscriber`], many | one process sends, and each of many processes receives every message; a slow subscriber receives [`Lagged(n)`](RecvError::Lagged) because it missed n messages, or the publisher waits for it ([`Delivery`]) |
 //! | queue | [`Receiver`] | [`Sender`], many | many processes send, one process receives, and no message may be lost |
-//! | calls | [`Server`] | [`Client`], many | a process asks and needs the response, or at once the error that the server has gone |
-//! | values | [`Writer`] | [`Reader`], many | only the newest value counts, of one name or of a table of thousands; the writer never waits |
+//! | calls | [`Server`] | [`Client`], many | a process sends a request and needs the response; if the server ends, the call fails at once |
+//! | values | [`Writer`] | [`Reader`], many | readers need only the newest value, of one value or of a table of thousands; the writer never waits |
 //!
 //! A message is bytes, or a value of one type ([`Payload`]). With a type, each endpoint that opens
 //! the name compares the layout of its type with the layout that the creator wrote.
@@ -52,12 +52,13 @@
 //! - All bytes of a new section are zero. A new section belongs to this user alone, unless its
 //!   [`Access`] says otherwise.
 //! - A message arrives whole. The message is visible to receivers when `send` returns.
-//! - A blocking call returns when a message arrives, and when the peer that it waits for closes or
-//!   its process ends.
-//! - A killed participant loses no message that it had sent. It leaves nothing half-done, and
-//!   blocks no other participant.
+//! - A blocking call returns when a message arrives. The call returns `Disconnected` when the peer
+//!   that it waits for has closed or died.
+//! - A kill of a participant loses no message that the participant had sent. A killed participant
+//!   leaves nothing half-done, and blocks no other participant.
 //! - An [`Event`] and a [`Mutex`] have the same names and the same lifetime as a section. A mutex
-//!   reports that its owner died. A wait for an event can watch a [`Process`] too. Neither polls.
+//!   reports that its owner died. A wait for an event can watch a [`Process`] too. These
+//!   waits do not poll.
 //! - The crate trusts nothing that another process wrote. Every range is checked, and no `&[u8]`
 //!   points into memory that another process may be writing.
 //! - An [`Error`] contains the operation, the name, the system's code, the most probable meaning of

@@ -15,7 +15,7 @@ const SHORT_SLEEP: Duration = Duration::from_millis(1);
 /// Examines this system and this account.
 ///
 /// The function creates objects of its own, uses them, and closes them before it returns. It also
-/// asks the system for facts. It blocks for about a millisecond.
+/// asks the system for facts.
 ///
 /// ```
 /// for finding in shmkit::inspect::doctor() {

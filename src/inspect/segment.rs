@@ -129,7 +129,8 @@ pub struct SegmentInfo {
     pub in_flight: usize,
     /// The number of values in a table of values; 0 for other patterns.
     pub values: usize,
-    /// Whether the publisher of a topic waits for slow subscribers. Always `true` for a queue.
+    /// Whether the publisher of a topic waits for slow subscribers. Always `true` for a queue and
+    /// for calls, and `false` for values.
     pub lossless: bool,
     /// The layout of a message or request; see [`Payload`](crate::Payload). `None` if messages are
     /// bytes, or if the layout in shared memory is invalid.

@@ -2,7 +2,8 @@
 //! under the model checker loom.
 //!
 //! The tests run the shipped code over the atomics and events of the checker. The checker tries all
-//! orders in which the threads can run, and all old values that weakly ordered memory may return.
+//! orders in which the threads can run with a few preemptions (`explore`), and all old values that
+//! weakly ordered memory may return.
 //!
 //! A thread stands for a process. The checker has no time, so the lock `stage` stands for the first
 //! park. A waker takes the lock between its store and its look at ASLEEP. A sleeper takes the lock

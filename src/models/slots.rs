@@ -47,8 +47,8 @@ fn slot_is_taken_by_one_participant_at_a_time() {
     });
 }
 
-/// Of two processes that find a dead participant, at most one takes its slot, and sees the stores
-/// of the dead participant.
+/// At most one of two processes that find a dead participant takes its slot. That process sees the
+/// stores of the dead participant.
 #[test]
 fn slot_of_a_dead_participant_has_one_successor() {
     explore(3, || {
