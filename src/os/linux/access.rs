@@ -91,7 +91,7 @@ pub(super) fn check_file(
             place.path
         );
         let advice = format!(
-            "find out user put it there (ls -l {}), and remove it",
+            "find out who put it there (ls -l {}), and remove it",
             place.path
         );
         return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
