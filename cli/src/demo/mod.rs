@@ -6,8 +6,10 @@ pub mod subscriber;
 
 use self::peers::{Peer, Publishing, Rate};
 use crate::output::live::{self, Scroll, View};
-use crate::output::screen::{Line, Size};
+use crate::output::screen;
 use crate::{Failure, Outcome, output};
+use ratatui::layout::Size;
+use ratatui::text::Line;
 use shmkit::{ErrorKind, Publisher, Section};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -282,15 +284,15 @@ impl View for Demo {
         self.step()
     }
 
-    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
-        let mut lines = vec![Line::bar("shmkit demo", "q ends", size.width)];
+    fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure> {
+        let mut lines = vec![screen::bar("shmkit demo", "q ends", size.width)];
         let mut rest = self.table();
         rest.push(String::new());
         // The end of the story, where not all of it fits.
-        let room = size.height.saturating_sub(lines.len() + rest.len());
+        let room = usize::from(size.height).saturating_sub(lines.len() + rest.len());
         let from = self.story.len().saturating_sub(room);
         rest.extend_from_slice(&self.story[from..]);
-        lines.extend(rest.into_iter().map(Line::plain));
+        lines.extend(rest.into_iter().map(Line::raw));
         Ok(lines)
     }
 

@@ -4,8 +4,11 @@ use crate::args::Dump;
 use crate::inspect::hexdump::{self, ROW, Rows};
 use crate::names::open;
 use crate::output::live::{self, Scroll, View};
-use crate::output::screen::{Line, Look, Size};
+use crate::output::screen;
 use crate::{Failure, Outcome, output};
+use ratatui::layout::Size;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
 use shmkit::{ErrorKind, Section};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::Range;
@@ -93,14 +96,16 @@ impl Watch<'_> {
         Ok(Some((range, Bytes { start, bytes })))
     }
 
-    fn row(&self, offset: u64, bytes: &[u8]) -> Line {
+    fn row(&self, offset: u64, bytes: &[u8]) -> Line<'static> {
+        let style = screen::changed();
         let mut line = Line::default();
         hexdump::pieces(offset, bytes, self.per, |of, piece| {
             let changed = of.is_some_and(|i| {
                 let before = self.before.at(offset + i as u64);
                 before.is_some_and(|before| before != bytes[i])
             });
-            line.push(if changed { Look::Changed } else { Look::Plain }, piece);
+            let style = if changed { style } else { Style::new() };
+            line.push_span(Span::styled(piece.to_string(), style));
         });
         line
     }
@@ -130,13 +135,13 @@ impl View for Watch<'_> {
         Ok(())
     }
 
-    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
-        let page = (size.height as u64).saturating_sub(1).max(1);
+    fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure> {
+        let page = u64::from(size.height).saturating_sub(1).max(1);
         let (first, old_per) = (self.first, self.per as u64);
         let (mut per, mut rows) = (ROW as u64, 0);
         let copied = self.copy(|range| {
             let len = range.end - range.start;
-            per = hexdump::fitting(size.width, range.end) as u64;
+            per = hexdump::fitting(size.width.into(), range.end) as u64;
             rows = len.div_ceil(per);
             // The same bytes stay on top where the rows become shorter or longer.
             let first = (first * old_per / per).min(rows.saturating_sub(page));
@@ -158,14 +163,14 @@ impl View for Watch<'_> {
             None => {
                 self.shown = Bytes::default();
                 let absence = live::absence(&self.args.name, self.was_there);
-                (name, vec![Line::plain(absence)])
+                (name, vec![Line::raw(absence)])
             }
         };
         let help = match self.rows > self.page {
             true => "arrows and pages scroll, q ends",
             false => "q ends",
         };
-        let bar = Line::bar(&about, help, size.width);
+        let bar = screen::bar(&about, help, size.width);
         Ok(match size.height {
             1 => lines,
             _ => [vec![bar], lines].concat(),

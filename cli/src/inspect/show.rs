@@ -5,8 +5,10 @@ use crate::inspect::facts::Facts;
 use crate::names::object::Object;
 use crate::names::open;
 use crate::output::live::{self, Scroll, View};
-use crate::output::screen::{Line, Size};
+use crate::output::screen;
 use crate::{Failure, Outcome, output};
+use ratatui::layout::Size;
+use ratatui::text::Line;
 use serde_json::{Value, json};
 use shmkit::inspect::Health;
 use std::io::IsTerminal;
@@ -109,21 +111,21 @@ impl View for Watch<'_> {
         self.look_again()
     }
 
-    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure> {
+    fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure> {
         // Under the values, where there is room for that.
         let indent = " ".repeat(if size.width < 40 { 1 } else { 12 });
-        let options = textwrap::Options::new(size.width).subsequent_indent(&indent);
+        let options = textwrap::Options::new(size.width.into()).subsequent_indent(&indent);
         let lines = self.lines();
         let lines = lines.iter().flat_map(|l| textwrap::wrap(l, &options));
-        let lines: Vec<Line> = lines.map(Line::plain).collect();
+        let lines: Vec<Line> = lines.map(|line| Line::raw(line.into_owned())).collect();
         self.all = lines.len() as u64;
-        self.page = (size.height as u64).saturating_sub(1).max(1);
+        self.page = u64::from(size.height).saturating_sub(1).max(1);
         self.first = self.first.min(self.all.saturating_sub(self.page));
         let help = match self.all > self.page {
             true => "arrows scroll, q ends",
             false => "q ends",
         };
-        let bar = Line::bar(&output::name(&self.args.name), help, size.width);
+        let bar = screen::bar(&output::name(&self.args.name), help, size.width);
         let shown = lines.into_iter().skip(self.first as usize);
         Ok(match size.height {
             1 => shown.collect(),

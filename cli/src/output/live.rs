@@ -1,8 +1,10 @@
 //! Looking again and again: on a screen of its own, or line by line into a pipe.
 
-use crate::output::screen::{Line, Screen, Size};
+use crate::output::screen::Screen;
 use crate::{Failure, Outcome, output, platform};
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
+use ratatui::layout::Size;
+use ratatui::text::Line;
 use shmkit::ErrorKind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ pub trait View {
 
     /// The lines for a screen of this size; called again in the same round when it was
     /// scrolled.
-    fn draw(&mut self, size: Size) -> Result<Vec<Line>, Failure>;
+    fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure>;
 
     fn scroll(&mut self, how: Scroll);
 

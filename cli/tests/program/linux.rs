@@ -210,7 +210,7 @@ fn a_watch_leaves_the_screen_as_it_was() {
     let name = unique("screen");
     let _server = Running::serve(&[&name, "hello", "--encoding", "utf8"]);
     let program = command(&[]).get_program().to_str().unwrap().to_owned();
-    for (command, drawn) in [("show", "kind        section"), ("dump", "68 65 6c 6c 6f")] {
+    for (command, drawn) in [("show", "committed"), ("dump", "|hello.")] {
         let mut script = Command::new("script");
         script.args([
             "-qec",
