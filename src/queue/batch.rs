@@ -1,4 +1,4 @@
-//! Messages that are sent together.
+//! Batches of a queue: messages that are sent together.
 
 use super::sending::Sending;
 use crate::error::channel::SendError;
@@ -6,10 +6,11 @@ use crate::format::payload::Payload;
 use crate::wait::spin::Deadline;
 use std::marker::PhantomData;
 
-/// Messages that are sent together; see [`Sender::batch`](crate::Sender::batch).
+/// A batch of messages that are sent together; see [`Sender::batch`](crate::Sender::batch).
 ///
-/// A message that was added is sent by [`flush`](Batch::flush), at the end of the batch, with the
-/// sixteenth message, and before any call that waits. A crash before that loses it.
+/// The batch sends the messages that were added to it when [`flush`](Batch::flush) is called, when
+/// the sixteenth message is added, before it waits for space, and when it is dropped. A crash
+/// before that loses the added messages.
 #[derive(Debug)]
 pub struct Batch<'a, M: Payload + ?Sized = [u8]> {
     sender: &'a mut Sending,
@@ -17,7 +18,7 @@ pub struct Batch<'a, M: Payload + ?Sized = [u8]> {
     messages: PhantomData<fn(&M)>,
 }
 
-/// After so many messages a batch is sent.
+/// The number of messages after which a batch is sent.
 const BATCH: u32 = 16;
 
 impl<'a, M: Payload + ?Sized> Batch<'a, M> {
@@ -29,7 +30,7 @@ impl<'a, M: Payload + ?Sized> Batch<'a, M> {
         }
     }
 
-    /// Adds a message, and waits until there is space.
+    /// Adds a message to the batch, and blocks until there is space for the message.
     ///
     /// # Errors
     ///
@@ -39,11 +40,12 @@ impl<'a, M: Payload + ?Sized> Batch<'a, M> {
         self.add(message, Deadline::Never)
     }
 
-    /// Adds a message if there is space for it, without waiting.
+    /// Adds a message to the batch if there is space for the message, without blocking.
     ///
     /// # Errors
     ///
-    /// The errors of [`Sender::try_send`](crate::Sender::try_send). The messages before are sent then.
+    /// The errors of [`Sender::try_send`](crate::Sender::try_send). With [`SendError::Full`], the
+    /// messages that were added before are sent.
     #[inline]
     pub fn try_send(&mut self, message: &M) -> Result<(), SendError> {
         self.add(message, Deadline::Now)
@@ -65,8 +67,8 @@ impl<'a, M: Payload + ?Sized> Batch<'a, M> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Forked`] in a process that was forked from that of the sender; otherwise none:
-    /// each added message had its space.
+    /// [`SendError::Forked`] in a process that was forked from the process that opened the sender.
+    /// There are no other errors: each added message has its space.
     pub fn flush(&mut self) -> Result<(), SendError> {
         self.count = 0;
         self.sender.flush()
@@ -76,7 +78,7 @@ impl<'a, M: Payload + ?Sized> Batch<'a, M> {
 impl<M: Payload + ?Sized> Drop for Batch<'_, M> {
     // layout: L069
     fn drop(&mut self) {
-        // In a child that was forked nothing is sent.
+        // A forked child sends nothing.
         let _ = self.flush();
     }
 }

@@ -1,15 +1,16 @@
-//! Messages that are read in shared memory, without a copy of the whole.
+//! Received messages that are read in shared memory, without a copy of the whole message.
 
 use super::receiving::Receiving;
 use crate::lane::claim::assert_inside;
 use std::fmt;
 use std::io::{self, Read};
 
-/// A message that was received and is still in shared memory; see
-/// [`Receiver::recv_ref`](crate::Receiver::recv_ref). It is taken from the queue when this is dropped.
+/// A received message that is still in shared memory; see
+/// [`Receiver::recv_ref`](crate::Receiver::recv_ref). Dropping the reference takes the message from
+/// the queue.
 ///
-/// [`Read`] hands it out in pieces of any size. Each is a copy, as long as the caller's
-/// buffer: what is read piece by piece need not leave the nearest cache.
+/// [`Read`] copies the message in pieces of any size, each into the buffer of the caller. Small
+/// pieces can stay in the processor's nearest cache.
 pub struct MessageRef<'a> {
     receiver: &'a mut Receiving,
     len: usize,
@@ -26,29 +27,29 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// Its length in bytes.
+    /// Returns the length of the message in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether the message has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Copies a part of it that begins at an offset.
+    /// Copies the part of the message that begins at `offset` and is as long as `to`.
     ///
     /// # Panics
     ///
-    /// Where the part is not inside the message.
+    /// Panics if the part is not inside the message.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
         assert_inside(self.len, offset, to.len());
         self.receiver.copy(offset, to);
     }
 
-    /// A copy of it.
+    /// Returns a copy of the message.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = vec![0; self.len];
@@ -56,14 +57,15 @@ impl<'a> MessageRef<'a> {
         all
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes of the message in shared memory, without a copy.
     ///
     /// # Safety
     ///
-    /// Nobody changes them as long as the slice is used. No [`Sender`](crate::Sender) does, but any
-    /// process that may send can write all lanes of the queue, and one that is broken or
-    /// hostile may do so at any time, while the compiler takes the bytes for constant. What
-    /// must hold against such a process is read by [`Read`] or [`copy_to`](MessageRef::copy_to).
+    /// No process may change the bytes while the slice is used. No [`Sender`](crate::Sender)
+    /// changes them. But every process that may send to the queue can write all its lanes. A broken
+    /// or hostile process can change the bytes at any time, while the compiler takes them for
+    /// constant. Code that must be safe against such a process uses [`Read`] or
+    /// [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: `Receiving::bytes` gives the address of the message that was found, whose bytes
@@ -71,8 +73,8 @@ impl<'a> MessageRef<'a> {
         // `self` borrows it. They are initialized, as all mapped memory is, and need no alignment.
         // "The memory referenced by the returned slice must not be mutated for the duration of
         // lifetime 'a" (slice::from_raw_parts): a sender of this crate writes there only after
-        // `pass`, which the drop of `self` calls; that no other process does is the caller's
-        // promise.
+        // `pass`, which the drop of `self` calls. The caller promises that no other process writes
+        // there.
         unsafe { std::slice::from_raw_parts(self.receiver.bytes(), self.len) }
     }
 }

@@ -1,4 +1,7 @@
-//! A queue: many senders, one receiver, and no message is lost.
+//! A queue: many senders and one receiver. Each message is received once, and none is lost.
+//!
+//! `sender` and `receiver` are the public types. `sending` and `receiving` do the work, for
+//! messages of any type.
 
 pub(crate) mod batch;
 pub(crate) mod message_ref;

@@ -1,4 +1,4 @@
-//! The receiver of a queue: many senders, one receiver, and no message is lost.
+//! The receiver of a queue, and the options to create a queue.
 
 use super::message_ref::MessageRef;
 use super::receiving::Receiving;
@@ -17,17 +17,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to create a queue; see [`Receiver::options`].
+/// Options to create a queue; see [`Receiver::options`].
 pub type QueueOptions<M = [u8]> = CreateOptions<Receiver<M>>;
 
-/// What only a queue lets a program choose.
+/// Options that only a queue has.
 #[derive(Clone, Debug)]
 pub struct QueueChoices {
     senders: usize,
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
-    /// How many senders there can be, and the ring of each.
+    /// Returns how many senders there can be, and the geometry of their rings.
     fn sizes(&self, name: &Name) -> Result<(usize, RingGeometry)> {
         if !(1..=SLOTS).contains(&self.choices.senders) {
             let kind = ErrorKind::InvalidArgument;
@@ -40,33 +40,38 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
         Ok((self.choices.senders, ring))
     }
 
-    /// How many bytes of messages each sender can be ahead of the receiver (256 KiB).
-    /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
-    /// beyond that to a multiple of 8. The capacity is rounded up to a power of two and to
-    /// four of the longest messages.
+    /// Sets the capacity of each sender's lane in bytes (default: 256 KiB). A sender can be ahead
+    /// of the receiver by as many bytes of messages.
     ///
-    /// A quarter of a power of two has no room for a message of as many bytes, which needs 8 more:
-    /// for long ones say [`max_message`](QueueOptions::max_message) instead.
+    /// Each message takes 8 bytes more than its own length. Up to 64 bytes, that sum is rounded up
+    /// to a power of two; a larger sum is rounded up to a multiple of 8. The capacity is rounded up
+    /// to a power of two, and to space for four of the longest messages.
     ///
-    /// Streams are fastest where a lane is several times as large as the processor's own
-    /// cache (4 MiB do): what its writer is ahead then lies in the cache that both share.
-    /// The time for a single message does not depend on it.
+    /// A message must fit into a quarter of the capacity, together with its 8 bytes. So a capacity
+    /// of 4 MiB has no space for a message of 1 MiB. For long messages, set
+    /// [`max_message`](QueueOptions::max_message) instead of the capacity.
+    ///
+    /// Streams are fastest if a lane is several times as large as the processor's own cache (4 MiB
+    /// are enough). The messages that the sender is ahead then lie in the cache that both
+    /// processors share. The time for a single message does not depend on the capacity.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> QueueOptions<M> {
         self.common.capacity = bytes;
         self
     }
 
-    /// The longest message in bytes (what fits: a quarter of the capacity less 8). With a
-    /// [layout](QueueOptions::layout) it is the size of the layout, and a shorter `max_message` is refused.
+    /// Sets the length of the longest message in bytes (default: a quarter of the capacity, less
+    /// 8). With a [layout](QueueOptions::layout), the longest message has the size of the layout,
+    /// and a shorter `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> QueueOptions<M> {
         self.common.max_message = Some(bytes);
         self
     }
 
-    /// How many senders there can be at a time, 1 to 63 (16). Each has memory of its own, of the
-    /// [`capacity`](QueueOptions::capacity), which the receiver allocates when it is created.
+    /// Sets how many senders there can be at a time, 1 to 63 (default: 16). Each sender has a lane
+    /// of its own, with the [`capacity`](QueueOptions::capacity). The receiver allocates all lanes
+    /// when it is created.
     #[must_use]
     pub fn senders(mut self, senders: usize) -> QueueOptions<M> {
         self.choices.senders = senders;
@@ -75,16 +80,17 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
 }
 
 impl QueueOptions {
-    /// Tells the layout of each message to the programs that open the queue. It is for programs that
-    /// learn the layout when they run; others use [`typed`](QueueOptions::typed). It sets the longest
-    /// message too; a shorter [`max_message`](QueueOptions::max_message) is refused.
+    /// Sets the layout of each message, which the programs that open the queue can read. This
+    /// method is for programs that learn the layout when they run; other programs use
+    /// [`typed`](QueueOptions::typed). The layout also sets the longest message; a shorter
+    /// [`max_message`](QueueOptions::max_message) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> QueueOptions {
         self.common.layouts = vec![layout];
         self
     }
 
-    /// Makes each message a value of this type.
+    /// Makes each message a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> QueueOptions<T> {
         self.with(payload::layouts::<T>())
@@ -102,12 +108,13 @@ impl<M: Payload + ?Sized> Create for Receiver<M> {
     }
 }
 
-/// The receiving end of a queue, which owns its name.
+/// The receiver of a queue, which owns the name of the queue.
 ///
-/// Every message that a [`Sender`](crate::Sender) has sent reaches it once, in each sender's order.
-/// Nothing is lost: a sender that finds its lane full waits, or is told. Each sender has
-/// a lane of its own, so that senders do not slow each other down and a dead one is in
-/// nobody's way: what it has sent is received, and what it was about to send is not.
+/// The receiver receives each message of each [`Sender`](crate::Sender) once. It receives the
+/// messages of one sender in the order in which they were sent. No message is lost: a sender whose
+/// lane is full waits, or gets an error. Each sender has a lane of its own, so senders do not slow
+/// each other down. A sender that dies stops no other sender. The messages that it has sent are
+/// received; the message that it was about to send is not.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-queue-{}", std::process::id());
@@ -117,24 +124,24 @@ impl<M: Payload + ?Sized> Create for Receiver<M> {
 /// // One program.
 /// let mut orders = Receiver::create(name)?;
 ///
-/// // Another one.
+/// // Another program.
 /// let mut sender = Sender::open(name)?;
 /// sender.send(b"17 pieces").unwrap();
 ///
-/// // The first again.
+/// // The first program again.
 /// assert_eq!(orders.recv().unwrap(), b"17 pieces");
 /// # Ok::<(), shmkit::Error>(())
 /// ```
 ///
-/// A message is copied out of shared memory before it is handed out, into memory of the
-/// receiver that the next call uses again.
+/// The receiver copies a message out of shared memory before it returns the message. The copy is in
+/// a buffer of the receiver, which the next call uses again.
 pub struct Receiver<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Receiving,
     messages: PhantomData<fn(&M)>,
 }
 
 impl Receiver {
-    /// Creates a queue of bytes for the programs of this user.
+    /// Creates a queue of bytes that the programs of this user can open.
     ///
     /// # Errors
     ///
@@ -143,16 +150,17 @@ impl Receiver {
         Receiver::options().create(name)
     }
 
-    /// Returns the options to create a queue with.
+    /// Returns the options to create a queue.
     #[must_use]
     pub fn options() -> QueueOptions {
         CreateOptions::new(256 << 10, QueueChoices { senders: 16 })
     }
 
-    /// Waits for the next message, and leaves it in shared memory as long as it is used.
+    /// Waits for the next message, and returns a reference to the message in shared memory.
     ///
-    /// For long messages, which need not be copied as a whole; the sender has to go without
-    /// that room meanwhile. Short ones are received faster by [`recv`](Receiver::recv).
+    /// This method is for long messages, which need not be copied as a whole. The sender cannot use
+    /// the space of the message until the reference is dropped. [`recv`](Receiver::recv) receives
+    /// short messages faster.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-in-place-{}", std::process::id());
@@ -176,18 +184,19 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Receiver::recv).
+    /// The errors of [`recv`](Receiver::recv).
     #[inline]
     pub fn recv_ref(&mut self) -> std::result::Result<MessageRef<'_>, RecvError> {
         let len = self.core.find_next(Deadline::Never)?;
         Ok(MessageRef::new(&mut self.core, len))
     }
 
-    /// The next message where it stands, if there is one.
+    /// Returns a reference to the next message in shared memory if there is a message, without
+    /// waiting.
     ///
     /// # Errors
     ///
-    /// As [`try_recv`](Receiver::try_recv).
+    /// The errors of [`try_recv`](Receiver::try_recv).
     #[inline]
     pub fn try_recv_ref(&mut self) -> std::result::Result<MessageRef<'_>, RecvError> {
         let len = self.core.find_next(Deadline::Now)?;
@@ -196,10 +205,10 @@ impl Receiver {
 }
 
 impl<M: Payload + ?Sized> Receiver<M> {
-    /// Goes on with other measures, all of them new, while senders are there: they come over by
-    /// themselves, and what they have sent before is received first. Rights and name stay as
-    /// they are. As long as one of them sends nothing, and so does not come over, receiving takes
-    /// somewhat longer.
+    /// Creates the next generation of the queue, with other options, while senders are attached.
+    /// The senders reattach by themselves, and the receiver first receives what they sent before.
+    /// The name and the access rights stay as they are. A sender reattaches when it sends. Until
+    /// all senders have reattached, receiving takes somewhat longer.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-resize-{}", std::process::id());
@@ -219,63 +228,68 @@ impl<M: Payload + ?Sized> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// As [`QueueOptions::create`]; everything is as before then.
+    /// The errors of [`QueueOptions::create`]. The queue is as before after an error.
     pub fn resize(&mut self, options: &QueueOptions<M>) -> Result<()> {
         let sizes = options.sizes(self.name())?;
         self.core.resize(&options.common, sizes)
     }
 
-    /// The number of the queue's generation: another one after each restart, and
-    /// [`resize`](Receiver::resize).
+    /// Returns the number of the queue's generation. The number changes with each restart of the
+    /// receiver, and with each [`resize`](Receiver::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.segment.generation
     }
 
-    /// The name it was created by.
+    /// Returns the name by which the queue was created.
     #[must_use]
     pub fn name(&self) -> &Name {
         self.core.segment.name()
     }
 
-    /// The longest message in bytes.
+    /// Returns the length of the longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.segment.geometry.max()
     }
 
-    /// Receives the next message if there is one, without waiting.
+    /// Receives the next message if there is a message, without waiting.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`] where there is no message; otherwise the errors of
-    /// [`recv`](Receiver::recv). A receiver that never waits learns of the death of a sender after
-    /// 4096 calls without a message at the latest.
+    /// [`RecvError::Empty`] if there is no message; otherwise the errors of
+    /// [`recv`](Receiver::recv). A receiver that never waits notices the death of a sender after at
+    /// most 4096 calls without a message.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Waits for the next message.
+    /// Waits for the next message, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Disconnected`] when the last sender has closed or died and every message was
-    /// received; that is told once, and the next call waits for the next sender.
-    /// [`RecvError::Corrupt`] where a sender wrote no valid message, or an untyped sender sent a
-    /// message of another length than the type has; the next call goes on behind it.
+    /// - [`RecvError::Disconnected`] when all senders have closed or died and every message was
+    ///   received. It is returned once; the next call waits for the next sender.
+    /// - [`RecvError::Corrupt`] if a sender wrote an invalid record; the next call continues with
+    ///   the other senders. Also if an untyped sender sent a message whose length is not the length
+    ///   of the type; the next call continues behind that message.
+    /// - [`RecvError::Forked`] in a process that was forked from the process that created the
+    ///   receiver.
+    /// - [`RecvError::NameLost`] once, if the name of the queue was removed (Linux).
+    /// - [`RecvError::System`] if the system refuses to let the call wait.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Waits for the next message, at most this long.
+    /// Waits for the next message for at most `timeout`, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Timeout`] where no message came in time; otherwise the errors of
+    /// [`RecvError::Timeout`] if no message came in time; otherwise the errors of
     /// [`recv`](Receiver::recv).
     pub fn recv_timeout(
         &mut self,
@@ -285,12 +299,14 @@ impl<M: Payload + ?Sized> Receiver<M> {
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Receives every message that is there now, without waiting, and returns how many they were.
+    /// Receives every message that is there now, without waiting. Passes each message to `each`,
+    /// and returns the number of messages.
     ///
     /// # Errors
     ///
-    /// The errors of [`try_recv`](Receiver::try_recv), except that an empty queue is none. Where a
-    /// message has another length than the type, all other messages are received nevertheless.
+    /// The errors of [`try_recv`](Receiver::try_recv), except [`RecvError::Empty`]. If a message
+    /// has another length than the type, the call first receives all other messages, and then
+    /// returns [`RecvError::Corrupt`].
     pub fn drain(
         &mut self,
         each: impl FnMut(M::Received<'_>),
@@ -298,8 +314,8 @@ impl<M: Payload + ?Sized> Receiver<M> {
         payload::drain::<M>(each, |each| self.core.drain(each))
     }
 
-    /// Returns the same receiver for messages of bytes. The programs that open the queue are told the
-    /// type still.
+    /// Returns this receiver as a receiver of bytes. The programs that open the queue still see the
+    /// type.
     #[must_use]
     pub fn into_untyped(self) -> Receiver {
         Receiver {

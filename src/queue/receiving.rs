@@ -1,4 +1,25 @@
-//! How a receiver finds the messages of its senders, in this generation and in earlier ones.
+//! How a receiver receives the messages of its senders, of this generation and of earlier ones.
+//!
+//! ```text
+//!   receive(deadline), by `Inbox` in wait/spin.rs
+//!     1  glance: is a message directly behind the last message, in the same lane?
+//!                (left out while there are earlier generations)
+//!     2  poll:   look at each lane of the earlier generations, the oldest first
+//!                look at each lane of the newest generation
+//!                a message of the newest? look at the earlier ones again (segment/fan_in.rs)
+//!     3  a message:  copy it to the buffer, pass it, return its length
+//!     4  no message: error of the endpoint, or all senders gone?  return the error
+//!                    the call does not wait?                      return Empty
+//!                    spin for 100 µs, and repeat from 1
+//!                    deadline passed?                             return Timeout
+//!                    park until a sender wakes this receiver, a sender dies, or the deadline
+//!                    repeat from 1
+//! ```
+//!
+//! To pass a message is to store the position behind it in the cursor of the lane. The receiver
+//! stores `ROOM`, up to which the sender may overwrite, less often than `EXACT`, and then wakes the
+//! sender (`lane/lossless.rs`). An earlier generation is closed when it has no message and no
+//! sender left.
 
 use crate::error::Result;
 use crate::error::channel::RecvError;
@@ -14,17 +35,18 @@ use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Inbox, Pace};
 use std::time::Instant;
 
-/// The receiver of a queue, whatever its messages are.
+/// The receiver of a queue, for messages of any type.
 #[derive(Debug)]
 pub struct Receiving {
     fan_in: FanIn,
-    /// Earlier generations with something left in them, the oldest first.
+    /// The earlier generations that may have messages left, the oldest first.
     older: Vec<(FanIn, Owned)>,
-    /// Of those, the one in which the last message was found.
+    /// The index in `older` of the generation that had the last message; `None` for the newest
+    /// generation.
     from: Option<usize>,
     pace: Pace,
     buffer: Box<[u8]>,
-    // Declared last, and so let go last: it has the name.
+    // Declared last, so that it is dropped last: it holds the name.
     pub segment: Owned,
 }
 
@@ -39,6 +61,7 @@ impl Receiving {
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
         let mut older = segment.older()?;
+
         segment.publish(&mut older);
         let mut receiver = Receiving {
             fan_in,
@@ -48,6 +71,7 @@ impl Receiving {
             buffer: Box::default(),
             segment,
         };
+
         receiver.inherit(older)?;
         Ok(receiver)
     }
@@ -70,14 +94,14 @@ impl Receiving {
         Ok(())
     }
 
-    /// Has what is left in the generations of dead owners received first.
+    /// Adds the generations of dead owners. Their messages are received first.
     // layout: L160
     fn inherit(&mut self, older: Vec<(Owned, Participant)>) -> Result<()> {
         for (segment, participant) in older {
             let Geometry::Queue { ring, .. } = segment.geometry else {
                 continue;
             };
-            // What is of another type is nothing to us.
+            // The messages of a queue with another type are not received.
             if segment.has_type_of(&self.segment) {
                 let fan_in = FanIn::inherit(&segment, ring, participant)?;
                 self.older.push((fan_in, segment));
@@ -87,7 +111,7 @@ impl Receiving {
         Ok(())
     }
 
-    /// For the longest message of all generations.
+    /// Allocates a buffer for the longest message of all generations.
     fn make_room(&mut self) {
         let older = self.older.iter().map(|(_, segment)| segment);
         let longest = older.chain([&self.segment]).map(|s| s.geometry.max());
@@ -104,25 +128,26 @@ impl Drop for Receiving {
 }
 
 impl Receiving {
-    /// The message of this length that was received last.
+    /// Returns the message of this length that was received last.
     #[inline(always)]
     pub fn received(&self, len: usize) -> &[u8] {
         &self.buffer[..len]
     }
 
-    /// The length of the next message, which stays in shared memory until it is [passed](Receiving::pass).
+    /// Finds the next message, which stays in shared memory until it is [passed](Receiving::pass),
+    /// and returns its length.
     #[inline]
     pub fn find_next(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
         Finder(self).receive(deadline)
     }
 
-    /// Receives every message that is there now, and returns how many they were.
+    /// Receives every message that is there now, and returns the number of messages.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
         let mut count = 0;
         loop {
             match self.look() {
                 Step::Message(len) => each(&self.buffer[..len]),
-                // That the last sender has gone is told next time.
+                // The next call returns that the last sender has gone.
                 Step::Nothing if count > 0 => return Ok(count),
                 other => return self.no_message(other).map_or(Ok(count), Err),
             }
@@ -140,13 +165,13 @@ impl Receiving {
 
     #[inline]
     pub fn pass(&mut self) {
-        // A child that was forked takes nothing from its parent.
+        // A forked child takes no message from its parent.
         if !self.fan_in.is_forked() {
             self.source_mut().pass();
         }
     }
 
-    /// Where the last message was found.
+    /// Returns the lanes in which the last message was found.
     fn source(&self) -> &FanIn {
         match self.from {
             Some(n) => &self.older[n].0,
@@ -161,7 +186,7 @@ impl Receiving {
         }
     }
 
-    /// Finds the next message, which stays where it is.
+    /// Finds the next message, which stays in shared memory.
     fn find(&mut self) -> Step {
         self.from = None;
         match self.older.is_empty() {
@@ -197,24 +222,24 @@ impl Receiving {
         None
     }
 
-    /// Finds the next message, where it is one as most are.
+    /// Finds the next message if it is directly behind the last message, as most are.
     #[inline(always)]
     fn find_quickly(&mut self) -> Option<usize> {
         match self.older.is_empty() {
             true => self.fan_in.find_quickly(),
-            // A sender's messages there come before those here.
+            // A sender's messages in an earlier generation come before its messages in this one.
             false => None,
         }
     }
 }
 
 impl Inbox for Receiving {
-    /// A short one, behind the last one.
+    /// Receives a short message that is directly behind the last message.
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
         match self.older.is_empty() {
             true => self.fan_in.receive_quickly(&mut self.buffer),
-            // A sender's messages there come before those here.
+            // A sender's messages in an earlier generation come before its messages in this one.
             false => None,
         }
     }
@@ -236,7 +261,7 @@ impl Inbox for Receiving {
         &mut self.pace
     }
 
-    /// What there is to be told where there is no message.
+    /// Returns the error of a call that found no message, if there is one.
     #[inline]
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.fan_in.check() {
@@ -266,7 +291,8 @@ impl Wait for Receiving {
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         for (fan_in, _) in &mut self.older {
             fan_in.watch_peers(signals);
-            // Who leaves there rings for the owner that it knows.
+            // A participant that leaves an earlier generation wakes only the owner of that
+            // generation.
             signals.look_again_in(LOOK_BACK);
         }
         self.fan_in.register(signals)
@@ -284,7 +310,7 @@ impl Wait for Receiving {
     }
 }
 
-/// A receiver that finds messages and leaves them where they are.
+/// A receiver that finds messages and leaves them in shared memory.
 struct Finder<'a>(&'a mut Receiving);
 
 impl Inbox for Finder<'_> {

@@ -1,4 +1,4 @@
-//! The sender of a queue.
+//! The sender of a queue, and the options to open a queue.
 
 use super::batch::Batch;
 use super::sending::Sending;
@@ -16,11 +16,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to open a queue to send; see [`Sender::options`].
+/// Options to open a queue for sending; see [`Sender::options`].
 pub type SenderOptions<M = [u8]> = OpenOptions<Sender<M>>;
 
 impl SenderOptions {
-    /// Makes each message a value of this type.
+    /// Makes each message a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> SenderOptions<T> {
         self.with(payload::layouts::<T>())
@@ -38,16 +38,17 @@ impl<M: Payload + ?Sized> Open for Sender<M> {
     }
 }
 
-/// A sender of a queue. See [`Receiver`](crate::Receiver).
+/// A sender of a queue; see [`Receiver`](crate::Receiver).
 ///
-/// It is `Send`, and not shared: each thread opens its own.
+/// A sender is `Send`, and is not shared between threads: each thread opens a sender of its own.
 pub struct Sender<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Sending,
     messages: PhantomData<fn(&M)>,
 }
 
 impl Sender {
-    /// Opens a queue of any messages to send bytes to it. It never creates one.
+    /// Opens a queue with messages of any type, to send bytes to it. The call never creates a
+    /// queue.
     ///
     /// # Errors
     ///
@@ -56,14 +57,15 @@ impl Sender {
         Sender::options().open(name)
     }
 
-    /// Returns the options to open a queue with.
+    /// Returns the options to open a queue.
     #[must_use]
     pub fn options() -> SenderOptions {
         SenderOptions::default()
     }
 
-    /// Reserves space for a message of this length in shared memory, and waits until there is space.
-    /// See [`Receiver::recv_ref`](crate::Receiver::recv_ref).
+    /// Reserves space for a message of `len` bytes in shared memory, and blocks until there is
+    /// space. The documentation of [`Receiver::recv_ref`](crate::Receiver::recv_ref) has an
+    /// example.
     ///
     /// # Errors
     ///
@@ -74,7 +76,8 @@ impl Sender {
         Ok(Claim::new(&mut self.core, place, len))
     }
 
-    /// Reserves space for a message of this length if there is any, without waiting.
+    /// Reserves space for a message of `len` bytes in shared memory if there is space, without
+    /// blocking.
     ///
     /// # Errors
     ///
@@ -85,8 +88,8 @@ impl Sender {
         Ok(Claim::new(&mut self.core, place, len))
     }
 
-    /// Sends all of these messages, several at a time, and waits while there is no space. Where one
-    /// fails, the messages before it are sent.
+    /// Sends all of these messages, several at a time, and blocks while there is no space. If a
+    /// message fails, the messages before it are sent.
     ///
     /// # Errors
     ///
@@ -104,7 +107,7 @@ impl Sender {
 }
 
 impl<T: Described> Sender<T> {
-    /// Sends all of these values, several at a time, and waits while there is no space. Where one
+    /// Sends all of these values, several at a time, and blocks while there is no space. If a value
     /// fails, the values before it are sent.
     ///
     /// # Errors
@@ -129,60 +132,68 @@ impl<M: Payload + ?Sized> Sender<M> {
         &self.core.found().name
     }
 
-    /// Returns the length of the longest message, in bytes.
+    /// Returns the length of the longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.max_message()
     }
 
-    /// Returns the number of the generation. It changes with each receiver that follows, and each time
-    /// that one is [resized](crate::Receiver::resize).
+    /// Returns the number of the queue's generation to which this sender is attached. The number
+    /// changes with each receiver that follows, and each time that a receiver is
+    /// [resized](crate::Receiver::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.found().generation
     }
 
-    /// Waits for the next receiver, at most this long, and goes on with it; returns whether there is
-    /// one. It receives the messages that were sent to the receiver before it, and not received.
+    /// Waits for the next receiver for at most `timeout`, and reattaches to it. Returns whether
+    /// there is a next receiver. The next receiver also receives the messages that were sent to the
+    /// receiver before it and were not received.
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](OpenOptions::open), where there is a receiver that this sender cannot
+    /// The errors of [`open`](OpenOptions::open), if there is a receiver that this sender cannot
     /// use.
     pub fn wait_for_receiver(&mut self, timeout: Duration) -> Result<bool> {
         wait_for_next(&mut self.core, timeout)
     }
 
-    /// Sends a message if there is space for it, without waiting. The message is visible to the
-    /// receiver when this returns.
+    /// Sends a message if there is space, without blocking. The message is visible to the receiver
+    /// when `try_send` returns.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] where there is no space; otherwise the errors of [`send`](Sender::send).
+    /// [`SendError::Full`] if there is no space; otherwise the errors of [`send`](Sender::send).
     #[inline]
     pub fn try_send(&mut self, message: &M) -> std::result::Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::Now)
     }
 
-    /// Sends a message, and waits until there is space. The message is visible to the receiver when
-    /// this returns; a receiver that dies later may not have received it.
+    /// Sends a message, and blocks until there is space. The message is visible to the receiver
+    /// when `send` returns. A receiver that dies later may not have received the message.
     ///
     /// # Errors
     ///
-    /// [`SendError::Disconnected`] where the receiver has closed or died: at once where it closed, and
-    /// where it died at the latest when the lane is full. The messages that were sent stay for the next
-    /// receiver as long as any process holds the queue; the message of this call was not sent.
-    /// [`SendError::TooLong`] where the message is longer than [`max_message`](Sender::max_message).
+    /// - [`SendError::Disconnected`] if the receiver has closed or died and there is no next
+    ///   receiver. If the receiver closed, the next call returns the error. If it died, a call
+    ///   returns the error at the latest when the lane is full. The message of that call was not
+    ///   sent. The messages that were sent before stay for the next receiver as long as any process
+    ///   holds the queue.
+    /// - [`SendError::TooLong`] if the message is longer than [`max_message`](Sender::max_message).
+    /// - [`SendError::Forked`] in a process that was forked from the process that opened the
+    ///   sender.
+    /// - [`SendError::System`] if the system refuses to let the call wait, or if the sender cannot
+    ///   reattach to the next receiver.
     #[inline]
     pub fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::Never)
     }
 
-    /// Sends a message, and waits for space at most this long.
+    /// Sends a message, and blocks for at most `timeout` while there is no space.
     ///
     /// # Errors
     ///
-    /// [`SendError::Timeout`] where there was no space in time; otherwise the errors of
+    /// [`SendError::Timeout`] if there was no space in time; otherwise the errors of
     /// [`send`](Sender::send).
     pub fn send_timeout(
         &mut self,
@@ -192,15 +203,15 @@ impl<M: Payload + ?Sized> Sender<M> {
         self.core.send(message.bytes(), Deadline::within(timeout))
     }
 
-    /// Begins a batch: its messages are sent together when it is flushed or dropped, with one wake-up
-    /// where the receiver sleeps. To a receiver that does not sleep, short messages go no faster this
-    /// way.
+    /// Begins a batch. Its messages are sent together when it is flushed or dropped, with a single
+    /// wake-up if the receiver sleeps. If the receiver does not sleep, a batch does not make short
+    /// messages faster.
     #[must_use]
     pub fn batch(&mut self) -> Batch<'_, M> {
         Batch::new(&mut self.core)
     }
 
-    /// Returns the same sender for messages of bytes, which sends messages of any length.
+    /// Returns this sender as a sender of bytes, which sends messages of any length.
     #[must_use]
     pub fn into_untyped(self) -> Sender {
         Sender {

@@ -1,4 +1,25 @@
-//! How a sender writes messages into its lane, and goes on with the next receiver.
+//! How a sender writes messages into its lane, and reattaches to the next receiver.
+//!
+//! ```text
+//!   send(message, deadline)
+//!     1  this process was forked?             return Forked
+//!        the receiver died in an earlier
+//!        send, or END is set?                 join the next receiver, or return Disconnected
+//!        longer than the longest message?     return TooLong
+//!     2  space in the lane?                   write the payload, store the commit word
+//!                                             the receiver sleeps? wake it
+//!                                             return
+//!     3  send what a batch holds back, and wake the receiver if it sleeps
+//!        the call does not wait?              return Full
+//!        spin for 100 µs; space?              repeat from 1
+//!        the receiver has ended?              join the next receiver, or return Disconnected
+//!        deadline passed?                     return Timeout
+//!        park until the receiver frees space or ends, or until the deadline
+//!        repeat from 1
+//! ```
+//!
+//! A send does not ask the system whether the receiver is alive. A sender that has woken the
+//! receiver and sees no reaction asks, and so does every 4096th send that finds no space.
 
 use crate::error::channel::SendError;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -21,34 +42,34 @@ use crate::wait::spin::{Deadline, Spin};
 use std::fmt;
 use std::time::Instant;
 
-/// How many messages that found no space go between two questions whether the receiver is
-/// alive, for senders that never sleep.
+/// The number of sends without space between two questions whether the receiver is alive, for
+/// senders that never sleep.
 const LOOKS: u32 = 4096;
 
-/// The sender of a queue, whatever its messages are.
+/// The sender of a queue, for messages of any type.
 pub struct Sending {
     unreceived: Vec<Unreceived>,
     full: u32,
-    /// The receiver was found dead when a message was sent.
+    /// Whether the receiver was found dead after a message was sent.
     has_died: bool,
-    // Declared last, and so let go last.
+    // Declared last, so that it is dropped last.
     connection: Connection,
 }
 
-/// What connects a sender with a receiver, for one generation.
+/// The connection of a sender with the receiver of one generation.
 // layout: L018
 struct Connection {
     lane: Lane,
     participant: Participant,
     owner: Process,
-    // Declared last, and so let go last.
+    // Declared last, so that it is dropped last.
     found: Found,
 }
 
 type Lane = LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
 
-/// A lane of an earlier generation in which something was sent and not received: held, so that it
-/// is there for the next receiver too, should this one die.
+/// A lane of an earlier generation with messages that were sent and not received. The sender holds
+/// the lane, so that the next receiver finds the lane too if this receiver dies.
 // layout: L170
 #[derive(Debug)]
 struct Unreceived {
@@ -66,15 +87,17 @@ impl Connection {
         let cursor = found.cursor(participant.slot());
         let Some(lane) = LosslessWriter::resume(lane.ring, lane.head, cursor, ring) else {
             let kind = ErrorKind::Corrupt;
-            let meaning = "an earlier sender left what is no message";
+            let meaning = "an earlier sender left an invalid message";
             let error = Error::new(kind, Operation::Open, &found.name, meaning);
             return Err(error.with_advice("restart the receiver"));
         };
+
         let roster = participant.roster();
         roster.set_state(participant.slot(), roster::state::ACTIVE);
         roster.tell(JOINED);
-        // So that it watches us too.
+        // The owner is woken, so that it watches this process too.
         participant.wake(1 << OWNER);
+
         Ok(Connection {
             lane,
             participant,
@@ -124,9 +147,10 @@ impl Sending {
         self.send_until(message, deadline)
     }
 
-    /// What there is to be told where there is no room.
+    /// Returns the error of a call that found no space.
     fn full(&mut self) -> SendError {
-        // Nobody frees what was not sent, as of a batch that was forgotten.
+        // A batch that was forgotten may hold messages back. The receiver frees no space that was
+        // not sent.
         self.connection.lane.flush();
         self.sent();
         self.full = self.full.wrapping_add(1);
@@ -144,7 +168,7 @@ impl Sending {
             && self.connection.lane.send_quickly(message)
     }
 
-    /// Reserves space for a message of this length, which is waited for until the deadline.
+    /// Reserves space for a message of this length, and waits for the space until the deadline.
     #[inline]
     pub fn claim(
         &mut self,
@@ -160,7 +184,8 @@ impl Sending {
         }
     }
 
-    /// Adds a message to a batch, which is sent later; says whether what was added before is sent.
+    /// Adds a message to a batch, which is sent later. Returns whether the messages that were added
+    /// before are sent.
     #[inline]
     pub fn add(
         &mut self,
@@ -188,7 +213,7 @@ impl Sending {
             && self.connection.lane.add_quickly(message)
     }
 
-    /// Sends what was added.
+    /// Sends the messages that were added.
     pub fn flush(&mut self) -> std::result::Result<(), SendError> {
         self.connection.participant.validity.check()?;
         self.connection.lane.flush();
@@ -196,7 +221,7 @@ impl Sending {
         Ok(())
     }
 
-    /// Waits for space until the deadline; an error where it does not wait.
+    /// Waits for space until the deadline. Returns an error if the call does not wait.
     #[cold]
     fn wait_or_refuse(
         &mut self,
@@ -226,16 +251,17 @@ impl Sending {
         }
     }
 
-    /// Goes on with the next receiver, where there is one.
+    /// Reattaches to the next receiver; `false` if there is none.
     // layout: L069 L167 L169 L170
     fn reattach(&mut self) -> Result<bool> {
         self.connection.participant.check()?;
-        // It receives what was sent to the one before, which may be asleep and live.
+        // The next receiver receives what was sent to this one, which may be asleep and alive.
         self.connection.lane.flush();
         self.connection.participant.wake(1 << OWNER);
         let Some(next) = self.connection.found.follow(QUEUE, Connection::join)? else {
             return Ok(false);
         };
+
         let before = std::mem::replace(&mut self.connection, next);
         (self.full, self.has_died) = (0, false);
         self.unreceived.push(Unreceived {
@@ -247,12 +273,12 @@ impl Sending {
         Ok(true)
     }
 
-    /// Lets go of what was received.
+    /// Closes the earlier lanes whose messages were all received.
     fn let_go(&mut self) {
         self.unreceived.retain(|one| !one.lane.is_received());
     }
 
-    /// After the end of the receiver.
+    /// Reattaches to the next receiver, or returns the error, after the receiver has ended.
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), SendError> {
         if self.reattach()? {
@@ -271,15 +297,16 @@ impl Sending {
         }
     }
 
-    /// Who was rung for and does not wake up may be dead. What was sent is for the next receiver
-    /// then, and is no failure; the message that follows is.
+    /// Wakes the receiver. A receiver that was notified and does not wake up may be dead. The next
+    /// receiver then receives the message that was sent, so this call does not fail; the next call
+    /// does.
     // layout: L108
     #[cold]
     fn wake(&mut self) {
         self.connection.participant.wake(1 << OWNER);
         self.let_go();
         if self.connection.found.is_ended() {
-            // Where there is another receiver, that we come has it look.
+            // If there is a next receiver, joining makes it look into this lane once more.
             let _ = self.reattach();
         } else if self.connection.participant.is_unreachable(OWNER)
             && matches!(self.connection.owner.has_ended(), Ok(true))
@@ -292,7 +319,7 @@ impl Sending {
     // layout: L110
     #[cold]
     fn check_owner(&mut self) -> std::result::Result<(), SendError> {
-        // It may have said something before it ended.
+        // The receiver may have stored END before it ended.
         match self.connection.owner.has_ended()? || self.connection.found.is_ended() {
             true => self.go_on(),
             false => Ok(()),
@@ -305,7 +332,7 @@ impl Sending {
         deadline: Deadline,
     ) -> std::result::Result<(), SendError> {
         loop {
-            // The next receiver may allow less.
+            // The next receiver may have a shorter longest message.
             self.check(message.len())?;
             if self.connection.lane.try_send(message) {
                 self.sent();
@@ -315,7 +342,8 @@ impl Sending {
         }
     }
 
-    /// Until there may be room, or all is to be looked at anew, since another receiver is there.
+    /// Waits until there may be space, or until the sender has reattached and has to check
+    /// everything again.
     // layout: L109
     #[cold]
     fn wait_for_room(
@@ -324,7 +352,7 @@ impl Sending {
         until: Option<Instant>,
     ) -> std::result::Result<(), SendError> {
         let generation = self.generation();
-        // Nobody frees what was not sent.
+        // The receiver frees no space that was not sent.
         // layout: L069
         self.connection.lane.flush();
         self.let_go();
@@ -332,6 +360,7 @@ impl Sending {
         if self.generation() != generation {
             return Ok(());
         }
+
         let mut spin = Spin::new(until);
         loop {
             if self.connection.lane.has_room(len) {
@@ -341,6 +370,7 @@ impl Sending {
                 break;
             }
         }
+
         self.check_owner()?;
         if self.generation() != generation {
             return Ok(());
@@ -348,6 +378,7 @@ impl Sending {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(SendError::Timeout);
         }
+
         let Connection {
             lane,
             participant,
@@ -363,10 +394,11 @@ impl Sending {
 }
 
 impl Drop for Sending {
-    /// Sends what a batch that was forgotten has held back; the drop of the participant wakes the receiver.
+    /// Sends the messages that a forgotten batch has held back. The drop of the participant wakes
+    /// the receiver.
     // layout: L069 L083 L105
     fn drop(&mut self) {
-        // In a child that was forked nothing is sent.
+        // A forked child sends nothing.
         if !self.connection.participant.validity.is_forked() {
             self.connection.lane.flush();
         }
@@ -406,7 +438,7 @@ impl Reattach for Sending {
     }
 }
 
-/// A sender that waits for room for a message of this length.
+/// A sender that waits for space for a message of this length.
 #[cfg_attr(
     not(feature = "async"),
     allow(dead_code, reason = "threads wait in it")
@@ -442,7 +474,7 @@ impl Wait for Room<'_> {
     }
 
     fn woken(&mut self) -> Result<bool> {
-        // The next message tells.
+        // The next message returns the error.
         self.sender.has_died |= self.sender.connection.owner.has_ended()?;
         Ok(self.sender.has_died || self.has_news())
     }

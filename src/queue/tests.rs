@@ -1,4 +1,4 @@
-//! What a receiver and its senders do at moments that no program can choose.
+//! Tests of the receiver and its senders at moments that no program can choose.
 
 use super::sender::Sender;
 use crate::access::Access;
@@ -7,7 +7,7 @@ use crate::name::Name;
 use crate::segment::fan_in::FanIn;
 use crate::segment::{Geometry, Owned};
 
-/// A queue of one sender.
+/// Creates a queue with one sender.
 fn queue(name: &Name) -> (Owned, FanIn) {
     let ring = Geometry::ring(4096, None, name.as_str()).unwrap();
     let geometry = Geometry::Queue { senders: 1, ring };
@@ -26,7 +26,7 @@ fn message_of_the_next_sender_in_a_slot_is_not_that_of_the_last() {
     assert_eq!(fan_in.find(), Step::Nothing);
     let first_epoch = segment.roster().slot_epoch(0);
 
-    // Both behind the look of a search that goes on below: who is there.
+    // Both steps come after a search has looked at the roster. The search continues below.
     drop(first);
     let mut second = Sender::open(&*name).unwrap();
     second.send(b"second").unwrap();
