@@ -1,40 +1,41 @@
-//! Back-pressure of a lossless topic: the publisher overwrites no message that a subscriber for which
-//! it waits has still to read.
+//! Back-pressure of a lossless topic: the publisher overwrites no message that a subscriber for
+//! which it waits still has to read.
 //!
 //! ```text
-//!   publisher, before it overwrites         subscriber, when it joins at a position
-//!   wait until no subscriber is in the way  ROOM = position
-//!   RESERVED = how far it will write        STATE = active
-//!   full fence                              full fence
-//!   is a subscriber in the way now?         may its position be overwritten, by RESERVED?
-//!   if so: RESERVED = as before, wait       if so: STATE = dropped, join elsewhere
+//!   publisher, before it overwrites           subscriber, when it joins at a position
+//!   wait until no subscriber is in the way    ROOM = position
+//!   RESERVED = how far it will write          STATE = active
+//!   full fence                                full fence
+//!   is a subscriber in the way now?           may the position be overwritten, by RESERVED?
+//!   if so: RESERVED = as before, and wait     if so: STATE = dropped, join elsewhere
 //! ```
 //!
-//! One of the two sees the other. Where both do, the publisher has written nothing yet and takes
-//! back what it announced, and the subscriber joins elsewhere.
+//! At least one of the two sees the store of the other. If both do, the publisher has written
+//! nothing yet and takes its announcement back, and the subscriber joins elsewhere.
 //!
-//! The publisher looks once before it announces, too: a subscriber that joined since the last look
-//! would see its position announced, and that lasts long where the publisher is held up.
+//! The publisher also looks once before it announces. Without that look, the position of a
+//! subscriber that joined since the last look could be announced. It would stay announced for a
+//! long time if the publisher is delayed.
 
 use crate::format::layout::roster::state;
 use crate::lane::lossy::{LossyReader, LossyWriter};
 use crate::segment::roster::Roster;
 use crate::sync::{Shared, Words, WordsMut};
 
-/// Whether the publisher waits for the participant of this slot.
+/// Returns whether the publisher waits for the participant in this slot.
 pub(crate) fn is_waited_for<W: Shared>(roster: &Roster<W>, slot: usize) -> bool {
     roster.state(slot) == state::ACTIVE && roster.process_word(slot) != 0
 }
 
-/// Whether what lies before the position may be overwritten in a ring of so many bytes, where `lowest`
-/// is the position of the slowest subscriber that is waited for.
+/// Returns whether the publisher may write up to `position` in a ring of `bytes` bytes. `lowest` is
+/// the position of the slowest subscriber for which the publisher waits.
 pub(crate) fn is_free(lowest: u64, bytes: u64, position: u64) -> bool {
     lowest + bytes >= position
 }
 
-/// Announces that what lies before the position will be overwritten; `false` where a subscriber is
-/// in the way, and then nothing has changed. `lowest` is the position of the slowest subscriber that
-/// is waited for.
+/// Announces that the publisher will write up to `position`. Returns `false`, and changes nothing,
+/// if a subscriber is in the way. `lowest` returns the position of the slowest subscriber for which
+/// the publisher waits.
 // layout: L126
 pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     lane: &mut LossyWriter<R, H>,
@@ -48,7 +49,7 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     }
     let before = lane.reserved();
     lane.announce(position);
-    // Pairs with the fence of `join`: one of us sees the other.
+    // Pairs with the fence of `join`: at least one side sees the store of the other.
     lane.full_fence();
     if is_free() {
         return true;
@@ -57,9 +58,10 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     false
 }
 
-/// Has the publisher wait for the subscriber of this slot, which has stored its ROOM; `false` where
-/// the publisher may be overwriting its position already, and does not wait. Where this is `true`,
-/// the publisher takes back what it announces in the way of the subscriber, until it drops it.
+/// Makes the publisher wait for the subscriber in this slot, which has stored its ROOM. Returns
+/// `false` if the publisher may be overwriting the subscriber's position already; it then does not
+/// wait. After `true`, the publisher takes back each announcement that is in the way of the
+/// subscriber, until the publisher drops the subscriber.
 // layout: L050 L133
 pub(crate) fn join<W: Shared, R: Words, H: Words>(
     roster: &Roster<W>,
@@ -67,7 +69,7 @@ pub(crate) fn join<W: Shared, R: Words, H: Words>(
     lane: &mut LossyReader<R, H>,
 ) -> bool {
     roster.set_state(slot, state::ACTIVE);
-    // Pairs with the fence of `announce`: one of us sees the other.
+    // Pairs with the fence of `announce`: at least one side sees the store of the other.
     roster.words().full();
     lane.wait_for();
     let is_safe = !lane.may_be_overwritten(lane.position());
@@ -77,7 +79,7 @@ pub(crate) fn join<W: Shared, R: Words, H: Words>(
     is_safe
 }
 
-/// Waits for the subscriber of this slot no longer.
+/// Stops waiting for the subscriber in this slot.
 // layout: L126
 pub(crate) fn drop_late<W: Shared>(roster: &Roster<W>, slot: usize) {
     roster.change_state(slot, state::ACTIVE, state::DROPPED);

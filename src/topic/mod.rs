@@ -1,4 +1,8 @@
-//! A topic: one publishes, many subscribe.
+//! A topic: one publisher and many subscribers. Each subscriber receives every message, or the
+//! exact number of messages that it missed.
+//!
+//! `publisher` and `subscriber` are the public types. `publishing` and `subscribing` do the work,
+//! for messages of any type. `backpressure` and `subscribers` are for lossless topics.
 
 pub(crate) mod backpressure;
 pub(crate) mod publisher;

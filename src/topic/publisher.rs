@@ -1,4 +1,4 @@
-//! The publisher of a topic: a message server.
+//! The publisher of a topic, and the options to create a topic.
 
 use super::publishing::{Delivery, Publishing};
 use crate::error::channel::SendError;
@@ -16,10 +16,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to create a topic; see [`Publisher::options`].
+/// Options to create a topic; see [`Publisher::options`].
 pub type TopicOptions<M = [u8]> = CreateOptions<Publisher<M>>;
 
-/// What only a topic lets a program choose.
+/// Options that only a topic has.
 #[derive(Clone, Debug)]
 pub struct TopicChoices {
     delivery: Delivery,
@@ -32,28 +32,33 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
         Geometry::ring(common.capacity, longest, subject)
     }
 
-    /// How many bytes of messages are kept for those who come late or are slow (1 MiB).
-    /// A message takes 8 bytes more than its own, up to 64 rounded up to a power of two and
-    /// beyond that to a multiple of 8. Between 7/8 and all of the capacity can be read. It
-    /// is rounded up to a power of two and to four of the longest messages.
+    /// Sets how many bytes of messages are kept for subscribers that join late or are slow
+    /// (default: 1 MiB).
     ///
-    /// A quarter of a power of two has no room for a message of as many bytes, which needs 8 more:
-    /// for long ones say [`max_message`](TopicOptions::max_message) instead.
+    /// Each message takes 8 bytes more than its own length. Up to 64 bytes, that sum is rounded up
+    /// to a power of two; a larger sum is rounded up to a multiple of 8. The capacity is rounded up
+    /// to a power of two, and to space for four of the longest messages. A subscriber can read
+    /// between 7/8 of the capacity and all of it.
+    ///
+    /// A message must fit into a quarter of the capacity, together with its 8 bytes. So a capacity
+    /// of 4 MiB has no space for a message of 1 MiB. For long messages, set
+    /// [`max_message`](TopicOptions::max_message) instead of the capacity.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> TopicOptions<M> {
         self.common.capacity = bytes;
         self
     }
 
-    /// The longest message in bytes (what fits: a quarter of the capacity less 8). With a
-    /// [layout](TopicOptions::layout) it is the size of the layout, and a shorter `max_message` is refused.
+    /// Sets the length of the longest message in bytes (default: a quarter of the capacity, less
+    /// 8). With a [layout](TopicOptions::layout), the longest message has the size of the layout,
+    /// and a shorter `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> TopicOptions<M> {
         self.common.max_message = Some(bytes);
         self
     }
 
-    /// What to do about slow subscribers ([`Delivery::Lossy`]).
+    /// Sets what the publisher does about slow subscribers (default: [`Delivery::Lossy`]).
     #[must_use]
     pub fn delivery(mut self, delivery: Delivery) -> TopicOptions<M> {
         self.choices.delivery = delivery;
@@ -62,16 +67,17 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
 }
 
 impl TopicOptions {
-    /// Tells the layout of each message to the programs that open the topic. It is for programs that
-    /// learn the layout when they run; others use [`typed`](TopicOptions::typed). It sets the longest
-    /// message too; a shorter [`max_message`](TopicOptions::max_message) is refused.
+    /// Sets the layout of each message, which the programs that open the topic can read. This
+    /// method is for programs that learn the layout when they run; other programs use
+    /// [`typed`](TopicOptions::typed). The layout also sets the longest message; a shorter
+    /// [`max_message`](TopicOptions::max_message) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> TopicOptions {
         self.common.layouts = vec![layout];
         self
     }
 
-    /// Makes each message a value of this type.
+    /// Makes each message a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> TopicOptions<T> {
         self.with(payload::layouts::<T>())
@@ -94,7 +100,7 @@ impl<M: Payload + ?Sized> Create for Publisher<M> {
     }
 }
 
-/// The sending end of a topic, which owns its name: a message server.
+/// The publisher of a topic, which owns the name of the topic: a message server.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-topic-{}", std::process::id());
@@ -105,7 +111,7 @@ impl<M: Payload + ?Sized> Create for Publisher<M> {
 /// let mut prices = Publisher::create(name)?;
 /// prices.send(b"101.5").unwrap();
 ///
-/// // A consumer, which comes late and still sees the last message.
+/// // A consumer that opens the topic late still receives the last message.
 /// let mut subscriber = Subscriber::open(name)?;
 /// assert_eq!(subscriber.recv().unwrap(), b"101.5");
 /// # Ok::<(), shmkit::Error>(())
@@ -116,7 +122,7 @@ pub struct Publisher<M: Payload + ?Sized = [u8]> {
 }
 
 impl Publisher {
-    /// Creates a topic of bytes for the programs of this user.
+    /// Creates a topic of bytes that the programs of this user can open.
     ///
     /// # Errors
     ///
@@ -125,15 +131,15 @@ impl Publisher {
         Publisher::options().create(name)
     }
 
-    /// Returns the options to create a topic with.
+    /// Returns the options to create a topic.
     #[must_use]
     pub fn options() -> TopicOptions {
         let delivery = Delivery::Lossy;
         CreateOptions::new(1 << 20, TopicChoices { delivery })
     }
 
-    /// Reserves space for a message of this length in shared memory. Where delivery is lossless, it
-    /// waits for slow subscribers.
+    /// Reserves space for a message of `len` bytes in shared memory. If delivery is lossless, the
+    /// call blocks while slow subscribers still have to read what it would overwrite.
     ///
     /// # Errors
     ///
@@ -144,7 +150,7 @@ impl Publisher {
         Ok(Claim::new(&mut self.core, place, len))
     }
 
-    /// Reserves space for a message of this length, without waiting.
+    /// Reserves space for a message of `len` bytes in shared memory, without blocking.
     ///
     /// # Errors
     ///
@@ -155,8 +161,8 @@ impl Publisher {
         Ok(Claim::new(&mut self.core, place, len))
     }
 
-    /// Sends all of these messages, several at a time. Where one fails, the messages before it are
-    /// sent.
+    /// Sends all of these messages, several at a time. If a message fails, the messages before it
+    /// are sent.
     ///
     /// # Errors
     ///
@@ -174,7 +180,8 @@ impl Publisher {
 }
 
 impl<T: Described> Publisher<T> {
-    /// Sends all of these values, several at a time. Where one fails, the values before it are sent.
+    /// Sends all of these values, several at a time. If a value fails, the values before it are
+    /// sent.
     ///
     /// # Errors
     ///
@@ -192,22 +199,24 @@ impl<T: Described> Publisher<T> {
 }
 
 impl<M: Payload + ?Sized> Publisher<M> {
-    /// Goes on with other measures, all of them new, while subscribers are there: they come over
-    /// by themselves when they have received what was sent before, and their numbers begin anew.
-    /// Rights and name stay as they are. Nobody holds what is sent from now on before they have
-    /// come over: a publisher that closes until then takes it along.
+    /// Creates the next generation of the topic, with other options, while subscribers are
+    /// attached. Each subscriber first receives what was sent before, and then reattaches by
+    /// itself. Its message numbers begin anew. The name and the access rights stay as they are.
+    ///
+    /// Until the subscribers have reattached, no other process holds the messages that are sent
+    /// from now on. If the publisher closes before that, these messages are lost.
     ///
     /// # Errors
     ///
-    /// As [`TopicOptions::create`]; everything is as before then.
+    /// The errors of [`TopicOptions::create`]. The topic is as before after an error.
     pub fn resize(&mut self, options: &TopicOptions<M>) -> Result<()> {
         let ring = options.ring(self.name())?;
         self.core
             .resize(&options.common, ring, options.choices.delivery)
     }
 
-    /// Returns the number of the generation. It changes with each restart, and with each
-    /// [`resize`](Publisher::resize).
+    /// Returns the number of the topic's generation. The number changes with each restart of the
+    /// publisher, and with each [`resize`](Publisher::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.segment.generation
@@ -219,48 +228,53 @@ impl<M: Payload + ?Sized> Publisher<M> {
         self.core.segment.name()
     }
 
-    /// Returns the length of the longest message, in bytes.
+    /// Returns the length of the longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.lane.ring_geometry().max()
     }
 
-    /// Returns how many messages were sent in this generation.
+    /// Returns the number of messages that were sent in this generation.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.core.lane.sent()
     }
 
-    /// Sends a message to all subscribers, and to those that open the topic while the message is kept.
-    /// The message is visible to them when this returns. Where delivery is lossless, it waits for slow
-    /// subscribers.
+    /// Sends a message to all subscribers, and to subscribers that open the topic while the message
+    /// is kept. The message is visible to them when `send` returns. If delivery is lossless, the
+    /// call blocks while slow subscribers still have to read what it would overwrite.
     ///
     /// # Errors
     ///
-    /// [`SendError::TooLong`] where the message is longer than
-    /// [`max_message`](Publisher::max_message); [`SendError::System`] where the system refuses to let
-    /// it wait.
+    /// - [`SendError::TooLong`] if the message is longer than
+    ///   [`max_message`](Publisher::max_message).
+    /// - [`SendError::Forked`] in a process that was forked from the process that created the
+    ///   publisher.
+    /// - [`SendError::NameLost`] once, if the name of the topic was removed (Linux). The message of
+    ///   that call was not sent.
+    /// - [`SendError::System`] if the system refuses to let the call wait.
     #[inline]
     pub fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
         self.core.write(message.bytes(), Deadline::Never, &mut None)
     }
 
-    /// Sends a message without waiting.
+    /// Sends a message, without blocking.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] where the message would overwrite a message that a subscriber of a lossless
+    /// [`SendError::Full`] if the message would overwrite a message that a subscriber of a lossless
     /// topic has not read; otherwise the errors of [`send`](Publisher::send).
     #[inline]
     pub fn try_send(&mut self, message: &M) -> std::result::Result<(), SendError> {
         self.core.write(message.bytes(), Deadline::Now, &mut None)
     }
 
-    /// Sends a message, and waits for slow subscribers at most this long.
+    /// Sends a message, and blocks for at most `timeout` while slow subscribers still have to read
+    /// what the call would overwrite.
     ///
     /// # Errors
     ///
-    /// [`SendError::Timeout`] where a subscriber did not read in time; otherwise the errors of
+    /// [`SendError::Timeout`] if a subscriber did not read in time; otherwise the errors of
     /// [`send`](Publisher::send).
     pub fn send_timeout(
         &mut self,
@@ -271,8 +285,8 @@ impl<M: Payload + ?Sized> Publisher<M> {
         self.core.write(message.bytes(), deadline, &mut None)
     }
 
-    /// Returns the same publisher for messages of bytes. The programs that open the topic are told the
-    /// type still.
+    /// Returns this publisher as a publisher of bytes. The programs that open the topic still see
+    /// the type.
     #[must_use]
     pub fn into_untyped(self) -> Publisher {
         Publisher {

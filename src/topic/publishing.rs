@@ -1,4 +1,25 @@
-//! How a publisher writes messages into its lane, and waits for slow subscribers.
+//! How a publisher writes messages into its lane, overwrites old messages, and waits for slow
+//! subscribers.
+//!
+//! ```text
+//!   send(message, deadline)
+//!     1  forked, or name lost?            return the error
+//!        longer than the longest message? return TooLong
+//!     2  does the message end before RESERVED?
+//!          yes:             go to 3
+//!          no, lossy:       RESERVED = the end of the message, rounded up to an eighth of the ring
+//!          no, lossless:    announce the same position, unless a subscriber is in the way
+//!                           (backpressure.rs); if one is:
+//!              send what a batch holds back
+//!              drop the subscribers in the way that are dead or late; repeat if there were any
+//!              the call does not wait?    return Full
+//!              deadline passed?           return Timeout
+//!              spin for 100 µs, then park until a subscriber reads, leaves or dies; repeat
+//!     3  write the payload, store the commit word, wake the subscribers that sleep
+//! ```
+//!
+//! A subscriber that reads finds out by RESERVED that its copy may have been overwritten
+//! (`lane/lossy.rs`).
 
 use crate::error::Result;
 use crate::error::channel::SendError;
@@ -20,16 +41,20 @@ use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
 use std::time::{Duration, Instant};
 
-/// What a publisher does about subscribers that are slower than it.
+/// The delivery of a topic: what a publisher does about subscribers that are slower than the
+/// publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// It never waits. A subscriber that is overtaken is told how many messages it missed.
+    /// The publisher never waits. A subscriber that is overtaken receives
+    /// [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages.
     #[default]
     Lossy,
-    /// It waits for the slowest one that lives, so that no subscriber misses anything.
+    /// The publisher waits for the slowest living subscriber, so that no subscriber misses a
+    /// message.
     Lossless,
-    /// It waits this long for a slow one, and then goes on without it: that one is told how
-    /// many messages it missed, and is waited for again from then on.
+    /// The publisher waits this long for a slow subscriber, and then continues without it. The
+    /// subscriber receives [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages. From then
+    /// on the publisher waits for the subscriber again.
     LosslessFor(Duration),
 }
 
@@ -40,14 +65,14 @@ impl Delivery {
     }
 }
 
-/// The publisher of a topic, whatever its messages are.
+/// The publisher of a topic, for messages of any type.
 #[derive(Debug)]
 pub struct Publishing {
     pub lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
     delivery: Delivery,
     generations: Vec<Subscribers>,
     participant: Participant,
-    // Declared last, and so let go last: it has the name.
+    // Declared last, so that it is dropped last: it holds the name.
     pub segment: Owned,
 }
 
@@ -61,9 +86,11 @@ impl Publishing {
         let geometry = delivery.geometry(ring);
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
+
         let lane = segment.lane_mut(0, common.prefault)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
+
         Ok(Publishing {
             lane: LossyWriter::new(lane.ring, lane.head, ring),
             delivery,
@@ -83,12 +110,14 @@ impl Publishing {
         self.participant.check()?;
         let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
         let lane = segment.lane_mut(0, common.prefault)?;
+
         self.flush();
         segment.follow(&mut self.segment);
         self.lane = LossyWriter::new(lane.ring, lane.head, ring);
         self.delivery = delivery;
         let mut participant = std::mem::replace(&mut self.participant, participant);
         self.participant.stay(&mut participant);
+
         let segment = std::mem::replace(&mut self.segment, segment);
         self.generations[0].earlier = Some((segment, participant));
         self.generations
@@ -96,11 +125,12 @@ impl Publishing {
         for subscribers in &mut self.generations {
             subscribers.first = ring.first();
         }
+
         self.let_go();
         Ok(())
     }
 
-    /// Lets go of earlier generations in which nobody is waited for.
+    /// Closes the earlier generations that have no subscriber for which the publisher waits.
     // layout: L127
     fn let_go(&mut self) {
         let waits = self.segment.geometry.is_lossless();
@@ -120,9 +150,9 @@ impl Publishing {
         Ok(self.lane.claim(len))
     }
 
-    /// Begins to send several messages together.
+    /// Begins a batch of messages that are sent together.
     pub fn batch(&mut self) -> std::result::Result<Batch<'_>, SendError> {
-        // Once: a call that tells a fault sends nothing.
+        // The check is done once, here: a call that returns a fault sends nothing.
         self.participant.validity.check()?;
         Ok(Batch {
             publisher: self,
@@ -135,7 +165,7 @@ impl Publishing {
         self.participant.wake(ALL_SLOTS);
     }
 
-    /// `since` is when it began to wait, once it has.
+    /// Sends a message. `since` is the time at which the caller began to wait, if it has.
     // layout: L097
     #[inline]
     pub fn write(
@@ -180,7 +210,7 @@ impl Publishing {
         Ok(())
     }
 
-    /// Announces once nobody who is waited for is in the way.
+    /// Announces the position as soon as no subscriber for which the publisher waits is in the way.
     // layout: L126
     #[cold]
     fn announce_to_all(
@@ -196,8 +226,9 @@ impl Publishing {
             if announce(&mut self.lane, position, lowest) {
                 return Ok(());
             }
-            // Nobody reads on in what was not sent.
+            // A subscriber cannot read messages that were not sent.
             self.flush();
+
             let since = *since.get_or_insert_with(Instant::now);
             let late = match self.delivery {
                 Delivery::LosslessFor(limit) => since.elapsed() >= limit,
@@ -209,6 +240,7 @@ impl Publishing {
             }) {
                 continue;
             }
+
             let until = match deadline {
                 Deadline::Now => return Err(SendError::Full),
                 Deadline::At(at) if Instant::now() >= at => return Err(SendError::Timeout),
@@ -233,12 +265,14 @@ impl Publishing {
             delivery,
             ..
         } = self;
+
         let mut spin = Spin::new(until);
         while spin.again() {
             if is_free(lowest(generations, position), bytes, position) {
                 return Ok(());
             }
         }
+
         let late = match delivery {
             Delivery::LosslessFor(limit) => since.checked_add(*limit),
             _ => None,
@@ -247,7 +281,8 @@ impl Publishing {
             (Some(until), Some(late)) => Some(until.min(late)),
             (until, late) => until.or(late),
         };
-        // The peers of a sleep are found once, together with whether they are all.
+        // The processes are looked up once for each sleep, together with whether all of them were
+        // found.
         let waiting = generations
             .iter()
             .map(|subscribers| subscribers.waits_for(position, bytes));
@@ -263,13 +298,13 @@ impl Publishing {
     }
 }
 
-/// A publisher that waits for its slowest subscriber, since a message of this length has no room.
+/// A publisher that waits for its slowest subscriber, since there is no space for a message.
 #[cfg(feature = "async")]
 pub(crate) struct Held<'a> {
     publisher: &'a mut Publishing,
-    /// How far it is to announce.
+    /// The position that the publisher wants to announce.
     position: u64,
-    /// When it gives up those that are late.
+    /// The time at which the publisher gives up late subscribers.
     limit: Option<Instant>,
 }
 
@@ -324,7 +359,7 @@ impl Wait for Held<'_> {
         self.publisher.participant.deregister();
     }
 
-    /// The next look gives up the dead.
+    /// Returns `true`, so that the publisher looks again and gives up the dead.
     fn woken(&mut self) -> Result<bool> {
         Ok(true)
     }
@@ -350,7 +385,7 @@ impl Claimed for Publishing {
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
-        // It has its place: that the name is lost is for the next call to tell.
+        // The message has its space. The next call returns that the name is lost.
         if self.participant.validity.is_forked() {
             return Err(SendError::Forked);
         }
@@ -360,10 +395,11 @@ impl Claimed for Publishing {
     }
 }
 
-/// After so many messages a batch is sent.
+/// The number of messages after which a batch is sent.
 const BATCH: u32 = 16;
 
-/// Messages that are sent together, by the last of each [`BATCH`] and when this is dropped.
+/// A batch of messages that are sent together: with each sixteenth message ([`BATCH`]), and when
+/// the batch is dropped.
 pub struct Batch<'a> {
     publisher: &'a mut Publishing,
     count: u32,

@@ -1,4 +1,4 @@
-//! The subscriber of a topic: a message consumer.
+//! The subscriber of a topic, and the options to open a topic.
 
 use super::subscribing::{Start, Subscribing};
 use crate::error::channel::RecvError;
@@ -14,17 +14,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to open a topic; see [`Subscriber::options`].
+/// Options to open a topic; see [`Subscriber::options`].
 pub type SubscriberOptions<M = [u8]> = OpenOptions<Subscriber<M>>;
 
-/// What only a subscriber lets a program choose.
+/// Options that only a subscriber has.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberChoices {
     start: Start,
 }
 
 impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
-    /// Sets where to begin ([`Start::Latest`]).
+    /// Sets the message with which the subscriber begins (default: [`Start::Latest`]).
     #[must_use]
     pub fn start(mut self, start: Start) -> SubscriberOptions<M> {
         self.choices.start = start;
@@ -33,7 +33,7 @@ impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
 }
 
 impl SubscriberOptions {
-    /// Makes each message a value of this type.
+    /// Makes each message a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> SubscriberOptions<T> {
         self.with(payload::layouts::<T>())
@@ -51,35 +51,35 @@ impl<M: Payload + ?Sized> Open for Subscriber<M> {
     }
 }
 
-/// A receiving end of a topic: a message consumer. See [`Publisher`](crate::Publisher).
+/// A subscriber of a topic: a message consumer. See [`Publisher`](crate::Publisher).
 ///
-/// It maps the messages read-only, so that it can do no harm to anybody. Each message is
-/// copied out of shared memory, and thrown away if it was overwritten meanwhile; what is
-/// handed out is whole.
+/// A subscriber maps the messages read-only, so it cannot damage them. It copies each message out
+/// of shared memory, and throws the copy away if the message was overwritten meanwhile. So a
+/// message that it returns is whole.
 ///
 /// # Platform notes
 ///
-/// A program that the publisher's [`Access`](crate::Access) lets only look, that of another user, is no
-/// participant: it is not waited for, nobody sees it, and where nothing comes it looks
-/// again each millisecond.
+/// If the publisher's [`Access`](crate::Access) lets a program only read, as a program of another
+/// user, the subscriber takes no slot. The publisher does not wait for that subscriber, no process
+/// sees it, and it polls every millisecond while there is no message.
 pub struct Subscriber<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Subscribing,
     messages: PhantomData<fn(&M)>,
 }
 
 impl Subscriber {
-    /// Opens a topic of any messages to receive them as bytes, beginning with the last message that
-    /// was sent. It never creates one.
+    /// Opens a topic with messages of any type, to receive them as bytes. The subscriber begins
+    /// with the last message that was sent. The call never creates a topic.
     ///
     /// # Errors
     ///
-    /// The errors of [`SubscriberOptions::open`](OpenOptions::open).
-    /// [`Busy`](crate::ErrorKind::Busy) where delivery is lossless and the topic has 63 subscribers.
+    /// The errors of [`SubscriberOptions::open`](OpenOptions::open). Also
+    /// [`Busy`](crate::ErrorKind::Busy) if delivery is lossless and the topic has 63 subscribers.
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
         Subscriber::options().open(name)
     }
 
-    /// Returns the options to open a topic with.
+    /// Returns the options to open a topic.
     #[must_use]
     pub fn options() -> SubscriberOptions {
         SubscriberOptions::default()
@@ -87,31 +87,31 @@ impl Subscriber {
 }
 
 impl<M: Payload + ?Sized> Subscriber<M> {
-    /// The name it was opened by.
+    /// Returns the name by which the topic was opened.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.core.found.name
     }
 
-    /// The longest message in bytes.
+    /// Returns the length of the longest message in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.found.geometry.max()
     }
 
-    /// The number of the next message: how many the publisher has sent before it.
+    /// Returns the number of the next message: how many messages the publisher has sent before it.
     #[must_use]
     pub fn next_number(&self) -> u64 {
         self.core.lane.number()
     }
 
-    /// How many messages were missed since it was opened.
+    /// Returns how many messages this subscriber has missed since it was opened.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.core.missed
     }
 
-    /// How many messages the publisher is ahead.
+    /// Returns how many messages the publisher is ahead of this subscriber.
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.core
@@ -120,56 +120,65 @@ impl<M: Payload + ?Sized> Subscriber<M> {
             .saturating_sub(self.core.lane.number())
     }
 
-    /// Waits for the next publisher, at most this long; says whether there is one. What the one
-    /// before has sent is received first, and [`recv`](Subscriber::recv) says that it has gone; after that it
-    /// goes on with the next.
+    /// Waits for the next publisher for at most `timeout`, and returns whether there is a next
+    /// publisher. The subscriber first receives what the last publisher has sent. Then
+    /// [`recv`](Subscriber::recv) returns that the last publisher has gone, and after that the
+    /// messages of the next publisher.
     ///
     /// # Errors
     ///
-    /// As [`open`](Subscriber::open), where there is one that does not let us in.
+    /// The errors of [`open`](Subscriber::open), if there is a publisher that this subscriber
+    /// cannot use.
     pub fn wait_for_publisher(&mut self, timeout: Duration) -> Result<bool> {
         wait_for_next(&mut self.core, timeout)
     }
 
-    /// The number of its generation: another one with each publisher that follows, and each time
-    /// that one changes its measures.
+    /// Returns the number of the topic's generation to which this subscriber is attached. The
+    /// number changes with each publisher that follows, and each time that a publisher is
+    /// [resized](crate::Publisher::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.found.generation
     }
 
-    /// Receives the next message if there is one, without waiting.
+    /// Receives the next message if there is a message, without waiting.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`] where there is no message; otherwise the errors of
-    /// [`recv`](Subscriber::recv). A subscriber that never waits learns of the death of the publisher
-    /// after 4096 calls without a message at the latest.
+    /// [`RecvError::Empty`] if there is no message; otherwise the errors of
+    /// [`recv`](Subscriber::recv). A subscriber that never waits notices the death of the publisher
+    /// after at most 4096 calls without a message.
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Waits for the next message.
+    /// Waits for the next message, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Lagged`] with the number of messages that were overwritten before they were read;
-    /// the next call goes on behind them. [`RecvError::Disconnected`] when the publisher has closed or
-    /// died and every message was received. [`RecvError::Corrupt`] where the publisher wrote no valid
-    /// message, or an untyped publisher sent a message of another length than the type has.
+    /// - [`RecvError::Lagged`] with the number of messages that were overwritten before they were
+    ///   read. The next call continues behind them.
+    /// - [`RecvError::Disconnected`] when the publisher has closed or died and every message was
+    ///   received.
+    /// - [`RecvError::Corrupt`] if the publisher wrote an invalid record, or if an untyped
+    ///   publisher sent a message whose length is not the length of the type.
+    /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
+    ///   subscriber.
+    /// - [`RecvError::System`] if the system refuses to let the call wait, or if the subscriber
+    ///   cannot reattach to the next publisher.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Waits for the next message, at most this long.
+    /// Waits for the next message for at most `timeout`, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Timeout`] where no message came in time; otherwise the errors of
+    /// [`RecvError::Timeout`] if no message came in time; otherwise the errors of
     /// [`recv`](Subscriber::recv).
     pub fn recv_timeout(
         &mut self,
@@ -179,12 +188,14 @@ impl<M: Payload + ?Sized> Subscriber<M> {
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// Receives every message that is there now, without waiting, and returns how many they were.
+    /// Receives every message that is there now, without waiting. Passes each message to `each`,
+    /// and returns the number of messages.
     ///
     /// # Errors
     ///
-    /// The errors of [`try_recv`](Subscriber::try_recv), except that it is empty is none. Where a
-    /// message has another length than the type, all other messages are received nevertheless.
+    /// The errors of [`try_recv`](Subscriber::try_recv), except [`RecvError::Empty`]. If a message
+    /// has another length than the type, the call first receives all other messages, and then
+    /// returns [`RecvError::Corrupt`].
     pub fn drain(
         &mut self,
         each: impl FnMut(M::Received<'_>),
@@ -192,7 +203,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
         payload::drain::<M>(each, |each| self.core.drain(each))
     }
 
-    /// Returns the same subscriber for messages of bytes.
+    /// Returns this subscriber as a subscriber of bytes.
     #[must_use]
     pub fn into_untyped(self) -> Subscriber {
         Subscriber {

@@ -1,5 +1,5 @@
-//! The subscribers for which a lossless publisher waits, generation by generation, and whether they
-//! live.
+//! The subscribers for which a lossless publisher waits, of each generation, and whether they are
+//! alive.
 
 use crate::format::layout::SLOTS;
 use crate::lane::ring::RingGeometry;
@@ -10,8 +10,8 @@ use crate::segment::roster::Roster;
 use crate::segment::{Owned, Pattern};
 use crate::topic::backpressure::{self, is_waited_for};
 
-/// The place of the slowest subscriber that is waited for; that position where there is
-/// none.
+/// Returns the position of the slowest subscriber for which the publisher waits, or `position` if
+/// that is lower or there is no such subscriber.
 pub(crate) fn lowest(generations: &[Subscribers], position: u64) -> u64 {
     let places = generations
         .iter()
@@ -20,14 +20,17 @@ pub(crate) fn lowest(generations: &[Subscribers], position: u64) -> u64 {
     places.min().unwrap_or(position).min(position)
 }
 
-/// The subscribers of one generation, as far as they are waited for.
+/// The subscribers of one generation, as far as the publisher waits for them.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
     name: Name,
     roster: Roster,
-    /// Of each slot, the process that is watched, with its word and its slot epoch.
+    /// The watched process of each slot, with the process word and the slot epoch for which it was
+    /// opened.
     processes: Vec<Option<((u64, u32), Process)>>,
-    /// Of an earlier generation, which is kept: those who come over begin at the beginning.
+    /// An earlier generation, which is kept open; `None` for the generation in use. The subscribers
+    /// of an earlier generation begin with the first message of the generation in use when they
+    /// reattach.
     pub earlier: Option<(Owned, Participant)>,
     /// The position of the first message in the lane that is in use.
     pub first: u64,
@@ -68,8 +71,9 @@ impl Subscribers {
         generations
     }
 
-    /// Those who are waited for, and how far they have read. A place that lies further back than
-    /// the ring reaches is no subscriber's of ours, who joins where it can be waited for.
+    /// Returns the slots of the subscribers for which the publisher waits, and the position up to
+    /// which each has read. A position further back than the ring reaches does not belong to a
+    /// subscriber of this crate: such a subscriber joins where the publisher can wait for it.
     // layout: L126
     pub fn places(&self) -> impl Iterator<Item = (usize, u64)> {
         let waited_for = (0..SLOTS).filter(|slot| is_waited_for(&self.roster, *slot));
@@ -79,7 +83,7 @@ impl Subscribers {
         })
     }
 
-    /// The slots of the subscribers that have not read what is about to be overwritten.
+    /// Returns the slots of the subscribers that have not read what is about to be overwritten.
     fn in_the_way(&self, position: u64, bytes: u64) -> impl Iterator<Item = usize> {
         let in_the_way = move |(slot, place): (usize, u64)| {
             (place.saturating_add(bytes) < position).then_some(slot)
@@ -87,8 +91,8 @@ impl Subscribers {
         self.places().filter_map(in_the_way)
     }
 
-    /// Gives up waiting for those that have died, or had their time; says whether there
-    /// were any.
+    /// Stops waiting for the subscribers in the way that have died, and for all in the way if they
+    /// are `late`. Returns whether there were any.
     // layout: L106 L126
     pub fn drop_the_dead_and_late(&mut self, position: u64, bytes: u64, late: bool) -> bool {
         self.processes.resize_with(SLOTS, || None);
@@ -97,22 +101,24 @@ impl Subscribers {
         for slot in slots {
             let occupant = (self.roster.process_word(slot), self.roster.slot_epoch(slot));
             if occupant.0 == 0 {
-                // It has just left.
+                // The subscriber has just left.
                 continue;
             }
+
             let known = &mut self.processes[slot];
             if known
                 .as_ref()
                 .is_none_or(|(watched, _)| *watched != occupant)
             {
                 let watched = open_occupant(&self.roster, &self.name, slot, occupant.0);
-                // It cannot be told, and so is taken for alive.
+                // The system cannot tell, so the process counts as alive.
                 let untold = watched.is_err();
                 *known = watched.ok().flatten().map(|process| (occupant, process));
                 if untold {
                     continue;
                 }
             }
+
             let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
             let dead = known.as_ref().is_none_or(ended);
             if dead && !has_died(known.take().map(|(_, process)| process), occupant.0) {
@@ -128,12 +134,13 @@ impl Subscribers {
         dropped
     }
 
-    /// The processes of the subscribers that are in the way now. A slot may have changed hands since
-    /// its process was looked up; that process is not waited for then.
+    /// Returns the processes of the subscribers that are in the way now. A process is left out if
+    /// its slot has another occupant since the process was opened.
     pub fn waits_for(&self, position: u64, bytes: u64) -> Waiting<'_> {
         let mut waiting = Waiting {
             watched: Vec::new(),
-            // A subscriber that leaves an earlier generation wakes the owner that it knows.
+            // A subscriber that leaves an earlier generation wakes only the owner of that
+            // generation.
             is_complete: self.earlier.is_none(),
         };
         for slot in self.in_the_way(position, bytes) {
@@ -152,6 +159,6 @@ impl Subscribers {
 /// The processes for which a publisher waits.
 pub(crate) struct Waiting<'a> {
     pub watched: Vec<&'a Process>,
-    /// The death of each of them, and that it leaves, ends the wait.
+    /// Whether the wait ends when any of the subscribers in the way dies or leaves.
     pub is_complete: bool,
 }

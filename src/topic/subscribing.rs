@@ -1,4 +1,21 @@
-//! How a subscriber reads messages from the lane of its publisher.
+//! How a subscriber reads messages from the lane of its publisher, and reattaches to the next
+//! publisher.
+//!
+//! ```text
+//!   receive(deadline), by `Inbox` in wait/spin.rs
+//!     1  copy the next message of the lane (lane/lossy.rs)
+//!          a message:   store RECEIVED, NUMBER, EXACT in the cursor; after an eighth of the ring
+//!                       also ROOM, and wake the publisher; return the length
+//!          overtaken:   the publisher still waits for this subscriber?  it takes its announcement
+//!                       back in a moment: as if there were no message
+//!                       otherwise: go to a safe mark, return Lagged
+//!     2  no message:    store ROOM, and wake the publisher
+//!                       the end of the publisher was reported, and there is a next generation?
+//!                       reattach, and repeat from 1
+//!                       END, or the publisher is dead?  look for messages once more, and then
+//!                       return Disconnected
+//!                       spin, park, repeat from 1
+//! ```
 
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -20,20 +37,20 @@ use crate::wait::spin::{Deadline, Inbox, Pace};
 use std::fmt;
 use std::time::Instant;
 
-/// Where a subscriber begins.
+/// The message with which a subscriber begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// With the last message that was sent before, if there is one, as a consumer of the
-    /// classic recipe does.
+    /// The last message that was sent before the topic was opened, if there is one, as in the
+    /// classic recipe.
     #[default]
     Latest,
-    /// With the oldest message that is still kept.
+    /// The oldest message that is still kept.
     Oldest,
-    /// With the next one that is sent.
+    /// The next message that is sent.
     New,
 }
 
-/// The subscriber of a topic, whatever its messages are.
+/// The subscriber of a topic, for messages of any type.
 pub struct Subscribing {
     pub lane: Lane,
     owner_monitor: OwnerMonitor,
@@ -43,18 +60,18 @@ pub struct Subscribing {
     pub missed: u64,
     place: Option<Place>,
     validity: Validity,
-    /// Why we could not go on with the next publisher.
+    /// Why the subscriber could not reattach to the next publisher.
     failed: Option<Error>,
-    // Declared last, and so let go last.
+    // Declared last, so that it is dropped last.
     pub found: Found,
 }
 
 type Lane = LossyReader<Window<Round>, Window<Head>>;
 
-/// What a participant has in the roster.
+/// The place of a participant in the roster.
 struct Place {
     cursor: WindowMut<Cursor>,
-    /// As last stored at `room`.
+    /// The position that was last stored in ROOM.
     freed: u64,
     participant: Participant,
 }
@@ -67,11 +84,13 @@ impl Subscribing {
 
     fn join(found: Found, ring: RingGeometry, start: Start) -> Result<Subscribing> {
         let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
+
         let begin = match start {
             Start::Latest => Begin::Last,
             Start::Oldest => Begin::Oldest,
             Start::New => Begin::Next,
         };
+
         for _ in 0..100 {
             if !subscriber.lane.begin(begin) {
                 break;
@@ -80,22 +99,24 @@ impl Subscribing {
                 return Ok(subscriber);
             }
         }
+
         let meaning = "its publisher overwrites everything before it can be read";
         let name = &subscriber.found.name;
         let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
         Err(error.with_advice("let the publisher create it with more capacity"))
     }
 
-    /// One that was there before: what it did not see is missed.
+    /// Joins as a subscriber of an earlier generation. The messages that it does not see count as
+    /// missed.
     // layout: L171
     fn go_on(found: Found, ring: RingGeometry) -> Result<Subscribing> {
         let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
-        // If not, the next look finds out what is gone.
+        // If the position is not safe, the next look finds out which messages are gone.
         let _ = subscriber.is_safe_here();
         Ok(subscriber)
     }
 
-    /// Goes on with the next publisher, which has begun.
+    /// Reattaches to the next publisher; `false` if the next publisher has gone as well.
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
         let Some(mut next) = self.found.follow(TOPIC, Subscribing::go_on)? else {
@@ -126,8 +147,8 @@ impl Subscribing {
         })
     }
 
-    /// A slot, where this account may have one and there is one left. Who is not waited
-    /// for can do without.
+    /// Takes a slot, if this account may take a slot and a slot is free. A subscriber for which no
+    /// publisher waits needs no slot.
     // layout: L103 L133
     fn take_place(found: &Found) -> Result<Option<Place>> {
         let Some(roster) = found.roster_if_let_in()? else {
@@ -140,6 +161,7 @@ impl Subscribing {
             }
             Err(error) => return Err(error),
         };
+
         participant.roster().tell(JOINED);
         let cursor = participant.roster().cursor(participant.slot());
         for at in [cursor::RECEIVED, cursor::MISSED] {
@@ -152,8 +174,9 @@ impl Subscribing {
         }))
     }
 
-    /// Lets the publisher wait for us, if it waits for anybody, and says whether it will
-    /// before it overwrites what stands here.
+    /// Makes the publisher wait for this subscriber, if the topic is lossless. Returns whether the
+    /// message at this position is safe: the publisher never waits, or it waits before it
+    /// overwrites the message.
     // layout: L133
     fn is_safe_here(&mut self) -> bool {
         let lossless = self.found.geometry.is_lossless();
@@ -167,20 +190,21 @@ impl Subscribing {
         !lossless || place.activate(&mut self.lane)
     }
 
-    /// The message of this length that was received last.
+    /// Returns the message of this length that was received last.
     #[inline(always)]
     pub fn received(&self, len: usize) -> &[u8] {
         &self.buffer[..len]
     }
 
-    /// Receives every message that is there now, and returns how many they were.
+    /// Receives every message that is there now, and returns the number of messages.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
         let mut count = 0;
         loop {
             match self.receive(Deadline::Now) {
                 Ok(len) => each(self.received(len)),
                 Err(RecvError::Empty) => return Ok(count),
-                // What was received counts; that it ended is told next time.
+                // The messages that were received count. The next call returns that the publisher
+                // has gone.
                 Err(RecvError::Disconnected(_)) if count > 0 => return Ok(count),
                 Err(error) => return Err(error),
             }
@@ -196,7 +220,7 @@ impl Subscribing {
         if let Some(place) = &mut self.place {
             place.cursor.store64(cursor::RECEIVED, self.received);
             place.cursor.store64(cursor::NUMBER, self.lane.number());
-            // For those who look on.
+            // For other programs that show how far each subscriber has read.
             place.cursor.publish64(cursor::EXACT, position);
             if position - place.freed >= self.found.geometry.capacity() / 8 {
                 place.free_and_return(&mut self.lane);
@@ -204,15 +228,15 @@ impl Subscribing {
         }
     }
 
-    /// Whether the publisher still has to wait for us.
+    /// Returns whether the publisher still has to wait for this subscriber.
     // layout: L134
     #[cold]
     fn is_waited_for(&self) -> bool {
         let Some(Place { participant, .. }) = &self.place else {
             return false;
         };
-        // Pairs with the publisher's change of it, which it makes before it announces what it
-        // then writes.
+        // Pairs with the publisher's change of the state. The publisher makes that change before it
+        // announces what it then writes.
         !self.owner_monitor.has_ended()
             && participant.roster().state(participant.slot()) == roster::state::ACTIVE
     }
@@ -224,7 +248,7 @@ impl Subscribing {
             place.cursor.store64(cursor::MISSED, self.missed);
             place.cursor.store64(cursor::NUMBER, self.lane.number());
         }
-        // From here on we are waited for again; if not, the next look finds that out.
+        // The publisher waits again from here on. If it does not, the next look finds that out.
         let _ = self.is_safe_here();
     }
 
@@ -234,6 +258,7 @@ impl Subscribing {
         if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
             place.free_and_return(&mut self.lane);
         }
+
         if self.owner_monitor.is_followed(&self.found) {
             return match self.reattach() {
                 Ok(true) => self.poll(),
@@ -244,16 +269,17 @@ impl Subscribing {
                 }
             };
         }
+
         match !self.owner_monitor.has_ended() && self.owner_monitor.look(&self.found) {
             false => Step::Nothing,
-            // What was sent before the end is seen now.
+            // The messages that were sent before the end are visible now.
             true => self.poll(),
         }
     }
 }
 
 impl Place {
-    /// Lets the publisher have what was read.
+    /// Lets the publisher overwrite what was read.
     // layout: L097 L133
     fn free(&mut self, position: u64) {
         self.freed = position;
@@ -263,7 +289,8 @@ impl Place {
         self.participant.wake(1 << OWNER);
     }
 
-    /// The same; and where it gave us up, and nothing was missed, it has to wait again.
+    /// Lets the publisher overwrite what was read. If the publisher has given this subscriber up
+    /// and no message was missed, the publisher has to wait again.
     // layout: L133
     #[cold]
     fn free_and_return(&mut self, lane: &mut Lane) {
@@ -273,7 +300,7 @@ impl Place {
         }
     }
 
-    /// Has the publisher wait for us; see [`backpressure::join`].
+    /// Makes the publisher wait for this subscriber; see [`backpressure::join`].
     fn activate(&mut self, lane: &mut Lane) -> bool {
         backpressure::join(self.participant.roster(), self.participant.slot(), lane)
     }
@@ -287,7 +314,8 @@ impl Reattach for Subscribing {
         )
     }
 
-    /// What is left here goes before, and then that the one before has gone.
+    /// Reattaches when every message was received and the end of the publisher was reported. Before
+    /// that, only tells whether there is a next publisher that can be joined.
     fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
         match self.owner_monitor.is_followed(&self.found) {
@@ -322,7 +350,8 @@ impl Inbox for Subscribing {
             return Step::Nothing;
         }
         let step = match self.lane.receive(&mut self.buffer) {
-            // Taken back in a moment. That the writer has died meanwhile ends the wait.
+            // The publisher takes its announcement back in a moment. If it has died meanwhile, the
+            // wait ends.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,
             Step::Overtaken => self.lane.lag(),
             step => step,
@@ -340,7 +369,7 @@ impl Inbox for Subscribing {
         &mut self.pace
     }
 
-    /// What there is to be told where there is no message.
+    /// Returns the error of a call that found no message, if there is one.
     #[inline]
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.validity.check() {
