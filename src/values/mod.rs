@@ -1,4 +1,8 @@
-//! Values: one writes, and many read the newest.
+//! Values: one writer and many readers. Each reader gets the newest whole value of one name, or of
+//! a table of names.
+//!
+//! `writer` and `reader` are the public types. `writing` and `reading` do the work, for values of
+//! any type.
 
 pub(crate) mod reader;
 pub(crate) mod reading;

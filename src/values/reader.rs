@@ -1,4 +1,4 @@
-//! The reader of values.
+//! The reader of values, and the options to open values.
 
 use super::reading::Reading;
 use crate::error::channel::RecvError;
@@ -14,11 +14,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to open values; see [`Reader::options`].
+/// Options to open values; see [`Reader::options`].
 pub type ReaderOptions<M = [u8]> = OpenOptions<Reader<M>>;
 
 impl ReaderOptions {
-    /// Makes each value one of this type.
+    /// Makes each value a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> ReaderOptions<T> {
         self.with(payload::layouts::<T>())
@@ -36,24 +36,24 @@ impl<M: Payload + ?Sized> Open for Reader<M> {
     }
 }
 
-/// A reading end of latest values. See [`Writer`](crate::Writer).
+/// A reader of values; see [`Writer`](crate::Writer).
 ///
-/// It maps the values read-only, so that it can do no harm to anybody, and there can be any
-/// number of them.
+/// A reader maps the values read-only, so it cannot damage them. There can be any number of
+/// readers.
 ///
 /// # Platform notes
 ///
-/// A program that the writer's [`Access`](crate::Access) lets only look, that of another
-/// user, is no participant, and neither is the sixty-fourth: it cannot ask the writer to leave
-/// a value alone while it reads, nobody sees it, and where nothing changes it looks again each
-/// millisecond.
+/// If the writer's [`Access`](crate::Access) lets a program only read, as a program of another
+/// user, the reader takes no slot. The sixty-fourth reader takes no slot either. A reader without a
+/// slot cannot ask the writer to leave a value alone while it reads, no process sees it, and it
+/// polls every millisecond while nothing changes.
 pub struct Reader<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Reading,
     messages: PhantomData<fn(&M)>,
 }
 
 impl Reader {
-    /// Opens values of any type to read them as bytes. It never creates them.
+    /// Opens values of any type, to read them as bytes. The call never creates values.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Reader {
         Reader::options().open(name)
     }
 
-    /// Returns the options to open values with.
+    /// Returns the options to open values.
     #[must_use]
     pub fn options() -> ReaderOptions {
         ReaderOptions::default()
@@ -70,49 +70,55 @@ impl Reader {
 }
 
 impl<M: Payload + ?Sized> Reader<M> {
-    /// The name they were opened by.
+    /// Returns the name by which the values were opened.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.core.found.name
     }
 
-    /// The longest value in bytes.
+    /// Returns the length of the longest value in bytes.
     #[must_use]
     pub fn max_value(&self) -> usize {
         self.core.values.table_geometry().max()
     }
 
-    /// The names of the values; where there is one value, it is empty.
+    /// Returns the names of the values. A single value has the empty name.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.core.names
     }
 
-    /// The index of the value with that name. It stays the same, also where another writer follows
-    /// whose table has more values or another order. Values that were not there when the values
-    /// were opened are seen by a reader that is opened later.
+    /// Returns the index of the value with this name. The index stays the same, even if the table
+    /// of the next writer has more values or another order. A value that was not in the table when
+    /// this reader was opened has no index here; a reader that is opened later has one.
     #[must_use]
     pub fn index(&self, name: &str) -> Option<usize> {
         self.core.indices.get(name).copied()
     }
 
-    /// The newest value, the first one of a table.
+    /// Reads the newest value; of a table, the first value.
     ///
-    /// The writer is not waited for, and need not be alive. Where another writer has followed, the
-    /// value is that of the new one.
+    /// The call does not wait for the writer, which need not be alive. If another writer has
+    /// followed, the call reads the value of that writer.
     ///
     /// # Errors
     ///
-    /// [`RecvError::System`] where another writer has followed and does not let us in, or lacks one
-    /// of the names; [`RecvError::Empty`] where none was set yet; [`RecvError::Busy`] where it changed each
-    /// of 64 times that it was read. A participant then has the writer leave it alone for a
-    /// moment, and tries as often again.
+    /// - [`RecvError::Empty`] if the value was not set yet.
+    /// - [`RecvError::Busy`] if the value changed each of the 64 times that it was read. A reader
+    ///   with a slot first asks the writer to leave the value alone for a moment, and tries 64
+    ///   times more.
+    /// - [`RecvError::System`] if another writer has followed and this reader cannot join it, or if
+    ///   the table of that writer lacks one of the names.
+    /// - [`RecvError::Corrupt`] if the writer wrote an invalid value, or if an untyped writer set a
+    ///   value whose length is not the length of the type.
+    /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
+    ///   reader.
     #[inline]
     pub fn get(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         self.get_at(0)
     }
 
-    /// Reads the newest value of a table, by its index.
+    /// Reads the newest value at this index of a table.
     ///
     /// # Errors
     ///
@@ -120,51 +126,56 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// # Panics
     ///
-    /// Where there is no value with that index.
+    /// Panics if there is no value with this index.
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.get_at(index)?;
         M::received(self.core.value(len)).ok_or(RecvError::Corrupt)
     }
 
-    /// A number that grows each time that this value is set; 0: it was not set yet.
+    /// Returns a number that grows each time that the value at this index is set; 0 if the value
+    /// was not set yet.
     ///
     /// # Panics
     ///
-    /// Where there is no value with that index.
+    /// Panics if there is no value with this index.
     #[must_use]
     pub fn version(&self, index: usize) -> u64 {
         self.core.values.number(self.core.place(index))
     }
 
-    /// The index of a value that changed since it was opened or this was last asked, if there
-    /// is one. A value that changed several times may come several times; after more than a
-    /// thousand changes every value comes once.
+    /// Returns the index of a value that changed since the reader was opened or since the last
+    /// call, without waiting. A value that changed several times may be returned several times.
+    /// After more than a thousand changes, every value is returned once.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`]; [`RecvError::Disconnected`] when the writer has gone, and all
-    /// changes were told.
+    /// - [`RecvError::Empty`] if no value changed.
+    /// - [`RecvError::Disconnected`] when the writer has closed or died and every change was
+    ///   returned.
+    /// - [`RecvError::System`] if another writer has followed and this reader cannot join it.
+    /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
+    ///   reader.
     pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
         self.core.change(Deadline::Now)
     }
 
-    /// Waits for a value to change, and returns its index. A value that was set before the reader was
-    /// opened is there ([`get`](Reader::get)), and is no change.
+    /// Waits for a value to change, and returns its index. A value that was set before the reader
+    /// was opened can be read by [`get`](Reader::get), and does not count as a change.
     ///
     /// # Errors
     ///
-    /// The errors of [`try_change`](Reader::try_change).
+    /// The errors of [`try_change`](Reader::try_change), except [`RecvError::Empty`].
     pub fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
         self.core.change(Deadline::Never)
     }
 
-    /// Waits for a value to change, at most this long, and returns its index.
+    /// Waits for a value to change for at most `timeout`, and returns its index.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Timeout`] where no value changed in time; otherwise the errors of
-    /// [`try_change`](Reader::try_change).
+    /// [`RecvError::Timeout`] if no value changed in time; otherwise the errors of
+    /// [`try_change`](Reader::try_change), except [`RecvError::Empty`].
     pub fn wait_change_timeout(
         &mut self,
         timeout: Duration,
@@ -172,24 +183,26 @@ impl<M: Payload + ?Sized> Reader<M> {
         self.core.change(Deadline::within(timeout))
     }
 
-    /// Waits for the next writer, at most this long; says whether there is one. The values of
-    /// the one before are there until then, and go over where they fit.
+    /// Waits for the next writer for at most `timeout`, and returns whether there is a next writer.
+    /// Until then, the values of the last writer can be read. The next writer takes over the values
+    /// that fit into its table.
     ///
     /// # Errors
     ///
-    /// As [`open`](Reader::open), where there is one that does not let us in.
+    /// The errors of [`open`](Reader::open), if there is a writer that this reader cannot use.
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
         wait_for_next(&mut self.core, timeout)
     }
 
-    /// The number of its generation: another one with each writer that follows, and each time
-    /// that one changes its measures.
+    /// Returns the number of the values' generation to which this reader is attached. The number
+    /// changes with each writer that follows, and each time that a writer is
+    /// [resized](crate::Writer::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.found.generation
     }
 
-    /// Returns the same reader for values of bytes.
+    /// Returns this reader as a reader of bytes.
     #[must_use]
     pub fn into_untyped(self) -> Reader {
         Reader {

@@ -1,4 +1,9 @@
-//! How a reader reads values, follows their changes, and goes on with the next writer.
+//! How a reader reads values, finds their changes, and reattaches to the next writer.
+//!
+//! A reader copies a value from the newest value slot of the value, and checks that the copy is
+//! whole. `slots/mod.rs` explains that algorithm. This file adds the hold, by which a reader asks
+//! the writer to leave a value slot alone, and the table of the next writer, which may have another
+//! order.
 
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -18,10 +23,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// After how long a next writer is tried again that could not be gone on with for now.
+/// The time after which a reader tries again to join a next writer that it could not join.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Whether a refusal is one for good.
+/// Returns whether a next writer that was refused with this error can never be joined.
 fn is_final(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -34,17 +39,17 @@ fn is_final(kind: ErrorKind) -> bool {
     )
 }
 
-/// Where values stand in the table of a later writer.
+/// The places of values in the table of a later writer.
 #[derive(Debug)]
 struct Moved {
-    /// By our index.
+    /// The places, by the index of this reader.
     places: Box<[usize]>,
-    /// Our index by the place.
+    /// The index of this reader, by the place.
     indices: HashMap<usize, usize>,
 }
 
 impl Moved {
-    /// Finds values by their names; the error is a name that the table lacks.
+    /// Finds values by their names. The error is a name that the table lacks.
     fn find<'a>(
         ours: &'a [String],
         theirs: &HashMap<String, usize>,
@@ -59,7 +64,7 @@ impl Moved {
     }
 }
 
-/// The reader of values, whatever they are.
+/// The reader of values of any type.
 pub struct Reading {
     pub values: ValueReader<Window>,
     pub names: Vec<String>,
@@ -68,13 +73,13 @@ pub struct Reading {
     buffer: Box<[u8]>,
     participant: Option<Participant>,
     validity: Validity,
-    /// Where the values stand now, where that is not where they stood when they were opened.
+    /// The places of the values, if they are not the places at which the values were opened.
     moved: Option<Moved>,
-    /// The generation that was last looked at, and when it is to be looked at again.
+    /// The newest generation that was tried, and the time at which it is tried again.
     tried: (u32, Option<Instant>),
-    /// Why we could not go on with that one.
+    /// Why this reader could not reattach to the generation that was tried.
     failed: Option<Error>,
-    // Declared last, and so let go last.
+    // Declared last, so that it is dropped last.
     pub found: Found,
 }
 
@@ -87,7 +92,7 @@ impl Reading {
         Reading::with(found, table, ValueReader::new)
     }
 
-    /// One that was there before.
+    /// Joins as a reader of an earlier generation.
     fn go_on(found: Found, table: TableGeometry) -> Result<Reading> {
         Reading::with(found, table, ValueReader::from_the_beginning)
     }
@@ -102,6 +107,7 @@ impl Reading {
         let names: Vec<String> = (0..table.count()).map(|index| values.name(index)).collect();
         let indices = names.iter().cloned().zip(0..).collect();
         let participant = Reading::take_slot(&found)?;
+
         Ok(Reading {
             values,
             names,
@@ -117,7 +123,7 @@ impl Reading {
         })
     }
 
-    /// A slot, where this account may have one and there is one left.
+    /// Takes a slot, if this account may take a slot and a slot is free.
     // layout: L103
     fn take_slot(found: &Found) -> Result<Option<Participant>> {
         let Some(roster) = found.roster_if_let_in()? else {
@@ -133,13 +139,13 @@ impl Reading {
         }
     }
 
-    /// The value that was read last, of this length.
+    /// Returns the value of this length that was read last.
     #[inline(always)]
     pub fn value(&self, len: usize) -> &[u8] {
         &self.buffer[..len]
     }
 
-    /// Reads the newest value of a table, and returns its length.
+    /// Reads the newest value at this index, and returns its length.
     // layout: L138
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
@@ -158,7 +164,7 @@ impl Reading {
         }
     }
 
-    /// Where the value with this index stands, once the next writer was looked for.
+    /// Returns the place of the value with this index, after a look for the next writer.
     #[cold]
     fn place_now(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
         self.validity.check()?;
@@ -168,7 +174,7 @@ impl Reading {
         Ok(self.place(index))
     }
 
-    /// Where the value with this index stands in the table.
+    /// Returns the place of the value with this index in the table.
     #[inline]
     pub fn place(&self, index: usize) -> usize {
         match &self.moved {
@@ -177,14 +183,14 @@ impl Reading {
         }
     }
 
-    /// The next value that changed, by our index. A value that was not there when the values were
-    /// opened has none, and is left out.
+    /// Returns the next value that changed, by the index of this reader. A value that was not there
+    /// when the values were opened has no index, and is left out.
     #[inline]
     fn next_change(&mut self) -> Option<usize> {
         let Some(moved) = &self.moved else {
             return self.values.next_change();
         };
-        // So many changes there are at most, but for a writer that does not stop.
+        // There are at most so many changes, unless the writer never stops.
         let most = values::RECENT_COUNT as usize + self.values.table_geometry().count();
         for _ in 0..most {
             let place = self.values.next_change()?;
@@ -200,11 +206,13 @@ impl Reading {
         if let Some(index) = self.next_change() {
             return Ok(index);
         }
+
         if self.owner_monitor.is_told() && self.reattach()? {
             return self.try_change();
         }
+
         if self.owner_monitor.look(&self.found) {
-            // What was set before the end is seen now.
+            // The values that were set before the end are visible now.
             if let Some(index) = self.next_change() {
                 return Ok(index);
             }
@@ -215,8 +223,8 @@ impl Reading {
         Err(RecvError::Empty)
     }
 
-    /// Goes on with the next writer, where there is one; says whether. A writer with which we
-    /// cannot go on is told of by each call, until there is another one.
+    /// Reattaches to the next writer; `false` if there is none. If there is a next writer that this
+    /// reader cannot join, each call returns the error until another writer follows.
     // layout: L172
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
@@ -228,7 +236,8 @@ impl Reading {
                 Ok(false) => None,
                 Err(error) => Some(error),
             };
-            // Of no use for ever is what is of another kind or type; all else may pass.
+            // An error of `is_final` stays until another writer follows; every other error may
+            // pass.
             let is_final = self
                 .failed
                 .as_ref()
@@ -257,7 +266,7 @@ impl Reading {
         Ok(true)
     }
 
-    /// Where our values stand in the table of another writer, by its names.
+    /// Returns the places of this reader's values in the table of another writer, by their names.
     fn find_in(&self, theirs: &HashMap<String, usize>) -> Result<Moved> {
         Moved::find(&self.names, theirs).map_err(|lacking| {
             let meaning = format!("its next writer has no value {lacking:?}");
@@ -267,11 +276,11 @@ impl Reading {
                 &self.found.name,
                 meaning,
             );
-            error.with_advice("open it again")
+            error.with_advice("open the name again")
         })
     }
 
-    /// The names of the values of a generation.
+    /// Returns the names of the values of a generation, with their places.
     fn names_in(found: &Found, table: TableGeometry) -> Result<HashMap<String, usize>> {
         let values = ValueReader::new(found.values()?, table);
         Ok((0..table.count())
@@ -305,7 +314,7 @@ impl Reading {
     }
 }
 
-/// How the participant in a slot asks the writer to leave a value alone.
+/// Returns how the participant in this slot asks the writer to leave a value slot alone.
 pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hold) {
     move |hold: Hold| {
         roster.set_hold(slot, hold.0);
@@ -319,7 +328,8 @@ impl Reattach for Reading {
         (&self.found, self.participant.as_mut())
     }
 
-    /// What is left here goes before, and then that the one before has gone.
+    /// Reattaches when every change and the end of the writer were reported. Before that, only
+    /// tells whether there is a next writer that can be joined.
     fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
         if self.owner_monitor.is_told() {

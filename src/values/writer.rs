@@ -1,4 +1,4 @@
-//! The writer of values: one value, or a table.
+//! The writer of values, and the options to create values: one value, or a table.
 
 use super::writing::Writing;
 use crate::error::channel::SendError;
@@ -14,29 +14,30 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The longest value where the options do not say.
+/// The length of the longest value, unless the options set it.
 const MAX_VALUE: u64 = 1024;
 
-/// How to create values; see [`Writer::options`].
+/// Options to create values; see [`Writer::options`].
 pub type ValuesOptions<M = [u8]> = CreateOptions<Writer<M>>;
 
-/// What only values let a program choose.
+/// Options that only values have.
 #[derive(Clone, Debug)]
 pub struct ValuesChoices {
     names: Option<Vec<String>>,
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
-    /// The longest value in bytes (1024). With a [layout](ValuesOptions::layout) it is the size of the
-    /// layout, and a shorter `max_value` is refused.
+    /// Sets the length of the longest value in bytes (default: 1024). With a
+    /// [layout](ValuesOptions::layout), the longest value has the size of the layout, and a shorter
+    /// `max_value` is refused.
     #[must_use]
     pub fn max_value(mut self, bytes: u64) -> ValuesOptions<M> {
         self.common.max_message = Some(bytes);
         self
     }
 
-    /// A table of values with these names, of 1 to 63 bytes, each once. Without it there is
-    /// one value, which has no name.
+    /// Makes a table of values with these names. Each name has 1 to 63 bytes and occurs once.
+    /// Without this option there is one value, which has no name.
     #[must_use]
     pub fn names<S: Into<String>>(
         mut self,
@@ -46,7 +47,7 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
         self
     }
 
-    /// Where there is one value, it has no name.
+    /// Returns the names of all values. A single value has the empty name.
     fn all_names(&self) -> Vec<String> {
         self.choices
             .names
@@ -61,7 +62,7 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
         let longest = Geometry::longest(common.max_message, &common.layouts, name.as_str())?;
         let max = usize::try_from(longest.unwrap_or(MAX_VALUE)).unwrap_or(usize::MAX);
         TableGeometry::with_slots_for(count, max).ok_or_else(|| {
-            let meaning = format!("{count} values of up to {max} bytes cannot be");
+            let meaning = format!("{count} values of up to {max} bytes are not possible");
             let error = Error::new(ErrorKind::InvalidArgument, Operation::Create, name, meaning);
             let advice = "there can be 1 to 1048576 values, each of up to 16 MiB, and 1 GiB in all";
             error.with_advice(advice)
@@ -90,16 +91,17 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
 }
 
 impl ValuesOptions {
-    /// Tells the layout of each value to the programs that open the values. It is for programs that
-    /// learn the layout when they run; others use [`typed`](ValuesOptions::typed). It sets the longest
-    /// value too; a shorter [`max_value`](ValuesOptions::max_value) is refused.
+    /// Sets the layout of each value, which the programs that open the values can read. This method
+    /// is for programs that learn the layout when they run; other programs use
+    /// [`typed`](ValuesOptions::typed). The layout also sets the longest value; a shorter
+    /// [`max_value`](ValuesOptions::max_value) is refused.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> ValuesOptions {
         self.common.layouts = vec![layout];
         self
     }
 
-    /// Makes each value one of this type.
+    /// Makes each value a value of the type `T`.
     #[must_use]
     pub fn typed<T: Described>(self) -> ValuesOptions<T> {
         self.with(payload::layouts::<T>())
@@ -118,11 +120,11 @@ impl<M: Payload + ?Sized> Create for Writer<M> {
     }
 }
 
-/// The writing end of latest values, which owns their name: one value, or a table of values
-/// that have names of their own.
+/// The writer of values, which owns their name. There is one value, or a table of values with names
+/// of their own.
 ///
-/// A reader gets the newest whole value, and never anything else; what was there before is
-/// of no interest any more. The writer never waits.
+/// A reader gets the newest whole value, and no other. Earlier values are not kept. The writer
+/// never waits.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-latest-{}", std::process::id());
@@ -134,7 +136,7 @@ impl<M: Payload + ?Sized> Create for Writer<M> {
 /// sensors.set_at(1, b"-3.5")?;
 /// sensors.set_at(1, b"-3.6")?;
 ///
-/// // Another one.
+/// // Another program.
 /// let mut reader = Reader::open(name)?;
 /// let outdoors = reader.index("outdoors").unwrap();
 /// assert_eq!(reader.get_at(outdoors)?, b"-3.6");
@@ -146,7 +148,7 @@ pub struct Writer<M: Payload + ?Sized = [u8]> {
 }
 
 impl Writer {
-    /// Creates one value of bytes for the programs of this user.
+    /// Creates a single value of bytes that the programs of this user can open.
     ///
     /// # Errors
     ///
@@ -155,7 +157,7 @@ impl Writer {
         Writer::options().create(name)
     }
 
-    /// Returns the options to create values with.
+    /// Returns the options to create values.
     #[must_use]
     pub fn options() -> ValuesOptions {
         CreateOptions::new(0, ValuesChoices { names: None })
@@ -163,21 +165,22 @@ impl Writer {
 }
 
 impl<M: Payload + ?Sized> Writer<M> {
-    /// Goes on with other measures, and with other values in the table, while readers are
-    /// there: values of the same names stay, as far as they fit. Readers come over by
-    /// themselves where the names are the same. Rights and name stay as they are.
+    /// Creates the next generation of the values, with other options and other values in the table,
+    /// while readers are attached. Values with the same names keep their content if it fits.
+    /// Readers reattach by themselves if the table still has the names of their values. The name
+    /// and the access rights stay as they are.
     ///
     /// # Errors
     ///
-    /// As [`ValuesOptions::create`]; everything is as before then.
+    /// The errors of [`ValuesOptions::create`]. The values are as before after an error.
     pub fn resize(&mut self, options: &ValuesOptions<M>) -> Result<()> {
         let table = options.table(self.name())?;
         self.core
             .resize(&options.common, table, options.all_names())
     }
 
-    /// Returns the number of the generation. It changes with each restart, and with each
-    /// [`resize`](Writer::resize).
+    /// Returns the number of the values' generation. The number changes with each restart of the
+    /// writer, and with each [`resize`](Writer::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.segment.generation
@@ -189,7 +192,7 @@ impl<M: Payload + ?Sized> Writer<M> {
         self.core.segment.name()
     }
 
-    /// Returns the length of the longest value, in bytes.
+    /// Returns the length of the longest value in bytes.
     #[must_use]
     pub fn max_value(&self) -> usize {
         self.core.values.table_geometry().max()
@@ -201,7 +204,7 @@ impl<M: Payload + ?Sized> Writer<M> {
         &self.core.names
     }
 
-    /// Stores the value, which is the first one of a table. Readers see it when this returns.
+    /// Stores the value; of a table, the first value. Readers see the value when `set` returns.
     ///
     /// # Errors
     ///
@@ -211,22 +214,26 @@ impl<M: Payload + ?Sized> Writer<M> {
         self.core.set_at(0, value.bytes())
     }
 
-    /// Stores a value of a table. Readers see it when this returns.
+    /// Stores a value of a table. Readers see the value when `set_at` returns.
     ///
     /// # Errors
     ///
-    /// [`SendError::TooLong`] where the value is longer than [`max_value`](Writer::max_value).
+    /// - [`SendError::TooLong`] if the value is longer than [`max_value`](Writer::max_value).
+    /// - [`SendError::Forked`] in a process that was forked from the process that created the
+    ///   writer.
+    /// - [`SendError::NameLost`] once, if the name of the values was removed (Linux). The value of
+    ///   that call was not stored.
     ///
     /// # Panics
     ///
-    /// Where there is no value with that index.
+    /// Panics if there is no value with this index.
     #[inline]
     pub fn set_at(&mut self, index: usize, value: &M) -> std::result::Result<(), SendError> {
         self.core.set_at(index, value.bytes())
     }
 
-    /// Returns the same writer for values of bytes. The programs that open the values are told the
-    /// type still.
+    /// Returns this writer as a writer of bytes. The programs that open the values still see the
+    /// type.
     #[must_use]
     pub fn into_untyped(self) -> Writer {
         Writer {

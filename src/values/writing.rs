@@ -1,4 +1,7 @@
-//! How a writer stores values, and what a next writer takes over.
+//! How a writer stores values, and which values a next writer takes over.
+//!
+//! A writer stores each value in another value slot than the one before, and leaves alone the value
+//! slots that readers hold. `slots/mod.rs` explains that algorithm.
 
 use crate::error::Result;
 use crate::error::channel::SendError;
@@ -14,13 +17,13 @@ use crate::slots::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::sync::{Shared, WindowMut, WordsMut};
 use std::collections::HashMap;
 
-/// The writer of values, whatever they are.
+/// The writer of values of any type.
 #[derive(Debug)]
 pub struct Writing {
     pub values: ValueWriter<WindowMut>,
     pub names: Vec<String>,
     participant: Participant,
-    // Declared last, and so let go last: it has the name.
+    // Declared last, so that it is dropped last: it holds the name.
     pub segment: Owned,
 }
 
@@ -35,7 +38,8 @@ impl Writing {
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
-        // What a dead writer has set stays. Nothing is set there meanwhile.
+
+        // The values of a dead writer stay. No process sets them meanwhile.
         let mut older = segment.older()?;
         for (older, _) in &older {
             if older.has_type_of(&segment) {
@@ -43,6 +47,7 @@ impl Writing {
             }
         }
         segment.publish(&mut older);
+
         Ok(Writing {
             values,
             names,
@@ -61,9 +66,11 @@ impl Writing {
         let geometry = Geometry::Values(table);
         let (mut segment, mut participant) = self.segment.next(geometry, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
+
         if self.segment.has_type_of(&segment) {
             carry_over(&self.segment, &mut values, &names);
         }
+
         segment.follow(&mut self.segment);
         self.names = names;
         participant.stay(&mut self.participant);
@@ -85,7 +92,7 @@ impl Writing {
     }
 }
 
-/// The table, with its names.
+/// Creates the table, and stores the names of the values.
 // layout: L075
 fn lay_out(
     segment: &Owned,
@@ -100,7 +107,7 @@ fn lay_out(
     Ok(values)
 }
 
-/// Stores a value, and leaves alone what readers hold.
+/// Stores a value, and leaves alone the value slots that readers hold.
 #[inline]
 pub(crate) fn store<V: WordsMut, W: Shared>(
     values: &mut ValueWriter<V>,
@@ -115,7 +122,7 @@ pub(crate) fn store<V: WordsMut, W: Shared>(
     }
 }
 
-/// Where readers ask that slots be left alone.
+/// Stores a value while readers hold value slots.
 #[cold]
 fn store_beside<V: WordsMut, W: Shared>(
     values: &mut ValueWriter<V>,
@@ -136,7 +143,7 @@ impl Drop for Writing {
     }
 }
 
-/// Sets the values that an earlier generation has by the same names, where they fit.
+/// Sets the values that an earlier generation has under the same names, if they fit.
 fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
     let (Geometry::Values(table), Ok(words)) = (older.geometry, older.values()) else {
         return;
