@@ -1,4 +1,23 @@
-//! How a client begins calls, and puts responses to them.
+//! How a client begins calls, and assigns responses to them.
+//!
+//! ```text
+//!   begin(request, deadline)
+//!     1  this process was forked?              return Forked
+//!        the server has ended, or END is set?  join the next server, or return Disconnected
+//!        DRAINING is set?                      return Disconnected
+//!        longer than the longest message?      return TooLong
+//!     2  find a place among the calls that can be open
+//!          none is free: take responses until one is free, or return Full
+//!     3  number = how many calls were begun << bits | place
+//!        store the count in NUMBER of the cursor
+//!        send the request with the number as its tag; wake the server if it sleeps
+//!
+//!   poll, while a program waits for a call
+//!     1  take each response, and assign it to the call with its number
+//!     2  DRAINING is new?                      the calls that the server has not received are lost
+//!     3  END, or the server is dead?           take the responses once more;
+//!                                              then all calls without a response are lost
+//! ```
 
 use super::connection::Connection;
 use super::pending::{Call, PendingCall, State};
@@ -19,11 +38,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A client, whatever its messages are.
+/// A client, for messages of any type.
 pub struct Calling {
     pub(super) connection: Connection,
     calls: Vec<PendingCall>,
-    /// Where to look for a place for the next one.
+    /// The index at which the search for a free place begins.
     next: usize,
 }
 
@@ -42,7 +61,7 @@ impl Calling {
         client
     }
 
-    /// One for each call that can be open.
+    /// Creates a place for each call that can be open.
     fn make_places(&mut self) {
         let count = self.connection.in_flight().max(self.calls.len());
         self.calls.resize_with(count, || PendingCall {
@@ -79,7 +98,7 @@ impl Calling {
         self.response(index)
     }
 
-    /// Sends a request, and does not wait for the response.
+    /// Sends a request, without waiting for the response.
     pub fn send(
         &mut self,
         request: &[u8],
@@ -102,7 +121,7 @@ impl Calling {
 
     fn hand_out(&self, index: usize) -> Call {
         let pending = &self.calls[index];
-        // Relaxed: as above.
+        // Relaxed: the word says nothing about other memory.
         pending.held.store(true, Ordering::Relaxed);
         Call {
             index,
@@ -117,7 +136,7 @@ impl Calling {
         call.index
     }
 
-    /// What a call has come to that is over.
+    /// Returns the response to a call that is over, or the reason why there is none.
     pub fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
         let pending = &mut self.calls[index];
         pending.is_told = true;
@@ -128,7 +147,7 @@ impl Calling {
         }
     }
 
-    /// Begins a call, and says which it is.
+    /// Begins a call, and returns the index of its place.
     // layout: L141 L146
     #[inline]
     pub fn begin(
@@ -141,26 +160,31 @@ impl Calling {
             self.go_on()?;
         }
         self.connection.expect_server()?;
+
         let (len, max) = (request.len(), self.max_message());
         if len > max {
             return Err(CallError::TooLong { len, max });
         }
+
         let index = match self.place() {
             Some(index) => index,
             None => self.wait_for_place(deadline)?,
         };
+
         let connection = &mut self.connection;
         connection.begun = connection.begun.wrapping_add(1);
         let bits = connection.in_flight().trailing_zeros();
         let number = (connection.begun as u32) << bits | index as u32;
         let pending = &mut self.calls[index];
         pending.number = number & !record::UNANSWERED;
-        // For the next occupant, who must not take it for its own: before it is sent.
+        // Stored before the request is sent, for the next occupant of the slot: that client must
+        // not take the response for its own.
         connection.cursor.store64(cursor::NUMBER, connection.begun);
         let number = pending.number;
         pending.position = connection.requests.position();
+
         while !self.connection.requests.try_send_tagged(request, number) {
-            // Where an earlier client of this slot has left requests.
+            // There is no space only if an earlier client of this slot has left requests.
             self.wait_for_room(len, deadline)?;
             self.connection.expect_server()?;
             self.calls[index].position = self.connection.requests.position();
@@ -189,12 +213,14 @@ impl Calling {
         } = &mut self.connection;
         participant.wake(1 << OWNER);
         let mut ready = || requests.has_room(len) || found.is_draining();
+
         let mut spin = Spin::new(until);
         while spin.again() {
             if ready() {
                 return Ok(());
             }
         }
+
         if owner_monitor.look(found) {
             let how = owner_monitor.tell().unwrap_or(DisconnectReason::Closed);
             self.lose_all(how);
@@ -207,7 +233,7 @@ impl Calling {
         Ok(())
     }
 
-    /// Tells that this process was forked from that of the client.
+    /// Returns an error if this process was forked from the process that opened the client.
     #[inline(always)]
     fn check(&self) -> std::result::Result<(), CallError> {
         match self.connection.participant.validity.check() {
@@ -217,8 +243,8 @@ impl Calling {
         }
     }
 
-    /// Goes on with the next server, where there is one. What the one before has not answered
-    /// is lost.
+    /// Reattaches to the next server, or returns an error if there is none. The calls that the last
+    /// server has not answered are lost.
     #[cold]
     fn go_on(&mut self) -> std::result::Result<(), CallError> {
         let how = self.leave();
@@ -228,7 +254,7 @@ impl Calling {
         }
     }
 
-    /// Takes what the server had answered, and says how it has gone.
+    /// Takes the responses that the server has sent, and returns why the server is gone.
     // layout: L150
     fn leave(&mut self) -> DisconnectReason {
         let said = self.connection.found.reason();
@@ -237,7 +263,7 @@ impl Calling {
             .end
             .or(said)
             .unwrap_or(DisconnectReason::Died);
-        // What makes no sense is no answer either.
+        // An invalid response is no response either.
         let _ = self.take_all();
         self.lose_all(how);
         how
@@ -255,7 +281,7 @@ impl Calling {
         Ok(true)
     }
 
-    /// No response will come.
+    /// Marks the open calls as lost: no response will come.
     fn lose_all(&mut self, how: DisconnectReason) {
         self.connection.end = Some(how);
         let asked = self
@@ -265,7 +291,8 @@ impl Calling {
         asked.for_each(|pending| pending.state = State::Lost(how));
     }
 
-    /// The server will receive no more requests. Those that it has received may be answered.
+    /// Marks the open calls as lost whose requests the server has not received, and will not
+    /// receive. The other calls may still be answered.
     // layout: L149
     #[cold]
     fn lose_what_was_not_received(&mut self) {
@@ -278,7 +305,7 @@ impl Calling {
         }
     }
 
-    /// A place that is free, or had a call that is over and of no interest.
+    /// Returns a place that is free, or whose call is over and not held.
     // layout: L142
     #[inline]
     fn place(&self) -> Option<usize> {
@@ -289,7 +316,7 @@ impl Calling {
         })
     }
 
-    /// Whether somebody may ask for each of the calls that can be open.
+    /// Returns whether each of the calls that can be open is held by a [`Call`].
     pub fn is_all_held(&self) -> bool {
         self.calls[..self.in_flight()]
             .iter()
@@ -301,7 +328,7 @@ impl Calling {
         self.place().is_some() && self.connection.requests.has_room(request)
     }
 
-    /// Whether responses have come, or none will.
+    /// Returns whether there are responses, or no more responses will come.
     pub fn has_responses(&mut self) -> bool {
         let connection = &mut self.connection;
         connection.has_news()
@@ -321,13 +348,13 @@ impl Calling {
                 return Err(CallError::Full);
             }
             let until = deadline.instant_or(CallError::Full)?;
-            // A server that receives no more requests answers those that it has, or not: a place
-            // that comes free then is of no use.
+            // A server that drains may answer the requests that it has received. A place that
+            // becomes free then is of no use.
             let is_over = |client: &Calling| {
                 client.place().is_some() || client.connection.found.is_draining()
             };
             self.wait_until(is_over, until)?;
-            // There are places, but nobody to ask.
+            // There may be a place now, but there is no server.
             if let Some(how) = self.connection.end {
                 return Err(CallError::Disconnected(how));
             }
@@ -352,7 +379,7 @@ impl Calling {
         }
     }
 
-    /// Waits until responses have brought this about.
+    /// Waits until `done` is true, while responses arrive.
     #[inline]
     fn wait_until(
         &mut self,
@@ -376,7 +403,7 @@ impl Calling {
         }
     }
 
-    /// Looks whether responses have brought this about.
+    /// Takes the responses that are there, and returns whether `done` is true then.
     // layout: L149 L150
     #[inline]
     pub fn poll(
@@ -387,18 +414,21 @@ impl Calling {
             return Ok(true);
         }
         self.check()?;
+
         if self.take_until(&done)? {
             return Ok(true);
         }
+
         if !self.connection.is_draining && self.connection.found.is_draining() {
             self.connection.is_draining = true;
             self.lose_what_was_not_received();
             return Ok(done(self));
         }
+
         if !self.connection.owner_monitor.look(&self.connection.found) {
             return Ok(false);
         }
-        // What was answered before the end is seen now.
+        // The responses that were sent before the end are visible now.
         self.take_all()?;
         let how = self.connection.owner_monitor.tell();
         self.lose_all(
@@ -412,15 +442,16 @@ impl Calling {
         self.take_until(|_| false).map(drop)
     }
 
-    /// Puts responses to their calls until that is brought about; `false` where there are too
-    /// few.
+    /// Assigns responses to their calls until `done` is true; `false` if there are too few
+    /// responses.
     // layout: L181
     #[inline]
     fn take_until(
         &mut self,
         done: impl Fn(&Calling) -> bool,
     ) -> std::result::Result<bool, CallError> {
-        // More do not stand in a ring at a time: one that leads in a circle has no end.
+        // A ring holds no more records than this at a time. The limit bounds the walk over a
+        // corrupted ring.
         let most = self.connection.found.geometry.capacity() / record::ALIGN as u64;
         for _ in 0..most {
             if !self.take_one()? {
@@ -433,7 +464,7 @@ impl Calling {
         Err(CallError::Corrupt)
     }
 
-    /// Puts the next response to its call; `false` where there is none.
+    /// Assigns the next response to its call; `false` if there is no response.
     // layout: L148 L185
     #[inline]
     fn take_one(&mut self) -> std::result::Result<bool, CallError> {
@@ -447,11 +478,13 @@ impl Calling {
                 _ => return Err(CallError::Corrupt),
             },
         };
+
         let tag = responses.tag();
         let number = tag & !record::UNANSWERED;
         let index = number as usize & (in_flight - 1);
         let pending = &mut self.calls[index];
-        // Else it is for an earlier occupant.
+
+        // Otherwise the response is for an earlier occupant of the slot.
         if pending.state == State::Asked && pending.number == number {
             pending.state = match tag == number {
                 true => State::Answered,

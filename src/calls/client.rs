@@ -1,4 +1,4 @@
-//! The client of calls.
+//! The client of calls, and the options to open a server's name.
 
 use super::calling::Calling;
 use super::pending::Call;
@@ -15,11 +15,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to open a server's name; see [`Client::options`].
+/// Options to open a server's name; see [`Client::options`].
 pub type ClientOptions<Q = [u8], R = [u8]> = OpenOptions<Client<Q, R>>;
 
 impl ClientOptions {
-    /// Makes each request a value of the first type, and each response one of the second.
+    /// Makes each request a value of the type `Q`, and each response a value of the type `R`.
     #[must_use]
     pub fn typed<Q: Described, R: Described>(self) -> ClientOptions<Q, R> {
         self.with(vec![Layout::of::<Q>(), Layout::of::<R>()])
@@ -37,15 +37,15 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Open for Client<Q, R> {
     }
 }
 
-/// A calling end. See [`Server`](crate::Server).
+/// A client of a server of calls; see [`Server`](crate::Server).
 ///
-/// It is `Send`, and not shared: each thread opens its own.
+/// A client is `Send`, and is not shared between threads: each thread opens a client of its own.
 pub struct Client<Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
     pub(crate) core: Calling,
     messages: PhantomData<fn(&Q, &R)>,
 }
 
-/// The response that these bytes are.
+/// Returns the response that these bytes are.
 #[inline(always)]
 pub(crate) fn response<R: Payload + ?Sized>(
     bytes: &[u8],
@@ -54,7 +54,7 @@ pub(crate) fn response<R: Payload + ?Sized>(
 }
 
 impl Client {
-    /// Opens a server's name to call it with bytes. It never creates one.
+    /// Opens a server's name, to call the server with bytes. The call never creates the name.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Client {
         Client::options().open(name)
     }
 
-    /// Returns the options to open a server's name with.
+    /// Returns the options to open a server's name.
     #[must_use]
     pub fn options() -> ClientOptions {
         ClientOptions::default()
@@ -77,54 +77,60 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
         &self.core.found().name
     }
 
-    /// Returns the length of the longest request and of the longest response, in bytes.
+    /// Returns the length of the longest request and of the longest response in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.max_message()
     }
 
-    /// Returns how many calls can be open at a time.
+    /// Returns how many calls of this client can be open at a time.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.core.in_flight()
     }
 
-    /// Returns the number of the server's generation. It changes with each restart.
+    /// Returns the number of the server's generation to which this client is attached. The number
+    /// changes with each restart of the server.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.found().generation
     }
 
-    /// Waits for the next server, at most this long, and goes on with it; returns whether there is
-    /// one. Calls that the server before it has not answered have ended with it.
+    /// Waits for the next server for at most `timeout`, and reattaches to it. Returns whether there
+    /// is a next server. The calls that the last server has not answered are lost.
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](OpenOptions::open), where there is a server that this client cannot use.
+    /// The errors of [`open`](OpenOptions::open), if there is a server that this client cannot use.
     pub fn wait_for_server(&mut self, timeout: Duration) -> Result<bool> {
         wait_for_next(&mut self.core, timeout)
     }
 
-    /// Sends a request, and waits for the response.
+    /// Sends a request, waits for the response, and returns the response.
     ///
     /// # Errors
     ///
-    /// [`CallError::Disconnected`] at once where the server closes or dies, after every response that
-    /// it had sent; [`CallError::Unanswered`] where the server drops the request;
-    /// [`CallError::TooLong`] where the request is longer than [`max_message`](Client::max_message);
-    /// [`CallError::Full`] where all calls that can be open are begun and held;
-    /// [`CallError::Corrupt`] where the server wrote no valid response, or an untyped server sent a
-    /// response of another length than the type has.
+    /// - [`CallError::Disconnected`] as soon as the server closes or dies. A response that it has
+    ///   sent before is returned.
+    /// - [`CallError::Unanswered`] if the server drops the request without an answer.
+    /// - [`CallError::TooLong`] if the request is longer than [`max_message`](Client::max_message).
+    /// - [`CallError::Full`] if all calls that can be open were begun and are held.
+    /// - [`CallError::Corrupt`] if the server wrote an invalid response, or if an untyped server
+    ///   sent a response whose length is not the length of the type.
+    /// - [`CallError::Forked`] in a process that was forked from the process that opened the
+    ///   client.
+    /// - [`CallError::System`] if the system refuses to let the call wait, or if the client cannot
+    ///   reattach to the next server.
     #[inline]
     pub fn call(&mut self, request: &Q) -> std::result::Result<R::Received<'_>, CallError> {
         response::<R>(self.core.call(request.bytes(), Deadline::Never)?)
     }
 
-    /// Sends a request, and waits for the response at most this long.
+    /// Sends a request, waits for the response for at most `timeout`, and returns the response.
     ///
     /// # Errors
     ///
-    /// [`CallError::Timeout`] where no response came in time; otherwise the errors of
+    /// [`CallError::Timeout`] if no response came in time; otherwise the errors of
     /// [`call`](Client::call).
     pub fn call_timeout(
         &mut self,
@@ -134,12 +140,12 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
         response::<R>(self.core.call(request.bytes(), Deadline::within(timeout))?)
     }
 
-    /// Sends a request, and does not wait for the response: several calls can be open at a
-    /// time, and are answered in any order. The response is had by [`recv`](Client::recv).
+    /// Sends a request, without waiting for the response. [`recv`](Client::recv) returns the
+    /// response. Several calls can be open at a time, and are answered in any order.
     ///
-    /// Where all calls that can be open are, it waits for the response to one that was
-    /// dropped. A request that the server has not begun when this client is dropped may be left
-    /// out.
+    /// If all calls that can be open are open, `send` waits for the response to a call that was
+    /// dropped. If this client is dropped, the server may leave out a request that it has not
+    /// begun.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-send-{}", std::process::id());
@@ -162,62 +168,65 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     ///
     /// # Errors
     ///
-    /// [`CallError::Full`] where all calls that can be open are held;
-    /// [`CallError::Disconnected`], [`CallError::TooLong`].
+    /// [`CallError::Full`] if all calls that can be open are held; otherwise
+    /// [`CallError::Disconnected`], [`CallError::TooLong`], [`CallError::Corrupt`],
+    /// [`CallError::Forked`] and [`CallError::System`], for the reasons of [`call`](Client::call).
     pub fn send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
         self.core.send(request.bytes(), Deadline::Never)
     }
 
-    /// Sends a request without waiting, as [`send`](Client::send) does.
+    /// Sends a request, without waiting for space or for the response. [`recv`](Client::recv)
+    /// returns the response.
     ///
     /// # Errors
     ///
-    /// [`CallError::Full`] where all calls that can be open are; otherwise the errors of
+    /// [`CallError::Full`] if all calls that can be open are open; otherwise the errors of
     /// [`send`](Client::send).
     pub fn try_send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
         self.core.send(request.bytes(), Deadline::Now)
     }
 
-    /// Returns the response to a call if it is there, without waiting. The response is kept until the
-    /// call is dropped.
+    /// Returns the response to a call if the response is there, without waiting. The response is
+    /// kept until the call is dropped.
     ///
     /// # Errors
     ///
-    /// [`CallError::Empty`] where there is no response yet; otherwise the errors of
-    /// [`recv`](Client::recv). A client that never waits learns of the death of the server after 4096
-    /// calls without a response at the latest.
+    /// [`CallError::Empty`] if there is no response yet; otherwise the errors of
+    /// [`recv`](Client::recv). A client that never waits notices the death of the server after at
+    /// most 4096 calls without a response.
     ///
     /// # Panics
     ///
-    /// With a call of another client.
+    /// Panics if the call was begun by another client.
     pub fn try_recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
         response::<R>(self.core.recv(call, Deadline::Now)?)
     }
 
-    /// Waits for the response to a call. The response is kept until the call is dropped.
+    /// Waits for the response to a call, and returns the response. The response is kept until the
+    /// call is dropped.
     ///
     /// # Errors
     ///
-    /// [`CallError::Disconnected`], [`CallError::Unanswered`] and [`CallError::Corrupt`], for the
-    /// reasons of [`call`](Client::call).
+    /// [`CallError::Disconnected`], [`CallError::Unanswered`], [`CallError::Corrupt`],
+    /// [`CallError::Forked`] and [`CallError::System`], for the reasons of [`call`](Client::call).
     ///
     /// # Panics
     ///
-    /// With a call of another client.
+    /// Panics if the call was begun by another client.
     pub fn recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
         response::<R>(self.core.recv(call, Deadline::Never)?)
     }
 
-    /// Waits for the response to a call, at most this long.
+    /// Waits for the response to a call for at most `timeout`, and returns the response.
     ///
     /// # Errors
     ///
-    /// [`CallError::Timeout`] where no response came in time: the program can wait for it again;
-    /// otherwise the errors of [`recv`](Client::recv).
+    /// [`CallError::Timeout`] if no response came in time; the program can wait for the response
+    /// again. Otherwise the errors of [`recv`](Client::recv).
     ///
     /// # Panics
     ///
-    /// With a call of another client.
+    /// Panics if the call was begun by another client.
     pub fn recv_timeout(
         &mut self,
         call: &Call,
@@ -233,7 +242,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> fmt::Debug for Client<Q, R> {
     }
 }
 
-/// A client is ready for calls that were begun by [`Client::send`].
+/// A client is ready for the calls that [`Client::send`] has begun, and for no others.
 impl<Q: Payload + ?Sized, R: Payload + ?Sized> Waitable for Client<Q, R> {}
 
 impl<Q: Payload + ?Sized, R: Payload + ?Sized> AsWait for Client<Q, R> {

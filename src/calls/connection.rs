@@ -1,4 +1,4 @@
-//! What connects a client with a server, for one generation.
+//! The connection of a client with the server of one generation.
 
 use crate::error::channel::{CallError, DisconnectReason};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -14,20 +14,20 @@ use std::time::Instant;
 
 type Responses = LosslessReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>;
 
-/// What connects a client with a server.
+/// The connection of a client with the server of one generation.
 pub(super) struct Connection {
     pub requests: LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
     pub responses: Responses,
     pub cursor: WindowMut<Fixed<{ cursor::LEN }>>,
-    /// How many calls were begun in this slot.
+    /// How many calls were begun in this slot, by all its occupants.
     pub begun: u64,
     pub owner_monitor: OwnerMonitor,
-    /// How it ended.
+    /// Why the server is gone, if it is.
     pub end: Option<DisconnectReason>,
-    /// It was seen that the server receives no more requests.
+    /// Whether this client has seen that the server receives no more requests.
     pub is_draining: bool,
     pub participant: Participant,
-    // Declared last, and so let go last.
+    // Declared last, so that it is dropped last.
     pub found: Found,
 }
 
@@ -37,29 +37,35 @@ impl Connection {
         let owner_monitor = OwnerMonitor::begin(&found)?;
         let mut participant = found.take_slot(&found.roster()?, clients)?;
         let slot = participant.slot();
+
         let lane = found.lane_mut(slot)?;
         let requests = LosslessWriter::resume(lane.ring, lane.head, found.cursor(slot), ring);
+
         let cursor = participant.roster().cursor(slot);
         let lane = found.responses(slot)?;
         let responses = LosslessReader::behind_all(lane.ring, cursor.clone(), ring);
+
         let (Some(requests), Some(mut responses)) = (requests, responses) else {
             let kind = ErrorKind::Corrupt;
-            let meaning = "an earlier client left what is no message";
+            let meaning = "an earlier client left an invalid message";
             let error = Error::new(kind, Operation::Open, &found.name, meaning);
             return Err(error.with_advice("restart the server"));
         };
-        // There is one lane to look at.
+        // There is only one lane to look at.
         responses.begin_turn(1 << 60);
+
         let roster = participant.roster();
         roster.set_beginning(slot, requests.position());
         roster.set_state(slot, roster::state::ACTIVE);
         roster.tell(JOINED);
-        // So that it watches us too.
+        // The owner is woken, so that it watches this process too.
         participant.wake(1 << OWNER);
+
         Ok(Connection {
             requests,
             responses,
-            // What the last occupant asked may be answered still, by a number that is not ours.
+            // A request of the last occupant may still be answered, with a number that this client
+            // does not use.
             begun: cursor.load64(cursor::NUMBER),
             cursor,
             owner_monitor,
@@ -74,12 +80,12 @@ impl Connection {
         self.found.geometry.in_flight()
     }
 
-    /// Whether there is something that was not looked at yet.
+    /// Returns whether there is something that this client has not looked at yet.
     pub fn has_news(&self) -> bool {
         has_news(&self.responses, self.is_draining, &self.found)
     }
 
-    /// Sleeps until there is something to look at, or that moment.
+    /// Sleeps until there is something to look at, or until the deadline.
     pub fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
         let Connection {
             responses,
@@ -93,7 +99,7 @@ impl Connection {
         owner_monitor.sleep(found, Some(participant), has_news, until)
     }
 
-    /// Refuses a request that the server would not receive.
+    /// Returns an error if the server would not receive a request.
     // layout: L102 L146
     pub fn expect_server(&self) -> std::result::Result<(), CallError> {
         match self.found.is_draining() {
@@ -103,7 +109,8 @@ impl Connection {
     }
 }
 
-/// Whether there are responses, or it was not seen yet that the server receives no more requests.
+/// Returns whether there are responses, or the client has not seen yet that the server receives no
+/// more requests.
 fn has_news(responses: &Responses, is_draining: bool, found: &Found) -> bool {
     !responses.is_empty() || !is_draining && found.is_draining()
 }

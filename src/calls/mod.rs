@@ -1,4 +1,7 @@
-//! Calls: a request of a client, and its response.
+//! Calls: one server and many clients. Each request gets one response.
+//!
+//! `server`, `request`, `client` and `pending` have the public types. `serving`, `calling` and
+//! `connection` do the work, for messages of any type.
 
 pub(crate) mod calling;
 pub(crate) mod client;

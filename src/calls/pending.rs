@@ -1,18 +1,18 @@
-//! The calls of a client, and where each of them is.
+//! The calls of a client, and their states.
 
 use crate::error::channel::DisconnectReason;
 use crate::sync::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-/// Where a call is.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Free,
     Asked,
     Answered,
-    /// The server dropped the request.
+    /// The server dropped the request without an answer.
     Unanswered,
-    /// The server has gone.
+    /// The server has gone, and will not answer.
     Lost(DisconnectReason),
 }
 
@@ -21,26 +21,26 @@ pub(super) enum State {
 pub(super) struct PendingCall {
     pub state: State,
     pub number: u32,
-    /// Where the request stands, or the pad in front of it.
+    /// The position of the request, or of the pad in front of the request.
     pub position: u64,
     pub response: Vec<u8>,
-    /// What it came to was asked for.
+    /// Whether the program has asked for the response.
     pub is_told: bool,
-    /// Somebody may ask for the response still.
+    /// Whether a [`Call`] exists, with which the program may still ask for the response.
     pub held: Arc<AtomicBool>,
 }
 
 impl PendingCall {
     pub fn is_held(&self) -> bool {
-        // Relaxed: nothing but the word itself is told by it.
+        // Relaxed: the word says nothing about other memory.
         self.held.load(Ordering::Relaxed)
     }
 }
 
-/// A call that was begun; see [`Client::send`](crate::Client::send). Dropping it is to cancel it:
-/// what the server answers is thrown away. The server learns nothing of that.
+/// A call that was begun; see [`Client::send`](crate::Client::send). Dropping the call cancels it:
+/// the response is thrown away. The server does not learn that the call was cancelled.
 #[derive(Debug)]
-#[must_use = "dropped, its response is thrown away"]
+#[must_use = "the response is thrown away if the call is dropped"]
 pub struct Call {
     pub(super) index: usize,
     pub(super) held: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ pub struct Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // Relaxed: nothing but the word itself is told by it.
+        // Relaxed: the word says nothing about other memory.
         self.held.store(false, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that a server has received, and their answers.
+//! Requests that a server has received, and the means to answer them.
 
 use super::serving::{ResponseAddress, Serving, Shared};
 use crate::error::channel::{RecvError, SendError};
@@ -8,7 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// The duty to answer a request: dropped, the client is told that there is no answer.
+/// The duty to answer a request. If the duty is dropped, the client is told that there is no
+/// answer.
 struct Duty<'a> {
     shared: &'a Arc<Shared>,
     address: ResponseAddress,
@@ -20,8 +21,8 @@ impl Drop for Duty<'_> {
     }
 }
 
-/// A request that a [`Server`](crate::Server) has received. Dropped without an answer, it fails at
-/// the client as [`CallError::Unanswered`](crate::CallError::Unanswered).
+/// A request that a [`Server`](crate::Server) has received. If the request is dropped without an
+/// answer, the call fails with [`CallError::Unanswered`](crate::CallError::Unanswered).
 pub struct Request<'a, Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
     received: Q::Received<'a>,
     duty: Duty<'a>,
@@ -61,15 +62,17 @@ impl<'a, Q: Payload + ?Sized, R: Payload + ?Sized> Request<'a, Q, R> {
         })
     }
 
-    /// Answers the request, without waiting. The response is visible to the client when this returns.
-    /// Where the client has gone nothing is done, and that is no error.
+    /// Answers the request, without blocking. The response is visible to the client when `respond`
+    /// returns. If the client has gone, nothing happens, and the result is `Ok`.
     ///
     /// # Errors
     ///
-    /// [`SendError::TooLong`] where the response is longer than
-    /// [`max_message`](crate::Server::max_message): the client is told that there is no answer.
-    /// [`SendError::Full`] where a client breaks the rules and has more calls open than it has space
-    /// for.
+    /// - [`SendError::TooLong`] if the response is longer than
+    ///   [`max_message`](crate::Server::max_message). The client is told that there is no answer.
+    /// - [`SendError::Full`] if a client breaks the rules and has more calls open than it has space
+    ///   for.
+    /// - [`SendError::Forked`] in a process that was forked from the process that created the
+    ///   server.
     #[inline]
     pub fn respond(self, response: &R) -> Result<(), SendError> {
         let Duty { shared, address } = self.duty;
@@ -78,7 +81,7 @@ impl<'a, Q: Payload + ?Sized, R: Payload + ?Sized> Request<'a, Q, R> {
         Ok(())
     }
 
-    /// Keeps what is needed to answer the request later, from anywhere in this process.
+    /// Returns the means to answer the request later, from any thread of this process.
     pub fn defer(self) -> Responder<R> {
         let Duty { shared, address } = self.duty;
         let shared = Arc::clone(shared);
@@ -99,22 +102,21 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> fmt::Debug for Request<'_, Q, R> 
     }
 }
 
-/// What is needed to answer a request; see [`Request::defer`].
+/// The means to answer a request later; see [`Request::defer`].
 ///
-/// As long as there is a responder, the name of the server is held. When the last
-/// [`Server`](crate::Server) has gone, new calls end at once, and the responder may still answer.
-/// Dropped without an answer, it fails at the client as
-/// [`CallError::Unanswered`](crate::CallError::Unanswered).
-#[must_use = "dropped, it fails at the client"]
+/// A responder holds the name of the server. When the last [`Server`](crate::Server) is dropped,
+/// new calls fail at once, and a responder can still answer. If the responder is dropped without an
+/// answer, the call fails with [`CallError::Unanswered`](crate::CallError::Unanswered).
+#[must_use = "the call fails if the responder is dropped"]
 pub struct Responder<R: Payload + ?Sized = [u8]> {
     shared: Arc<Shared>,
-    /// Until it is answered.
+    /// The address of the response, until the request is answered.
     address: Option<ResponseAddress>,
     response: PhantomData<fn(&R)>,
 }
 
 impl<R: Payload + ?Sized> Responder<R> {
-    /// Answers the request, as [`Request::respond`] does.
+    /// Answers the request, without blocking, as [`Request::respond`] does.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The server of calls.
+//! The server of calls, and the options to create a server.
 
 use super::request::Request;
 use super::serving::Serving;
@@ -17,13 +17,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// The longest request and response where the options do not say.
+/// The length of the longest request and response, unless the options set it.
 const MAX_MESSAGE: u64 = 16 << 10;
 
-/// How to create a server of calls; see [`Server::options`].
+/// Options to create a server of calls; see [`Server::options`].
 pub type ServerOptions<Q = [u8], R = [u8]> = CreateOptions<Server<Q, R>>;
 
-/// What only a server lets a program choose.
+/// Options that only a server has.
 #[derive(Clone, Debug)]
 pub struct ServerChoices {
     in_flight: usize,
@@ -31,42 +31,44 @@ pub struct ServerChoices {
 }
 
 impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
-    /// The longest request and the longest response in bytes (16384). With
-    /// [layouts](ServerOptions::layouts) it is the size of the longer layout, and a shorter
-    /// `max_message` is refused.
+    /// Sets the length of the longest request and of the longest response in bytes (default:
+    /// 16384). With [layouts](ServerOptions::layouts), it is the size of the longer layout, and a
+    /// shorter `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> ServerOptions<Q, R> {
         self.common.max_message = Some(bytes);
         self
     }
 
-    /// How many calls of a client can be open at a time, 1 to 1024 (8), rounded up to a power
-    /// of two. A client has memory for so many of the longest requests and as many responses,
-    /// so that the server never waits for room.
+    /// Sets how many calls of one client can be open at a time, 1 to 1024 (default: 8). The number
+    /// is rounded up to a power of two. Each client has memory for this number of the longest
+    /// requests and for as many responses, so the server never waits for space.
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> ServerOptions<Q, R> {
         self.choices.in_flight = calls;
         self
     }
 
-    /// How many clients there can be at a time, 1 to 63 (16).
+    /// Sets how many clients there can be at a time, 1 to 63 (default: 16).
     ///
-    /// Each has memory of its own, for requests and for responses: twice what
-    /// [`in_flight`](ServerOptions::in_flight) and two more of the longest messages take, rounded up
-    /// to a power of two. The server allocates all of it when it is created. So 63 clients with 64
-    /// open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of Windows.
+    /// Each client has memory of its own, once for requests and once for responses: the space of
+    /// [`in_flight`](ServerOptions::in_flight) and two more of the longest messages, rounded up to
+    /// a power of two. The server allocates all of this memory when it is created. So 63 clients
+    /// with 64 open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of Windows.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> ServerOptions<Q, R> {
         self.choices.clients = clients;
         self
     }
 
-    /// How many clients there can be, how many calls of each, and the ring of each.
+    /// Returns how many clients there can be, how many calls of each can be open, and the geometry of
+    /// their rings.
     fn sizes(&self, name: &Name) -> Result<(usize, usize, RingGeometry)> {
         let refuse = |meaning: String| {
             let kind = ErrorKind::InvalidArgument;
             Err(Error::new(kind, Operation::Create, name, meaning))
         };
+
         let ServerChoices { in_flight, clients } = self.choices;
         if !(1..=SLOTS).contains(&clients) {
             return refuse(format!("there can be 1 to {SLOTS} clients"));
@@ -74,6 +76,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         if !(1..=MAX_IN_FLIGHT).contains(&in_flight) {
             return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
         }
+
         let (common, subject) = (&self.common, name.as_str());
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
         let longest = longest.unwrap_or(MAX_MESSAGE);
@@ -84,17 +87,17 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
 }
 
 impl ServerOptions {
-    /// Tells the layouts of each request and of each response to the programs that open the name. It is
-    /// for programs that learn the layouts when they run; others use [`typed`](ServerOptions::typed).
-    /// They set the longest message too; a shorter [`max_message`](ServerOptions::max_message) is
-    /// refused.
+    /// Sets the layout of each request and of each response, which the programs that open the name
+    /// can read. This method is for programs that learn the layouts when they run; other programs
+    /// use [`typed`](ServerOptions::typed). The layouts also set the longest message; a shorter
+    /// [`max_message`](ServerOptions::max_message) is refused.
     #[must_use]
     pub fn layouts(mut self, request: Layout, response: Layout) -> ServerOptions {
         self.common.layouts = vec![request, response];
         self
     }
 
-    /// Makes each request a value of the first type, and each response one of the second.
+    /// Makes each request a value of the type `Q`, and each response a value of the type `R`.
     #[must_use]
     pub fn typed<Q: Described, R: Described>(self) -> ServerOptions<Q, R> {
         self.with(vec![Layout::of::<Q>(), Layout::of::<R>()])
@@ -112,16 +115,18 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Create for Server<Q, R> {
     }
 }
 
-/// The serving end of calls, which owns their name.
+/// The server of calls, which owns its name.
 ///
-/// Each request that a [`Client`](crate::Client) has sent reaches one worker once, in each
-/// client's order, and each response its call. A server never waits for room, and a client that goes
-/// costs the server nothing: what it had asked is left out from when its end is noticed.
+/// One worker receives each request of each [`Client`](crate::Client) once. The requests of one
+/// client are received in the order in which they were sent, and each response reaches its call. A
+/// server never waits for space. A client that goes costs the server nothing: its requests are left
+/// out as soon as its end is noticed.
 ///
-/// It is a handle. A clone of it is a further worker, for a thread of its own; all of them
-/// share the load, and the last one to go closes the name. A worker is woken for each request
-/// that another is about to handle, so they pay where handling takes longer than a wake-up,
-/// some tens of microseconds; what is shorter is served fastest by one.
+/// A `Server` is a handle. A clone is a further worker, for a thread of its own. All workers share
+/// the load, and the last worker that is dropped closes the name. For each request that a worker is
+/// about to handle, another worker is woken. So several workers are faster only if handling takes
+/// longer than a wake-up, which takes some tens of microseconds. Shorter requests are served
+/// fastest by one worker.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-server-{}", std::process::id());
@@ -136,22 +141,22 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Create for Server<Q, R> {
 ///     request.respond(&answer).unwrap();
 /// });
 ///
-/// // Another one.
+/// // Another program.
 /// let mut client = Client::open(name)?;
 /// assert_eq!(client.call(b"shout")?, b"SHOUT");
 /// # serving.join().unwrap();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A request is copied out of shared memory before it is handed out, into memory of the
-/// worker that the next call uses again.
+/// The server copies a request out of shared memory before it returns the request. The copy is in a
+/// buffer of the worker, which the next call uses again.
 pub struct Server<Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
     pub(crate) core: Serving,
     messages: PhantomData<fn(&Q, &R)>,
 }
 
 impl Server {
-    /// Creates a server of calls in bytes for the programs of this user.
+    /// Creates a server of calls in bytes that the programs of this user can open.
     ///
     /// # Errors
     ///
@@ -160,7 +165,7 @@ impl Server {
         Server::options().create(name)
     }
 
-    /// Returns the options to create a server with.
+    /// Returns the options to create a server.
     #[must_use]
     pub fn options() -> ServerOptions {
         let (in_flight, clients) = (8, 16);
@@ -175,45 +180,52 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Server<Q, R> {
         self.core.shared.segment.name()
     }
 
-    /// Returns the number of the generation. It changes with each restart.
+    /// Returns the number of the server's generation. The number changes with each restart.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.core.shared.segment.generation
     }
 
-    /// Returns the length of the longest request and of the longest response, in bytes.
+    /// Returns the length of the longest request and of the longest response in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.shared.segment.geometry.max()
     }
 
-    /// Receives the next request if there is one and no other worker waits for it, without waiting.
+    /// Receives the next request if there is a request and no other worker waits for it, without
+    /// waiting.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`] where there is no request; otherwise the errors of [`recv`](Server::recv).
+    /// [`RecvError::Empty`] if there is no request, or if another worker waits for the next
+    /// request; otherwise the errors of [`recv`](Server::recv).
     #[inline]
     pub fn try_recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
         self.recv_within(Deadline::Now)
     }
 
-    /// Waits for the next request.
+    /// Waits for the next request, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Corrupt`] where a client wrote no valid request, or an untyped client sent a
-    /// request of another length than the type has: that call ends as
-    /// [`Unanswered`](crate::CallError::Unanswered), and the next call of this goes on behind it.
+    /// - [`RecvError::Corrupt`] if a client wrote an invalid record; the next call continues with
+    ///   the other clients. Also if an untyped client sent a request whose length is not the length
+    ///   of the type: its call fails with [`Unanswered`](crate::CallError::Unanswered), and the
+    ///   next call of `recv` continues behind the request.
+    /// - [`RecvError::Forked`] in a process that was forked from the process that created the
+    ///   server.
+    /// - [`RecvError::NameLost`] once, if the name of the server was removed (Linux).
+    /// - [`RecvError::System`] if the system refuses to let the call wait.
     #[inline]
     pub fn recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
         self.recv_within(Deadline::Never)
     }
 
-    /// Waits for the next request, at most this long.
+    /// Waits for the next request for at most `timeout`, and returns it.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Timeout`] where no request came in time; otherwise the errors of
+    /// [`RecvError::Timeout`] if no request came in time; otherwise the errors of
     /// [`recv`](Server::recv).
     pub fn recv_timeout(
         &mut self,

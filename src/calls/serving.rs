@@ -1,5 +1,22 @@
-//! How the workers of a server share the requests of all clients: one of them leads, which means that
-//! it looks for the next request, and the others handle requests or wait to lead.
+//! How the workers of a server share the requests of all clients. One worker leads: it looks for
+//! the next request. The other workers handle requests, or wait to lead.
+//!
+//! ```text
+//!   next(deadline)
+//!     1  take the leadership: from this worker, if it is the only one; otherwise from the leader
+//!        slot, or wait there until another worker offers it
+//!     2  find the next request (segment/fan_in.rs), copy it to the buffer, pass it
+//!        its client has gone?             find the next one
+//!        no request?                      spin and park, as every receiver does
+//!     3  keep the leadership if this is the only worker; otherwise put it into the leader slot and
+//!        wake a worker that waits
+//!     4  return the request and the address of its response
+//!
+//!   answer(address, response)
+//!     1  lock the lane of responses to that client
+//!     2  the slot epoch has changed?      the client has gone: return
+//!     3  write the response with the tag of the request; wake the client if it sleeps
+//! ```
 
 use crate::error::channel::{RecvError, SendError};
 use crate::error::{Operation, Result};
@@ -22,26 +39,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-/// Where the response to a request goes.
+/// The address to which the response to a request goes.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseAddress {
     slot: usize,
     tag: u32,
-    /// Which occupant of the slot is to have the response.
+    /// The slot epoch of the client that has sent the request.
     slot_epoch: u32,
 }
 
-/// A worker of a server, whatever its messages are.
+/// A worker of a server, for messages of any type.
 pub struct Serving {
     /// The leadership, as long as this is the only worker.
     leadership: Cell<Option<Box<Leadership>>>,
-    /// Left where the leadership is, since another worker has it.
+    /// The waker that this worker has left in the leader slot, since another worker has the
+    /// leadership.
     waker: Option<Waker>,
     buffer: Box<[u8]>,
     pub shared: Arc<Shared>,
 }
 
-/// Where requests come in; one worker at a time has it.
+/// The leadership: the requests of all clients. One worker at a time has it.
 #[derive(Debug)]
 struct Leadership {
     fan_in: FanIn,
@@ -50,36 +68,36 @@ struct Leadership {
     pace: Pace,
 }
 
-/// The leadership, where no worker has it.
+/// The place for the leadership while no worker has it.
 #[derive(Debug)]
 struct LeaderSlot {
     leadership: Option<Box<Leadership>>,
-    /// How many threads wait for it,
+    /// How many threads wait for the leadership.
     waiting: usize,
-    /// and who waits for other things too.
+    /// The wakers of the workers that wait for other things too.
     wakers: Vec<Waker>,
 }
 
-/// What all workers use.
+/// The part of a server that all its workers share.
 pub struct Shared {
     leader_slot: Mutex<LeaderSlot>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
-    /// How many workers there are; responders are none.
+    /// The number of workers; responders do not count.
     workers: AtomicUsize,
     validity: Validity,
-    // Declared last, and so let go last: it has the name.
+    // Declared last, so that it is dropped last: it holds the name.
     pub segment: Owned,
 }
 
-/// Where the responses to one client go out.
+/// The lane of responses to one client, and the means to wake that client.
 struct Outlet {
     lane: LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
     notifier: Notifier,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked had a whole one in hand.
+    // The state is never left half-updated, so lock poisoning is ignored.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -94,6 +112,7 @@ impl Shared {
                 Some(at) => Some(at.checked_duration_since(Instant::now())?),
                 None => None,
             };
+
             leader_slot.waiting += 1;
             leader_slot = match left {
                 None => self
@@ -133,17 +152,21 @@ impl Shared {
         if len > max {
             return Err(SendError::TooLong { len, max });
         }
+
         let mut outlet = lock(&self.outlets[address.slot]);
         let outlet = &mut *outlet;
-        // Whoever asked has gone, and another client is there, or will be. What is answered in
-        // the moment of that change bears a number that is none of the other's.
+        // The client that asked has gone, and another client has the slot, or will have it. A
+        // response that is written at the moment of that change has a number that the other client
+        // does not use.
         if outlet.notifier.roster().slot_epoch(address.slot) != address.slot_epoch {
             return Ok(());
         }
+
         let (bytes, tag) = match response {
             Some(bytes) => (bytes, address.tag),
             None => (&[][..], address.tag | record::UNANSWERED),
         };
+
         if !outlet.lane.try_send_tagged(bytes, tag) {
             return Err(SendError::Full);
         }
@@ -174,15 +197,17 @@ impl Serving {
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let outlet = |slot| Serving::outlet(&segment, ring, slot, common.prefault).map(Mutex::new);
         let outlets = (0..clients).map(outlet).collect::<Result<_>>()?;
+
         let leadership = Leadership {
             fan_in: FanIn::new(&segment, ring, participant, common.prefault)?,
             // layout: L181
             most: ring.bytes() / record::ALIGN as u64 * clients as u64,
             pace: Pace::default(),
         };
-        // Calls of those before it have ended with them.
+        // The calls to earlier owners have ended with those owners.
         // layout: L163
         segment.publish(&mut segment.older()?);
+
         let leader_slot = LeaderSlot {
             leadership: Some(Box::new(leadership)),
             waiting: 0,
@@ -198,7 +223,8 @@ impl Serving {
         })))
     }
 
-    /// Stores where the client of this slot begins to read, before anybody can be that client.
+    /// Creates the outlet to the client in this slot. The outlet stores where that client begins to
+    /// read, before any client has the slot.
     // layout: L046
     fn outlet(segment: &Owned, ring: RingGeometry, slot: usize, prefault: bool) -> Result<Outlet> {
         let lane = segment.responses_mut(slot, prefault)?;
@@ -211,7 +237,7 @@ impl Serving {
     }
 
     fn worker(shared: Arc<Shared>) -> Serving {
-        // Relaxed: it counts, and tells of nothing else.
+        // Relaxed: the word counts, and says nothing about other memory.
         shared.workers.fetch_add(1, Ordering::Relaxed);
         Serving {
             leadership: Cell::new(None),
@@ -221,13 +247,13 @@ impl Serving {
         }
     }
 
-    /// The request that was found last, of this length.
+    /// Returns the request of this length that was found last.
     #[inline(always)]
     pub fn received(&self, len: usize) -> &[u8] {
         &self.buffer[..len]
     }
 
-    /// Finds the next request.
+    /// Finds the next request, and returns its length and the address of its response.
     #[inline]
     pub fn next(
         &mut self,
@@ -236,7 +262,8 @@ impl Serving {
         let leadership = match self.leadership.take() {
             Some(leadership) => Some(leadership),
             None => {
-                // Before a lock that another thread of the parent may have had.
+                // The check comes before a lock that another thread of the parent may have held at
+                // the fork.
                 self.shared.validity.check()?;
                 self.shared.wait_to_lead(deadline)
             }
@@ -245,11 +272,13 @@ impl Serving {
             Deadline::Now => RecvError::Empty,
             _ => RecvError::Timeout,
         })?;
+
         let mut leading = Leading {
             leadership: &mut leadership,
             buffer: &mut self.buffer,
             address: None,
         };
+
         let found = leading.receive(deadline);
         let address = leading.address;
         self.stop_leading(leadership);
@@ -259,7 +288,8 @@ impl Serving {
         ))
     }
 
-    /// Others are to have it, where there are any.
+    /// Keeps the leadership if there is no other worker and no responder, and offers it to others
+    /// otherwise.
     #[inline]
     fn stop_leading(&self, leadership: Box<Leadership>) {
         match Arc::strong_count(&self.shared) {
@@ -270,9 +300,9 @@ impl Serving {
 }
 
 impl Clone for Serving {
-    /// A further worker.
+    /// Returns a further worker.
     fn clone(&self) -> Serving {
-        // Both are to have it in turns from now on.
+        // Both workers have the leadership in turns from now on.
         if let Some(leadership) = self.leadership.take() {
             self.shared.offer_leadership(leadership);
         }
@@ -283,17 +313,17 @@ impl Clone for Serving {
 impl Drop for Serving {
     // layout: L154
     fn drop(&mut self) {
-        // In a child that was forked another thread of the parent may have had the lock.
+        // In a forked child, another thread of the parent may have held the lock at the fork.
         if self.shared.validity.is_forked() {
             return;
         }
         if let Some(leadership) = self.leadership.take() {
             self.shared.offer_leadership(leadership);
         }
-        // Acquire and release: pairs with the same of the other workers, whose requests are
-        // received when the last one goes.
+        // Acquire and release: pairs with the same of the other workers, so that all their requests
+        // are received when the last worker goes.
         let is_last = self.shared.workers.fetch_sub(1, Ordering::AcqRel) == 1;
-        // Where nobody holds a responder the drop of what is shared closes the name.
+        // If there is no responder, the drop of the shared part closes the name.
         if is_last && Arc::strong_count(&self.shared) > 1 {
             self.shared.segment.drain();
         }
@@ -308,10 +338,11 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// A worker that waits for requests has the leadership meanwhile, or waits for it.
+/// A worker that waits for requests has the leadership meanwhile, or waits for the leadership.
 impl Wait for Serving {
     fn has_news(&mut self) -> bool {
-        // Before a lock that another thread of the parent may have had.
+        // The check comes before a lock that another thread of the parent may have held at the
+        // fork.
         if self.shared.validity.is_faulty() {
             return true;
         }
@@ -330,6 +361,7 @@ impl Wait for Serving {
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         let told = self.shared.validity.check();
         told.map_err(|fault| fault.error(Operation::Wait, self.shared.segment.name()))?;
+
         if self.leadership.get_mut().is_none() {
             let mut leader_slot = lock(&self.shared.leader_slot);
             match leader_slot.leadership.take() {
@@ -340,6 +372,7 @@ impl Wait for Serving {
                 }
             }
         }
+
         match self.leadership.get_mut() {
             Some(leadership) => leadership.fan_in.register(signals),
             None => Ok(()),
@@ -368,16 +401,16 @@ impl Wait for Serving {
     }
 }
 
-/// A worker at the leadership.
+/// A worker that has the leadership.
 struct Leading<'a> {
     leadership: &'a mut Leadership,
     buffer: &'a mut [u8],
-    /// Of the request that was found.
+    /// The address of the response to the request that was found.
     address: Option<ResponseAddress>,
 }
 
 impl Leading<'_> {
-    /// Takes the request that was found, unless nobody waits for the response.
+    /// Takes the request that was found; `false` if its client has gone.
     // layout: L151 L185
     #[inline]
     fn take(&mut self, len: usize) -> bool {
@@ -404,7 +437,8 @@ impl Inbox for Leading<'_> {
     }
 
     fn poll(&mut self) -> Step {
-        // More do not stand in a ring at a time: one that leads in a circle has no end.
+        // The lanes hold no more requests than this at a time. The limit bounds the walk over a
+        // corrupted ring.
         let mut left = self.leadership.most;
         loop {
             match self.leadership.fan_in.find() {
@@ -422,7 +456,8 @@ impl Inbox for Leading<'_> {
         &mut self.leadership.pace
     }
 
-    /// That all clients have gone is no news to a server.
+    /// Returns the error of a call that found no request, if there is one. A server is not told
+    /// that all clients have gone.
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.leadership.fan_in.check() {
             return Some(fault.into());

@@ -1,9 +1,9 @@
-//! What clients do that follow one another in a slot.
+//! Tests of clients that follow one another in a slot.
 
 use super::client::Client;
 use super::server::Server;
 
-/// A response to a call of the last client can arrive when the next one has the slot.
+/// A response to a call of the last client can arrive when the next client has the slot.
 // layout: L145
 #[test]
 fn next_client_in_a_slot_uses_no_number_of_the_last() {
