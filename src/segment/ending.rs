@@ -1,26 +1,27 @@
-//! How a generation ends, and how one that joins it at that moment learns of it.
+//! How a generation ends, and how a participant that joins at that moment learns of the end.
 //!
 //! ```text
-//!   the next owner                         one that joins the old generation
-//!   GENERATION = the next                  take a slot, add to PARTICIPANT_CHANGES
-//!   in the old one:
-//!     END |= 2                             full fence
-//!     the owner's bit in ASLEEP, for good  look at GENERATION: still the old one?
+//!   the next owner                           a participant that joins the old generation
+//!   GENERATION = the next                    take a slot, add to PARTICIPANT_CHANGES
+//!   in the old generation:
+//!     END |= 2                               full fence
+//!     the owner's bit in ASLEEP, for good    look at GENERATION: is it still the old one?
 //!     full fence
-//!     wake all who sleep
+//!     wake all participants that sleep
 //! ```
 //!
-//! One of the two sees the other: either the joining one finds another generation in use and joins
-//! that, or its bit is seen when it sleeps, and its look for END when it does not.
+//! At least one of the two sees the store of the other. Either the participant finds another
+//! generation in use, and joins that generation. Or, if the participant sleeps, the next owner sees
+//! its bit; if it does not sleep, the participant sees END when it looks.
 
 use crate::format::layout::{OWNER, control};
 use crate::segment::notifier::{Notifier, System};
 use crate::sync::{Shared, WordsMut};
 
-/// All bits but the owner's.
+/// The bits of all slots, without the bit of the owner.
 pub(crate) const ALL_SLOTS: u64 = (1 << OWNER) - 1;
 
-/// Says in its control section that a generation has ended, and wakes everybody in it.
+/// Stores in the control section that a generation has ended, and wakes all its participants.
 // layout: L030 L159
 pub(crate) fn end<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
@@ -28,35 +29,37 @@ pub(crate) fn end<S: System, W: Shared + Clone>(
     bits: u32,
 ) {
     let word = control.load32(control::END);
-    // How it ended first is how it ended.
+    // The reason that was stored first stays.
     let how = if word & control::end::ENDED == 0 {
         bits
     } else {
         bits & control::end::FOLLOWED
     };
-    // Pairs with the load of whoever waits for messages or room, who sees what was
+    // Pairs with the load of a participant that waits for messages or space. It then sees what was
     // sent before.
     control.publish32(control::END, word | how);
     if bits & control::end::FOLLOWED != 0 {
-        // For good: whoever sends something here still is to look, and come.
+        // For good: a participant that still sends here has to look again, and reattach.
         notifier.roster().set_asleep(OWNER, true);
     }
-    // Pairs with that of whoever has joined and then looks whether it has ended, or sleeps: one of
+    // Pairs with the fence of a participant that joined, and then looks at END or sleeps: one of
     // us sees the other.
     notifier.roster().words().full();
     notifier.wake(ALL_SLOTS);
 }
 
-/// Says that nothing more is received, and wakes everybody. What was received may still be answered.
+/// Says that nothing more is received, and wakes all participants. Requests that were received may
+/// still be answered.
 // layout: L027 L154
 pub(crate) fn drain<S: System, W: Shared + Clone>(
     control: &impl WordsMut,
     notifier: &mut Notifier<S, W>,
 ) {
     let word = control.load32(control::END);
-    // Pairs with the load of a client, who then sees what was received.
+    // Pairs with the load of a client, which then sees what was received.
     control.publish32(control::END, word | control::end::DRAINING);
-    // Pairs with that of a client between its bit and its look at END: one of us sees the other.
+    // Pairs with the fence of a client between its bit and its look at END: one of us sees the
+    // other.
     notifier.roster().words().full();
     notifier.wake(ALL_SLOTS);
 }

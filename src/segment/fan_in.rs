@@ -1,5 +1,19 @@
-//! Where many senders' lanes come in, at the owner: each is looked at in its turn, and who
-//! comes and goes is noticed.
+//! The owner's reading of many lanes. The owner reads each lane in its turn, and notices the
+//! participants that join, leave or die.
+//!
+//! ```text
+//!   find()
+//!     1  PARTICIPANT_CHANGES has changed?   free the slots of the dead, read all slots, and
+//!                                           look at all lanes again
+//!     2  each active lane, beginning behind the lane of the last turn:
+//!          a message                        the turn is this lane's; return the message
+//!          nothing, and no sender           the lane is not active any more
+//!          an invalid record                the lane is not active any more; return Corrupt
+//!     3  nothing in any lane                each 4096th time: free the slots of the dead
+//! ```
+//!
+//! A turn ends after [`TURN`] bytes. Until then, the next message is taken from the same lane,
+//! without the search.
 
 use crate::error::Result;
 use crate::error::channel::{DisconnectReason, Fault};
@@ -16,16 +30,16 @@ use crate::sync::{Round, Window, WindowMut};
 use crate::wait::source::Signals;
 use std::time::Instant;
 
-/// So many bytes of one sender are received in a row before the others are looked at, or of
-/// the only one.
+/// The number of bytes of one sender that are received in a row before the other lanes are looked
+/// at. [`ALONE`] is that number if only one lane is active.
 // layout: L115
 const TURN: u64 = 8192;
 const ALONE: u64 = 1 << 60;
-/// How many looks in vain go between two questions whether the senders are alive, for
-/// those who never sleep.
+/// The number of looks in vain between two questions whether the senders are alive, for owners that
+/// never sleep.
 const LOOKS: u32 = 4096;
 
-/// The owner's end of all lanes that others write.
+/// The owner's end of all lanes that other participants write.
 #[derive(Debug)]
 pub(crate) struct FanIn {
     lanes: Vec<Lane>,
@@ -37,7 +51,8 @@ pub(crate) struct FanIn {
     /// Bit i: lane i is never looked at.
     left_out: u64,
     idle: u32,
-    /// Somebody was there, and how the last of them went.
+    /// Whether there were senders since it was last reported that all have gone, and how the last
+    /// one went.
     had_senders: bool,
     last: DisconnectReason,
     participant: Participant,
@@ -48,16 +63,17 @@ type LaneReader = LosslessReader<Window<Round>, WindowMut<Cursor>>;
 #[derive(Debug)]
 struct Lane {
     reader: LaneReader,
-    /// The word of whoever sends here, or 0.
+    /// The process word of the participant that sends here, or 0.
     process_word: u64,
     slot_epoch: u32,
-    /// What stands before this was sent by an earlier one.
+    /// The position of that participant's first record. Everything before was sent by earlier
+    /// participants.
     beginning: u64,
     process: Option<Process>,
 }
 
 impl FanIn {
-    /// Of a segment that nobody has joined yet.
+    /// Creates the fan-in of a segment that no participant has joined yet.
     pub fn new(
         segment: &Owned,
         ring_geometry: RingGeometry,
@@ -69,7 +85,8 @@ impl FanIn {
         })
     }
 
-    /// Of a generation that another owner has read from, and others may be in still.
+    /// Creates the fan-in of a generation that another owner has read, and that may still have
+    /// participants.
     // layout: L160
     pub fn inherit(
         segment: &Owned,
@@ -79,14 +96,14 @@ impl FanIn {
         let mut left_out = 0;
         let mut fan_in = FanIn::with(segment, participant, false, |lane, ring| {
             let reader = LosslessReader::resume(ring.clone(), segment.cursor(lane), ring_geometry);
-            // Where that cannot be, what stands there is left alone.
+            // A lane whose cursor is impossible is left out.
             reader.unwrap_or_else(|| {
                 left_out |= 1 << lane;
                 LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
             })
         })?;
         fan_in.left_out = left_out;
-        // Somebody may have come, and all are to be looked at.
+        // Participants may have joined meanwhile, so the next look reads all slots.
         fan_in.participant_changes = fan_in
             .participant
             .roster()
@@ -123,14 +140,15 @@ impl FanIn {
         })
     }
 
-    /// Whether nothing is left here, and nobody who would send more; to be asked after a look
-    /// that found nothing.
+    /// Returns whether no message and no sender is left here. It is called after a look that found
+    /// nothing.
     pub fn is_done(&self) -> bool {
         self.active == 0
             && self.participant.roster().participant_changes() == self.participant_changes
     }
 
-    /// Takes note of who was in an earlier generation and came no further.
+    /// Takes over from an earlier generation that there were senders, and how the last one went:
+    /// those senders have not reattached.
     pub fn learn_of_senders_in(&mut self, earlier: &FanIn) {
         if earlier.had_senders && !self.had_senders {
             self.had_senders = true;
@@ -138,8 +156,8 @@ impl FanIn {
         }
     }
 
-    /// The next message, of any length, where it is as most are: behind the last one. It stays
-    /// there.
+    /// Finds the next message, of any length, if it is directly behind the last message, as most
+    /// are. The message stays in shared memory.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
         if !self.participant.validity.is_valid()
@@ -150,7 +168,7 @@ impl FanIn {
         self.lanes[self.turn].reader.find_quickly()
     }
 
-    /// Looks at a lane for a message, which stays where it is.
+    /// Looks at a lane for a message, which stays in shared memory.
     // layout: L118 L121
     pub fn look_at(&mut self, lane: usize) -> Step {
         let end = &mut self.lanes[lane];
@@ -165,7 +183,7 @@ impl FanIn {
             }),
             Step::Nothing => {
                 if end.process_word == 0 {
-                    // Everything that was ever sent here was received.
+                    // Every message of this lane was received, and no sender is left.
                     self.active &= !(1 << lane);
                 }
             }
@@ -177,8 +195,8 @@ impl FanIn {
         step
     }
 
-    /// Finds the next message, which stays where it is: looks at each lane once, beginning
-    /// behind the one whose turn it was.
+    /// Finds the next message, which stays in shared memory. Looks at each lane once, beginning
+    /// behind the lane of the last turn.
     // layout: L115 L116
     pub fn find(&mut self) -> Step {
         if self.participant.validity.is_faulty() {
@@ -209,24 +227,25 @@ impl FanIn {
         Step::Nothing
     }
 
-    /// After somebody joined or left.
+    /// Reads the roster again after a participant has joined or left.
     // layout: L116 L117
     #[cold]
     fn look_for_participants(&mut self) {
         let participant_changes = self.participant.roster().participant_changes();
-        // Somebody may have come, sent and gone since the last look. That one has gone is no
-        // sign of it: who was seen to leave before it was counted was told of already.
+        // A sender may have joined, sent and left since the last look. A leave alone is no sign of
+        // that: it may be the leave of a sender that was seen to leave before it was counted, and
+        // was reported then.
         self.had_senders |= has_joined(self.participant_changes, participant_changes);
         self.participant_changes = participant_changes;
         self.last = DisconnectReason::Closed;
-        // The deaths before it, which are told by nobody.
+        // Deaths come first, since no participant reports them.
         self.look_for_deaths();
         self.look_at_the_table();
         self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
 
-    /// Takes note of those who have come and gone. Before each sleep, too: what is counted may have
-    /// come back to a value, after 65536 joins and 65535 leaves.
+    /// Notes the participants that have joined and left. It is also called before each sleep: the
+    /// count may have come back to the same value, after 65536 joins and 65535 leaves.
     // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
@@ -235,7 +254,7 @@ impl FanIn {
                 _ => 0,
             };
             let slot_epoch = self.participant.roster().slot_epoch(slot);
-            // At each look: an earlier one may have come while the client was joining.
+            // Loaded at each look: an earlier look may have come while the client was joining.
             lane.beginning = self.participant.roster().beginning(slot);
             if (process_word, slot_epoch) == (lane.process_word, lane.slot_epoch) {
                 continue;
@@ -251,8 +270,8 @@ impl FanIn {
         }
     }
 
-    /// Opens the events of those who take part, which may have to be waited for: not in a call that
-    /// does not wait.
+    /// Opens the events of the participants. That may take time, so a call that does not wait
+    /// leaves it out.
     fn meet_all(&mut self) {
         let there = self.lanes.iter().enumerate();
         for (slot, _) in there.filter(|(_, lane)| lane.process_word != 0) {
@@ -260,7 +279,7 @@ impl FanIn {
         }
     }
 
-    /// Frees the slots of the dead. What they sent stays to be received.
+    /// Frees the slots of dead participants. What they have sent stays, and is received.
     // layout: L106 L120 L238
     #[cold]
     pub fn look_for_deaths(&mut self) {
@@ -272,7 +291,7 @@ impl FanIn {
                 match self.participant.watch(slot, lane.process_word) {
                     Ok(Some(process)) => lane.process = Some(process),
                     Ok(None) => {}
-                    // It cannot be told, and so is taken for alive.
+                    // The system cannot tell, so the process counts as alive.
                     Err(_) => continue,
                 }
             }
@@ -287,20 +306,21 @@ impl FanIn {
                 self.last = DisconnectReason::Died;
                 self.participant_changes = self.participant_changes.wrapping_add(LEFT);
             } else {
-                // It had left in good order, and ended right after.
+                // The participant had left in good order, and its process ended right after.
                 self.last = DisconnectReason::Closed;
             }
             lane.process_word = 0;
         }
     }
 
-    /// Whether somebody is there whose death would not end a sleep.
+    /// Returns whether there is a participant whose death would not end a sleep.
     fn has_unwatched(&self) -> bool {
         let unwatched = |lane: &Lane| lane.process_word != 0 && lane.process.is_none();
         self.lanes.iter().any(unwatched)
     }
 
-    /// Whether all have gone and nothing is left of them; told once.
+    /// Returns how the last sender went, once, if all senders have gone and every message was
+    /// received.
     // layout: L119
     #[inline]
     pub fn deserted(&mut self) -> Option<DisconnectReason> {
@@ -311,8 +331,8 @@ impl FanIn {
         Some(self.last)
     }
 
-    /// Copies the next message to the beginning of `to`, where it is a short one behind the
-    /// last one.
+    /// Copies the next message to the beginning of `to`, if it is a short message directly behind
+    /// the last message.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         if !self.participant.validity.is_valid()
@@ -323,33 +343,35 @@ impl FanIn {
         self.lanes[self.turn].reader.receive_quickly(to)
     }
 
-    /// Copies a part of the message that was found last, which is in the lane whose turn it
+    /// Copies a part of the message that was found last. The message is in the lane whose turn it
     /// is.
     pub fn copy(&self, at: usize, to: &mut [u8]) {
         self.lanes[self.turn].reader.copy(at, to);
     }
 
-    /// Its bytes where they stand.
+    /// Returns the bytes of the message that was found last, in shared memory.
     pub fn bytes(&self) -> *const u8 {
         self.lanes[self.turn].reader.bytes()
     }
 
-    /// The lane that it came by, which has the number of its sender's slot.
+    /// Returns the lane of the message that was found last. A lane has the number of its sender's
+    /// slot.
     pub fn turn(&self) -> usize {
         self.turn
     }
 
-    /// Its tag.
+    /// Returns the tag of the message that was found last.
     pub fn tag(&self) -> u32 {
         self.lanes[self.turn].reader.tag()
     }
 
-    /// Which occupant of the slot has sent it; `None` where that one has gone.
+    /// Returns the slot epoch of the participant that has sent the message that was found last;
+    /// `None` if that participant has gone.
     // layout: L151
     #[inline]
     pub fn sender(&mut self) -> Option<u32> {
-        // Whoever has sent it was counted before: it may be another one than was there at the
-        // last look.
+        // The sender was counted before it sent. It may be another participant than at the last
+        // look.
         if self.participant.roster().participant_changes() != self.participant_changes {
             self.look_for_participants();
         }
@@ -358,28 +380,29 @@ impl FanIn {
         is_there.then_some(lane.slot_epoch)
     }
 
-    /// Stays the same endpoint as in the generation before.
+    /// Makes this the same endpoint as in the generation before.
     pub fn stay(&mut self, before: &mut FanIn) {
         self.participant.stay(&mut before.participant);
     }
 
-    /// What the next call has to tell instead of a message.
+    /// Returns the fault that the next call has to return instead of a message.
     #[inline(always)]
     pub fn check(&self) -> std::result::Result<(), Fault> {
         self.participant.validity.check()
     }
 
-    /// Whether this process was forked from the one that receives here.
+    /// Returns whether this process was forked from the process that receives here.
     pub fn is_forked(&self) -> bool {
         self.participant.validity.is_forked()
     }
 
-    /// The same for a call that is no message's.
+    /// Returns the fault of the endpoint, as the error of a call that sends and receives no
+    /// message.
     pub fn check_call(&self) -> Result<()> {
         self.participant.check()
     }
 
-    /// Goes on behind it.
+    /// Continues behind the message that was found last.
     #[inline]
     pub fn pass(&mut self) {
         let reader = &mut self.lanes[self.turn].reader;
@@ -389,7 +412,7 @@ impl FanIn {
         }
     }
 
-    /// Leaves out the lane whose turn it is, which makes no sense.
+    /// Leaves out the lane whose turn it is, since its records are invalid.
     // layout: L181
     #[cold]
     pub fn give_up(&mut self) -> Step {
@@ -397,7 +420,7 @@ impl FanIn {
         Step::Corrupt
     }
 
-    /// Whether there is reason to look.
+    /// Returns whether there is a reason to look for messages.
     pub fn has_news(&mut self) -> bool {
         self.idle = self.idle.wrapping_add(1);
         if self.idle.is_multiple_of(LOOKS) {
@@ -412,19 +435,20 @@ impl FanIn {
             )
     }
 
-    /// Whether it is to be told that all have gone.
+    /// Returns whether it has to be reported that all senders have gone.
     pub fn is_deserted(&self) -> bool {
         self.active == 0 && self.had_senders
     }
 
-    /// Sleeps here, and on the ends of those who send; see [`Wait`](crate::wait::source::Wait).
+    /// Registers the owner's event and the processes of the senders; see
+    /// [`Wait`](crate::wait::source::Wait).
     pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
         self.participant.register(signals)?;
         self.watch_peers(signals);
         Ok(())
     }
 
-    /// The ends of those who send.
+    /// Adds the processes of the senders to the signals.
     pub fn watch_peers(&mut self, signals: &mut Signals) {
         self.look_for_deaths();
         self.look_at_the_table();
@@ -439,8 +463,8 @@ impl FanIn {
         self.participant.deregister();
     }
 
-    /// Sleeps until there is reason to look again, here or in an earlier generation, or that
-    /// moment.
+    /// Sleeps until there is a reason to look again, here or in an earlier generation, or until the
+    /// deadline.
     // layout: L091 L120 L162
     #[cold]
     pub fn sleep(&mut self, earlier: &mut [&mut FanIn], until: Option<Instant>) -> Result<()> {
@@ -450,7 +474,8 @@ impl FanIn {
         earlier.iter_mut().for_each(|one| one.look_for_deaths());
         let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,
-            // Who leaves there rings for the owner that it knows.
+            // A participant that leaves an earlier generation wakes only the owner of that
+            // generation.
             false => deadline_within(LOOK_BACK, until),
         };
         let FanIn {
@@ -461,7 +486,7 @@ impl FanIn {
             ..
         } = self;
         let others = earlier.iter().flat_map(|one| peers(&one.lanes));
-        // Of more than can be watched at a time, those of this generation.
+        // The processes of this generation come first, if there are more than one sleep can watch.
         let peers: Vec<&Process> = peers(lanes).chain(others).take(MAX_PEERS).collect();
         let roster = participant.roster().clone();
         let ready = || {
@@ -483,11 +508,12 @@ impl FanIn {
     }
 }
 
-/// Finds a message in the earlier generations, or in the newest one: the messages of a sender in the
-/// order in which it sent them.
+/// Finds a message in the earlier generations, or in the newest generation, so that the messages of
+/// each sender keep their order.
 ///
-/// A sender leaves an earlier generation for good before it sends in the newest one. So what it sent in
-/// the earlier one is there when a message of the newest one is found.
+/// A sender leaves an earlier generation for good before it sends in the newest one. So when a
+/// message of the newest generation is found, everything that its sender has sent in the earlier
+/// one is there.
 // layout: L161
 pub(crate) fn in_order<E>(
     endpoint: &mut E,
@@ -499,13 +525,14 @@ pub(crate) fn in_order<E>(
     }
     let step = newest(endpoint);
     match step {
-        // Between the two looks its sender may have sent there, and then this.
+        // Its sender may have sent in the earlier generation between the two looks, and then this
+        // message.
         Step::Message(_) => earlier(endpoint).unwrap_or(step),
         _ => step,
     }
 }
 
-/// Whether there is reason to look.
+/// Returns whether there is a reason to look for messages.
 // layout: L090
 fn has_news(lanes: &[Lane], active: u64, participant_changes: u32, roster: &Roster) -> bool {
     let is_active = |(n, _): &(usize, &Lane)| active & 1 << n != 0;

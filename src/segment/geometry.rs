@@ -1,4 +1,4 @@
-//! The sizes of a segment: how many lanes or values, and how large they are.
+//! The geometry of a segment: how many lanes or values it has, and how large they are.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
@@ -23,7 +23,7 @@ pub enum Pattern {
     Calls,
 }
 
-/// The sizes of a segment. They do not change in a generation.
+/// The geometry of a segment, which does not change in a generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Geometry {
     /// A lane for each sender.
@@ -38,20 +38,20 @@ pub(crate) enum Geometry {
     /// A lane for the requests and one for the responses of each client.
     Calls {
         clients: usize,
-        /// How many calls of a client can be open at a time.
+        /// How many calls of one client can be open at a time.
         in_flight: usize,
         ring: RingGeometry,
     },
 }
 
-/// A pattern that a program expects behind a name, and its part of the geometry.
+/// The pattern that a program expects behind a name, and the part of the geometry that it needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected<G> {
     pub pattern: Pattern,
     pub sizes: fn(&Geometry) -> Option<G>,
 }
 
-/// A queue: how many senders there can be, and the ring of each.
+/// A queue is expected: how many senders there can be, and the ring of each.
 pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
     pattern: Pattern::Queue,
     sizes: |geometry| match *geometry {
@@ -60,7 +60,7 @@ pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
     },
 };
 
-/// A topic: its ring.
+/// A topic is expected: its ring.
 pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
     pattern: Pattern::Topic,
     sizes: |geometry| match *geometry {
@@ -69,7 +69,7 @@ pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
     },
 };
 
-/// Values: their table.
+/// Values are expected: their table.
 pub(crate) const VALUES: Expected<TableGeometry> = Expected {
     pattern: Pattern::Values,
     sizes: |geometry| match *geometry {
@@ -78,7 +78,7 @@ pub(crate) const VALUES: Expected<TableGeometry> = Expected {
     },
 };
 
-/// Calls: how many clients there can be, and the ring of each.
+/// Calls are expected: how many clients there can be, and the rings of each.
 pub(crate) const CALLS: Expected<(usize, RingGeometry)> = Expected {
     pattern: Pattern::Calls,
     sizes: |geometry| match *geometry {
@@ -97,7 +97,7 @@ impl Geometry {
         }
     }
 
-    /// How many lanes other programs write, or read where the owner publishes.
+    /// Returns the number of lanes that other programs write; for a topic, that they read.
     pub fn lanes(&self) -> usize {
         match *self {
             Geometry::Queue { senders, .. } => senders,
@@ -107,7 +107,7 @@ impl Geometry {
         }
     }
 
-    /// How many calls of a client can be open at a time; 0 of the other patterns.
+    /// Returns how many calls of one client can be open at a time; 0 for the other patterns.
     pub fn in_flight(&self) -> usize {
         match *self {
             Geometry::Calls { in_flight, .. } => in_flight,
@@ -115,7 +115,7 @@ impl Geometry {
         }
     }
 
-    /// Whether the writer of a lane waits for its readers.
+    /// Returns whether the writer of a lane waits for its readers.
     pub fn is_lossless(&self) -> bool {
         match *self {
             Geometry::Queue { .. } | Geometry::Calls { .. } => true,
@@ -124,7 +124,7 @@ impl Geometry {
         }
     }
 
-    /// The longest message, or value, in bytes.
+    /// Returns the length of the longest message or value, in bytes.
     pub fn max(&self) -> usize {
         match self {
             Geometry::Queue { ring, .. }
@@ -134,7 +134,7 @@ impl Geometry {
         }
     }
 
-    /// The bytes of each ring, or of the whole table.
+    /// Returns the length of each ring, or of the whole table, in bytes.
     pub fn capacity(&self) -> u64 {
         match self {
             Geometry::Queue { ring, .. }
@@ -144,7 +144,7 @@ impl Geometry {
         }
     }
 
-    /// How many rings there are: of calls, one for the responses to each client too.
+    /// Returns the number of rings. Calls have a second ring for each client, for the responses.
     pub fn rings(&self) -> usize {
         match *self {
             Geometry::Queue { senders, .. } => senders,
@@ -154,13 +154,13 @@ impl Geometry {
         }
     }
 
-    /// Which ring has the responses to a lane of requests.
+    /// Returns the number of the ring that has the responses to a lane of requests.
     // layout: L057
     pub fn responses(&self, lane: usize) -> usize {
         self.lanes() + lane
     }
 
-    /// Where a ring stands in the lanes section, with its head.
+    /// Returns the range of a ring in the lanes section, with its head.
     // layout: L054
     pub fn place(&self, ring: usize) -> Range<u64> {
         let stride = lane::HEAD as u64 + self.capacity();
@@ -168,7 +168,7 @@ impl Geometry {
         at..at + stride
     }
 
-    /// The bytes of the lanes section.
+    /// Returns the length of the lanes section in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Geometry::Values(table) => table.len(),
@@ -176,8 +176,9 @@ impl Geometry {
         }
     }
 
-    /// The ring of calls, for requests and responses of up to `max` bytes. Both rings of a client take
-    /// all its open calls, so that no server ever waits for space.
+    /// Returns the geometry of a ring of calls, for requests and responses of up to `max` bytes.
+    /// Both rings of a client have space for all its open calls, so the server never waits for
+    /// space.
     pub fn ring_of_calls(max: u64, in_flight: usize, subject: &str) -> Result<RingGeometry> {
         let needed = Geometry::needed(max, in_flight as u64);
         if needed > MAX_RING {
@@ -192,8 +193,9 @@ impl Geometry {
         Geometry::ring(needed, Some(max), subject)
     }
 
-    /// The bytes of a ring that always has room for one more of so many messages: with the
-    /// pad in front of the ring's end, and an eighth that the reader gives back late.
+    /// Returns the length, in bytes, of a ring that always has space for the next of `messages`
+    /// messages. The length includes the pad in front of the ring's end, and an eighth that the
+    /// reader frees late.
     // layout: L143
     fn needed(max: u64, messages: u64) -> u64 {
         let need = max
@@ -203,8 +205,8 @@ impl Geometry {
         records.saturating_add(records / 7 + 1)
     }
 
-    /// The longest message, where this one was asked for and all messages have one of these types:
-    /// that of the types, each of which fixes the size of a message.
+    /// Returns the length of the longest message: the size of the longest of these types, or
+    /// `asked` if there are no types. An `asked` that is shorter than a type is an error.
     // layout: L033
     pub fn longest(asked: Option<u64>, layouts: &[Layout], subject: &str) -> Result<Option<u64>> {
         let Some(size) = layouts.iter().map(|layout| layout.size as u64).max() else {
@@ -216,14 +218,15 @@ impl Geometry {
                     "the longest message has {asked} bytes, and a message of its type has {size} \
                      bytes"
                 );
-                let advice = "leave the longest message out: the type tells it";
+                let advice = "leave out the longest message: the type sets it";
                 Err(refused(subject, meaning, advice.to_string()))
             }
             _ => Ok(Some(size)),
         }
     }
 
-    /// A ring that takes messages of `max` bytes, and `capacity` bytes of them.
+    /// Returns the geometry of a ring with space for `capacity` bytes, and for messages of `max`
+    /// bytes.
     pub fn ring(capacity: u64, max: Option<u64>, subject: &str) -> Result<RingGeometry> {
         if capacity > MAX_RING {
             let meaning = format!("a capacity of {capacity} bytes is too large");
@@ -249,7 +252,7 @@ impl Geometry {
         })
     }
 
-    /// Reads the geometry from a header; `None` where it cannot be.
+    /// Reads the geometry from a header; `None` if the geometry is impossible.
     // layout: L009 L174 L175
     pub fn read(words: &impl Words) -> Option<Geometry> {
         let lanes = words.load32(control::LANES) as usize;
@@ -322,7 +325,7 @@ impl Geometry {
     }
 }
 
-/// The error for measures that cannot be.
+/// Returns the error for a geometry that is impossible.
 fn refused(subject: &str, meaning: String, advice: String) -> Error {
     let (kind, create) = (ErrorKind::InvalidArgument, Operation::Create);
     Error::new(kind, create, &subject, meaning).with_advice(advice)
@@ -377,7 +380,7 @@ mod tests {
         }
     }
 
-    /// Whether a header of this kind is accepted with these words in it.
+    /// Returns whether a header of this kind is accepted with these words.
     fn accepts(kind: u32, words: &[(usize, u32)]) -> bool {
         let header = heap::window(control::LEN);
         let sound = [
@@ -396,7 +399,8 @@ mod tests {
         Geometry::read(&header).is_some()
     }
 
-    /// Which of these words are accepted in a header of each kind: a queue, a topic, values, calls.
+    /// Returns which of these words are accepted in a header of each kind: queue, topic, values,
+    /// calls.
     fn accepted(at: usize, words: &[u32]) -> [Vec<u32>; 4] {
         let of = |kind| {
             let all = words.iter().copied();
@@ -424,7 +428,7 @@ mod tests {
         let all = [0, 1016, 1017, 4096, 1 << 24, (1 << 24) + 1, u32::MAX];
         let long = vec![0, 1016];
         let values = vec![0, 1016, 1017, 4096, 1 << 24];
-        // Two calls of the longest do not fit into this ring.
+        // Two calls with the longest messages do not fit into this ring.
         let is = [long.clone(), long, values, vec![0]];
         assert_eq!(accepted(control::MAX_MESSAGE, &all), is);
         let all = [0, 1, 2, u32::MAX];
@@ -456,7 +460,7 @@ mod tests {
             let is_enough = u64::from(ring / 2) >= needed.max(4096);
             assert_eq!(calls(in_flight, max, ring / 2), is_enough);
         }
-        // The longest of which so many fit.
+        // The longest message of which so many fit.
         let most = (4096 - 4096 / 8) / 10 - 16;
         let fits = (most - 3..most + 3).map(|max| {
             let each = u64::from(max + 16) * 10;

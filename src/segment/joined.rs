@@ -1,4 +1,4 @@
-//! A segment, for those who open it.
+//! A segment, for participants that open it.
 
 use super::geometry::Expected;
 use super::{
@@ -23,22 +23,21 @@ use crate::sync::{Window, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long an opener waits for a segment that is being made, where it was given no time.
+/// How long an opener waits for a segment that is being created, unless the options set a time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an opener looks again for a part that is missing: a next owner that is slow may be making
-/// its own.
+/// How long an opener looks again for a missing part: a slow next owner may be creating its parts.
 const LOST: Duration = Duration::from_millis(100);
-/// How often an opener joins the next generation, where owners follow one another.
+/// How often an opener tries to join the next generation, if owners follow one another.
 const TRIES: u32 = 100;
 const NAP: Duration = Duration::from_millis(2);
-/// Between two looks for an owner that is not there yet.
+/// The time between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How a name is opened to take part in what it stands for.
+/// How to open a name and take part in its segment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HowToJoin {
     pub owner: Option<Owner>,
-    /// What its messages must be made of, if anything.
+    /// The expected message layouts, if the caller gave any.
     pub layouts: Vec<Layout>,
     /// How long to wait for an owner that is not there yet.
     pub wait: Duration,
@@ -67,7 +66,7 @@ impl HowToJoin {
                 None,
                 &join,
             ) {
-                // One whose part is missing may be closing.
+                // A segment with a missing part may be closing.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NameLost)
                         && until.is_none_or(|at| Instant::now() < at) =>
@@ -80,7 +79,7 @@ impl HowToJoin {
     }
 }
 
-/// The generation of a segment that was in use when it was opened, checked.
+/// The generation of a segment that was in use when the segment was opened. Its header is checked.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub geometry: Geometry,
@@ -90,25 +89,27 @@ pub(crate) struct Found {
     pub minor: u32,
     pub generation: u32,
     expect: Option<Owner>,
-    /// What its messages must be made of, if anything.
+    /// The expected message layouts, if the caller gave any.
     layouts: Vec<Layout>,
-    /// Keeps the name.
+    /// Holds the name.
     record: RecordView,
 }
 
 impl Found {
-    /// Opens and checks what has this name.
+    /// Opens the segment with this name, and checks its header.
     pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
         Found::open_until(name, expect, deadline_after(Some(OPEN_TIMEOUT)))
     }
 
-    /// The same, and waits until that moment for one that is being made.
+    /// Opens the segment with this name, and checks its header. Waits until the deadline for a
+    /// segment that is being created.
     fn open_until(name: &Name, expect: Option<Owner>, until: Option<Instant>) -> Result<Found> {
         let options = looking(expect.clone());
         Found::look_until(name, &expect, until, || RecordView::open(name, &options))
     }
 
-    /// The same behind a root that is opened so.
+    /// Opens the generation in use of an ownership record that `record` opens, and checks its
+    /// header. Waits until the deadline for a segment that is being created.
     // layout: L101 L235
     fn look_until(
         name: &Name,
@@ -120,8 +121,8 @@ impl Found {
         let lost_until = deadline_within(LOST, until);
         loop {
             match record().and_then(|record| Found::look(name, expect, record)) {
-                // It was made a moment ago. It is not held meanwhile: that would keep
-                // what a dead process half made.
+                // The segment was created a moment ago. The record is not held while this thread
+                // sleeps: that would keep what a dead process has half created.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
                     std::thread::sleep(NAP);
                 }
@@ -153,7 +154,7 @@ impl Found {
             Ok(section) => section,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if record.generation() != generation {
-                    return refuse(ErrorKind::Busy, "its owner changes", again);
+                    return refuse(ErrorKind::Busy, "its owner is changing", again);
                 }
                 return Err(missing(&record, name, &companions.control, false));
             }
@@ -162,8 +163,8 @@ impl Found {
         let words = section.words()?;
         let whole = words.load32(control::MAGIC) == MAGIC;
         let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
-            let advice = "restart the program that made it";
-            return refuse(ErrorKind::Corrupt, "its header makes no sense", advice);
+            let advice = "restart the program that created it";
+            return refuse(ErrorKind::Corrupt, "its header is invalid", advice);
         };
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
         Ok(Found {
@@ -179,8 +180,8 @@ impl Found {
         })
     }
 
-    /// Opens what has this name, is of this kind, and has messages of these types, and takes
-    /// part in it. Waits until that moment for one that is being made.
+    /// Opens the segment with this name, kind and message types, and joins it. Waits until the
+    /// deadline for a segment that is being created.
     fn join<G, T>(
         name: &Name,
         expected: &Expected<G>,
@@ -203,7 +204,7 @@ impl Found {
         }
     }
 
-    /// The same for the generation that follows this one, where there is one. It never waits.
+    /// Joins the generation that follows this one, without waiting; `None` if there is none.
     // layout: L166 L167
     pub fn follow<G, T>(
         &self,
@@ -215,7 +216,7 @@ impl Found {
         }
         let expect = self.expect.as_ref();
         let now = Some(Instant::now());
-        // Behind the root that is held: somebody may have removed its name.
+        // The record that is held is used: its name may have been removed.
         let record = Some(&self.record);
         match Found::join(
             &self.name,
@@ -226,18 +227,19 @@ impl Found {
             record,
             join,
         ) {
-            // It has ended as well, or the one after it is being made.
+            // The next generation has ended as well, or the one after it is being created.
             Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
         }
     }
 
-    /// Whether there is a next generation that lets us in; one that does not is an error.
+    /// Returns whether there is a next generation. A next generation that this process cannot join
+    /// is an error.
     pub fn is_followed_well<G>(&self, expected: Expected<G>) -> Result<bool> {
         Ok(self.follow(expected, |_, _| Ok(()))?.is_some())
     }
 
-    /// As `open`, of this kind, and of messages of these types.
+    /// Opens the segment with this name, kind and message types.
     fn open_as<G>(
         name: &Name,
         expected: &Expected<G>,
@@ -264,8 +266,8 @@ impl Found {
         Ok((found, sizes))
     }
 
-    /// What a message is made of, as the owner tells, or requests and responses are; nothing
-    /// where they are bare bytes.
+    /// Returns the layouts that the owner has stored: that of the messages, or those of requests
+    /// and responses. Returns no layout if messages are bare bytes.
     // layout: L033 L041 L178
     pub fn layouts(&self) -> Result<Vec<Layout>> {
         let len = self.control.load32(control::TYPE_LEN) as usize;
@@ -288,14 +290,14 @@ impl Found {
         match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
             Some(layouts) => Ok(layouts),
             None => {
-                let meaning = "what it says of the type of its messages makes no sense";
+                let meaning = "its description of the message type is invalid";
                 let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
-                Err(error.with_advice("restart the program that made it"))
+                Err(error.with_advice("restart the program that created it"))
             }
         }
     }
 
-    /// Refuses what has messages of other types than these.
+    /// Returns an error if the messages have other types than these.
     // layout: L040
     fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
         let there = self.layouts()?;
@@ -314,21 +316,21 @@ impl Found {
             ),
             None if !there.is_empty() => return Ok(()),
             None => (
-                format!("its {} are bare bytes, of no type that it tells", what[0]),
-                "let its creator say the type, or open it without one",
+                format!("its {} are bare bytes: its creator gave no type", what[0]),
+                "let the creator give the type, or open the name without a type",
             ),
         };
         let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
         Err(error.with_advice(advice))
     }
 
-    /// The roster, which those may open who may take part.
+    /// Opens the roster for writing. An account that may take part may open the roster.
     pub fn roster(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
         self.beside(&companions.roster, roster::LEN as u64, true)
     }
 
-    /// The roster; `None` where this account may only look.
+    /// Opens the roster for writing; `None` if this account may only read.
     // layout: L103 L235
     pub fn roster_if_let_in(&self) -> Result<Option<Section>> {
         match self.roster() {
@@ -337,8 +339,8 @@ impl Found {
         }
     }
 
-    /// Takes one of the first so many slots. Whoever may use the roster may wake us, and watch
-    /// us.
+    /// Takes one of the first `slots` slots. An account that may use the roster may wake this
+    /// participant, and watch it.
     pub fn take_slot(&self, roster: &Section, slots: usize) -> Result<Participant> {
         let wake = roster.companion_access(Kind::Event)?;
         let watch = roster.companion_access(Kind::Mutex)?;
@@ -346,28 +348,28 @@ impl Found {
         Participant::take(roster, &self.name, [wake, watch], slots, &self.owner)
     }
 
-    /// The roster, to look at.
+    /// Opens the roster for reading.
     pub fn roster_to_look(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
         self.beside(&companions.roster, roster::LEN as u64, false)
     }
 
-    /// A lane, to be read.
+    /// Maps a lane for reading.
     pub fn lane(&self, lane: usize) -> Result<ReadLane> {
         Lane::map(&self.lanes(false)?, self.geometry.place(lane), false)
     }
 
-    /// A lane, to be written.
+    /// Maps a lane for writing.
     pub fn lane_mut(&self, lane: usize) -> Result<WriteLane> {
         Lane::map_mut(&self.lanes(true)?, self.geometry.place(lane), false)
     }
 
-    /// The lane of the responses to another, to be read.
+    /// Maps the lane of the responses to the requests of another lane, for reading.
     pub fn responses(&self, lane: usize) -> Result<ReadLane> {
         self.lane(self.geometry.responses(lane))
     }
 
-    /// The values, to be read.
+    /// Maps the values for reading.
     pub fn values(&self) -> Result<Window> {
         let view = Arc::new(self.lanes(false)?.map(..self.geometry.len())?);
         view.window(0, view.len())
@@ -378,7 +380,7 @@ impl Found {
         self.beside(&companions.lanes, self.geometry.len(), write)
     }
 
-    /// How many messages were sent in each lane, or how often values were set.
+    /// Returns how many messages were sent in each lane, or how often values were set.
     pub fn sent(&self) -> Result<Vec<u64>> {
         let lanes = self.lanes(false)?;
         let read = |at| {
@@ -394,42 +396,46 @@ impl Found {
         }
     }
 
-    /// The owner's cursor in a lane.
+    /// Returns the owner's cursor in a lane.
     // layout: L046
     pub fn cursor(&self, lane: usize) -> Window<Cursor> {
         self.control.part(cursor_at(lane))
     }
 
-    /// Tells a fault of the endpoint that has this, as a call does that is no message's.
+    /// Returns a fault of the endpoint that has this generation, as the error of a call that sends
+    /// and receives no message.
     pub fn check(&self, validity: &Validity) -> Result<()> {
         let told = validity.check();
         told.map_err(|fault| fault.error(Operation::Wait, &self.name))
     }
 
-    /// Whether it has ended, or is about to be left.
+    /// Returns whether this generation has ended, so that its participants leave it.
     // layout: L028
     #[inline]
     pub fn is_ended(&self) -> bool {
         self.control.load32(control::END) & control::end::ENDED != 0
     }
 
-    /// Whether its owner takes nothing more, and may still answer what it has received.
+    /// Returns whether the owner receives nothing more. The owner may still answer what it has
+    /// received.
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.control.load32(control::END) & control::end::DRAINING != 0
     }
 
-    /// Whether another generation is in use, as the name says: this one need not have been told.
+    /// Returns whether another generation is in use, as the ownership record says. This generation
+    /// may not have been told yet.
     pub fn is_followed(&self) -> bool {
         self.newest() != self.generation
     }
 
-    /// The generation in use.
+    /// Returns the number of the generation in use.
     pub fn newest(&self) -> u32 {
         self.record.generation()
     }
 
-    /// How the last owner of the name has gone, which nobody is now.
+    /// Returns how the last owner of the name has gone. It is called when the name has no living
+    /// owner.
     // layout: L111
     pub fn last_reason(&self) -> DisconnectReason {
         match self.record.is_free() {
@@ -438,7 +444,7 @@ impl Found {
         }
     }
 
-    /// How its owner has gone, as far as that is said.
+    /// Returns how the owner of this generation has gone, if END says so.
     pub fn reason(&self) -> Option<DisconnectReason> {
         match self.end() {
             Some(GenerationEnd::Gone(how)) => Some(how),
@@ -446,12 +452,13 @@ impl Found {
         }
     }
 
-    /// How it has ended, as is said; who was killed says nothing.
+    /// Returns how this generation has ended, if END says so. An owner that was killed has stored
+    /// nothing.
     pub fn end(&self) -> Option<GenerationEnd> {
         GenerationEnd::of(self.control.load32(control::END))
     }
 
-    /// Watches the owner, which is alive.
+    /// Watches the owner. Returns an error if the owner is not alive.
     // layout: L079 L082 L100
     pub fn watch_owner(&self) -> Result<Process> {
         let owner = match self.owner.watch() {
@@ -459,7 +466,7 @@ impl Found {
                 let companions = Companions::of(&self.name, self.generation)?;
                 match Process::by_liveness(companions.alive) {
                     Ok(owner) => Some(owner),
-                    // It has let go of its mutex.
+                    // The owner has released its liveness mutex.
                     Err(_) if self.is_ended() => None,
                     Err(_) => return Err(error),
                 }
@@ -473,9 +480,9 @@ impl Found {
         };
         let pid = self.owner.pid();
         let meaning =
-            format!("its owner, process {pid}, has {how}; others still hold what it made");
+            format!("its owner, process {pid}, has {how}; others still hold its sections");
         let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
-        Err(error.with_advice("stop them, and start the owner again"))
+        Err(error.with_advice("stop the other processes, and start the owner again"))
     }
 
     // layout: L019 L177
@@ -490,7 +497,7 @@ impl Found {
     }
 }
 
-/// Whether another look may find what was refused.
+/// Returns whether another look may find what was refused.
 // layout: L168
 fn is_passing(kind: ErrorKind) -> bool {
     matches!(
@@ -499,7 +506,7 @@ fn is_passing(kind: ErrorKind) -> bool {
     )
 }
 
-/// The error for a name that belongs to another pattern than the one expected.
+/// Returns the error for a name that belongs to another pattern than the expected one.
 fn wrong_pattern(name: &Name, is: Pattern, expected: Pattern) -> Error {
     let (is, advice) = match is {
         Pattern::Queue => ("a queue", "send to it: Sender::open"),
@@ -518,7 +525,8 @@ fn wrong_pattern(name: &Name, is: Pattern, expected: Pattern) -> Error {
     error.with_advice(advice)
 }
 
-/// A part of a generation is not there: its owner has gone, or somebody removed the part.
+/// Returns the error for a missing part of a generation: its owner has gone, or a process has
+/// removed the part.
 // layout: L235
 fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Error {
     let how = match record.owner() {
@@ -526,7 +534,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
         _ if is_closed => "closed it",
         owner if is_dead(owner) => "died",
         owner => {
-            // Or the owner closes it at this moment, which another look tells.
+            // The owner may also be closing the part at this moment. Another look shows that.
             let meaning = format!(
                 "its part \"{part}\" is missing, and its owner, process {}, is alive: somebody \
                  removed that part",
@@ -536,7 +544,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
             return error.with_advice("start the owner again");
         }
     };
-    let meaning = format!("its owner has {how}; others still hold what it made");
+    let meaning = format!("its owner has {how}; others still hold its sections");
     let error = Error::new(ErrorKind::NotFound, Operation::Open, name, meaning);
     error.with_advice("start the owner again")
 }

@@ -1,14 +1,14 @@
-//! Sections with our header: who made them, what is in them, and who takes part.
+//! Segments: all sections of one queue, topic, table of values or server of calls, under one name.
 //!
-//! A segment is a name and generations behind it, of which one is in use. A generation is three
-//! sections, split by who writes them. Its owner writes *control*; everybody else maps it
-//! read-only. Participants write the *roster*, in which nothing is believed. The *lanes* hold
-//! the messages; each is written by its one writer. The measures are read once, checked against
-//! the sections, and kept.
+//! A segment is a name and the generations behind it, one of which is in use. A generation has
+//! three sections, split by who writes them. The owner writes *control*, and all others map it
+//! read-only. The participants write the *roster*, which no process trusts. The *lanes* hold the
+//! messages, and each lane has one writer. The geometry is read once, checked against the sections,
+//! and kept.
 //!
-//! Where an owner ends and another one comes, or the same wants other measures, a new
-//! generation follows. It says so in those before it, whose participants go over when they have
-//! read what is left for them.
+//! A new generation follows when another process becomes the owner, or when the owner wants another
+//! geometry. The owner says so in the earlier generations. Their participants read what is left for
+//! them, and then reattach.
 
 pub(crate) mod ending;
 pub(crate) mod fan_in;
@@ -45,17 +45,17 @@ pub(crate) type Control = Fixed<{ control::LEN }>;
 pub(crate) type Cursor = Fixed<{ cursor::LEN }>;
 pub(crate) type Head = Fixed<{ lane::HEAD }>;
 
-/// A lane, mapped.
+/// A mapped lane.
 #[derive(Debug)]
 pub(crate) struct Lane<H, R> {
     pub head: H,
     pub ring: R,
 }
 
-/// A lane to be read, mapped.
+/// A lane that is mapped for reading.
 pub(crate) type ReadLane = Lane<Window<Head>, Window<Round>>;
 
-/// A lane to be written, mapped.
+/// A lane that is mapped for writing.
 pub(crate) type WriteLane = Lane<WindowMut<Head>, WindowMut<Round>>;
 
 impl ReadLane {
@@ -86,7 +86,7 @@ impl WriteLane {
     }
 }
 
-/// What stands beside a name for a generation.
+/// The names of the companions of a generation.
 struct Companions {
     control: Name,
     roster: Name,
@@ -97,7 +97,7 @@ struct Companions {
 impl Companions {
     // layout: L011 L012 L013
     fn of(name: &Name, generation: u32) -> Result<Companions> {
-        // Refused now, and not when a participant has to sleep.
+        // The name is refused now, and not when a participant has to sleep.
         if let Err(error) = Companions::fit(name) {
             return Err(Companions::too_long(name).unwrap_or(error));
         }
@@ -110,14 +110,15 @@ impl Companions {
         })
     }
 
-    /// Whether `name` and the longest name beside it are possible here.
+    /// Returns an error if this system does not allow `name`, or the longest name of a companion.
     // layout: L014
     fn fit(name: &Name) -> Result<()> {
         os::check_name(name)?;
         os::check_name(&event_name(name, OWNER, (u64::MAX, u32::MAX))?)
     }
 
-    /// The error for a name of which only the beginning fits, with the length of that beginning.
+    /// Returns the error for a name of which only the beginning is allowed, with the length of that
+    /// beginning.
     fn too_long(name: &Name) -> Option<Error> {
         let text = name.as_str();
         let fits = |text: &str| Name::new(text).is_ok_and(|name| Companions::fit(&name).is_ok());
@@ -138,11 +139,11 @@ fn cursor_at(lane: usize) -> usize {
     control::CURSORS + lane * control::CURSOR_STRIDE
 }
 
-/// How a generation has ended, as its owner or the next one says.
+/// The end of a generation, as its owner or the next owner has stored it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GenerationEnd {
     Gone(DisconnectReason),
-    /// The same owner goes on in the next one.
+    /// The same owner continues in the next generation.
     Resized,
 }
 
@@ -160,7 +161,8 @@ impl GenerationEnd {
     }
 }
 
-/// The types of messages as they stand in control: texts with `>` between them.
+/// Returns the text in control for these message types: a text for each type, with `>` between
+/// them.
 // layout: L038
 fn text_of(layouts: &[Layout]) -> String {
     let texts: Vec<String> = layouts.iter().map(Layout::to_string).collect();

@@ -1,29 +1,29 @@
-//! Sleeping until a peer has something for us, and waking one without a system call where
-//! nobody sleeps.
+//! Parking and waking. A participant sleeps until a peer has something for it. The peer makes a
+//! system call to wake the participant only if the participant sleeps.
 //!
 //! ```text
 //!   sleeper                                waker
 //!   PARK_EPOCH += 1
 //!   set its bit in ASLEEP
-//!   full fence                             store what is waited for
+//!   full fence                             store what the sleeper waits for
 //!   look: is there something?              look at ASLEEP: is the bit set?
-//!   sleep for FIRST_PARK at most            then, once for each value of PARK_EPOCH: set the event
+//!   sleep for FIRST_PARK at most           then, once for each value of PARK_EPOCH: set the event
 //!   look again
 //!   sleep until the event is set
 //!   clear its bit
 //! ```
 //!
-//! Only the sleeper clears its bit, and a waker that of one that is dead: a waker that dies half-way
-//! takes nothing from the next one.
+//! Only the sleeper clears its bit. (A waker clears only the bit of a dead participant.) So a waker
+//! that dies half-way takes nothing from the next waker.
 //!
-//! There is no fence between a waker's store and its look at ASLEEP: it would double the cost of a
-//! stream of small messages. So the look may be older than the store, and miss a sleeper that looked
-//! before the store was visible. That store leaves the processor's buffer within far less than
-//! [`FIRST_PARK`], after which the sleeper looks again, and only then sleeps for as long as it has to.
-//! What can happen is one wake that comes late, and never one that does not come.
+//! There is no fence between a waker's store and its look at ASLEEP: the fence would double the
+//! cost of a stream of small messages. So the look may be older than the store, and may miss a
+//! sleeper that looked before the store was visible. The store leaves the processor's buffer within
+//! far less than [`FIRST_PARK`]. After that time the sleeper looks again, and only then sleeps for
+//! as long as it has to. So a wake-up can come late, and is never lost.
 //!
-//! The code knows words and a [`System`], so it runs over shared memory and the kernel, and over a
-//! model checker's atomics and events (`parking/loom.rs`).
+//! The code knows words and a [`System`]. So it runs over shared memory and the kernel, and over
+//! the atomics and events of a model checker (`src/models/sleepers.rs`).
 
 use crate::error::Result;
 use crate::format::layout::OWNER;
@@ -33,27 +33,28 @@ use crate::sync::Shared;
 use crate::wait::spin::FIRST_PARK;
 use std::time::{Duration, Instant};
 
-/// How long a sleeper that was notified for may take before it is asked whether it lives.
+/// How long a notified sleeper may take to wake up. After that, the waker asks whether it is alive.
 // layout: L098
 const WAKE_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What sleepers and wakers need of the system.
+/// The operations of the system that sleepers and wakers need.
 pub(crate) trait System: Clone {
-    /// On which one participant sleeps. A set event ends one wait, of now or later.
+    /// The event on which one participant sleeps. A set event ends one wait, now or later.
     type Event;
     /// A process whose end ends a sleep.
     type Peer;
-    /// Makes the event of whoever has this slot: its word and its slot_epoch.
+    /// Creates the event of the participant in this slot. `occupant` is its process word and slot
+    /// epoch.
     fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Self::Event>;
-    /// Opens that of somebody else; `None` where it is gone.
+    /// Opens the event of another participant; `None` if the event is gone.
     fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Self::Event>>;
     fn set(&self, event: &Self::Event);
     fn wait(&self, event: &Self::Event, peers: &[&Self::Peer], time: Duration) -> Result<Wake>;
-    /// Whether the process of this word has certainly ended.
+    /// Returns whether the process with this word has certainly ended.
     fn is_dead(&self, word: u64) -> bool;
 }
 
-/// The means to wake those who sleep.
+/// The notifier of a segment, which wakes parked participants.
 #[derive(Debug)]
 pub(crate) struct Notifier<S: System, W = Table> {
     roster: Roster<W>,
@@ -62,13 +63,13 @@ pub(crate) struct Notifier<S: System, W = Table> {
     others: Vec<Other<S::Event>>,
 }
 
-/// What is known about whoever may have to be woken.
+/// The facts about a participant that may have to be woken.
 #[derive(Debug)]
 struct Other<E> {
-    /// Its word and its slot_epoch.
+    /// The process word and the slot epoch of the participant.
     occupant: (u64, u32),
     event: Option<E>,
-    /// The nap for which it was notified.
+    /// The park epoch for which the participant was notified, and when.
     notified: Option<(u32, Instant)>,
 }
 
@@ -83,7 +84,7 @@ impl<E> Other<E> {
 }
 
 impl<S: System, W: Shared + Clone> Notifier<S, W> {
-    /// Those of a segment whose owner has this word.
+    /// Creates the notifier of a segment whose owner has this process word.
     pub fn new(roster: Roster<W>, system: S, owner: u64) -> Notifier<S, W> {
         Notifier {
             roster,
@@ -93,7 +94,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// The same for another thread.
+    /// Returns another notifier of the same segment, for another thread.
     pub fn afresh(&self) -> Notifier<S, W> {
         Notifier::new(self.roster.clone(), self.system.clone(), self.owner)
     }
@@ -106,8 +107,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         &self.system
     }
 
-    /// Wakes those of the slots that sleep. To be called when what they wait for has been
-    /// stored.
+    /// Wakes those of the slots that sleep. It is called after the store of what they wait for.
     // layout: L092
     #[inline]
     pub fn wake(&mut self, slots: u64) {
@@ -116,10 +116,10 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// Whether any of the slots sleeps.
+    /// Returns whether any of the slots sleeps.
     #[inline]
     pub fn has_to_wake(&self, slots: u64) -> bool {
-        // The compiler keeps the order; see above for the processor.
+        // The compiler keeps the order. The head of this file explains the processor's order.
         self.roster.words().keep_order();
         self.roster.asleep() & slots != 0
     }
@@ -129,7 +129,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     fn notify(&mut self, mut slots: u64) {
         slots &= self.roster.asleep();
         self.make_room();
-        // Whoever set the bit has counted that nap: pairs with `set_asleep`.
+        // The participant that set the bit has counted that sleep: pairs with `set_asleep`.
         self.roster.words().acquire();
         while slots != 0 {
             let slot = slots.trailing_zeros() as usize;
@@ -149,7 +149,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
             }
             match event_of(&self.system, &mut self.others[slot], slot, occupant) {
                 Ok(Some(event)) => self.system.set(event),
-                // It is gone, and there is nobody to be woken.
+                // The event is gone, and there is no participant to wake.
                 Ok(None) => {}
                 // The sleeper looks by itself before long, and the next message tries again.
                 Err(_) => continue,
@@ -158,26 +158,27 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// Opens the event of a participant that was seen for the first time, so that a wake-up needs
-    /// no descriptor later. One that cannot be opened now is tried again by a wake-up.
+    /// Opens the event of a participant that was seen for the first time, so that a later wake-up
+    /// needs no descriptor. If the event cannot be opened now, a wake-up tries again.
     pub fn open_event(&mut self, slot: usize) {
         self.make_room();
         let occupant = self.occupant(slot);
         let _ = event_of(&self.system, &mut self.others[slot], slot, occupant);
     }
 
-    /// Clears the bit of a participant that was killed in its sleep, for which each message would
-    /// look. The slot stays: the owner learns of the death by it. Where the next participant takes
-    /// the slot at this moment, and sleeps, its bit is lost for one sleep, which has an end.
+    /// Clears the bit of a participant that was killed while it slept. As long as the bit is set,
+    /// each message would look for the dead participant. The slot stays taken: the owner learns of
+    /// the death from the slot. If the next participant takes the slot at this moment and sleeps,
+    /// its bit is lost for one sleep, which has an end.
     // layout: L094
     #[cold]
     fn look_whether_dead(&mut self, slot: usize, word: u64) {
         if slot == OWNER || word == 0 {
-            // Whether the owner is deaf is for the participant to ask.
+            // The participant asks by itself whether the owner is unreachable.
             return;
         }
         if let Some((_, at)) = &mut self.others[slot].notified {
-            // To ask the system takes a while: not with each message.
+            // The system is not asked with each message, since its answer takes time.
             *at = Instant::now();
         }
         if self.system.is_dead(word) && self.roster.process_word(slot) == word {
@@ -191,7 +192,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// The word and the slot_epoch of whoever has this slot.
+    /// Returns the process word and the slot epoch of the participant in this slot.
     fn occupant(&self, slot: usize) -> (u64, u32) {
         let word = match slot {
             OWNER => self.owner,
@@ -200,7 +201,8 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         (word, self.roster.slot_epoch(slot))
     }
 
-    /// Whether somebody was notified for a while ago and has not woken up, as the dead do not.
+    /// Returns whether the participant was notified a while ago and has not woken up, as if it were
+    /// dead.
     pub fn is_unreachable(&self, slot: usize) -> bool {
         let Some(other) = self.others.get(slot) else {
             return false;
@@ -213,7 +215,8 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     }
 }
 
-/// The event of this one, opened before or now; `None` where it has none.
+/// Returns the event of a participant, which was opened before or is opened now; `None` if it has
+/// none.
 // layout: L095
 fn event_of<'a, S: System>(
     system: &S,
@@ -230,7 +233,7 @@ fn event_of<'a, S: System>(
     Ok(other.event.as_ref())
 }
 
-/// One who sleeps in a slot: its count of sleeps, and its event.
+/// A participant that sleeps in a slot: its park epoch and its event.
 #[derive(Debug)]
 pub(crate) struct Sleeper<E> {
     slot: usize,
@@ -257,7 +260,7 @@ impl<E> Sleeper<E> {
         self.me
     }
 
-    /// Makes the event now, so that others can open it before it is slept on.
+    /// Creates the event now, so that other participants can open it before this one sleeps on it.
     pub fn prepare<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
         notifier: &Notifier<S, W>,
@@ -272,8 +275,8 @@ impl<E> Sleeper<E> {
         Ok(self.event.insert(event))
     }
 
-    /// Sleeps until `ready`, a wake-up, the death of one of the peers, or that moment;
-    /// whichever it was, the caller looks again. Says whether a peer has ended.
+    /// Sleeps until `ready`, a wake-up, the death of a peer, or the deadline. The caller looks
+    /// again in each case. Returns whether a peer has ended.
     // layout: L087
     pub fn park<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
@@ -301,8 +304,8 @@ impl<E> Sleeper<E> {
         Ok(woken == Wake::PeerDied)
     }
 
-    /// Says that it sleeps, which it may do for [`FIRST_PARK`] after one more look, and after
-    /// the next for as long as it has to, on what it gets.
+    /// Says that this participant sleeps, and returns its event. After one more look it may sleep
+    /// on the event for [`FIRST_PARK`], and after the next look for as long as it has to.
     // layout: L087
     pub fn register<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
@@ -312,13 +315,13 @@ impl<E> Sleeper<E> {
         self.park_epoch = self.park_epoch.wrapping_add(1);
         notifier.roster.set_park_epoch(self.slot, self.park_epoch);
         notifier.roster.set_asleep(self.slot, true);
-        // Between our bit and our look. A waker's look may still be older than its store:
-        // hence the first nap.
+        // The fence is between this bit and this participant's look. A waker's look may still be
+        // older than the waker's store: hence the short first sleep.
         notifier.roster.words().full();
         self.prepare(notifier)
     }
 
-    /// Says that it sleeps no longer.
+    /// Says that this participant sleeps no longer.
     pub fn deregister<S: System<Event = E>, W: Shared + Clone>(&self, notifier: &Notifier<S, W>) {
         notifier.roster.set_asleep(self.slot, false);
     }
@@ -333,8 +336,9 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
-    /// Notes how long each wait may last, and what the roster says of the owner meanwhile. It has no
-    /// descriptor for the first event that it opens, and counts the events that it sets.
+    /// A system that notes how long each wait may last, and what the roster says of the owner
+    /// meanwhile. It has no descriptor for the first event that it opens, and counts the events
+    /// that it sets.
     #[derive(Clone)]
     struct Notes {
         roster: Roster<WindowMut>,
@@ -406,7 +410,7 @@ mod tests {
         assert_eq!(looks.get(), 2);
         sleeper.deregister(&notifier);
         assert_eq!(roster.asleep(), 0);
-        // One that finds a reason is counted, and does not wait.
+        // A sleep that finds a reason to look is counted, and does not wait.
         waits.borrow_mut().clear();
         assert!(!sleeper.park(&notifier, || true, &[], None).unwrap());
         assert!(waits.borrow().is_empty());
@@ -430,7 +434,7 @@ mod tests {
         assert_eq!(system.set.get(), 0);
         notifier.wake(1 << slot);
         assert_eq!(system.set.get(), 1);
-        // Once for each sleep.
+        // The event is set once for each sleep.
         notifier.wake(1 << slot);
         assert_eq!(system.set.get(), 1);
     }

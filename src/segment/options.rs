@@ -1,4 +1,4 @@
-//! How the endpoints of all patterns are created and opened.
+//! The options that the endpoints of all patterns have when they are created and opened.
 
 use crate::access::{Access, Owner};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// An endpoint that owns a name.
 pub trait Create: Sized {
-    /// What only this kind of endpoint lets a program choose.
+    /// Options that only this kind of endpoint has.
     type Choices: Clone + fmt::Debug;
 
     #[doc(hidden)]
@@ -20,29 +20,29 @@ pub trait Create: Sized {
 
 /// An endpoint that opens a name.
 pub trait Open: Sized {
-    /// What only this kind of endpoint lets a program choose.
+    /// Options that only this kind of endpoint has.
     type Choices: Clone + fmt::Debug + Default;
 
     #[doc(hidden)]
     fn open_with(options: &OpenOptions<Self>, name: &Name) -> Result<Self>;
 }
 
-/// What every endpoint that owns a name lets a program choose.
+/// Options that every endpoint that owns a name has.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub capacity: u64,
     pub max_message: Option<u64>,
     pub access: Access,
     pub prefault: bool,
-    /// Of typed messages; none of bytes.
+    /// The layouts of typed messages; empty for bytes.
     pub layouts: Vec<Layout>,
 }
 
-/// How to create a queue, a topic, values or a server of calls.
+/// Options to create a queue, a topic, values or a server of calls.
 ///
-/// It is [`QueueOptions`](crate::QueueOptions), [`TopicOptions`](crate::TopicOptions),
-/// [`ValuesOptions`](crate::ValuesOptions) or [`ServerOptions`](crate::ServerOptions), from
-/// `options()` of the endpoint that creates.
+/// The aliases of this type are [`QueueOptions`](crate::QueueOptions),
+/// [`TopicOptions`](crate::TopicOptions), [`ValuesOptions`](crate::ValuesOptions) and
+/// [`ServerOptions`](crate::ServerOptions). The method `options()` of the endpoint returns them.
 pub struct CreateOptions<E: Create> {
     pub(crate) common: Common,
     pub(crate) choices: E::Choices,
@@ -64,7 +64,7 @@ impl<E: Create> CreateOptions<E> {
         }
     }
 
-    /// The same options for messages with these layouts.
+    /// Returns the same options for messages with these layouts.
     pub(crate) fn with<T: Create<Choices = E::Choices>>(
         mut self,
         layouts: Vec<Layout>,
@@ -77,18 +77,19 @@ impl<E: Create> CreateOptions<E> {
         }
     }
 
-    /// Sets who may open the name ([`Access::SameUser`]).
+    /// Sets which processes may open the name (default: [`Access::SameUser`]).
     ///
     /// [`Access::SameUser`] and [`Access::Sddl`] let other programs take part. The presets for more
-    /// users let them read: they subscribe to a topic and read values, and they only see that a queue
-    /// or a server is there.
+    /// users let them read: they can subscribe to a topic and read values, and they only see that a
+    /// queue or a server exists.
     #[must_use]
     pub fn access(mut self, access: Access) -> CreateOptions<E> {
         self.common.access = access;
         self
     }
 
-    /// Touches all memory when it is created, so that no message pays for a page fault (off).
+    /// Sets whether all memory is touched when the endpoint is created, so that no message pays for
+    /// a page fault (default: off).
     #[must_use]
     pub fn prefault(mut self, on: bool) -> CreateOptions<E> {
         self.common.prefault = on;
@@ -99,11 +100,13 @@ impl<E: Create> CreateOptions<E> {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the name is taken, with the process that
-    /// owns it; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for sizes, counts or layouts
-    /// that cannot be; [`InvalidName`](crate::ErrorKind::InvalidName) where the name leaves no space
-    /// for the names of the objects beside it, which are 26 characters longer; otherwise the errors of
-    /// [`Section::create_new`](crate::Section::create_new).
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the name is taken. The error names
+    ///   the process that owns the name.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for sizes, counts or layouts that
+    ///   are not possible.
+    /// - [`InvalidName`](crate::ErrorKind::InvalidName) if the name leaves no space for the names
+    ///   of its companions, which are 26 characters longer.
+    /// - Otherwise the errors of [`Section::create_new`](crate::Section::create_new).
     pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<E> {
         E::create_with(self, &Name::checked(name)?)
     }
@@ -128,11 +131,11 @@ impl<E: Create> fmt::Debug for CreateOptions<E> {
     }
 }
 
-/// How to open a queue, a topic, values or a server of calls.
+/// Options to open a queue, a topic, values or a server of calls.
 ///
-/// It is [`SenderOptions`](crate::SenderOptions), [`SubscriberOptions`](crate::SubscriberOptions),
-/// [`ReaderOptions`](crate::ReaderOptions) or [`ClientOptions`](crate::ClientOptions), from
-/// `options()` of the endpoint that opens.
+/// The aliases of this type are [`SenderOptions`](crate::SenderOptions),
+/// [`SubscriberOptions`](crate::SubscriberOptions), [`ReaderOptions`](crate::ReaderOptions) and
+/// [`ClientOptions`](crate::ClientOptions). The method `options()` of the endpoint returns them.
 pub struct OpenOptions<E: Open> {
     pub(crate) how: HowToJoin,
     pub(crate) choices: E::Choices,
@@ -140,7 +143,7 @@ pub struct OpenOptions<E: Open> {
 }
 
 impl<E: Open> OpenOptions<E> {
-    /// The same options for messages with these layouts.
+    /// Returns the same options for messages with these layouts.
     pub(crate) fn with<T: Open<Choices = E::Choices>>(
         mut self,
         layouts: Vec<Layout>,
@@ -153,32 +156,35 @@ impl<E: Open> OpenOptions<E> {
         }
     }
 
-    /// Refuses a name that belongs to another user (any user may own it).
+    /// Refuses a name that belongs to another user than `owner` (default: any user may own the
+    /// name).
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> OpenOptions<E> {
         self.how.owner = Some(owner);
         self
     }
 
-    /// Waits at most this long for an owner that has not created the name yet (not at all). It looks
-    /// again every few milliseconds.
+    /// Sets how long `open` waits for an owner that has not created the name yet (default: not at
+    /// all). `open` looks again every few milliseconds.
     #[must_use]
     pub fn wait(mut self, timeout: Duration) -> OpenOptions<E> {
         self.how.wait = timeout;
         self
     }
 
-    /// Opens the name. It never creates one.
+    /// Opens the name. The call never creates a name.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where no process has created the name;
-    /// [`WrongKind`](crate::ErrorKind::WrongKind) where the name belongs to another pattern or object;
-    /// [`WrongType`](crate::ErrorKind::WrongType) where its messages are of another type;
-    /// [`WrongOwner`](crate::ErrorKind::WrongOwner) where it belongs to another user than expected;
-    /// [`Busy`](crate::ErrorKind::Busy) where all slots are taken, or the name is not ready after a
-    /// second; [`WrongVersion`](crate::ErrorKind::WrongVersion) where a newer format is in use;
-    /// otherwise the errors of [`Section::open`](crate::Section::open).
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if no process has created the name.
+    /// - [`WrongKind`](crate::ErrorKind::WrongKind) if the name belongs to another pattern or
+    ///   object.
+    /// - [`WrongType`](crate::ErrorKind::WrongType) if its messages are of another type.
+    /// - [`WrongOwner`](crate::ErrorKind::WrongOwner) if it belongs to another user than expected.
+    /// - [`Busy`](crate::ErrorKind::Busy) if all slots are taken, or if the name is not ready after
+    ///   a second.
+    /// - [`WrongVersion`](crate::ErrorKind::WrongVersion) if a newer format is in use.
+    /// - Otherwise the errors of [`Section::open`](crate::Section::open).
     pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<E> {
         E::open_with(self, &Name::checked(name)?)
     }

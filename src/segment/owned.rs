@@ -19,11 +19,11 @@ use crate::segment::roster::{Roster, word_of};
 use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
-/// How many numbers are tried for a generation, where somebody has what is named so.
+/// How many numbers are tried for a generation whose names are taken.
 const NUMBERS: u32 = 64;
 
-/// A generation of a segment, for whoever owns its name; or one of those before it, with what
-/// is left in it.
+/// A generation of a segment whose name this process owns: the one in use, or an earlier one with
+/// what is left in it.
 #[derive(Debug)]
 pub(crate) struct Owned {
     pub geometry: Geometry,
@@ -33,35 +33,36 @@ pub(crate) struct Owned {
     control: WindowMut<Control>,
     name: Name,
     access: Access,
-    /// For those who may not watch this process.
+    /// The liveness mutex, for processes that may not watch this process.
     _alive: Option<Liveness>,
-    /// Where this is the one in use. Declared last, and so let go last.
+    /// The ownership record, if this generation is in use. Declared last, so that it is dropped
+    /// last.
     record: Option<OwnershipRecord>,
 }
 
-/// Who may do what with the roster, and with the lanes.
+/// Returns the access to the roster and the access to the lanes.
 // layout: L020
 fn rights(access: &Access, pattern: Pattern) -> [Access; 2] {
     match (access, pattern) {
         (Access::Sddl(_), _) => [access.clone(), access.clone()],
-        // Others may look; what is written by participants is for this user alone.
+        // Other users may read. The section that participants write is for this user alone.
         (_, Pattern::Topic | Pattern::Values) => [Access::SameUser, access.clone()],
         (_, Pattern::Queue | Pattern::Calls) => [Access::SameUser, Access::SameUser],
     }
 }
 
-/// Who may use an event or a mutex that belongs to a section of this access.
+/// Returns the access to an event or a mutex that belongs to a section with this access.
 fn companion(access: &Access, section: &Section, kind: Kind) -> Result<Access> {
     match access {
-        // What it says is said of a section.
+        // The text describes the rights to a section.
         Access::Sddl(_) => section.companion_access(kind),
         preset => Ok(preset.clone()),
     }
 }
 
 impl Owned {
-    /// Takes the name and makes the three sections of a generation, and the owner's participant in
-    /// them. Nobody can use them before [`publish`](Owned::publish).
+    /// Takes the name, and creates the three sections of a generation and the owner's participant
+    /// in them. No other process can use them before [`publish`](Owned::publish).
     // layout: L085 L155
     pub fn create(
         name: &Name,
@@ -70,7 +71,7 @@ impl Owned {
         layouts: &[Layout],
     ) -> Result<(Owned, Participant)> {
         let me = ProcessIdentity::current()?;
-        // Before anything is made: the longest of all names is refused now.
+        // The longest of all names is checked before anything is created.
         Companions::of(name, u32::MAX)?;
         let record = OwnershipRecord::take(name, access, &me)?;
         let (mut segment, mut participant) = Owned::make(name, geometry, access, record.before())?;
@@ -80,7 +81,7 @@ impl Owned {
         Ok((segment, participant))
     }
 
-    /// Makes the generation that is to follow this one, by the same owner.
+    /// Creates the generation that will follow this one, with the same owner.
     // layout: L164
     pub fn next(&self, geometry: Geometry, layouts: &[Layout]) -> Result<(Owned, Participant)> {
         let (segment, mut participant) =
@@ -90,7 +91,8 @@ impl Owned {
         Ok((segment, participant))
     }
 
-    /// Puts this one in use after one of the same owner, whose participants are told to come.
+    /// Puts this generation in use after a generation of the same owner, and tells the participants
+    /// of that generation to reattach.
     // layout: L164
     pub fn follow(&mut self, before: &mut Owned) {
         self.record = before.record.take();
@@ -109,7 +111,8 @@ impl Owned {
             // layout: L155
             number = number.wrapping_add(1).max(1);
             match Owned::make_as(name, geometry, access, number) {
-                // What is left of one that never came to be, or that is about to go.
+                // The names are taken by a generation that was never completed, or that is about to
+                // go.
                 Err(error)
                     if error.kind() == ErrorKind::AlreadyExists
                         && number.wrapping_sub(before) < NUMBERS => {}
@@ -162,7 +165,8 @@ impl Owned {
         Ok((segment, participant))
     }
 
-    /// An earlier generation, with a participant in it, as long as anybody takes part in it still.
+    /// Opens an earlier generation, as long as it has participants, and creates the owner's
+    /// participant in it.
     // layout: L157 L158
     fn inherit(&self, generation: u32) -> Result<(Owned, Participant)> {
         let companions = Companions::of(&self.name, generation)?;
@@ -175,7 +179,7 @@ impl Owned {
         let whole = control.load32(control::MAGIC) == MAGIC;
         let Some(geometry) = Geometry::read(&control).filter(|_| whole) else {
             let kind = ErrorKind::NotFound;
-            let meaning = "it never came to be";
+            let meaning = "it was never completed";
             return Err(Error::new(
                 kind,
                 Operation::Open,
@@ -189,7 +193,7 @@ impl Owned {
             .open(&companions.lanes)?;
         let [inner, _] = rights(&self.access, geometry.pattern());
         let section = match open(&companions.roster, true) {
-            // Who may only look has none: an empty one stands in for it.
+            // An observer holds no roster, so the roster may be gone. An empty roster replaces it.
             Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
                 .access(inner.clone())
                 .create_new(&companions.roster, roster::LEN as u64),
@@ -216,8 +220,7 @@ impl Owned {
         Ok((segment, Participant::of_owner(notifier(word_of(&me)), &me)))
     }
 
-    /// Tells what a message is made of: one type, or that of requests and that of responses, or
-    /// none.
+    /// Stores the layout of the messages, or the layouts of requests and responses, or nothing.
     fn describe(&self, layouts: &[Layout]) -> Result<()> {
         if layouts.is_empty() {
             return Ok(());
@@ -225,9 +228,9 @@ impl Owned {
         let text = text_of(layouts);
         if layouts_in(&text).as_deref() != Some(layouts) {
             let kind = ErrorKind::InvalidArgument;
-            let meaning = "the layout of its messages cannot be";
+            let meaning = "the layout of its messages is not possible";
             let error = Error::new(kind, Operation::Create, &self.name, meaning);
-            return Err(error.with_advice("docs/layout.md says which can"));
+            return Err(error.with_advice("docs/layout.md says which layouts are possible"));
         }
         self.control.copy_in(control::TYPE, text.as_bytes());
         self.control.store32(control::TYPE_LEN, text.len() as u32);
@@ -236,8 +239,8 @@ impl Owned {
         Ok(())
     }
 
-    /// Lets others in. Those who are in the [`older`](Owned::older) generations, of dead owners,
-    /// are told to come.
+    /// Lets other processes join. Tells the participants of the [`older`](Owned::older)
+    /// generations, whose owners are dead, to reattach.
     // layout: L155 L159
     pub fn publish(&mut self, older: &mut [(Owned, Participant)]) {
         self.put_in_use();
@@ -252,14 +255,14 @@ impl Owned {
 
     // layout: L025 L155
     fn put_in_use(&mut self) {
-        // Last, so that whoever reads it sees the rest: pairs with the opener's load.
+        // Stored last, so that a process that reads it sees the rest: pairs with the opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
         if let Some(record) = &mut self.record {
             record.publish(self.generation);
         }
     }
 
-    /// The generations before this one in which anybody is still, the oldest first.
+    /// Opens the generations before this one that still have participants, the oldest first.
     // layout: L158
     pub fn older(&self) -> Result<Vec<(Owned, Participant)>> {
         let mut all = Vec::new();
@@ -272,21 +275,22 @@ impl Owned {
         Ok(all)
     }
 
-    /// Whether messages of another one are of the same type, as far as it tells.
+    /// Returns whether the messages of another generation have the same type, as far as control
+    /// says.
     // layout: L160
     pub fn has_type_of(&self, other: &Owned) -> bool {
         let of = |owned: &Owned| owned.control.load64(control::TYPE_FINGERPRINT);
         of(self) == of(other)
     }
 
-    /// Says that it has ended, and wakes everybody.
+    /// Says that this generation has ended, and wakes all its participants.
     fn end(&mut self, bits: u32) {
         ending::end(&self.control, &mut self.notifier, bits);
     }
 
-    /// Says that the name is closed, wakes everybody, and lets go of the name, where this is the
-    /// generation in use. An owner does so before it closes anything, so that nobody misses an object
-    /// of an owner that seems to live.
+    /// Says that the name is closed, wakes all participants, and releases the name, if this is the
+    /// generation in use. An owner does so before it closes any object. So no process misses an
+    /// object of an owner that seems to be alive.
     // layout: L165
     pub fn close(&mut self) {
         if self.record.as_ref().is_some_and(OwnershipRecord::is_held) {
@@ -297,7 +301,7 @@ impl Owned {
         }
     }
 
-    /// Says that nothing more is received, and wakes everybody.
+    /// Says that nothing more is received, and wakes all participants.
     pub fn drain(&self) {
         ending::drain(&self.control, &mut self.notifier.afresh());
     }
@@ -314,28 +318,28 @@ impl Owned {
         &self.notifier
     }
 
-    /// A lane that others write.
+    /// Maps a lane that other participants write.
     pub fn lane(&self, lane: usize, prefault: bool) -> Result<ReadLane> {
         Lane::map(&self.lanes, self.geometry.place(lane), prefault)
     }
 
-    /// A lane that the owner writes.
+    /// Maps a lane that the owner writes.
     pub fn lane_mut(&self, lane: usize, prefault: bool) -> Result<WriteLane> {
         Lane::map_mut(&self.lanes, self.geometry.place(lane), prefault)
     }
 
-    /// The lane of the responses to another.
+    /// Maps the lane of the responses to the requests of another lane.
     pub fn responses_mut(&self, lane: usize, prefault: bool) -> Result<WriteLane> {
         self.lane_mut(self.geometry.responses(lane), prefault)
     }
 
-    /// The values, to be read.
+    /// Maps the values for reading.
     pub fn values(&self) -> Result<Window> {
         let view = Arc::new(self.lanes.map(..self.geometry.len())?);
         view.window(0, view.len())
     }
 
-    /// The values, which the owner writes.
+    /// Maps the values, which the owner writes.
     pub fn values_mut(&self, prefault: bool) -> Result<WindowMut> {
         let view = Arc::new(self.lanes.map_rw(..self.geometry.len())?);
         if prefault {
@@ -344,14 +348,14 @@ impl Owned {
         view.window_mut(0, view.len())
     }
 
-    /// The owner's cursor in a lane.
+    /// Returns the owner's cursor in a lane.
     pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
         self.control.part(cursor_at(lane))
     }
 }
 
-/// Whether an earlier generation cannot be inherited: nobody has it any more, or what has its name
-/// was made by others.
+/// Returns whether an earlier generation cannot be taken over: no process has it any more, or
+/// others have created the object with its name.
 fn is_none_of_ours(error: &Error) -> bool {
     matches!(
         error.kind(),

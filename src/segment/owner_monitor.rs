@@ -1,5 +1,5 @@
-//! The owner of a generation, as those see it who read: they learn that it has ended, are told
-//! how, once, and wait for the next one.
+//! The owner of a generation, as a subscriber, reader or client sees it. The endpoint notices that
+//! the owner has ended, reports once how, and waits for the next owner.
 
 use crate::error::Result;
 use crate::error::channel::DisconnectReason;
@@ -11,31 +11,32 @@ use crate::wait::source::Signals;
 use crate::wait::spin::{LOOK, look_later};
 use std::time::{Duration, Instant};
 
-/// How many looks in vain go between two questions whether the owner is alive, for those who
+/// The number of looks in vain between two questions whether the owner is alive, for endpoints that
 /// never sleep.
 const LOOKS: u32 = 4096;
 
+/// The monitor of the owner of one generation.
 #[derive(Debug)]
 pub(crate) struct OwnerMonitor {
     owner: Process,
     idle: u32,
     state: State,
-    /// The newest generation that was looked at after the end.
+    /// The newest generation that was seen after the end.
     seen: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Alive,
-    /// To be told.
+    /// The end was not reported yet.
     Ended(DisconnectReason),
     Told(DisconnectReason),
-    /// The same owner goes on in another generation.
+    /// The same owner continues in another generation.
     Left,
 }
 
 impl OwnerMonitor {
-    /// Of an owner that is alive.
+    /// Begins to watch the owner of a generation. Returns an error if the owner is not alive.
     pub fn begin(found: &Found) -> Result<OwnerMonitor> {
         Ok(OwnerMonitor {
             owner: found.watch_owner()?,
@@ -45,13 +46,13 @@ impl OwnerMonitor {
         })
     }
 
-    /// Whether it was seen to have ended.
+    /// Returns whether the owner was seen to have ended.
     #[inline]
     pub fn has_ended(&self) -> bool {
         self.state != State::Alive
     }
 
-    /// How it has ended, where that is to be told.
+    /// Returns how the owner has ended, if that is to be reported, and notes that it was reported.
     pub fn tell(&mut self) -> Option<DisconnectReason> {
         let (State::Ended(how) | State::Told(how)) = self.state else {
             return None;
@@ -60,12 +61,12 @@ impl OwnerMonitor {
         Some(how)
     }
 
-    /// Whether nothing of its end is left to be told.
+    /// Returns whether nothing of the owner's end is left to be reported.
     pub fn is_told(&self) -> bool {
         matches!(self.state, State::Told(_) | State::Left)
     }
 
-    /// Whether its end was told, and there is another generation.
+    /// Returns whether the owner's end was reported, and there is another generation.
     pub fn is_followed(&mut self, found: &Found) -> bool {
         if !self.is_told() {
             return false;
@@ -74,7 +75,7 @@ impl OwnerMonitor {
         self.seen != found.generation
     }
 
-    /// Whether there is something to be told, or somebody to go on with.
+    /// Returns whether there is something to report, or another generation.
     pub fn has_news(&mut self, found: &Found) -> bool {
         self.idle = self.idle.wrapping_add(1);
         if self.idle.is_multiple_of(LOOKS) {
@@ -87,7 +88,8 @@ impl OwnerMonitor {
         }
     }
 
-    /// What there is to sleep on, in a participant where there is one; see [`Wait`](crate::wait::source::Wait).
+    /// Registers the participant, if there is one, and the owner's process; see
+    /// [`Wait`](crate::wait::source::Wait).
     pub fn register(
         &self,
         participant: Option<&mut Participant>,
@@ -103,7 +105,7 @@ impl OwnerMonitor {
         Ok(())
     }
 
-    /// The next one has ended as well.
+    /// Notes that the next owner has ended as well.
     // layout: L111
     pub fn lose_the_next(&mut self, found: &Found) {
         if self.state == State::Left {
@@ -111,8 +113,8 @@ impl OwnerMonitor {
         }
     }
 
-    /// A look, after one for news that was in vain. What came before the end may be seen only
-    /// now, where this is `true`.
+    /// Looks whether the owner has ended, after a look for messages in vain. After `true`, messages
+    /// that were sent before the end may be visible only now.
     pub fn look(&mut self, found: &Found) -> bool {
         if self.state == State::Alive {
             self.idle = self.idle.wrapping_add(1);
@@ -125,7 +127,8 @@ impl OwnerMonitor {
         self.has_ended()
     }
 
-    /// What it says of its end goes before what is seen of it.
+    /// Notes how the owner has ended. What the owner has stored in END goes before what was
+    /// observed.
     // layout: L110 L111
     fn see_the_end(&mut self, found: &Found) {
         self.state = match found.end() {
@@ -143,8 +146,8 @@ impl OwnerMonitor {
         }
     }
 
-    /// Sleeps until there is news, or the end, or that moment. Who has no participant, which is woken
-    /// by nobody, looks again in a while.
+    /// Sleeps until there is news, until the owner ends, or until the deadline. An observer is
+    /// woken by no process, and looks again after a while.
     // layout: L090 L091
     #[cold]
     pub fn sleep(
@@ -170,16 +173,18 @@ impl OwnerMonitor {
     }
 }
 
-/// An end that goes on with the next owner.
+/// An endpoint that can reattach to the next owner.
 pub(crate) trait Reattach {
-    /// The generation that it is in, and its participant there, where it has one.
+    /// Returns the generation to which the endpoint is attached, and its participant there, if it
+    /// has one.
     fn parts(&mut self) -> (&Found, Option<&mut Participant>);
-    /// Whether there is a next owner; goes on with it where nothing is left to be had here.
+    /// Returns whether there is a next owner. Reattaches if nothing is left to be received or
+    /// reported in this generation.
     fn reattach_if_ended(&mut self) -> Result<bool>;
 }
 
-/// Waits for the next owner, at most this long, and says whether there is one. Who has no participant
-/// looks again in a while.
+/// Waits for the next owner for at most `timeout`, and returns whether there is one. An observer
+/// looks again after a while.
 // layout: L090 L173
 pub(crate) fn wait_for_next(end: &mut impl Reattach, timeout: Duration) -> Result<bool> {
     let until = deadline_after(Some(timeout));

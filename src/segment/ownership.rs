@@ -1,9 +1,22 @@
-//! The section that has the name itself: whose the name is, and which generation of what
-//! stands behind it is in use.
+//! The ownership record: the section that has the name of the segment. It holds the owner of the
+//! name and the number of the generation in use.
 //!
-//! It lives as long as anybody holds it, and so outlives its owners. Who finds it without a
-//! living owner takes it over by a compare and swap, which has one winner; what an owner makes
-//! is a generation of its own, complete in itself, and becomes the one in use by one store.
+//! ```text
+//!   a process takes the name over
+//!     1  create the section with that name
+//!          it is new:     store OWNER and the other words, then MAGIC; go to 4
+//!     2  it exists:       open it, and refuse a section of another user
+//!                         refuse if OWNER is alive, or if SPACE or ACCESS differ
+//!     3  compare and swap OWNER, from the word that was found to this process: one winner
+//!          lost, or the name has gone:  repeat from 1
+//!     4  create the sections of the next generation (owned.rs)
+//!     5  GENERATION = the next: one store puts the generation in use
+//!     6  tell the earlier generations that they have ended (ending.rs)
+//! ```
+//!
+//! The section lives as long as any process holds it, so it outlives its owners. A generation is
+//! complete in itself. So the next owner repairs nothing, and a death at any step leaves either the
+//! old generation or the new one in use.
 
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -19,22 +32,23 @@ use std::time::SystemTime;
 /// How often a name that appears and vanishes is tried.
 const TRIES: u32 = 100;
 
-/// Of so many generations at most those are looked for who may be in them still.
+/// At most this many generations are searched for participants.
 const MOST: u32 = 4096;
 
 type RecordWords = Fixed<{ ownership::LEN }>;
 
-/// The words that say whose a name is, and which generation behind it is in use.
+/// The words of an ownership record.
 #[derive(Clone, Debug)]
 pub(crate) struct Ownership<W>(pub W);
 
 impl<W: Words> Ownership<W> {
-    /// The word of the process that owns the name; 0: none.
+    /// Returns the process word of the owner; 0 if there is no owner.
     pub fn owner(&self) -> u64 {
         self.0.load64(ownership::OWNER)
     }
 
-    /// [`MAGIC`] once [`begin`](Ownership::begin) is done; else 0, or what is none of ours.
+    /// Returns [`MAGIC`] after [`begin`](Ownership::begin). Before that, returns 0; for a section
+    /// that is not of this crate, any number.
     pub fn magic(&self) -> u32 {
         // Pairs with the last store of `begin`.
         self.0.load32(ownership::MAGIC)
@@ -44,17 +58,17 @@ impl<W: Words> Ownership<W> {
         self.0.load32(ownership::VERSION)
     }
 
-    /// The generation in use; 0: none yet.
+    /// Returns the number of the generation in use; 0 if there is none yet.
     pub fn generation(&self) -> u32 {
-        // Pairs with the store of `publish`: all of that generation is seen.
+        // Pairs with the store of `publish`: the whole generation is visible.
         self.0.load32(ownership::GENERATION)
     }
 
-    /// Whether this generation is in use still, for one that has just said that it takes part in
-    /// it.
+    /// Returns whether this generation is still in use. It is called by a participant that has just
+    /// stored that it takes part in the generation.
     pub fn is_still(&self, generation: u32) -> bool {
-        // Between what it said and this look: pairs with that of the next owner between what it
-        // puts in use and its look who is there (`ending`).
+        // The fence is between that store and this look: pairs with the fence of the next owner,
+        // between its store of GENERATION and its look at the roster (`ending`).
         // layout: L104
         self.0.full();
         self.generation() == generation
@@ -62,55 +76,58 @@ impl<W: Words> Ownership<W> {
 }
 
 impl<W: Shared> Ownership<W> {
-    /// Fills a new section, which others may have opened already.
+    /// Fills a new section, which other processes may have opened already.
     pub fn begin(&self, access: u64, space: u32, me: u64) {
         self.0.store32(ownership::VERSION, MAJOR << 16 | MINOR);
         self.0.store64(ownership::ACCESS, access);
         self.0.store32(ownership::SPACE, space);
         self.0.store64(ownership::OWNER, me);
         self.0.store32(ownership::OLDEST, 1);
-        // Last: pairs with the load of `magic`.
+        // Stored last: pairs with the load of `magic`.
         self.0.publish32(ownership::MAGIC, MAGIC);
     }
 
-    /// Replaces the owner that was found; says whether it was still that one.
+    /// Stores `me` as the owner, in place of the owner `before`. Returns `false` if `before` is not
+    /// the owner any more.
     pub fn replace(&self, before: u64, me: u64) -> bool {
-        // Acquire and release: pairs with the same of the last owner, whose stores are seen.
+        // Acquire and release: pairs with the same of the last owner, whose stores are visible
+        // then.
         self.0
             .replace64(ownership::OWNER, before, me, Ordering::AcqRel)
     }
 
-    /// Lets go of the name, where this is its owner.
+    /// Releases the name, if `me` is its owner.
     // layout: L156 L165
     pub fn let_go(&self, me: u64) {
-        // Acquire and release: pairs with the next owner's.
+        // Acquire and release: pairs with the compare and swap of the next owner.
         self.0.replace64(ownership::OWNER, me, 0, Ordering::AcqRel);
     }
 
     /// Puts a generation in use.
     // layout: L021
     pub fn publish(&self, generation: u32) {
-        // Pairs with the load of whoever opens the name, who then sees all of it.
+        // Pairs with the load of a process that opens the name, which then sees the whole
+        // generation.
         self.0.publish32(ownership::GENERATION, generation);
     }
 }
 
-/// The name, for its owner.
+/// The ownership record, for the owner of the name.
 #[derive(Debug)]
 pub(crate) struct OwnershipRecord {
     words: Ownership<WindowMut<RecordWords>>,
     section: Section,
     me: u64,
     validity: Validity,
-    /// The generation that was in use before; 0: none.
+    /// The generation that was in use before; 0 if there was none.
     before: u32,
-    /// Another one may have taken the name since, of this process too.
+    /// Whether the name was released. Another owner may have taken it since, in this process too.
     is_let_go: bool,
 }
 
 impl OwnershipRecord {
-    /// Makes the name this process's own: creates it, or takes it over from an owner that has
-    /// closed or is dead.
+    /// Makes this process the owner of the name. Creates the record, or takes it over from an owner
+    /// that has closed or died.
     // layout: L155
     pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let options = Section::options().access(access.clone());
@@ -122,7 +139,7 @@ impl OwnershipRecord {
             };
             tries += 1;
             match OwnershipRecord::take_over(name, access, me) {
-                // It was the last moment of it, or another candidate was faster.
+                // The name has just gone, or another candidate was faster.
                 Ok(None) if tries < TRIES => {}
                 Ok(None) => return Err(exists),
                 Ok(Some(record)) => return Ok(record),
@@ -138,7 +155,7 @@ impl OwnershipRecord {
         Ok(OwnershipRecord::of(section, words, word_of(me), 0))
     }
 
-    /// `None` where it changes at this moment.
+    /// Takes over a record that exists; `None` if it changes at this moment.
     // layout: L024 L079 L155
     fn take_over(
         name: &Name,
@@ -149,7 +166,7 @@ impl OwnershipRecord {
             ErrorKind::NotFound => Ok(None),
             _ => Err(error),
         };
-        // Nothing of a stranger's is written to.
+        // A section of another user is never written.
         let mine = Section::options().expect_owner(Owner::Me);
         if let Err(error) = RecordView::open(name, &mine) {
             return absent(error);
@@ -167,7 +184,10 @@ impl OwnershipRecord {
         };
         if words.0.load32(ownership::SPACE) != me.space {
             let meaning = "it belongs to processes of another namespace, which cannot be watched";
-            return refuse(meaning.to_string(), "run both in one, or use another name");
+            return refuse(
+                meaning.to_string(),
+                "run both in one namespace, or use another name",
+            );
         }
         if owner != 0 && !is_dead(owner) {
             return refuse(
@@ -177,14 +197,15 @@ impl OwnershipRecord {
         }
         if words.0.load64(ownership::ACCESS) != fingerprint(&access.to_string()) {
             return refuse(
-                "others hold what its last owner made, with other rights than these".to_string(),
-                "create it with those rights, or stop them: a name lives as long as it is held",
+                "others hold the sections of its last owner, with other rights".to_string(),
+                "create it with the same rights, or stop the others: a name lives while it is held",
             );
         }
         let me = word_of(me);
         let taken = words.replace(owner, me);
         let before = words.generation();
-        // Not made where it was not taken: its drop would let go of another thread's.
+        // The value is not made if the name was not taken: its drop would release another thread's
+        // name.
         Ok(taken.then(|| OwnershipRecord::of(section, words, me, before)))
     }
 
@@ -204,29 +225,29 @@ impl OwnershipRecord {
         }
     }
 
-    /// What has the name.
+    /// Returns the section that has the name.
     pub fn section(&self) -> &os::Section {
         self.section.os()
     }
 
-    /// The generation that was in use before; 0: none.
+    /// Returns the generation that was in use before; 0 if there was none.
     pub fn before(&self) -> u32 {
         self.before
     }
 
-    /// The generations before this one that may still have participants.
+    /// Returns the generations before this one that may still have participants.
     // layout: L158
     pub fn older(&self) -> std::ops::RangeInclusive<u32> {
         let oldest = self.words.0.load32(ownership::OLDEST).max(1);
         oldest.max(self.before.saturating_sub(MOST))..=self.before
     }
 
-    /// Whether it is this process that took it, and not the parent that it was forked from.
+    /// Returns whether this process took the name, and not the parent from which it was forked.
     pub fn is_ours(&self) -> bool {
         !self.validity.is_forked()
     }
 
-    /// Nobody is left in those before this one.
+    /// Notes that the generations before this one have no participants.
     pub fn forget_before(&self, generation: u32) {
         self.words.0.store32(ownership::OLDEST, generation);
     }
@@ -237,12 +258,12 @@ impl OwnershipRecord {
         self.before = generation;
     }
 
-    /// Whether the name is this process's own still.
+    /// Returns whether this process still owns the name.
     pub fn is_held(&self) -> bool {
         self.is_ours() && !self.is_let_go
     }
 
-    /// Lets go of the name, and keeps the section open.
+    /// Releases the name, and keeps the section open.
     // layout: L156 L165
     pub fn let_go(&mut self) {
         if self.is_held() {
@@ -259,7 +280,7 @@ impl Drop for OwnershipRecord {
     }
 }
 
-/// Which process that is, what runs in it, and since when.
+/// Returns a text with the process id, the program, and how long the process has run.
 fn describe(word: u64) -> String {
     let pid = pid_of(word);
     let identity = identity_of(word);
@@ -273,7 +294,7 @@ fn describe(word: u64) -> String {
     format!("process {pid}{image}{age}")
 }
 
-/// Why a name that exists cannot be taken over.
+/// Returns the error for a name that exists and cannot be taken over.
 fn refused(exists: Error, why: Error) -> Error {
     match (why.kind(), exists.code()) {
         (ErrorKind::AlreadyExists, Some(code)) => why.with_code(code),
@@ -297,7 +318,7 @@ fn refused(exists: Error, why: Error) -> Error {
     }
 }
 
-/// The name, for everybody else.
+/// The ownership record, for all processes that do not own the name.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordView {
     words: Ownership<Window<RecordWords>>,
@@ -305,7 +326,7 @@ pub(crate) struct RecordView {
 }
 
 impl RecordView {
-    /// Opens and checks what has this name.
+    /// Opens the record with this name, and checks it.
     // layout: L017 L019 L022 L100
     pub fn open(name: &Name, options: &SectionOptions) -> Result<RecordView> {
         let section = options.open(name)?;
@@ -314,7 +335,7 @@ impl RecordView {
         };
         let raw = "it is bare memory: read it by Section::open, or shmkit consume";
         if section.len()? < ownership::LEN as u64 {
-            let meaning = "it is too small to be of this crate's patterns".to_string();
+            let meaning = "it is too small for a queue, a topic, values or a server".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
         let words = Ownership(section.words::<{ ownership::LEN }>()?);
@@ -326,7 +347,7 @@ impl RecordView {
                 return refuse(ErrorKind::Busy, meaning, advice);
             }
             _ => {
-                let meaning = "it is none of this crate's patterns".to_string();
+                let meaning = "it is no queue, topic, values or server of this crate".to_string();
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }
@@ -342,22 +363,22 @@ impl RecordView {
         Ok(RecordView { words, minor })
     }
 
-    /// See [`Ownership::owner`].
+    /// Returns the process word of the owner; see [`Ownership::owner`].
     pub fn owner(&self) -> u64 {
         self.words.owner()
     }
 
-    /// Whether the last owner has let go of the name, as who was killed has not.
+    /// Returns whether the last owner has released the name. An owner that was killed has not.
     pub fn is_free(&self) -> bool {
         self.owner() == 0
     }
 
-    /// See [`Ownership::generation`].
+    /// Returns the number of the generation in use; see [`Ownership::generation`].
     pub fn generation(&self) -> u32 {
         self.words.generation()
     }
 
-    /// See [`Ownership::is_still`].
+    /// Returns whether this generation is still in use; see [`Ownership::is_still`].
     pub fn is_still(&self, generation: u32) -> bool {
         self.words.is_still(generation)
     }

@@ -1,5 +1,6 @@
-//! A participant's place in a segment, on the kernel's events: where it sleeps, by what it is woken,
-//! and by what it is known to live. How it sleeps and wakes is in [`parking`](crate::segment::notifier).
+//! A participant of a segment, on the events of the kernel: where it sleeps, how it is woken, and
+//! how others see that it is alive. [`notifier`](crate::segment::notifier) explains sleeping and
+//! waking.
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -15,14 +16,14 @@ use crate::segment::roster::{Roster, is_dead, pid_of, watch, word_of};
 use crate::wait::source::Signals;
 use std::time::{Duration, Instant};
 
-/// The means to wake those who sleep in a segment.
+/// The notifier of a segment, on the events of the kernel.
 pub(crate) type Notifier = notifier::Notifier<Kernel>;
 
-/// The events of a segment, whose names derive from its name.
+/// The events of a segment. Their names begin with the name of the segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     name: Name,
-    /// Who may wake us.
+    /// The accounts that may wake this participant.
     access: Access,
 }
 
@@ -39,7 +40,7 @@ impl System for Kernel {
     type Event = os::Event;
     type Peer = os::Process;
 
-    /// Nobody can set it but those who may write the roster.
+    /// Creates the event. Only accounts that may write the roster can set it.
     // layout: L086
     fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<os::Event> {
         let how = HowToCreate {
@@ -69,26 +70,26 @@ impl System for Kernel {
     }
 }
 
-/// A participant's place in a segment, until it is dropped: its bit, its slot where it is
-/// not the owner, and its means to sleep and to wake the others.
+/// A participant of a segment, until it is dropped: its bit, its slot unless it is the owner, and
+/// its means to sleep and to wake the others.
 #[derive(Debug)]
 pub(crate) struct Participant {
     notifier: Notifier,
     sleeper: Sleeper<os::Event>,
-    /// Of a participant, for those who may not watch its process.
+    /// The liveness mutex of a participant in a slot, for processes that may not watch its process.
     alive: Option<Liveness>,
-    /// Of the endpoint that has the participant.
+    /// The validity of the endpoint that has this participant.
     pub validity: Validity,
 }
 
 impl Participant {
-    /// The owner's.
+    /// Returns the participant of an owner.
     pub fn of_owner(notifier: Notifier, me: &ProcessIdentity) -> Participant {
         Participant::new(notifier, OWNER, word_of(me))
     }
 
-    /// One of the first so many slots, for a participant, with those who may wake it and those
-    /// who may watch it.
+    /// Takes one of the first `slots` slots. `wake` names the accounts that may wake this
+    /// participant, and `watch` those that may watch it.
     // layout: L085 L104
     pub fn take(
         roster: Roster,
@@ -99,7 +100,7 @@ impl Participant {
     ) -> Result<Participant> {
         let me = word_of(&ProcessIdentity::current()?);
         let Some(slot) = roster.claim(me, slots, is_dead) else {
-            let meaning = format!("all {slots} places are taken by living processes");
+            let meaning = format!("all {slots} slots are taken by living processes");
             let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
             return Err(
                 error.with_advice("wait until one of them leaves, or let the creator allow more")
@@ -111,7 +112,7 @@ impl Participant {
             let occupant = (me, participant.roster().slot_epoch(slot));
             let name = name_of(LIVE_SUFFIX, name, slot, occupant)?;
             participant.alive = match Liveness::announce(name, watch) {
-                // Somebody has the name. Most may watch the process itself.
+                // Another object has this name. Most processes may watch this process itself.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
                 announced => Some(announced?),
             };
@@ -121,19 +122,19 @@ impl Participant {
         Ok(participant)
     }
 
-    /// Lets this process be woken in the participant of an owner that is in use, and says whether its
-    /// name is still there.
+    /// Creates the event of an owner that has taken its name, and lets
+    /// [`check`](Participant::check) report when that name is removed.
     pub fn settle(&mut self, named: &os::Section) -> Result<()> {
         self.validity = Validity::of_owner(named);
         self.sleeper.prepare(&self.notifier).map(drop)
     }
 
-    /// Makes what others wake us by, in the participant of an owner that goes on in another generation.
+    /// Creates the event of an owner that continues in another generation.
     pub fn prepare(&mut self) -> Result<()> {
         self.sleeper.prepare(&self.notifier).map(drop)
     }
 
-    /// Stays the same endpoint as in the generation before.
+    /// Makes this the same endpoint as in the generation before.
     pub fn stay(&mut self, before: &mut Participant) {
         std::mem::swap(&mut self.validity, &mut before.validity);
     }
@@ -147,7 +148,7 @@ impl Participant {
         }
     }
 
-    /// The slot of a participant.
+    /// Returns the slot of this participant.
     pub fn slot(&self) -> usize {
         self.sleeper.slot()
     }
@@ -156,13 +157,13 @@ impl Participant {
         self.notifier.roster()
     }
 
-    /// See [`Notifier::wake`](notifier::Notifier::wake).
+    /// Wakes other participants; see [`Notifier::wake`](notifier::Notifier::wake).
     #[inline]
     pub fn wake(&mut self, participants: u64) {
         self.notifier.wake(participants);
     }
 
-    /// Tells a fault of the endpoint, as a call does that is no message's.
+    /// Returns a fault of the endpoint, as the error of a call that sends and receives no message.
     pub fn check(&self) -> Result<()> {
         let told = self.validity.check();
         told.map_err(|fault| fault.error(Operation::Wait, self.name()))
@@ -172,28 +173,31 @@ impl Participant {
         &self.notifier.system().name
     }
 
-    /// See [`Notifier::has_to_wake`](notifier::Notifier::has_to_wake).
+    /// Returns whether any of these participants sleeps; see
+    /// [`Notifier::has_to_wake`](notifier::Notifier::has_to_wake).
     #[inline]
     pub fn has_to_wake(&self, participants: u64) -> bool {
         self.notifier.has_to_wake(participants)
     }
 
-    /// See [`Notifier::meet`](notifier::Notifier::meet).
+    /// Opens the event of another participant; see
+    /// [`Notifier::open_event`](notifier::Notifier::open_event).
     pub fn open_event(&mut self, slot: usize) {
         self.notifier.open_event(slot);
     }
 
-    /// See [`open_occupant`].
+    /// Watches the process of the participant in a slot; see [`open_occupant`].
     pub fn watch(&self, slot: usize, word: u64) -> Result<Option<Process>> {
         open_occupant(self.roster(), self.name(), slot, word)
     }
 
-    /// See [`Notifier::is_unreachable`](notifier::Notifier::is_unreachable).
+    /// Returns whether a notified participant has not woken up; see
+    /// [`Notifier::is_unreachable`](notifier::Notifier::is_unreachable).
     pub fn is_unreachable(&self, slot: usize) -> bool {
         self.notifier.is_unreachable(slot)
     }
 
-    /// See [`Sleeper::park`].
+    /// Sleeps, and says afterwards that this participant sleeps no longer; see [`Sleeper::park`].
     pub fn park(
         &mut self,
         ready: impl FnMut() -> bool,
@@ -206,17 +210,18 @@ impl Participant {
         ended
     }
 
-    /// The same for a sleep together with others; see [`Wait`](crate::wait::source::Wait).
+    /// Registers this participant for a sleep on several wait sources; see
+    /// [`Wait`](crate::wait::source::Wait).
     pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
         signals.add(self.sleeper.register(&self.notifier)?.signal()?);
         signals.look_again_in(LONGEST_SLEEP);
         Ok(())
     }
 
-    /// Says that it sleeps no longer.
+    /// Says that this participant sleeps no longer.
     // layout: L083
     pub fn deregister(&mut self) {
-        // A child that was forked says nothing for its parent.
+        // A forked child changes nothing for its parent.
         if !self.validity.is_forked() {
             self.sleeper.deregister(&self.notifier);
         }
@@ -226,17 +231,17 @@ impl Participant {
 impl Drop for Participant {
     // layout: L083 L105
     fn drop(&mut self) {
-        // A child that was forked leaves nothing of its parent's.
+        // A forked child does not leave the slot of its parent.
         if self.slot() != OWNER && !self.validity.is_forked() {
             self.roster().leave(self.slot(), self.sleeper.word());
-            // So that nobody waits for us.
+            // The owner is woken, so that it does not wait for this participant.
             self.wake(1 << OWNER);
         }
     }
 }
 
-/// Watches the process of this word, which has a slot; `None` where it has ended. An error is no
-/// proof.
+/// Watches the process with this word, which has the slot; `None` if the process has ended. An
+/// error does not prove that it has ended.
 // layout: L082
 pub(crate) fn open_occupant(
     roster: &Roster,
@@ -245,7 +250,7 @@ pub(crate) fn open_occupant(
     word: u64,
 ) -> Result<Option<Process>> {
     match watch(word) {
-        // Another user's, or one that runs elevated.
+        // The process is of another user, or runs elevated.
         Err(error) if error.kind() == ErrorKind::AccessDenied => {
             let name = name_of(LIVE_SUFFIX, name, slot, (word, roster.slot_epoch(slot)))?;
             Process::by_liveness(name).map(Some).or(Err(error))
@@ -254,20 +259,20 @@ pub(crate) fn open_occupant(
     }
 }
 
-/// Whether a process that seemed to have ended has: a liveness mutex is free when its participant
-/// has left, too, and the same process may have the slot again.
+/// Returns whether a process that seems to have ended has ended. A liveness mutex is also free
+/// after its participant has left, and the same process may have the slot again.
 // layout: L082
 pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
     watched.is_none() || is_dead(word)
 }
 
-/// That of the event on which somebody sleeps.
+/// Returns the name of the event on which a participant sleeps.
 pub(crate) fn event_name(name: &Name, slot: usize, occupant: (u64, u32)) -> Result<Name> {
     name_of(WAKE_SUFFIX, name, slot, occupant)
 }
 
-/// The name carries occupant and slot_epoch, so that the object of an earlier one is not taken for
-/// that of a later.
+/// Returns the name of an object of a participant. The name contains the process id and the slot
+/// epoch, so that no process takes the object of an earlier participant for that of a later one.
 // layout: L012 L013
 fn name_of(suffix: &str, name: &Name, slot: usize, (word, slot_epoch): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);

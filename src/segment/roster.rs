@@ -1,10 +1,9 @@
-//! Who takes part in a segment: a table of slots that participants claim and leave.
+//! The roster of a segment: a table of slots that participants take and leave.
 //!
-//! A slot belongs to whoever's word stands in it. The word is a process id and a fold of
-//! the process's start time, so that it can be proved dead; it changes by compare and
-//! swap only, and so has one winner whoever else claims the slot. Participants of one
-//! segment can write each other's slots: nothing in the table is believed further than
-//! that its slots are taken.
+//! A slot belongs to the participant whose process word is in it. The word is the process id and a
+//! fold of the process's start time, so the process can be proved dead. The word changes by compare
+//! and swap only, so each claim of a slot has one winner. All participants of a segment can write
+//! all slots. So no process trusts the table further than that its slots are taken.
 
 use crate::error::{ErrorKind, Result};
 use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
@@ -12,44 +11,45 @@ use crate::object::process::Process;
 use crate::os::ProcessIdentity;
 use crate::sync::{Fixed, Ordering, Shared, WindowMut};
 
-/// How often a slot is tried while it changes under us.
+/// How often a slot is tried while other processes change it.
 const TRIES: u32 = 16;
 
-/// What is counted for whoever joins, in the lower half of a word.
+/// The number that a participant adds when it joins, in the lower half of a word.
 pub(crate) const JOINED: u32 = 1;
-/// What is counted for whoever leaves, in the upper half.
+/// The number that a participant adds when it leaves, in the upper half of the word.
 pub(crate) const LEFT: u32 = 1 << 16;
 
-/// Whether somebody has joined between two looks at what is counted.
+/// Returns whether a participant has joined between two looks at PARTICIPANT_CHANGES.
 // layout: L008 L119
 pub(crate) fn has_joined(before: u32, now: u32) -> bool {
     (before ^ now) & (LEFT - 1) != 0
 }
 
-/// The word of a process.
+/// Returns the process word of a process.
 // layout: L077
 pub(crate) fn word_of(identity: &ProcessIdentity) -> u64 {
     u64::from(identity.pid) << 32 | u64::from(fold(identity.start))
 }
 
-/// A start time in 32 bits, never 0.
+/// Folds a start time to 32 bits, never to 0.
 // layout: L078
 fn fold(start: u64) -> u32 {
     ((start >> 32) as u32 ^ start as u32).max(1)
 }
 
-/// The number of the process whose word it is.
+/// Returns the process id in a process word.
 pub(crate) fn pid_of(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// The living process whose word it is, as far as the system tells.
+/// Returns the living process with this word, as far as the system tells.
 pub(crate) fn identity_of(word: u64) -> Option<ProcessIdentity> {
     let identity = ProcessIdentity::of(pid_of(word)).ok();
     identity.filter(|identity| word_of(identity) == word)
 }
 
-/// Watches the process whose word it is; `None` where it has ended. An error is no proof.
+/// Watches the process with this word; `None` if the process has ended. An error does not prove
+/// that it has ended.
 // layout: L080
 pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
     let identity = match ProcessIdentity::of(pid_of(word)) {
@@ -68,14 +68,14 @@ pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
     })
 }
 
-/// Whether the process whose word it is has certainly ended.
+/// Returns whether the process with this word has certainly ended.
 pub(crate) fn is_dead(word: u64) -> bool {
     matches!(watch(word), Ok(None))
 }
 
 pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
 
-/// The table of participants.
+/// The roster of a segment: the table of participants.
 // layout: L186
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<W = Table> {
@@ -83,7 +83,7 @@ pub(crate) struct Roster<W = Table> {
 }
 
 impl Roster {
-    /// A subscriber's cursor.
+    /// Returns the cursor of the participant in this slot.
     pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
         self.words.part(slot_at(slot) + roster::CURSOR)
     }
@@ -94,8 +94,8 @@ impl<W: Shared> Roster<W> {
         Roster { words }
     }
 
-    /// That of a new generation, whose tenants have numbers of their own, so that nothing of
-    /// theirs is taken for that of an earlier one.
+    /// Fills the roster of a new generation. Its slot epochs differ from those of earlier
+    /// generations, so that no object of an earlier participant is taken for that of a new one.
     // layout: L048
     pub fn begin(words: W, generation: u32) -> Roster<W> {
         words.store32(roster::OWNER_EPOCH, generation);
@@ -115,15 +115,15 @@ impl<W: Shared> Roster<W> {
         &self.words
     }
 
-    /// Takes a free slot, or that of a dead process, for the process of this word; `None` where
-    /// living processes have all of them.
+    /// Takes a free slot, or the slot of a dead process, for the process `me`; `None` if living
+    /// processes have all slots.
     // layout: L052 L104
     pub fn claim(&self, me: u64, slots: usize, is_dead: impl Fn(u64) -> bool) -> Option<usize> {
         let slots = slots.min(SLOTS);
         let free = (0..slots).find(|slot| self.take(*slot, 0, me));
         let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
-        // So that nobody takes what the last occupant left for ours: its event lives as long
-        // as anybody has a handle of it.
+        // The new slot epoch keeps processes from taking an event of the last occupant for the
+        // event of this one. That event exists as long as any process has it open.
         let slot_epoch = self.slot_epoch(slot).wrapping_add(1);
         self.words
             .store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
@@ -134,10 +134,10 @@ impl<W: Shared> Roster<W> {
         Some(slot)
     }
 
-    /// Takes the slot of a dead process, or one that was freed since the last look.
+    /// Takes the slot of a dead process, or a slot that was freed since the last look.
     // layout: L053 L104
     fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
-        // Others may free it, or take it, at the same time.
+        // Other processes may free the slot, or take it, at the same time.
         for _ in 0..TRIES {
             let word = self.process_word(slot);
             if word != 0 && !is_dead(word) {
@@ -151,13 +151,13 @@ impl<W: Shared> Roster<W> {
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
-        // Acquire and release: pairs with the same of the last occupant, whose stores are
-        // seen, and of the next.
+        // Acquire and release: pairs with the same of the last occupant, whose stores are visible
+        // then, and of the next occupant.
         let at = slot_at(slot) + roster::PROCESS;
         self.words.replace64(at, from, to, Ordering::AcqRel)
     }
 
-    /// Gives our own slot back.
+    /// Gives this participant's own slot back.
     // layout: L105
     pub fn leave(&self, slot: usize, me: u64) {
         self.set_state(slot, roster::state::PASSIVE);
@@ -166,8 +166,8 @@ impl<W: Shared> Roster<W> {
         self.tell(LEFT);
     }
 
-    /// Frees the slot of a process that was proved dead; `false` where it is no longer in
-    /// it. Its bit stays for the next occupant to clear, who may be there already.
+    /// Frees the slot of a process that was proved dead; `false` if the process no longer has the
+    /// slot. The bit stays set for the next occupant to clear, which may be there already.
     // layout: L106
     pub fn evict(&self, slot: usize, word: u64) -> bool {
         let evicted = self.take(slot, word, 0);
@@ -177,12 +177,12 @@ impl<W: Shared> Roster<W> {
         evicted
     }
 
-    /// The word of whoever has the slot, or 0.
+    /// Returns the process word of the participant in this slot, or 0.
     pub fn process_word(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::PROCESS)
     }
 
-    /// Which occupant of the slot, or which owner, it is.
+    /// Returns the slot epoch of this slot, or of the owner.
     pub fn slot_epoch(&self, slot: usize) -> u32 {
         self.words.load32(match slot {
             OWNER => roster::OWNER_EPOCH,
@@ -200,7 +200,7 @@ impl<W: Shared> Roster<W> {
         self.words.publish32(slot_at(slot) + roster::STATE, state);
     }
 
-    /// Changes the state only where it is the expected one.
+    /// Changes the state of a slot to `to`, if it is `from`.
     // layout: L051
     pub fn change_state(&self, slot: usize, from: u32, to: u32) {
         // Acquire and release: pairs with the load of the slot's occupant, and with its stores.
@@ -208,20 +208,20 @@ impl<W: Shared> Roster<W> {
         self.words.replace32(at, from, to, Ordering::AcqRel);
     }
 
-    /// Counts whoever joins ([`JOINED`]) and leaves ([`LEFT`]).
+    /// Returns the count of participants that have joined ([`JOINED`]) and left ([`LEFT`]).
     #[inline]
     pub fn participant_changes(&self) -> u32 {
         self.words.load32(roster::PARTICIPANT_CHANGES)
     }
 
-    /// Lets the owner look at the table again: after somebody [`JOINED`] or [`LEFT`].
+    /// Makes the owner look at the roster again, after a participant has [`JOINED`] or [`LEFT`].
     pub fn tell(&self, what: u32) {
         // Acquire and release: pairs with the load of the owner, which then sees the slot's word.
         self.words
             .add32(roster::PARTICIPANT_CHANGES, what, Ordering::AcqRel);
     }
 
-    /// The bits of those who are about to sleep, or asleep.
+    /// Returns the bits of the participants that are asleep, or about to sleep.
     #[inline]
     pub fn asleep(&self) -> u64 {
         self.words.peek64(roster::ASLEEP)
@@ -230,8 +230,8 @@ impl<W: Shared> Roster<W> {
     // layout: L049
     pub fn set_asleep(&self, slot: usize, asleep: bool) {
         let bit = 1 << slot;
-        // Acquire and release: pairs with the relaxed look of `asleep` by way of the full
-        // fence that whoever goes to sleep puts behind this.
+        // Acquire and release: pairs with the relaxed look of `asleep`, by way of the full fence
+        // that a sleeper puts behind this store.
         if asleep {
             self.words.set_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
         } else {
@@ -240,14 +240,14 @@ impl<W: Shared> Roster<W> {
         }
     }
 
-    /// The bits of those that have a hold.
+    /// Returns the bits of the readers that have a hold.
     #[inline]
     pub fn holding(&self) -> u64 {
-        // Acquire: pairs with `set_hold`, whose word is seen.
+        // Acquire: pairs with `set_hold`, whose word is visible then.
         self.words.load64(roster::HOLDING)
     }
 
-    /// What a reader of latest values asks to be left alone, or 0.
+    /// Returns the value slot that a reader of values asks to be left alone, or 0.
     pub fn hold(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::HOLD)
     }
@@ -263,17 +263,17 @@ impl<W: Shared> Roster<W> {
         }
     }
 
-    /// The position up to which a subscriber has given back what it has read.
+    /// Returns the position up to which a subscriber has freed what it has read.
     pub fn room(&self, slot: usize) -> u64 {
         self.words.load64(room_at(slot))
     }
 
     pub fn set_room(&self, slot: usize, position: u64) {
-        // Pairs with the load of `room`: the subscriber has read what it gives back (P1).
+        // Pairs with the load of `room`: the subscriber has read what it frees (P1).
         self.words.publish64(room_at(slot), position);
     }
 
-    /// Where a client's first request stands.
+    /// Returns the position of a client's first request.
     pub fn beginning(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::BEGINNING)
     }
@@ -283,7 +283,7 @@ impl<W: Shared> Roster<W> {
         self.words.store64(at, position);
     }
 
-    /// How often a participant has gone to sleep.
+    /// Returns how often the participant in this slot has gone to sleep.
     pub fn park_epoch(&self, slot: usize) -> u32 {
         self.words.load32(park_epoch_at(slot))
     }
@@ -293,7 +293,7 @@ impl<W: Shared> Roster<W> {
     }
 }
 
-/// Where a slot stands in the roster.
+/// Returns the offset of a slot in the roster.
 // layout: L002
 pub(crate) fn slot_at(slot: usize) -> usize {
     roster::SLOTS_AT + slot * roster::SLOT_STRIDE
@@ -381,7 +381,7 @@ mod tests {
             roster.participant_changes(),
             participant_changes.wrapping_add(LEFT)
         );
-        // One that lost its slot says all the same that it goes.
+        // A participant that has lost its slot still counts its leave.
         roster.leave(0, MINE);
         assert_eq!(
             roster.participant_changes(),
@@ -423,7 +423,7 @@ mod tests {
         assert!(
             has_joined(before, roster.participant_changes()) && roster.participant_changes() == 0
         );
-        // A carry into the upper half is a join still, and a leave is none.
+        // A carry into the upper half still shows a join, and a leave shows none.
         assert!(has_joined(LEFT - 1, LEFT));
         assert!(!has_joined(u32::MAX, u32::MAX.wrapping_add(LEFT)));
     }
