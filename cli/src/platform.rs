@@ -252,11 +252,23 @@ impl Shell {
         })
     }
 
-    /// Asks the shell, and what it runs, to end. Does not wait for the end.
+    /// Asks the shell and the commands that it runs to end. Waits a moment for the end of the shell,
+    /// and not for that of the commands.
     pub fn end(&mut self) {
-        use rustix::process::{Pid, Signal, kill_process_group};
+        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+        let group = Pid::from_child(&self.child);
         // The group may have ended already.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
+        let _ = kill_process_group(group, Signal::TERM);
+        // A shell that starts a command at this moment may take the signal before the command is there:
+        // the second signal reaches the command. The shell is not reaped, and so keeps its number.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        for _ in 0..100 {
+            if !matches!(waitid(WaitId::Pid(group), ended), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let _ = kill_process_group(group, Signal::TERM);
     }
 }
 

@@ -29,7 +29,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 const LOST: Duration = Duration::from_millis(100);
 /// How often an opener tries to join the next generation, if owners follow one another.
 const TRIES: u32 = 100;
-const NAP: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 /// The time between two looks for an owner that is not there yet.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -124,10 +124,10 @@ impl Found {
                 // The segment was created a moment ago. The record is not held while this thread
                 // sleeps: that would keep what a dead process has half created.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
-                    std::thread::sleep(NAP);
+                    std::thread::sleep(PAUSE);
                 }
                 Err(error) if error.kind() == ErrorKind::NameLost && !is_late(lost_until) => {
-                    std::thread::sleep(NAP);
+                    std::thread::sleep(PAUSE);
                 }
                 found => return found,
             }
