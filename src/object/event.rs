@@ -1,4 +1,4 @@
-//! A named event: something that happened, for whoever waits for it.
+//! A named event: a signal for threads that wait, in any process.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -9,20 +9,20 @@ use crate::wait::source::{Kept, Signals, Wait, Waitable};
 use std::fmt;
 use std::time::Duration;
 
-/// How to create or open an [`Event`].
+/// The options to create or open an [`Event`].
 pub type EventOptions = Options<Event>;
 
 /// A handle of a named event.
 ///
-/// An event is signaled or not. [`set`](Event::set) signals it, and a wait ends when
-/// it is, at once where it is already. [`Reset`] says what takes the signal away: an
-/// auto-reset event wakes one waiter a signal, and setting it again before anybody
-/// took the signal has no effect; a manual-reset event wakes all until
+/// An event is signaled or not. [`set`](Event::set) signals the event. A wait ends when the event
+/// is signaled, at once where the event is signaled already. [`Reset`] tells what takes the signal
+/// away: an auto-reset event wakes one waiter for each signal, and setting the event again before a
+/// waiter took the signal has no effect; a manual-reset event wakes all waiters until
 /// [`reset`](Event::reset).
 ///
-/// It lives, with its state, until its last handle is dropped or the process ends.
-/// Waiting takes no processor time. Names are given as `&str` or [`Name`], and shared
-/// with sections and mutexes.
+/// The event and its state live until the last handle is dropped or its process ends. Waiting takes
+/// no processor time. Names are given as `&str` or [`Name`]. Events share their names with sections
+/// and mutexes.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-event-{}", std::process::id());
@@ -43,14 +43,14 @@ pub type EventOptions = Options<Event>;
 ///
 /// # Platform notes
 ///
-/// On Windows this is an event of the kernel. On Linux it is a small file in
-/// `/dev/shm` with a futex word in it (`docs/platform.md` says where). There a
-/// program that may wait for an auto-reset event may write its file, and so
-/// could set it by other means.
+/// On Windows an event is an event of the kernel. On Linux an event is a small file in `/dev/shm`
+/// with a futex word (`docs/platform.md` tells where). On Linux a program that may wait for an
+/// auto-reset event may write the file, and so could set the event by other means.
 pub struct Event {
     os: os::Event,
     name: Name,
-    /// Its signal was taken for a wait that it ended, and nobody has asked for it yet.
+    /// A signal that was taken for a wait which it ended, and that the caller has not asked for
+    /// yet.
     kept: Kept,
 }
 
@@ -59,49 +59,49 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where anybody holds an event
-    /// of this name, [`WrongKind`](crate::ErrorKind::WrongKind) where it is a section
-    /// or a mutex; otherwise as [`Section::create_new`](crate::Section::create_new).
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): a process holds an event of this name.
+    /// - [`WrongKind`](crate::ErrorKind::WrongKind): the name belongs to a section or a mutex.
+    /// - The other errors of [`Section::create_new`](crate::Section::create_new).
     pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, reset: Reset) -> Result<Event> {
         Event::options().create_new(name, reset)
     }
 
-    /// Opens an event for waiting. Never creates one.
+    /// Opens an event for waiting. Never creates an event.
     ///
     /// # Errors
     ///
-    /// As [`Section::open`](crate::Section::open).
+    /// The errors of [`Section::open`](crate::Section::open).
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
         Event::options().open(name)
     }
 
-    /// Opens an event for waiting, setting and resetting. Never creates one.
+    /// Opens an event for waiting, setting and resetting. Never creates an event.
     ///
     /// # Errors
     ///
-    /// As [`Section::open`](crate::Section::open).
+    /// The errors of [`Section::open`](crate::Section::open).
     pub fn open_rw(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
         Event::options().write(true).open(name)
     }
 
-    /// How to create or open, in full.
+    /// Returns options to create and open events in other ways.
     #[must_use]
     pub fn options() -> EventOptions {
         EventOptions::new()
     }
 
-    /// The name it was created or opened by.
+    /// Returns the name by which the event was created or opened.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// Signals it. All who wait at this moment for a manual-reset event are woken, also
-    /// where it is reset at once.
+    /// Signals the event. All threads that wait at this moment for a manual-reset event are woken,
+    /// even if the event is reset at once.
     ///
     /// # Errors
     ///
-    /// [`ReadOnly`](crate::ErrorKind::ReadOnly) where it was opened for waiting.
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly): the event was opened for waiting only.
     pub fn set(&self) -> Result<()> {
         self.check_writable()?;
         self.os.set()
@@ -111,43 +111,44 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// As [`set`](Event::set).
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly): the event was opened for waiting only.
     pub fn reset(&self) -> Result<()> {
         self.check_writable()?;
         self.kept.take();
         self.os.reset()
     }
 
-    /// Waits until it is signaled.
+    /// Waits until the event is signaled.
     ///
     /// # Errors
     ///
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for an auto-reset event that its
-    /// creator lets this account look at only (Linux).
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied): the event is an auto-reset event that this
+    /// account may only look at (Linux).
     pub fn wait(&self) -> Result<()> {
         self.wait_for(&[], None).map(|_| ())
     }
 
-    /// Waits until it is signaled, at most this long, and says whether it was.
+    /// Waits until the event is signaled, at most for `timeout`. Returns whether the event was
+    /// signaled.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Event::wait).
+    /// The errors of [`wait`](Event::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
         Ok(self.wait_for(&[], Some(timeout))? == Wake::Signaled)
     }
 
-    /// Whether it is signaled now. An auto-reset event then is no longer.
+    /// Returns whether the event is signaled now. Takes the signal of an auto-reset event.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Event::wait).
+    /// The errors of [`wait`](Event::wait).
     pub fn try_wait(&self) -> Result<bool> {
         self.wait_timeout(Duration::ZERO)
     }
 
-    /// Waits until it is signaled or a process has ended, at most `timeout` where
-    /// there is one. A signal goes before a death.
+    /// Waits until the event is signaled or a process has ended, at most for `timeout` if there is
+    /// one. A signal goes before a death.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-death-{}", std::process::id());
@@ -168,59 +169,61 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Event::wait), and [`System`](crate::ErrorKind::System) where no thread or
-    /// descriptor is to be had.
+    /// - [`System`](crate::ErrorKind::System): the system has no thread or descriptor left.
+    /// - The errors of [`wait`](Event::wait).
     ///
     /// # Platform notes
     ///
-    /// On Linux the first such wait starts a thread that learns of deaths, one for the
-    /// whole process.
+    /// On Linux the first such wait of a process starts a thread that learns of the end of
+    /// processes.
     pub fn wait_or_death(&self, peer: &Process, timeout: Option<Duration>) -> Result<Wake> {
         self.wait_for(&[peer.os()], timeout)
     }
 
     fn wait_for(&self, peers: &[&os::Process], timeout: Option<Duration>) -> Result<Wake> {
-        match self.kept.take() {
-            true => Ok(Wake::Signaled),
-            false => self.os.wait(peers, timeout),
+        if self.kept.take() {
+            Ok(Wake::Signaled)
+        } else {
+            self.os.wait(peers, timeout)
         }
     }
 
-    /// What takes its signal away; `None` where the system does not tell.
+    /// Returns what takes the signal away; `None` where the system does not tell.
     #[must_use]
     pub fn reset_mode(&self) -> Option<Reset> {
         self.os.reset_mode()
     }
 
-    /// Whether it is signaled at this moment, without taking the signal; `None` where
+    /// Returns whether the event is signaled at this moment, and leaves the signal; `None` where
     /// the system does not tell.
     #[must_use]
     pub fn is_set(&self) -> Option<bool> {
-        match self.kept.is_there() {
-            true => Some(true),
-            false => self.os.is_set(),
+        if self.kept.is_there() {
+            Some(true)
+        } else {
+            self.os.is_set()
         }
     }
 
-    /// Whether it was opened for setting.
+    /// Returns whether the event was opened for setting.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.os.writable()
     }
 
-    /// Who owns it, and who may do what.
+    /// Returns the owner, the access list and the path of the event.
     #[must_use]
     pub fn info(&self) -> ObjectInfo {
         self.os.info()
     }
 
-    /// The handle or descriptor, for waits and calls that this crate does not have. It
-    /// is valid as long as `self`, and not to be closed.
+    /// Returns the handle or descriptor, for waits and calls that this crate does not have. It is
+    /// valid as long as `self`, and must not be closed.
     ///
     /// # Platform notes
     ///
-    /// On Windows it goes into `WaitForMultipleObjects` and its kin. On Linux it is a
-    /// file with a futex word, which cannot be polled.
+    /// On Windows the handle can be passed to `WaitForMultipleObjects` and similar functions. On
+    /// Linux the descriptor is that of a file with a futex word, which cannot be polled.
     #[must_use]
     pub fn as_raw(&self) -> RawObject {
         self.os.raw()
@@ -266,7 +269,7 @@ impl Wait for Event {
 }
 
 impl EventOptions {
-    /// Open for setting and resetting too. What was created can always be set.
+    /// Opens events for setting and resetting too. A created event can always be set.
     #[must_use]
     pub fn write(self, on: bool) -> EventOptions {
         self.set_write(on)
@@ -276,7 +279,7 @@ impl EventOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The errors of [`Event::create_new`].
     pub fn create_new(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,
@@ -289,17 +292,19 @@ impl EventOptions {
     ///
     /// # Errors
     ///
-    /// As there, and [`WrongOwner`](crate::ErrorKind::WrongOwner).
+    /// - [`WrongOwner`](crate::ErrorKind::WrongOwner): the event does not belong to the expected
+    ///   owner.
+    /// - The errors of [`Event::open`].
     pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Event> {
         self.open_named(Name::checked(name)?)
     }
 
-    /// Opens an event for setting, or creates it, and says which it was. An event that
-    /// existed keeps its own way to be reset.
+    /// Opens an event for setting, or creates an event. Returns which of the two happened. An event
+    /// that existed keeps its own [`Reset`].
     ///
     /// # Errors
     ///
-    /// As [`create_new`](Options::create_new) and [`open`](Options::open).
+    /// The errors of [`create_new`](Options::create_new) and [`open`](Options::open).
     pub fn open_or_create(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,

@@ -9,22 +9,22 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// What a [`Mapping`] may do: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].
+/// The mode of a [`Mapping`]: [`ReadOnly`], [`ReadWrite`] or [`CopyOnWrite`].
 pub trait Mode: sealed::Sealed {}
 
-/// A [`Mode`] that takes writes.
+/// A [`Mode`] that allows writes.
 pub trait Writable: Mode {}
 
-/// Loads only; the processor refuses stores.
+/// Allows loads only; the processor refuses stores.
 #[derive(Clone, Copy, Debug)]
 pub enum ReadOnly {}
 
-/// Loads and stores that every process with the section sees.
+/// Allows loads, and stores that every process with the section sees.
 #[derive(Clone, Copy, Debug)]
 pub enum ReadWrite {}
 
-/// Loads, and stores that only this view sees: the first store to a page gives
-/// this view a copy of its own. Pages without one still show what others write.
+/// Allows loads, and stores that only this view sees: the first store to a page gives this view a
+/// copy of the page. Other pages still show what other processes write.
 #[derive(Clone, Copy, Debug)]
 pub enum CopyOnWrite {}
 
@@ -57,15 +57,14 @@ impl Writable for CopyOnWrite {}
 
 /// A view of a section, or of a range of it, in this process.
 ///
-/// Other processes may write the same bytes at any moment, so they are copied in
-/// and out, or used through atomic cells; there is no slice of them. Offsets count
-/// bytes from the start of the view. A view holds its section: as long as it
-/// lives, the section's name can be opened.
+/// Other processes may write the same bytes at any moment. So the bytes are copied in and out, or
+/// used through atomic cells; there is no slice of them. Offsets count bytes from the start of the
+/// view. A view holds its section: as long as the view lives, the name of the section can be
+/// opened.
 ///
-/// A view is `Send` and `Sync`. Copies are not snapshots: each aligned machine
-/// word in them is whole, the words together are not. A rule between writer and
-/// reader makes them so, such as a sequence word, which is odd while its one writer
-/// writes:
+/// A view is `Send` and `Sync`. A copy is not a snapshot: each aligned machine word in it is whole,
+/// the words together are not. A rule between writer and reader makes copies whole, such as a
+/// sequence word, which is odd while its one writer writes:
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-sequence-{}", std::process::id());
@@ -83,12 +82,12 @@ impl Writable for CopyOnWrite {}
 ///     Ok(())
 /// }
 ///
-/// /// `None` while the writer is at it: look again.
+/// /// `None` while the writer writes: try again.
 /// fn snapshot(view: &Mapping) -> shmkit::Result<Option<[f64; 8]>> {
 ///     let sequence = view.cell_u32(0)?;
 ///     let before = sequence.load();
 ///     let prices = view.read_value(64)?;
-///     fence(Ordering::Acquire); // the second look comes after the prices
+///     fence(Ordering::Acquire); // the second load comes after the prices
 ///     let whole = before % 2 == 0 && sequence.load() == before;
 ///     Ok(whole.then_some(prices))
 /// }
@@ -113,7 +112,7 @@ impl Writable for CopyOnWrite {}
 /// ```
 // layout: L018 L220
 pub struct Mapping<M: Mode = ReadOnly> {
-    // Declared before the section, and so unmapped before it is closed.
+    // Declared before the section, so the view is unmapped before the section is closed.
     view: os::View,
     /// Keeps the name alive; "a file mapping object does not close until all
     /// references to it are released" (CreateFileMappingW), but its name goes
@@ -135,19 +134,19 @@ impl<M: Mode> Mapping<M> {
         }
     }
 
-    /// The length of the view in bytes; never zero.
+    /// Returns the length of the view in bytes, which is never zero.
     #[expect(clippy::len_without_is_empty, reason = "a view is never empty")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.view.len()
     }
 
-    /// The address of the first byte, valid as long as this view lives.
+    /// Returns the address of the first byte, which is valid as long as this view lives.
     ///
     /// # Platform notes
     ///
-    /// Whatever is done with it races with other processes, and a shrunken file
-    /// (Linux) or uncommitted memory (Windows) faults.
+    /// Accesses through the pointer race with other processes. An access to a shrunken file
+    /// (Linux) or to uncommitted memory (Windows) faults.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.view.as_ptr().cast_const()
@@ -157,8 +156,11 @@ impl<M: Mode> Mapping<M> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OutOfBounds`]; [`ErrorKind::NotCommitted`] in the reserved
-    /// part of a section (Windows). Nothing is copied then.
+    /// Nothing is copied in case of an error.
+    ///
+    /// - [`ErrorKind::OutOfBounds`]: the range reaches beyond the view.
+    /// - [`ErrorKind::NotCommitted`]: a part of the range is reserved and not committed
+    ///   (Windows).
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Result<()> {
         let from = self.at(Operation::Read, offset, to.len())?;
         // SAFETY: valid: `at` checked that the bytes lie in the view, which is mapped as long as
@@ -169,13 +171,13 @@ impl<M: Mode> Mapping<M> {
         Ok(())
     }
 
-    /// Copies a value of plain data out, from `offset` on, which need not be
-    /// aligned. For a struct of your own, derive `FromBytes` with the crate
-    /// `zerocopy` 0.8 and its feature `derive`.
+    /// Copies a value of plain data out, from `offset` on, which need not be aligned. For a
+    /// struct of your own, derive `FromBytes` with the crate `zerocopy` 0.8 and its feature
+    /// `derive`.
     ///
     /// # Errors
     ///
-    /// As [`read`](Mapping::read).
+    /// The errors of [`read`](Mapping::read).
     pub fn read_value<T: FromBytes>(&self, offset: usize) -> Result<T> {
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: `write_bytes` sets all `size_of::<T>()` bytes of `value` in their place, padding
@@ -193,12 +195,12 @@ impl<M: Mode> Mapping<M> {
         Ok(unsafe { value.assume_init() })
     }
 
-    /// The `u32` at `offset`, for polling a word that its owner stores.
+    /// Returns the `u32` at `offset`, for polling a word that another process stores.
     ///
     /// # Errors
     ///
-    /// As [`read`](Mapping::read), and [`ErrorKind::InvalidArgument`] where the
-    /// word is not aligned to 4.
+    /// - [`ErrorKind::InvalidArgument`]: the word is not aligned to 4.
+    /// - The errors of [`read`](Mapping::read).
     pub fn cell_u32(&self, offset: usize) -> Result<ReadCell<'_, u32>> {
         let at = self.aligned(Operation::Read, offset, 4)?;
         // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
@@ -207,11 +209,12 @@ impl<M: Mode> Mapping<M> {
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
-    /// The `u64` at `offset`, for polling a word that its owner stores.
+    /// Returns the `u64` at `offset`, for polling a word that another process stores.
     ///
     /// # Errors
     ///
-    /// As [`cell_u32`](Mapping::cell_u32), aligned to 8.
+    /// - [`ErrorKind::InvalidArgument`]: the word is not aligned to 8.
+    /// - The errors of [`read`](Mapping::read).
     pub fn cell_u64(&self, offset: usize) -> Result<ReadCell<'_, u64>> {
         let at = self.aligned(Operation::Read, offset, 8)?;
         // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
@@ -220,11 +223,12 @@ impl<M: Mode> Mapping<M> {
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
-    /// A part of the view as words, which keeps the view; both numbers are multiples of 8.
+    /// Returns a part of the view as words, which keep the view. Both numbers are multiples of
+    /// 8.
     ///
     /// # Errors
     ///
-    /// As [`read`](Mapping::read).
+    /// The errors of [`cell_u64`](Mapping::cell_u64).
     pub(crate) fn window(self: &Arc<Self>, offset: usize, len: usize) -> Result<Window>
     where
         M: Send + Sync + 'static,
@@ -241,21 +245,21 @@ impl<M: Mode> Mapping<M> {
         self.at(operation, offset, len)
     }
 
-    /// Faults all committed pages of the view in, so that later accesses do not.
+    /// Faults all committed pages of the view in, so that later accesses do not fault.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSpace`] where there is not enough memory.
+    /// [`ErrorKind::NoSpace`]: there is not enough memory.
     ///
     /// # Platform notes
     ///
-    /// On Linux the reserved pages that the view covers are committed by it, since
-    /// they get memory when they are touched: map no more than you committed.
+    /// On Linux this commits the reserved pages of the view too, since a page gets memory when it
+    /// is accessed: map no more than you committed.
     pub fn prefault(&self) -> Result<()> {
         self.view.prefault()
     }
 
-    /// The address of a range that may be touched.
+    /// Returns the address of a range that lies in the view and is committed.
     fn at(&self, operation: Operation, offset: usize, len: usize) -> Result<*mut u8> {
         let size = self.view.len();
         if offset > size || len > size - offset {
@@ -293,7 +297,7 @@ impl<M: Writable> Mapping<M> {
     ///
     /// # Errors
     ///
-    /// As [`read`](Mapping::read); nothing is written then.
+    /// The errors of [`read`](Mapping::read). Nothing is written in case of an error.
     pub fn write(&self, offset: usize, from: &[u8]) -> Result<()> {
         let to = self.at(Operation::Write, offset, from.len())?;
         // SAFETY: valid: `at` checked that the bytes lie in the view, which is mapped as long as
@@ -304,18 +308,18 @@ impl<M: Writable> Mapping<M> {
         Ok(())
     }
 
-    /// Copies a value of plain data in, from `offset` on, which need not be
-    /// aligned. For a struct of your own, derive `IntoBytes` and `Immutable` with
-    /// the crate `zerocopy` 0.8 and its feature `derive`.
+    /// Copies a value of plain data in, from `offset` on, which need not be aligned. For a struct
+    /// of your own, derive `IntoBytes` and `Immutable` with the crate `zerocopy` 0.8 and its
+    /// feature `derive`.
     ///
     /// # Errors
     ///
-    /// As [`write`](Mapping::write).
+    /// The errors of [`write`](Mapping::write).
     pub fn write_value<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<()> {
         self.write(offset, value.as_bytes())
     }
 
-    /// The address of the first byte, for stores; see [`as_ptr`](Mapping::as_ptr).
+    /// Returns the address of the first byte, for stores; see [`as_ptr`](Mapping::as_ptr).
     #[must_use]
     pub fn as_mut_ptr(&self) -> *mut u8 {
         self.view.as_ptr()
@@ -331,7 +335,7 @@ impl Mapping<ReadWrite> {
     ///
     /// # Errors
     ///
-    /// As [`cell_u32`](Mapping::cell_u32).
+    /// The errors of [`cell_u32`](Mapping::cell_u32).
     pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32> {
         let at = self.aligned(Operation::Write, offset, 4)?;
         // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
@@ -342,12 +346,12 @@ impl Mapping<ReadWrite> {
         Ok(unsafe { sync::atomic_u32(at.cast()) })
     }
 
-    /// The `u64` at `offset`, as an atomic that every process with the section
-    /// shares; see [`atomic_u32`](Mapping::atomic_u32).
+    /// Returns the `u64` at `offset`, as an atomic that every process with the section shares; see
+    /// [`atomic_u32`](Mapping::atomic_u32).
     ///
     /// # Errors
     ///
-    /// As [`cell_u64`](Mapping::cell_u64).
+    /// The errors of [`cell_u64`](Mapping::cell_u64).
     pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64> {
         let at = self.aligned(Operation::Write, offset, 8)?;
         // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
@@ -358,7 +362,8 @@ impl Mapping<ReadWrite> {
         Ok(unsafe { sync::atomic_u64(at.cast()) })
     }
 
-    /// As [`window`](Mapping::window), to be written too.
+    /// Returns a part of the view as writable words, which keep the view. Both numbers are
+    /// multiples of 8.
     pub(crate) fn window_mut(self: &Arc<Self>, offset: usize, len: usize) -> Result<WindowMut> {
         let at = self.aligned_range(Operation::Write, offset, len)?;
         // SAFETY: `aligned_range` checked that the bytes lie in the view and are committed. A
@@ -368,9 +373,8 @@ impl Mapping<ReadWrite> {
         Ok(unsafe { WindowMut::new(at, len, Arc::clone(self) as _) })
     }
 
-    /// Writes changes to the file behind a file-backed section, and returns when
-    /// they are there. Other processes see every store without it; for a section
-    /// in memory it does nothing.
+    /// Writes changes to the file behind a file-backed section, and returns when the file has them.
+    /// Other processes see every store without it. Does nothing for a section in memory.
     ///
     /// # Platform notes
     ///
@@ -379,7 +383,8 @@ impl Mapping<ReadWrite> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSpace`], or whatever else the disk says.
+    /// - [`ErrorKind::NoSpace`]: the file system is full.
+    /// - [`ErrorKind::System`]: the disk fails.
     pub fn flush(&self) -> Result<()> {
         self.section.flush(&self.view)
     }

@@ -1,4 +1,4 @@
-//! A named mutex: one thread at a time, in all processes.
+//! A named mutex, which one thread of all processes has at a time.
 
 use crate::error::{Error, Result};
 use crate::name::Name;
@@ -8,18 +8,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// How to create or open a [`Mutex`].
+/// The options to create or open a [`Mutex`].
 pub type MutexOptions = Options<Mutex>;
 
 /// A handle of a named mutex.
 ///
-/// One thread at a time has it, in all processes; a thread that has it already may
-/// take it again, and gives it back as often. When its owner ends without giving it
-/// back, it goes to the next who takes it, who is told: [`Locked::Abandoned`]. Waiting
-/// takes no processor time.
+/// One thread of all processes has the mutex at a time. A thread that has the mutex may lock it
+/// again, and unlocks it as often. If the owner ends without unlocking the mutex, the next thread
+/// that locks it gets [`Locked::Abandoned`]. Waiting takes no processor time.
 ///
-/// It lives until its last handle is dropped or the process ends. Names are given as
-/// `&str` or [`Name`], and shared with sections and events.
+/// The mutex lives until its last handle is dropped or its process ends. Names are given as `&str`
+/// or [`Name`]. Mutexes share their names with sections and events.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-mutex-{}", std::process::id());
@@ -36,41 +35,41 @@ pub type MutexOptions = Options<Mutex>;
 ///
 /// # Platform notes
 ///
-/// On Windows this is a mutex of the kernel. On Linux it is a small file in
-/// `/dev/shm` that names the thread which has it (`docs/platform.md` says how), and
-/// only programs of one pid namespace can share it. It is not fair on Linux: a thread
-/// that comes by may take it before one that waits.
+/// On Windows a mutex is a mutex of the kernel. On Linux a mutex is a small file in `/dev/shm` that
+/// names the thread which has the mutex (`docs/platform.md` tells how), and only programs of one
+/// pid namespace can share it. On Linux the mutex is not fair: a thread may lock it before a thread
+/// that has waited longer.
 pub struct Mutex {
     os: os::Mutex,
     name: Name,
 }
 
-/// A mutex that this thread has taken.
+/// A mutex that this thread has locked.
 #[derive(Debug)]
 pub enum Locked<'a> {
-    /// Its last owner gave it back.
+    /// The last owner unlocked the mutex.
     Clean(MutexGuard<'a>),
-    /// Its last owner ended without giving it back: what it protects may be half
+    /// The last owner ended without unlocking the mutex: the data that it protects may be half
     /// written. "The state of the persistent data ... is undefined" (Mutex Objects).
     Abandoned(MutexGuard<'a>),
 }
 
 impl<'a> Locked<'a> {
-    /// The guard, however it came to us.
+    /// Returns the guard, abandoned or not.
     pub fn into_guard(self) -> MutexGuard<'a> {
         match self {
             Locked::Clean(guard) | Locked::Abandoned(guard) => guard,
         }
     }
 
-    /// Whether its last owner ended without giving it back.
+    /// Returns whether the last owner ended without unlocking the mutex.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         matches!(self, Locked::Abandoned(_))
     }
 }
 
-/// Gives the mutex back when it is dropped. It stays with the thread that took it.
+/// Unlocks the mutex when it is dropped. The guard stays with the thread that locked the mutex.
 ///
 /// ```compile_fail
 /// fn send<T: Send>(_: T) {}
@@ -79,7 +78,7 @@ impl<'a> Locked<'a> {
 #[must_use = "the mutex is given back when the guard is dropped"]
 pub struct MutexGuard<'a> {
     mutex: &'a Mutex,
-    /// A thread can only give back what it took itself.
+    /// A thread can only unlock what it locked itself.
     not_send: PhantomData<*const ()>,
 }
 
@@ -96,45 +95,46 @@ impl fmt::Debug for MutexGuard<'_> {
 }
 
 impl Mutex {
-    /// Creates a mutex that nobody has, for this user alone.
+    /// Creates an unlocked mutex for this user alone.
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where anybody holds a mutex
-    /// of this name, [`WrongKind`](crate::ErrorKind::WrongKind) where it is a section
-    /// or an event; otherwise as [`Section::create_new`](crate::Section::create_new).
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): a process holds a mutex of this name.
+    /// - [`WrongKind`](crate::ErrorKind::WrongKind): the name belongs to a section or an event.
+    /// - The other errors of [`Section::create_new`](crate::Section::create_new).
     pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         Mutex::options().create_new(name)
     }
 
-    /// Opens a mutex. Never creates one.
+    /// Opens a mutex. Never creates a mutex.
     ///
     /// # Errors
     ///
-    /// As [`Section::open`](crate::Section::open).
+    /// The errors of [`Section::open`](crate::Section::open).
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         Mutex::options().open(name)
     }
 
-    /// How to create or open, in full.
+    /// Returns options to create and open mutexes in other ways.
     #[must_use]
     pub fn options() -> MutexOptions {
         MutexOptions::new()
     }
 
-    /// The name it was created or opened by.
+    /// Returns the name by which the mutex was created or opened.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// Takes it, waiting as long as it takes.
+    /// Locks the mutex, and waits until that is possible.
     ///
     /// # Errors
     ///
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) where its creator lets this
-    /// account look only (Linux); [`Unsupported`](crate::ErrorKind::Unsupported) where
-    /// it was created in another pid namespace (Linux).
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): this account may only look at the mutex
+    ///   (Linux).
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported): the mutex was created in another pid
+    ///   namespace (Linux).
     pub fn lock(&self) -> Result<Locked<'_>> {
         loop {
             if let Some(locked) = self.take(None)? {
@@ -143,49 +143,50 @@ impl Mutex {
         }
     }
 
-    /// Takes it, waiting at most this long; `None` where it was not to be had.
+    /// Locks the mutex, and waits at most for `timeout`; `None` if the time is over.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Mutex::lock).
+    /// The errors of [`lock`](Mutex::lock).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<Locked<'_>>> {
         self.take(Some(timeout))
     }
 
-    /// Takes it where nobody has it; `None` where somebody does.
+    /// Locks the mutex if no other thread has it; `None` if another thread has it.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Mutex::lock).
+    /// The errors of [`lock`](Mutex::lock).
     pub fn try_lock(&self) -> Result<Option<Locked<'_>>> {
         self.take(Some(Duration::ZERO))
     }
 
-    /// Whether anybody has it at this moment; `None` where the system does not tell.
+    /// Returns whether a thread has the mutex at this moment; `None` where the system does not
+    /// tell.
     #[must_use]
     pub fn is_taken(&self) -> Option<bool> {
         self.os.is_taken()
     }
 
-    /// The process whose thread has it; `None` where nobody has, or the system does
-    /// not tell.
+    /// Returns the process whose thread has the mutex; `None` where no thread has it, or the system
+    /// does not tell.
     #[must_use]
     pub fn owner(&self) -> Option<u32> {
         self.os.owner()
     }
 
-    /// To whom it belongs, and who may do what.
+    /// Returns the owner, the access list and the path of the mutex.
     #[must_use]
     pub fn info(&self) -> ObjectInfo {
         self.os.info()
     }
 
-    /// The handle or descriptor, for waits and calls that this crate does not have. It
-    /// is valid as long as `self`, and not to be closed.
+    /// Returns the handle or descriptor, for waits and calls that this crate does not have. It is
+    /// valid as long as `self`, and must not be closed.
     ///
     /// # Platform notes
     ///
-    /// On Linux it is a file, which cannot be polled.
+    /// On Linux the descriptor is that of a file, which cannot be polled.
     #[must_use]
     pub fn as_raw(&self) -> RawObject {
         self.os.raw()
@@ -211,7 +212,7 @@ impl MutexOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The errors of [`Mutex::create_new`].
     pub fn create_new(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         self.create(Name::checked(name)?)
     }
@@ -220,16 +221,18 @@ impl MutexOptions {
     ///
     /// # Errors
     ///
-    /// As there, and [`WrongOwner`](crate::ErrorKind::WrongOwner).
+    /// - [`WrongOwner`](crate::ErrorKind::WrongOwner): the mutex does not belong to the expected
+    ///   owner.
+    /// - The errors of [`Mutex::open`].
     pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Mutex> {
         self.open_named(Name::checked(name)?)
     }
 
-    /// Opens a mutex, or creates it, and says which it was.
+    /// Opens a mutex, or creates a mutex. Returns which of the two happened.
     ///
     /// # Errors
     ///
-    /// As [`create_new`](Options::create_new) and [`open`](Options::open).
+    /// The errors of [`create_new`](Options::create_new) and [`open`](Options::open).
     pub fn open_or_create(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,

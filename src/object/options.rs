@@ -1,4 +1,4 @@
-//! How to create or open an object, where the plain calls do not say it.
+//! Options to create or open an object.
 
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -7,12 +7,11 @@ use crate::os::{HowToCreate, HowToOpen};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// How often an `open_or_create` tries while others create and close the same name
-/// under it.
+/// The number of attempts of an `open_or_create` while other processes create and close the name.
 const TRIES: u32 = 100;
 
-/// How to create or open a [`Section`](crate::Section), an [`Event`](crate::Event) or a
-/// [`Mutex`](crate::Mutex), where their plain calls do not say it.
+/// Options to create or open a [`Section`](crate::Section), an [`Event`](crate::Event) or a
+/// [`Mutex`](crate::Mutex).
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-options-{}", std::process::id());
@@ -27,7 +26,7 @@ const TRIES: u32 = 100;
 /// section.commit(0..1 << 20)?;
 /// section.map_rw(0..1 << 20)?.write(0, b"hello")?;
 ///
-/// // Elsewhere: not what a stranger put there, and not less than we are going to read.
+/// // Elsewhere: only a section of this user, with all the bytes that are going to be read.
 /// let section = Section::options()
 ///     .expect_owner(Owner::Me)
 ///     .expect_len(4096)
@@ -42,17 +41,17 @@ pub struct Options<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-/// Which of the two an `open_or_create` did.
+/// Whether an `open_or_create` opened or created the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The object is new.
     Created,
-    /// It existed, with its content or state.
+    /// The object existed, and kept its content or state.
     Opened,
 }
 
 impl<K> Options<K> {
-    /// For this user alone, for reading or waiting, not inheritable.
+    /// Returns the default options: for this user alone, for reading or waiting, not inheritable.
     #[must_use]
     pub fn new() -> Options<K> {
         Options {
@@ -63,24 +62,24 @@ impl<K> Options<K> {
         }
     }
 
-    /// Who may do what with a new object.
+    /// Sets the access to a new object.
     #[must_use]
     pub fn access(mut self, access: Access) -> Options<K> {
         self.create.access = access;
         self
     }
 
-    /// Open only what belongs to this owner. Anything else is
-    /// [`ErrorKind::WrongOwner`] before a byte of it is read, and so is an object whose
-    /// owner the system does not tell.
+    /// Opens only objects of this owner, and fails with [`ErrorKind::WrongOwner`] for other
+    /// objects, before a byte of them is read, and for objects whose owner the system does not
+    /// tell.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> Options<K> {
         self.open.owner = Some(owner);
         self
     }
 
-    /// Let child processes inherit the handle or descriptor (`as_raw`). A child that
-    /// inherits it keeps the object alive.
+    /// Lets child processes inherit the handle or descriptor (`as_raw`). A child that inherits it
+    /// keeps the object alive.
     #[must_use]
     pub fn inheritable(mut self, on: bool) -> Options<K> {
         self.create.inheritable = on;
@@ -121,7 +120,7 @@ impl<K> fmt::Debug for Options<K> {
     }
 }
 
-/// Opens what is there, or else creates it, and says which it was.
+/// Opens an object, or creates it if there is none. Returns which of the two happened.
 pub(crate) fn open_or_create<T>(
     name: &Name,
     open: impl Fn() -> Result<T>,

@@ -1,4 +1,4 @@
-//! Processes, told apart for good: who is alive, and waiting for a death.
+//! Processes that are told apart for good: whether a process is alive, and waiting for its end.
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -14,74 +14,77 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 impl ProcessIdentity {
-    /// This process.
+    /// Returns the identity of this process.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) without `/proc` (Linux).
+    /// [`Unsupported`](crate::ErrorKind::Unsupported): `/proc` is missing (Linux).
     pub fn current() -> Result<ProcessIdentity> {
         os::Process::current()
     }
 
-    /// The process that has this number now.
+    /// Returns the identity of the process that has this number now.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where there is none, or it has ended and
-    /// its parent has not asked how; [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may
-    /// not be opened, and the system does not list it (Windows).
+    /// - [`NotFound`](crate::ErrorKind::NotFound): no process has this number, or the process has
+    ///   ended and its parent has not asked how.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): the process may not be opened, and the
+    ///   system does not list it (Windows).
     pub fn of(pid: u32) -> Result<ProcessIdentity> {
         os::Process::identify(pid)
     }
 
-    /// Its number, which another process may get when this one has ended.
+    /// Returns the number of the process, which another process may get when this one has ended.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it is alive.
+    /// Returns whether the process is alive.
     ///
     /// # Errors
     ///
-    /// As [`watch`](ProcessIdentity::watch).
+    /// The errors of [`watch`](ProcessIdentity::watch).
     pub fn is_alive(&self) -> Result<bool> {
         Ok(!self.watch()?.has_ended()?)
     }
 
-    /// The path of its program; `None` where it has ended, or the system does not tell.
+    /// Returns the path of the program; `None` where the process has ended, or the system does not
+    /// tell.
     #[must_use]
     pub fn image(&self) -> Option<String> {
         let image = os::Process::image(self.pid);
-        // Not that of the next one with its number.
+        // Another process may have the number by now.
         image.filter(|_| os::Process::identify(self.pid).is_ok_and(|now| now == *self))
     }
 
-    /// When it was started; `None` where the system does not tell.
+    /// Returns the time at which the process was started; `None` where the system does not tell.
     ///
     /// # Platform notes
     ///
-    /// On Linux it is counted in hundredths of a second from the start of the system, whose
-    /// time is told in whole seconds.
+    /// On Linux the time is counted in hundredths of a second from the start of the system, which
+    /// the system tells in whole seconds.
     #[must_use]
     pub fn started(&self) -> Option<SystemTime> {
         os::Process::started(self.start)
     }
 
-    /// Watches it. That it has ended already is no error: the [`Process`] then says so.
+    /// Watches the process. A process that has ended is no error: the [`Process`] then reports
+    /// that.
     ///
     /// # Errors
     ///
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) where it may not be opened: a
-    /// service, or another user's; see [`Liveness`].
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where it lives in another pid
-    /// namespace or, on Windows, was written on another system.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): the process may not be opened, as that
+    ///   of a service or of another user; see [`Liveness`].
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported): the process lives in another pid namespace
+    ///   or, on Windows, the identity was written on another system.
     pub fn watch(&self) -> Result<Process> {
         let os = os::Process::watch(*self)?;
         Ok(Process { os })
     }
 
-    /// As two words, for shared memory: the start time, then pid and namespace.
+    /// Returns the identity as two words for shared memory: the start time, then pid and namespace.
     ///
     /// ```
     /// use shmkit::ProcessIdentity;
@@ -99,9 +102,9 @@ impl ProcessIdentity {
         ]
     }
 
-    /// What [`to_words`](ProcessIdentity::to_words) made. Any words make an identity: of
-    /// nobody, mostly, or of another namespace, which [`watch`](ProcessIdentity::watch)
-    /// refuses.
+    /// Makes an identity of the words that [`to_words`](ProcessIdentity::to_words) returned. Other
+    /// words make an identity too, mostly that of no process or of another namespace, which
+    /// [`watch`](ProcessIdentity::watch) refuses.
     #[must_use]
     pub fn from_words(words: [u64; 2]) -> ProcessIdentity {
         ProcessIdentity {
@@ -112,28 +115,29 @@ impl ProcessIdentity {
     }
 }
 
-/// A process that is watched: it can be asked whether it has ended, and waited for.
+/// A watched process: it tells whether the process has ended, and waits for the end.
 ///
-/// It is one process for good, also when its number has gone to another one.
+/// It stays with one process, even if another process gets the number.
 #[derive(Debug)]
 pub struct Process {
     os: os::Process,
 }
 
 impl Process {
-    /// The process that announced itself by a [`Liveness`] of this name; in truth,
-    /// whoever has the mutex of this name.
+    /// Watches the process that announced itself by a [`Liveness`] of this name: the process that
+    /// has the mutex of this name.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where it has ended, or never announced
-    /// itself; otherwise as [`Mutex::open`](crate::Mutex::open).
+    /// - [`NotFound`](crate::ErrorKind::NotFound): the process has ended, or never announced
+    ///   itself.
+    /// - The other errors of [`Mutex::open`](crate::Mutex::open).
     pub fn by_liveness(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Process> {
         let name = Name::checked(name)?;
         let mutex = os::Mutex::open_to_watch(&name)?;
         let os = mutex.watch_owner()?;
         if os.wait(Some(Duration::ZERO))? {
-            // Others that watched it may hold its mutex still.
+            // Other watchers may still hold the mutex.
             let meaning = "the process that announced itself so has ended";
             let error = Error::new(ErrorKind::NotFound, Operation::Watch, &name, meaning);
             return Err(error.with_advice("wait until it is started again"));
@@ -141,8 +145,8 @@ impl Process {
         Ok(Process { os })
     }
 
-    /// Adds the end of the process to what a sleeper waits for. Where this process cannot be told
-    /// of it, for want of descriptors or threads, the sleeper looks again before long.
+    /// Adds the end of the process to the signals that a sleeper waits for. Where the system has no
+    /// descriptor or thread left to report the end, the sleeper wakes up soon and checks.
     pub(crate) fn add_to(&self, signals: &mut Signals) {
         match self.os.signal() {
             Ok(signal) => signals.add(signal),
@@ -150,39 +154,40 @@ impl Process {
         }
     }
 
-    /// Whether it has ended.
+    /// Returns whether the process has ended.
     ///
     /// # Errors
     ///
-    /// None is known; the system could refuse.
+    /// [`System`](crate::ErrorKind::System): the system refuses the call. No cause is known.
     pub fn has_ended(&self) -> Result<bool> {
         self.os.wait(Some(Duration::ZERO))
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
     ///
-    /// As [`has_ended`](Process::has_ended).
+    /// The errors of [`has_ended`](Process::has_ended).
     pub fn wait(&self) -> Result<()> {
         while !self.os.wait(None)? {}
         Ok(())
     }
 
-    /// Waits until it has ended, at most this long, and says whether it has.
+    /// Waits until the process has ended, at most for `timeout`. Returns whether the process has
+    /// ended.
     ///
     /// # Errors
     ///
-    /// As [`has_ended`](Process::has_ended).
+    /// The errors of [`has_ended`](Process::has_ended).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
         self.os.wait(Some(timeout))
     }
 
-    /// The handle or descriptor, for waits that this crate does not have: a process
-    /// handle, that of a liveness mutex, or a pidfd, which can be polled. A wait that the mutex
-    /// ends takes it: release it at once, since others watch it too. The handle is valid
-    /// as long as `self`, and not to be closed. `None` where the process had ended
-    /// before it was watched.
+    /// Returns the handle or descriptor, for waits that this crate does not have: a process handle,
+    /// the handle of a liveness mutex, or a pidfd, which can be polled. A wait that the mutex ends
+    /// takes the mutex: release it at once, since other processes watch it too. The handle is valid
+    /// as long as `self`, and must not be closed. Returns `None` where the process had ended before
+    /// it was watched.
     #[must_use]
     pub fn as_raw(&self) -> Option<RawObject> {
         self.os.raw()
@@ -216,8 +221,8 @@ impl Wait for Process {
     }
 }
 
-/// A mutex that a thread of this process has as long as it lives, for those who may
-/// not open the process: a desktop program and a service, two users.
+/// A mutex that a thread of this process has as long as the thread lives. It tells of this process
+/// to programs that may not open the process: a desktop program and a service, or two users.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-liveness-{}", std::process::id());
@@ -237,18 +242,17 @@ impl Wait for Process {
 ///
 /// # Platform notes
 ///
-/// On Windows the wait is for the mutex, so dropping the `Liveness` looks like the end
-/// of the process. On Linux the mutex only tells whose process it is, and that is
-/// waited for.
+/// On Windows the watcher waits for the mutex, so dropping the `Liveness` looks like the end of the
+/// process. On Linux the mutex only names the process, and the watcher waits for the process.
 #[derive(Debug)]
 pub struct Liveness {
     process: u32,
     number: u64,
-    /// To the thread that has the mutex. It ends when the last of these is gone.
+    /// The channel to the thread that has the mutex. The thread ends when the last sender is gone.
     orders: Arc<Sender<Order>>,
 }
 
-/// What the thread that has the mutexes of all [`Liveness`] of a process is told.
+/// An order to the thread that has the mutexes of all [`Liveness`] of this process.
 #[derive(Debug)]
 enum Order {
     Hold {
@@ -262,7 +266,8 @@ enum Order {
     },
 }
 
-/// That thread of this process, which is started where there is none.
+/// Returns the channel to the thread of this process that has the mutexes; starts the thread first
+/// where there is none.
 fn holder(name: &Name) -> Result<Arc<Sender<Order>>> {
     static HOLDER: PerProcess<Mutex<Weak<Sender<Order>>>> = PerProcess::new();
     let holder = HOLDER.get_or_init(Mutex::default);
@@ -322,12 +327,12 @@ fn hold(orders: &Receiver<Order>) {
 }
 
 impl Liveness {
-    /// Creates the mutex, which a thread has until this is dropped: one thread for all of a process.
+    /// Creates a mutex that a thread has until this is dropped: one thread for all of a process.
     ///
     /// # Errors
     ///
-    /// As [`Mutex::create_new`](crate::Mutex::create_new), and
-    /// [`NoSpace`](crate::ErrorKind::NoSpace) where no thread is to be had.
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): the system has no thread left.
+    /// - The errors of [`Mutex::create_new`](crate::Mutex::create_new).
     pub fn announce(
         name: impl TryInto<Name, Error: Into<Error>>,
         access: Access,
@@ -352,9 +357,10 @@ impl Liveness {
 
 impl Drop for Liveness {
     fn drop(&mut self) {
-        /// At the end of a process its threads may be gone, and the mutexes with them.
+        /// Bounds the wait: at the end of a process its threads may be gone, and the mutexes with
+        /// them.
         const LIMIT: Duration = Duration::from_secs(1);
-        // A child that was forked has no such thread.
+        // A forked child has no such thread.
         if self.process != std::process::id() {
             return;
         }

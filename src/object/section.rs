@@ -15,24 +15,23 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How to create or open a [`Section`].
+/// The options to create or open a [`Section`].
 pub type SectionOptions = Options<Section>;
 
-/// A handle of a named section: memory that every process which opens the name
-/// shares.
+/// A handle of a named section: memory that is shared by all processes that open the name.
 ///
-/// The section, and its name, live until the last [`Section`] and [`Mapping`] of
-/// it is dropped or its process ends, however it ends.
+/// The section and its name live until the last [`Section`] and the last [`Mapping`] of the section
+/// are dropped, or their processes end.
 ///
 /// Names are given as `&str` or [`Name`].
 ///
 /// # Platform notes
 ///
-/// On Windows this is a section object of the kernel, backed by the paging file
-/// ("file mapping object"). On Linux it is a file in `/dev/shm` (for its name
-/// see [`Name`]), whose holders keep a shared `flock` on it; a POSIX object that
-/// another program made with `shm_open("/X")` is opened as `/X`, stays
-/// untouched, and keeps its own lifetime.
+/// On Windows a section is a section object of the kernel, backed by the paging file ("file mapping
+/// object"). On Linux a section is a file in `/dev/shm` (see [`Name`] for the name of the file),
+/// and its holders keep a shared `flock` on the file. A POSIX object that another program made with
+/// `shm_open("/X")` is opened as `/X`. The crate does not change the object, which keeps its own
+/// lifetime.
 pub struct Section {
     os: Arc<os::Section>,
     name: Option<Name>,
@@ -40,77 +39,80 @@ pub struct Section {
     requested: Option<u64>,
 }
 
-/// What is known about a section; `None` where the system refuses to tell.
+/// What the system tells about a section; a field is `None` where the system refuses to tell.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct SectionInfo {
-    /// The bytes that were asked for; known to the creator only.
+    /// The number of bytes that the creator asked for; only the creator's handle has it.
     pub requested_len: Option<u64>,
-    /// The bytes that the kernel holds for it.
+    /// The number of bytes that the kernel holds for the section.
     pub kernel_len: u64,
-    /// Whether parts of it may be uncommitted.
+    /// Whether parts of the section may be uncommitted.
     pub reserved: Option<bool>,
-    /// Where its bytes live.
+    /// Where the bytes of the section live.
     pub backing: Option<Backing>,
-    /// More that the system tells: `SEC_COMMIT` and its kin on Windows, the memory
-    /// that it has on Linux.
+    /// Other facts: `SEC_COMMIT` and similar flags on Windows, the allocated memory on Linux.
     pub attributes: Option<String>,
-    /// Who owns it, who may do what, and its path.
+    /// The owner, the access list and the path of the section.
     pub object: ObjectInfo,
 }
 
 impl Section {
-    /// Creates a section of `len` bytes, all zero, for this user alone, and
-    /// commits its memory.
+    /// Creates a section of `len` zero bytes for this user alone, and commits its memory.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AlreadyExists`] where anybody holds a section of this name,
-    /// whatever its size (never `Ok` as in Win32);
-    /// [`ErrorKind::WrongKind`] where the name belongs to another kind of object;
-    /// [`ErrorKind::PrivilegeMissing`] for `Global\` names (Windows);
-    /// [`ErrorKind::NoSpace`]; [`ErrorKind::WrongOwner`] where another user's
-    /// dead file is in the way (Linux; where that file lets nobody look, it is
-    /// [`ErrorKind::AlreadyExists`]); [`ErrorKind::InvalidName`];
-    /// [`ErrorKind::InvalidArgument`] for a length of 0.
+    /// - [`ErrorKind::AlreadyExists`]: a process holds a section of this name, of any size (never
+    ///   `Ok` as in Win32), or a stale file of another user has the name and may not be read
+    ///   (Linux).
+    /// - [`ErrorKind::WrongKind`]: the name belongs to another kind of object.
+    /// - [`ErrorKind::WrongOwner`]: a stale file of another user has the name (Linux).
+    /// - [`ErrorKind::PrivilegeMissing`]: the name is in `Global\` and this process may not create
+    ///   there (Windows).
+    /// - [`ErrorKind::NoSpace`]: the system has not enough memory.
+    /// - [`ErrorKind::InvalidName`]: the system cannot have an object of this name.
+    /// - [`ErrorKind::InvalidArgument`]: `len` is 0, or more than the system can have.
+    /// - [`ErrorKind::Busy`]: other processes create and close the name all the time.
     ///
     /// # Platform notes
     ///
-    /// On Linux a child process has copies of all descriptors from its fork until
-    /// its program is loaded. A section that was closed meanwhile lives that much
-    /// longer; creating its name again waits for up to 10 ms.
+    /// On Linux a child process has copies of all descriptors from its fork until its program is
+    /// loaded. A section that was closed meanwhile lives that much longer. Creating its name again
+    /// waits for up to 10 ms.
     pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, len: u64) -> Result<Section> {
         SectionOptions::new().create_new(name, len)
     }
 
-    /// Opens a section for reading. Never creates one.
+    /// Opens a section for reading. Never creates a section.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] where nobody holds a section of this name;
-    /// [`ErrorKind::AccessDenied`]; [`ErrorKind::WrongKind`];
-    /// [`ErrorKind::WrongOwner`] where another user squats a session's name
-    /// (Linux); [`ErrorKind::Busy`]; [`ErrorKind::InvalidName`].
+    /// - [`ErrorKind::NotFound`]: no process holds a section of this name.
+    /// - [`ErrorKind::AccessDenied`]: the owner does not let this account read the section.
+    /// - [`ErrorKind::WrongKind`]: the name belongs to another kind of object.
+    /// - [`ErrorKind::WrongOwner`]: another user has put a file at a name of this session (Linux).
+    /// - [`ErrorKind::Busy`]: another process keeps the file locked (Linux).
+    /// - [`ErrorKind::InvalidName`]: the system cannot have an object of this name.
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
         SectionOptions::new().open(name)
     }
 
-    /// Opens a section for reading and writing. Never creates one.
+    /// Opens a section for reading and writing. Never creates a section.
     ///
     /// # Errors
     ///
-    /// As [`open`](Section::open).
+    /// The errors of [`open`](Section::open).
     pub fn open_rw(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
         SectionOptions::new().write(true).open(name)
     }
 
-    /// Opens a section for reading and writing, or creates it with `len` bytes,
-    /// and says which it was.
+    /// Opens a section for reading and writing, or creates a section of `len` bytes. Returns which
+    /// of the two happened.
     ///
     /// # Errors
     ///
-    /// As [`open`](Section::open) and [`create_new`](Section::create_new), and
-    /// [`ErrorKind::OutOfBounds`] where it exists with fewer than `len` bytes.
+    /// - [`ErrorKind::OutOfBounds`]: the section exists with fewer than `len` bytes.
+    /// - The errors of [`open`](Section::open) and [`create_new`](Section::create_new).
     pub fn open_or_create(
         name: impl TryInto<Name, Error: Into<Error>>,
         len: u64,
@@ -118,19 +120,19 @@ impl Section {
         SectionOptions::new().open_or_create(name, len)
     }
 
-    /// Other ways to create and open.
+    /// Returns options to create and open sections in other ways.
     #[must_use]
     pub fn options() -> SectionOptions {
         SectionOptions::new()
     }
 
-    /// Takes over a handle (Windows) or descriptor (Linux), such as one that this
-    /// process inherited; see [`SectionOptions::inheritable`].
+    /// Takes over a handle (Windows) or descriptor (Linux), for example one that this process
+    /// inherited; see [`SectionOptions::inheritable`]. Closes it on failure.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKind`] where it is no section, and
-    /// [`ErrorKind::InvalidArgument`] where it cannot be read; it is closed then.
+    /// - [`ErrorKind::WrongKind`]: the object is not a section.
+    /// - [`ErrorKind::InvalidArgument`]: the object was opened for writing only.
     pub fn from_owned(object: OwnedObject) -> Result<Section> {
         let (section, name) = os::Section::from_owned(object)?;
         let subject = match &name {
@@ -145,31 +147,31 @@ impl Section {
         })
     }
 
-    /// The handle (Windows) or descriptor (Linux), still owned by this section.
+    /// Returns the handle (Windows) or descriptor (Linux), which the section still owns.
     #[must_use]
     pub fn as_raw(&self) -> RawObject {
         self.os.raw()
     }
 
-    /// The name it was created or opened by; none for a file.
+    /// Returns the name by which the section was created or opened; `None` for a file.
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
         self.name.as_ref()
     }
 
-    /// The bytes that can be used: what was asked for if this is the creator's
-    /// handle, otherwise what the kernel holds.
+    /// Returns the number of usable bytes: for the creator's handle the number that was asked for,
+    /// for other handles the number that the kernel holds.
     ///
     /// # Errors
     ///
-    /// Whatever the system says when it is asked about a file or POSIX object,
-    /// whose length may change.
+    /// [`ErrorKind::System`]: the system does not tell the length of a file or POSIX object, which
+    /// may change.
     ///
     /// # Platform notes
     ///
-    /// Windows rounds a section up to pages and forgets what was asked for: a
-    /// section of 256 bytes has 256 for its creator, and 4096 for everybody else.
-    /// On Linux it has 256 for all.
+    /// Windows rounds a section up to pages and does not keep the number that was asked for: a
+    /// section of 256 bytes has 256 for its creator, and 4096 for all others. On Linux the section
+    /// has 256 bytes for all.
     #[expect(clippy::len_without_is_empty, reason = "a section is never empty")]
     pub fn len(&self) -> Result<u64> {
         match self.requested {
@@ -179,11 +181,11 @@ impl Section {
         }
     }
 
-    /// All that is known about it.
+    /// Returns what the system tells about the section.
     ///
     /// # Errors
     ///
-    /// As [`len`](Section::len).
+    /// [`ErrorKind::System`]: the system does not tell the length of a file or POSIX object.
     pub fn info(&self) -> Result<SectionInfo> {
         let facts = self.os.facts();
         Ok(SectionInfo {
@@ -196,20 +198,20 @@ impl Section {
         })
     }
 
-    /// Whether it was opened for writing.
+    /// Returns whether the section was opened for writing.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.os.writable()
     }
 
-    /// Maps a range for reading, at any offset and of any length: `map(..)`,
-    /// `map(4096..8192)`.
+    /// Maps a range for reading, at any offset and of any length: `map(..)`, `map(4096..8192)`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OutOfBounds`] where the range reaches beyond
-    /// [`len`](Section::len), or beyond the addresses of a 32-bit process;
-    /// [`ErrorKind::InvalidArgument`] where it is empty; [`ErrorKind::NoSpace`].
+    /// - [`ErrorKind::OutOfBounds`]: the range reaches beyond [`len`](Section::len), or beyond the
+    ///   addresses of a 32-bit process.
+    /// - [`ErrorKind::InvalidArgument`]: the range is empty.
+    /// - [`ErrorKind::NoSpace`]: memory or address space is exhausted.
     pub fn map(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadOnly>> {
         self.map_as(&range)
     }
@@ -218,13 +220,13 @@ impl Section {
         &self.os
     }
 
-    /// Its first bytes as words, which keep it.
+    /// Returns the first bytes as words. The words keep the section.
     pub(crate) fn words<const LEN: usize>(&self) -> Result<Window<Fixed<LEN>>> {
         let view = Arc::new(self.map(..LEN as u64)?);
         Ok(view.window(0, LEN)?.part(0))
     }
 
-    /// As [`words`](Section::words), to be written too.
+    /// Returns the first bytes as writable words. The words keep the section.
     pub(crate) fn words_mut<const LEN: usize>(&self) -> Result<WindowMut<Fixed<LEN>>> {
         let view = Arc::new(self.map_rw(..LEN as u64)?);
         Ok(view.window_mut(0, LEN)?.part(0))
@@ -234,8 +236,8 @@ impl Section {
     ///
     /// # Errors
     ///
-    /// As [`map`](Section::map), and [`ErrorKind::ReadOnly`] where the section was
-    /// opened for reading.
+    /// - [`ErrorKind::ReadOnly`]: the section was opened for reading.
+    /// - The errors of [`map`](Section::map).
     pub fn map_rw(&self, range: impl RangeBounds<u64>) -> Result<Mapping<ReadWrite>> {
         self.map_as(&range)
     }
@@ -244,37 +246,39 @@ impl Section {
     ///
     /// # Errors
     ///
-    /// As [`map`](Section::map).
+    /// The errors of [`map`](Section::map).
     pub fn map_copy_on_write(&self, range: impl RangeBounds<u64>) -> Result<Mapping<CopyOnWrite>> {
         self.map_as(&range)
     }
 
-    /// Commits a range of a reserved section, for every process, for good. What is
-    /// committed already stays as it is.
+    /// Commits a range of a reserved section, for every process and for good. Committed pages keep
+    /// their content.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSpace`] where there is not that much memory: it is allocated
-    /// now, not when it is touched. [`ErrorKind::OutOfBounds`],
-    /// [`ErrorKind::ReadOnly`].
+    /// - [`ErrorKind::NoSpace`]: there is not enough memory. It is allocated now, not when a page
+    ///   is accessed.
+    /// - [`ErrorKind::OutOfBounds`]: the range reaches beyond the section.
+    /// - [`ErrorKind::ReadOnly`]: the section was opened for reading.
     pub fn commit(&self, range: impl RangeBounds<u64>) -> Result<()> {
         let (offset, len) = self.resolve(Operation::Commit, &range)?;
         self.check_writable(Operation::Commit)?;
         self.os.commit(offset, len)
     }
 
-    /// Who may use an event or a mutex that belongs to this section.
+    /// Returns the access for an event or a mutex that belongs to this section.
     pub(crate) fn companion_access(&self, kind: Kind) -> Result<Access> {
         self.os.companion_access(kind)
     }
 
-    /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. The
-    /// way to look into a section once: uncommitted memory reads as zero and stays
-    /// uncommitted, and a section that its owner shrinks is an error, not a fault.
+    /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. Use it to look into a
+    /// section once: uncommitted memory reads as zero and stays uncommitted, and a section that its
+    /// owner shrinks is an error, not a fault.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OutOfBounds`], or what [`map`](Section::map) says.
+    /// - [`ErrorKind::OutOfBounds`]: the range reaches beyond the section.
+    /// - The errors of [`map`](Section::map).
     pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()> {
         if to.is_empty() {
             return Ok(());
@@ -306,7 +310,7 @@ impl Section {
         ))
     }
 
-    /// Offset and length of a range that lies in the section and is not empty.
+    /// Returns offset and length of a range that lies in the section and is not empty.
     fn resolve(&self, operation: Operation, range: &impl RangeBounds<u64>) -> Result<(u64, u64)> {
         let size = self.len()?;
         let start = match range.start_bound() {
@@ -363,29 +367,28 @@ impl fmt::Debug for Section {
 }
 
 impl SectionOptions {
-    /// Open for writing too. What was created can always be written.
+    /// Opens sections for writing too. A created section can always be written.
     #[must_use]
     pub fn write(self, on: bool) -> SectionOptions {
         self.set_write(on)
     }
 
-    /// Open only what has at least this many bytes; what is smaller is
-    /// [`ErrorKind::OutOfBounds`]. The bytes are those that the kernel counts, on Windows
-    /// whole pages.
+    /// Opens only sections with at least this many bytes, and fails with [`ErrorKind::OutOfBounds`]
+    /// for smaller ones. The kernel's number of bytes counts: on Windows whole pages.
     #[must_use]
     pub fn expect_len(mut self, len: u64) -> SectionOptions {
         self.min_len = len;
         self
     }
 
-    /// Reserve the size only; [`Section::commit`] then gets memory for parts of
-    /// it. Committed memory cannot be given back.
+    /// Reserves the size only. [`Section::commit`] then gets memory for parts of the section.
+    /// Committed memory cannot be given back.
     ///
     /// # Platform notes
     ///
-    /// Reading or writing what is not committed is an error on Windows
-    /// ([`ErrorKind::NotCommitted`]). Linux gives memory when it is touched, and
-    /// ends the process (SIGBUS) where none is left: commit first.
+    /// On Windows an access to uncommitted memory is an error ([`ErrorKind::NotCommitted`]). Linux
+    /// gives memory when a page is accessed, and ends the process (SIGBUS) where no memory is left:
+    /// commit first.
     #[must_use]
     pub fn reserve(mut self, on: bool) -> SectionOptions {
         self.create.reserve = on;
@@ -396,7 +399,7 @@ impl SectionOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The errors of [`Section::create_new`].
     pub fn create_new(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,
@@ -409,17 +412,19 @@ impl SectionOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// - [`ErrorKind::WrongOwner`]: the section does not belong to the expected owner.
+    /// - [`ErrorKind::OutOfBounds`]: the section has fewer bytes than expected.
+    /// - The errors of [`Section::open`].
     pub fn open(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<Section> {
         self.open_checked(Name::checked(name)?)
     }
 
-    /// Opens a section for reading and writing, or creates it; see
+    /// Opens a section for reading and writing, or creates a section; see
     /// [`Section::open_or_create`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The errors of [`Section::open_or_create`].
     pub fn open_or_create(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,
@@ -436,9 +441,9 @@ impl SectionOptions {
         )
     }
 
-    /// Creates a file of `len` zero bytes, which must not exist, and makes it a
-    /// section without a name: it is shared by all who open the same file, and
-    /// stays when they are gone.
+    /// Creates a file of `len` zero bytes, which must not exist, and makes the file a section
+    /// without a name. All processes that open the file share the section. The file stays when they
+    /// are gone.
     ///
     /// ```
     /// # let path = std::env::temp_dir().join(format!("shmkit-doc-{}", std::process::id()));
@@ -460,11 +465,13 @@ impl SectionOptions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] (the folder),
-    /// [`ErrorKind::AccessDenied`], [`ErrorKind::NoSpace`],
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Unsupported`] with an [`Access`],
-    /// which is for named objects: a file has mode 0600 on Linux, and what its folder
-    /// says on Windows.
+    /// - [`ErrorKind::AlreadyExists`]: the file exists.
+    /// - [`ErrorKind::NotFound`]: the folder does not exist.
+    /// - [`ErrorKind::AccessDenied`]: this account may not create files in the folder.
+    /// - [`ErrorKind::NoSpace`]: the file system is full.
+    /// - [`ErrorKind::InvalidArgument`]: `len` is 0, or more than the system can have.
+    /// - [`ErrorKind::Unsupported`]: the options have an [`Access`], which is for named objects: a
+    ///   file has mode 0600 on Linux, and the access list of its folder on Windows.
     pub fn create_new_file(&self, path: impl AsRef<Path>, len: u64) -> Result<Section> {
         let path = path.as_ref();
         check_len(&path.display(), len)?;
@@ -478,12 +485,14 @@ impl SectionOptions {
         Ok(Section::unnamed(os, path, Some(len)))
     }
 
-    /// Makes a file that exists a section, with the file's length.
+    /// Makes an existing file a section, with the length of the file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`], [`ErrorKind::AccessDenied`],
-    /// [`ErrorKind::WrongKind`], [`ErrorKind::OutOfBounds`] where it is empty.
+    /// - [`ErrorKind::NotFound`]: the file does not exist.
+    /// - [`ErrorKind::AccessDenied`]: this account may not open the file.
+    /// - [`ErrorKind::WrongKind`]: the path names something else than a file.
+    /// - [`ErrorKind::OutOfBounds`]: the file is empty.
     pub fn open_file(&self, path: impl AsRef<Path>) -> Result<Section> {
         let path = path.as_ref();
         let os = os::Section::open_file(path, &self.open)?;
@@ -532,8 +541,8 @@ impl Section {
     }
 }
 
-/// "An attempt to map a file with a length of 0 (zero) fails" (CreateFileMappingW);
-/// both systems count in signed 64 bits.
+/// Refuses a length that no section can have. "An attempt to map a file with a length of 0 (zero)
+/// fails" (CreateFileMappingW); both systems count in signed 64 bits.
 fn check_len(subject: &dyn fmt::Display, len: u64) -> Result<()> {
     let meaning = match len {
         0 => "a section has at least one byte",

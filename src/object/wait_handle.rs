@@ -1,11 +1,11 @@
-//! A handle of somebody else's, to be waited for beside ours.
+//! A handle from outside this crate, to wait for beside the objects of this crate.
 
 use crate::error::Result;
 use crate::os::{self, OwnedObject, WaitHandleBackend};
 use crate::wait::source::{Kept, Signals, Wait, Waitable};
 
-/// Anything of the system that can be waited for, for a [`WaitSet`](crate::WaitSet): a socket,
-/// a timer, a process, a thread, the console.
+/// A handle of the system for a [`WaitSet`](crate::WaitSet): of a socket, a timer, a process, a
+/// thread, the console.
 ///
 /// ```
 /// # #[cfg(unix)] {
@@ -23,19 +23,20 @@ use crate::wait::source::{Kept, Signals, Wait, Waitable};
 ///
 /// # Platform notes
 ///
-/// On Windows it is any handle that `WaitForSingleObject` takes, and the wait takes what
-/// such a wait takes: the signal of an auto-reset event, one of a semaphore's. It is not for
-/// a mutex, which would belong to the thread that happened to wait. On
-/// Linux it is a descriptor that can be polled, and it is ready as long as it can be read.
+/// On Windows it is any handle that `WaitForSingleObject` takes. A wait takes what such a wait
+/// takes: the signal of an auto-reset event, or one count of a semaphore. A mutex is not suitable,
+/// since it would belong to the thread that happened to wait. On Linux it is a descriptor that can
+/// be polled, and it is ready as long as it can be read.
 #[derive(Debug)]
 pub struct WaitHandle {
     os: os::WaitHandle,
-    /// What one may take was taken for a wait that it ended, and nobody has asked for it yet.
+    /// A signal that was taken for a wait which it ended, and that the caller has not asked for
+    /// yet.
     kept: Kept,
 }
 
 impl WaitHandle {
-    /// Takes it over. To go on using it elsewhere, give a duplicate
+    /// Takes the handle over. To go on using the handle elsewhere, pass a duplicate
     /// (`as_handle().try_clone_to_owned()`, `as_fd().try_clone_to_owned()`).
     #[must_use]
     pub fn new(object: OwnedObject) -> WaitHandle {
@@ -45,18 +46,18 @@ impl WaitHandle {
         }
     }
 
-    /// The handle or descriptor.
+    /// Returns the handle or descriptor.
     #[must_use]
     pub fn get(&self) -> &OwnedObject {
         self.os.object()
     }
 
-    /// Whether it is signaled, or can be read; takes the signal, where that is what a wait
-    /// does. To be asked when a [`WaitSet`](crate::WaitSet) says that it is ready.
+    /// Returns whether the handle is signaled, or can be read; takes the signal where a wait does.
+    /// Call it when a [`WaitSet`](crate::WaitSet) reports that the handle is ready.
     ///
     /// # Errors
     ///
-    /// [`System`](crate::ErrorKind::System) where it can not be waited for.
+    /// [`System`](crate::ErrorKind::System): the system cannot wait for this handle.
     pub fn try_wait(&self) -> Result<bool> {
         Ok(self.kept.take() || self.os.try_wait()?)
     }
