@@ -1,5 +1,4 @@
-//! Messages where they stand, in shared memory: read and written without a copy of the
-//! whole.
+//! Messages that are written in shared memory, without a copy of the whole.
 
 use crate::error::channel::SendError;
 use crate::lane::ring::Place;
@@ -11,7 +10,7 @@ pub(crate) fn assert_inside(message: usize, offset: usize, len: usize) {
     assert!(inside.is_some_and(|left| len <= left), "beyond the message");
 }
 
-/// An end that sends what is written in place.
+/// An endpoint that sends messages which were written in place.
 pub trait Claimed {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]);
     fn bytes(&self, place: Place, len: usize) -> *mut u8;
@@ -19,12 +18,12 @@ pub trait Claimed {
 }
 
 /// Room for a message in shared memory; see [`Sender::claim`](crate::Sender::claim) and
-/// [`Publisher::claim`](crate::Publisher::claim). It is sent by [`commit`](Claim::commit); dropped
-/// before, it is as if it had never been.
+/// [`Publisher::claim`](crate::Publisher::claim). [`commit`](Claim::commit) sends the message. A
+/// claim that is dropped before sends nothing.
 ///
-/// What is not written has any value: that of messages sent before.
+/// Bytes that were not written have any value: that of earlier messages.
 ///
-/// [`Write`] writes it from its beginning on, until it is full.
+/// [`Write`] writes the message from its beginning on, until it is full.
 #[must_use = "it is sent by `commit`"]
 pub struct Claim<'a> {
     endpoint: &'a mut dyn Claimed,
@@ -44,29 +43,29 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Its length in bytes.
+    /// Returns the length of the message in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether the message has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Writes a part of it that begins at an offset.
+    /// Writes a part of the message, from `offset` on.
     ///
     /// # Panics
     ///
-    /// Where the part is not inside the message.
+    /// Panics if the part is not inside the message.
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         assert_inside(self.len, offset, bytes.len());
         self.endpoint.fill(self.place, offset, bytes);
     }
 
-    /// The bytes themselves, as they are: not zero.
+    /// Returns the bytes of the message in place, as they are: they are not zeroed.
     ///
     /// # Safety
     ///
@@ -94,12 +93,12 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Sends it.
+    /// Sends the message.
     ///
     /// # Errors
     ///
-    /// [`SendError::Forked`] in a process that was forked from that of the endpoint; otherwise
-    /// none: the message had its place.
+    /// [`SendError::Forked`]: this process was forked from the process of the endpoint. There
+    /// is no other error, since the message had its place.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.endpoint.commit(self.place, self.len)

@@ -1,11 +1,11 @@
-//! A lane whose writer waits for its one reader: nothing is lost.
+//! A lane whose writer waits for its one reader: no message is lost.
 
 use super::ring::{Found, Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{IMPLAUSIBLE, Step, is_possible};
 use crate::format::layout::{cursor, lane, record};
 use crate::sync::{Round, Window, Words, WordsMut, ticks};
 
-/// The sender's end: the words of the ring, those before it, and the reader's cursor.
+/// The sender's side: the words of the ring, the words before it, and the reader's cursor.
 #[derive(Debug)]
 pub(crate) struct LosslessWriter<R, H, C> {
     ring: RingWriter<R>,
@@ -15,29 +15,30 @@ pub(crate) struct LosslessWriter<R, H, C> {
     distance: Distance,
 }
 
-/// Messages from this length on are worth a thought about where the reader runs.
+/// For messages of this length and longer the writer measures where the reader runs.
 const LONG: usize = 4096;
 
-/// Where the reader's processor is: whether it shares a cache with ours, as told by the
-/// time that a word takes from there. Processors of one machine can be moved about under
-/// their programs, so it is asked again and again.
+/// Where the reader's processor is: whether it shares a cache with this one, as measured by the
+/// time that a word takes from there. The system moves programs between processors, so the writer
+/// measures again and again.
 #[derive(Debug, Default)]
 struct Distance {
-    /// How many more of the last transfers were slow than quick, within bounds.
+    /// The number of slow transfers less the number of quick ones, within bounds.
     slow: u32,
 }
 
 impl Distance {
-    /// In ticks of the processor's clock, 2 to 4 for a nanosecond. Measured, at 2.6: 80 to 130
-    /// where the two share a cache, 310 to 390 where they do not.
+    /// The limit in ticks of the processor's clock, 2 to 4 for a nanosecond. Measured, at 2.6:
+    /// 80 to 130 where the two share a cache, 310 to 390 where they do not.
     const QUICK: u64 = 220;
     const BOUND: u32 = 8;
 
-    /// A word that the reader had changed took so long.
+    /// Counts the time of a transfer of a word that the reader had changed.
     fn took(&mut self, ticks: u64) {
-        self.slow = match ticks < Distance::QUICK {
-            true => self.slow.saturating_sub(1),
-            false => (self.slow + 1).min(Distance::BOUND),
+        self.slow = if ticks < Distance::QUICK {
+            self.slow.saturating_sub(1)
+        } else {
+            (self.slow + 1).min(Distance::BOUND)
         };
     }
 
@@ -46,7 +47,7 @@ impl Distance {
     }
 }
 
-/// Stores where the first record of a new lane will be read.
+/// Stores the position at which the reader of a new lane begins.
 pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) {
     for at in [cursor::ROOM, cursor::EXACT] {
         cursor.store64(at, ring_geometry.first());
@@ -54,8 +55,8 @@ pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) 
 }
 
 impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
-    /// Goes on in a lane that others may have written before: behind their last record.
-    /// `None` where what stands there was written by no writer of ours.
+    /// Creates a writer that goes on behind the last record of a lane that other writers used.
+    /// Returns `None` where the lane holds words that no writer of this crate writes.
     // layout: L107 L179 L181
     pub fn resume(
         ring: R,
@@ -102,8 +103,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         None
     }
 
-    /// The writer of a new lane, in which nothing was written. What stands there is not read: other
-    /// processes may have written it.
+    /// Creates the writer of a new lane without messages. The writer does not read the lane:
+    /// other processes may have written to it.
     pub fn new(
         ring: R,
         head: H,
@@ -128,18 +129,19 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.ring.ring_geometry()
     }
 
-    /// Where the next message stands, if there is room for it in front of the ring's end.
+    /// Returns the position of the next message, if there is room for it in front of the ring's
+    /// end.
     pub fn position(&self) -> u64 {
         self.ring.tail()
     }
 
-    /// How many messages were sent in this lane.
+    /// Returns the number of messages that were sent in this lane.
     #[cfg(test)]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Where the message would stand, if there is room for it.
+    /// Returns the place of a message, if there is room for it.
     #[inline]
     fn admit(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
@@ -151,8 +153,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.ring.fits(place).then_some(place)
     }
 
-    /// A place for a message of this length, which is sent when it has been filled and
-    /// [committed](LosslessWriter::commit).
+    /// Claims a place for a message of this length. The message is sent when it has been filled
+    /// and [committed](LosslessWriter::commit).
     #[inline]
     pub fn claim(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
@@ -163,7 +165,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         fits.then(|| self.ring.claim(place))
     }
 
-    /// What is claimed is written there.
+    /// Returns the ring in which a claim is filled.
     pub fn ring(&self) -> &RingWriter<R> {
         &self.ring
     }
@@ -175,35 +177,35 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.count();
     }
 
-    /// Whether the message that was sent at this position was received.
+    /// Returns whether the message that was sent at this position was received.
     // layout: L149
     pub fn has_received(&self, position: u64) -> bool {
         self.cursor.load64(cursor::EXACT) > position
     }
 
-    /// Whether everything that was sent was received.
+    /// Returns whether everything that was sent was received.
     // layout: L170
     pub fn is_received(&self) -> bool {
         self.cursor.load64(cursor::EXACT) >= self.ring.tail()
     }
 
-    /// Has the next message sent by [`try_send`](LosslessWriter::try_send).
+    /// Makes the next message take the general path, [`try_send`](LosslessWriter::try_send).
     pub fn pause(&mut self) {
         self.ring.pause();
     }
 
-    /// Asks what the reader has freed.
+    /// Loads how far the reader has freed the ring.
     #[cold]
     fn refresh(&mut self) {
         self.ring.set_free(self.freed());
     }
 
-    /// And where it is.
+    /// Loads how far the reader has freed the ring, and measures where the reader runs.
     #[cold]
     fn refresh_and_time(&mut self) {
         let start = ticks();
         let free = self.freed();
-        // Another processor may be behind.
+        // The clock of another processor may be behind.
         let took = ticks().wrapping_sub(start);
         if self.ring.free() != free {
             self.ring.set_free(free);
@@ -212,25 +214,26 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         }
     }
 
-    /// Pairs with the reader's store (P1). What a peer wrote is believed only where it can
-    /// be true.
+    /// Returns the position up to which the ring is free. Pairs with the reader's store (P1). A
+    /// position that a peer wrote is believed only where it is possible.
     // layout: L108 L182
     fn freed(&self) -> u64 {
         let room = self.cursor.load64(cursor::ROOM);
         let free = room.wrapping_add(self.ring.ring_geometry().bytes());
-        match room <= self.ring.tail() && free >= self.ring.free() {
-            true => free,
-            false => self.ring.free(),
+        if room <= self.ring.tail() && free >= self.ring.free() {
+            free
+        } else {
+            self.ring.free()
         }
     }
 
-    /// Whether there is room for a message of this length.
+    /// Returns whether there is room for a message of this length.
     pub fn has_room(&mut self, len: usize) -> bool {
         self.admit(len).is_some()
     }
 
-    /// Sends a message as most are; `false` where there is more to be done, which
-    /// [`try_send`](LosslessWriter::try_send) does.
+    /// Sends a short message if nothing else is to be done, and returns whether it did.
+    /// Otherwise [`try_send`](LosslessWriter::try_send) sends it.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         let sent = self.ring.send_quickly(message);
@@ -240,7 +243,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         sent
     }
 
-    /// The same for [`try_add`](LosslessWriter::try_add).
+    /// Adds a short message to a batch if nothing else is to be done, and returns whether it
+    /// did. Otherwise [`try_add`](LosslessWriter::try_add) adds it.
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
         let added = self.ring.add_quickly(message);
@@ -250,17 +254,18 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         added
     }
 
-    /// Sends a message no longer than the longest; `false` where the lane is full.
+    /// Sends a message no longer than the longest; returns `false` where the lane is full.
     pub fn try_send(&mut self, message: &[u8]) -> bool {
         self.write(message, None, false)
     }
 
-    /// As `try_send`, but it is sent with the next message or `flush`.
+    /// Writes a message that is sent with the next message or by `flush`; returns `false` where
+    /// the lane is full.
     pub fn try_add(&mut self, message: &[u8]) -> bool {
         self.write(message, None, true)
     }
 
-    /// Sends a message no longer than the longest, and a tag with it; `false` where the lane
+    /// Sends a message no longer than the longest, with a tag; returns `false` where the lane
     /// is full.
     #[inline]
     pub fn try_send_tagged(&mut self, message: &[u8], tag: u32) -> bool {
@@ -284,28 +289,28 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     #[inline(always)]
     fn count(&mut self) {
         self.sent += 1;
-        // For those who look on.
+        // For tools that show the count.
         self.head.store64(lane::SENT, self.sent);
     }
 
-    /// Sends what was added.
+    /// Sends the messages that were added.
     pub fn flush(&mut self) {
         self.ring.flush();
     }
 }
 
-/// The receiver's end. `M` are the words of the ring, `C` its own cursor.
+/// The receiver's side. `M` are the words of the ring, `C` is the receiver's cursor.
 #[derive(Debug)]
 pub(crate) struct LosslessReader<M, C> {
     ring: RingReader<M>,
     cursor: C,
-    /// As last stored at `room`.
+    /// The position that was stored at `room` last.
     freed: u64,
-    /// Where it is next to be stored.
+    /// The position from which on `room` is stored again.
     frees: u64,
-    /// A short message that ends here or before is received with no more questions.
+    /// A short message that ends at this position or before is received without further checks.
     quick: u64,
-    /// From here on it is another lane's turn.
+    /// The position at which the turn of another lane begins.
     turn_ends: u64,
     received: u64,
     /// The message that was found last.
@@ -314,26 +319,27 @@ pub(crate) struct LosslessReader<M, C> {
 }
 
 impl<M: Words, C: WordsMut> LosslessReader<M, C> {
-    /// The first reader of a new lane.
+    /// Creates the first reader of a new lane.
     pub fn new(ring: M, cursor: C, ring_geometry: RingGeometry) -> LosslessReader<M, C> {
         begin_cursor(&cursor, ring_geometry);
         LosslessReader::at(ring, cursor, ring_geometry, [ring_geometry.first(), 0])
     }
 
-    /// Goes on where another reader has stopped. `None` where what that one stored cannot be.
+    /// Creates a reader that goes on where another reader stopped. Returns `None` where the
+    /// cursor of that reader is impossible.
     // layout: L160 L179
     pub fn resume(ring: M, cursor: C, ring_geometry: RingGeometry) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
         let possible = is_possible(exact) && received <= IMPLAUSIBLE;
         let mut reader =
             possible.then(|| LosslessReader::at(ring, cursor, ring_geometry, [exact, received]))?;
-        // So that what it has read and not given back is given back soon.
+        // So `room` is stored soon for what the other reader read and did not free.
         reader.frees = exact;
         Some(reader)
     }
 
-    /// Goes on in a lane that another has read, behind everything that stands there now.
-    /// `None` where what stands there was written by no end of ours.
+    /// Creates a reader that goes on behind all messages of a lane that another reader used.
+    /// Returns `None` where the lane holds words that no writer of this crate writes.
     // layout: L145 L179 L181
     pub fn behind_all(
         ring: M,
@@ -377,8 +383,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         }
     }
 
-    /// Copies the next message to the beginning of `to`, which takes the longest, where it is
-    /// one as most are and there is nothing else to be done.
+    /// Copies the next message to the beginning of `to`, which must take the longest message,
+    /// if it is a short one and nothing else is to be done.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
@@ -387,8 +393,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         Some(found.len)
     }
 
-    /// Copies the next message to the beginning of `to`, which takes the longest, as a receiver
-    /// does.
+    /// Copies the next message to the beginning of `to`, which must take the longest message,
+    /// as a receiver does.
     #[cfg(test)]
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         if let Some(len) = self.receive_quickly(to) {
@@ -403,8 +409,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         step
     }
 
-    /// Finds the next message, where it begins in front of the place at which there is more to
-    /// be done, and leaves it where it is.
+    /// Finds the next message and leaves it in the ring, if the message begins in front of the
+    /// position at which something else is to be done.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
         match self.ring.look() {
@@ -416,7 +422,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         }
     }
 
-    /// Finds the next message, and leaves it where it is.
+    /// Finds the next message, and leaves it in the ring.
     // layout: L113
     pub fn find(&mut self) -> Step {
         loop {
@@ -431,15 +437,15 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
                     }
                     return Step::Nothing;
                 }
-                // Once: the record behind a pad stands at the ring's beginning, where no
-                // pad can stand.
+                // Happens once: the record behind a pad stands at the ring's
+                // beginning, where no pad can stand.
                 Record::Pad => self.ring.wrap(),
                 Record::Nonsense => return Step::Corrupt,
             }
         }
     }
 
-    /// Whether there is nothing to receive.
+    /// Returns whether there is nothing to receive.
     pub fn is_empty(&self) -> bool {
         self.ring.look() == Record::Empty
     }
@@ -449,25 +455,25 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.ring.copy(self.found, at, to);
     }
 
-    /// Where it stands.
+    /// Returns the position of the message that was [found](LosslessReader::find).
     #[inline]
     pub fn position(&self) -> u64 {
         self.ring.position()
     }
 
-    /// Its tag, where its writer gave it one.
+    /// Returns the tag of the message that was found, where its writer gave it a tag.
     #[inline]
     pub fn tag(&self) -> u32 {
         self.ring.tag()
     }
 
-    /// From the message that was found on, so many bytes are received with no look at other
-    /// lanes.
+    /// Begins a turn: from the message that was found on, `bytes` bytes are received before
+    /// other lanes are looked at.
     pub fn begin_turn(&mut self, bytes: u64) {
         self.turn_ends = self.ring.position() + bytes;
     }
 
-    /// Goes on behind it.
+    /// Moves on behind the message that was [found](LosslessReader::find).
     // layout: L113
     #[inline]
     pub fn pass(&mut self) {
@@ -475,7 +481,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         if self.ring.position() >= self.frees {
             self.free();
         }
-        // With one that reaches `frees` there is more to be done.
+        // A message that reaches `frees` takes the general path.
         let before = self.frees - record::ALIGN as u64;
         self.quick = self.ring.lap().min(before).min(self.turn_ends);
     }
@@ -486,11 +492,11 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.received += 1;
         self.cursor.store64(cursor::RECEIVED, self.received);
         let position = self.ring.pass(found);
-        // For those who look on.
+        // For tools and for a writer that waits until its message was received.
         self.cursor.publish64(cursor::EXACT, position);
     }
 
-    /// Lets the writer have what was read. Pairs with its load of `room` (P1).
+    /// Frees the part of the ring that was read. Pairs with the writer's load of `room` (P1).
     // layout: L045 L113
     fn free(&mut self) {
         self.freed = self.ring.position();
@@ -499,7 +505,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.has_freed = true;
     }
 
-    /// Whether room was given to the writer since this was last asked.
+    /// Returns whether the ring was freed for the writer since this was last asked.
     #[inline]
     pub fn has_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)
@@ -507,7 +513,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
 }
 
 impl<C: WordsMut> LosslessReader<Window<Round>, C> {
-    /// The bytes of the message that was [found](LosslessReader::find).
+    /// Returns the address of the message that was [found](LosslessReader::find).
     pub fn bytes(&self) -> *const u8 {
         self.ring.bytes(self.found)
     }

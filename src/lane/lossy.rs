@@ -1,21 +1,21 @@
-//! A lane whose writer waits for nobody it does not know: readers that are overtaken
-//! learn how many messages they missed.
+//! A lane whose writer waits only for the readers that it knows. Other readers may be overtaken,
+//! and learn how many messages they missed.
 //!
-//! Before the writer touches a line for the second time it announces how far it will
-//! write (`reserved`, moved by an eighth of the ring at a time). A reader that has copied
-//! a message looks at that word afterwards: if its own place may have been written, the
-//! copy is thrown away. Eight marks, one for each eighth, say which record begins where
-//! and how many messages stand before it, so the number of those missed is exact.
+//! Before the writer writes a line for the second time, it announces how far it will write: the
+//! word `reserved`, which moves by an eighth of the ring at a time. A reader that has copied a
+//! message loads that word afterwards. If the place of the message may have been written meanwhile,
+//! the reader throws the copy away. Eight marks, one for each eighth, tell which record begins
+//! where and how many messages stand before it. So the number of missed messages is exact.
 
 use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{IMPLAUSIBLE, Step, is_possible};
 use crate::format::layout::lane;
 use crate::sync::{Words, WordsMut};
 
-/// A mark that is being changed.
+/// The position of a mark that is being changed.
 const CHANGING: u64 = u64::MAX;
 
-/// How often a reader looks for a mark while the writer takes them away.
+/// The number of attempts of a reader to find a mark while the writer changes the marks.
 const TRIES: u32 = 100;
 
 fn mark(k: u64) -> usize {
@@ -26,18 +26,18 @@ fn step(ring_geometry: RingGeometry) -> u64 {
     ring_geometry.bytes() / lane::MARK_COUNT as u64
 }
 
-/// The publisher's end.
+/// The publisher's side.
 #[derive(Debug)]
 pub(crate) struct LossyWriter<R, H> {
     ring: RingWriter<R>,
     head: H,
     sent: u64,
-    /// The next position at which a mark is set.
+    /// The position from which on the next mark is set.
     next_mark: u64,
 }
 
 impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
-    /// The writer of a new lane.
+    /// Creates the writer of a new lane.
     // layout: L059
     pub fn new(ring: R, head: H, ring_geometry: RingGeometry) -> LossyWriter<R, H> {
         let first = ring_geometry.first();
@@ -47,7 +47,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
             sent: 0,
             next_mark: first + step(ring_geometry),
         };
-        // That of position 0 stands there: all is zero.
+        // The mark of position 0 is there already: all words are zero.
         if first != 0 {
             writer.announce(first);
             writer.set_mark(mark(first / step(ring_geometry)), first);
@@ -59,18 +59,18 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.ring.ring_geometry()
     }
 
-    /// How many messages were sent.
+    /// Returns the number of messages that were sent.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// What is announced.
+    /// Returns the announced position.
     pub fn reserved(&self) -> u64 {
         self.ring.free()
     }
 
-    /// What has to be announced before a message of this length can be written, where
-    /// that is more than is.
+    /// Returns the position that must be announced before a message of this length can be
+    /// written; `None` where enough is announced.
     // layout: L122
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
@@ -79,8 +79,8 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         (!self.ring.fits(place)).then(|| place.limit().next_multiple_of(step))
     }
 
-    /// Announces that what lies below this position will be written. May be taken back before
-    /// anything was written.
+    /// Announces that the writer will write below this position. The writer may take the
+    /// announcement back before it has written anything.
     // layout: L122
     pub fn announce(&mut self, position: u64) {
         self.ring.set_free(position);
@@ -90,13 +90,14 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.head.release();
     }
 
-    /// Stands between what was announced and a look at who must be waited for. Pairs with
-    /// the same fence of a subscriber that joins.
+    /// Separates an announcement from loading which subscribers to wait for. Pairs with the
+    /// same fence of a subscriber that joins.
     pub fn full_fence(&self) {
         self.head.full();
     }
 
-    /// Sends a message as most are, for which enough is announced; else `false`.
+    /// Sends a short message if enough is announced and nothing else is to be done; returns
+    /// whether it did.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         let sent = self.ring.send_quickly(message);
@@ -111,18 +112,19 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.write(message, false);
     }
 
-    /// As `send`, but it is sent with the next message or `flush`, and at the latest when an
-    /// eighth of the ring is full: a mark must not lead past what is held back.
+    /// Writes a message for which enough is announced, and which is sent with the next message
+    /// or by `flush`, at the latest when an eighth of the ring is full: a mark must not lead
+    /// past a batch that is held back.
     pub fn add(&mut self, message: &[u8]) {
         self.write(message, true);
     }
 
-    /// A place for a message of this length, for which enough is announced.
+    /// Claims a place for a message of this length, for which enough is announced.
     pub fn claim(&mut self, len: usize) -> Place {
         self.ring.claim(self.ring.place(len))
     }
 
-    /// What is claimed is written there.
+    /// Returns the ring in which a claim is filled.
     pub fn ring(&self) -> &RingWriter<R> {
         &self.ring
     }
@@ -144,7 +146,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     #[inline(always)]
     fn count(&mut self) {
         self.sent += 1;
-        // For those who look on.
+        // For tools that show the count, and for new subscribers.
         self.head.store64(lane::SENT, self.sent);
         if self.ring.tail() >= self.next_mark {
             self.set_marks();
@@ -172,19 +174,19 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         head.publish64(at + lane::MARK_POSITION, position);
     }
 
-    /// Sends what was added.
+    /// Sends the messages that were added.
     pub fn flush(&mut self) {
         self.ring.flush();
     }
 }
 
-/// Where a subscriber begins.
+/// The message with which a subscriber begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
     Oldest,
-    /// With the last message that was sent, if there is one.
+    /// The last message that was sent, if there is one.
     Last,
-    /// Behind it.
+    /// The next message that is sent.
     Next,
 }
 
@@ -194,23 +196,24 @@ struct Mark {
     number: u64,
 }
 
-/// What a walk from a mark to the end came by.
+/// The result of a walk from a mark to the end.
 enum Walk {
     Nothing,
     Last(Mark),
     Overtaken,
 }
 
-/// The subscriber's end.
+/// The subscriber's side.
 #[derive(Debug)]
 pub(crate) struct LossyReader<R, H> {
     ring: RingReader<R>,
     head: H,
-    /// How many messages stand before the position.
+    /// The number of messages before the position.
     number: u64,
-    /// A short message that ends here or before is received with no more questions.
+    /// A short message that ends at this position or before is received without further checks.
     quick: u64,
-    /// The writer was asked to wait for us: what it announces in our way it may take back.
+    /// Whether the writer was asked to wait for this reader. The writer may take an
+    /// announcement back that reaches this reader.
     waited_for: bool,
 }
 
@@ -225,14 +228,14 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         }
     }
 
-    /// The writer was asked to wait for this reader. Where it is overtaken all the same, the
-    /// caller says whether that is so: a writer takes back what it announced before it saw
-    /// the reader, and has written nothing then.
+    /// Notes that the writer was asked to wait for this reader. If the reader is overtaken all
+    /// the same, the caller finds out whether that is so: a writer takes an announcement back
+    /// that it made before it saw the reader, and has written nothing then.
     pub fn wait_for(&mut self) {
         self.waited_for = true;
     }
 
-    /// Whether there is anything to receive, or to be told.
+    /// Returns whether there is a message to receive, or a number of missed messages to report.
     pub fn has_news(&self) -> bool {
         self.ring.look() != Record::Empty || self.may_be_overwritten(self.ring.position())
     }
@@ -242,17 +245,18 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.ring.position()
     }
 
-    /// How many messages were sent before the next one to be read.
+    /// Returns the number of messages before the next one.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// How many messages the writer has sent.
+    /// Returns the number of messages that the writer has sent.
     pub fn sent(&self) -> u64 {
         self.head.load64(lane::SENT)
     }
 
-    /// Goes to where reading begins; `false` where the writer was faster each time.
+    /// Moves to the first message for this reader; returns `false` where the writer was faster
+    /// in all attempts.
     // layout: L129
     pub fn begin(&mut self, begin: Begin) -> bool {
         for _ in 0..TRIES {
@@ -266,7 +270,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 }
                 continue;
             }
-            // The newest may stand behind the last message.
+            // The newest mark may stand behind the last message.
             for mark in marks.into_iter().rev() {
                 self.go(mark);
                 match self.walk() {
@@ -285,7 +289,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         false
     }
 
-    /// From a mark to the end.
+    /// Walks from a mark to the end.
     // layout: L129 L181
     fn walk(&mut self) -> Walk {
         let from = self.ring.position();
@@ -316,7 +320,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.number = mark.number;
     }
 
-    /// As [`receive`](LossyReader::receive), where there is a message as most are.
+    /// Copies the next message like [`receive`](LossyReader::receive), if it is a short one and
+    /// nothing else is to be done.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
@@ -329,7 +334,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         Some(found.len)
     }
 
-    /// Copies the next message to the beginning of `to`, which takes the longest.
+    /// Copies the next message to the beginning of `to`, which must take the longest message.
     // layout: L010 L131
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         loop {
@@ -348,7 +353,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 return self.overtaken();
             }
             match record {
-                // Once: no pad can stand at the ring's beginning.
+                // Happens once: no pad can stand at the ring's beginning.
                 Record::Pad => self.ring.wrap(),
                 Record::Nonsense => return Step::Corrupt,
                 Record::Empty | Record::Message(_) => return Step::Nothing,
@@ -356,7 +361,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         }
     }
 
-    /// Whether what was read from a position on may have been written meanwhile.
+    /// Returns whether the bytes from a position on may have been written while they were read.
     // layout: L130
     #[inline]
     pub fn may_be_overwritten(&self, position: u64) -> bool {
@@ -366,20 +371,21 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     fn overtaken(&mut self) -> Step {
-        match self.waited_for {
-            true => Step::Overtaken,
-            false => self.lag(),
+        if self.waited_for {
+            Step::Overtaken
+        } else {
+            self.lag()
         }
     }
 
-    /// Goes on where it can be read, and says how many messages are gone.
+    /// Moves to a message that can be read, and returns how many messages were missed.
     // layout: L132
     pub fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
             let half = self.ring.ring_geometry().bytes() / 2;
             let reserved = self.head.load64(lane::RESERVED);
             let far = |mark: &Mark| mark.position + half >= reserved;
-            // Far enough away from the writer, or else as far as can be.
+            // A mark far away from the writer, or else the farthest.
             let found = self.marks().filter(far).min_by_key(|mark| mark.position);
             let found = found.or_else(|| self.marks().max_by_key(|mark| mark.position));
             if let Some(mark) = found {
@@ -388,11 +394,11 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 return Step::Lagged(missed);
             }
         }
-        // The next look comes here again.
+        // The next call tries again.
         Step::Nothing
     }
 
-    /// The marks from which one can read now, none of them behind us.
+    /// Returns the marks from which the reader can go on now, none of them behind the reader.
     // layout: L128
     fn marks(&self) -> impl Iterator<Item = Mark> + use<R, H> {
         // Pairs with the writer's store (P2).
@@ -406,7 +412,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         marks.into_iter().flatten().filter(valid)
     }
 
-    /// A mark, unless it is being changed.
+    /// Returns a mark, unless it is being changed.
     // layout: L128 L179
     fn mark(&self, at: usize) -> Option<Mark> {
         // Pairs with the writer's last store of it.

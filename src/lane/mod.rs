@@ -1,14 +1,15 @@
-//! The one ring under queue and topic: messages of one writer, in lines of memory that
-//! it shares with its readers.
+//! The ring of queues and topics: one writer lays down messages, readers in other processes read
+//! them.
 //!
-//! - [`ring`]: records, as their writer lays them down and a reader finds them.
-//! - [`lossless`]: a reader whom the writer waits for; nothing is lost.
-//! - [`lossy`]: readers whom the writer does not know; they learn what they missed.
+//! - [`ring`]: the records of a ring, as the writer writes them and a reader finds them.
+//! - [`lossless`]: a lane with back-pressure. The writer waits for its one reader.
+//! - [`lossy`]: a lane that the writer overwrites. A slow reader learns how many messages it
+//!   missed.
 //!
-//! The code knows words and offsets and nothing of sections, so it runs over mapped
-//! memory, over the heap, and over a model checker's atomics.
+//! The code knows words and offsets, and no sections. So it runs over mapped memory, over the heap,
+//! and over the atomics of a model checker.
 //!
-//! # Who pairs with whom
+//! # Which accesses pair
 //!
 //! | | store | load | what it guarantees |
 //! |---|---|---|---|
@@ -17,9 +18,9 @@
 //! | P3 | writer: release fence after `reserved` | reader: acquire fence after the copy | a torn copy is recognised |
 //! | P4 | writer: first word of a record published | reader: its load | the payload, and the empty word behind the record, are seen |
 //!
-//! P2 spares tries, and messages that a reader which lags could still have. No count depends on it: a
-//! reader refuses a mark that is too old by its look at `reserved` behind the marks, and any other mark
-//! says exactly how many messages stand before it.
+//! P2 saves attempts, and messages that a slow reader could still read. No count depends on P2: a
+//! reader refuses a mark that is too old by loading `reserved` again after the marks, and any other
+//! mark tells exactly how many messages stand before it.
 
 pub(crate) mod claim;
 pub(crate) mod lossless;
@@ -31,25 +32,26 @@ pub(crate) mod tests;
 
 use crate::format::layout::record;
 
-/// What a look at a lane found.
+/// The result of looking for a message in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// No message that was not read.
+    /// There is no unread message.
     Nothing,
-    /// A message of this length, copied out.
+    /// A message of this length was copied out.
     Message(usize),
-    /// So many messages are gone.
+    /// The reader missed this number of messages.
     Lagged(u64),
-    /// The writer announced that it may write what stands here, and was asked not to.
+    /// The writer announced that it may overwrite the next message, although it was asked to
+    /// wait.
     Overtaken,
-    /// What stands there was written by no writer of this lane.
+    /// The ring holds a word that no writer of this crate writes.
     Corrupt,
 }
 
-/// Beyond this no position and no number is believed.
+/// Positions and numbers from here on are not plausible, and refused.
 const IMPLAUSIBLE: u64 = 1 << 62;
 
-/// Whether a record may begin at a position that a peer wrote.
+/// Returns whether a record may begin at a position that a peer wrote.
 // layout: L179
 fn is_possible(position: u64) -> bool {
     position <= IMPLAUSIBLE && position.is_multiple_of(record::ALIGN as u64)

@@ -1,41 +1,42 @@
-//! Records in a ring.
+//! The records of a ring.
 //!
-//! Its first word says what a record is, and *is* the commit: a reader polls that word and
-//! nothing else. Before it is stored, the word where the next record will begin reads
-//! "empty", so what an earlier lap left there is never taken for a message.
+//! The first word of a record is its commit word: it tells the kind and the length, and a reader
+//! polls that word only. Before the writer stores the word, it stores "empty" at the place of the
+//! next record. So a reader never takes what an earlier lap left for a message.
 //!
-//! Positions count bytes and never wrap; their place in the ring is the position modulo
-//! its length, as the ring's words see to themselves.
+//! Positions count bytes and never wrap. The offset of a position is the position modulo the length
+//! of the ring, which the words of the ring take care of.
 
 use crate::format::layout::{LINE, first_position, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
-/// How many lines are touched at a time before they are needed. Stores are done in order,
-/// and each of these has to fetch its line from afar: several at once wait together.
-/// Measured between near processors, streams of 56 bytes and round trips against the floor:
-/// with 1 40 M/s and 1.29, with 4 103 M/s and 1.40, with 8 106 M/s and 1.41.
+/// The bytes of lines that are touched before they are needed. Stores are done in order, and the
+/// store to a line has to fetch the line from the other processor: several fetches at once wait
+/// together. Measured between near processors, streams of 56 bytes and round trips against the
+/// floor: with 1 line 40 M/s and 1.29, with 4 lines 103 M/s and 1.40, with 8 lines 106 M/s and
+/// 1.41.
 const AHEAD: u64 = 4 * LINE as u64;
 
-/// From this length on nothing is fetched for the message that follows, which is most likely
-/// as long.
+/// For messages of this length and longer no line is touched ahead, since the next message is most
+/// likely as long.
 const LONG: usize = 4096;
 
 /// Messages up to this length are copied from their end to their beginning.
 const SHORT: usize = LINE;
 
-/// A position as an offset; what is lost of it does not matter modulo the ring.
+/// Returns a position as an offset. The bits that are lost do not matter modulo the ring.
 #[inline]
 fn at(position: u64) -> usize {
     position as usize
 }
 
-/// Where the payload of a record stands that begins at this position. Both wrap where addresses
-/// have 32 bits and positions pass 2^32; the ring takes them modulo its length.
+/// Returns the offset of the payload of a record that begins at this position. Where addresses have
+/// 32 bits the offset wraps with positions beyond 2^32; the ring takes it modulo its length.
 fn payload(position: u64) -> usize {
     at(position).wrapping_add(record::PAYLOAD)
 }
 
-/// The measures of a ring.
+/// The sizes of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RingGeometry {
     bytes: u64,
@@ -45,29 +46,31 @@ pub(crate) struct RingGeometry {
 }
 
 impl RingGeometry {
-    /// `None` where the bytes are no power of two, or messages of `max` bytes too long for
-    /// them: a record and the pad before it must fit, and a reader that lags must find its
-    /// way, so a record takes at most a quarter.
+    /// Returns the geometry of a ring of `bytes` bytes for messages of up to `max` bytes;
+    /// `None` where `bytes` is not a power of two, or `max` too long. A record takes at most a
+    /// quarter of the ring: a record and the pad before it must fit, and a slow reader must
+    /// find the next record.
     pub fn new(bytes: u64, max: usize) -> Option<RingGeometry> {
         let sound = bytes.is_power_of_two() && bytes >= 512 && max <= RingGeometry::longest(bytes);
         let short = max.min(SHORT);
         sound.then_some(RingGeometry { bytes, max, short })
     }
 
-    /// The longest message that a ring of this size can take.
+    /// Returns the longest message that a ring of this size can take.
     pub fn longest(bytes: u64) -> usize {
         usize::try_from(bytes / 4).map_or(0, |bytes| bytes.saturating_sub(record::PAYLOAD))
     }
 
-    /// What a record takes. Up to a line it is a power of two, so that among its like it
-    /// does not stand in two lines, each of which would have to be fetched.
+    /// Returns the bytes of a record. Up to a line that is a power of two, so that records of
+    /// one size do not lie across two lines, each of which would have to be fetched.
     // layout: L061 L062
     #[inline]
     pub fn need(len: usize) -> u64 {
         let size = len + record::PAYLOAD;
-        let taken = match size <= LINE {
-            true => size.next_power_of_two(),
-            false => (size + record::ALIGN - 1) & !(record::ALIGN - 1),
+        let taken = if size <= LINE {
+            size.next_power_of_two()
+        } else {
+            (size + record::ALIGN - 1) & !(record::ALIGN - 1)
         };
         taken as u64
     }
@@ -77,7 +80,7 @@ impl RingGeometry {
         self.bytes
     }
 
-    /// The position of the first record of a new lane.
+    /// Returns the position of the first record of a new lane.
     pub fn first(&self) -> u64 {
         first_position(self.bytes)
     }
@@ -97,7 +100,7 @@ impl RingGeometry {
     }
 }
 
-/// Where a record is to stand.
+/// The place of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     start: u64,
@@ -105,46 +108,46 @@ pub struct Place {
 }
 
 impl Place {
-    /// What lies below this is written: the record, and the next one's first word.
+    /// Returns the position below which the record writes: behind the first word of the next
+    /// record.
     #[inline]
     pub fn limit(&self) -> u64 {
         self.end + record::ALIGN as u64
     }
 
-    /// The position behind the record.
+    /// Returns the position behind the record.
     #[inline]
     pub fn end(&self) -> u64 {
         self.end
     }
 }
 
-/// The end of the ring at which records are laid down.
+/// The writing side of a ring.
 #[derive(Debug)]
 pub(crate) struct RingWriter<M> {
     ring: M,
     ring_geometry: RingGeometry,
     tail: u64,
-    /// Where the lap ends in which `tail` is.
+    /// The end of the lap of `tail`.
     lap: u64,
-    /// What lies below this may be written.
+    /// The position below which the writer may write.
     free: u64,
-    /// A short record that ends here or before is written with no more questions, and sent
-    /// so: nowhere, while a batch is held back.
+    /// A short record that ends at this position or before is written without further checks.
     quick: u64,
     quick_to_send: u64,
-    /// The lines below this were touched.
+    /// The position below which lines were touched.
     touched: u64,
-    /// Position and first word of the first record of a batch, which keeps readers from
-    /// the others.
+    /// The position and the first word of the first record of a batch. The word is stored last,
+    /// so readers see no record of the batch before.
     held: Option<(u64, u32)>,
-    /// A place was claimed, and anything may have been written there.
+    /// Whether a place was claimed, where anything may have been written.
     claimed: bool,
-    /// The reader's processor is far away.
+    /// Whether the reader's processor shares no cache with this one.
     far: bool,
 }
 
 impl<M: WordsMut> RingWriter<M> {
-    /// Goes on at `tail`, where the word reads "empty".
+    /// Creates a writer that goes on at `tail`, where the word must be "empty".
     pub fn new(ring: M, ring_geometry: RingGeometry, tail: u64, free: u64) -> RingWriter<M> {
         let mut writer = RingWriter {
             ring,
@@ -185,34 +188,33 @@ impl<M: WordsMut> RingWriter<M> {
     #[inline]
     fn settle(&mut self) {
         let room = self.free.saturating_sub(record::ALIGN as u64);
-        self.quick = match self.claimed {
-            false => room.min(self.lap),
-            true => 0,
-        };
+        self.quick = if self.claimed { 0 } else { room.min(self.lap) };
         self.quick_to_send = match self.held {
             None => self.quick,
             Some(_) => 0,
         };
     }
 
-    /// The next message is not sent with no more questions.
+    /// Makes the next message take the general path.
     pub fn pause(&mut self) {
         (self.quick, self.quick_to_send) = (0, 0);
     }
 
-    /// Says how the long messages that follow are best written.
+    /// Sets whether the reader's processor is far away, which decides how long messages are
+    /// written.
     pub fn set_far(&mut self, far: bool) {
         self.far = far;
     }
 
-    /// Where a message of this length would stand.
+    /// Returns the place for a message of this length.
     // layout: L063
     #[inline]
     pub fn place(&self, len: usize) -> Place {
         let need = RingGeometry::need(len);
-        let start = match self.tail + need <= self.lap {
-            true => self.tail,
-            false => self.lap,
+        let start = if self.tail + need <= self.lap {
+            self.tail
+        } else {
+            self.lap
         };
         Place {
             start,
@@ -220,31 +222,33 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Whether all of it may be written.
+    /// Returns whether the writer may write the whole place.
     // layout: L065
     #[inline]
     pub fn fits(&self, place: Place) -> bool {
         place.limit() <= self.free
     }
 
-    /// Writes and sends a short message as most are: no longer than the longest, in front of
-    /// the end of the ring, where there is room, and no batch is held back. Else `false`.
+    /// Writes and sends a short message, if it is no longer than a short one, ends in front of
+    /// the ring's end, has room, and no batch is held back. Returns whether it did.
     ///
-    /// Its copy begins at its end, so that the line of the first word is written last and
-    /// at once: with another line to wait for in between, a polling reader would get it
-    /// twice.
+    /// The copy begins at the end of the message, so the line of the first word is written last
+    /// and at once. If the writer had to wait for another line in between, a polling reader
+    /// would fetch the line of the first word twice.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         self.write_quickly(message, self.quick_to_send, None)
     }
 
-    /// As above, a message with a tag.
+    /// Writes and sends a short message with a tag, like
+    /// [`send_quickly`](RingWriter::send_quickly).
     #[inline(always)]
     pub fn send_tagged_quickly(&mut self, message: &[u8], tag: u32) -> bool {
         self.write_quickly(message, self.quick_to_send, Some(tag))
     }
 
-    /// As above, to a batch that is held back already.
+    /// Writes a short message to a batch that is held back already, like
+    /// [`send_quickly`](RingWriter::send_quickly).
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
         self.held.is_some() && self.write_quickly(message, self.quick, None)
@@ -272,10 +276,12 @@ impl<M: WordsMut> RingWriter<M> {
         true
     }
 
-    /// Writes a message at a place that [`fits`](RingWriter::fits). It is sent at once, with
-    /// what was held back before; or, with `hold`, is written and sent later.
+    /// Writes a message at a place that [`fits`](RingWriter::fits). The message is sent at
+    /// once, with the batch that was held back. With `hold` the message is written, and sent
+    /// later.
     ///
-    /// What does not stand in the line of the first word is written before it, as above.
+    /// The bytes outside the line of the first word are written first; see
+    /// [`send_quickly`](RingWriter::send_quickly).
     // layout: L066
     pub fn write(&mut self, place: Place, message: &[u8], tag: Option<u32>, hold: bool) {
         self.forget_claim();
@@ -284,9 +290,10 @@ impl<M: WordsMut> RingWriter<M> {
             self.ring.store_upper32(at(place.start), tag);
         }
         let at = payload(place.start);
-        match message.len() <= SHORT {
-            true => self.ring.copy_in(at, message),
-            false => {
+        if message.len() <= SHORT {
+            self.ring.copy_in(at, message)
+        } else {
+            {
                 let first = LINE - at % LINE;
                 self.ring.copy_in_tail_first(at, message, first, self.far);
             }
@@ -294,7 +301,7 @@ impl<M: WordsMut> RingWriter<M> {
         self.commit(place, message.len(), hold);
     }
 
-    /// Prepares a place that fits, which is then filled and committed, or left.
+    /// Claims a place that fits. The caller then fills and commits the place, or leaves it.
     #[inline]
     pub fn claim(&mut self, place: Place) -> Place {
         self.forget_claim();
@@ -304,7 +311,7 @@ impl<M: WordsMut> RingWriter<M> {
         place
     }
 
-    /// After a claim that was left its bytes may stand in lines that were touched.
+    /// Forgets a claim that was left: its bytes may stand in lines that were touched.
     fn forget_claim(&mut self) {
         if std::mem::take(&mut self.claimed) {
             self.touched = self.tail.next_multiple_of(LINE as u64);
@@ -317,7 +324,7 @@ impl<M: WordsMut> RingWriter<M> {
             .copy_in(payload(place.start).wrapping_add(at), bytes);
     }
 
-    /// Sends, or with `hold` sends later, what was written at its place.
+    /// Sends a message that was written at its place; with `hold`, sends it later.
     // layout: L064 L066
     #[inline]
     pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
@@ -336,7 +343,8 @@ impl<M: WordsMut> RingWriter<M> {
         self.settle();
     }
 
-    /// Lets the word behind a record read "empty", as the first words of touched lines do.
+    /// Stores "empty" behind a record, unless the line was touched, whose first word is
+    /// "empty".
     #[inline(always)]
     fn empty(&self, end: u64) {
         if end >= self.touched || !end.is_multiple_of(LINE as u64) {
@@ -344,13 +352,13 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Goes on behind a record, and fetches the next lines while the reader is busy with it
-    /// and not in the way of the next one.
+    /// Moves on behind a record, and touches the next lines. So they are fetched while the
+    /// reader is busy with this record, and not before the next one.
     // layout: L067
     #[inline(always)]
     fn advance(&mut self, end: u64, ahead: u64) {
         self.tail = end;
-        // The line of `tail` is ours already.
+        // This processor has the line of `tail` already.
         let next = (end | (LINE as u64 - 1)) + 1;
         if self.touched <= next {
             let end = (next + ahead).min(self.free);
@@ -363,7 +371,8 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Stores the word that lets readers pass. Pairs with their load of it (P4).
+    /// Stores the word that lets readers pass, or holds it back. Pairs with the reader's load
+    /// (P4).
     // layout: L068
     #[inline]
     fn publish(&mut self, position: u64, word: u32, hold: bool) {
@@ -377,7 +386,7 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Sends what was held back.
+    /// Sends the batch that is held back.
     pub fn flush(&mut self) {
         if let Some((position, word)) = self.held.take() {
             // Pairs with the reader's load (P4).
@@ -399,7 +408,7 @@ pub(crate) enum Record {
     Empty,
     Message(Found),
     Pad,
-    /// No writer of ours wrote that.
+    /// A word that no writer of this crate writes.
     Nonsense,
 }
 
@@ -410,8 +419,8 @@ pub(crate) struct Found {
     need: u64,
 }
 
-/// The end of the ring at which records are found. Nothing in it is believed: a length
-/// is bounded by the ring and the longest message before it is used.
+/// The reading side of a ring. It believes nothing that a peer wrote: a length is compared with the
+/// ring and the longest message before it is used.
 #[derive(Debug)]
 pub(crate) struct RingReader<M> {
     ring: M,
@@ -441,7 +450,7 @@ impl<M: Words> RingReader<M> {
         self.position = position;
     }
 
-    /// What stands where the reader is. Pairs with the writer's `publish` (P4).
+    /// Returns what stands at the reader's position. Pairs with the writer's `publish` (P4).
     // layout: L064 L070 L180
     #[inline]
     pub fn look(&self) -> Record {
@@ -457,14 +466,15 @@ impl<M: Words> RingReader<M> {
                 return Record::Message(Found { len, need });
             }
         }
-        match word == record::PAD && inside != 0 {
-            true => Record::Pad,
-            false => Record::Nonsense,
+        if word == record::PAD && inside != 0 {
+            Record::Pad
+        } else {
+            Record::Nonsense
         }
     }
 
-    /// What stands here, if it is a short message that ends at this position or before.
-    /// Pairs with the writer's `publish` (P4).
+    /// Returns the message at the reader's position, if it is a short message that ends at
+    /// `quick` or before. Pairs with the writer's `publish` (P4).
     #[inline(always)]
     pub fn look_quickly(&self, quick: u64) -> Option<Found> {
         let word = self.ring.load32(at(self.position));
@@ -478,7 +488,7 @@ impl<M: Words> RingReader<M> {
         (self.position + need <= quick).then_some(Found { len, need })
     }
 
-    /// Where the lap ends in which the reader is.
+    /// Returns the end of the lap of the reader's position.
     pub fn lap(&self) -> u64 {
         self.ring_geometry.next_lap(self.position)
     }
@@ -491,20 +501,20 @@ impl<M: Words> RingReader<M> {
             .copy_out(payload(self.position).wrapping_add(at), to);
     }
 
-    /// The tag of the message that was found, where its writer gave it one.
+    /// Returns the tag of the message that was found, where its writer gave it a tag.
     #[inline]
     pub fn tag(&self) -> u32 {
         self.ring.load_upper32(at(self.position))
     }
 
-    /// Goes on behind the message that was found, and says where that is.
+    /// Moves on behind the message that was found, and returns the new position.
     #[inline]
     pub fn pass(&mut self, found: Found) -> u64 {
         self.position += found.need;
         self.position
     }
 
-    /// Goes on behind a pad.
+    /// Moves on behind a pad.
     pub fn wrap(&mut self) {
         self.position = self.ring_geometry.next_lap(self.position);
     }
@@ -515,14 +525,14 @@ impl<M: Words> RingReader<M> {
 }
 
 impl RingWriter<WindowMut<Round>> {
-    /// The bytes of a message at its place.
+    /// Returns the address of a message at its place.
     pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
         self.ring.bytes(payload(place.start), len)
     }
 }
 
 impl RingReader<Window<Round>> {
-    /// The bytes of the message that was found.
+    /// Returns the address of the message that was found.
     pub fn bytes(&self, found: Found) -> *const u8 {
         self.ring.bytes(payload(self.position), found.len)
     }

@@ -1,4 +1,4 @@
-//! Received messages that are read in shared memory, without a copy of the whole message.
+//! Messages that are read in shared memory, without a copy of the whole.
 
 use super::receiving::Receiving;
 use crate::lane::claim::assert_inside;
@@ -9,8 +9,8 @@ use std::io::{self, Read};
 /// [`Receiver::recv_ref`](crate::Receiver::recv_ref). Dropping the reference takes the message from
 /// the queue.
 ///
-/// [`Read`] copies the message in pieces of any size, each into the buffer of the caller. Small
-/// pieces can stay in the processor's nearest cache.
+/// [`Read`] reads the message in pieces of any size. Each piece is a copy, as long as the caller's
+/// buffer: a message that is read piece by piece need not leave the nearest cache.
 pub struct MessageRef<'a> {
     receiver: &'a mut Receiving,
     len: usize,
@@ -39,7 +39,7 @@ impl<'a> MessageRef<'a> {
         self.len == 0
     }
 
-    /// Copies the part of the message that begins at `offset` and is as long as `to`.
+    /// Copies a part of the message, from `offset` on.
     ///
     /// # Panics
     ///
@@ -57,15 +57,14 @@ impl<'a> MessageRef<'a> {
         all
     }
 
-    /// Returns the bytes of the message in shared memory, without a copy.
+    /// Returns the bytes of the message in place.
     ///
     /// # Safety
     ///
-    /// No process may change the bytes while the slice is used. No [`Sender`](crate::Sender)
-    /// changes them. But every process that may send to the queue can write all its lanes. A broken
-    /// or hostile process can change the bytes at any time, while the compiler takes them for
-    /// constant. Code that must be safe against such a process uses [`Read`] or
-    /// [`copy_to`](MessageRef::copy_to).
+    /// No process changes the bytes as long as the slice is used. No [`Sender`](crate::Sender)
+    /// does, but any process that may send can write all lanes of the queue. A broken or
+    /// hostile process may do so at any time, while the compiler takes the bytes for constant.
+    /// Against such a process, use [`Read`] or [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: `Receiving::bytes` gives the address of the message that was found, whose bytes
@@ -73,8 +72,8 @@ impl<'a> MessageRef<'a> {
         // `self` borrows it. They are initialized, as all mapped memory is, and need no alignment.
         // "The memory referenced by the returned slice must not be mutated for the duration of
         // lifetime 'a" (slice::from_raw_parts): a sender of this crate writes there only after
-        // `pass`, which the drop of `self` calls. The caller promises that no other process writes
-        // there.
+        // `pass`, which the drop of `self` calls; that no other process does is the caller's
+        // promise.
         unsafe { std::slice::from_raw_parts(self.receiver.bytes(), self.len) }
     }
 }

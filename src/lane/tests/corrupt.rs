@@ -114,9 +114,10 @@ fn use_lossless(memory: &Memory, ends: Ends) {
         for n in 0..3 * lines(memory) {
             calm();
             let has_room = writer.has_room(to.len());
-            let taken = match n % 4 < 3 {
-                true => writer.try_add(&to),
-                false => writer.try_send(&to),
+            let taken = if n % 4 < 3 {
+                writer.try_add(&to)
+            } else {
+                writer.try_send(&to)
             };
             assert_eq!(taken, has_room);
             let _ = readers[(n % 2) as usize].receive(&mut to);

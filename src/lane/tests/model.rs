@@ -266,9 +266,10 @@ impl Beside {
 
 /// Sends or adds a message, as senders and batches do.
 fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
-    match batch {
-        true => writer.add_quickly(text) || writer.try_add(text),
-        false => writer.send_quickly(text) || writer.try_send(text),
+    if batch {
+        writer.add_quickly(text) || writer.try_add(text)
+    } else {
+        writer.send_quickly(text) || writer.try_send(text)
     }
 }
 
@@ -412,9 +413,10 @@ fn last_words(memory: &Memory, stores: usize) -> usize {
     let lens = [10, 100, 0, 57, 56];
     for (n, len) in lens.into_iter().enumerate() {
         let text = message(n as u64, len);
-        assert!(match n < 2 {
-            true => writer.try_send(&text),
-            false => writer.try_add(&text),
+        assert!(if n < 2 {
+            writer.try_send(&text)
+        } else {
+            writer.try_add(&text)
         });
     }
     writer.flush();
