@@ -1,12 +1,12 @@
-//! The newest whole value, of one writer and many readers that write nothing.
+//! The algorithm of latest values: one writer, and many readers that write nothing.
 //!
-//! Each value has several slots. The writer goes round: it marks a slot as being written,
-//! writes, marks it as whole, and then says that it is the newest. A reader takes the newest
-//! slot and looks at its mark afterwards: it is disturbed only if the writer came all the
-//! way round meanwhile. One that is disturbed again and again asks that its slot be left
-//! alone (`hold`), which the writer grants as long as that leaves it two slots to write in.
+//! Each value has several slots. The writer goes round: it marks a slot as being written, writes
+//! the value, marks the slot as whole, and then stores the slot's number as the newest. A reader
+//! copies the newest slot and loads its mark afterwards. The copy is torn only if the writer came
+//! all the way round meanwhile. A reader whose copies are torn again and again asks the writer to
+//! leave a slot alone (`hold`). The writer does so as long as two slots are left to write in.
 //!
-//! # Who pairs with whom
+//! # Which accesses pair
 //!
 //! | | store | load | what it guarantees |
 //! |---|---|---|---|
@@ -21,11 +21,12 @@ pub(crate) mod tests;
 use crate::format::layout::{FIRST_COUNT, values};
 use crate::sync::{Words, WordsMut};
 
-/// How often a reader tries before it asks that a slot be left alone, and afterwards. What
-/// is held is left alone by every store that begins after the hold was seen: one or two.
+/// The number of attempts of a reader before it asks for a hold, and afterwards. The writer leaves
+/// a slot alone in every store that begins after it saw the hold: one or two stores may still write
+/// there.
 const TRIES: u32 = 64;
 
-/// The measures of a table of values.
+/// The sizes of a table of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TableGeometry {
     count: usize,
@@ -34,7 +35,7 @@ pub(crate) struct TableGeometry {
 }
 
 impl TableGeometry {
-    /// `None` where the measures cannot be.
+    /// Returns the geometry of a table; `None` where the sizes are impossible.
     // layout: L176
     pub fn new(count: usize, max: usize, slots: u64) -> Option<TableGeometry> {
         let sound = (1..=values::MAX_COUNT).contains(&count)
@@ -45,9 +46,10 @@ impl TableGeometry {
         (sound && table_geometry.len() <= values::MAX_TABLE).then_some(table_geometry)
     }
 
-    /// As many slots as make it unlikely that the writer comes round while somebody reads:
-    /// measured, 1 KiB read beside a hot writer took 12389 tries at worst with 2 slots, 14
-    /// with 8 and 2 with 16. Of many values, few are written all the time.
+    /// Returns a geometry with enough slots to make it unlikely that the writer comes round
+    /// while a reader reads. Measured, 1 KiB read beside a hot writer took 12389 attempts at
+    /// worst with 2 slots, 14 with 8 and 2 with 16. Of many values, few are written all the
+    /// time.
     pub fn with_slots_for(count: usize, max: usize) -> Option<TableGeometry> {
         let slots = match count {
             1 => 16384 / slot_len(max.min(values::MAX_LEN)) as u64,
@@ -69,13 +71,13 @@ impl TableGeometry {
         self.slots
     }
 
-    /// The bytes of the whole.
+    /// Returns the bytes of the whole table.
     // layout: L071
     pub fn len(&self) -> u64 {
         self.first() as u64 + self.count as u64 * self.stride() as u64
     }
 
-    /// Where the name of a value stands.
+    /// Returns the offset of the name of a value.
     pub fn name(&self, index: usize) -> usize {
         values::NAMES + index * values::NAME_LEN
     }
@@ -95,7 +97,7 @@ impl TableGeometry {
         self.first() + index * self.stride()
     }
 
-    /// Which slot a number is written to.
+    /// Returns the slot to which a number is written.
     #[inline]
     fn slot_of(&self, number: u64) -> u64 {
         number & (self.slots - 1)
@@ -107,12 +109,12 @@ impl TableGeometry {
     }
 }
 
-/// What a slot takes: whole lines.
+/// Returns the bytes of a slot: whole lines.
 fn slot_len(max: usize) -> usize {
     (values::VALUE + max).next_multiple_of(crate::format::layout::LINE)
 }
 
-/// The slot of a value that a reader asks to be left alone.
+/// The slot of a value that a reader asks the writer to leave alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hold(pub u64);
 
@@ -123,7 +125,7 @@ impl Hold {
         Hold(((index as u64) << 8) | (slot + 1))
     }
 
-    /// The slot, as a bit, if it is a slot of that value, which may have fewer than 64.
+    /// Returns the slot as a bit, if it is a slot of that value, which may have fewer than 64.
     // layout: L184
     #[inline]
     fn bit(self, index: usize) -> u64 {
@@ -134,18 +136,18 @@ impl Hold {
     }
 }
 
-/// The writer's end.
+/// The writer's side.
 #[derive(Debug)]
 pub(crate) struct ValueWriter<W> {
     words: W,
     table_geometry: TableGeometry,
-    /// The number of the newest value, for each.
+    /// The number of the newest value, for each value of the table.
     newest: Vec<u64>,
     changes: u64,
 }
 
 impl<W: WordsMut> ValueWriter<W> {
-    /// The writer of a new table.
+    /// Creates the writer of a new table.
     pub fn new(words: W, table_geometry: TableGeometry) -> ValueWriter<W> {
         words.store64(values::CHANGES, FIRST_COUNT);
         ValueWriter {
@@ -160,8 +162,8 @@ impl<W: WordsMut> ValueWriter<W> {
         self.table_geometry
     }
 
-    /// Stores a value no longer than the longest. `holds` are those of the readers, of whom
-    /// there are none mostly.
+    /// Stores a value no longer than the longest. `holds` are the holds of the readers, of
+    /// which there are mostly none.
     // layout: L076 L136
     #[inline]
     pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
@@ -185,12 +187,12 @@ impl<W: WordsMut> ValueWriter<W> {
         self.announce(index);
     }
 
-    /// The next number whose slot is not held. More holds than leave two slots are of
-    /// readers that are dead or mean no good.
+    /// Returns the next number whose slot is not held. Holds that leave fewer than two slots
+    /// are ignored: their readers are dead or broken.
     // layout: L136 L184
     #[cold]
     fn free_number(&self, number: u64, held: u64) -> u64 {
-        // A slot that the value does not have is held by nobody.
+        // No reader can hold a slot that the value does not have.
         let held = held & (u64::MAX >> (64 - self.table_geometry.slots));
         if u64::from(held.count_ones()) > self.table_geometry.slots - 2 {
             return number;
@@ -200,9 +202,9 @@ impl<W: WordsMut> ValueWriter<W> {
         others.into_iter().find(free).unwrap_or(number)
     }
 
-    /// Tells those who wait which value changed. The fence in [`store`](ValueWriter::store)
-    /// stands between this and the count before, so that whoever reads what goes where an
-    /// older one stood sees that count.
+    /// Stores which value changed, for readers that wait. The fence in
+    /// [`store`](ValueWriter::store) stands between this and the count before. So a reader that
+    /// loads an entry which replaced an older one also sees that count.
     // layout: L136
     #[inline]
     fn announce(&mut self, index: usize) {
@@ -212,7 +214,7 @@ impl<W: WordsMut> ValueWriter<W> {
         self.words.publish64(values::CHANGES, self.changes);
     }
 
-    /// Writes the name of a value, before anybody reads.
+    /// Writes the name of a value, before any reader reads it.
     pub fn name(&self, index: usize, name: &str) {
         let at = self.table_geometry.name(index);
         let mut bytes = [0; values::NAME_LEN];
@@ -222,37 +224,37 @@ impl<W: WordsMut> ValueWriter<W> {
     }
 }
 
-/// Where change number `n` stands.
+/// Returns the offset of the entry of change number `n`.
 fn recent(n: u64) -> usize {
     values::RECENT + (n % values::RECENT_COUNT) as usize * 4
 }
 
-/// What a look at a value found.
+/// The result of loading a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// None was stored yet.
+    /// No value was stored yet.
     Nothing,
-    /// One of this length and number, copied out.
+    /// A value of this length and number was copied out.
     Value(usize, u64),
-    /// It changed faster than it could be read, each time.
+    /// The value changed while it was copied, in each attempt.
     Busy,
-    /// No writer of ours wrote that.
+    /// The table holds a word that no writer of this crate writes.
     Corrupt,
 }
 
-/// A reader's end.
+/// The reader's side.
 #[derive(Debug)]
 pub(crate) struct ValueReader<W> {
     words: W,
     table_geometry: TableGeometry,
-    /// How many changes were looked at.
+    /// The number of changes that the reader has looked at.
     seen: u64,
-    /// So many were too many: all values from here on may have changed.
+    /// After too many changes: all values from this one on may have changed.
     all_from: Option<usize>,
 }
 
 impl<W: Words> ValueReader<W> {
-    /// One that has seen all changes up to now.
+    /// Creates a reader that has seen all changes up to now.
     // layout: L140
     pub fn new(words: W, table_geometry: TableGeometry) -> ValueReader<W> {
         // Pairs with the writer's store (L4).
@@ -265,7 +267,7 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
-    /// One to whom all values of the table are news.
+    /// Creates a reader to which all values of the table are new.
     // layout: L140
     pub fn from_the_beginning(words: W, table_geometry: TableGeometry) -> ValueReader<W> {
         ValueReader {
@@ -278,16 +280,16 @@ impl<W: Words> ValueReader<W> {
         self.table_geometry
     }
 
-    /// The number of the newest value, which is another one after each store.
+    /// Returns the number of the newest value, which differs after each store.
     pub fn number(&self, index: usize) -> u64 {
         // Pairs with the writer's store (L1).
         self.words
             .load64(self.table_geometry.entry(index) + values::NEWEST)
     }
 
-    /// Copies the newest value to the beginning of `to`, which takes the longest. `hold`
-    /// asks the writer to leave a slot alone, or all again; without it a reader that is
-    /// overtaken each time gives up.
+    /// Copies the newest value to the beginning of `to`, which must take the longest value. A
+    /// reader that is overtaken in each attempt calls `hold` with the slot that the writer is to
+    /// leave alone, and later with no slot; without `hold` the reader gives up.
     #[inline]
     pub fn load(&self, index: usize, to: &mut [u8], hold: Option<impl Fn(Hold)>) -> Look {
         let entry = self.table_geometry.entry(index);
@@ -303,7 +305,7 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
-    /// As above, for a reader that was overtaken each time.
+    /// Copies the newest value under a hold, for a reader that was overtaken in each attempt.
     // layout: L138
     #[cold]
     pub fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
@@ -343,15 +345,18 @@ impl<W: Words> ValueReader<W> {
         }
         // Pairs with the writer's fence after the odd mark (L2).
         self.words.acquire();
-        match self.words.load64(slot + values::MARK) == number.wrapping_mul(2) {
-            true if len <= self.table_geometry.max => Look::Value(len, number),
-            true => Look::Corrupt,
-            false => Look::Busy,
+        if self.words.load64(slot + values::MARK) != number.wrapping_mul(2) {
+            Look::Busy
+        } else if len <= self.table_geometry.max {
+            Look::Value(len, number)
+        } else {
+            Look::Corrupt
         }
     }
 
-    /// The next value that changed since it was last asked; one that changed several times
-    /// may come several times. Where there were too many changes, every value comes once.
+    /// Returns the next value that changed since the last call. A value that changed several
+    /// times may be returned several times. After too many changes, every value is returned
+    /// once.
     // layout: L139 L183
     pub fn next_change(&mut self) -> Option<usize> {
         if let Some(index) = self.all_from {
@@ -364,8 +369,7 @@ impl<W: Words> ValueReader<W> {
             return None;
         }
         let index = self.words.load32(recent(self.seen)) as usize;
-        // Pairs with the writer's fence. What the next store announces goes where the oldest
-        // one stood.
+        // Pairs with the writer's fence. The next change overwrites the oldest entry.
         self.words.acquire();
         let behind = self.words.load64(values::CHANGES).wrapping_sub(self.seen);
         if behind >= values::RECENT_COUNT || index >= self.table_geometry.count {
@@ -377,12 +381,12 @@ impl<W: Words> ValueReader<W> {
         Some(index)
     }
 
-    /// Whether there is a change that was not looked at.
+    /// Returns whether there is a change that the reader has not looked at.
     pub fn has_news(&self) -> bool {
         self.all_from.is_some() || self.words.load64(values::CHANGES) != self.seen
     }
 
-    /// The name of a value; what is no name is none.
+    /// Returns the name of a value; empty where the bytes are not a name.
     // layout: L183
     pub fn name(&self, index: usize) -> String {
         let mut bytes = [0; values::NAME_LEN];

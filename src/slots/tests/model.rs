@@ -205,9 +205,10 @@ fn soak(table_geometry: TableGeometry, stores: u64) {
                 let mut last = 0;
                 // Pairs with the writer's store.
                 while !done.load(Ordering::Acquire) {
-                    let look = match asks {
-                        true => reader.load_held(0, &mut to, hold),
-                        false => reader.load(0, &mut to, NOBODY),
+                    let look = if asks {
+                        reader.load_held(0, &mut to, hold)
+                    } else {
+                        reader.load(0, &mut to, NOBODY)
                     };
                     let Look::Value(found, number) = look else {
                         assert_eq!(look, Look::Busy);
