@@ -1,9 +1,9 @@
-//! The one door to atomics: cells in shared memory, copies of bytes that another
-//! process may be writing, and windows of both.
+//! The only door to atomics: cells in shared memory, copies of bytes that another process may be
+//! writing, and windows of both.
 //!
-//! Memory that a peer can write is only ever touched here, by atomic loads and
-//! stores. A plain `memcpy` of such bytes would be a data race, and a `&[u8]`
-//! over them a lie to the compiler.
+//! The crate accesses memory that a peer can write here only, by atomics and by assembly code
+//! (`copy`). A plain `memcpy` of such bytes would be a data race, and a `&[u8]` of them would
+//! promise the compiler that they do not change.
 
 mod copy;
 mod machine;
@@ -25,18 +25,18 @@ pub(crate) use std::sync::atomic::{
 
 const WORD: usize = size_of::<usize>();
 
-/// Keeps the compiler from moving anything across; the processor may.
+/// Keeps the compiler from moving accesses across this call; the processor may move them.
 #[inline]
 pub(crate) fn compiler_fence_full() {
     // SeqCst: pairs with nothing in another process; it binds the compiler alone.
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// A `u32` or `u64` in a view that may be read-only; it can only be loaded.
+/// A `u32` or `u64` in a view that may be read-only. It can only be loaded.
 ///
-/// Loads are relaxed, followed by an acquire fence: that is what Rust promises
-/// to be valid on memory mapped read-only. It pairs with a release store (or a
-/// full barrier) of whoever writes the word.
+/// A load is relaxed, followed by an acquire fence, which Rust allows on memory that is mapped
+/// read-only. It pairs with a release store (or a full barrier) of the process that writes the
+/// word.
 #[derive(Clone, Copy)]
 pub struct ReadCell<'a, T> {
     at: *const T,
@@ -59,7 +59,7 @@ impl<T> std::fmt::Debug for ReadCell<'_, T> {
 }
 
 impl ReadCell<'_, u32> {
-    /// The value now; what the writer stored before it is visible afterwards.
+    /// Loads the value. What the writer stored before the word is visible afterwards.
     #[inline]
     #[must_use]
     pub fn load(self) -> u32 {
@@ -77,13 +77,13 @@ impl ReadCell<'_, u32> {
 }
 
 impl ReadCell<'_, u64> {
-    /// The value now; what the writer stored before it is visible afterwards.
+    /// Loads the value. What the writer stored before the word is visible afterwards.
     ///
     /// # Platform notes
     ///
-    /// On a 32-bit target the word is read in halves until the upper half holds
-    /// still. That is whole for a counter that never jumps by 2^32 between two
-    /// loads; for other words use two `u32` and a rule of your own.
+    /// On a 32-bit target the word is read in halves, until the upper half is the same before
+    /// and after. The value is whole for a counter that never jumps by 2^32 between two loads;
+    /// for other words use two `u32` and a rule of your own.
     #[inline]
     #[must_use]
     pub fn load(self) -> u64 {

@@ -1,8 +1,8 @@
-//! A range of shared memory as words and bytes, by offset. Every access is checked
-//! against the range, so who holds a window can do no harm beyond it.
+//! Windows: ranges of shared memory as words and bytes, by offset. Every access is checked against
+//! the range, so a caller with a window can access nothing outside.
 //!
-//! What is built on [`Words`] runs over mapped memory, over a heap buffer and, in
-//! tests, over a model checker's atomics.
+//! Code over [`Words`] runs over mapped memory, over a heap buffer and, in tests, over the atomics
+//! of a model checker.
 
 use super::{
     AtomicU32, AtomicU64, IN, OUT, Ordering, atomic_u32, atomic_u64, compiler_fence_full,
@@ -11,69 +11,73 @@ use super::{
 use std::fmt;
 use std::sync::Arc;
 
-/// Memory that may be read. Offsets count bytes, those of words are aligned to them; those in
-/// a ring go round.
+/// Memory that may be read. Offsets count bytes. The offset of a word is a multiple of its size.
+/// Offsets in a ring are taken modulo its length.
 pub(crate) trait Words {
-    /// What the writer of the word stored before it is visible afterwards.
+    /// Loads a word. What the writer stored before the word is visible afterwards.
     fn load32(&self, at: usize) -> u32;
-    /// As above. A counter; on 32-bit targets it is read in halves.
+    /// Loads a counter. What the writer stored before it is visible afterwards. On 32-bit
+    /// targets the counter is read in halves.
     fn load64(&self, at: usize) -> u64;
-    /// As `load32`, of the upper half of the eight bytes at an offset aligned to 8.
+    /// Loads the upper half of the eight bytes at an offset that is a multiple of 8. What the
+    /// writer stored before it is visible afterwards.
     fn load_upper32(&self, at: usize) -> u32 {
         (self.load64(at) >> 32) as u32
     }
-    /// Bytes in no order: who wants them whole learns otherwise whether they were.
+    /// Copies bytes out in no order. The caller finds out otherwise whether the bytes are
+    /// whole.
     fn copy_out(&self, at: usize, to: &mut [u8]);
-    /// No load from below is done above.
+    /// Keeps loads below this call from being done above it.
     fn acquire(&self);
-    /// No load from below is done above, no store from above below, in one order for all.
+    /// Keeps loads below this call from being done above it, and stores above from being done
+    /// below. All threads see such calls in one order.
     fn full(&self);
-    /// For who looks again and again.
+    /// Tells the processor that this thread polls.
     fn relax(&self) {
         std::hint::spin_loop();
     }
 }
 
-/// Memory that this side alone writes.
+/// Memory that only this side writes.
 pub(crate) trait WordsMut: Words {
     fn store32(&self, at: usize, value: u32);
-    /// The upper half of the eight bytes at an offset aligned to 8.
+    /// Stores the upper half of the eight bytes at an offset that is a multiple of 8.
     fn store_upper32(&self, at: usize, value: u32) {
         self.copy_in(at + 4, &value.to_le_bytes());
     }
-    /// What was stored before is visible to whoever loads the value.
+    /// Stores a word. What was stored before is visible to a thread that loads the word.
     fn publish32(&self, at: usize, value: u32);
     fn store64(&self, at: usize, value: u64);
-    /// As `publish32`.
+    /// Stores a counter. What was stored before is visible to a thread that loads the counter.
     fn publish64(&self, at: usize, value: u64);
-    /// As `copy_out`.
+    /// Copies bytes in, in no order.
     fn copy_in(&self, at: usize, from: &[u8]);
-    /// As `copy_in`, but what stands behind the first so many bytes before those, and past
-    /// the caches where the reader is far away.
+    /// Copies bytes in: first the bytes behind the `first` ones, past the caches where the
+    /// reader is far away, and then the `first` ones.
     fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, _far: bool) {
         let (first, rest) = from.split_at(from.len().min(first));
         self.copy_in(at + first.len(), rest);
         self.copy_in(at, first);
     }
-    /// No store from above is done below.
+    /// Keeps stores above this call from being done below it.
     fn release(&self);
 }
 
-/// Memory that several sides write. Each method says what pairs with it where it is called. An
-/// `order` is acquire and release at least, as the layout demands; only the model checker is given
-/// weaker ones, by mutations.
+/// Memory that several sides write. Each caller tells what its access pairs with. An `order` is at
+/// least acquire and release, as the layout demands. Only the model checker gets weaker ones, by
+/// mutations.
 pub(crate) trait Shared: WordsMut {
-    /// A load that orders nothing.
+    /// Loads a counter, and orders nothing.
     fn peek64(&self, at: usize) -> u64;
-    /// Replaces a word where it has this value; says whether it had.
+    /// Replaces a word that has the value `from`; returns whether it did.
     fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool;
-    /// As `replace32`.
+    /// Replaces a counter that has the value `from`; returns whether it did.
     fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool;
     fn add32(&self, at: usize, count: u32, order: Ordering);
     fn set_bits64(&self, at: usize, bits: u64, order: Ordering);
     fn clear_bits64(&self, at: usize, bits: u64, order: Ordering);
-    /// Stands between a store and a look that may be older than the store: the compiler keeps
-    /// their order, and the processor need not.
+    /// Stands between a store and a load that may be older than the store: the compiler keeps
+    /// their order, and the processor may change it.
     fn keep_order(&self);
 }
 
@@ -114,8 +118,8 @@ unsafe impl Extent for Any {
     }
 }
 
-/// A length that is known when this is compiled, and with it whether a word at a fixed
-/// offset lies inside.
+/// A length that is known at compile time, and with it whether a word at a fixed offset lies
+/// inside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fixed<const LEN: usize>;
 
@@ -161,7 +165,7 @@ unsafe impl Extent for Round {
     }
 }
 
-/// A range that is only read.
+/// A range of shared memory that is only read.
 #[derive(Clone)]
 pub(crate) struct Window<E = Any> {
     base: *mut u8,
@@ -180,7 +184,8 @@ unsafe impl<E> Send for Window<E> {}
 unsafe impl<E> Sync for Window<E> {}
 
 impl Window {
-    /// A window of `len` bytes from `base` on. Both must be multiples of 8, or this panics.
+    /// Creates a window of `len` bytes from `base` on. Panics if one of them is not a multiple of
+    /// 8.
     ///
     /// # Safety
     ///
@@ -196,7 +201,7 @@ impl Window {
         }
     }
 
-    /// The whole of it, whose length is a power of two, as a ring.
+    /// Returns the whole window as a ring; its length must be a power of two.
     pub fn round(self) -> Window<Round> {
         let len = self.extent.0;
         assert!(len.is_power_of_two() && len >= 8);
@@ -209,7 +214,7 @@ impl Window {
 }
 
 impl<E: Extent> Window<E> {
-    /// A part of it.
+    /// Returns a part of the window.
     pub fn part<const LEN: usize>(&self, at: usize) -> Window<Fixed<LEN>> {
         // So the words of the part are aligned as those of the whole are.
         assert!(at.is_multiple_of(8));
@@ -220,7 +225,7 @@ impl<E: Extent> Window<E> {
         }
     }
 
-    /// The address of a range.
+    /// Returns the address of a range.
     pub fn bytes(&self, at: usize, len: usize) -> *const u8 {
         self.range(at, len)
     }
@@ -293,12 +298,13 @@ impl<E: Extent> Words for Window<E> {
     }
 }
 
-/// A range that is read and written.
+/// A range of shared memory that is read and written.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowMut<E = Any>(Window<E>);
 
 impl WindowMut {
-    /// A window of `len` bytes from `base` on. Both must be multiples of 8, or this panics.
+    /// Creates a window of `len` bytes from `base` on. Panics if one of them is not a multiple of
+    /// 8.
     ///
     /// # Safety
     ///
@@ -310,24 +316,24 @@ impl WindowMut {
         WindowMut(unsafe { Window::new(base, len, keep) })
     }
 
-    /// The whole of it, whose length is a power of two, as a ring.
+    /// Returns the whole window as a ring; its length must be a power of two.
     pub fn round(self) -> WindowMut<Round> {
         WindowMut(self.0.round())
     }
 }
 
 impl<E: Extent> WindowMut<E> {
-    /// A part of it.
+    /// Returns a part of the window.
     pub fn part<const LEN: usize>(&self, at: usize) -> WindowMut<Fixed<LEN>> {
         WindowMut(self.0.part(at))
     }
 
-    /// The address of a range.
+    /// Returns the address of a range.
     pub fn bytes(&self, at: usize, len: usize) -> *mut u8 {
         self.0.range(at, len)
     }
 
-    /// A word with several writers.
+    /// Returns a word that several sides write.
     #[inline(always)]
     pub fn atomic32(&self, at: usize) -> &AtomicU32 {
         // SAFETY: `Extent::word` keeps the 4 bytes inside the window and their offset a multiple of
@@ -337,7 +343,7 @@ impl<E: Extent> WindowMut<E> {
         unsafe { atomic_u32(self.0.word(at, 4).cast()) }
     }
 
-    /// A word with several writers.
+    /// Returns a word that several sides write.
     #[inline(always)]
     pub fn atomic64(&self, at: usize) -> &AtomicU64 {
         // SAFETY: `Extent::word` keeps the 8 bytes inside the window and their offset a multiple of
@@ -456,7 +462,7 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     }
 }
 
-/// Whether an atomic operation on shared memory may have this order.
+/// Checks that an atomic operation on shared memory may have this order.
 // layout: L006
 #[inline(always)]
 fn check(order: Ordering) {
@@ -529,7 +535,7 @@ pub(crate) mod heap {
     // SAFETY: nothing but the window below uses the lines, and all its accesses go through `sync`.
     unsafe impl Sync for Heap {}
 
-    /// Zero bytes.
+    /// Returns a window of zero bytes.
     pub(crate) fn window(len: usize) -> WindowMut {
         let lines = (0..len.div_ceil(128)).map(|_| Line(UnsafeCell::new([0; 128])));
         let heap = Arc::new(Heap(lines.collect()));
@@ -540,7 +546,7 @@ pub(crate) mod heap {
         unsafe { WindowMut::new(base, len, heap) }
     }
 
-    /// The same memory, to be read.
+    /// Returns the same memory, for reading.
     pub(crate) fn reading<E: Extent>(window: &WindowMut<E>) -> Window<E> {
         window.0.clone()
     }
