@@ -1,36 +1,34 @@
-//! What a backend owes. Each one is a folder with the same types; nothing above
-//! this module knows which system it runs on.
+//! The contract of an OS backend. Each backend is a folder with the same types; the code above this
+//! module does not know on which system it runs.
 //!
-//! - A [`SectionBackend`] is one handle of one section. Creating is exclusive:
-//!   what exists already, with living holders, is `AlreadyExists`, never handed
-//!   out. Opening never creates.
-//! - The object lives as long as anybody holds a handle, in any process, and is
-//!   gone with the last, however that ended. A new section is all zero and
-//!   appears under its name whole, or not at all.
-//! - Sections, events and mutexes share one namespace: a name that is held by one
-//!   kind is `WrongKind` for the others. What is opened is checked for its kind,
-//!   and for its owner where one is expected, before a byte of it is read.
-//! - Handles do not reach child processes unless that was asked for.
-//! - A [`ViewBackend`] is mapped memory: any offset, any length, unmapped when
-//!   dropped. Ranges are checked by the caller against
-//!   [`kernel_len`](SectionBackend::kernel_len), so a refusal by the system is
-//!   about access.
-//! - An [`EventBackend`] and a [`MutexBackend`] wait without using the processor. A
-//!   wait sees the death of a process at once; a mutex sees that of its owner.
-//! - What is waited for has a [`Signal`], and [`wait_any`] waits for several, up to
-//!   [`MOST_SIGNALS`], the first that has happened in their order. A signal that one waiter
-//!   takes, as that of an auto-reset event, is taken of the one that it tells, and of no other.
-//!   A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] one of somebody
-//!   else's.
-//! - A [`ProcessBackend`] is one process for good: another one that gets its number
-//!   later is never taken for it.
-//! - Errors carry the system's code, taken on the line of the call, and say what
-//!   it means at that place.
-//! - [`list`] names what can be opened here, [`holders`] who has it, [`clean`] removes
-//!   what the dead left, [`findings`] tells what this account may do.
-//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses what no object
-//!   can be called.
-//!   [`has_several_processors`] is about the machine, whatever this thread is bound to.
+//! - A [`SectionBackend`] is one handle of one section. Creating is exclusive: a name that a
+//!   process holds is `AlreadyExists`, and is never handed out. Opening never creates.
+//! - An object lives as long as a process holds a handle of it, and is gone with the last handle,
+//!   however its process ended. A new section is all zero and appears under its name whole, or not
+//!   at all.
+//! - Sections, events and mutexes share one namespace: a name that is held by one kind is
+//!   `WrongKind` for the others. An opener checks the kind, and the expected owner, before it reads
+//!   a byte.
+//! - Handles do not reach child processes unless the caller asks for that.
+//! - A [`ViewBackend`] is mapped memory: any offset, any length, unmapped when dropped. The caller
+//!   checks ranges against [`kernel_len`](SectionBackend::kernel_len), so a refusal by the system
+//!   is about access.
+//! - An [`EventBackend`] and a [`MutexBackend`] wait without using the processor. A wait notices
+//!   the end of a process at once; a wait for a mutex notices the end of its owner.
+//! - Everything that can be waited for has a [`Signal`]. [`wait_any`] waits for up to
+//!   [`MOST_SIGNALS`] signals, and reports the first that has happened, in their order. It takes a
+//!   signal that one waiter takes, as that of an auto-reset event, only if it reports that signal.
+//!   A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] a signal of a
+//!   handle from outside this crate.
+//! - A [`ProcessBackend`] is one process for good: another process that gets its number later is
+//!   never taken for it.
+//! - Errors carry the system's code, taken on the line of the call, and tell what it means at that
+//!   place.
+//! - [`list`] lists the objects that can be opened, [`holders`] the processes that hold an object.
+//!   [`clean`] removes what killed processes left. [`findings`] tells what this account may do.
+//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses a name that no
+//!   object can have. [`has_several_processors`] tells of the machine, to whatever processor this
+//!   thread is bound.
 
 use crate::access::{Access, Owner};
 use crate::error::channel::Fault;
@@ -70,28 +68,28 @@ pub use backend::{OwnedObject, RawObject};
 #[cfg(all(test, shmkit_nt_rules))]
 pub(crate) use backend::{account_name, names_looked_up};
 
-/// How an object is created.
+/// The options to create an object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HowToCreate {
-    /// Reserve addresses only; memory is committed later, by range (sections).
+    /// Reserves addresses only; memory is committed later, by range (sections).
     pub reserve: bool,
-    /// Children of this process inherit the handle.
+    /// Lets children of this process inherit the handle.
     pub inheritable: bool,
     pub access: Access,
 }
 
-/// How an object is opened.
+/// The options to open an object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HowToOpen {
-    /// Ask for the right to write a section, to set an event.
+    /// Asks for the right to write a section, or to set an event.
     pub write: bool,
-    /// Children of this process inherit the handle.
+    /// Lets children of this process inherit the handle.
     pub inheritable: bool,
-    /// Whose it must be.
+    /// The expected owner of the object.
     pub owner: Option<Owner>,
 }
 
-/// What a name stands for.
+/// The kind of an object.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -101,8 +99,8 @@ pub enum Kind {
     Event,
     /// A mutex.
     Mutex,
-    /// Something else that shares the names: a semaphore, timer or job (Windows), or
-    /// a file that no program of ours made.
+    /// An object of another kind that shares the names: a semaphore, timer or job (Windows), or
+    /// a file that this crate did not make (Linux).
     Other,
 }
 
@@ -117,76 +115,79 @@ impl Kind {
     }
 }
 
-/// What takes the signal of an event away.
+/// The way in which the signal of an event is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The one wait that it ends.
+    /// The one wait that the signal ends takes the signal.
     Auto,
-    /// [`Event::reset`](crate::Event::reset) only; until then it ends all waits.
+    /// Only [`Event::reset`](crate::Event::reset) takes the signal away; until then it ends all
+    /// waits.
     Manual,
 }
 
-/// What ended a wait.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// What was waited for.
+    /// The event was signaled.
     Signaled,
-    /// The end of the process that was watched.
+    /// The watched process ended.
     PeerDied,
-    /// The time.
+    /// The time was over.
     TimedOut,
 }
 
-/// What ended a wait for several things.
+/// The reason why a wait for several signals ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// The one with this index.
+    /// The signal with this index.
     Signal(usize),
-    /// A message to a window of this thread, where that was waited for (Windows).
+    /// A message to a window of this thread, if the wait included such messages (Windows).
     Input,
     TimedOut,
 }
 
-/// How a mutex came to its new owner.
+/// The state in which a mutex was locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Clean,
     Abandoned,
 }
 
-/// A process, told apart from every other one that has had or will have its number.
+/// The identity of a process, which differs from that of every other process that had or will have
+/// its number.
 ///
 /// It is plain data, and so can stand in shared memory: see
 /// [`to_words`](ProcessIdentity::to_words).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessIdentity {
     pub(crate) pid: u32,
-    /// The namespaces in which number and time mean something (Linux).
+    /// The namespaces in which number and start time are valid (Linux).
     pub(crate) space: u32,
     pub(crate) start: u64,
 }
 
-/// One entry of an access list, in words.
+/// An entry of an access list, in words.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The account: `DOMAIN\name (SID)`, `name (uid N)`, `everybody else`.
     pub account: String,
-    /// What it may do, or may not.
+    /// The rights that the account has, or does not have.
     pub may: String,
 }
 
-/// What the system tells about an object; `None` where it refuses to tell.
+/// What the system tells about an object; a field is `None` where the system refuses to tell.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct ObjectInfo {
-    /// Who owns it: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
+    /// The owner: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
     pub owner: Option<String>,
-    /// Who may do what: SDDL on Windows, the mode on Linux.
+    /// The access list: SDDL on Windows, the mode on Linux.
     pub access: Option<String>,
-    /// The same in words; empty where nobody is let in, or the system does not tell.
+    /// The access list in words; empty where the list is empty, or the system does not tell.
     pub grants: Vec<Grant>,
-    /// Its path: in the kernel's namespace on Windows, in the file system on Linux.
+    /// The path of the object: in the kernel's namespace on Windows, in the file system on
+    /// Linux.
     pub path: Option<String>,
 }
 
@@ -194,23 +195,23 @@ pub struct ObjectInfo {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// The number of the process.
     pub pid: u32,
-    /// The path of its program; `None` where the system does not tell.
+    /// The path of the program; `None` where the system does not tell.
     pub image: Option<String>,
 }
 
-/// Who holds an object, as far as this account may see.
+/// The processes that hold an object, as far as this account may see.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Holders {
-    /// Those that were found, by number, this process among them.
+    /// The holders that were found, by number. This process may be one of them.
     pub found: Vec<Holder>,
-    /// How many processes do not let this account look.
+    /// The number of processes that this account may not look at.
     pub hidden: usize,
 }
 
-/// What a view may do.
+/// The accesses that a view allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     ReadOnly,
@@ -222,17 +223,17 @@ pub enum Protection {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backing {
-    /// Memory (the paging file, `/dev/shm`); gone with the last holder.
+    /// In memory (the paging file, `/dev/shm`); they are gone with the last holder.
     Memory,
-    /// A file that stays.
+    /// In a file, which stays.
     File,
-    /// An executable image; Windows only, never made by this crate.
+    /// In an executable image (Windows only); this crate makes no such section.
     Image,
-    /// A POSIX object that somebody else made; it stays until it is unlinked.
+    /// In a POSIX object that another program made; it stays until it is unlinked (Linux).
     Posix,
 }
 
-/// What the system tells about a section; `None` where it refused to tell.
+/// What the system tells about a section; a field is `None` where the system refuses to tell.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub object: ObjectInfo,
@@ -244,22 +245,22 @@ pub(crate) struct Facts {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// The name that opens it: `Global\X`, `Local\X`, or `/X` for a POSIX object
-    /// (Linux). Names that are not Unicode are left out on Linux, and shown with
-    /// replacement characters on Windows.
+    /// The name that opens the object: `Global\X`, `Local\X`, or `/X` for a POSIX object
+    /// (Linux). Names that are not Unicode are left out on Linux, and have replacement
+    /// characters on Windows.
     pub name: String,
-    /// What it is.
+    /// The kind of the object.
     pub kind: Kind,
-    /// The bytes of a section, as the kernel counts them; `None` where this account
-    /// may not look.
+    /// The bytes of a section, as the kernel counts them; `None` where this account may not
+    /// look.
     pub len: Option<u64>,
-    /// Its owner: a SID on Windows, `name (uid N)` on Linux; `None` where this account may not
+    /// The owner: a SID on Windows, `name (uid N)` on Linux; `None` where this account may not
     /// look.
     pub owner: Option<String>,
 }
 
 impl Listed {
-    /// Its owner as in [`ObjectInfo`], with a name.
+    /// Returns the owner with a name, as in [`ObjectInfo`].
     ///
     /// # Platform notes
     ///
@@ -271,28 +272,28 @@ impl Listed {
     }
 }
 
-/// How well something is.
+/// The state of something that [`doctor`](crate::inspect::doctor) checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// As it should be.
+    /// It works.
     Good,
-    /// It works, and not for everything.
+    /// It works, with limits.
     Limited,
     /// It does not work.
     Bad,
 }
 
-/// Something that [`doctor`](crate::inspect::doctor) found.
+/// A result of [`doctor`](crate::inspect::doctor).
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What it is about.
+    /// The subject of the check.
     pub topic: String,
-    /// How well that is.
+    /// The state of the subject.
     pub health: Health,
-    /// What was found.
+    /// The facts that were found.
     pub says: String,
-    /// What to do about it.
+    /// The way to improve the state.
     pub advice: Option<String>,
 }
 
@@ -312,7 +313,7 @@ impl Finding {
     }
 }
 
-/// What to do about a name that another kind of object has.
+/// Returns the advice for a name that an object of another kind has.
 pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
     match operation {
         Operation::Create => "all kinds share one namespace: use another name",
@@ -320,30 +321,30 @@ pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
     }
 }
 
-/// With the event itself, as many as `WaitForMultipleObjects` takes handles.
+/// The most processes of a wait: with the event, as many handles as `WaitForMultipleObjects` takes.
 pub(crate) const MAX_PEERS: usize = 63;
 
-/// The longest sleep before a wait looks again, though nothing woke it: a wake-up can fail for want
-/// of descriptors, and a death can be told late.
+/// The longest sleep of a wait before it checks its conditions again. A wake-up can fail for want
+/// of descriptors, and a death can be reported late.
 // layout: L088 L098
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// The longest sleep of a wait that is told of nothing: it waits for a process whose end the system
-/// does not tell, or for a participant that knows another owner.
+/// The longest sleep of a wait that gets no report: it waits for a process whose end the system
+/// does not report, or for a participant that knows another owner.
 // layout: L098 L162
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
-/// When a wait of this length ends; `None` where nobody lives to see it.
+/// Returns the end of a wait of this length; `None` where no clock can hold it.
 pub(crate) fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
-/// The moment `time` from now, or `until` where that is earlier.
+/// Returns the moment `time` from now, or `until` where that is earlier.
 pub(crate) fn deadline_within(time: Duration, until: Option<Instant>) -> Option<Instant> {
     let next = Instant::now() + time;
     Some(until.map_or(next, |until| until.min(next)))
 }
 
-/// What every named object can be asked.
+/// A named object of any kind.
 pub(crate) trait ObjectBackend {
     fn raw(&self) -> RawObject;
     fn info(&self) -> ObjectInfo;
@@ -352,23 +353,26 @@ pub(crate) trait ObjectBackend {
 pub(crate) trait SectionBackend: ObjectBackend + Sized {
     fn create(name: &Name, len: u64, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
-    /// Makes the file, which must not exist, with `len` zero bytes.
+    /// Creates the file, which must not exist, with `len` zero bytes.
     fn create_file(path: &Path, len: u64, how: &HowToCreate) -> Result<Self>;
-    /// Opens a file that exists, with its present length.
+    /// Opens an existing file, with its present length.
     fn open_file(path: &Path, how: &HowToOpen) -> Result<Self>;
-    /// Takes over a handle, and says under which name it can be found, if any.
+    /// Takes over a handle. Returns the name by which the section can be opened, if there is
+    /// one.
     fn from_owned(object: OwnedObject) -> Result<(Self, Option<Name>)>;
-    /// The bytes that can be mapped: never less than asked for, and on Windows
-    /// rounded up to pages.
+    /// Returns the number of bytes that can be mapped: never less than asked for, and on
+    /// Windows rounded up to pages.
     fn kernel_len(&self) -> Result<u64>;
     fn writable(&self) -> bool;
-    /// Whether parts of it may be uncommitted; `None` where that is not told.
+    /// Returns whether parts of the section may be uncommitted; `None` where the system does
+    /// not tell.
     fn is_reserved(&self) -> Option<bool>;
     fn commit(&self, offset: u64, len: u64) -> Result<()>;
-    /// Who may use an event or a mutex that belongs to this section: whoever may write the section
-    /// may set the event, and whoever may read it may wait for the mutex.
+    /// Returns the access for an event or a mutex that belongs to this section: an account that
+    /// may write the section may set the event, and an account that may read the section may
+    /// wait for the mutex.
     fn companion_access(&self, kind: Kind) -> Result<Access>;
-    /// `len` is not zero, and the range lies within `kernel_len`.
+    /// Maps a range. `len` is not zero, and the range lies within `kernel_len`.
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View>;
     /// Returns when the file behind a file-backed section has the view's changes.
     fn flush(&self, view: &View) -> Result<()>;
@@ -380,7 +384,7 @@ pub(crate) trait SectionBackend: ObjectBackend + Sized {
 pub(crate) trait ViewBackend {
     fn as_ptr(&self) -> *mut u8;
     fn len(&self) -> usize;
-    /// Whether all of the range, which lies in the view, may be touched.
+    /// Returns whether the whole range, which lies in the view, is committed.
     fn is_committed(&self, offset: usize, len: usize) -> bool;
     fn prefault(&self) -> Result<()>;
 }
@@ -388,91 +392,96 @@ pub(crate) trait ViewBackend {
 pub(crate) trait EventBackend: ObjectBackend + Sized {
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
-    /// Opens it with the right to set it and no other.
+    /// Opens an event with the right to set it, and no other right.
     fn open_to_set(name: &Name) -> Result<Self>;
-    /// `None` where that is not told.
+    /// Returns how the event is reset; `None` where the system does not tell.
     fn reset_mode(&self) -> Option<Reset>;
-    /// Whether it is signaled now; `None` where that is not told.
+    /// Returns whether the event is signaled now; `None` where the system does not tell.
     fn is_set(&self) -> Option<bool>;
     fn writable(&self) -> bool;
-    /// This and the next only where it is writable.
+    /// Signals the event, which must be writable, as for `reset`.
     fn set(&self) -> Result<()>;
     fn reset(&self) -> Result<()>;
     fn signal(&self) -> Result<Signal>;
-    /// A signal goes before a death, and both before the time. At most
-    /// [`MAX_PEERS`] peers.
+    /// Waits for a signal or the end of a process, of at most [`MAX_PEERS`] peers. A signal
+    /// goes before a death, and both go before the time-out.
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake>;
 }
 
 pub(crate) trait MutexBackend: ObjectBackend + Sized {
-    /// Where `taken`, this thread has it before anybody can open it.
+    /// Creates a mutex. Where `taken`, this thread has the mutex before any process can open
+    /// it.
     fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
-    /// Opens it to ask for its owner only.
+    /// Opens a mutex to ask for its owner only.
     fn open_to_watch(name: &Name) -> Result<Self> {
         Self::open(name, &HowToOpen::default())
     }
-    /// Takes it for this thread, which may own it already; `None` when the time is up.
+    /// Locks the mutex for this thread, which may have it already; `None` when the time is
+    /// over.
     fn lock(&self, timeout: Option<Duration>) -> Result<Option<Taken>>;
-    /// Gives back what this thread has taken once.
+    /// Undoes one `lock` of this thread.
     fn unlock(&self);
-    /// Whether anybody has it; `None` where that is not told.
+    /// Returns whether a thread has the mutex; `None` where the system does not tell.
     fn is_taken(&self) -> Option<bool>;
-    /// The process that has it; `None` where nobody has, or that is not told.
+    /// Returns the process that has the mutex; `None` where no process has it, or the system
+    /// does not tell.
     fn owner(&self) -> Option<u32>;
-    /// The process that has it, which has ended when the mutex is free.
+    /// Watches the process that has the mutex. A process that has ended where no process has
+    /// it.
     fn watch_owner(self) -> Result<Process>;
 }
 
 pub(crate) trait ProcessBackend: Sized {
     /// Whether another process of this user may be one that it cannot watch.
     const MAY_BE_CLOSED: bool;
-    /// This process.
+    /// Returns the identity of this process.
     fn current() -> Result<ProcessIdentity>;
-    /// The living process of this number.
+    /// Returns the identity of the living process of this number.
     fn identify(pid: u32) -> Result<ProcessIdentity>;
     fn watch(identity: ProcessIdentity) -> Result<Self>;
-    /// `None` for a process that had ended before it was watched.
+    /// Returns the handle; `None` for a process that had ended before it was watched.
     fn raw(&self) -> Option<RawObject>;
-    /// The path of the program that runs in the process of this number; `None` where the
-    /// system does not tell.
+    /// Returns the path of the program that runs in the process of this number; `None` where
+    /// the system does not tell.
     fn image(pid: u32) -> Option<String>;
-    /// When a process with this start time was started.
+    /// Returns when a process with this start time was started.
     fn started(start: u64) -> Option<SystemTime>;
-    /// That it ends.
+    /// Returns the signal of the end of the process.
     fn signal(&self) -> Result<Signal>;
-    /// Whether it has ended, at the latest when the time is up.
+    /// Waits until the process has ended; returns whether it has ended when the time is over.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }
 
-/// Whether an endpoint may be used by this process.
+/// The mark of an endpoint that tells whether this process may use the endpoint.
 pub(crate) trait ValidityBackend: Sized {
-    /// That of an endpoint which this process makes.
+    /// Creates the mark of an endpoint that this process makes.
     fn new() -> Self;
-    /// The same for the owner of a name, which this section has.
+    /// Creates the mark of the owner of a name, which this section has.
     fn of_owner(named: &Section) -> Self;
-    /// Whether the endpoint may be used for certain. It takes three instructions; `false` asks for
-    /// a closer look.
+    /// Returns whether the endpoint may be used for certain, in three instructions. After
+    /// `false` the caller asks `has_fault`.
     fn is_valid(&self) -> bool;
-    /// Whether this process was forked from the one that made the endpoint.
+    /// Returns whether this process was forked from the process that made the endpoint.
     fn is_forked(&self) -> bool;
-    /// Whether there is a fault to be told.
+    /// Returns whether there is a fault to report.
     fn has_fault(&self) -> bool;
-    /// The fault, which is told by this, and only once where it passes.
+    /// Returns the fault. A fault that passes is returned once.
     fn fault(&self) -> Option<Fault>;
 
-    /// Whether there is a fault to be told; seldom more than three instructions.
+    /// Returns whether there is a fault to report, mostly in three instructions.
     #[inline(always)]
     fn is_faulty(&self) -> bool {
         !self.is_valid() && self.has_fault()
     }
 
-    /// Tells a fault.
+    /// Fails with the fault, if there is one.
     #[inline(always)]
     fn check(&self) -> std::result::Result<(), Fault> {
-        match self.is_valid() {
-            true => Ok(()),
-            false => self.fault().map_or(Ok(()), Err),
+        if self.is_valid() {
+            Ok(())
+        } else {
+            self.fault().map_or(Ok(()), Err)
         }
     }
 }
@@ -485,13 +494,14 @@ pub(crate) trait GateBackend: Sized {
 }
 
 pub(crate) trait WaitHandleBackend {
-    /// Whether a wait may take what it waits for.
+    /// Whether a wait may take the signal for which it waits.
     const IS_TAKEN: bool;
     fn new(object: OwnedObject) -> Self;
     fn object(&self) -> &OwnedObject;
-    /// Whether it is signaled, or readable; takes the signal where one waiter may take it.
+    /// Returns whether the handle is signaled, or readable. Takes a signal that one waiter may
+    /// take.
     fn try_wait(&self) -> Result<bool>;
-    /// That it is. Each lasts until the next is asked for.
+    /// Returns the signal of the handle, which is valid until the next call.
     fn signal(&self) -> Result<Signal>;
 }
 

@@ -1,8 +1,8 @@
-//! One of something for each process: a child that was forked makes its own.
+//! A value for each process: the child of a fork makes its own.
 
 use std::sync::OnceLock;
 
-/// What was made by the first process that asked, and by those forked from it.
+/// The value of the first process that asked, and of the processes forked from it.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T>(OnceLock<Box<Link<T>>>);
 
@@ -10,7 +10,7 @@ pub(crate) struct PerProcess<T>(OnceLock<Box<Link<T>>>);
 struct Link<T> {
     process: u32,
     value: T,
-    /// That of a child that was forked from this process.
+    /// The value of a child that was forked from this process.
     next: PerProcess<T>,
 }
 
@@ -19,7 +19,7 @@ impl<T> PerProcess<T> {
         PerProcess(OnceLock::new())
     }
 
-    /// This process's.
+    /// Returns the value of this process; makes it first where there is none.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         let me = std::process::id();
         let mut make = Some(make);
@@ -36,7 +36,7 @@ impl<T> PerProcess<T> {
             if made.process == me {
                 return &made.value;
             }
-            // Made before the fork that made us.
+            // The value was made before the fork that made this process.
             link = &made.next;
         }
     }

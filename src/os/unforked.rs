@@ -1,19 +1,20 @@
-//! Systems without fork, exec and names that can be removed: endpoints stay valid.
+//! The backend parts for systems without fork, exec and names that can be removed: endpoints stay
+//! valid.
 
 use super::{Holder, RawObject, Section, ValidityBackend};
 use crate::error::channel::Fault;
 
-/// No program replaces another one in a process.
+/// Returns `None`: no program replaces another one in a process here.
 pub(crate) fn has_open(_pid: u32, _object: RawObject) -> Option<bool> {
     None
 }
 
-/// Names are not removed as long as somebody holds the object.
+/// Returns nothing: names are not removed here while a process holds the object.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {
     Vec::new()
 }
 
-/// That of every endpoint.
+/// The mark of every endpoint: valid.
 #[derive(Debug)]
 pub(crate) struct Validity;
 

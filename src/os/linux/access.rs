@@ -1,4 +1,4 @@
-//! Users: who they are in words, and what a file's mode lets them do.
+//! Who may use a file: users in words, the mode of a file, and the checks of an opened file.
 
 use super::error::explain;
 use super::naming::{FOLDER, Place, PlaceKind};
@@ -11,15 +11,15 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::fmt::Display;
 
-/// Who may remove everybody's files.
+/// The user who may remove all files.
 pub(super) const ROOT: u32 = 0;
 
-/// This process's user, by whose rights files are made.
+/// Returns the user of this process, to whom new files belong.
 pub(super) fn me() -> u32 {
     geteuid().as_raw()
 }
 
-/// `name (uid N)`, or `uid N` where `/etc/passwd` does not know it.
+/// Returns `name (uid N)`, or `uid N` where `/etc/passwd` does not know the user.
 pub(super) fn describe(uid: u32) -> String {
     match users().into_iter().find(|(_, id)| *id == uid) {
         Some((name, _)) => format!("{name} (uid {uid})"),
@@ -36,7 +36,7 @@ fn users() -> Vec<(String, u32)> {
     users.lines().filter_map(user).collect()
 }
 
-/// Refuses what does not belong to whom it is expected to.
+/// Refuses a file that does not belong to the expected owner.
 // layout: L202
 pub(super) fn check(stat: &Stat, expected: &Owner, name: &dyn Display) -> Result<()> {
     let uid = match expected {
@@ -66,7 +66,7 @@ pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
-/// What stands where a file is wanted.
+/// Returns the kind of a file in words.
 pub(super) fn what(stat: &Stat) -> &'static str {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => "a file",
@@ -77,7 +77,7 @@ pub(super) fn what(stat: &Stat) -> &'static str {
     }
 }
 
-/// Refuses what is no file, and a session's name that another user squats.
+/// Refuses what is not a regular file, and a file of another user at a name of this user's session.
 pub(super) fn check_file(
     stat: &Stat,
     place: &Place,
@@ -86,7 +86,7 @@ pub(super) fn check_file(
 ) -> Result<()> {
     if !is_regular(stat) {
         let meaning = format!(
-            "{} stands at {}, and no shared memory",
+            "{} stands at {}, and not shared memory",
             what(stat),
             place.path
         );
@@ -105,7 +105,7 @@ pub(super) fn check_file(
     Ok(())
 }
 
-/// A refused open, with the owner named where the system tells.
+/// Returns the error for a refused open, with the owner of the file where the system tells.
 pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: Errno) -> Error {
     let error = explain(operation, name, errno);
     match error.kind() {
@@ -148,7 +148,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
     }
 }
 
-/// The bits of a file's mode that an access stands for.
+/// Returns the bits of a file's mode for an access.
 // layout: L190
 pub(super) fn mode(access: &Access, name: &Name) -> Result<Mode> {
     let own = Mode::RUSR | Mode::WUSR;
@@ -163,7 +163,7 @@ pub(super) fn mode(access: &Access, name: &Name) -> Result<Mode> {
     }
 }
 
-/// Who may do what with a file, in words.
+/// Returns the users and groups that may use a file, and their rights, in words.
 pub(super) fn grants(stat: &Stat) -> Vec<Grant> {
     let words = |bits: u32| match bits & 0o6 {
         0o6 => Some("read and write"),

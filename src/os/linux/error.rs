@@ -1,11 +1,11 @@
-//! What an errno means at the place where it arose.
+//! The meaning of an errno at the place where it arose.
 
 use crate::error::{Error, ErrorKind, Operation};
 use rustix::fs::StatVfs;
 use rustix::io::Errno;
 use std::fmt::Display;
 
-/// The error for a refused system call on `subject`.
+/// Returns the error for a refused system call on `subject`.
 pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno) -> Error {
     let (kind, meaning, advice) = meaning(operation, errno);
     Error::new(kind, operation, subject, meaning)
@@ -13,8 +13,8 @@ pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno)
         .with_advice(advice)
 }
 
-/// The error for memory that `space`, the file system of `subject`, refused. Says how many bytes
-/// were asked for, and how many are free.
+/// Returns the error for memory that `space`, the file system of `subject`, refused. The error
+/// tells how many bytes were asked for, and how many are free.
 pub(super) fn explain_space(
     operation: Operation,
     subject: &dyn Display,
@@ -39,12 +39,11 @@ pub(super) fn explain_space(
                 "the file system that holds it is full: {asked} bytes were asked for, and {free} of \
                  {all} bytes are free"
             ),
-            match asked > all {
-                true => {
-                    "ask for less, or enlarge the file system (mount -o remount,size=SIZE /dev/shm; in a \
+            if asked > all {
+                "ask for less, or enlarge the file system (mount -o remount,size=SIZE /dev/shm; in a \
                      container, --shm-size)"
-                }
-                false => FULL_ADVICE,
+            } else {
+                FULL_ADVICE
             },
         )
     };
@@ -53,11 +52,11 @@ pub(super) fn explain_space(
         .with_advice(advice)
 }
 
-/// What to do where a file system is full.
+/// The advice for a full file system.
 const FULL_ADVICE: &str =
     "free space there (df -h /dev/shm; in a container, --shm-size), or ask for less";
 
-/// As [`explain`], for what the standard library asked of the system.
+/// Returns the error for a refused call of the standard library on `subject`.
 pub(super) fn explain_io(
     operation: Operation,
     subject: &dyn Display,
@@ -66,7 +65,7 @@ pub(super) fn explain_io(
     explain(operation, subject, errno_of(error))
 }
 
-/// The errno in an error of the standard library.
+/// Returns the errno in an error of the standard library.
 pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
@@ -74,7 +73,8 @@ pub(super) fn errno_of(error: &std::io::Error) -> Errno {
 fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'static str) {
     match errno {
         Errno::NOENT => not_found(operation),
-        // A wait and a watch concern objects and processes that were let in before.
+        // A wait and a watch concern objects and processes that this process may use
+        // already.
         Errno::ACCESS | Errno::PERM if is_of_a_call(operation) => (
             ErrorKind::System,
             "the system does not allow this call here, as a sandbox does (seccomp)",
@@ -141,7 +141,7 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
     }
 }
 
-/// Whether a refusal concerns the system call, and not an object that its owner protects.
+/// Returns whether a refusal concerns the system call, and not an object that its owner protects.
 fn is_of_a_call(operation: Operation) -> bool {
     matches!(
         operation,

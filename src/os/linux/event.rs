@@ -1,9 +1,9 @@
 //! An event: a word in a small file, on which its waiters sleep.
 //!
-//! An auto-reset event's word is 1 while it is signaled, and who changes it to 0 has
-//! taken the signal. A manual-reset event's word is odd while it is signaled, and
-//! what is above that bit counts how often it became so: a waiter sees a signal that
-//! was reset again before it woke up.
+//! The word of an auto-reset event is 1 while the event is signaled. A thread that changes it to 0
+//! has taken the signal. The word of a manual-reset event is odd while the event is signaled, and
+//! the bits above count how often it was signaled: so a waiter notices a signal that was reset
+//! before it woke up.
 
 use super::RawObject;
 use super::event_word::{self, State};
@@ -26,7 +26,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The detail of the header.
+/// The values of the header's detail.
 const AUTO: u32 = 0;
 const MANUAL: u32 = 1;
 
@@ -109,7 +109,7 @@ impl EventBackend for Event {
     }
 
     fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
-        // To wait for an auto-reset event is to change it.
+        // A wait for an auto-reset event changes the event.
         let write = HowToOpen {
             write: true,
             ..how.clone()
@@ -173,20 +173,22 @@ impl EventBackend for Event {
             if self.state.take(before) {
                 return Ok(Wake::Signaled);
             }
-            // A death that no thread of this process learns of, for want of descriptors, is
-            // looked for.
+            // Where this process has no descriptor left to be told of a death, it
+            // checks for the death.
             signals.extend(peers.iter().filter_map(|peer| peer.signal().ok()));
-            let slice = match signals.len() > peers.len() {
-                true => LONGEST_SLEEP,
-                false => LOOK_BACK,
+            let slice = if signals.len() > peers.len() {
+                LONGEST_SLEEP
+            } else {
+                LOOK_BACK
             };
             match wait_any(&signals, deadline_within(slice, until), false)? {
                 Woken::Signal(0) => return Ok(Wake::Signaled),
-                // What it signaled before it died goes first.
+                // A signal that the process sent before it died goes first.
                 Woken::Signal(_) if self.state.take(before) => return Ok(Wake::Signaled),
                 Woken::Signal(_) | Woken::TimedOut | Woken::Input => {}
             }
-            // A death goes before the time, also one that the watcher is about to learn of.
+            // A death goes before the time-out, also one that the watcher is about to
+            // learn of.
             for peer in peers {
                 if peer.wait(Some(Duration::ZERO))? {
                     return Ok(Wake::PeerDied);

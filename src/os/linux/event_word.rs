@@ -5,15 +5,15 @@ use super::words::{Condition, WaitedWord};
 use crate::os::Reset;
 use crate::sync::AtomicU32;
 
-/// Where the word stands.
+/// The offset of the word.
 pub(super) const STATE: usize = 64;
 
-/// Its word, which outlives the event where somebody waits for it still.
+/// The mapped word, which outlives the event while a thread waits for it.
 #[derive(Debug)]
 pub(crate) struct State {
     pub view: View,
     pub reset: Reset,
-    /// Whether the file may be written, to take a signal too.
+    /// Whether the file may be written, which taking a signal needs too.
     pub may_write: bool,
     pub subject: String,
 }
@@ -47,8 +47,8 @@ impl State {
         }
     }
 
-    /// Takes a signal that is there; of a manual-reset event, also one that came
-    /// after the word was `before`.
+    /// Takes a signal, if there is one; of a manual-reset event, also one that came after the
+    /// word was `before`.
     // layout: L207
     pub(super) fn take(&self, before: u32) -> bool {
         self.waited_word(before).take()

@@ -1,4 +1,4 @@
-//! What this account finds here: kernel, `/dev/shm`, limits, namespaces.
+//! What this account finds on this system: kernel, `/dev/shm`, limits, namespaces.
 
 use super::naming::FOLDER;
 use super::{access, futex};
@@ -7,9 +7,9 @@ use rustix::fs::{self, stat, statvfs};
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 use std::path::{Path, PathBuf};
 
-/// futex_waitv is the newest call that is used.
+/// The first version with the newest call that the crate uses, futex_waitv.
 const OLDEST: (u32, u32) = (5, 16);
-/// What a container gets where nobody asks for more.
+/// The size of /dev/shm in a container that asks for no other.
 const SMALL: u64 = 64 << 20;
 /// The first number of an account that is not the system's (SYS_UID_MAX and one).
 const FIRST_USER: u32 = 1000;
@@ -109,7 +109,7 @@ fn processes() -> Finding {
     }
 }
 
-/// Whether a thread can sleep on several things at once.
+/// Checks whether a thread can sleep on several words at once.
 fn sleeping() -> Finding {
     let topic = "waits for several things";
     match futex::try_waitv() {
@@ -123,7 +123,7 @@ fn sleeping() -> Finding {
     }
 }
 
-/// Whether the system tells of the end of a process.
+/// Checks whether the system reports the end of a process.
 fn deaths() -> Finding {
     let topic = "deaths of processes";
     match pidfd_open(getpid(), PidfdFlags::empty()) {
@@ -137,8 +137,8 @@ fn deaths() -> Finding {
     }
 }
 
-/// Whether a log-out removes the objects of this user. "RemoveIPC=: Controls whether System V and
-/// POSIX IPC objects belonging to the user shall be removed when the user fully logs out. ...
+/// Checks whether a log-out removes the objects of this user. "RemoveIPC=: Controls whether System
+/// V and POSIX IPC objects belonging to the user shall be removed when the user fully logs out. ...
 /// Defaults to "yes"." "system users are excluded" (logind.conf).
 fn log_out() -> Finding {
     let topic = "log-out";
@@ -146,23 +146,17 @@ fn log_out() -> Finding {
     if !is_managed || access::me() < FIRST_USER {
         return Finding::new(topic, Health::Good, "leaves the objects of this account");
     }
-    match removes_ipc(&logind_files()) {
-        false => Finding::new(
-            topic,
-            Health::Good,
-            "leaves the objects of this user (RemoveIPC=no)",
-        ),
-        true => Finding::new(
-            topic,
-            Health::Limited,
-            "removes the objects of this user from /dev/shm (RemoveIPC), also of programs that \
-             run on",
-        )
-        .advise("set RemoveIPC=no in /etc/systemd/logind.conf, or run servers as a system user"),
+    if !removes_ipc(&logind_files()) {
+        let says = "leaves the objects of this user (RemoveIPC=no)";
+        return Finding::new(topic, Health::Good, says);
     }
+    let says = "removes the objects of this user from /dev/shm (RemoveIPC), also those of programs that \
+                still run";
+    Finding::new(topic, Health::Limited, says)
+        .advise("set RemoveIPC=no in /etc/systemd/logind.conf, or run servers as a system user")
 }
 
-/// The texts that configure the login manager, the last one first in force.
+/// Returns the texts that configure the login manager. A later text overrides an earlier one.
 fn logind_files() -> Vec<String> {
     let folders = ["/usr/lib/systemd", "/run/systemd", "/etc/systemd"];
     let mut files: Vec<PathBuf> = Vec::new();

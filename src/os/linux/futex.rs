@@ -1,6 +1,6 @@
 //! Sleeping until a word changes, in this process or another one.
 //!
-//! A sleep may end for no reason: whoever sleeps looks again, and looks at the time.
+//! A sleep may end for no reason: the caller checks its condition and the time again.
 
 use super::words::Futex;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
@@ -9,12 +9,12 @@ use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::time::{Duration, Instant};
 
-/// A sleep of at most this much at a time; times that no clock holds end earlier.
+/// The longest sleep of one call; deadlines that no clock can hold end earlier.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// A sleep on several words where the system can only sleep on one.
+/// The length of a sleep on several words where the system can only sleep on one.
 const PAUSE: Duration = Duration::from_millis(5);
-/// futex_waitv was refused: the kernel is older than 5.16 or emulated (ENOSYS), or a sandbox
-/// forbids the call (EPERM, EACCES).
+/// Whether futex_waitv was refused: the kernel is older than 5.16 or emulated (ENOSYS), or a
+/// sandbox forbids the call (EPERM, EACCES).
 static HAS_NO_WAITV: AtomicBool = AtomicBool::new(false);
 
 impl Futex for AtomicU32 {
@@ -27,19 +27,19 @@ impl Futex for AtomicU32 {
     }
 }
 
-/// Wakes all who sleep on the word, in all processes.
+/// Wakes all threads that sleep on the word, in all processes.
 // layout: L208
 pub(super) fn wake(word: &AtomicU32) {
-    // It cannot fail for an address that is mapped, and who waits can be none.
+    // The call cannot fail for an address that is mapped, and there may be no sleeper.
     let woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
     debug_assert!(woken.is_ok(), "futex wake: {woken:?}");
 }
 
-/// As many words as one call takes (FUTEX_WAITV_MAX).
+/// The number of words that one call takes (FUTEX_WAITV_MAX).
 pub(super) const MOST: usize = 128;
 
-/// Sleeps while each of the words, at most [`MOST`], is what it is expected to be, until one
-/// of them is woken, or the deadline is there.
+/// Sleeps while each of the words, at most [`MOST`], has its expected value, until one of them is
+/// woken or the deadline has come.
 // layout: L207
 pub(super) fn sleep(
     words: &[(&AtomicU32, u32)],
@@ -48,7 +48,8 @@ pub(super) fn sleep(
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST));
     let slept = match words {
         [(word, expected)] => sleep_on_one(word, *expected, left),
-        // The first word is that of the event, or of the gate: a message wakes at once.
+        // The first word is that of the event, or of the gate: a message wakes the thread
+        // at once.
         [(word, expected), ..] if has_no_waitv() => {
             let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
             sleep_on_one(word, *expected, Some(pause))
@@ -58,7 +59,7 @@ pub(super) fn sleep(
     match slept {
         Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
         Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) if words.len() > 1 => {
-            // Relaxed: nothing else is told by it.
+            // Relaxed: the flag orders nothing else.
             HAS_NO_WAITV.store(true, Ordering::Relaxed);
             Ok(())
         }
@@ -66,17 +67,17 @@ pub(super) fn sleep(
     }
 }
 
-/// Whether a thread cannot sleep on several words at once here, as far as it was tried.
+/// Returns whether a thread cannot sleep on several words at once here, as far as it was tried.
 fn has_no_waitv() -> bool {
-    // Relaxed: nothing else is told by it.
+    // Relaxed: the flag orders nothing else.
     HAS_NO_WAITV.load(Ordering::Relaxed)
 }
 
-/// Tries the call with words that have changed already, so that it never sleeps.
+/// Tries futex_waitv with words that have changed already, so that the call never sleeps.
 ///
 /// # Errors
 ///
-/// What the system answers where it does not let threads sleep on several words at once.
+/// The system's answer where it does not let threads sleep on several words at once.
 pub(super) fn try_waitv() -> rustix::io::Result<()> {
     let word = AtomicU32::new(0);
     let waits = [entry(&word, 1), entry(&word, 1)];
@@ -99,7 +100,7 @@ fn sleep_on_one(word: &AtomicU32, expected: u32, left: Option<Duration>) -> rust
 }
 
 fn sleep_on_several(words: &[(&AtomicU32, u32)], left: Option<Duration>) -> rustix::io::Result<()> {
-    // Absolute: the time then does not depend on how long it took to get here.
+    // An absolute time does not depend on how long the thread took to get here.
     let until = left.map(|left| {
         let now = clock_gettime(ClockId::Monotonic);
         let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);

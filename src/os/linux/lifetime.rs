@@ -93,8 +93,8 @@ pub(super) enum Lookup {
     StaleOf(u32),
 }
 
-/// Creates the file of a name: complete, with this mode, and held by this process. `fill` writes the
-/// `len` bytes of the file. `refuse` makes the error for a name whose file a process holds.
+/// Creates the file of a name: complete, with this mode, and held by this process. `fill` writes
+/// the `len` bytes of the file. `refuse` makes the error for a name whose file a process holds.
 // layout: L195
 pub(super) fn create(
     place: &Place,

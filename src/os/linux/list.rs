@@ -1,4 +1,4 @@
-//! What stands in `/dev/shm`, and who holds it.
+//! The objects in `/dev/shm`, and the processes that hold them.
 
 use super::error::explain_io;
 
@@ -12,8 +12,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Every living object of ours, and every other file, under the name that opens
-/// it. Dead files do not exist by the rules of this crate and are left out.
+/// Lists every held object of this crate, and every other file, under the name that opens it. Stale
+/// files are left out: by the rules of this crate they do not exist.
 pub(crate) fn list() -> Result<Vec<Listed>> {
     let living = entries(access::me())?
         .filter(|Entry { place, .. }| place.kind == PlaceKind::Posix || lifetime::retire(place));
@@ -32,7 +32,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     Ok(listed.collect())
 }
 
-/// Only what is no section has to be opened to know what it is.
+/// Returns the kind of a file. Only a file that is not a section has to be opened.
 fn kind_of(meta: &Metadata, path: &str) -> Kind {
     if meta.mode() & Mode::SVTX.as_raw_mode() == 0 {
         return Kind::Section;
@@ -44,7 +44,7 @@ fn kind_of(meta: &Metadata, path: &str) -> Kind {
     fstat(&file).map_or(Kind::Other, |stat| object::kind_of(&file, &stat))
 }
 
-/// The processes that have a descriptor or a view of the file behind `raw`.
+/// Returns the processes that have a descriptor or a view of the file behind `raw`.
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let path = format!("/proc/self/fd/{raw}");
     let file = std::fs::metadata(&path).map_err(|e| explain_io(Operation::List, &path, &e))?;
@@ -70,7 +70,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
                 pid,
                 image: super::Process::image(pid),
             }),
-            // It ended meanwhile, or belongs to somebody else.
+            // The process ended meanwhile, or belongs to another user.
             None if entry.path().exists() => holders.hidden += 1,
             None => {}
         }
@@ -79,15 +79,15 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     Ok(holders)
 }
 
-/// Whether the process of this number has the object open still: a program that replaced another
-/// one in it (exec) has not. `None` where that may not be seen.
+/// Returns whether the process of this number still has the object open. A program that replaced
+/// another one in the process (exec) has not. `None` where this account may not look.
 pub(crate) fn has_open(pid: u32, raw: RawObject) -> Option<bool> {
     let file = std::fs::metadata(format!("/proc/self/fd/{raw}")).ok()?;
     holds(Path::new(&format!("/proc/{pid}")), &file, true)
 }
 
-/// The processes that hold objects of ours whose names were removed, as far as this account may
-/// see, and how many such objects each of them holds.
+/// Returns the processes that hold objects of this crate whose names were removed, as far as this
+/// account may see, and the number of such objects for each of them.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {
     let (Ok(folder), Ok(processes)) = (std::fs::metadata(FOLDER), std::fs::read_dir("/proc"))
     else {
@@ -113,8 +113,8 @@ pub(crate) fn nameless() -> Vec<(Holder, usize)> {
     holding.collect()
 }
 
-/// How many files without a name a process holds on this device as a holder of ours does: with a
-/// shared lock.
+/// Returns the number of files without a name that a process holds on this device by a shared lock,
+/// as a holder does.
 fn nameless_of(process: &Path, device: u64) -> usize {
     let Ok(open) = std::fs::read_dir(process.join("fd")) else {
         return 0;
@@ -133,10 +133,11 @@ fn nameless_of(process: &Path, device: u64) -> usize {
         .count()
 }
 
-/// Whether a process has the file open or mapped; `None` where it may not be seen.
+/// Returns whether a process has the file open or mapped; `None` where this account may not look.
 ///
-/// Holders of ours have a descriptor. To read the maps of a process that is killed at
-/// this moment would keep its memory, and so its locks, a little longer.
+/// A holder of an object of this crate has a descriptor, so its maps are not read: reading the maps
+/// of a process that is killed at this moment would keep its memory, and so its locks, a little
+/// longer.
 fn holds(process: &Path, file: &Metadata, ours: bool) -> Option<bool> {
     let same = |meta: Metadata| (meta.dev(), meta.ino()) == (file.dev(), file.ino());
     let mut open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
@@ -155,7 +156,7 @@ fn holds(process: &Path, file: &Metadata, ours: bool) -> Option<bool> {
     }))
 }
 
-/// The owner in a list has its name already.
+/// Returns the owner as it is: in a list on Linux the owner has a name already.
 pub(crate) fn account_name(owner: &str) -> String {
     owner.to_string()
 }

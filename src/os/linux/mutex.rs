@@ -1,13 +1,13 @@
-//! A mutex: two words in a small file, which name the thread that has taken it.
+//! A mutex: two words in a small file, which name the thread that has locked the mutex.
 //!
-//! The lower word, on which waiters sleep, is the owner's thread id, 0 while nobody
-//! has it, with [`WAITERS`] and [`ABANDONED`] beside it. The upper word is folded from
-//! the time at which the owner was started, so that a thread that gets the number of
-//! a dead one is not taken for it. Both change by one compare-exchange, so at every
-//! instant the file says who has it.
+//! The lower word, on which waiters sleep, is the thread id of the owner, or 0 while no thread has
+//! the mutex, with [`WAITERS`] and [`ABANDONED`] beside it. The upper word is folded from the start
+//! time of the owner, so that a thread which gets the number of a dead one is not taken for it.
+//! Both words change by one compare-exchange, so at every instant the file tells which thread has
+//! the mutex.
 //!
-//! Whoever waits also sleeps on the death of the owner's process. The thread of a
-//! process that lives on gives back what it still has when it ends, as abandoned.
+//! A waiter also sleeps on the death of the owner's process. A thread that ends while its process
+//! lives on unlocks its mutexes as abandoned.
 
 use super::error::explain;
 use super::mutex_word::{ABANDONED, Lock, THREAD, WAITERS};
@@ -33,7 +33,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Where the words stand.
+/// The offset of the words.
 const STATE: usize = 64;
 
 #[derive(Debug)]
@@ -43,27 +43,27 @@ pub(crate) struct Mutex {
 
 #[derive(Debug)]
 struct Shared {
-    // Declared before the object, and so unmapped before it is closed.
+    // Declared before the object, so the view is unmapped before the file is closed.
     view: View,
     object: Object,
-    /// The file, by whatever handle it was opened.
+    /// The device and inode number of the file, which are the same for all handles.
     file: (u64, u64),
-    /// Whether its owners have their numbers in our namespaces.
+    /// Whether the mutex was created in the pid and time namespaces of this process.
     is_here: bool,
     writable: bool,
     subject: String,
-    /// Whom a wait found to have it, and so need not look up again.
+    /// The owner that the last wait found, so that the next wait need not look it up again.
     last: std::sync::Mutex<Option<(u64, Arc<Process>)>>,
 }
 
-/// What this thread has taken, and how often.
+/// A mutex that this thread has locked, and how often.
 struct HeldMutex {
     mutex: Arc<Shared>,
     state: u64,
     depth: u32,
 }
 
-/// The mutexes of one thread, which are abandoned when it ends.
+/// The mutexes that a thread has locked, which are abandoned when the thread ends.
 #[derive(Default)]
 struct Thread {
     id: u64,
@@ -76,8 +76,8 @@ thread_local! {
 }
 
 impl Thread {
-    /// What names this thread in a mutex. The child of a fork is another thread, and
-    /// has nothing.
+    /// Returns the word that names this thread in a mutex. The child of a fork is another
+    /// thread, and has no mutexes.
     fn state(&mut self) -> rustix::io::Result<u64> {
         let id = thread_id();
         if self.id != id {
@@ -97,7 +97,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // The child of a fork has what its parent's thread had in its memory only.
+        // The child of a fork has the mutexes of its parent's thread in its memory only.
         if self.id == thread_id() {
             for held in self.held.drain(..) {
                 TimedLock(&held.mutex, None).give_back(held.state, ABANDONED);
@@ -110,7 +110,7 @@ fn thread_id() -> u64 {
     gettid().as_raw_nonzero().get().cast_unsigned().into()
 }
 
-/// How a thread is named in a mutex.
+/// Returns the word that names a thread in a mutex.
 // layout: L210
 fn state_of(thread: u64, start: u64) -> u64 {
     let fold = (start ^ start >> 32) << 32;
@@ -118,17 +118,18 @@ fn state_of(thread: u64, start: u64) -> u64 {
 }
 
 impl Shared {
-    /// The lower word, to sleep on. It is never loaded or stored by us.
+    /// Returns the lower word, for sleeping. This process never loads or stores it.
     fn sleep_word(&self) -> &AtomicU32 {
         self.view.word(STATE)
     }
 
-    /// The process of the thread that has it; `None` where that thread has ended.
+    /// Returns the process of the owner; `None` where the owning thread has ended.
     fn owner_of(&self, now: u64) -> Result<Option<Arc<Process>>> {
         let state = now & !WAITERS;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, process)) = last.as_ref().filter(|(before, _)| *before == state) {
-            // A thread may have left by a bare system call, and its process live on.
+            // A thread may have ended by a bare system call, while its process lives
+            // on.
             let here = is_there((now & THREAD) as u32);
             return Ok(here.then(|| Arc::clone(process)));
         }
@@ -136,7 +137,7 @@ impl Shared {
             return Ok(None);
         };
         let process = Arc::new(Process::watch(identity)?);
-        // As long as the thread is there, its process is the one that is watched now.
+        // While the thread exists, its process is the one that is watched now.
         if !is_there((now & THREAD) as u32) {
             return Ok(None);
         }
@@ -144,7 +145,8 @@ impl Shared {
         Ok(Some(process))
     }
 
-    /// `None` is proof that its thread has ended, and not that it may not be looked at.
+    /// Returns the identity of the owner's process. `None` proves that the thread has ended; a
+    /// thread that may not be looked at is an error.
     // layout: L212
     fn identity_of(&self, now: u64) -> Result<Option<ProcessIdentity>> {
         let thread = now & THREAD;
@@ -174,13 +176,13 @@ impl Lock for TimedLock<'_> {
     }
 
     fn has_ended(&self, owner: &Arc<Process>, late: bool) -> Result<bool> {
-        // The watcher may not have learned of it yet.
+        // The watcher may not have learned of the end yet.
         if late {
             return owner.wait(Some(Duration::ZERO));
         }
         match owner.death() {
             Ok(dead) => Ok(words::look(&*dead) == HAPPENED),
-            // This process cannot be told of it, for want of descriptors.
+            // This process has no descriptor left to be told of the end.
             Err(_) => owner.wait(Some(Duration::ZERO)),
         }
     }
@@ -228,7 +230,7 @@ impl Mutex {
         })
     }
 
-    /// One that another process may have created.
+    /// Makes a mutex of an object that another process may have created.
     fn opened(object: Object, name: &Name, writable: bool) -> Result<Mutex> {
         let is_here = match Process::current() {
             Ok(me) => me.space == object::detail(&object),
@@ -238,13 +240,13 @@ impl Mutex {
         Mutex::new(object, name, writable, is_here)
     }
 
-    /// The process that has it; `None` where nobody does.
+    /// Returns the process that has the mutex; `None` where no process has it.
     fn owning_process(&self) -> Result<Option<ProcessIdentity>> {
         self.check_here()?;
         self.shared.identity_of(self.shared.view.peek(STATE))
     }
 
-    /// Notes that this thread has it once.
+    /// Notes that this thread has locked the mutex once.
     fn remember(&self) -> Result<()> {
         this_thread(&self.shared.subject, |this, state| {
             this.held.push(HeldMutex {
@@ -278,7 +280,7 @@ impl Mutex {
     }
 }
 
-/// Looks into the locals of this thread.
+/// Calls `work` with the mutexes of this thread.
 fn this_thread<T>(
     subject: &dyn Display,
     work: impl FnOnce(&mut Thread, u64) -> Result<T>,
@@ -289,7 +291,7 @@ fn this_thread<T>(
         let state = this.state().map_err(fail)?;
         work(&mut this, state)
     });
-    // A thread whose locals are gone has given back what it had.
+    // A thread whose locals are gone has unlocked its mutexes.
     worked.unwrap_or_else(|_| Err(fail(Errno::SRCH)))
 }
 
@@ -327,7 +329,7 @@ impl MutexBackend for Mutex {
             ..how.clone()
         };
         let (object, writable) = match Object::open(name, Kind::Mutex, &write) {
-            // It can be looked at, and its owner watched.
+            // The mutex can be looked at, and its owner watched.
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let object = Object::open(name, Kind::Mutex, how).map_err(|_| error)?;
                 (object, false)

@@ -1,37 +1,37 @@
-//! The word of a mutex: how it is taken, waited for and given back.
+//! The word of a mutex: how it is locked, waited for and unlocked.
 //!
-//! The code knows atomics and a [`Lock`] by traits alone. It runs over mapped memory and the kernel,
-//! and over a model checker's atomics (`models/`).
+//! The code knows atomics and a [`Lock`] by traits alone. It runs over mapped memory and the
+//! kernel, and over a model checker's atomics (`models/`).
 
 use super::words::Atomic;
 use crate::error::Result;
 use crate::os::Taken;
 use crate::sync::Ordering;
 
-/// Somebody sleeps, and is to be woken.
+/// A thread sleeps, and must be woken.
 pub(super) const WAITERS: u64 = 1 << 31;
-/// Its last owner ended without giving it back.
+/// The last owner ended without unlocking the mutex.
 pub(super) const ABANDONED: u64 = 1 << 30;
-/// The thread id in the lower word.
+/// The bits of the thread id in the lower word.
 pub(super) const THREAD: u64 = ABANDONED - 1;
 
-/// A mutex, and what is asked of the system about it.
+/// A mutex, and the questions to the system about it.
 pub(super) trait Lock {
     type Word: Atomic<u64>;
-    /// Of a thread that may have ended since.
+    /// The owner, a thread that may have ended since.
     type Owner;
     fn word(&self) -> &Self::Word;
-    /// The owner that the word names; `None` where that thread has ended.
+    /// Returns the owner that the word names; `None` where that thread has ended.
     fn owner(&self, word: u64) -> Result<Option<Self::Owner>>;
-    /// Whether it has ended by now; `late`: this is the last time that it is asked.
+    /// Returns whether the owner has ended; `late` marks the last call before a time-out.
     fn has_ended(&self, owner: &Self::Owner, late: bool) -> Result<bool>;
     fn is_late(&self) -> bool;
-    /// Sleeps while the lower word is this and the owner is not known to have ended.
+    /// Sleeps while the lower word has this value and the owner is not known to have ended.
     fn sleep(&self, lower: u32, owner: &Self::Owner) -> Result<()>;
-    /// Wakes all that sleep.
+    /// Wakes all sleepers.
     fn wake(&self);
 
-    /// Takes it for a thread that does not have it yet; `None` where it is too late.
+    /// Locks the mutex for a thread that does not have it; `None` where the time is over.
     fn lock(&self, mine: u64) -> Result<Option<Taken>> {
         loop {
             // Relaxed: `take` and the kernel look again.
@@ -55,22 +55,22 @@ pub(super) trait Lock {
                 return Ok(None);
             }
             let marked = now | WAITERS;
-            // Relaxed: nothing is told by it but that somebody sleeps.
+            // Relaxed: the bit only tells that a thread sleeps.
             if self.word().replace(now, marked, Ordering::Relaxed) {
                 self.sleep(marked as u32, &owner)?;
             }
         }
     }
 
-    /// Changes the word from `now` to this thread's.
+    /// Changes the word from `now` to the word of this thread.
     fn take(&self, now: u64, mine: u64) -> bool {
         let next = mine | now & WAITERS;
         // Acquire: pairs with the release of `give_back`.
         self.word().replace(now, next, Ordering::Acquire)
     }
 
-    /// Gives back what `state` has taken; wakes all that wait, since one that was woken alone
-    /// may be killed before it can take it.
+    /// Unlocks what `state` has locked. Wakes all sleepers, since a thread that was woken alone
+    /// may be killed before it can lock the mutex.
     fn give_back(&self, state: u64, mark: u64) {
         let is_ours = |now: u64| now & !WAITERS == state;
         let give = |now| is_ours(now).then_some(mark);

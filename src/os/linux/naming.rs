@@ -1,14 +1,14 @@
-//! From a name to a file in `/dev/shm`, and back.
+//! The file in `/dev/shm` of a name, and the name of a file.
 //!
 //! | name | file |
 //! |---|---|
 //! | `Global\X` | `shmkit.global.X` |
-//! | `Local\X`, `X` | `shmkit.local.UID.X`, UID that of the caller |
-//! | `/X` | `X`, a POSIX object that somebody else made; never `shmkit.…` |
+//! | `Local\X`, `X` | `shmkit.local.UID.X`, with the user id of the caller |
+//! | `/X` | `X`, a POSIX object that another program made; never `shmkit.…` |
 //!
-//! In `X`, `/` is written `%2F` and `%` is written `%25`, nothing else, so two
-//! names never meet in one file. Sections, events and mutexes share the files, as
-//! they share their names on Windows: the file system itself refuses the second.
+//! In `X`, `/` is written `%2F` and `%` is written `%25`, nothing else, so two names never have one
+//! file. Sections, events and mutexes share the files, as they share their names on Windows: the
+//! file system itself refuses a second object of the name.
 
 use super::error::explain_io;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -22,10 +22,10 @@ const LOCAL: &str = "shmkit.local.";
 
 /// The longest file name of tmpfs, in bytes.
 const NAME_MAX: usize = 255;
-/// Kept free behind a name, for those of the objects that stand beside it.
+/// The bytes that stay free behind a name, for the names of its companion objects.
 const COMPANION_ROOM: usize = 32;
 
-/// Stands between a name and what is added to it for those; they may use that room.
+/// Separates a name from the suffix of a companion object, whose name may use that room.
 const BESIDE: char = '~';
 
 /// The file that a name stands for.
@@ -39,15 +39,16 @@ pub(super) struct Place {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlaceKind {
-    /// Ours, found by this user only.
+    /// A file of this crate, which only its user finds.
     Local,
-    /// Ours, found by everybody.
+    /// A file of this crate, which all users find.
     Global,
-    /// Somebody else's, under its POSIX name; never locked, judged or unlinked.
+    /// A file of another program, under its POSIX name; it is never locked, checked or
+    /// unlinked.
     Posix,
 }
 
-/// Finds the file for a name, as the user `uid` sees it.
+/// Returns the file of a name, as the user `uid` sees it.
 // layout: L187 L188 L189
 pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place> {
     if name.is_bare()
@@ -60,9 +61,10 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
         Scope::Global => (PlaceKind::Global, GLOBAL.to_string()),
         Scope::Session => (PlaceKind::Local, format!("{LOCAL}{uid}.")),
     };
-    let kept = match name.base().contains(BESIDE) {
-        true => 0,
-        false => COMPANION_ROOM,
+    let kept = if name.base().contains(BESIDE) {
+        0
+    } else {
+        COMPANION_ROOM
     };
     let room = NAME_MAX - kept - head.len();
     if encoded.len() > room {
@@ -105,8 +107,8 @@ fn refuse(name: &Name, operation: Operation, meaning: String, advice: &'static s
     Error::new(ErrorKind::InvalidName, operation, name, meaning).with_advice(advice)
 }
 
-/// The name under which the user `uid` can open a file of [`FOLDER`]; none for
-/// the sections of other users' sessions.
+/// Returns the name under which the user `uid` can open a file of [`FOLDER`]; `None` for the files
+/// of other users' sessions.
 pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     let ours = || {
         if let Some(encoded) = file.strip_prefix(GLOBAL) {
@@ -132,7 +134,7 @@ pub(super) struct Entry {
     pub meta: Metadata,
 }
 
-/// The files that the user `uid` can name, held or stale.
+/// Returns the files that the user `uid` can name, held or stale.
 pub(super) fn entries(uid: u32) -> Result<impl Iterator<Item = Entry>> {
     let folder = std::fs::read_dir(FOLDER).map_err(|e| explain_io(Operation::List, &FOLDER, &e))?;
     Ok(folder.flatten().filter_map(move |entry| {
@@ -143,7 +145,7 @@ pub(super) fn entries(uid: u32) -> Result<impl Iterator<Item = Entry>> {
     }))
 }
 
-/// Undoes exactly what [`place`] does; anything else was not made by it.
+/// Undoes the encoding of [`place`]; `None` for a text that [`place`] does not write.
 fn decode(encoded: &str) -> Option<String> {
     let base = encoded.replace("%2F", "/").replace("%25", "%");
     let again = base.replace('%', "%25").replace('/', "%2F");

@@ -1,9 +1,9 @@
-//! A named object: a file of ours that is held, of one of three kinds.
+//! A named object: a file that a process holds, of one of three kinds.
 //!
-//! A section is a file of any content. Events and mutexes are files of [`LEN`] bytes
-//! with a header, told apart from sections by the sticky bit, which means nothing
-//! else on a file and which a content cannot fake. So the kind is known before a
-//! byte is read, and one file name, given by one `linkat`, serves all three.
+//! A section is a file of any content. An event or a mutex is a file of [`LEN`] bytes with a
+//! header. The sticky bit tells them from sections: it means nothing else on a file, and no content
+//! can fake it. So the kind is known before a byte is read, and one file name, given by one
+//! `linkat`, serves all kinds.
 
 use super::access;
 use super::error::explain;
@@ -16,9 +16,9 @@ use rustix::fs::{FallocateFlags, Mode, OFlags, Stat, fallocate, fstat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pread};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The length of an event's or a mutex's file.
+/// The length of the file of an event or a mutex.
 pub(super) const LEN: usize = 128;
-/// Allocated by one system call that signals may interrupt.
+/// The bytes that one system call allocates where a signal may interrupt the call.
 const ALLOCATE_STEP: u64 = 16 << 20;
 const MAGIC: u32 = u32::from_le_bytes(*b"shmk");
 const EVENT: u32 = 1;
@@ -138,7 +138,7 @@ pub(crate) fn check_name(name: &Name) -> Result<()> {
     place(name, access::me(), Operation::Create).map(drop)
 }
 
-/// What is known about a file.
+/// Returns what the system tells about a file.
 pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
     let stat = fstat(file).ok();
     ObjectInfo {
@@ -149,7 +149,7 @@ pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
     }
 }
 
-/// The first words of an event or a mutex: what it is, and a word of its own.
+/// Returns the first words of an event or a mutex: its kind, and a detail that depends on the kind.
 // layout: L203 L209
 pub(super) fn header(kind: Kind, detail: u32) -> [u8; 12] {
     let kind = if kind == Kind::Event { EVENT } else { MUTEX };
@@ -160,7 +160,7 @@ pub(super) fn header(kind: Kind, detail: u32) -> [u8; 12] {
     header
 }
 
-/// What a file is, and the word of its own.
+/// Reads the kind and the detail of an event or a mutex.
 fn read_header(file: &OwnedFd) -> Option<(Kind, u32)> {
     let mut header = [0; 12];
     (pread(file, &mut header, 0) == Ok(12)).then_some(())?;
@@ -172,13 +172,13 @@ fn read_header(file: &OwnedFd) -> Option<(Kind, u32)> {
     }
 }
 
-/// The word of its own that an event or a mutex was created with.
+/// Returns the detail with which an event or a mutex was created.
 // layout: L205
 pub(super) fn detail(object: &Object) -> u32 {
     read_header(object.file()).map_or(0, |(_, detail)| detail)
 }
 
-/// What stands in a file of ours.
+/// Returns the kind of a file of this crate.
 // layout: L191 L205
 pub(super) fn kind_of(file: &OwnedFd, stat: &Stat) -> Kind {
     if stat.st_mode & Mode::SVTX.as_raw_mode() == 0 {
@@ -190,8 +190,9 @@ pub(super) fn kind_of(file: &OwnedFd, stat: &Stat) -> Kind {
         .map_or(Kind::Other, |(kind, _)| kind)
 }
 
-/// All at once, so that what can never fit is refused before anything is taken;
-/// in steps where a signal interrupts that, since older kernels undo it then.
+/// Allocates a range all at once, so that a size which can never fit is refused before anything is
+/// allocated. Where a signal interrupts the call, the range is allocated in steps, since older
+/// kernels undo an interrupted call.
 pub(super) fn allocate(
     file: &OwnedFd,
     flags: FallocateFlags,
@@ -254,7 +255,7 @@ fn never_posix(name: &Name, place: &Place) -> Error {
     error.with_advice(format!("create a file-backed section at {}", place.path))
 }
 
-/// As a number, for messages and foreign waits.
+/// Returns the descriptor as a number, for messages and for waits of other code.
 pub(super) fn raw(object: &Object) -> std::os::fd::RawFd {
     object.file().as_raw_fd()
 }

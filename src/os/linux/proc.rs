@@ -8,14 +8,14 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::str::FromStr;
 
-/// The file that tells of a thread, or of the first thread of a process, and so of the process.
-/// Not `/proc/N/stat`: qemu's emulation of programs answers that file of a program itself, with a
-/// start time that no other process is told.
+/// Returns the path of the file about a thread, or about the first thread of a process. It is not
+/// `/proc/N/stat`: qemu's user-mode emulation answers that path itself for the emulated program,
+/// with a start time that no other process sees.
 pub(super) fn stat_of(number: u32) -> String {
     format!("/proc/{number}/task/{number}/stat")
 }
 
-/// Whether a process has ended, as `/proc` tells.
+/// Returns whether a process has ended, as `/proc` tells.
 // layout: L216
 pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
     let stat = match std::fs::read(stat_of(process.pid)) {
@@ -33,7 +33,7 @@ pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
     Ok(start != process.start || is_over)
 }
 
-/// When a process or thread was started, in clock ticks since the system was: the
+/// Returns the start time of a process or thread in clock ticks since the start of the system: the
 /// field `starttime` of its `stat` in `/proc`.
 // layout: L213
 pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
@@ -41,8 +41,8 @@ pub(super) fn start_time(path: &str) -> rustix::io::Result<u64> {
     field(&stat, 22).ok_or(Errno::IO)
 }
 
-/// A field of a `stat` in `/proc`, counted from 1 as in the manual. The second is
-/// the name of the program, in parentheses, and may hold anything.
+/// Returns a field of a `stat` in `/proc`, counted from 1 as in the manual. The second field is the
+/// name of the program, in parentheses, which may hold any bytes.
 // layout: L213
 fn field<T: FromStr>(stat: &[u8], number: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -50,15 +50,16 @@ fn field<T: FromStr>(stat: &[u8], number: usize) -> Option<T> {
     rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }
 
-/// Who has this number; `None` where nobody has. It may be a zombie, or a thread.
+/// Returns the identity of the process or thread of this number, which may be a zombie; `None`
+/// where there is none.
 pub(super) fn identity_of(pid: u32) -> Result<Option<ProcessIdentity>> {
     let space = space().map_err(|errno| no_proc(pid, errno))?;
     let start = start_of(pid)?;
     Ok(start.map(|start| ProcessIdentity { pid, space, start }))
 }
 
-/// As [`start_time`], of a process or thread by its number; `None` where there is none,
-/// and an error where there is and it may not be looked at.
+/// Returns the start time of a process or thread by its number; `None` where there is none. Fails
+/// where there is one and this account may not look.
 // layout: L216
 pub(super) fn start_of(number: u32) -> Result<Option<u64>> {
     match start_time(&stat_of(number)) {
@@ -71,31 +72,31 @@ pub(super) fn start_of(number: u32) -> Result<Option<u64>> {
     }
 }
 
-/// Whether any process or thread has this number. `/proc` may hide it, the kernel does
-/// not: "EPERM: The calling process does not have permission to send the signal to any
-/// of the target processes" (kill).
+/// Returns whether a process or thread has this number. `/proc` may hide it, the kernel does not:
+/// "EPERM: The calling process does not have permission to send the signal to any of the target
+/// processes" (kill).
 pub(super) fn is_there(number: u32) -> bool {
     let number = i32::try_from(number).ok().and_then(Pid::from_raw);
     number.is_some_and(|number| test_kill_process(number) != Err(Errno::SRCH))
 }
 
-/// The namespaces in which numbers and start times mean something to this process:
-/// that of the pids, with that of the times folded in.
+/// Returns the namespaces in which numbers and start times are valid for this process: that of the
+/// pids, with that of the times folded in.
 // layout: L214 L215
 pub(super) fn space() -> rustix::io::Result<u32> {
-    // A /proc that was mounted for others has their numbers.
+    // A /proc that was mounted for another pid namespace has its numbers.
     let me = std::fs::read_link("/proc/self").map_err(|e| errno_of(&e))?;
     if me.to_str().and_then(|me| me.parse().ok()) != Some(std::process::id()) {
         return Err(Errno::NOTSUP);
     }
     let pids = stat("/proc/self/ns/pid")?.st_ino as u32;
-    // Linux before 5.6 has one time for all.
+    // Linux before 5.6 has one time namespace.
     let times = stat("/proc/self/ns/time").map_or(0, |found| found.st_ino as u32);
     Ok(pids ^ times.rotate_left(16))
 }
 
-/// The process that a thread belongs to, and when the thread was started; `None` where
-/// it has ended, and an error where that cannot be told.
+/// Returns the process of a thread, and the start time of the thread; `None` where the thread has
+/// ended. Fails where that cannot be found out.
 pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     let Some(start) = start_of(thread)? else {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! One process for good: a pidfd, opened once its start time was compared. Where the system gives
-//! no pidfd (a sandbox, an emulator), the process is looked at in `/proc` by its number and start
+//! One process for good: a pidfd, whose process has the expected start time. Where the system gives
+//! no pidfd (a sandbox, an emulator), the process is polled in `/proc` by its number and start
 //! time.
 
 use super::RawObject;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Between two looks of a wait for a process without a pidfd.
+/// The time between two checks of a wait for a process without a pidfd.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How a process is identified to the system.
@@ -58,12 +58,13 @@ impl EndWatch {
 pub(crate) struct Process {
     by: Identification,
     pid: u32,
-    /// Made by the first wait that needs it.
+    /// The watch, which the first wait that needs it begins.
     watch: std::sync::Mutex<Option<EndWatch>>,
 }
 
 impl Process {
-    /// A word that is 0, and 1 once the process has ended; sleepers on it are woken.
+    /// Returns a word that is 0, and 1 after the process has ended; sleepers on the word are
+    /// woken then.
     pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
         if matches!(self.by, Identification::Ended) {
             return Ok(Arc::new(AtomicU32::new(HAPPENED)));
@@ -88,7 +89,7 @@ impl Process {
         Ok(dead)
     }
 
-    /// A process that had ended before anybody asked for it.
+    /// Returns a process that had ended before it was watched.
     pub(super) fn nobody() -> Process {
         Process::new(0, Identification::Ended)
     }
@@ -108,15 +109,15 @@ impl Process {
         }
     }
 
-    /// Opens the process by its number; `None` where the system gives no pidfd to anybody here.
+    /// Opens the process by its number; `None` where the system gives no pidfds here.
     // layout: L216
     fn open(number: Pid, pid: u32) -> Result<Option<Identification>> {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Some(Identification::Pidfd(pidfd))),
-            // Of nobody, or of a thread: no process has this number.
+            // The number is free, or that of a thread: no process has it.
             Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(Identification::Ended)),
-            // "ENOSYS" of an older or emulated kernel; the manual knows no EPERM, which is a
-            // sandbox's.
+            // ENOSYS of an older or emulated kernel; EPERM, which the manual does not
+            // list, of a sandbox.
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(None),
             Err(errno) => Err(explain(Operation::Watch, &subject(pid), errno)),
         }
@@ -133,7 +134,7 @@ impl Drop for Process {
 }
 
 impl ProcessBackend for Process {
-    /// A pidfd is to be had of every process.
+    /// Every process can be watched by a pidfd.
     const MAY_BE_CLOSED: bool = false;
 
     fn current() -> Result<ProcessIdentity> {
@@ -150,7 +151,7 @@ impl ProcessBackend for Process {
         let Some(identity) = identity_of(pid)? else {
             return Err(no_process(pid));
         };
-        // A zombie has a start time too, and a thread's number an entry.
+        // A zombie has a start time too, and the number of a thread has an entry.
         if matches!(Process::watch(identity)?.by, Identification::Ended) {
             return Err(no_process(pid));
         }
@@ -169,12 +170,13 @@ impl ProcessBackend for Process {
             return Ok(Process::new(pid, Identification::Ended));
         };
         let by = Process::open(number, pid)?.unwrap_or(Identification::Number(identity));
-        // After it was opened: whoever has the number now, has had it since.
+        // After opening: a process that has the number now had it when the pidfd was
+        // opened.
         if start_of(pid)? != Some(identity.start) {
             return Ok(Process::new(pid, Identification::Ended));
         }
         let process = Process::new(pid, by);
-        // It may be waiting for its parent to ask how it ended.
+        // A zombie waits for its parent to ask how it ended.
         if process.wait(Some(Duration::ZERO))? {
             return Ok(Process::new(pid, Identification::Ended));
         }
@@ -217,12 +219,12 @@ impl ProcessBackend for Process {
     }
 }
 
-/// Whether a process has ended, at the latest at that moment, by looking at it.
+/// Returns whether a process has ended when the time is over, by polling.
 fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
         match has_gone(process) {
             Ok(true) => return Ok(true),
-            // To look takes a descriptor: it is not told, and so taken for alive.
+            // The check needs a descriptor: without one the process counts as alive.
             Ok(false) | Err(Errno::MFILE | Errno::NFILE) => {}
             Err(errno) => return Err(errno),
         }
@@ -234,7 +236,7 @@ fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Resu
     }
 }
 
-/// Whether the machine has more than one processor; a list such as `0-3,8`.
+/// Returns whether the machine has more than one processor; the file has a list such as `0-3,8`.
 pub(crate) fn has_several_processors() -> bool {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online");
     online.map_or(true, |list| list.contains(['-', ',']))

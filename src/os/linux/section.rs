@@ -1,4 +1,4 @@
-//! One handle of one section: a named object, or a file that others made.
+//! A handle of a section: a named object, a POSIX object, or a user's file.
 
 use super::error::{explain, explain_space};
 use super::lifetime;
@@ -19,24 +19,24 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The user, and nobody else.
+/// The mode of a new file: for this user only.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 #[derive(Debug)]
 pub(crate) struct Section {
     source: Source,
-    /// As the caller knows it, for messages.
+    /// The name of the section in error messages.
     subject: String,
     writable: bool,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// A file of ours in `/dev/shm`, whose length never changes.
+    /// A file of this crate in `/dev/shm`, whose length never changes.
     Named(Object),
-    /// A POSIX object that somebody else made.
+    /// A POSIX object that another program made.
     Posix(OwnedFd, Place),
-    /// A file of the user's.
+    /// A file of the user.
     File(OwnedFd),
 }
 
@@ -93,8 +93,8 @@ impl Section {
 }
 
 impl Section {
-    /// The path and the descriptor of a file of ours, with the device and number that tell it from
-    /// a later file of that path.
+    /// Returns the path and the descriptor of a file of this crate, with the device and number
+    /// that tell the file from a later file of that path.
     pub(super) fn named_file(&self) -> Option<(&str, RawObject, (u64, u64))> {
         let Source::Named(object) = &self.source else {
             return None;
@@ -153,7 +153,7 @@ impl SectionBackend for Section {
             Err(errno) => return Err(fail(errno)),
         };
         if let Err(errno) = size(&file, len, how.reserve) {
-            // Made by us a moment ago, and useless.
+            // The file was created above, and is useless.
             let _ = rustix::fs::unlink(path);
             let (create, space) = (Operation::Create, fstatvfs(&file));
             return Err(explain_space(create, &subject, errno, len, space));
@@ -191,7 +191,8 @@ impl SectionBackend for Section {
         let fail = |e| explain(Operation::Open, &subject, e);
         let stat = fstat(&file).map_err(fail)?;
         check_regular(&stat, &subject)?;
-        // It was inheritable to get here; it need not travel further.
+        // The descriptor was inheritable to get here; it need not reach children of this
+        // process.
         fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(fail)?;
         let flags = rustix::fs::fcntl_getfl(&file).map_err(fail)?;
         if flags.contains(OFlags::WRONLY) {
@@ -211,7 +212,7 @@ impl SectionBackend for Section {
     fn kernel_len(&self) -> Result<u64> {
         match &self.source {
             Source::Named(object) => Ok(object.len),
-            // Whoever made these may have changed their length since.
+            // Other programs may have changed the length of these files since.
             Source::Posix(..) | Source::File(_) => {
                 Ok(self.stat(Operation::Inspect)?.st_size.cast_unsigned())
             }
@@ -238,7 +239,7 @@ impl SectionBackend for Section {
         })
     }
 
-    /// Whoever may write is this user: no preset lets others.
+    /// Returns the access of this user only: no preset lets other users write.
     // layout: L204
     fn companion_access(&self, _kind: Kind) -> Result<Access> {
         Ok(Access::SameUser)
@@ -291,8 +292,8 @@ impl SectionBackend for Section {
     }
 }
 
-/// Where a descriptor that was opened elsewhere comes from. It is a holder of the
-/// name only if it can be: an inherited one has its lock already.
+/// Returns the source and the name of a descriptor that was opened elsewhere. The section becomes a
+/// holder of the name where it can: an inherited descriptor has its lock already.
 fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     let me = access::me();
     let name = file_of(stat.st_dev, stat.st_ino).and_then(|file| name_of(&file, me));
@@ -317,8 +318,8 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     }
 }
 
-/// The name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not
-/// tell: for its creator a section stays the nameless file that it was made as.
+/// Returns the name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not tell: for
+/// its creator a section stays the nameless file that was created.
 pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
     let entries = std::fs::read_dir(FOLDER).ok()?;
     let same = |entry: &std::fs::DirEntry| {
@@ -330,8 +331,8 @@ pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
     entry.file_name().into_string().ok()
 }
 
-/// Committed memory is allocated now: a full /dev/shm is an error here, and not
-/// a SIGBUS at some later touch.
+/// Gives a file its size. Committed memory is allocated now: a full /dev/shm is an error here, and
+/// not a SIGBUS at a later access.
 // layout: L192
 fn size(file: &OwnedFd, len: u64, reserve: bool) -> rustix::io::Result<()> {
     if !reserve {

@@ -1,4 +1,4 @@
-//! What a thread can sleep on together with others: a word in each case.
+//! Signals: what a thread can sleep on together with other signals, a word for each.
 
 use super::error::explain;
 use super::event_word::State;
@@ -14,19 +14,20 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-/// Something that may happen. A clone is the same for another thread.
+/// A signal that may happen. A clone is the same signal for another thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {
-    /// With its word from when somebody began to wait.
+    /// An event, with its word from when the wait began.
     Event(Arc<State>, u32),
-    /// 0 until it has happened, or somebody has to look: what the watcher watches.
+    /// A word of the watcher: 0 until the end has happened, or the waiter has to check.
     Once(Arc<AtomicU32>),
-    /// 1 while it is open; who waits closes it.
+    /// A gate: 1 while it is open; the waiter closes it.
     Gate(Arc<AtomicU32>),
 }
 
 impl Signal {
-    /// Whether a wait that it ends takes it, so that no other one may wait for it then.
+    /// Returns whether a wait that the signal ends takes the signal, so that no other wait may
+    /// include it.
     pub fn is_taken(&self) -> bool {
         matches!(self, Signal::Event(..) | Signal::Gate(_))
     }
@@ -45,10 +46,10 @@ impl WaitSource for Signal {
     }
 }
 
-/// As many as [`wait_any`] takes.
+/// The number of signals that [`wait_any`] takes.
 pub(crate) const MOST_SIGNALS: usize = futex::MOST;
 
-/// There are no messages to windows here, so none are waited for.
+/// Waits for one of the signals. There are no messages to windows on this system.
 pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, _input: bool) -> Result<Woken> {
     words::wait_any(signals, until)
         .map_err(|errno| explain(Operation::Wait, &"several things", errno))
@@ -76,7 +77,7 @@ impl GateBackend for Gate {
 #[derive(Debug)]
 pub(crate) struct WaitHandle {
     descriptor: OwnedFd,
-    /// The last one, which may have told already.
+    /// The last watch, which may have reported already.
     watch: std::sync::Mutex<Option<Watch>>,
 }
 
@@ -111,7 +112,7 @@ impl WaitHandleBackend for WaitHandle {
     }
 
     fn signal(&self) -> Result<Signal> {
-        // One watch tells once, and a descriptor is watched once at a time.
+        // A watch reports once, and a descriptor can be watched once at a time.
         self.set_watch(None);
         let watch = Watch::begin(self.descriptor.as_fd())
             .map_err(|errno| explain(Operation::Watch, &SUBJECT, errno))?;
@@ -127,7 +128,7 @@ impl Drop for WaitHandle {
     }
 }
 
-/// Whether a descriptor is readable, at the latest at that moment. A pidfd is readable when its
+/// Returns whether a descriptor is readable when the time is over. A pidfd is readable after its
 /// process has ended.
 pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
     loop {

@@ -1,4 +1,4 @@
-//! Whether an endpoint may be used by this process.
+//! The marks that tell whether this process may use an endpoint.
 //!
 //! An endpoint keeps cursors of its own in private memory. After a fork two processes would use
 //! one endpoint with two sets of cursors, and lose or repeat messages. So each endpoint has a
@@ -25,18 +25,18 @@ use std::sync::OnceLock;
 
 const VALID: u8 = 1;
 const NAME_LOST: u8 = 2;
-/// Like [`VALID`], in memory that a fork does not wipe.
+/// The value of a valid byte in memory that a fork does not wipe.
 const UNWIPED: u8 = 3;
-/// So many endpoints of a process have a byte of their own.
+/// The number of endpoints of a process that have a byte of their own.
 const COUNT: usize = 4096;
 
 /// The byte of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Validity {
-    /// Of an owner.
+    /// The registration of an owner's name.
     name: Option<Registration>,
     byte: &'static AtomicU8,
-    /// The place of the byte; `None` for the byte that all share where there are too many.
+    /// The index of the byte; `None` for the byte that endpoints share when there are too many.
     place: Option<usize>,
     process: u32,
 }
@@ -47,9 +47,9 @@ struct Pool {
     valid: u8,
 }
 
-/// For want of a page that a fork wipes.
+/// The bytes where the system has no page that a fork wipes.
 static ORDINARY: [AtomicU8; COUNT] = [const { AtomicU8::new(UNWIPED) }; COUNT];
-/// That of all endpoints for which there is no place.
+/// The byte of all endpoints that have no byte of their own.
 static SHARED: AtomicU8 = AtomicU8::new(UNWIPED);
 
 impl Pool {
@@ -65,7 +65,7 @@ impl Pool {
         })
     }
 
-    /// Takes a place that nobody has.
+    /// Takes a free index.
     fn take(&self) -> Option<usize> {
         for (n, used) in self.used.iter().enumerate() {
             loop {
@@ -85,14 +85,14 @@ impl Pool {
     }
 }
 
-/// Lets the owner of this byte say so at its next call.
+/// Marks the name of an owner as lost; the owner reports that at its next call.
 fn lose_name(byte: &AtomicU8) {
     // Relaxed: the byte tells of nothing else in memory.
     let _ = byte.compare_exchange(VALID, NAME_LOST, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 impl Validity {
-    /// Whether the byte is that of an endpoint whose process this is.
+    /// Returns whether this process made the endpoint.
     fn is_of_this_process(&self) -> bool {
         self.process == std::process::id()
     }
@@ -117,7 +117,7 @@ impl ValidityBackend for Validity {
 
     fn of_owner(named: &Section) -> Validity {
         let mut validity = Validity::new();
-        // The byte that all share tells of no single name.
+        // A shared byte cannot report the loss of one name.
         if validity.place.is_some() {
             validity.name = Registration::of_name(named, validity.byte, lose_name);
         }
@@ -161,7 +161,7 @@ impl ValidityBackend for Validity {
 
 impl Drop for Validity {
     fn drop(&mut self) {
-        // First: nobody stores to a byte that was given back.
+        // First: the polling thread stores to no byte that was given back.
         self.name = None;
         if let Some(place) = self.place {
             let used = &Pool::of_all().used[place / 64];

@@ -1,4 +1,4 @@
-//! The one thread of this process that learns of the ends of other processes.
+//! The watcher thread of this process, which learns of the end of other processes.
 //!
 //! A futex and a pidfd cannot be waited for in one call. So the first wait that needs it starts
 //! a thread. The thread sleeps in epoll on the pidfds of all watched processes. For each process
@@ -16,20 +16,20 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a waiter finds in its word when that for which it waits has happened.
+/// The value of a word after the watched descriptor was readable.
 pub(super) const HAPPENED: u32 = 1;
-/// And when nobody watches for it any longer.
+/// The value of a word that no thread watches any longer.
 const UNWATCHED: u32 = 2;
 
-/// A watcher thread, and what it watches.
+/// A watcher thread, and the descriptors that it watches.
 #[derive(Debug)]
 struct Watcher {
     process: u32,
-    /// Never closed: the thread stops only where somebody has closed it, and then its number is
-    /// that of something else.
+    /// Never closed. The thread stops only where other code has closed the descriptor, whose
+    /// number then may be that of another file.
     epoll: ManuallyDrop<OwnedFd>,
     watched: Mutex<Watched>,
-    /// The system no longer lets the thread wait.
+    /// Whether the thread has stopped, since the system no longer lets it wait.
     has_stopped: AtomicBool,
 }
 
@@ -39,8 +39,8 @@ struct Watched {
     words: HashMap<u64, Arc<AtomicU32>>,
 }
 
-/// A descriptor that the thread watches: until it is readable, as a pidfd is when its process has
-/// ended.
+/// A watched descriptor. The thread watches it until it is readable, as a pidfd is when its process
+/// has ended.
 #[derive(Debug)]
 pub(super) struct Watch {
     watcher: Arc<Watcher>,
@@ -49,11 +49,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches a descriptor, which stays open until [`end`](Watch::end).
+    /// Begins to watch a descriptor, which must stay open until [`end`](Watch::end).
     pub fn begin(descriptor: BorrowedFd<'_>) -> Result<Watch> {
         match Watch::by(&Watcher::of_this_process()?, descriptor) {
-            // Somebody has closed the descriptor of the thread, which sleeps on: another one takes
-            // its place.
+            // Other code has closed the descriptor of the thread, which sleeps on: a
+            // new thread takes its place.
             Err((Errno::BADF | Errno::INVAL, watcher)) => {
                 watcher.stop();
                 Watch::by(&Watcher::of_this_process()?, descriptor).map_err(|(errno, _)| errno)
@@ -82,20 +82,20 @@ impl Watch {
         Ok(Watch { watcher, id, dead })
     }
 
-    /// 0; [`HAPPENED`] once the descriptor was readable; [`UNWATCHED`] where the thread watches no
-    /// longer, and somebody else has to look.
+    /// Returns the word: 0; [`HAPPENED`] after the descriptor was readable; [`UNWATCHED`] when
+    /// the thread no longer watches, and the waiter has to check.
     pub fn word(&self) -> &Arc<AtomicU32> {
         &self.dead
     }
 
-    /// Whether a thread of this process still watches. The thread may be that of the parent
-    /// before a fork, or have stopped.
+    /// Returns whether a thread of this process still watches. The thread may be that of the
+    /// parent before a fork, or may have stopped.
     pub fn is_in_force(&self) -> bool {
         self.watcher.is_ours() && !self.watcher.has_stopped()
     }
 
-    /// Forgets it. A descriptor that was only closed would stay watched where a child has a copy
-    /// of it.
+    /// Ends the watch. A descriptor that was only closed would stay watched while a child has a
+    /// copy of it.
     pub fn end(self, descriptor: BorrowedFd<'_>) {
         if self.is_in_force() {
             self.watcher.lock().words.remove(&self.id);
@@ -105,8 +105,8 @@ impl Watch {
 }
 
 impl Watcher {
-    /// The watcher of this process. A start that fails leaves nothing behind: the next call tries
-    /// again.
+    /// Returns the watcher of this process. A start that fails leaves nothing behind: the next
+    /// call tries again.
     fn of_this_process() -> Result<Arc<Watcher>> {
         static EACH: PerProcess<Mutex<Option<Arc<Watcher>>>> = PerProcess::new();
         let current = EACH.get_or_init(Mutex::default);
@@ -131,7 +131,7 @@ impl Watcher {
             Ok(_) => Ok(watcher),
             Err(error) => {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
-                // Nobody else has it: it is closed.
+                // No other thread has the watcher, so its descriptor is closed.
                 if let Some(watcher) = Arc::into_inner(watcher) {
                     drop(ManuallyDrop::into_inner(watcher.epoll));
                 }
@@ -146,7 +146,8 @@ impl Watcher {
             events.clear();
             match epoll::wait(&*self.epoll, spare_capacity(&mut events), None) {
                 Ok(_) | Err(Errno::INTR) => {}
-                // Somebody closed the descriptor, as programs that become daemons do.
+                // Other code closed the descriptor, as programs that become daemons
+                // do.
                 Err(_) => return self.stop(),
             }
             for event in &events {
@@ -158,7 +159,7 @@ impl Watcher {
         }
     }
 
-    /// Wakes all waiters. They look for themselves, and begin a new watch.
+    /// Wakes all waiters. They check for themselves, and begin a new watch.
     fn stop(&self) {
         // Release: pairs with the acquire of `has_stopped`.
         self.has_stopped.store(true, Ordering::Release);

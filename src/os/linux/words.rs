@@ -7,17 +7,19 @@ use crate::os::{Reset, Woken};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
-/// An atomic word. Each call says what its order pairs with.
+/// An atomic word. Each caller tells what its order pairs with.
 pub(super) trait Atomic<T> {
     fn load(&self, order: Ordering) -> T;
-    /// Loads with acquire, as is valid on memory that is mapped read-only.
+    /// Loads with acquire, in a way that is valid on memory that is mapped read-only.
     fn peek(&self) -> T;
     fn store(&self, value: T, order: Ordering);
     fn fetch_and(&self, bits: T, order: Ordering) -> T;
-    /// Replaces this value; says whether it stood there. A word that stays is loaded relaxed.
+    /// Replaces this value; returns whether the word had it. A word that stays is loaded
+    /// relaxed.
     fn replace(&self, from: T, to: T, order: Ordering) -> bool;
-    /// Changes the value until nobody comes between; returns what stood there, and `None` where
-    /// `change` had nothing to store. A word that stays is loaded relaxed.
+    /// Changes the value, and tries again when another thread changes it meanwhile. Returns the
+    /// value before, and `None` where `change` had nothing to store. A word that stays is
+    /// loaded relaxed.
     fn change(&self, order: Ordering, change: impl FnMut(T) -> Option<T>) -> Option<T>;
 }
 
@@ -71,21 +73,21 @@ atomic!(AtomicU64, u64, fence);
 
 /// A word on which threads sleep.
 pub(super) trait Futex: Atomic<u32> + Sized {
-    /// Wakes all that sleep on it.
+    /// Wakes all threads that sleep on the word.
     fn wake(&self);
-    /// Sleeps while each word is what it is expected to be, until one of them is woken or the
-    /// moment has come. A sleep may end for no reason.
+    /// Sleeps while each word has its expected value, until one of them is woken or the
+    /// deadline has come. A sleep may end for no reason.
     fn sleep(words: &[(&Self, u32)], until: Option<Instant>) -> rustix::io::Result<()>;
 }
 
 /// The condition under which a word ends a wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Condition {
-    /// 1, which one wait takes.
+    /// The word is 1, which one wait takes.
     Auto,
-    /// Odd, or another count than this, which the wait found when it began.
+    /// The word is odd, or has another count than this one, which the wait found when it began.
     Manual(u32),
-    /// Not 0, for good.
+    /// The word is not 0, for good.
     Once,
 }
 
@@ -96,18 +98,18 @@ pub(super) struct WaitedWord<'a, W> {
 }
 
 impl<W: Atomic<u32>> WaitedWord<'_, W> {
-    /// What the word is while there is reason to sleep.
+    /// Returns the value of the word while there is reason to sleep.
     #[inline]
     fn expected(&self) -> u32 {
         match self.condition {
-            // Once it has happened there is nothing to sleep for.
+            // After the value has changed there is nothing to sleep for.
             Condition::Once => 0,
             // Relaxed: `take` and the kernel look again.
             Condition::Auto | Condition::Manual(_) => self.word.load(Ordering::Relaxed),
         }
     }
 
-    /// Whether it has happened; takes what one wait may take.
+    /// Returns whether the condition holds; takes a signal that one wait may take.
     #[inline]
     pub fn take(&self) -> bool {
         match self.condition {
@@ -123,13 +125,13 @@ impl<W: Atomic<u32>> WaitedWord<'_, W> {
     }
 }
 
-/// Something to wait for.
+/// A source that a thread can wait for.
 pub(super) trait WaitSource {
     type Word: Futex;
     fn waited_word(&self) -> WaitedWord<'_, Self::Word>;
 }
 
-/// Waits until one of them has happened, and takes that one.
+/// Waits until the condition of a source holds, and takes the signal of that source.
 pub(super) fn wait_any<S: WaitSource>(
     sources: &[S],
     until: Option<Instant>,
@@ -153,15 +155,15 @@ pub(super) fn wait_any<S: WaitSource>(
     }
 }
 
-/// Signals an event, and wakes all that wait for it, also for a signal that one may take: one that
-/// is woken alone may be dead before it takes it, or only look on.
+/// Signals an event, and wakes all threads that wait for it, also for a signal that one wait may
+/// take: a thread that is woken alone may be killed before it takes the signal, or may not take it.
 pub(super) fn set(word: &impl Futex, reset: Reset) {
     match reset {
         // Release: pairs with the acquire of `take`.
         Reset::Auto => word.store(1, Ordering::Release),
         Reset::Manual => {
-            // A store also where it is signaled: a thread that resets it afterwards sees what was
-            // written before.
+            // A store also where the event is signaled: a thread that resets it
+            // afterwards sees what was written before.
             let signal = |now: u32| match now & 1 {
                 1 => Some(now),
                 _ => Some(now.wrapping_add(3)),
@@ -186,7 +188,7 @@ pub(super) fn tell(word: &impl Futex, value: u32) {
     word.wake();
 }
 
-/// What was told by a word.
+/// Returns the value that `tell` stored.
 pub(super) fn look(word: &impl Atomic<u32>) -> u32 {
     // Acquire: pairs with the release of `tell`.
     word.load(Ordering::Acquire)

@@ -121,10 +121,11 @@ fn open_by(function: Open, name: &Name, rights: u32) -> Called<OwnedHandle> {
     // SAFETY: a NUL-terminated name.
     let handle = unsafe { function(rights, 0, name.as_ptr()) };
     let code = last();
-    match handle.is_null() {
-        true => Err(code),
+    if handle.is_null() {
+        Err(code)
+    } else {
         // SAFETY: just opened, ours alone.
-        false => Ok(unsafe { OwnedHandle::from_raw_handle(handle) }),
+        Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 
@@ -271,10 +272,11 @@ pub(super) fn open_process(pid: u32, rights: u32) -> Called<OwnedHandle> {
     // SAFETY: takes numbers.
     let handle = unsafe { OpenProcess(rights, 0, pid) };
     let code = last();
-    match handle.is_null() {
-        true => Err(code),
+    if handle.is_null() {
+        Err(code)
+    } else {
         // SAFETY: just opened, ours alone.
-        false => Ok(unsafe { OwnedHandle::from_raw_handle(handle) }),
+        Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 

@@ -62,9 +62,10 @@ impl EventBackend for Event {
     }
 
     fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
-        let wait = match how.write {
-            true => SYNCHRONIZATION_SYNCHRONIZE | EVENT_MODIFY_STATE,
-            false => SYNCHRONIZATION_SYNCHRONIZE,
+        let wait = if how.write {
+            SYNCHRONIZATION_SYNCHRONIZE | EVENT_MODIFY_STATE
+        } else {
+            SYNCHRONIZATION_SYNCHRONIZE
         };
         let rights = [wait | READ_CONTROL | QUERY, wait | READ_CONTROL, wait];
         let handle = object::open(name, Kind::Event, how, &rights)?;

@@ -54,9 +54,10 @@ fn account() -> Finding {
         0x3000..0x4000 => "high integrity",
         _ => "system integrity",
     };
-    let elevated = match token::is_elevated() {
-        true => "elevated",
-        false => "not elevated",
+    let elevated = if token::is_elevated() {
+        "elevated"
+    } else {
+        "not elevated"
     };
     let user = account::shown(&me.user);
     let says = format!("{user}, {elevated}, {level}");

@@ -192,9 +192,10 @@ fn with_default_owner(descriptor: Descriptor, me: &Identity) -> Refusal<Descript
 /// names sections and symbolic links, and so neither events nor mutexes.
 fn check_privilege(kind: Kind, name: &str, played: &Played) -> Refusal {
     let may = played.privileged || played.session_0;
-    match kind == Kind::Section && name.starts_with("Global\\") && !may {
-        true => Err(ERROR_ACCESS_DENIED),
-        false => Ok(()),
+    if kind == Kind::Section && name.starts_with("Global\\") && !may {
+        Err(ERROR_ACCESS_DENIED)
+    } else {
+        Ok(())
     }
 }
 
@@ -223,9 +224,10 @@ fn check_label(descriptor: &Descriptor, played: &Played) -> Refusal {
     if played.low && !label.is_empty() && label != LOW {
         return Err(ERROR_PRIVILEGE_NOT_HELD);
     }
-    match played.high && label != MEDIUM && label != LOW {
-        true => Err(ERROR_ACCESS_DENIED),
-        false => Ok(()),
+    if played.high && label != MEDIUM && label != LOW {
+        Err(ERROR_ACCESS_DENIED)
+    } else {
+        Ok(())
     }
 }
 
@@ -251,9 +253,10 @@ fn check_level(kind: Kind, found: &Descriptor, wanted: u32, played: &Played) -> 
         Kind::Section | Kind::Event => 0x2,
         Kind::Mutex | Kind::Other => 0,
     };
-    match played.low && found.label() != LOW && wanted & (writes | 0xd_0000) != 0 {
-        true => Err(ERROR_ACCESS_DENIED),
-        false => Ok(()),
+    if played.low && found.label() != LOW && wanted & (writes | 0xd_0000) != 0 {
+        Err(ERROR_ACCESS_DENIED)
+    } else {
+        Ok(())
     }
 }
 
@@ -265,9 +268,10 @@ fn check_level(kind: Kind, found: &Descriptor, wanted: u32, played: &Played) -> 
 fn limit_of(limit: u32, played: &Played) -> u32 {
     static WAITS: AtomicU32 = AtomicU32::new(0);
     let is_timed = limit != 0 && limit != u32::MAX && !played.punctual;
-    match is_timed && WAITS.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
-        true => limit.saturating_sub(16),
-        false => limit,
+    if is_timed && WAITS.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+        limit.saturating_sub(16)
+    } else {
+        limit
     }
 }
 

@@ -127,9 +127,10 @@ impl SectionBackend for Section {
 
     // layout: L228
     fn open(name: &Name, how: &HowToOpen) -> Result<Section> {
-        let map = match how.write {
-            true => FILE_MAP_READ | FILE_MAP_WRITE,
-            false => FILE_MAP_READ,
+        let map = if how.write {
+            FILE_MAP_READ | FILE_MAP_WRITE
+        } else {
+            FILE_MAP_READ
         };
         let rights = [
             map | SECTION_QUERY | READ_CONTROL,
@@ -305,12 +306,13 @@ fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
         }
         (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, _) => "there is no such file",
         (ERROR_ACCESS_DENIED, _) => {
-            let (kind, meaning) = match Path::new(subject).is_dir() {
-                true => (ErrorKind::WrongKind, "it is a folder"),
-                false => (
+            let (kind, meaning) = if Path::new(subject).is_dir() {
+                (ErrorKind::WrongKind, "it is a folder")
+            } else {
+                (
                     ErrorKind::AccessDenied,
                     "this account may not open the file so",
-                ),
+                )
             };
             return Error::new(kind, operation, &subject, meaning)
                 .with_code(code.cast_signed())

@@ -56,9 +56,10 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
         Some(_) => deadline_after(Some(Duration::ZERO)),
         None => until,
     };
-    let waited = match input {
-        true => call::wait_or_input(&handles, until),
-        false => call::wait(&handles, until),
+    let waited = if input {
+        call::wait_or_input(&handles, until)
+    } else {
+        call::wait(&handles, until)
     };
     let woken = waited.map_err(|code| explain(Operation::Wait, &"several things", code))?;
     Ok(match woken {

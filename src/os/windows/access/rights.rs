@@ -230,9 +230,10 @@ pub(in crate::os::windows) fn in_words(mask: u32, kind: Kind) -> String {
         .filter(|(bits, _)| mask & bits != 0)
         .map(|(_, word)| *word)
         .collect();
-    match words.is_empty() {
-        true => format!("{mask:#x}"),
-        false => words.join(", "),
+    if words.is_empty() {
+        format!("{mask:#x}")
+    } else {
+        words.join(", ")
     }
 }
 

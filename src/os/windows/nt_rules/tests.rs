@@ -48,9 +48,10 @@ fn make(kind: Kind, name: &str, sddl: &str, played: &Played) -> Refusal<OwnedHan
 fn owned(handle: HANDLE) -> Refusal<OwnedHandle> {
     // SAFETY: takes nothing; and a handle that was just made.
     unsafe {
-        match handle.is_null() {
-            true => Err(GetLastError()),
-            false => Ok(OwnedHandle::from_raw_handle(handle)),
+        if handle.is_null() {
+            Err(GetLastError())
+        } else {
+            Ok(OwnedHandle::from_raw_handle(handle))
         }
     }
 }
