@@ -16,14 +16,14 @@ use std::time::Duration;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 use windows_sys::Win32::System::Threading::{EVENT_MODIFY_STATE, SYNCHRONIZATION_SYNCHRONIZE};
 
-/// EVENT_QUERY_STATE, for NtQueryEvent.
+/// The right EVENT_QUERY_STATE, for NtQueryEvent.
 const QUERY: u32 = 1;
 
 #[derive(Debug)]
 pub(crate) struct Event {
     handle: Arc<OwnedHandle>,
     writable: bool,
-    /// As the caller knows it, for messages.
+    /// The name of the event in error messages.
     subject: String,
 }
 
@@ -72,8 +72,8 @@ impl EventBackend for Event {
         Ok(Event::new(handle, name, how.write))
     }
 
-    /// "SetEvent … requires the EVENT_MODIFY_STATE access right", and who may set an event may not
-    /// therefore wait for it.
+    /// Opens an event for setting. "SetEvent … requires the EVENT_MODIFY_STATE access right":
+    /// an account that may set an event need not have the right to wait for it.
     // layout: L228
     fn open_to_set(name: &Name) -> Result<Event> {
         let how = HowToOpen {

@@ -1,4 +1,4 @@
-//! What this account finds here: system, session, privileges, integrity.
+//! What this account finds on this system: system, session, privileges, integrity.
 
 use super::access::token::MEDIUM;
 use super::access::{account, token};

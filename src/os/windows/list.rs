@@ -9,7 +9,7 @@ use crate::os::{HowToOpen, Kind, Listed, SectionBackend};
 use std::os::windows::io::AsHandle;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 
-/// Every object in reach, under the name that opens it.
+/// Lists every object in reach, under the name that opens it.
 pub(crate) fn list() -> Result<Vec<Listed>> {
     let local = local();
     let mut folders = vec![("Global\\", GLOBAL)];
@@ -37,12 +37,12 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     Ok(found)
 }
 
-/// Nothing is ever left of the dead.
+/// Returns nothing: killed processes leave no objects on Windows.
 pub(crate) fn clean() -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// `None` for what is no object of programs: directories, links.
+/// Returns the kind of an object; `None` for directories and links.
 fn kind_of(kind: &str) -> Option<Kind> {
     match kind {
         "Section" => Some(Kind::Section),

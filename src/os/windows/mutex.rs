@@ -15,13 +15,13 @@ use std::time::Duration;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 use windows_sys::Win32::System::Threading::SYNCHRONIZATION_SYNCHRONIZE;
 
-/// MUTANT_QUERY_STATE, for NtQueryMutant.
+/// The right MUTANT_QUERY_STATE, for NtQueryMutant.
 const QUERY: u32 = 1;
 
 #[derive(Debug)]
 pub(crate) struct Mutex {
     handle: OwnedHandle,
-    /// As the caller knows it, for messages.
+    /// The name of the mutex in error messages.
     subject: String,
 }
 
@@ -34,7 +34,7 @@ impl Mutex {
     }
 }
 
-/// A mutex of this user's that lost its owner, taken for this thread.
+/// Locks a mutex of this user that lost its owner, for this thread.
 fn inherit(name: &Name, how: &HowToCreate) -> Option<Mutex> {
     let ours = HowToOpen {
         owner: Some(Owner::Me),
@@ -42,7 +42,7 @@ fn inherit(name: &Name, how: &HowToCreate) -> Option<Mutex> {
         ..HowToOpen::default()
     };
     let mutex = Mutex::open(name, &ours).ok()?;
-    // A thread that has it already would get it again.
+    // A thread that has the mutex already would lock it again.
     if mutex.is_taken() != Some(false) {
         return None;
     }
@@ -67,7 +67,7 @@ impl MutexBackend for Mutex {
         });
         match made {
             Ok(handle) => Ok(Mutex::new(handle, name)),
-            // Whoever watched its last owner keeps the name alive.
+            // A watcher of the last owner keeps the name alive.
             Err(error) if taken && error.kind() == ErrorKind::AlreadyExists => {
                 inherit(name, how).ok_or(error)
             }
@@ -75,7 +75,8 @@ impl MutexBackend for Mutex {
         }
     }
 
-    /// "Only the SYNCHRONIZE access right is required to use a mutex" (OpenMutexW).
+    /// Opens a mutex. "Only the SYNCHRONIZE access right is required to use a mutex"
+    /// (OpenMutexW).
     // layout: L228
     fn open(name: &Name, how: &HowToOpen) -> Result<Mutex> {
         let wait = SYNCHRONIZATION_SYNCHRONIZE;

@@ -1,4 +1,4 @@
-//! Where names stand in the kernel's namespace.
+//! The places of names in the kernel's namespace.
 
 use super::access::token;
 use crate::name::Name;
@@ -6,7 +6,7 @@ use crate::name::Name;
 /// The directory behind `Global\`.
 pub(super) const GLOBAL: &str = "\\BaseNamedObjects";
 
-/// The directory behind `Local\`; that of the services is the global one.
+/// Returns the directory behind `Local\`; for services that is the global one.
 pub(super) fn local() -> String {
     match token::session() {
         0 => GLOBAL.to_string(),
@@ -14,7 +14,7 @@ pub(super) fn local() -> String {
     }
 }
 
-/// The name that opens the object at a path of the kernel's namespace.
+/// Returns the name that opens the object at a path of the kernel's namespace.
 pub(super) fn name_of(path: &str) -> Option<Name> {
     let strip = |folder: &str| path.strip_prefix(folder)?.strip_prefix('\\');
     let text = match (strip(GLOBAL), strip(&local())) {

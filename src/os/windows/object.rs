@@ -1,5 +1,5 @@
-//! What sections, events and mutexes have in common: how they are created and opened,
-//! and why that was refused.
+//! The common part of sections, events and mutexes: creating, opening, and the reasons for a
+//! refusal.
 
 use super::access::{self, Attributes, account, rights, token};
 use super::call::{self, Called};
@@ -14,7 +14,7 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 
-/// Creates what does not exist. "If the object exists before the function call, the
+/// Creates an object that does not exist. "If the object exists before the function call, the
 /// function returns a handle to the existing object ..., and GetLastError returns
 /// ERROR_ALREADY_EXISTS" (CreateFileMappingW).
 // layout: L016 L219
@@ -37,7 +37,7 @@ pub(super) fn create(
     }
 }
 
-/// Opens with the first of several rights that is granted, and checks whose it is.
+/// Opens an object with the first of several rights that is granted, and checks its owner.
 pub(super) fn open(
     name: &Name,
     kind: Kind,
@@ -125,7 +125,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
     }
 }
 
-/// Error 6, with what it is that has the name, and whose.
+/// Returns the error for code 6, with the kind and the owner of the object that has the name.
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
     let (noun, handle) =
         call::participants_there(name, READ_CONTROL).unwrap_or(("another object", None));

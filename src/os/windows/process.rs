@@ -1,5 +1,5 @@
-//! One process for good: a handle, opened once its start time was compared, which
-//! pins its number. Or, where the process may not be opened, a mutex of its.
+//! One process for good: a handle of the process with the expected start time, which keeps the
+//! number from being used again; or a mutex of the process, where the process may not be opened.
 
 use super::call::{self, Ended};
 use super::error::explain;
@@ -17,7 +17,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
 };
 
-/// Number and start mean the same process everywhere on a system.
+/// The namespace of all processes: number and start time name one process everywhere on a system.
 // layout: L231
 const SPACE: u32 = 0;
 
@@ -33,17 +33,17 @@ impl Process {
         }
     }
 
-    /// The process whose thread has this mutex for life.
+    /// A process, one of whose threads has this mutex as long as the process lives.
     pub(super) fn of_liveness(mutex: OwnedHandle) -> Process {
         Process::new(Watched::Liveness(Liveness::new(mutex)))
     }
 }
 
-/// What can be said of the process that has a number now.
+/// The process that has a number now, as far as this account may see.
 enum Found {
     Nobody,
     Open(OwnedHandle),
-    /// It lives, since this time, and does not let this account open it.
+    /// A process with this start time, which does not let this account open it.
     Closed(u64),
 }
 
@@ -54,7 +54,8 @@ fn find(pid: u32) -> Result<Found> {
         Ok(handle) if call::process_id(handle.as_handle()) != pid => Ok(Found::Nobody),
         Ok(handle) if is_alive(&handle) => Ok(Found::Open(handle)),
         Ok(_) | Err(ERROR_INVALID_PARAMETER) => Ok(Found::Nobody),
-        // A service, or another user's. That it lives, and since when, everybody is told.
+        // The process of a service or of another user. The system tells every account that
+        // it lives, and since when.
         Err(ERROR_ACCESS_DENIED) => match ntdll::look_up(pid) {
             ntdll::LookedUp::Alive(start) => Ok(Found::Closed(start)),
             ntdll::LookedUp::Ended => Ok(Found::Nobody),
@@ -79,15 +80,16 @@ fn closed(pid: u32) -> Error {
         .with_advice("have it announce itself by a liveness mutex")
 }
 
-/// "A process object's state is signaled when the process terminates"; that it can be
-/// opened says nothing, as long as anybody has a handle of it.
+/// Returns whether a process is alive. "A process object's state is signaled when the process
+/// terminates"; that the process can be opened proves nothing while any process has a handle of it.
 fn is_alive(process: &OwnedHandle) -> bool {
     let now = deadline_after(Some(Duration::ZERO));
     call::wait(&[process.as_handle()], now) == Ok(Ended::TimedOut)
 }
 
 impl ProcessBackend for Process {
-    /// One that runs elevated in another logon session, as a scheduled task does.
+    /// A process of this user may run elevated in another logon session, as a scheduled task
+    /// does.
     const MAY_BE_CLOSED: bool = true;
 
     // layout: L231
@@ -171,9 +173,9 @@ fn subject(pid: u32) -> String {
     format!("process {pid}")
 }
 
-/// The processes that have a handle of an object. There is no call that tells; so
-/// every handle of the same type is looked at: by the address of its object, where the system shows
-/// that, and otherwise by a copy of it.
+/// Returns the processes that have a handle of an object. No call tells them, so every handle of
+/// the same type is checked: by the address of its object, where the system shows the address, and
+/// otherwise by a copy of the handle.
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let unsupported = || {
         let meaning = "the system does not tell who has which handle";
@@ -220,10 +222,11 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     Ok(holders)
 }
 
-/// Whether one of these handles of a process is of the object; `None` where it may not be looked at.
+/// Returns whether one of these handles of a process is of the object; `None` where this account
+/// may not look.
 ///
-/// The process that keeps the passwords is not looked at: to open it so is what a thief does, which
-/// virus scanners report.
+/// The process that keeps the passwords is not checked: malware opens that process so, and virus
+/// scanners report it.
 fn has_copy(pid: u32, handles: &[usize], raw: RawObject) -> Option<bool> {
     let image = Process::image(pid)?;
     if image.to_ascii_lowercase().ends_with("\\lsass.exe") {
@@ -256,7 +259,7 @@ mod tests {
             ntdll::look_up(std::process::id()),
             ntdll::LookedUp::Alive(mine)
         );
-        // Numbers of processes are multiples of 4.
+        // The numbers of processes are multiples of 4.
         assert_eq!(ntdll::look_up(3), ntdll::LookedUp::Ended);
     }
 }

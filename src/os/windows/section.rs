@@ -1,4 +1,4 @@
-//! One handle of one section.
+//! A handle of a section.
 
 use super::call;
 use super::error::explain;
@@ -27,27 +27,28 @@ use windows_sys::Win32::System::Memory::{
 /// The section is backed by a file (phnt; NtQuerySection reports it).
 const SEC_FILE: u32 = 0x0080_0000;
 
-/// At most this much is mapped at a time to copy bytes without a lasting view.
+/// The most bytes that are mapped at a time to copy bytes without a lasting view.
 const WINDOW: usize = 16 << 20;
 
-/// At most this much is committed at a time.
+/// The most bytes that are committed at a time.
 const COMMIT_STEP: u64 = 256 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Section {
     handle: OwnedHandle,
-    /// The file behind it, where there is one of ours.
+    /// The file behind the section, if this process opened it.
     file: Option<File>,
-    /// As the caller knows it, for messages.
+    /// The name of the section in error messages.
     subject: String,
     writable: bool,
-    /// What NtQuerySection said; neither ever changes.
+    /// The size and the attributes that NtQuerySection told; neither ever changes.
     size: u64,
     attributes: Option<u32>,
 }
 
 impl Section {
-    /// Asks the system for what it was not told: `known` are size and attributes.
+    /// Makes a section of a handle. Asks the system for the size and attributes that are not
+    /// `known`.
     fn new(
         handle: OwnedHandle,
         file: Option<File>,
@@ -73,12 +74,12 @@ impl Section {
         })
     }
 
-    /// To whom it belongs, for lists.
+    /// Returns the owner of the section, for lists.
     pub(super) fn owner(&self) -> Option<String> {
         access::owner(self.handle.as_handle())
     }
 
-    /// Extends the file to `len` where that is not 0.
+    /// Maps a file, and extends the file to `len` where that is not 0.
     fn map_file(
         file: File,
         len: u64,
@@ -120,7 +121,7 @@ impl SectionBackend for Section {
             call::create_section(None, Some(attributes.get()), protection, len, Some(name))
         })?;
         // "The system rounds this value up to the nearest multiple of PAGE_SIZE"
-        // (ZwCreateSection); what others are told when they ask.
+        // (ZwCreateSection); other processes are told the rounded value.
         let size = len.next_multiple_of(granularity().0 as u64);
         Section::new(handle, None, name.to_string(), true, Some((size, kind)))
     }
@@ -152,7 +153,7 @@ impl SectionBackend for Section {
             .map_err(|e| io(Operation::Create, &subject, &e))?;
         // The mapping extends the file to its size, and so allocates it.
         Section::map_file(file, len, true, how.inheritable, subject).inspect_err(|_| {
-            // Made by us a moment ago, and useless.
+            // The file was created above, and is useless.
             let _ = std::fs::remove_file(path);
         })
     }
@@ -173,13 +174,14 @@ impl SectionBackend for Section {
     fn from_owned(handle: OwnedObject) -> Result<(Section, Option<Name>)> {
         let raw = handle.as_raw_handle();
         let subject = format!("handle {:#x}", raw as usize);
-        // It was inheritable to get here; it need not travel further.
+        // The handle was inheritable to get here; it need not reach children of this
+        // process.
         call::set_inheritable(handle.as_handle(), false)
             .map_err(|code| explain(Operation::Open, &subject, code))?;
         let granted = ntdll::granted_access(raw).unwrap_or(FILE_MAP_READ);
         let write = granted & FILE_MAP_WRITE != 0;
-        // First of all whether it is a section: other objects may block when they
-        // are asked for their name.
+        // The type is checked first: some other objects block when they are asked for their
+        // name.
         let section = Section::new(handle, None, subject.clone(), write, None).map_err(|e| {
             let meaning = "this handle is no section, or may not be read";
             Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
@@ -202,15 +204,15 @@ impl SectionBackend for Section {
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        // Everything else is committed, and a file refuses to be.
+        // Other sections are committed, and a file cannot be.
         if self.is_reserved() == Some(false) {
             return Ok(());
         }
         let page = granularity().0 as u64;
         let end = (offset + len).next_multiple_of(page).min(self.size);
         let mut start = offset - offset % page;
-        // In steps, so that a 32-bit process can commit more than it can map, and
-        // with a page more in view than is committed: see `View::commit`.
+        // In steps, so that a 32-bit process can commit more than it can map. Each view has
+        // a page more than is committed: see `View::commit`.
         while start < end {
             let step = (end - start).min(COMMIT_STEP);
             let seen = (start + step + page).min(self.size) - start;
@@ -236,7 +238,8 @@ impl SectionBackend for Section {
             offset,
             len,
             section_size: self.size,
-            // What it is was not told: ask at each access.
+            // The system did not tell the attributes: each access checks what is
+            // committed.
             reserved: self.is_reserved().unwrap_or(true),
         };
         View::new(
@@ -281,7 +284,7 @@ impl SectionBackend for Section {
     }
 }
 
-/// The attributes that a section was created with, as Win32 calls them.
+/// Returns the attributes of a section as Win32 names them.
 fn in_words(attributes: u32) -> String {
     let names = [
         ("SEC_FILE", SEC_FILE),
@@ -297,7 +300,7 @@ fn in_words(attributes: u32) -> String {
     words.join(" ")
 }
 
-/// The error for a refused call on a file.
+/// Returns the error for a refused call on a file.
 fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
     let code = error.raw_os_error().unwrap_or(0).cast_unsigned();
     let meaning = match (code, operation) {

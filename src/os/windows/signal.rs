@@ -1,4 +1,4 @@
-//! What a thread can wait for together with others: a handle in each case.
+//! Signals: what a thread can wait for together with other signals, a handle for each.
 
 use super::call::{self, Ended};
 use super::error::explain;
@@ -9,7 +9,7 @@ use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Something that may happen. A clone is the same for another thread.
+/// A signal that may happen. A clone is the same signal for another thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {
     Object(Arc<OwnedHandle>),
@@ -17,12 +17,13 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// Whether a wait that it ends takes it, so that no other one may wait for it then.
+    /// Returns whether a wait that the signal ends takes the signal, so that no other wait may
+    /// include it.
     pub fn is_taken(&self) -> bool {
         matches!(self, Signal::Object(_))
     }
 
-    /// `None` where it is known to have happened.
+    /// Returns the handle; `None` where the signal is known to have happened.
     fn handle(&self) -> Option<BorrowedHandle<'_>> {
         match self {
             Signal::Object(handle) => Some(handle.as_handle()),
@@ -31,11 +32,12 @@ impl Signal {
     }
 }
 
-/// One less than `WaitForMultipleObjects` takes: "The maximum number of object handles is
-/// MAXIMUM_WAIT_OBJECTS minus one" (MsgWaitForMultipleObjectsEx).
+/// The number of signals that [`wait_any`] takes, one less than `WaitForMultipleObjects`: "The
+/// maximum number of object handles is MAXIMUM_WAIT_OBJECTS minus one"
+/// (MsgWaitForMultipleObjectsEx).
 pub(crate) const MOST_SIGNALS: usize = 63;
 
-/// One more is taken where `input` is not asked for.
+/// Waits for one of the signals, of which there may be one more where `input` is `false`.
 pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) -> Result<Woken> {
     let mut handles = Vec::with_capacity(signals.len());
     let mut indices = Vec::with_capacity(signals.len());
@@ -51,7 +53,7 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
             None => happened = happened.or(Some(n)),
         }
     }
-    // What has happened needs no wait, and those before it go first.
+    // A signal that has happened needs no wait, and earlier signals go first.
     let until = match happened {
         Some(_) => deadline_after(Some(Duration::ZERO)),
         None => until,
@@ -105,7 +107,7 @@ impl GateBackend for Gate {
     }
 }
 
-/// A handle of anything that can be waited for.
+/// A handle that can be waited for.
 #[derive(Debug)]
 pub(crate) struct WaitHandle(Arc<OwnedHandle>);
 

@@ -1,4 +1,4 @@
-//! What a wait for the end of a process waits for.
+//! The objects that a wait for the end of a process waits for.
 
 use super::{call, ntdll};
 use crate::sync::{AtomicBool, Ordering};
@@ -7,9 +7,9 @@ use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
 #[derive(Debug)]
 pub(crate) enum Watched {
     Process(OwnedHandle),
-    /// Held by a thread of the process as long as it lives.
+    /// A mutex that a thread of the process has as long as the process lives.
     Liveness(Liveness),
-    /// Nothing: it had ended before it was watched.
+    /// No object: the process had ended before it was watched.
     Ended,
 }
 
@@ -17,15 +17,16 @@ pub(crate) enum Watched {
 #[derive(Debug)]
 pub(crate) struct Liveness {
     pub mutex: OwnedHandle,
-    /// Who has it, where that is told. A watcher that finds it free has it for a
-    /// moment, and is not taken for its owner.
+    /// The process that has the mutex, where the system tells. A watcher that finds the mutex
+    /// free has it for a moment, and is not taken for its owner.
     owner: Option<u32>,
-    /// It does not live again.
+    /// Whether the owner has ended, which stays so.
     ended: AtomicBool,
 }
 
 impl Watched {
-    /// What is signaled when it ends; `None` where it is known to have.
+    /// Returns the object that is signaled when the process ends; `None` where it is known to
+    /// have ended.
     pub(super) fn death(&self) -> Option<BorrowedHandle<'_>> {
         match self {
             Watched::Process(handle) => Some(handle.as_handle()),
@@ -35,7 +36,7 @@ impl Watched {
         }
     }
 
-    /// After a wait for the death: a liveness mutex is now this thread's.
+    /// Releases a liveness mutex after a wait for the death: this thread has the mutex then.
     // layout: L230
     pub(super) fn give_back(&self) {
         if let Watched::Liveness(liveness) = self {
@@ -55,12 +56,12 @@ impl Liveness {
         }
     }
 
-    /// Whether it is known to have lost its owner, whoever has it now.
+    /// Returns whether the mutex is known to have lost its owner, whichever thread has it now.
     // layout: L230
     fn is_orphan(&self) -> bool {
         let now = ntdll::mutex_owner(self.mutex.as_raw_handle());
         if self.owner.is_some() && now != self.owner {
-            // Relaxed: it says nothing about other memory.
+            // Relaxed: the flag tells nothing about other memory.
             self.ended.store(true, Ordering::Relaxed);
         }
         self.ended.load(Ordering::Relaxed)
