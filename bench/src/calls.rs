@@ -53,7 +53,7 @@ struct Compared {
 fn compare(pairs: usize, mut ours: impl FnMut(), mut direct: impl FnMut()) -> Compared {
     let mut batches: Vec<(f64, f64)> = (0..pairs)
         .map(|n| {
-            // Whoever comes second may find warmer caches: take turns.
+            // The second one may find warmer caches: take turns.
             if n % 2 == 0 {
                 let first = batch(&mut ours);
                 (first, batch(&mut direct))

@@ -1,6 +1,6 @@
 //! Round trips, and what a wake costs that is really one.
 
-use crate::direct::Bell;
+use crate::direct::WakeUp;
 use crate::link::{Queues, Spinning};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
@@ -55,7 +55,7 @@ pub const ENTRIES: [Entry; 3] = [
         make: |pair| {
             Box::new(Parked {
                 queues: Queues::new(pair, Receiver::options()),
-                bell: Bell::new(pair, "bell"),
+                wake_up: WakeUp::new(pair, "wake_up"),
             })
         },
     },
@@ -123,10 +123,10 @@ impl Scenario for MayPark {
     }
 }
 
-/// Whoever waits there sleeps; the answer is spun for here.
+/// The other process sleeps while it waits; the answer is spun for here.
 struct Parked {
     queues: Queues,
-    bell: Bell,
+    wake_up: WakeUp,
 }
 
 const WAKES: u64 = 12;
@@ -148,7 +148,7 @@ impl Scenario for Parked {
 
             busy_for(ASLEEP);
             let start = clock::now();
-            self.bell.ring();
+            self.wake_up.ring();
             while pair.reply().load(Ordering::Acquire) != number {}
             bare.record(clock::now() - start);
         }
@@ -162,7 +162,7 @@ impl Scenario for Parked {
         pair.meet();
         for number in 0..WAKES {
             outbox.send(inbox.recv().unwrap()).unwrap();
-            self.bell.wait();
+            self.wake_up.wait();
             // Pairs with the load there.
             pair.reply().store(number, Ordering::Release);
         }

@@ -144,14 +144,14 @@ impl Peer {
 }
 
 /// A bare wake of another process: a futex in shared memory.
-pub struct Bell(Mapping<ReadWrite>);
+pub struct WakeUp(Mapping<ReadWrite>);
 
-impl Bell {
-    pub fn new(pair: &Pair, tag: &str) -> Bell {
+impl WakeUp {
+    pub fn new(pair: &Pair, tag: &str) -> WakeUp {
         let name = pair.name(tag);
         let (section, _) = Section::open_or_create(name.as_str(), SIZE as u64).unwrap();
         pair.meet();
-        Bell(section.map_rw(..).unwrap())
+        WakeUp(section.map_rw(..).unwrap())
     }
 
     pub fn ring(&self) {

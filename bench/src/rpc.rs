@@ -1,6 +1,6 @@
 //! Calls: a request, and its response.
 
-use crate::direct::Bell;
+use crate::direct::WakeUp;
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use crate::traffic::{busy_for, stamp, word};
@@ -45,7 +45,7 @@ pub const ENTRIES: [Entry; 2] = [
         make: |pair| {
             Box::new(Parked {
                 end: End::new(pair),
-                bells: ["there", "back"].map(|tag| Bell::new(pair, tag)),
+                wake_ups: ["there", "back"].map(|tag| WakeUp::new(pair, tag)),
             })
         },
     },
@@ -127,11 +127,11 @@ impl Scenario for Calls {
     }
 }
 
-/// Whoever waits sleeps, here and there: the other one is busy meanwhile, which is not
+/// Each side sleeps while it waits: the other one is busy meanwhile, which is not
 /// counted.
 struct Parked {
     end: End,
-    bells: [Bell; 2],
+    wake_ups: [WakeUp; 2],
 }
 
 const WAKES: usize = 12;
@@ -140,7 +140,7 @@ const ASLEEP: Duration = Duration::from_millis(3);
 
 impl Scenario for Parked {
     fn here(&mut self, pair: &Pair) -> Vec<Found> {
-        let [there, back] = &self.bells;
+        let [there, back] = &self.wake_ups;
         let client = self.end.client();
         let (mut ours, mut bare) = (Times::new(), Times::new());
         pair.meet();
@@ -162,7 +162,7 @@ impl Scenario for Parked {
     }
 
     fn there(&mut self, pair: &Pair) {
-        let [there, back] = &self.bells;
+        let [there, back] = &self.wake_ups;
         let server = self.end.server();
         pair.meet();
         for _ in 0..WAKES {
@@ -177,7 +177,7 @@ impl Scenario for Parked {
             let start = clock::now();
             busy_for(ASLEEP);
             let busy = clock::now() - start;
-            // The bell that follows is the release.
+            // The wake_up that follows is the release.
             pair.reply().store(busy, Ordering::Relaxed);
             back.ring();
         }

@@ -189,14 +189,14 @@ impl Peer {
 }
 
 /// A bare wake of another process: a named event, waited for along with the process.
-pub struct Bell {
+pub struct WakeUp {
     event: Signal,
     peer: Peer,
 }
 
-impl Bell {
-    pub fn new(pair: &Pair, tag: &str) -> Bell {
-        Bell {
+impl WakeUp {
+    pub fn new(pair: &Pair, tag: &str) -> WakeUp {
+        WakeUp {
             event: Signal::new(&pair.name(tag)),
             peer: Peer::new(pair.peer_id()),
         }

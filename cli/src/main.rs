@@ -37,7 +37,7 @@ enum Failure {
     Unsound(String),
     /// Anything else.
     Other(String),
-    /// Whoever read our output went away; that is their right.
+    /// The reader of the output went away, which is no error.
     ClosedPipe,
 }
 
@@ -133,7 +133,10 @@ fn main() -> ExitCode {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Demo { seconds } => demo::run(seconds),
-        Command::DemoSubscriber { topic, nap_micros } => demo::subscriber::run(&topic, nap_micros),
+        Command::DemoSubscriber {
+            topic,
+            pause_micros,
+        } => demo::subscriber::run(&topic, pause_micros),
         Command::BenchPeer(args) => bench::run_peer(&args),
         Command::SelfTestPeer(args) => self_test::run_peer(&args),
     };

@@ -162,7 +162,7 @@ pub fn reader_of_output() -> Option<OwnedObject> {
     None
 }
 
-/// Whether whoever read our output has gone, before it is written to.
+/// Returns whether the reader of the output has gone, before a write.
 #[cfg(unix)]
 pub fn reader_left() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -172,7 +172,7 @@ pub fn reader_left() -> bool {
     poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0 && fds[0].revents().contains(PollFlags::ERR))
 }
 
-/// Whether whoever read our output has gone; here only writing tells.
+/// Returns `false`: on Windows only a write shows that the reader of the output has gone.
 #[cfg(windows)]
 pub fn reader_left() -> bool {
     false

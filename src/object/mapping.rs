@@ -341,8 +341,8 @@ impl Mapping<ReadWrite> {
         // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
         // address that is a multiple of 4. A `Mapping<ReadWrite>` is mapped for reading and writing
         // as long as `self`, which the reference borrows. All accesses of this process to the
-        // section go through `sync`. That they have one size is the duty of the user, whom the
-        // documentation of this function tells so: no type shows it.
+        // section go through `sync`. That they have one size is the duty of the user, as the
+        // documentation of this function says: no type shows it.
         Ok(unsafe { sync::atomic_u32(at.cast()) })
     }
 
@@ -357,8 +357,8 @@ impl Mapping<ReadWrite> {
         // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
         // address that is a multiple of 8. A `Mapping<ReadWrite>` is mapped for reading and writing
         // as long as `self`, which the reference borrows. All accesses of this process to the
-        // section go through `sync`. That they have one size is the duty of the user, whom the
-        // documentation of `atomic_u32` tells so: no type shows it.
+        // section go through `sync`. That they have one size is the duty of the user, as the
+        // documentation of `atomic_u32` says: no type shows it.
         Ok(unsafe { sync::atomic_u64(at.cast()) })
     }
 

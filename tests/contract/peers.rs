@@ -263,7 +263,7 @@ fn a_child_gets_an_object_only_if_it_is_inheritable() {
 }
 
 #[test]
-fn an_object_tells_whose_it_is_and_whom_it_lets_in() {
+fn object_reports_its_owner_and_rights() {
     let (_test, name) = start("access");
     for kind in KINDS {
         let mine = create(kind, &name).unwrap().info();

@@ -89,7 +89,7 @@ fn a_receiver_knows_three_states() {
 }
 
 #[test]
-fn a_blocked_receiver_is_woken_by_a_message_and_by_a_departure() {
+fn blocked_receiver_is_woken_by_a_message_and_by_an_end() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("mpsc-woken");
     let (tell, told) = std::sync::mpsc::channel();

@@ -76,7 +76,7 @@ pub enum Command {
     DemoSubscriber {
         topic: String,
         /// What it does after each message.
-        nap_micros: u64,
+        pause_micros: u64,
     },
     BenchPeer(BenchPeer),
     SelfTestPeer(SelfTestPeer),

@@ -122,7 +122,7 @@ impl Work<'_> {
                 Ok(()) => return,
                 Err(why) => why.to_string(),
             },
-            // Whoever asked is about to be told that the server has closed.
+            // The client is about to be told that the server has closed.
             Err(Lack::Over) => return std::mem::forget(request),
             Err(Lack::TooLong) => {
                 format!("the response has more than {max} bytes; use --max-message")

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_to_end_waits_for_no_command() {
+    fn ended_server_waits_for_no_command() {
         let line = match cfg!(windows) {
             true => "ping -n 600 127.0.0.1 >nul",
             false => "sleep 600 | sleep 600",

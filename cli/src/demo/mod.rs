@@ -148,8 +148,8 @@ impl Demo {
                 self.publisher = Some(publisher);
                 let what = format!("publishes {}, {}", self.name, output::bytes(CAPACITY));
                 self.tell("publisher", &what);
-                for (title, nap) in SUBSCRIBERS {
-                    self.peers.push(Peer::start(title, &self.name, nap)?);
+                for (title, pause) in SUBSCRIBERS {
+                    self.peers.push(Peer::start(title, &self.name, pause)?);
                 }
                 self.stage = Stage::Join;
             }
@@ -165,8 +165,8 @@ impl Demo {
                 self.stage = Stage::Restart;
             }
             Stage::Restart if part >= RESTART => {
-                let (title, nap) = SUBSCRIBERS[UNLUCKY];
-                self.peers[UNLUCKY] = Peer::start(title, &self.name, nap)?;
+                let (title, pause) = SUBSCRIBERS[UNLUCKY];
+                self.peers[UNLUCKY] = Peer::start(title, &self.name, pause)?;
                 self.stage = Stage::Return;
             }
             Stage::Return => {

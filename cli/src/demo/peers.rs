@@ -78,10 +78,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn start(title: &'static str, topic: &str, nap: Duration) -> Result<Peer, Failure> {
+    pub fn start(title: &'static str, topic: &str, pause: Duration) -> Result<Peer, Failure> {
         let program = std::env::current_exe().map_err(Failure::other)?;
         let mut process = Command::new(program)
-            .args(["demo-subscriber", topic, &nap.as_micros().to_string()])
+            .args(["demo-subscriber", topic, &pause.as_micros().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -16,13 +16,13 @@ pub fn message(number: u64) -> String {
     format!("{number} {} EUR {price:.2}", clock())
 }
 
-pub fn run(topic: &str, nap_micros: u64) -> Outcome {
+pub fn run(topic: &str, pause_micros: u64) -> Outcome {
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let mut subscriber = Subscriber::open(topic)?;
     let mut seen = Seen::default();
     seen.tell(0)?;
     let mut told = Instant::now();
-    let mut nap = Duration::from_micros(nap_micros);
+    let mut pause = Duration::from_micros(pause_micros);
     while ends.now().is_none() {
         match subscriber.recv_timeout(TELL_EVERY) {
             Ok(message) => seen.message(message)?,
@@ -31,13 +31,13 @@ pub fn run(topic: &str, nap_micros: u64) -> Outcome {
             Err(RecvError::Disconnected(_)) => break,
             Err(error) => return Err(error.into()),
         }
-        std::thread::sleep(nap);
+        std::thread::sleep(pause);
         if seen.received == 1 || told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             seen.tell(subscriber.behind())?;
             // The rest in haste: a person waits for the end.
-            if !nap.is_zero() && shmkit::inspect::segment_info(topic)?.closed {
-                nap = Duration::ZERO;
+            if !pause.is_zero() && shmkit::inspect::segment_info(topic)?.closed {
+                pause = Duration::ZERO;
             }
         }
     }

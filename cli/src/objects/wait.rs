@@ -57,8 +57,8 @@ fn appear(args: &Wait, patience: &Patience) -> Result<Object, Failure> {
         let late = patience.left() == Some(Duration::ZERO);
         match Object::open(&args.name) {
             Err(error) if error.kind() == ErrorKind::NotFound && !late => {
-                let nap = patience.left().unwrap_or(LOOK_EVERY);
-                std::thread::sleep(nap.min(LOOK_EVERY));
+                let pause = patience.left().unwrap_or(LOOK_EVERY);
+                std::thread::sleep(pause.min(LOOK_EVERY));
             }
             Err(error) => {
                 return Err(match open::explain(&args.name, Sought::Waitable, error) {

@@ -28,7 +28,7 @@ pub fn line(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// What whoever reads it may do without: the program goes on where nobody reads.
+/// Prints a text that is not the result: the program continues where nothing reads it.
 pub fn announce(print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
     match print() {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -37,7 +37,7 @@ pub fn run(args: &Serve) -> Outcome {
     apart(args)?;
     // Before the section exists, so that no signal finds it without a caretaker.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
-    // Before the section too: whoever finds that finds them.
+    // Before the section: a program that finds the section finds them too.
     let beside = Beside::create(args)?;
     let section = Section::options()
         .access(args.access.clone())
@@ -75,7 +75,7 @@ fn apart(args: &Serve) -> Outcome {
     Ok(())
 }
 
-/// The first word comes last: whoever looks meanwhile sees an empty text, and not
+/// The first word comes last: a program that looks meanwhile sees an empty text, and not
 /// half of one.
 fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
     let first = content.len().min(8);

@@ -19,7 +19,7 @@ const fn access(name: &'static str, run: fn(&str) -> Checked) -> Check {
 
 pub const CHECKS: [Check; 11] = [
     access("what is created belongs to this user", belongs_to_me),
-    access("an object of somebody else is not believed", strangers),
+    access("an object of somebody else is refused", foreign_objects),
     access(
         "the ends of queues, topics, values and calls refuse a foreign owner",
         foreign_owners,
@@ -47,12 +47,12 @@ pub const CHECKS: [Check; 11] = [
 ];
 
 /// An account that this user is not: a number without a user on Linux, the system on Windows.
-fn stranger() -> Owner {
+fn other_account() -> Owner {
     Owner::Account(if cfg!(windows) { "S-1-5-18" } else { "4711" }.to_string())
 }
 
-/// Whether this is the account that stands for a stranger, to whom then no object is foreign.
-fn is_the_stranger(info: &ObjectInfo) -> bool {
+/// Whether this is the account that stands for a other account, for which then no object is foreign.
+fn is_other_account(info: &ObjectInfo) -> bool {
     cfg!(windows)
         && info
             .owner
@@ -101,20 +101,20 @@ fn belongs_to_me(name: &str) -> Checked {
     Ok(())
 }
 
-fn strangers(name: &str) -> Checked {
+fn foreign_objects(name: &str) -> Checked {
     let made = Section::create_new(name, 1)?;
-    if is_the_stranger(&made.info()?.object) {
+    if is_other_account(&made.info()?.object) {
         return Err(Wrong::Skipped("this is the system's account".to_string()));
     }
-    let section = Section::options().expect_owner(stranger());
+    let section = Section::options().expect_owner(other_account());
     refused(WrongOwner, section.open(name))?;
     refused(WrongOwner, section.open_or_create(name, 1))?;
     let (event, mutex) = (format!("{name}-e"), format!("{name}-m"));
     let _event = Event::create_new(&*event, Reset::Auto)?;
-    let options = Event::options().expect_owner(stranger());
+    let options = Event::options().expect_owner(other_account());
     refused(WrongOwner, options.open(&*event))?;
     let _mutex = Mutex::create_new(&*mutex)?;
-    let options = Mutex::options().expect_owner(stranger());
+    let options = Mutex::options().expect_owner(other_account());
     refused(WrongOwner, options.open(&*mutex))
 }
 
@@ -130,24 +130,24 @@ fn foreign_owners(name: &str) -> Checked {
     Reader::options().expect_owner(Owner::Me).open(v)?;
     Client::options().expect_owner(Owner::Me).open(c)?;
     let probe = Section::create_new(name, 1)?;
-    if is_the_stranger(&probe.info()?.object) {
+    if is_other_account(&probe.info()?.object) {
         return Err(Wrong::Skipped("this is the system's account".to_string()));
     }
     refused(
         WrongOwner,
-        Sender::options().expect_owner(stranger()).open(q),
+        Sender::options().expect_owner(other_account()).open(q),
     )?;
     refused(
         WrongOwner,
-        Subscriber::options().expect_owner(stranger()).open(t),
+        Subscriber::options().expect_owner(other_account()).open(t),
     )?;
     refused(
         WrongOwner,
-        Reader::options().expect_owner(stranger()).open(v),
+        Reader::options().expect_owner(other_account()).open(v),
     )?;
     refused(
         WrongOwner,
-        Client::options().expect_owner(stranger()).open(c),
+        Client::options().expect_owner(other_account()).open(c),
     )
 }
 

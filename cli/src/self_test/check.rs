@@ -181,8 +181,8 @@ pub fn until_asleep(name: &str, pid: u32) -> Checked {
         let asleep = all.iter().any(|who| who.pid == pid && who.asleep);
         asleep.then_some(())
     };
-    soon("whoever waits sleeps", asleep)?;
-    // Whoever has just begun to sleep looks again by itself.
+    soon("a process that waits sleeps", asleep)?;
+    // A process that has just begun to sleep looks again by itself.
     std::thread::sleep(MOMENT);
     Ok(())
 }

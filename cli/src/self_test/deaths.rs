@@ -303,7 +303,7 @@ fn client(name: &str) -> Checked {
     let request = server.recv_timeout(PATIENCE)?.defer();
     child.order("ask 2", "done")?;
     child.kill()?;
-    // To whom it matters no more.
+    // The client has ended, and does not read the response.
     let _ = request.respond(b"too late");
     let mut next = Client::open(name)?;
     let call = next.send(b"next")?;

@@ -112,7 +112,7 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
     masked
 }
 
-/// The folders of all users, whoever they are.
+/// Replaces the home folders of all users.
 fn without_homes(text: &str) -> String {
     let mut masked = text.to_string();
     for folder in ["/home/", "\\Users\\", "/Users/"] {

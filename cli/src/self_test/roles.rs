@@ -215,7 +215,7 @@ fn serve_sender(name: &str, orders: &Orders) -> Checked {
             for n in numbers(rest)? {
                 batch.send(&message(n))?;
             }
-            // It is never sent: whoever ordered it kills this process.
+            // It is never sent: the test kills this process.
             std::mem::forget(batch);
             done()
         }

@@ -72,7 +72,7 @@ const TIME: Duration = Duration::from_millis(60);
 const CHUNK: u32 = 256;
 const WAKES: usize = 60;
 /// Longer than anybody polls before he sleeps.
-const NAP: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
 /// The line of the floor, and what ends its game.
 const BALL: usize = 0;
 const OVER: u64 = u64::MAX;
@@ -96,15 +96,15 @@ fn in_chunks(mut one: impl FnMut() -> Checked) -> Result<f64, Wrong> {
     Ok(median(times, CHUNK))
 }
 
-/// The time of one of what is long, after a nap each time, and for as long as it is to go on.
+/// The time of one of what is long, after a pause each time, and for as long as it is to go on.
 fn one_by_one(
     mut go_on: impl FnMut(usize) -> bool,
     mut one: impl FnMut() -> Checked,
-    nap: Duration,
+    pause: Duration,
 ) -> Result<f64, Wrong> {
     let mut times = Vec::new();
     while go_on(times.len()) {
-        std::thread::sleep(nap);
+        std::thread::sleep(pause);
         let begin = Instant::now();
         one()?;
         times.push(begin.elapsed());
@@ -268,13 +268,13 @@ fn event(name: &str, processors: Processors) -> Result<f64, Wrong> {
         number = next(&view, number)?;
         Ok(())
     };
-    one_by_one(|n| n < WAKES, one, NAP)
+    one_by_one(|n| n < WAKES, one, PAUSE)
 }
 
 fn wake_by_queue(name: &str) -> Result<Ratio, Wrong> {
     let processors = machine::two_processors();
     let mut echo = Echo::start(name, processors)?;
-    let took = one_by_one(|n| n < WAKES, || echo.trip(), NAP)?;
+    let took = one_by_one(|n| n < WAKES, || echo.trip(), PAUSE)?;
     drop(echo);
     let floor = event(name, processors)?;
     Ok(Ratio { took, floor })
@@ -289,7 +289,7 @@ fn wake_by_call(name: &str) -> Result<Ratio, Wrong> {
         let came = client.call_timeout(&SHORT, PATIENCE)?;
         must("a response", came.len() == SHORT.len())
     };
-    let took = one_by_one(|n| n < WAKES, one, NAP)?;
+    let took = one_by_one(|n| n < WAKES, one, PAUSE)?;
     drop(child);
     let floor = event(name, processors)?;
     Ok(Ratio { took, floor })

@@ -1,4 +1,4 @@
-//! Waiting for several things at once, and for whoever comes next.
+//! Waiting for several things at once, and for the next owner.
 
 use super::check::{
     Check, Checked, MOMENT, PATIENCE, aside, created, fails, message, must, number, same, soon,

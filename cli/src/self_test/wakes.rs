@@ -1,4 +1,4 @@
-//! Whoever sleeps in the kernel is woken by the other side, in both directions, and across the
+//! A process that sleeps in the kernel is woken by the other side, in both directions, and across the
 //! border of a process: the owner by a participant, and a participant by the owner.
 
 use super::check::{Check, Checked, Wrong, aside, fails, message, must, same, until_asleep};
@@ -151,12 +151,12 @@ fn wake(name: &str, index: usize, child_sleeps: bool) -> Checked {
         // A client that wakes its server waits for the response too.
         let waker = aside(part)?;
         child.expect("done")?;
-        waker("whoever wakes goes on").map(drop)
+        waker("the waker continues").map(drop)
     } else {
         let sleeper = aside(part)?;
         until_asleep(name, std::process::id())?;
         child.order("go", "done")?;
-        sleeper("whoever sleeps is woken").map(drop)
+        sleeper("the sleeper is woken").map(drop)
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
         "👍",
         "fertig 👍",
         "Preis: 3 €, „sofort“",
-        "bell \x07, é, 🦀 and \u{9b}",
+        "beep \x07, é, 🦀 and \u{9b}",
         "\x1b[31mred\x1b[0m",
     ];
 

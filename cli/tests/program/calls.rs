@@ -221,10 +221,10 @@ fn a_closed_pipe_is_no_error() {
     let _watchdog = watchdog();
     let name = unique("pipe");
     let args = ["answer", &name, "--exec", LINES.echo, "--json"];
-    let mut deaf = command(&args);
-    deaf.stdin(Stdio::null()).stderr(Stdio::null());
-    let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
-    drop(deaf.stdout.take());
+    let mut unread = command(&args);
+    unread.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut unread = started(|| unread.stdout(Stdio::piped()).spawn());
+    drop(unread.stdout.take());
     let mut call = command(&["call", &name, "x", "--wait", "50"]);
     call.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut call = started(|| call.stderr(Stdio::piped()).spawn());
@@ -235,8 +235,8 @@ fn a_closed_pipe_is_no_error() {
         "{ended:?}"
     );
     assert_eq!(run(&["call", &name, "x"], 0).out, "x\n");
-    deaf.kill().unwrap();
-    deaf.wait().unwrap();
+    unread.kill().unwrap();
+    unread.wait().unwrap();
 }
 
 #[test]

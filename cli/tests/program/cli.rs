@@ -302,15 +302,15 @@ fn a_closed_pipe_is_no_error() {
     }
     // A server whose reader leaves serves on.
     let other = unique("pipe");
-    let mut deaf = command(&["serve", &other, "still here"]);
-    deaf.stdin(Stdio::null()).stderr(Stdio::null());
-    let mut deaf = started(|| deaf.stdout(Stdio::piped()).spawn());
-    drop(deaf.stdout.take());
-    eventually("the deaf server serves", || {
+    let mut unread = command(&["serve", &other, "still here"]);
+    unread.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut unread = started(|| unread.stdout(Stdio::piped()).spawn());
+    drop(unread.stdout.take());
+    eventually("the unread server serves", || {
         shmkit(&["consume", &other]).code == 0
     });
-    deaf.kill().unwrap();
-    deaf.wait().unwrap();
+    unread.kill().unwrap();
+    unread.wait().unwrap();
     assert!(server.is_running());
 }
 

@@ -67,7 +67,7 @@ fn each_signal_that_asks_ends_the_server_cleanly() {
 }
 
 #[test]
-fn whoever_is_asked_to_end_closes_what_it_has() {
+fn program_that_is_asked_to_end_closes_its_objects() {
     let _watchdog = watchdog();
     let name = unique("closes");
     let mut server = Running::publish(&[&name, "hello"]);

@@ -335,7 +335,7 @@ fn a_full_queue_is_waited_for_only_so_long() {
     let long = ["recv", &name, "--capacity", "64K", "--max-message", "8000"];
     let mut receiver = start(&long);
     joined(&name, 0);
-    // From a file: whoever gives up reads no further.
+    // From a file: a program that gives up reads no further.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines");
     let line = "x".repeat(8000) + "\n";
@@ -492,7 +492,7 @@ fn list_shows_the_parts_of_a_topic_only_when_asked() {
             "~alive-00000001",
         ],
     );
-    // Whoever asks for a part gets it.
+    // The part itself can be asked for.
     assert_eq!(names(&[&format!("{name}~roster-00000001")]).len(), 1);
 }
 

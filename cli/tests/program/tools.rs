@@ -527,7 +527,7 @@ fn a_watched_object_is_not_kept_alive_and_comes_back() {
         let mut there = parsed(&watch.line());
         assert_eq!(there["name"], name);
         server.kill();
-        // Whoever else looks at it is a holder that comes and goes.
+        // Another process that looks at it is a holder for a moment.
         while there["kind"] == "section" {
             there = parsed(&watch.line());
         }

@@ -39,7 +39,7 @@ fn run(args: &[&str]) -> String {
 }
 
 #[test]
-fn the_fields_of_a_strangers_type_are_shown() {
+fn fields_of_a_foreign_type_are_shown() {
     let _watchdog = watchdog();
     let name = unique("typed-show");
     let _publisher = topic(&name);

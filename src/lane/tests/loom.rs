@@ -159,7 +159,7 @@ impl Words for Model {
     }
 
     fn acquire(&self) {
-        // Pairs with the release stores and fences of whoever wrote what was loaded.
+        // Pairs with the release stores and fences of the thread that wrote the loaded value.
         fence(Ordering::Acquire);
     }
 

@@ -14,7 +14,7 @@ use std::fmt::Display;
 /// The user who may remove all files.
 pub(super) const ROOT: u32 = 0;
 
-/// Returns the user of this process, to whom new files belong.
+/// Returns the user of this process, which owns new files.
 pub(super) fn me() -> u32 {
     geteuid().as_raw()
 }

@@ -33,7 +33,7 @@ const BESIDE: char = '~';
 pub(super) struct Place {
     pub path: String,
     pub kind: PlaceKind,
-    /// The user for whom the name was resolved: the user of this process.
+    /// The user of this process, for which the name was resolved.
     pub me: u32,
 }
 

@@ -433,7 +433,7 @@ fn who_closes_and_ends_at_once_has_closed() {
 }
 
 #[test]
-fn each_departure_is_told_once_however_soon_it_is_seen() {
+fn each_end_of_a_sender_is_told_once() {
     const ROUNDS: u64 = if cfg!(windows) { 500 } else { 3000 };
     let (_test, name) = start("told");
     let mut receiver = queue(&name);

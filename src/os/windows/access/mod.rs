@@ -121,7 +121,7 @@ fn unreadable(sddl: &str, code: u32) -> Error {
 /// Who may use the events or mutexes that belong to a section; see [`Grants::of_companion`].
 /// `None` where the section does not tell who may use it.
 ///
-/// It belongs to whoever creates it: that may be another thread, which impersonates nobody.
+/// The object belongs to its creator, which may be another thread that impersonates no account.
 // layout: L226 L227
 pub(super) fn companion(section: BorrowedHandle<'_>, kind: Kind) -> Option<Access> {
     let me = token::identity()?;
@@ -129,7 +129,7 @@ pub(super) fn companion(section: BorrowedHandle<'_>, kind: Kind) -> Option<Acces
     let List::Entries(entries) = section.list() else {
         return None;
     };
-    // Whoever is below medium integrity may not label what it creates.
+    // An account below medium integrity may not label the objects that it creates.
     let label = match me.integrity {
         MEDIUM.. => section.label(),
         _ => String::new(),
@@ -177,7 +177,7 @@ pub(super) fn owner(object: BorrowedHandle<'_>) -> Option<String> {
     Descriptor::of_object(object)?.owner()
 }
 
-/// Refuses what does not belong to whom it is expected to.
+/// Refuses an object that belongs to another account than expected.
 pub(super) fn check_owner(
     object: BorrowedHandle<'_>,
     expected: &Owner,
@@ -213,7 +213,7 @@ fn check(found: Option<Descriptor>, expected: &Owner, subject: &dyn Display) -> 
             let who = account::brief(&who);
             format!("it belongs to {who}, and not to {expected}")
         }
-        None => format!("it does not tell to whom it belongs, which is to be {expected}"),
+        None => format!("it does not report its owner, which is expected to be {expected}"),
     };
     let error = Error::new(ErrorKind::WrongOwner, Operation::Open, subject, meaning);
     Err(error.with_advice("find out who squats the name, or expect its real owner"))

@@ -92,7 +92,7 @@ fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
 /// An access list with the owner of the object, and its integrity label, as SDDL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::os::windows) struct Grants {
-    /// `None`: whoever creates the object.
+    /// `None`: the creator of the object.
     pub owner: Option<String>,
     pub entries: Vec<Entry>,
     /// `S:(ML;;NW;;;ME)`, or empty.
@@ -122,7 +122,7 @@ impl Grants {
     /// Who may write the section may set the event. Who may read the section may take the mutex,
     /// which tells that a process lives. Nobody may wait for the event, which would take its signal
     /// away, but those who have all rights: `mine`, who creates the object, and the owner of the
-    /// section, whom its list need not name. The list names no owner: the system refuses one that
+    /// section, which its list need not name. The list names no owner: the system refuses one that
     /// is "not a SID that the caller is authorized to assign as the owner of an object"
     /// (SeAssignSecurity).
     // layout: L226 L227
@@ -133,7 +133,7 @@ impl Grants {
         label: String,
     ) -> Grants {
         /// OWNER RIGHTS, which would be those of the companion's owner.
-        const WHOEVER_OWNS: &str = "S-1-3-4";
+        const OWNER_RIGHTS: &str = "S-1-3-4";
         let (right, granted, denied) = match kind {
             Kind::Event => (SECTION_MAP_WRITE, changing(kind), EVENT_MODIFY_STATE),
             _ => (SECTION_MAP_READ, looking(kind), SYNCHRONIZE),
@@ -150,7 +150,7 @@ impl Grants {
                 Effect::Deny | Effect::Other => denied,
             };
             let sid = match &*entry.sid {
-                WHOEVER_OWNS => owner,
+                OWNER_RIGHTS => owner,
                 sid => sid,
             };
             Some(Entry {

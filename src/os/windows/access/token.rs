@@ -18,7 +18,7 @@ use windows_sys::Win32::System::Threading::{
 /// The integrity level of ordinary programs (SECURITY_MANDATORY_MEDIUM_RID).
 pub(in crate::os::windows) const MEDIUM: u32 = 0x2000;
 
-/// Whom the system takes a caller for.
+/// The identity of a caller, as the system sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::os::windows) struct Identity {
     /// The SID of the user.
@@ -30,7 +30,7 @@ pub(in crate::os::windows) struct Identity {
     pub integrity: u32,
 }
 
-/// Whom the system takes this thread for: "the primary or impersonation token of the creating
+/// Returns the identity of this thread, as the system sees it: "the primary or impersonation token of the creating
 /// process" (Owner of a New Object) decides what may be created and opened.
 pub(in crate::os::windows) fn identity() -> Option<Identity> {
     identity_of(&impersonation().or_else(process)?)

@@ -97,7 +97,7 @@ fn rule_2_what_is_not_granted_is_not_opened() {
         reopen(Kind::Event, &name, 0x10_0002).err(),
         Some(ERROR_ACCESS_DENIED)
     );
-    // Whoever creates what exists asks for everything.
+    // Creating an object that exists asks for all rights.
     let again = make(Kind::Event, &name, "D:P(A;;GA;;;WD)", &none);
     assert_eq!(again.err(), Some(ERROR_ACCESS_DENIED));
 
