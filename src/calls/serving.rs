@@ -32,7 +32,7 @@ use crate::segment::participant::Notifier;
 use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::{Deadline, Inbox, Pace};
+use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -450,6 +450,10 @@ impl Inbox for Leading<'_> {
                 return self.leadership.fan_in.give_up();
             }
         }
+    }
+
+    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+        receive(self, deadline)
     }
 
     fn pace(&mut self) -> &mut Pace {

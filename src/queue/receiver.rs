@@ -260,7 +260,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// [`RecvError::Empty`] if there is no message; otherwise the errors of
     /// [`recv`](Receiver::recv). A receiver that never waits notices the death of a sender after at
     /// most 4096 calls without a message.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
@@ -279,7 +279,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     ///   receiver.
     /// - [`RecvError::NameLost`] once, if the name of the queue was removed (Linux).
     /// - [`RecvError::System`] if the system refuses to let the call wait.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)

@@ -32,7 +32,7 @@ use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use crate::segment::{Geometry, Owned};
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::{Deadline, Inbox, Pace};
+use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::time::Instant;
 
 /// The receiver of a queue, for messages of any type.
@@ -257,6 +257,10 @@ impl Inbox for Receiving {
         step
     }
 
+    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+        receive(self, deadline)
+    }
+
     fn pace(&mut self) -> &mut Pace {
         &mut self.pace
     }
@@ -321,6 +325,10 @@ impl Inbox for Finder<'_> {
 
     fn poll(&mut self) -> Step {
         self.0.find()
+    }
+
+    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+        receive(self, deadline)
     }
 
     fn pace(&mut self) -> &mut Pace {

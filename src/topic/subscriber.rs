@@ -148,7 +148,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// [`RecvError::Empty`] if there is no message; otherwise the errors of
     /// [`recv`](Subscriber::recv). A subscriber that never waits notices the death of the publisher
     /// after at most 4096 calls without a message.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
@@ -168,7 +168,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     ///   subscriber.
     /// - [`RecvError::System`] if the system refuses to let the call wait, or if the subscriber
     ///   cannot reattach to the next publisher.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         M::received(self.core.received(len)).ok_or(RecvError::Corrupt)

@@ -33,7 +33,7 @@ use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::topic::backpressure;
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::{Deadline, Inbox, Pace};
+use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::fmt;
 use std::time::Instant;
 
@@ -363,6 +363,10 @@ impl Inbox for Subscribing {
             Step::Overtaken | Step::Corrupt => {}
         }
         step
+    }
+
+    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+        receive(self, deadline)
     }
 
     fn pace(&mut self) -> &mut Pace {

@@ -180,14 +180,14 @@ pub(crate) trait Inbox {
         }
     }
     /// Waits for the next message until the deadline, and returns its length.
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>
     where
         Self: Sized,
     {
         match self.glance() {
             Some(len) => Ok(len),
-            None => receive(self, deadline),
+            None => self.wait(deadline),
         }
     }
     /// Waits for the next message, at most for `timeout`, and returns its length. The clock is read
@@ -198,9 +198,12 @@ pub(crate) trait Inbox {
     {
         match self.glance() {
             Some(len) => Ok(len),
-            None => receive(self, Deadline::within(timeout)),
+            None => self.wait(Deadline::within(timeout)),
         }
     }
+    /// Waits after a glance in vain, by [`receive`]. Each endpoint has this function, so that the code of
+    /// the wait is compiled once and not into each caller of the glance.
+    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>;
     fn pace(&mut self) -> &mut Pace;
     /// Returns the error to report, if any, after a look that found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
@@ -210,7 +213,10 @@ pub(crate) trait Inbox {
 
 /// Waits for a message, after `glance` found none, and returns its length.
 // layout: L089
-fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+pub(crate) fn receive(
+    inbox: &mut impl Inbox,
+    deadline: Deadline,
+) -> std::result::Result<usize, RecvError> {
     let mut found = inbox.poll();
 
     let Ok(until) = deadline.instant_or(()) else {
