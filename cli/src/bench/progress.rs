@@ -1,36 +1,106 @@
 //! How far it is: a bar on standard error, where that is a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use crossterm::cursor::MoveToColumn;
+use crossterm::queue;
+use crossterm::style::Print;
+use crossterm::terminal::{self, Clear, ClearType};
+use std::cell::{Cell, RefCell};
+use std::io::{IsTerminal, Write, stderr};
 
-pub struct Progress(ProgressBar);
+/// How wide the bar is.
+const WIDTH: usize = 30;
+
+/// How wide a terminal is that does not tell.
+const COLUMNS: u16 = 80;
+
+pub struct Progress {
+    steps: usize,
+    done: Cell<usize>,
+    what: RefCell<String>,
+    is_shown: bool,
+}
 
 impl Progress {
     /// Of so many steps.
     pub fn new(steps: usize) -> Progress {
-        let bar = ProgressBar::new(steps as u64);
-        // A style that cannot be read leaves the usual one.
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
-            bar.set_style(style);
+        Progress {
+            steps,
+            done: Cell::new(0),
+            what: RefCell::default(),
+            is_shown: stderr().is_terminal(),
         }
-        Progress(bar)
     }
 
     pub fn begins(&self, what: impl Into<String>) {
-        self.0.set_message(what.into());
+        self.what.replace(what.into());
+        self.draw();
     }
 
     pub fn is_done(&self) {
-        self.0.inc(1);
+        self.done.set(self.done.get() + 1);
+        self.draw();
     }
 
     /// Takes the bar away while something is printed, which may go to the same terminal.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
+        self.replace("");
+        let printed = print();
+        self.draw();
+        printed
     }
+
+    fn draw(&self) {
+        let columns = match terminal::size() {
+            Ok((columns, _)) if columns > 0 => columns,
+            _ => COLUMNS,
+        };
+        let line = line(self.done.get(), self.steps, &self.what.borrow());
+        // A line that ends before the last column does not wrap.
+        let line: String = line
+            .chars()
+            .take(usize::from(columns).saturating_sub(1))
+            .collect();
+        self.replace(&line);
+    }
+
+    /// Shows this line instead of the one before.
+    fn replace(&self, line: &str) {
+        if !self.is_shown {
+            return;
+        }
+        let mut terminal = stderr();
+        let clear = Clear(ClearType::CurrentLine);
+        // A bar that cannot be drawn is no reason to stop.
+        let _ = queue!(terminal, MoveToColumn(0), clear, Print(line));
+        let _ = terminal.flush();
+    }
+}
+
+fn line(done: usize, steps: usize, what: &str) -> String {
+    let part = |whole: usize| whole * done / steps.max(1);
+    let (full, percent) = (part(WIDTH), part(100));
+    let (full, empty) = ("█".repeat(full), "░".repeat(WIDTH.saturating_sub(full)));
+    format!("{full}{empty} {percent:>3} %  {what}")
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.replace("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bar_fills_with_the_steps() {
+        let bar = |full, percent| {
+            let (full, empty) = ("█".repeat(full), "░".repeat(WIDTH - full));
+            format!("{full}{empty} {percent} %  TCP")
+        };
+        assert_eq!(line(0, 16, "TCP"), bar(0, "  0"));
+        assert_eq!(line(8, 16, "TCP"), bar(15, " 50"));
+        assert_eq!(line(16, 16, "TCP"), bar(30, "100"));
     }
 }
