@@ -100,7 +100,7 @@ impl Ring {
 
 impl Outbox for Ring {
     #[inline(always)]
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         let message = message.body();
         if self.position == self.seen + self.slots {
             self.show(SENT);

@@ -52,7 +52,7 @@ impl Inbox for In {
 }
 
 impl Outbox for Out {
-    fn send(&mut self, message: &shmkit_measure::Message) -> Result<()> {
+    fn send(&mut self, message: shmkit_measure::Message<'_>) -> Result<()> {
         let sample = self.0.loan_uninit()?;
         let sample = sample.write_payload(message.body().try_into()?);
         sample.send()?;

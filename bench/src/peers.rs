@@ -141,7 +141,7 @@ impl<S> Bytes<S> {
 }
 
 impl<S: Write> Outbox for Bytes<S> {
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         Ok(self.stream.write_all(message.body())?)
     }
 }

@@ -63,7 +63,7 @@ impl Inbox for In {
 }
 
 impl Outbox for Out {
-    fn send(&mut self, message: &shmkit_measure::Message) -> Result<()> {
+    fn send(&mut self, message: shmkit_measure::Message<'_>) -> Result<()> {
         let message = message.body();
         let mut sent = false;
         while !sent {

@@ -10,7 +10,7 @@ pub trait Outbox {
     /// # Errors
     ///
     /// The message could not be sent, for instance because the other process ended.
-    fn send(&mut self, message: &Message) -> Result<()>;
+    fn send(&mut self, message: Message<'_>) -> Result<()>;
 
     /// Sends what was kept back until there is more. By default nothing is kept back.
     ///
@@ -34,14 +34,14 @@ pub trait Inbox {
 
 impl Outbox for Sender {
     #[inline(always)]
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         Ok(Sender::send(self, message.body())?)
     }
 }
 
 impl Outbox for Batch<'_> {
     #[inline(always)]
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         Ok(Batch::send(self, message.body())?)
     }
 
@@ -52,7 +52,7 @@ impl Outbox for Batch<'_> {
 
 impl Outbox for Publisher {
     #[inline(always)]
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         Ok(Publisher::send(self, message.body())?)
     }
 }

@@ -17,7 +17,7 @@ mod traffic;
 
 pub use carrier::{Inbox, Outbox};
 pub use line::{Line, Polling};
-pub use message::{Message, ends};
+pub use message::{Burst, Message, ends};
 pub use processors::{pin, two_processors};
 pub use times::Times;
 pub use traffic::{Flow, answer, ask, consume, produce};

@@ -72,12 +72,12 @@ impl Line {
         times.take(time, || {
             // Pairs with the load in `next`, in the other process.
             word.store(number + 1, Ordering::Release);
-            number = self.next(number + 1, peer)?;
+            number = self.next(word, number + 1, peer)?;
             Ok(())
         })?;
         // Nothing else is passed on by it.
         word.store(OVER, Ordering::Relaxed);
-        self.next(OVER, peer)?;
+        self.next(word, OVER, peer)?;
         Ok(times)
     }
 
@@ -90,7 +90,7 @@ impl Line {
         let word = self.word()?;
         let mut number = REST;
         loop {
-            number = self.next(number, peer)?;
+            number = self.next(word, number, peer)?;
             if number == OVER {
                 // Pairs with the load in `next`, in the other process, which may begin again.
                 word.store(REST, Ordering::Release);
@@ -102,10 +102,10 @@ impl Line {
         }
     }
 
-    /// Waits until the other process has written the word.
-    #[inline]
-    fn next(&self, last: u64, peer: &Process) -> Result<u64> {
-        let word = self.word()?;
+    /// Waits until the other process has written the word, which is a parameter because it would take a few
+    /// nanoseconds of each trip to find.
+    #[inline(always)]
+    fn next(&self, word: &AtomicU64, last: u64, peer: &Process) -> Result<u64> {
         loop {
             for _ in 0..LOOKS {
                 // Pairs with the stores above.

@@ -15,48 +15,92 @@ const WORD: usize = size_of::<u64>();
 /// The number of the last message.
 pub(crate) const LAST: u64 = u64::MAX;
 
-/// A message, with its length in front for what carries bytes: one buffer, and so one call to send it.
-#[derive(Clone, Debug)]
-pub struct Message(Vec<u8>);
+/// A message, with its length in front for what carries bytes: one slice, and so one call to send it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a>(&'a [u8]);
 
-impl Message {
-    /// Makes a message of this length, which is all zero.
-    ///
-    /// # Panics
-    ///
-    /// A length of 4 GiB or more, which no queue takes.
-    pub fn new(len: usize) -> Message {
-        let prefix = u32::try_from(len).expect("a message has less than 4 GiB");
-        let mut bytes = vec![0; FRONT + len];
-        bytes[FRONT - PREFIX..FRONT].copy_from_slice(&prefix.to_le_bytes());
-        Message(bytes)
-    }
-
-    /// Writes a number at both ends: 8 bytes, or one where the message has less than 16 bytes.
-    #[inline(always)]
-    pub fn mark(&mut self, number: u64) {
-        let body = &mut self.0[FRONT..];
-        let len = body.len();
-        let mark = mark(len, number);
-        if len >= SHORT {
-            body[len - WORD..].copy_from_slice(&mark.to_le_bytes());
-            body[..WORD].copy_from_slice(&mark.to_le_bytes());
-        } else if len > 0 {
-            body[len - 1] = mark as u8;
-            body[0] = mark as u8;
-        }
-    }
-
+impl<'a> Message<'a> {
     /// Returns the message.
     #[inline(always)]
-    pub fn body(&self) -> &[u8] {
-        &self.0[FRONT..]
+    pub fn body(self) -> &'a [u8] {
+        &self.0[PREFIX..]
     }
 
     /// Returns the message with its length in front: 4 bytes, little-endian.
     #[inline(always)]
-    pub fn frame(&self) -> &[u8] {
-        &self.0[FRONT - PREFIX..]
+    pub fn frame(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Messages of one length. Where the compiler knows the length, it knows that of each message too, which
+/// makes a copy of a short message three times as fast.
+#[derive(Clone, Debug)]
+pub struct Burst {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Burst {
+    /// Makes messages of this length, at least one, which are all zero.
+    ///
+    /// # Panics
+    ///
+    /// A length of 4 GiB or more, which no queue takes.
+    #[inline(always)]
+    pub fn new(len: usize, count: usize) -> Burst {
+        let prefix = u32::try_from(len).expect("a message has less than 4 GiB");
+        let mut bytes = vec![0; stride(len) * count.max(1)];
+        for one in bytes.chunks_exact_mut(stride(len)) {
+            one[FRONT - PREFIX..FRONT].copy_from_slice(&prefix.to_le_bytes());
+        }
+        Burst { bytes, len }
+    }
+
+    /// Numbers the messages from `first` on, and returns the next number. A number is written at both ends
+    /// of a message: 8 bytes, or one where the message has less than 16 bytes.
+    #[inline(always)]
+    pub fn number(&mut self, first: u64) -> u64 {
+        let (len, mut number) = (self.len, first);
+        for one in self.bytes.chunks_exact_mut(stride(len)) {
+            write(&mut one[FRONT..FRONT + len], number);
+            number = number.wrapping_add(1);
+        }
+        number
+    }
+
+    /// Returns the messages in the order of their numbers.
+    #[inline(always)]
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        let frame = FRONT - PREFIX..FRONT + self.len;
+        let all = self.bytes.chunks_exact(stride(self.len));
+        all.map(move |one| Message(&one[frame.clone()]))
+    }
+
+    /// Returns the first message.
+    #[inline(always)]
+    pub fn first(&self) -> Message<'_> {
+        Message(&self.bytes[FRONT - PREFIX..FRONT + self.len])
+    }
+}
+
+/// How many bytes a message of this length takes.
+#[inline(always)]
+fn stride(len: usize) -> usize {
+    (FRONT + len).next_multiple_of(FRONT)
+}
+
+/// Writes a number at both ends of a message.
+#[inline(always)]
+fn write(body: &mut [u8], number: u64) {
+    let len = body.len();
+    let mark = mark(len, number);
+    if len >= SHORT {
+        body[len - WORD..].copy_from_slice(&mark.to_le_bytes());
+        body[..WORD].copy_from_slice(&mark.to_le_bytes());
+    } else if len > 0 {
+        body[len - 1] = mark as u8;
+        body[0] = mark as u8;
     }
 }
 
@@ -115,36 +159,40 @@ fn changed(len: usize, number: u64) -> Box<dyn std::error::Error> {
 mod tests {
     use super::*;
 
+    /// The body of a message of this number.
+    fn numbered(len: usize, number: u64) -> Vec<u8> {
+        let mut burst = Burst::new(len, 1);
+        burst.number(number);
+        burst.first().body().to_vec()
+    }
+
     #[test]
     fn frame_begins_with_the_length() {
-        let mut message = Message::new(3);
-        message.mark(0x107);
-        assert_eq!(message.body(), [8, 0, 8]);
-        assert_eq!(message.frame(), [3, 0, 0, 0, 8, 0, 8]);
+        let mut burst = Burst::new(3, 2);
+        assert_eq!(burst.number(0x107), 0x109);
+        let frames: Vec<_> = burst.messages().map(Message::frame).collect();
+        assert_eq!(frames, [[3, 0, 0, 0, 8, 0, 8], [3, 0, 0, 0, 9, 0, 9]]);
+        assert_eq!(burst.first().frame(), frames[0]);
+        assert!(burst.messages().all(|message| message.body().len() == 3));
     }
 
     #[test]
     fn marks_of_all_lengths_are_read_back() {
         for len in (1..40).chain([4096]) {
             for number in [0, 1, 254, 255, 256, 1 << 40] {
-                let mut message = Message::new(len);
-                message.mark(number);
-                let body = message.body();
-                assert!(!is_last(body, len, number, ends(body)).unwrap());
-                assert!(is_last(body, len, number + 1, ends(body)).is_err());
-                message.mark(LAST);
-                let body = message.body();
-                assert!(is_last(body, len, number, ends(body)).unwrap());
+                let body = numbered(len, number);
+                assert!(!is_last(&body, len, number, ends(&body)).unwrap());
+                assert!(is_last(&body, len, number + 1, ends(&body)).is_err());
+                let last = numbered(len, LAST);
+                assert!(is_last(&last, len, number, ends(&last)).unwrap());
             }
         }
     }
 
     #[test]
     fn changed_message_is_noticed() {
-        let mut message = Message::new(16);
-        message.mark(7);
         for at in [0, 7, 8, 15] {
-            let mut changed = message.body().to_vec();
+            let mut changed = numbered(16, 7);
             changed[at] ^= 1;
             assert!(is_last(&changed, 16, 7, ends(&changed)).is_err(), "{at}");
         }

@@ -1,10 +1,10 @@
 //! Round trips and streams, the same for all that carries messages.
 
 use crate::message::{LAST, ends, is_last};
-use crate::{Inbox, Message, Outbox, Result, Times, clock};
+use crate::{Burst, Inbox, Outbox, Result, Times, clock};
 use std::time::Duration;
 
-/// How many bytes, and how many messages, are marked before they are sent: as many as stay in the first
+/// How many bytes, and how many messages, are numbered before they are sent: as many as stay in the first
 /// cache.
 const BURST: usize = 16 << 10;
 const MAX_BURST: usize = 64;
@@ -38,11 +38,11 @@ pub fn ask(
     len: usize,
     time: Duration,
 ) -> Result<Times> {
-    let mut message = Message::new(len);
+    let mut message = Burst::new(len, 1);
     let mut times = Times::new();
     let mut trip = |number| {
-        message.mark(number);
-        outbox.send(&message)?;
+        message.number(number);
+        outbox.send(message.first())?;
         inbox.receive(|answer| is_last(answer, len, number, ends(answer)))?
     };
     let mut number = 0;
@@ -65,17 +65,17 @@ pub fn ask(
 /// Those of the two endpoints; a message is not the one that comes next.
 #[inline(always)]
 pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> Result<()> {
-    let mut message = Message::new(len);
+    let mut message = Burst::new(len, 1);
     let mut number = 0;
     loop {
-        // Before the question comes: a message that was marked just now is slower to send.
-        message.mark(number);
+        // Before the question comes: a message that was numbered just now is slower to send.
+        message.number(number);
         let look = |question: &[u8]| is_last(question, len, number, ends(question));
         if inbox.receive(look)?? {
-            message.mark(LAST);
-            return outbox.send(&message);
+            message.number(LAST);
+            return outbox.send(message.first());
         }
-        outbox.send(&message)?;
+        outbox.send(message.first())?;
         number += 1;
     }
 }
@@ -83,7 +83,7 @@ pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> R
 /// Sends messages of `len` bytes for `time`, at least one, as fast as it can. [`consume`] is called in the
 /// other process.
 ///
-/// Messages are marked some time before they are sent. To copy what was just written by narrower stores
+/// Messages are numbered some time before they are sent. To copy what was just written by narrower stores
 /// is to wait until all stores before are done, and that would be measured instead.
 ///
 /// # Errors
@@ -91,26 +91,22 @@ pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> R
 /// Those of the endpoint.
 #[inline(always)]
 pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) -> Result<()> {
-    let burst = (BURST / len.max(1)).clamp(1, MAX_BURST);
-    let mut messages = vec![Message::new(len); burst];
+    let count = (BURST / len.max(1)).clamp(1, MAX_BURST);
+    let mut burst = Burst::new(len, count);
     let duration = clock::ticks(time);
     let start = clock::now();
     let mut number = 0;
     loop {
-        for message in &mut messages {
-            message.mark(number);
-            number += 1;
-        }
-        for message in &messages {
+        number = burst.number(number);
+        for message in burst.messages() {
             outbox.send(message)?;
         }
         if clock::now().saturating_sub(start) >= duration {
             break;
         }
     }
-    let last = &mut messages[0];
-    last.mark(LAST);
-    outbox.send(last)?;
+    burst.number(LAST);
+    outbox.send(burst.first())?;
     outbox.flush()
 }
 
@@ -186,10 +182,10 @@ mod tests {
     #[test]
     fn missing_message_is_noticed() {
         let (mut outbox, mut inbox) = queue("missing");
-        let mut message = Message::new(64);
+        let mut message = Burst::new(64, 1);
         for number in [0, 2] {
-            message.mark(number);
-            Outbox::send(&mut outbox, &message).unwrap();
+            message.number(number);
+            Outbox::send(&mut outbox, message.first()).unwrap();
         }
         let error = consume(&mut inbox, 64, ends).unwrap_err();
         assert!(

@@ -62,7 +62,7 @@ impl Stream {
 pub struct Writing(Box<dyn Write>);
 
 impl Outbox for Writing {
-    fn send(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: Message<'_>) -> Result<()> {
         Ok(self.0.write_all(message.frame())?)
     }
 }
@@ -90,15 +90,16 @@ impl Inbox for Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shmkit_measure::Burst;
 
     #[test]
     fn messages_keep_their_bounds_in_a_stream() {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader, writer);
-        let mut message = Message::new(3);
-        message.mark(7);
-        stream.outbox.send(&message).unwrap();
-        stream.outbox.send(&Message::new(0)).unwrap();
+        let mut message = Burst::new(3, 1);
+        message.number(7);
+        stream.outbox.send(message.first()).unwrap();
+        stream.outbox.send(Burst::new(0, 1).first()).unwrap();
         let mut receive = || stream.inbox.receive(<[u8]>::to_vec).unwrap();
         assert_eq!(receive(), [7, 0, 7]);
         assert!(receive().is_empty());

@@ -7,7 +7,7 @@ use super::{machine, second};
 use crate::args::BenchPeer;
 use crate::{Failure, Outcome, platform};
 use shmkit::ProcessIdentity;
-use shmkit_measure::{Message, Outbox, Result};
+use shmkit_measure::{Burst, Outbox, Result};
 
 pub fn run(args: &BenchPeer) -> Outcome {
     // Ctrl-C is for the first process, whose end is that of this one.
@@ -25,9 +25,9 @@ fn take_part(args: &BenchPeer) -> Result<()> {
     let is_pinned = args.processor.is_some_and(machine::pin);
     let (reader, writer) = platform::standard_pipes()?;
     let mut links = connect::join(&plan, args.port, Stream::new(reader, writer))?;
-    let mut hello = Message::new(1);
-    hello.mark(is_pinned.into());
-    links.pipe.outbox.send(&hello)?;
+    let mut hello = Burst::new(1, 1);
+    hello.number(is_pinned.into());
+    links.pipe.outbox.send(hello.first())?;
     links.floor.answer(&first)?;
     for size in &plan.sizes {
         let len = usize::try_from(*size)?;
