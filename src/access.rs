@@ -85,7 +85,7 @@ impl FromStr for Access {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] if the text is none of these.
+    /// [`ErrorKind::InvalidArgument`] if the text has none of these forms.
     fn from_str(text: &str) -> Result<Access> {
         match text {
             "same-user" => Ok(Access::SameUser),

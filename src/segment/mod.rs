@@ -1,7 +1,7 @@
 //! Segments: all sections of one queue, topic, table of values or server of calls, under one name.
 //!
 //! A segment is a name and the generations behind it, one of which is in use. A generation has
-//! three sections, split by who writes them. The owner writes *control*, and all others map it
+//! three sections, one for each group of writers. The owner writes *control*, and all others map it
 //! read-only. The participants write the *roster*, which no process trusts. The *lanes* hold the
 //! messages, and each lane has one writer. The geometry is read once, checked against the sections,
 //! and kept.

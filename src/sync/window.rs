@@ -253,7 +253,7 @@ impl<E: Extent> Words for Window<E> {
     fn load32(&self, at: usize) -> u32 {
         // SAFETY: `Extent::word` keeps the 4 bytes inside the window and their offset a multiple of
         // 4; `base` is a multiple of 8 (`new`, `part`). The caller of `new` promised that the
-        // window is readable as long as `keep` lives, which `self` holds, and who changes it.
+        // window is readable as long as `keep` lives, which `self` holds, and how it is changed.
         unsafe { read_cell::<u32>(self.word(at, 4).cast()) }.load()
     }
 
@@ -261,7 +261,7 @@ impl<E: Extent> Words for Window<E> {
     fn load64(&self, at: usize) -> u64 {
         // SAFETY: `Extent::word` keeps the 8 bytes inside the window and their offset a multiple of
         // 8; `base` is a multiple of 8 (`new`, `part`). The caller of `new` promised that the
-        // window is readable as long as `keep` lives, which `self` holds, and who changes it.
+        // window is readable as long as `keep` lives, which `self` holds, and how it is changed.
         unsafe { read_cell::<u64>(self.word(at, 8).cast()) }.load()
     }
 
@@ -270,7 +270,7 @@ impl<E: Extent> Words for Window<E> {
         // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
         // and their offset a multiple of 8; `base` is a multiple of 8 (`new`, `part`). The caller
         // of `new` promised that the window is readable as long as `keep` lives, which `self`
-        // holds, and who changes it.
+        // holds, and how it is changed.
         unsafe { read_cell::<u32>(self.word(at, 8).wrapping_add(4).cast()) }.load()
     }
 
@@ -339,7 +339,7 @@ impl<E: Extent> WindowMut<E> {
         // SAFETY: `Extent::word` keeps the 4 bytes inside the window and their offset a multiple of
         // 4; `base` is a multiple of 8 (`Window::new`, `part`). The caller of `new` promised that
         // the window is readable and writable as long as `keep` lives, which `self` holds and the
-        // reference borrows, and who changes it.
+        // reference borrows, and how it is changed.
         unsafe { atomic_u32(self.0.word(at, 4).cast()) }
     }
 
@@ -349,7 +349,7 @@ impl<E: Extent> WindowMut<E> {
         // SAFETY: `Extent::word` keeps the 8 bytes inside the window and their offset a multiple of
         // 8; `base` is a multiple of 8 (`Window::new`, `part`). The caller of `new` promised that
         // the window is readable and writable as long as `keep` lives, which `self` holds and the
-        // reference borrows, and who changes it.
+        // reference borrows, and how it is changed.
         unsafe { atomic_u64(self.0.word(at, 8).cast()) }
     }
 }
@@ -398,7 +398,7 @@ impl<E: Extent> WordsMut for WindowMut<E> {
         // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
         // and their offset a multiple of 8; `base` is a multiple of 8 (`Window::new`, `part`). The
         // caller of `new` promised that the window is readable and writable as long as `keep`
-        // lives, which `self` holds, and who changes it.
+        // lives, which `self` holds, and how it is changed.
         let word = unsafe { atomic_u32(self.0.word(at, 8).wrapping_add(4).cast()) };
         word.store(value, Ordering::Relaxed);
     }

@@ -90,7 +90,7 @@ fn table(found: &[Listed], wanted: Wanted) -> String {
     (0..=found.len()).map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Of what is no section there is none to tell.
+/// The size of a section; other objects have no size.
 fn size(listed: &Listed) -> String {
     match listed.len {
         Some(len) => len.to_string(),

@@ -169,7 +169,7 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     }
 }
 
-/// Whether this is a section that is none of the library's patterns.
+/// Whether this is a section outside the library's patterns.
 fn is_bare(name: &str) -> bool {
     let opened = Section::open(name);
     opened.is_ok_and(|section| matches!(may_hold_messages(&section), Ok(false)))

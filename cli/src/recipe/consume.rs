@@ -9,7 +9,7 @@ use shmkit::inspect::Pattern;
 use shmkit::{ErrorKind, Section};
 use std::time::{Duration, Instant};
 
-/// A text that has not ended here is none.
+/// The most bytes that are read of a section in search of the end of its text.
 const LONGEST: u64 = 16 << 20;
 
 /// How often it looks for the section and its text: nothing tells when a section appears, nor
