@@ -113,6 +113,16 @@ pub(crate) fn layouts<T: Described>() -> Vec<Layout> {
     vec![Layout::of::<T>()]
 }
 
+/// Converts the bytes of a received message.
+///
+/// # Errors
+///
+/// [`RecvError::Corrupt`] if their length is not the size of the type.
+#[inline(always)]
+pub(crate) fn received<M: Payload + ?Sized>(bytes: &[u8]) -> Result<M::Received<'_>, RecvError> {
+    M::received(bytes).ok_or(RecvError::Corrupt)
+}
+
 /// Passes each message that `drain` finds to `each`, and returns the number of messages.
 ///
 /// # Errors

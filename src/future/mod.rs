@@ -7,7 +7,7 @@ use crate::calls::request::Request;
 use crate::calls::server::Server;
 use crate::error::Result;
 use crate::error::channel::{CallError, RecvError, SendError};
-use crate::format::payload::Payload;
+use crate::format::payload::{self, Payload};
 use crate::lane::Step;
 use crate::object::event::Event;
 use crate::object::process::Process;
@@ -326,7 +326,7 @@ impl<M: Payload + ?Sized> Async<Receiver<M>> {
     pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let core = &mut self.endpoint.core;
         let len = receive(&mut self.registration, core).await?;
-        M::received(core.received(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(core.received(len))
     }
 }
 
@@ -339,7 +339,7 @@ impl<M: Payload + ?Sized> Async<Subscriber<M>> {
     pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let core = &mut self.endpoint.core;
         let len = receive(&mut self.registration, core).await?;
-        M::received(core.received(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(core.received(len))
     }
 }
 

@@ -151,7 +151,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     #[inline(always)]
     pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
-        M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(self.core.received(len))
     }
 
     /// Waits for the next message, and returns it.
@@ -171,7 +171,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     #[inline(always)]
     pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
-        M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(self.core.received(len))
     }
 
     /// Waits for the next message for at most `timeout`, and returns it.
@@ -185,7 +185,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
         timeout: Duration,
     ) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.receive_within(timeout)?;
-        M::received(self.core.received(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(self.core.received(len))
     }
 
     /// Receives every message that is there now, without waiting. Passes each message to `each`,

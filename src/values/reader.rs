@@ -130,7 +130,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     #[inline]
     pub fn get_at(&mut self, index: usize) -> std::result::Result<M::Received<'_>, RecvError> {
         let len = self.core.get_at(index)?;
-        M::received(self.core.value(len)).ok_or(RecvError::Corrupt)
+        payload::received::<M>(self.core.value(len))
     }
 
     /// Returns a number that grows each time that the value at this index is set; 0 if the value
