@@ -236,7 +236,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// Otherwise [`try_send`](LosslessWriter::try_send) sends it.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
-        let sent = self.ring.send_quickly(message);
+        let sent = self.ring.write_quickly(message, None, false);
         if sent {
             self.count();
         }
@@ -247,7 +247,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// did. Otherwise [`try_add`](LosslessWriter::try_add) adds it.
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
-        let added = self.ring.add_quickly(message);
+        let added = self.ring.write_quickly(message, None, true);
         if added {
             self.count();
         }
@@ -269,7 +269,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// is full.
     #[inline]
     pub fn try_send_tagged(&mut self, message: &[u8], tag: u32) -> bool {
-        if self.ring.send_tagged_quickly(message, tag) {
+        if self.ring.write_quickly(message, Some(tag), false) {
             self.count();
             return true;
         }

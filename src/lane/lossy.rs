@@ -100,7 +100,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// whether it did.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
-        let sent = self.ring.send_quickly(message);
+        let sent = self.ring.write_quickly(message, None, false);
         if sent {
             self.count();
         }

@@ -229,34 +229,21 @@ impl<M: WordsMut> RingWriter<M> {
         place.limit() <= self.free
     }
 
-    /// Writes and sends a short message, if it is no longer than a short one, ends in front of
-    /// the ring's end, has room, and no batch is held back. Returns whether it did.
+    /// Writes a short message, if it is no longer than a short one, ends in front of the ring's
+    /// end, and has room. Returns whether it did. Without `hold` the message is sent, if no batch
+    /// is held back. With `hold` it is added to a batch that is held back already.
     ///
     /// The copy begins at the end of the message, so the line of the first word is written last
     /// and at once. If the writer had to wait for another line in between, a polling reader
     /// would fetch the line of the first word twice.
-    #[inline(always)]
-    pub fn send_quickly(&mut self, message: &[u8]) -> bool {
-        self.write_quickly(message, self.quick_to_send, None)
-    }
-
-    /// Writes and sends a short message with a tag, like
-    /// [`send_quickly`](RingWriter::send_quickly).
-    #[inline(always)]
-    pub fn send_tagged_quickly(&mut self, message: &[u8], tag: u32) -> bool {
-        self.write_quickly(message, self.quick_to_send, Some(tag))
-    }
-
-    /// Writes a short message to a batch that is held back already, like
-    /// [`send_quickly`](RingWriter::send_quickly).
-    #[inline(always)]
-    pub fn add_quickly(&mut self, message: &[u8]) -> bool {
-        self.held.is_some() && self.write_quickly(message, self.quick, None)
-    }
-
     // layout: L066
     #[inline(always)]
-    fn write_quickly(&mut self, message: &[u8], quick: u64, tag: Option<u32>) -> bool {
+    pub fn write_quickly(&mut self, message: &[u8], tag: Option<u32>, hold: bool) -> bool {
+        let quick = match hold {
+            false => self.quick_to_send,
+            true if self.held.is_some() => self.quick,
+            true => return false,
+        };
         if message.len() > self.ring_geometry.short {
             return false;
         }
@@ -281,7 +268,7 @@ impl<M: WordsMut> RingWriter<M> {
     /// later.
     ///
     /// The bytes outside the line of the first word are written first; see
-    /// [`send_quickly`](RingWriter::send_quickly).
+    /// [`write_quickly`](RingWriter::write_quickly).
     // layout: L066
     pub fn write(&mut self, place: Place, message: &[u8], tag: Option<u32>, hold: bool) {
         self.forget_claim();

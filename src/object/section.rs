@@ -80,7 +80,7 @@ impl Section {
     /// loaded. A section that was closed meanwhile lives that much longer. Creating its name again
     /// waits for up to 10 ms.
     pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, len: u64) -> Result<Section> {
-        SectionOptions::new().create_new(name, len)
+        SectionOptions::new().create(Name::checked(name)?, len)
     }
 
     /// Opens a section for reading. Never creates a section.

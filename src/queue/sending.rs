@@ -134,13 +134,13 @@ impl Sending {
     }
 
     /// Sends a message, and waits for space until the deadline.
-    #[inline]
+    #[inline(always)]
     pub fn send(
         &mut self,
         message: &[u8],
         deadline: Deadline,
     ) -> std::result::Result<(), SendError> {
-        if self.send_quickly(message) {
+        if self.is_attached() && self.connection.lane.send_quickly(message) {
             self.sent();
             return Ok(());
         }
@@ -161,11 +161,10 @@ impl Sending {
         gone.err().unwrap_or(SendError::Full)
     }
 
+    /// Returns whether this process may use the endpoint, and the generation has not ended.
     #[inline(always)]
-    fn send_quickly(&mut self, message: &[u8]) -> bool {
-        self.connection.participant.validity.is_valid()
-            && !self.connection.found.is_ended()
-            && self.connection.lane.send_quickly(message)
+    fn is_attached(&self) -> bool {
+        self.connection.participant.validity.is_valid() && !self.connection.found.is_ended()
     }
 
     /// Reserves space for a message of this length, and waits for the space until the deadline.
@@ -192,7 +191,7 @@ impl Sending {
         message: &[u8],
         deadline: Deadline,
     ) -> std::result::Result<bool, SendError> {
-        if self.add_quickly(message) {
+        if self.is_attached() && self.connection.lane.add_quickly(message) {
             return Ok(false);
         }
         let mut has_sent = false;
@@ -204,13 +203,6 @@ impl Sending {
             has_sent = true;
             self.wait_or_refuse(message.len(), deadline)?;
         }
-    }
-
-    #[inline(always)]
-    fn add_quickly(&mut self, message: &[u8]) -> bool {
-        self.connection.participant.validity.is_valid()
-            && !self.connection.found.is_ended()
-            && self.connection.lane.add_quickly(message)
     }
 
     /// Sends the messages that were added.
