@@ -24,4 +24,4 @@ pub use traffic::{Flow, answer, ask, consume, produce};
 
 /// The result of what both processes do together. An error is reported as it is: callers do not tell
 /// the causes apart.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -88,32 +88,20 @@ impl Calling {
 
     /// Sends a request, and waits for the response.
     #[inline]
-    pub fn call(
-        &mut self,
-        request: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<&[u8], CallError> {
+    pub fn call(&mut self, request: &[u8], deadline: Deadline) -> Result<&[u8], CallError> {
         let index = self.begin(request, deadline)?;
         self.wait(index, deadline)?;
         self.response(index)
     }
 
     /// Sends a request, without waiting for the response.
-    pub fn send(
-        &mut self,
-        request: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<Call, CallError> {
+    pub fn send(&mut self, request: &[u8], deadline: Deadline) -> Result<Call, CallError> {
         let index = self.begin(request, deadline)?;
         Ok(self.hand_out(index))
     }
 
     /// Waits for the response to a call that was sent.
-    pub fn recv(
-        &mut self,
-        call: &Call,
-        deadline: Deadline,
-    ) -> std::result::Result<&[u8], CallError> {
+    pub fn recv(&mut self, call: &Call, deadline: Deadline) -> Result<&[u8], CallError> {
         let index = self.index(call);
         self.wait(index, deadline)?;
         self.response(index)
@@ -137,7 +125,7 @@ impl Calling {
     }
 
     /// Returns the response to a call that is over, or the reason why there is none.
-    pub fn response(&mut self, index: usize) -> std::result::Result<&[u8], CallError> {
+    pub fn response(&mut self, index: usize) -> Result<&[u8], CallError> {
         let pending = &mut self.calls[index];
         pending.is_told = true;
         match pending.state {
@@ -150,11 +138,7 @@ impl Calling {
     /// Begins a call, and returns the index of its place.
     // layout: L141 L146
     #[inline]
-    pub fn begin(
-        &mut self,
-        request: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<usize, CallError> {
+    pub fn begin(&mut self, request: &[u8], deadline: Deadline) -> Result<usize, CallError> {
         self.check()?;
         if self.connection.end.is_some() || self.connection.found.is_ended() {
             self.go_on()?;
@@ -198,11 +182,7 @@ impl Calling {
 
     // layout: L147
     #[cold]
-    fn wait_for_room(
-        &mut self,
-        len: usize,
-        deadline: Deadline,
-    ) -> std::result::Result<(), CallError> {
+    fn wait_for_room(&mut self, len: usize, deadline: Deadline) -> Result<(), CallError> {
         let until = deadline.instant_or(CallError::Full)?;
         let Connection {
             requests,
@@ -235,7 +215,7 @@ impl Calling {
 
     /// Returns an error if this process was forked from the process that opened the client.
     #[inline(always)]
-    fn check(&self) -> std::result::Result<(), CallError> {
+    fn check(&self) -> Result<(), CallError> {
         match self.connection.participant.validity.check() {
             Err(Fault::Forked) => Err(CallError::Forked),
             // A client owns no name.
@@ -246,7 +226,7 @@ impl Calling {
     /// Reattaches to the next server, or returns an error if there is none. The calls that the last
     /// server has not answered are lost.
     #[cold]
-    fn go_on(&mut self) -> std::result::Result<(), CallError> {
+    fn go_on(&mut self) -> Result<(), CallError> {
         let how = self.leave();
         match self.reattach()? {
             true => Ok(()),
@@ -338,7 +318,7 @@ impl Calling {
 
     // layout: L147
     #[cold]
-    fn wait_for_place(&mut self, deadline: Deadline) -> std::result::Result<usize, CallError> {
+    fn wait_for_place(&mut self, deadline: Deadline) -> Result<usize, CallError> {
         loop {
             self.take_all()?;
             if let Some(index) = self.place() {
@@ -369,7 +349,7 @@ impl Calling {
 
     /// Waits until a call is over.
     #[inline]
-    fn wait(&mut self, index: usize, deadline: Deadline) -> std::result::Result<(), CallError> {
+    fn wait(&mut self, index: usize, deadline: Deadline) -> Result<(), CallError> {
         match deadline.instant_or(()) {
             Ok(until) => self.wait_until(|client| client.is_over(index), until),
             Err(()) => match self.poll(|client| client.is_over(index))? {
@@ -385,7 +365,7 @@ impl Calling {
         &mut self,
         done: impl Fn(&Calling) -> bool,
         until: Option<Instant>,
-    ) -> std::result::Result<(), CallError> {
+    ) -> Result<(), CallError> {
         loop {
             let mut spin = Spin::new(until);
             loop {
@@ -406,10 +386,7 @@ impl Calling {
     /// Takes the responses that are there, and returns whether `done` is true then.
     // layout: L149 L150
     #[inline]
-    pub fn poll(
-        &mut self,
-        done: impl Fn(&Calling) -> bool,
-    ) -> std::result::Result<bool, CallError> {
+    pub fn poll(&mut self, done: impl Fn(&Calling) -> bool) -> Result<bool, CallError> {
         if done(self) {
             return Ok(true);
         }
@@ -438,7 +415,7 @@ impl Calling {
         Ok(done(self))
     }
 
-    fn take_all(&mut self) -> std::result::Result<(), CallError> {
+    fn take_all(&mut self) -> Result<(), CallError> {
         self.take_until(|_| false).map(drop)
     }
 
@@ -446,10 +423,7 @@ impl Calling {
     /// responses.
     // layout: L181
     #[inline]
-    fn take_until(
-        &mut self,
-        done: impl Fn(&Calling) -> bool,
-    ) -> std::result::Result<bool, CallError> {
+    fn take_until(&mut self, done: impl Fn(&Calling) -> bool) -> Result<bool, CallError> {
         // A ring holds no more records than this at a time. The limit bounds the walk over a
         // corrupted ring.
         let most = self.connection.found.geometry.capacity() / record::ALIGN as u64;
@@ -467,7 +441,7 @@ impl Calling {
     /// Assigns the next response to its call; `false` if there is no response.
     // layout: L148 L185
     #[inline]
-    fn take_one(&mut self) -> std::result::Result<bool, CallError> {
+    fn take_one(&mut self) -> Result<bool, CallError> {
         let in_flight = self.in_flight();
         let responses = &mut self.connection.responses;
         let len = match responses.find_quickly() {

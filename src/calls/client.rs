@@ -47,9 +47,7 @@ pub struct Client<Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
 
 /// Returns the response that these bytes are.
 #[inline(always)]
-pub(crate) fn response<R: Payload + ?Sized>(
-    bytes: &[u8],
-) -> std::result::Result<R::Received<'_>, CallError> {
+pub(crate) fn response<R: Payload + ?Sized>(bytes: &[u8]) -> Result<R::Received<'_>, CallError> {
     R::received(bytes).ok_or(CallError::Corrupt)
 }
 
@@ -122,7 +120,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     /// - [`CallError::System`] if the system refuses to let the call wait, or if the client cannot
     ///   reattach to the next server.
     #[inline]
-    pub fn call(&mut self, request: &Q) -> std::result::Result<R::Received<'_>, CallError> {
+    pub fn call(&mut self, request: &Q) -> Result<R::Received<'_>, CallError> {
         response::<R>(self.core.call(request.bytes(), Deadline::Never)?)
     }
 
@@ -136,7 +134,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
         &mut self,
         request: &Q,
         timeout: Duration,
-    ) -> std::result::Result<R::Received<'_>, CallError> {
+    ) -> Result<R::Received<'_>, CallError> {
         response::<R>(self.core.call(request.bytes(), Deadline::within(timeout))?)
     }
 
@@ -171,7 +169,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     /// [`CallError::Full`] if all calls that can be open are held; otherwise
     /// [`CallError::Disconnected`], [`CallError::TooLong`], [`CallError::Corrupt`],
     /// [`CallError::Forked`] and [`CallError::System`], for the reasons of [`call`](Client::call).
-    pub fn send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
+    pub fn send(&mut self, request: &Q) -> Result<Call, CallError> {
         self.core.send(request.bytes(), Deadline::Never)
     }
 
@@ -182,7 +180,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     ///
     /// [`CallError::Full`] if all calls that can be open are open; otherwise the errors of
     /// [`send`](Client::send).
-    pub fn try_send(&mut self, request: &Q) -> std::result::Result<Call, CallError> {
+    pub fn try_send(&mut self, request: &Q) -> Result<Call, CallError> {
         self.core.send(request.bytes(), Deadline::Now)
     }
 
@@ -198,7 +196,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     /// # Panics
     ///
     /// Panics if the call was begun by another client.
-    pub fn try_recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
+    pub fn try_recv(&mut self, call: &Call) -> Result<R::Received<'_>, CallError> {
         response::<R>(self.core.recv(call, Deadline::Now)?)
     }
 
@@ -213,7 +211,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     /// # Panics
     ///
     /// Panics if the call was begun by another client.
-    pub fn recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
+    pub fn recv(&mut self, call: &Call) -> Result<R::Received<'_>, CallError> {
         response::<R>(self.core.recv(call, Deadline::Never)?)
     }
 
@@ -231,7 +229,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
         &mut self,
         call: &Call,
         timeout: Duration,
-    ) -> std::result::Result<R::Received<'_>, CallError> {
+    ) -> Result<R::Received<'_>, CallError> {
         response::<R>(self.core.recv(call, Deadline::within(timeout))?)
     }
 }

@@ -101,7 +101,7 @@ impl Connection {
 
     /// Returns an error if the server would not receive a request.
     // layout: L102 L146
-    pub fn expect_server(&self) -> std::result::Result<(), CallError> {
+    pub fn expect_server(&self) -> Result<(), CallError> {
         match self.found.is_draining() {
             true => Err(CallError::Disconnected(DisconnectReason::Closed)),
             false => Ok(()),

@@ -200,7 +200,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Server<Q, R> {
     /// [`RecvError::Empty`] if there is no request, or if another worker waits for the next
     /// request; otherwise the errors of [`recv`](Server::recv).
     #[inline]
-    pub fn try_recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+    pub fn try_recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
         self.recv_within(Deadline::Now)
     }
 
@@ -217,7 +217,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Server<Q, R> {
     /// - [`RecvError::NameLost`] once, if the name of the server was removed (Linux).
     /// - [`RecvError::System`] if the system refuses to let the call wait.
     #[inline]
-    pub fn recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+    pub fn recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
         self.recv_within(Deadline::Never)
     }
 
@@ -227,18 +227,12 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Server<Q, R> {
     ///
     /// [`RecvError::Timeout`] if no request came in time; otherwise the errors of
     /// [`recv`](Server::recv).
-    pub fn recv_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Request<'_, Q, R>, RecvError> {
         self.recv_within(Deadline::within(timeout))
     }
 
     #[inline]
-    fn recv_within(
-        &mut self,
-        deadline: Deadline,
-    ) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+    fn recv_within(&mut self, deadline: Deadline) -> Result<Request<'_, Q, R>, RecvError> {
         let (len, address) = self.core.next(deadline)?;
         Request::new(&self.core, len, address)
     }

@@ -145,7 +145,7 @@ impl Shared {
         &self,
         address: ResponseAddress,
         response: Option<&[u8]>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         self.validity.check()?;
         let max = self.segment.geometry.max();
         let len = response.map_or(0, <[u8]>::len);
@@ -255,10 +255,7 @@ impl Serving {
 
     /// Finds the next request, and returns its length and the address of its response.
     #[inline]
-    pub fn next(
-        &mut self,
-        deadline: Deadline,
-    ) -> std::result::Result<(usize, ResponseAddress), RecvError> {
+    pub fn next(&mut self, deadline: Deadline) -> Result<(usize, ResponseAddress), RecvError> {
         let leadership = match self.leadership.take() {
             Some(leadership) => Some(leadership),
             None => {
@@ -452,7 +449,7 @@ impl Inbox for Leading<'_> {
         }
     }
 
-    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         receive(self, deadline)
     }
 

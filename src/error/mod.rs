@@ -11,7 +11,7 @@ use std::fmt;
 ///
 /// Calls that send, receive or call have errors of their own: [`SendError`](crate::SendError),
 /// [`RecvError`](crate::RecvError) and [`CallError`](crate::CallError).
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an [`Error`], for programs that must decide.
 #[non_exhaustive]

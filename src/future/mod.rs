@@ -307,7 +307,7 @@ impl<W: Wait> Drop for Rest<'_, W> {
 async fn receive<E: Inbox + Wait>(
     registration: &mut Option<Registration>,
     endpoint: &mut E,
-) -> std::result::Result<usize, RecvError> {
+) -> Result<usize, RecvError> {
     loop {
         match Inbox::look(endpoint) {
             Step::Message(len) => return Ok(len),
@@ -323,7 +323,7 @@ impl<M: Payload + ?Sized> Async<Receiver<M>> {
     /// # Errors
     ///
     /// The errors of [`Receiver::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub async fn recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let core = &mut self.endpoint.core;
         let len = receive(&mut self.registration, core).await?;
         payload::received::<M>(core.received(len))
@@ -336,7 +336,7 @@ impl<M: Payload + ?Sized> Async<Subscriber<M>> {
     /// # Errors
     ///
     /// The errors of [`Subscriber::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub async fn recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let core = &mut self.endpoint.core;
         let len = receive(&mut self.registration, core).await?;
         payload::received::<M>(core.received(len))
@@ -349,7 +349,7 @@ impl<M: Payload + ?Sized> Async<Reader<M>> {
     /// # Errors
     ///
     /// The errors of [`Reader::wait_change`].
-    pub async fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
+    pub async fn wait_change(&mut self) -> Result<usize, RecvError> {
         loop {
             match self.endpoint.try_change() {
                 Err(RecvError::Empty) => {
@@ -367,7 +367,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Server<Q, R>> {
     /// # Errors
     ///
     /// The errors of [`Server::recv`].
-    pub async fn recv(&mut self) -> std::result::Result<Request<'_, Q, R>, RecvError> {
+    pub async fn recv(&mut self) -> Result<Request<'_, Q, R>, RecvError> {
         let core = &mut self.endpoint.core;
         let (len, address) = loop {
             match core.next(Deadline::Now) {
@@ -386,7 +386,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
     /// # Errors
     ///
     /// The errors of [`Client::call`].
-    pub async fn call(&mut self, request: &Q) -> std::result::Result<R::Received<'_>, CallError> {
+    pub async fn call(&mut self, request: &Q) -> Result<R::Received<'_>, CallError> {
         let (registration, client) = (&mut self.registration, &mut self.endpoint.core);
         let index = begin(registration, client, request.bytes()).await?;
         response::<R>(answer(registration, client, index).await?)
@@ -401,7 +401,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
     /// # Panics
     ///
     /// If the call belongs to another client.
-    pub async fn recv(&mut self, call: &Call) -> std::result::Result<R::Received<'_>, CallError> {
+    pub async fn recv(&mut self, call: &Call) -> Result<R::Received<'_>, CallError> {
         let client = &mut self.endpoint.core;
         let index = client.index(call);
         response::<R>(answer(&mut self.registration, client, index).await?)
@@ -413,7 +413,7 @@ async fn begin(
     registration: &mut Option<Registration>,
     client: &mut Calling,
     request: &[u8],
-) -> std::result::Result<usize, CallError> {
+) -> Result<usize, CallError> {
     loop {
         match client.begin(request, Deadline::Now) {
             Err(CallError::Full) if !client.is_all_held() => {
@@ -432,7 +432,7 @@ async fn answer<'a>(
     registration: &mut Option<Registration>,
     client: &'a mut Calling,
     index: usize,
-) -> std::result::Result<&'a [u8], CallError> {
+) -> Result<&'a [u8], CallError> {
     while !client.poll(|client| client.is_over(index))? {
         let request = None;
         rest(registration, &mut Caller { client, request }).await?;
@@ -475,7 +475,7 @@ impl<M: Payload + ?Sized> Async<Sender<M>> {
     /// # Errors
     ///
     /// The errors of [`Sender::send`].
-    pub async fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub async fn send(&mut self, message: &M) -> Result<(), SendError> {
         let (message, sender) = (message.bytes(), &mut self.endpoint.core);
         loop {
             match sender.send(message, Deadline::Now) {
@@ -496,7 +496,7 @@ impl<M: Payload + ?Sized> Async<Publisher<M>> {
     /// # Errors
     ///
     /// The errors of [`Publisher::send`].
-    pub async fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub async fn send(&mut self, message: &M) -> Result<(), SendError> {
         let (message, publisher) = (message.bytes(), &mut self.endpoint.core);
         let mut since = None;
         loop {

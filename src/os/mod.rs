@@ -477,7 +477,7 @@ pub(crate) trait ValidityBackend: Sized {
 
     /// Fails with the fault, if there is one.
     #[inline(always)]
-    fn check(&self) -> std::result::Result<(), Fault> {
+    fn check(&self) -> Result<(), Fault> {
         if self.is_valid() {
             Ok(())
         } else {

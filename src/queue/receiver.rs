@@ -186,7 +186,7 @@ impl Receiver {
     ///
     /// The errors of [`recv`](Receiver::recv).
     #[inline]
-    pub fn recv_ref(&mut self) -> std::result::Result<MessageRef<'_>, RecvError> {
+    pub fn recv_ref(&mut self) -> Result<MessageRef<'_>, RecvError> {
         let len = self.core.find_next(Deadline::Never)?;
         Ok(MessageRef::new(&mut self.core, len))
     }
@@ -198,7 +198,7 @@ impl Receiver {
     ///
     /// The errors of [`try_recv`](Receiver::try_recv).
     #[inline]
-    pub fn try_recv_ref(&mut self) -> std::result::Result<MessageRef<'_>, RecvError> {
+    pub fn try_recv_ref(&mut self) -> Result<MessageRef<'_>, RecvError> {
         let len = self.core.find_next(Deadline::Now)?;
         Ok(MessageRef::new(&mut self.core, len))
     }
@@ -261,7 +261,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// [`recv`](Receiver::recv). A receiver that never waits notices the death of a sender after at
     /// most 4096 calls without a message.
     #[inline(always)]
-    pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn try_recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -280,7 +280,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// - [`RecvError::NameLost`] once, if the name of the queue was removed (Linux).
     /// - [`RecvError::System`] if the system refuses to let the call wait.
     #[inline(always)]
-    pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -291,10 +291,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     ///
     /// [`RecvError::Timeout`] if no message came in time; otherwise the errors of
     /// [`recv`](Receiver::recv).
-    pub fn recv_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive_within(timeout)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -307,10 +304,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// The errors of [`try_recv`](Receiver::try_recv), except [`RecvError::Empty`]. If a message
     /// has another length than the type, the call first receives all other messages, and then
     /// returns [`RecvError::Corrupt`].
-    pub fn drain(
-        &mut self,
-        each: impl FnMut(M::Received<'_>),
-    ) -> std::result::Result<usize, RecvError> {
+    pub fn drain(&mut self, each: impl FnMut(M::Received<'_>)) -> Result<usize, RecvError> {
         payload::drain::<M>(each, |each| self.core.drain(each))
     }
 

@@ -137,12 +137,12 @@ impl Receiving {
     /// Finds the next message, which stays in shared memory until it is [passed](Receiving::pass),
     /// and returns its length.
     #[inline]
-    pub fn find_next(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    pub fn find_next(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         Finder(self).receive(deadline)
     }
 
     /// Receives every message that is there now, and returns the number of messages.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> Result<usize, RecvError> {
         let mut count = 0;
         loop {
             match self.look() {
@@ -257,7 +257,7 @@ impl Inbox for Receiving {
         step
     }
 
-    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         receive(self, deadline)
     }
 
@@ -327,7 +327,7 @@ impl Inbox for Finder<'_> {
         self.0.find()
     }
 
-    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         receive(self, deadline)
     }
 

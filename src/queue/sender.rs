@@ -71,7 +71,7 @@ impl Sender {
     ///
     /// The errors of [`send`](Sender::send).
     #[inline]
-    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    pub fn claim(&mut self, len: usize) -> Result<Claim<'_>, SendError> {
         let place = self.core.claim(len, Deadline::Never)?;
         Ok(Claim::new(&mut self.core, place, len))
     }
@@ -83,7 +83,7 @@ impl Sender {
     ///
     /// The errors of [`try_send`](Sender::try_send).
     #[inline]
-    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_>, SendError> {
         let place = self.core.claim(len, Deadline::Now)?;
         Ok(Claim::new(&mut self.core, place, len))
     }
@@ -97,7 +97,7 @@ impl Sender {
     pub fn send_all<B: AsRef<[u8]>>(
         &mut self,
         messages: impl IntoIterator<Item = B>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let mut batch = self.batch();
         for message in messages {
             batch.send(message.as_ref())?;
@@ -116,7 +116,7 @@ impl<T: Described> Sender<T> {
     pub fn send_all<B: Borrow<T>>(
         &mut self,
         values: impl IntoIterator<Item = B>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let mut batch = self.batch();
         for value in values {
             batch.send(value.borrow())?;
@@ -165,7 +165,7 @@ impl<M: Payload + ?Sized> Sender<M> {
     ///
     /// [`SendError::Full`] if there is no space; otherwise the errors of [`send`](Sender::send).
     #[inline]
-    pub fn try_send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub fn try_send(&mut self, message: &M) -> Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::Now)
     }
 
@@ -185,7 +185,7 @@ impl<M: Payload + ?Sized> Sender<M> {
     /// - [`SendError::System`] if the system refuses to let the call wait, or if the sender cannot
     ///   reattach to the next receiver.
     #[inline]
-    pub fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub fn send(&mut self, message: &M) -> Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::Never)
     }
 
@@ -195,11 +195,7 @@ impl<M: Payload + ?Sized> Sender<M> {
     ///
     /// [`SendError::Timeout`] if there was no space in time; otherwise the errors of
     /// [`send`](Sender::send).
-    pub fn send_timeout(
-        &mut self,
-        message: &M,
-        timeout: Duration,
-    ) -> std::result::Result<(), SendError> {
+    pub fn send_timeout(&mut self, message: &M, timeout: Duration) -> Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::within(timeout))
     }
 

@@ -135,11 +135,7 @@ impl Sending {
 
     /// Sends a message, and waits for space until the deadline.
     #[inline(always)]
-    pub fn send(
-        &mut self,
-        message: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<(), SendError> {
+    pub fn send(&mut self, message: &[u8], deadline: Deadline) -> Result<(), SendError> {
         if self.is_attached() && self.connection.lane.send_quickly(message) {
             self.sent();
             return Ok(());
@@ -169,11 +165,7 @@ impl Sending {
 
     /// Reserves space for a message of this length, and waits for the space until the deadline.
     #[inline]
-    pub fn claim(
-        &mut self,
-        len: usize,
-        deadline: Deadline,
-    ) -> std::result::Result<Place, SendError> {
+    pub fn claim(&mut self, len: usize, deadline: Deadline) -> Result<Place, SendError> {
         loop {
             self.check(len)?;
             if let Some(place) = self.connection.lane.claim(len) {
@@ -186,11 +178,7 @@ impl Sending {
     /// Adds a message to a batch, which is sent later. Returns whether the messages that were added
     /// before are sent.
     #[inline]
-    pub fn add(
-        &mut self,
-        message: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<bool, SendError> {
+    pub fn add(&mut self, message: &[u8], deadline: Deadline) -> Result<bool, SendError> {
         if self.is_attached() && self.connection.lane.add_quickly(message) {
             return Ok(false);
         }
@@ -206,7 +194,7 @@ impl Sending {
     }
 
     /// Sends the messages that were added.
-    pub fn flush(&mut self) -> std::result::Result<(), SendError> {
+    pub fn flush(&mut self) -> Result<(), SendError> {
         self.connection.participant.validity.check()?;
         self.connection.lane.flush();
         self.sent();
@@ -215,11 +203,7 @@ impl Sending {
 
     /// Waits for space until the deadline. Returns an error if the call does not wait.
     #[cold]
-    fn wait_or_refuse(
-        &mut self,
-        len: usize,
-        deadline: Deadline,
-    ) -> std::result::Result<(), SendError> {
+    fn wait_or_refuse(&mut self, len: usize, deadline: Deadline) -> Result<(), SendError> {
         match deadline.instant_or(()) {
             Ok(until) => self.wait_for_room(len, until),
             Err(()) => Err(self.full()),
@@ -228,7 +212,7 @@ impl Sending {
 
     // layout: L108
     #[inline]
-    fn check(&mut self, len: usize) -> std::result::Result<(), SendError> {
+    fn check(&mut self, len: usize) -> Result<(), SendError> {
         self.connection.participant.validity.check()?;
         if self.has_died {
             self.check_owner()?;
@@ -272,7 +256,7 @@ impl Sending {
 
     /// Reattaches to the next receiver, or returns the error, after the receiver has ended.
     #[cold]
-    fn go_on(&mut self) -> std::result::Result<(), SendError> {
+    fn go_on(&mut self) -> Result<(), SendError> {
         if self.reattach()? {
             return Ok(());
         }
@@ -310,7 +294,7 @@ impl Sending {
 
     // layout: L110
     #[cold]
-    fn check_owner(&mut self) -> std::result::Result<(), SendError> {
+    fn check_owner(&mut self) -> Result<(), SendError> {
         // The receiver may have stored END before it ended.
         match self.connection.owner.has_ended()? || self.connection.found.is_ended() {
             true => self.go_on(),
@@ -318,11 +302,7 @@ impl Sending {
         }
     }
 
-    fn send_until(
-        &mut self,
-        message: &[u8],
-        deadline: Deadline,
-    ) -> std::result::Result<(), SendError> {
+    fn send_until(&mut self, message: &[u8], deadline: Deadline) -> Result<(), SendError> {
         loop {
             // The next receiver may have a shorter longest message.
             self.check(message.len())?;
@@ -338,11 +318,7 @@ impl Sending {
     /// everything again.
     // layout: L109
     #[cold]
-    fn wait_for_room(
-        &mut self,
-        len: usize,
-        until: Option<Instant>,
-    ) -> std::result::Result<(), SendError> {
+    fn wait_for_room(&mut self, len: usize, until: Option<Instant>) -> Result<(), SendError> {
         let generation = self.generation();
         // The receiver frees no space that was not sent.
         // layout: L069
@@ -409,7 +385,7 @@ impl Claimed for Sending {
     }
 
     #[inline]
-    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+    fn commit(&mut self, place: Place, len: usize) -> Result<(), SendError> {
         self.connection.participant.validity.check()?;
         self.connection.lane.commit(place, len);
         self.sent();

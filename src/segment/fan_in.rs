@@ -387,7 +387,7 @@ impl FanIn {
 
     /// Returns the fault that the next call has to return instead of a message.
     #[inline(always)]
-    pub fn check(&self) -> std::result::Result<(), Fault> {
+    pub fn check(&self) -> Result<(), Fault> {
         self.participant.validity.check()
     }
 

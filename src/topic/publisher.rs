@@ -145,7 +145,7 @@ impl Publisher {
     ///
     /// The errors of [`send`](Publisher::send).
     #[inline]
-    pub fn claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    pub fn claim(&mut self, len: usize) -> Result<Claim<'_>, SendError> {
         let place = self.core.claim(len, Deadline::Never)?;
         Ok(Claim::new(&mut self.core, place, len))
     }
@@ -156,7 +156,7 @@ impl Publisher {
     ///
     /// The errors of [`try_send`](Publisher::try_send).
     #[inline]
-    pub fn try_claim(&mut self, len: usize) -> std::result::Result<Claim<'_>, SendError> {
+    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_>, SendError> {
         let place = self.core.claim(len, Deadline::Now)?;
         Ok(Claim::new(&mut self.core, place, len))
     }
@@ -170,7 +170,7 @@ impl Publisher {
     pub fn send_all<B: AsRef<[u8]>>(
         &mut self,
         messages: impl IntoIterator<Item = B>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let mut batch = self.core.batch()?;
         for message in messages {
             batch.add(message.as_ref())?;
@@ -189,7 +189,7 @@ impl<T: Described> Publisher<T> {
     pub fn send_all<B: Borrow<T>>(
         &mut self,
         values: impl IntoIterator<Item = B>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let mut batch = self.core.batch()?;
         for value in values {
             batch.add(value.borrow().bytes())?;
@@ -254,7 +254,7 @@ impl<M: Payload + ?Sized> Publisher<M> {
     ///   that call was not sent.
     /// - [`SendError::System`] if the system refuses to let the call wait.
     #[inline]
-    pub fn send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub fn send(&mut self, message: &M) -> Result<(), SendError> {
         self.core.write(message.bytes(), Deadline::Never, &mut None)
     }
 
@@ -265,7 +265,7 @@ impl<M: Payload + ?Sized> Publisher<M> {
     /// [`SendError::Full`] if the message would overwrite a message that a subscriber of a lossless
     /// topic has not read; otherwise the errors of [`send`](Publisher::send).
     #[inline]
-    pub fn try_send(&mut self, message: &M) -> std::result::Result<(), SendError> {
+    pub fn try_send(&mut self, message: &M) -> Result<(), SendError> {
         self.core.write(message.bytes(), Deadline::Now, &mut None)
     }
 
@@ -276,11 +276,7 @@ impl<M: Payload + ?Sized> Publisher<M> {
     ///
     /// [`SendError::Timeout`] if a subscriber did not read in time; otherwise the errors of
     /// [`send`](Publisher::send).
-    pub fn send_timeout(
-        &mut self,
-        message: &M,
-        timeout: Duration,
-    ) -> std::result::Result<(), SendError> {
+    pub fn send_timeout(&mut self, message: &M, timeout: Duration) -> Result<(), SendError> {
         let deadline = Deadline::within(timeout);
         self.core.write(message.bytes(), deadline, &mut None)
     }

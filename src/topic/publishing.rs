@@ -141,17 +141,13 @@ impl Publishing {
 
     /// Reserves space for a message of this length.
     #[inline]
-    pub fn claim(
-        &mut self,
-        len: usize,
-        deadline: Deadline,
-    ) -> std::result::Result<Place, SendError> {
+    pub fn claim(&mut self, len: usize, deadline: Deadline) -> Result<Place, SendError> {
         self.make_room(len, deadline, &mut None)?;
         Ok(self.lane.claim(len))
     }
 
     /// Begins a batch of messages that are sent together.
-    pub fn batch(&mut self) -> std::result::Result<Batch<'_>, SendError> {
+    pub fn batch(&mut self) -> Result<Batch<'_>, SendError> {
         // The check is done once, here: a call that returns a fault sends nothing.
         self.participant.validity.check()?;
         Ok(Batch {
@@ -173,7 +169,7 @@ impl Publishing {
         message: &[u8],
         deadline: Deadline,
         since: &mut Option<Instant>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         if !self.participant.validity.is_valid() || !self.lane.send_quickly(message) {
             self.make_room(message.len(), deadline, since)?;
             self.lane.send(message);
@@ -187,7 +183,7 @@ impl Publishing {
         len: usize,
         deadline: Deadline,
         since: &mut Option<Instant>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         self.participant.validity.check()?;
         self.find_room(len, deadline, since)
     }
@@ -197,7 +193,7 @@ impl Publishing {
         len: usize,
         deadline: Deadline,
         since: &mut Option<Instant>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let max = self.lane.ring_geometry().max();
         if len > max {
             return Err(SendError::TooLong { len, max });
@@ -218,7 +214,7 @@ impl Publishing {
         position: u64,
         deadline: Deadline,
         since: &mut Option<Instant>,
-    ) -> std::result::Result<(), SendError> {
+    ) -> Result<(), SendError> {
         let bytes = self.lane.ring_geometry().bytes();
         self.let_go();
         loop {
@@ -384,7 +380,7 @@ impl Claimed for Publishing {
     }
 
     #[inline]
-    fn commit(&mut self, place: Place, len: usize) -> std::result::Result<(), SendError> {
+    fn commit(&mut self, place: Place, len: usize) -> Result<(), SendError> {
         // The message has its space. The next call returns that the name is lost.
         if self.participant.validity.is_forked() {
             return Err(SendError::Forked);
@@ -406,7 +402,7 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    pub fn add(&mut self, message: &[u8]) -> std::result::Result<(), SendError> {
+    pub fn add(&mut self, message: &[u8]) -> Result<(), SendError> {
         self.publisher
             .find_room(message.len(), Deadline::Never, &mut None)?;
         self.publisher.lane.add(message);

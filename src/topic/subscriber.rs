@@ -149,7 +149,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// [`recv`](Subscriber::recv). A subscriber that never waits notices the death of the publisher
     /// after at most 4096 calls without a message.
     #[inline(always)]
-    pub fn try_recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn try_recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Now)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -169,7 +169,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// - [`RecvError::System`] if the system refuses to let the call wait, or if the subscriber
     ///   cannot reattach to the next publisher.
     #[inline(always)]
-    pub fn recv(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn recv(&mut self) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive(Deadline::Never)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -180,10 +180,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     ///
     /// [`RecvError::Timeout`] if no message came in time; otherwise the errors of
     /// [`recv`](Subscriber::recv).
-    pub fn recv_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive_within(timeout)?;
         payload::received::<M>(self.core.received(len))
     }
@@ -196,10 +193,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// The errors of [`try_recv`](Subscriber::try_recv), except [`RecvError::Empty`]. If a message
     /// has another length than the type, the call first receives all other messages, and then
     /// returns [`RecvError::Corrupt`].
-    pub fn drain(
-        &mut self,
-        each: impl FnMut(M::Received<'_>),
-    ) -> std::result::Result<usize, RecvError> {
+    pub fn drain(&mut self, each: impl FnMut(M::Received<'_>)) -> Result<usize, RecvError> {
         payload::drain::<M>(each, |each| self.core.drain(each))
     }
 

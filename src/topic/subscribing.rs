@@ -197,7 +197,7 @@ impl Subscribing {
     }
 
     /// Receives every message that is there now, and returns the number of messages.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> std::result::Result<usize, RecvError> {
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> Result<usize, RecvError> {
         let mut count = 0;
         loop {
             match self.receive(Deadline::Now) {
@@ -365,7 +365,7 @@ impl Inbox for Subscribing {
         step
     }
 
-    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         receive(self, deadline)
     }
 

@@ -114,7 +114,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
     ///   reader.
     #[inline]
-    pub fn get(&mut self) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn get(&mut self) -> Result<M::Received<'_>, RecvError> {
         self.get_at(0)
     }
 
@@ -128,7 +128,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// Panics if there is no value with this index.
     #[inline]
-    pub fn get_at(&mut self, index: usize) -> std::result::Result<M::Received<'_>, RecvError> {
+    pub fn get_at(&mut self, index: usize) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.get_at(index)?;
         payload::received::<M>(self.core.value(len))
     }
@@ -156,7 +156,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     /// - [`RecvError::System`] if another writer has followed and this reader cannot join it.
     /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
     ///   reader.
-    pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
+    pub fn try_change(&mut self) -> Result<usize, RecvError> {
         self.core.change(Deadline::Now)
     }
 
@@ -166,7 +166,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     /// # Errors
     ///
     /// The errors of [`try_change`](Reader::try_change), except [`RecvError::Empty`].
-    pub fn wait_change(&mut self) -> std::result::Result<usize, RecvError> {
+    pub fn wait_change(&mut self) -> Result<usize, RecvError> {
         self.core.change(Deadline::Never)
     }
 
@@ -176,10 +176,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// [`RecvError::Timeout`] if no value changed in time; otherwise the errors of
     /// [`try_change`](Reader::try_change), except [`RecvError::Empty`].
-    pub fn wait_change_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> std::result::Result<usize, RecvError> {
+    pub fn wait_change_timeout(&mut self, timeout: Duration) -> Result<usize, RecvError> {
         self.core.change(Deadline::within(timeout))
     }
 

@@ -50,15 +50,9 @@ struct Moved {
 
 impl Moved {
     /// Finds values by their names. The error is a name that the table lacks.
-    fn find<'a>(
-        ours: &'a [String],
-        theirs: &HashMap<String, usize>,
-    ) -> std::result::Result<Moved, &'a str> {
+    fn find<'a>(ours: &'a [String], theirs: &HashMap<String, usize>) -> Result<Moved, &'a str> {
         let place = |name: &'a String| theirs.get(name).copied().ok_or(&**name);
-        let places: Box<[usize]> = ours
-            .iter()
-            .map(place)
-            .collect::<std::result::Result<_, _>>()?;
+        let places: Box<[usize]> = ours.iter().map(place).collect::<Result<_, _>>()?;
         let indices = places.iter().copied().zip(0..).collect();
         Ok(Moved { places, indices })
     }
@@ -148,7 +142,7 @@ impl Reading {
     /// Reads the newest value at this index, and returns its length.
     // layout: L138
     #[inline]
-    pub fn get_at(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
+    pub fn get_at(&mut self, index: usize) -> Result<usize, RecvError> {
         let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
         let place = match is_plain {
             true => index,
@@ -166,7 +160,7 @@ impl Reading {
 
     /// Returns the place of the value with this index, after a look for the next writer.
     #[cold]
-    fn place_now(&mut self, index: usize) -> std::result::Result<usize, RecvError> {
+    fn place_now(&mut self, index: usize) -> Result<usize, RecvError> {
         self.validity.check()?;
         if self.found.is_ended() {
             self.reattach()?;
@@ -201,7 +195,7 @@ impl Reading {
         None
     }
 
-    pub fn try_change(&mut self) -> std::result::Result<usize, RecvError> {
+    pub fn try_change(&mut self) -> Result<usize, RecvError> {
         self.validity.check()?;
         if let Some(index) = self.next_change() {
             return Ok(index);
@@ -289,7 +283,7 @@ impl Reading {
     }
 
     /// Waits until the deadline for a value to change, and returns its index.
-    pub fn change(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError> {
+    pub fn change(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
         let Ok(until) = deadline.instant_or(()) else {
             return self.try_change();
         };

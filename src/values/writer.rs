@@ -210,7 +210,7 @@ impl<M: Payload + ?Sized> Writer<M> {
     ///
     /// The errors of [`set_at`](Writer::set_at).
     #[inline]
-    pub fn set(&mut self, value: &M) -> std::result::Result<(), SendError> {
+    pub fn set(&mut self, value: &M) -> Result<(), SendError> {
         self.core.set_at(0, value.bytes())
     }
 
@@ -228,7 +228,7 @@ impl<M: Payload + ?Sized> Writer<M> {
     ///
     /// Panics if there is no value with this index.
     #[inline]
-    pub fn set_at(&mut self, index: usize, value: &M) -> std::result::Result<(), SendError> {
+    pub fn set_at(&mut self, index: usize, value: &M) -> Result<(), SendError> {
         self.core.set_at(index, value.bytes())
     }
 

@@ -80,7 +80,7 @@ impl Writing {
 
     // layout: L097 L136
     #[inline]
-    pub fn set_at(&mut self, index: usize, value: &[u8]) -> std::result::Result<(), SendError> {
+    pub fn set_at(&mut self, index: usize, value: &[u8]) -> Result<(), SendError> {
         self.participant.validity.check()?;
         let (len, max) = (value.len(), self.values.table_geometry().max());
         if len > max {

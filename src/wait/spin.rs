@@ -45,7 +45,7 @@ impl Deadline {
     /// # Errors
     ///
     /// `refusal` if the call does not block.
-    pub fn instant_or<E>(self, refusal: E) -> std::result::Result<Option<Instant>, E> {
+    pub fn instant_or<E>(self, refusal: E) -> Result<Option<Instant>, E> {
         match self {
             Deadline::Now => Err(refusal),
             Deadline::At(at) => Ok(Some(at)),
@@ -181,7 +181,7 @@ pub(crate) trait Inbox {
     }
     /// Waits for the next message until the deadline, and returns its length.
     #[inline(always)]
-    fn receive(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>
+    fn receive(&mut self, deadline: Deadline) -> Result<usize, RecvError>
     where
         Self: Sized,
     {
@@ -192,7 +192,7 @@ pub(crate) trait Inbox {
     }
     /// Waits for the next message, at most for `timeout`, and returns its length. The clock is read
     /// only if there is no message yet.
-    fn receive_within(&mut self, timeout: Duration) -> std::result::Result<usize, RecvError>
+    fn receive_within(&mut self, timeout: Duration) -> Result<usize, RecvError>
     where
         Self: Sized,
     {
@@ -203,7 +203,7 @@ pub(crate) trait Inbox {
     }
     /// Waits after a glance in vain, by [`receive`]. Each endpoint has this function, so that the code of
     /// the wait is compiled once and not into each caller of the glance.
-    fn wait(&mut self, deadline: Deadline) -> std::result::Result<usize, RecvError>;
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError>;
     fn pace(&mut self) -> &mut Pace;
     /// Returns the error to report, if any, after a look that found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
@@ -213,10 +213,7 @@ pub(crate) trait Inbox {
 
 /// Waits for a message, after `glance` found none, and returns its length.
 // layout: L089
-pub(crate) fn receive(
-    inbox: &mut impl Inbox,
-    deadline: Deadline,
-) -> std::result::Result<usize, RecvError> {
+pub(crate) fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> Result<usize, RecvError> {
     let mut found = inbox.poll();
 
     let Ok(until) = deadline.instant_or(()) else {

@@ -47,7 +47,7 @@ pub fn run(args: &Bench) -> Outcome {
 }
 
 /// Starts the second process and goes by the plan with it.
-fn measure_all(args: &Bench) -> std::result::Result<Report, Failure> {
+fn measure_all(args: &Bench) -> Result<Report, Failure> {
     let plan = Plan::new(args);
     let processors = machine::two_processors();
     let guard = Guard::watch()?;

@@ -29,7 +29,7 @@ struct Guarded {
 
 impl Guard {
     /// From now on signals do not end this process themselves.
-    pub fn watch() -> std::result::Result<Guard, Failure> {
+    pub fn watch() -> Result<Guard, Failure> {
         let guard = Guard::default();
         let told = guard.clone();
         platform::on_end(move |_| {

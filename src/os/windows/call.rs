@@ -27,7 +27,7 @@ use windows_sys::Win32::System::Threading::{
 use windows_sys::core::{BOOL, PCWSTR};
 
 /// A result whose error is what GetLastError said.
-pub(super) type Called<T> = std::result::Result<T, u32>;
+pub(super) type Called<T> = Result<T, u32>;
 
 /// How a wait ended, and by which handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
