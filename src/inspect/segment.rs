@@ -58,26 +58,10 @@ pub fn clean() -> Result<Vec<String>> {
     Ok(removed)
 }
 
-/// The role of a participant: which endpoint it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants have the names of the endpoints")]
-pub enum Role {
-    Receiver,
-    Sender,
-    Publisher,
-    Subscriber,
-    Writer,
-    Reader,
-    Server,
-    Client,
-}
-
 /// A process with an endpoint of a segment: the owner, or a participant with a slot.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
-    /// The role of the participant.
-    pub role: Role,
     /// The id of its process.
     pub pid: u32,
     /// The identity of its process, which a later process with the same id does not have. The
@@ -143,8 +127,6 @@ pub struct SegmentInfo {
     /// The owner of the generation: the receiver of a queue, the publisher of a topic, the writer
     /// of values, the server of calls.
     pub owner: Participant,
-    /// The identity of the owner's process, which a later process with the same id does not have.
-    pub owner_identity: ProcessIdentity,
     /// The participants besides the owner; `None` if this account may not read the roster.
     pub others: Option<Vec<Participant>>,
 }
@@ -215,7 +197,6 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         response_layout: layouts.next(),
         closed: found.reason() == Some(DisconnectReason::Closed),
         owner,
-        owner_identity: found.owner,
         others,
     })
 }
@@ -224,9 +205,7 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
 /// read, the owner counts as awake.
 fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64]) -> Participant {
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
-    let [role, _] = roles(pattern);
     Participant {
-        role,
         pid: found.owner.pid(),
         identity: Some(found.owner),
         alive: found.owner.is_alive().ok(),
@@ -251,16 +230,6 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
     }
 }
 
-/// Returns the role of the owner and the role of all other participants.
-fn roles(pattern: Pattern) -> [Role; 2] {
-    match pattern {
-        Pattern::Queue => [Role::Receiver, Role::Sender],
-        Pattern::Topic => [Role::Publisher, Role::Subscriber],
-        Pattern::Values => [Role::Writer, Role::Reader],
-        Pattern::Calls => [Role::Server, Role::Client],
-    }
-}
-
 fn participant(
     found: &Found,
     pattern: Pattern,
@@ -268,12 +237,10 @@ fn participant(
     slot: usize,
     sent: &[u64],
 ) -> Participant {
-    let [_, role] = roles(pattern);
     let process_word = words.load64(slot_at(slot) + roster::PROCESS);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
 
     let mut seen = Participant {
-        role,
         pid: pid_of(process_word),
         identity: identity_of(process_word),
         alive: Some(!is_dead(process_word)),

@@ -45,7 +45,7 @@ impl Traffic {
         let (Traffic::Seen(now), Traffic::Seen(before)) = (self, before) else {
             return;
         };
-        if now.info.owner_identity == before.info.owner_identity {
+        if now.info.owner.identity == before.info.owner.identity {
             now.rates = Some(now.rates_since(before));
         }
     }

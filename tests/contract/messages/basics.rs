@@ -9,7 +9,7 @@ use crate::messages::{
     why,
 };
 use shmkit::ErrorKind::{InvalidArgument, InvalidName, NoSpace, NotFound, WrongKind};
-use shmkit::inspect::{Pattern, Role, segment_info};
+use shmkit::inspect::{Pattern, segment_info};
 use shmkit::{Delivery, DisconnectReason, Error, Owner, Publisher, Receiver, RecvError, Section, SendError, Sender, Start, Subscriber};
 
 /// What waits gets what then comes.
@@ -326,8 +326,7 @@ fn a_queue_is_known_from_outside() {
     assert_eq!((info.capacity, info.closed), (CAPACITY, false));
     let me = std::process::id();
     assert_eq!((info.owner.pid, info.owner.alive), (me, Some(true)));
-    assert_eq!(info.owner_identity.pid(), me);
-    assert!(info.owner_identity.is_alive().unwrap());
+    assert!(info.owner.identity.unwrap().is_alive().unwrap());
     assert!(!info.owner.asleep && info.others.unwrap().is_empty());
     let mut child = child(&mut test, "sender", &[&name, "1"]);
     assert_eq!(ask(&mut child, "send 7"), "sent");
@@ -411,22 +410,19 @@ fn a_topic_is_known_from_outside() {
     }
 }
 
-/// The owner and the others, by role and for good.
+/// The owner and the others have the identities of their processes.
 #[test]
-fn participants_are_told_by_role_and_identity() {
+fn participants_have_the_identity_of_their_process() {
     let (mut test, name) = start("roles");
     let receiver = Receiver::create(&*name).unwrap();
     let child = child(&mut test, "sender", &[&name, "0"]);
     let info = segment_info(&*name).unwrap();
     let me = shmkit::ProcessIdentity::current().unwrap();
-    assert_eq!(
-        (info.owner.role, info.owner.identity),
-        (Role::Receiver, Some(me))
-    );
+    assert_eq!(info.owner.identity, Some(me));
     assert_eq!(info.generation, receiver.generation());
     let other = &others(&name)[0];
     let identity = shmkit::ProcessIdentity::of(child.id()).unwrap();
-    assert_eq!((other.role, other.identity), (Role::Sender, Some(identity)));
+    assert_eq!(other.identity, Some(identity));
     assert!(identity.image().unwrap().contains("message_contract"));
     let age = identity.started().unwrap().elapsed().unwrap_or_default();
     assert!(age.as_secs() < 3600, "{age:?}");
