@@ -96,7 +96,7 @@ pub use calls::client::{Client, ClientOptions};
 pub use calls::pending::Call;
 pub use calls::request::{Request, Responder};
 pub use calls::server::{Server, ServerOptions};
-pub use error::channel::{CallError, DisconnectReason, RecvError, SendError};
+pub use error::channel::{CallError, DisconnectReason, GetError, RecvError, SendError, SetError};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use format::describe::{Described, Field, FieldKind, Layout};
 pub use format::payload::Payload;

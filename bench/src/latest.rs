@@ -3,7 +3,7 @@
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use crate::traffic::{stamp, word};
-use shmkit::{Reader, RecvError, Writer};
+use shmkit::{GetError, Reader, Writer};
 use shmkit_measure::{Times, clock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -109,7 +109,7 @@ fn hot_reads(reader: &mut Reader) -> Times {
     while start < end {
         let ends = match reader.get() {
             Ok(value) => Some((word(value), word(&value[value.len() - 8..]))),
-            Err(RecvError::Busy) => None,
+            Err(GetError::Busy) => None,
             Err(error) => panic!("{error}"),
         };
         let now = clock::now();

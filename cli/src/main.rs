@@ -70,23 +70,21 @@ impl From<shmkit::Error> for Failure {
     }
 }
 
-impl From<shmkit::SendError> for Failure {
-    fn from(error: shmkit::SendError) -> Failure {
-        match error {
-            shmkit::SendError::System(error) => error.into(),
-            error => Failure::other(error),
+/// Converts the errors of the calls that move data. An error of the system keeps its advice.
+macro_rules! failure_of {
+    ($($error:ident)*) => {$(
+        impl From<shmkit::$error> for Failure {
+            fn from(error: shmkit::$error) -> Failure {
+                match error {
+                    shmkit::$error::System(error) => error.into(),
+                    error => Failure::other(error),
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl From<shmkit::RecvError> for Failure {
-    fn from(error: shmkit::RecvError) -> Failure {
-        match error {
-            shmkit::RecvError::System(error) => error.into(),
-            error => Failure::other(error),
-        }
-    }
-}
+failure_of!(SendError RecvError GetError);
 
 /// Only what is written to standard output fails this way.
 impl From<std::io::Error> for Failure {

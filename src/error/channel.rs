@@ -1,4 +1,4 @@
-//! The errors of sending, receiving and calling.
+//! The errors of the calls that move data: send, receive, call, get and set.
 
 use crate::error::{Error, ErrorKind, Operation};
 use std::fmt;
@@ -54,7 +54,7 @@ impl fmt::Display for DisconnectReason {
 
 /// Why a message was not sent.
 #[non_exhaustive]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum SendError {
     /// There is no room for the message now, and the call does not wait.
     Full,
@@ -117,7 +117,7 @@ impl From<Error> for SendError {
 
 /// Why a call has no response.
 #[non_exhaustive]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum CallError {
     /// There is no response now, and the call does not wait.
     Empty,
@@ -175,7 +175,7 @@ impl From<Error> for CallError {
 
 /// Why there is no message.
 #[non_exhaustive]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum RecvError {
     /// There is no message now, and the call does not wait.
     Empty,
@@ -187,8 +187,6 @@ pub enum RecvError {
     Lagged(u64),
     /// Every message was received, and no process is left that would send more, for this reason.
     Disconnected(DisconnectReason),
-    /// The value changed during each attempt to read it; see [`Reader::get`](crate::Reader::get).
-    Busy,
     /// A message was not written by a sender of this crate, or is not a value of the type. The next
     /// call continues without the sender of a damaged record, if there are other senders.
     Corrupt,
@@ -212,7 +210,6 @@ impl fmt::Display for RecvError {
             RecvError::Lagged(1) => f.write_str("1 message was missed"),
             RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
-            RecvError::Busy => f.write_str("the value changed each time that it was read"),
             RecvError::Corrupt => f.write_str("a sender wrote an invalid message"),
             RecvError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             RecvError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),
@@ -235,5 +232,87 @@ impl From<Fault> for RecvError {
 impl From<Error> for RecvError {
     fn from(error: Error) -> RecvError {
         RecvError::System(error)
+    }
+}
+
+/// Why a value was not read.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum GetError {
+    /// The value was not set yet.
+    NotSet,
+    /// The value changed during each attempt to read it; see [`Reader::get`](crate::Reader::get).
+    Busy,
+    /// The value was not written by a writer of this crate, or is not a value of the type.
+    Corrupt,
+    /// This process was forked from the process that opened the reader. Only that process may use
+    /// the reader.
+    Forked,
+    /// The reader cannot join the next writer.
+    System(Error),
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GetError::NotSet => f.write_str("the value was not set yet"),
+            GetError::Busy => f.write_str("the value changed each time that it was read"),
+            GetError::Corrupt => f.write_str("the writer wrote an invalid value"),
+            GetError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
+            GetError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for GetError {}
+
+impl From<Error> for GetError {
+    fn from(error: Error) -> GetError {
+        GetError::System(error)
+    }
+}
+
+/// Why a value was not set.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// The value is longer than the writer was created for.
+    TooLong {
+        /// The length of the value, in bytes.
+        len: usize,
+        /// The length of the longest value, in bytes.
+        max: usize,
+    },
+    /// This process was forked from the process that created the writer. Only that process may use
+    /// the writer.
+    Forked,
+    /// The name of the values was removed, for example by `rm` or by a log-out with `RemoveIPC`
+    /// (Linux). No other process can open the name any more; processes that have it open continue.
+    /// The call that returns this error did nothing else. The error is returned once, and the next
+    /// calls work.
+    NameLost,
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetError::TooLong { len, max } => write!(
+                f,
+                "a value of {len} bytes is longer than the {max} bytes that the writer allows"
+            ),
+            SetError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
+            SetError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),
+        }
+    }
+}
+
+impl std::error::Error for SetError {}
+
+impl From<Fault> for SetError {
+    fn from(fault: Fault) -> SetError {
+        match fault {
+            Fault::Forked => SetError::Forked,
+            Fault::NameLost => SetError::NameLost,
+        }
     }
 }

@@ -9,8 +9,10 @@ use std::fmt;
 
 /// The result of a set-up call, whose error is an [`Error`].
 ///
-/// Calls that send, receive or call have errors of their own: [`SendError`](crate::SendError),
-/// [`RecvError`](crate::RecvError) and [`CallError`](crate::CallError).
+/// Calls that send, receive, call, get or set have errors of their own:
+/// [`SendError`](crate::SendError), [`RecvError`](crate::RecvError),
+/// [`CallError`](crate::CallError), [`GetError`](crate::GetError) and
+/// [`SetError`](crate::SetError).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an [`Error`], for programs that must decide.
@@ -142,8 +144,10 @@ impl fmt::Display for Operation {
 /// assert_eq!(error.kind(), shmkit::ErrorKind::InvalidName);
 /// assert!(error.to_string().contains("Global\\"));
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Facts>);
 
+#[derive(Clone)]
 struct Facts {
     kind: ErrorKind,
     operation: Operation,
@@ -154,18 +158,6 @@ struct Facts {
 }
 
 impl Error {
-    /// Returns a copy of the error, for a second caller.
-    pub(crate) fn again(&self) -> Error {
-        Error(Box::new(Facts {
-            kind: self.0.kind,
-            operation: self.0.operation,
-            subject: self.0.subject.clone(),
-            code: self.0.code,
-            meaning: self.0.meaning.clone(),
-            advice: self.0.advice.clone(),
-        }))
-    }
-
     pub(crate) fn new(
         kind: ErrorKind,
         operation: Operation,

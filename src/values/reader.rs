@@ -1,7 +1,7 @@
 //! The reader of values, and the options to open values.
 
 use super::reading::Reading;
-use crate::error::channel::RecvError;
+use crate::error::channel::{GetError, RecvError};
 use crate::error::{Error, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
@@ -103,18 +103,18 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// # Errors
     ///
-    /// - [`RecvError::Empty`] if the value was not set yet.
-    /// - [`RecvError::Busy`] if the value changed each of the 64 times that it was read. A reader
+    /// - [`GetError::NotSet`] if the value was not set yet.
+    /// - [`GetError::Busy`] if the value changed each of the 64 times that it was read. A reader
     ///   with a slot first asks the writer to leave the value alone for a moment, and tries 64
     ///   times more.
-    /// - [`RecvError::System`] if another writer has followed and this reader cannot join it, or if
+    /// - [`GetError::System`] if another writer has followed and this reader cannot join it, or if
     ///   the table of that writer lacks one of the names.
-    /// - [`RecvError::Corrupt`] if the writer wrote an invalid value, or if an untyped writer set a
+    /// - [`GetError::Corrupt`] if the writer wrote an invalid value, or if an untyped writer set a
     ///   value whose length is not the length of the type.
-    /// - [`RecvError::Forked`] in a process that was forked from the process that opened the
+    /// - [`GetError::Forked`] in a process that was forked from the process that opened the
     ///   reader.
     #[inline]
-    pub fn get(&mut self) -> Result<M::Received<'_>, RecvError> {
+    pub fn get(&mut self) -> Result<M::Received<'_>, GetError> {
         self.get_at(0)
     }
 
@@ -128,9 +128,9 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// Panics if there is no value with this index.
     #[inline]
-    pub fn get_at(&mut self, index: usize) -> Result<M::Received<'_>, RecvError> {
+    pub fn get_at(&mut self, index: usize) -> Result<M::Received<'_>, GetError> {
         let len = self.core.get_at(index)?;
-        payload::received::<M>(self.core.value(len))
+        M::received(self.core.value(len)).ok_or(GetError::Corrupt)
     }
 
     /// Returns a number that grows each time that the value at this index is set; 0 if the value

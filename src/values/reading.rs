@@ -5,7 +5,7 @@
 //! the writer to leave a value slot alone, and the table of the next writer, which may have another
 //! order.
 
-use crate::error::channel::RecvError;
+use crate::error::channel::{Fault, GetError, RecvError};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{SLOTS, values};
 use crate::name::Name;
@@ -142,7 +142,7 @@ impl Reading {
     /// Reads the newest value at this index, and returns its length.
     // layout: L138
     #[inline]
-    pub fn get_at(&mut self, index: usize) -> Result<usize, RecvError> {
+    pub fn get_at(&mut self, index: usize) -> Result<usize, GetError> {
         let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
         let place = match is_plain {
             true => index,
@@ -152,16 +152,19 @@ impl Reading {
         let hold = participant.map(|participant| hold_in(participant.roster(), participant.slot()));
         match self.values.load(place, &mut self.buffer, hold) {
             Look::Value(len, _) => Ok(len),
-            Look::Nothing => Err(RecvError::Empty),
-            Look::Busy => Err(RecvError::Busy),
-            Look::Corrupt => Err(RecvError::Corrupt),
+            Look::Nothing => Err(GetError::NotSet),
+            Look::Busy => Err(GetError::Busy),
+            Look::Corrupt => Err(GetError::Corrupt),
         }
     }
 
     /// Returns the place of the value with this index, after a look for the next writer.
     #[cold]
-    fn place_now(&mut self, index: usize) -> Result<usize, RecvError> {
-        self.validity.check()?;
+    fn place_now(&mut self, index: usize) -> Result<usize, GetError> {
+        // A reader owns no name that could be lost.
+        if self.validity.check() == Err(Fault::Forked) {
+            return Err(GetError::Forked);
+        }
         if self.found.is_ended() {
             self.reattach()?;
         }
@@ -240,9 +243,7 @@ impl Reading {
                 (newest != self.found.generation && !is_final).then(|| Instant::now() + AGAIN);
             self.tried = (newest, again);
         }
-        self.failed
-            .as_ref()
-            .map_or(Ok(false), |error| Err(error.again()))
+        self.failed.clone().map_or(Ok(false), Err)
     }
 
     // layout: L172

@@ -1,7 +1,7 @@
 //! The writer of values, and the options to create values: one value, or a table.
 
 use super::writing::Writing;
-use crate::error::channel::SendError;
+use crate::error::channel::SetError;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Described, Layout};
 use crate::format::layout::values;
@@ -210,7 +210,7 @@ impl<M: Payload + ?Sized> Writer<M> {
     ///
     /// The errors of [`set_at`](Writer::set_at).
     #[inline]
-    pub fn set(&mut self, value: &M) -> Result<(), SendError> {
+    pub fn set(&mut self, value: &M) -> Result<(), SetError> {
         self.core.set_at(0, value.bytes())
     }
 
@@ -218,17 +218,17 @@ impl<M: Payload + ?Sized> Writer<M> {
     ///
     /// # Errors
     ///
-    /// - [`SendError::TooLong`] if the value is longer than [`max_value`](Writer::max_value).
-    /// - [`SendError::Forked`] in a process that was forked from the process that created the
+    /// - [`SetError::TooLong`] if the value is longer than [`max_value`](Writer::max_value).
+    /// - [`SetError::Forked`] in a process that was forked from the process that created the
     ///   writer.
-    /// - [`SendError::NameLost`] once, if the name of the values was removed (Linux). The value of
+    /// - [`SetError::NameLost`] once, if the name of the values was removed (Linux). The value of
     ///   that call was not stored.
     ///
     /// # Panics
     ///
     /// Panics if there is no value with this index.
     #[inline]
-    pub fn set_at(&mut self, index: usize, value: &M) -> Result<(), SendError> {
+    pub fn set_at(&mut self, index: usize, value: &M) -> Result<(), SetError> {
         self.core.set_at(index, value.bytes())
     }
 

@@ -4,7 +4,7 @@
 //! slots that readers hold. `slots/mod.rs` explains that algorithm.
 
 use crate::error::Result;
-use crate::error::channel::SendError;
+use crate::error::channel::SetError;
 use crate::format::layout::SLOTS;
 use crate::name::Name;
 use crate::os::ValidityBackend;
@@ -80,11 +80,11 @@ impl Writing {
 
     // layout: L097 L136
     #[inline]
-    pub fn set_at(&mut self, index: usize, value: &[u8]) -> Result<(), SendError> {
+    pub fn set_at(&mut self, index: usize, value: &[u8]) -> Result<(), SetError> {
         self.participant.validity.check()?;
         let (len, max) = (value.len(), self.values.table_geometry().max());
         if len > max {
-            return Err(SendError::TooLong { len, max });
+            return Err(SetError::TooLong { len, max });
         }
         store(&mut self.values, self.segment.roster(), index, value);
         self.participant.wake(ALL_SLOTS);

@@ -329,7 +329,7 @@ impl Worker {
             entry.notice.note(|told| match (&entry.what, &refused) {
                 (What::Time(_), _) => told.is_late = true,
                 (What::Signal(_), None) => told.has_come = true,
-                (What::Signal(_), Some(error)) => told.refused = Some(error.again()),
+                (What::Signal(_), Some(error)) => told.refused = Some(error.clone()),
             })
         });
         let told = told.collect();

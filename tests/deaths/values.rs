@@ -2,7 +2,7 @@
 
 use crate::walk::*;
 use shmkit::ErrorKind::NotFound;
-use shmkit::{Reader, RecvError, ValuesOptions, Writer};
+use shmkit::{GetError, Reader, RecvError, ValuesOptions, Writer};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -24,7 +24,7 @@ fn newest(reader: &mut Reader) -> u64 {
 fn goes_on(name: &str, reader: Option<Reader>, value_before: u64) {
     let mut writer = options().create(name).unwrap();
     let mut new = Reader::open(name).unwrap();
-    let nothing = matches!(new.get(), Err(RecvError::Empty));
+    let nothing = matches!(new.get(), Err(GetError::NotSet));
     assert_eq!(nothing, value_before == 0);
     if !nothing {
         assert_eq!(newest(&mut new), value_before);

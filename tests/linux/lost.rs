@@ -5,7 +5,7 @@ use crate::common::{Test, TestChild, eventually, hear, refused, say, start};
 use shmkit::inspect::segment_info;
 use shmkit::{
     Client, Delivery, ErrorKind, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
-    Subscriber, Writer,
+    SetError, Subscriber, Writer,
 };
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -79,7 +79,7 @@ fn owners_tell_once_that_their_name_was_removed() {
     assert_eq!(received, sent);
     eventually("the writer is told", || match writer.set(b"old") {
         Ok(()) => false,
-        Err(SendError::NameLost) => true,
+        Err(SetError::NameLost) => true,
         Err(error) => panic!("{error}"),
     });
     writer.set(b"new").unwrap();
@@ -234,7 +234,7 @@ fn names_are_looked_at(another: &str) {
     let mut writer = Writer::create(another).unwrap();
     remove(another, another);
     eventually("it is told", || {
-        matches!(writer.set(b"x"), Err(SendError::NameLost))
+        matches!(writer.set(b"x"), Err(SetError::NameLost))
     });
 }
 

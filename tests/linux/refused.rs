@@ -4,8 +4,8 @@
 use crate::common::{Test, TestChild, hear, say, start, time_used};
 use crate::sandbox::{self, statement};
 use shmkit::{
-    Client, Event, Mutex, ProcessIdentity, Publisher, Reader, Receiver, RecvError, Reset, Sender,
-    Server, Subscriber, WaitSet, Wake, Writer,
+    Client, Event, GetError, Mutex, ProcessIdentity, Publisher, Reader, Receiver, RecvError, Reset,
+    Sender, Server, Subscriber, WaitSet, Wake, Writer,
 };
 use std::time::{Duration, Instant};
 
@@ -229,7 +229,7 @@ fn read_without_descriptors(name: &str) {
     let before = leave_descriptors(0);
     say("ready");
     hear();
-    assert!(matches!(reader.get(), Err(RecvError::System(_))));
+    assert!(matches!(reader.get(), Err(GetError::System(_))));
     set_limit(before);
     crate::common::eventually("it follows", || {
         reader.get().is_ok_and(|value| value == b"new")

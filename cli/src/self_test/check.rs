@@ -1,6 +1,6 @@
 //! What a check is, and how it says what is wrong.
 
-use shmkit::{CallError, ErrorKind, RecvError, SendError};
+use shmkit::{CallError, ErrorKind, GetError, RecvError, SendError, SetError};
 use std::fmt::{Debug, Display};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,7 +60,10 @@ macro_rules! an_error_is_wrong {
     )*};
 }
 
-an_error_is_wrong!(shmkit::Error SendError RecvError CallError std::io::Error std::num::ParseIntError);
+an_error_is_wrong!(
+    shmkit::Error SendError RecvError CallError GetError SetError
+    std::io::Error std::num::ParseIntError
+);
 
 /// How long anything may take that nothing is in the way of.
 pub const PATIENCE: Duration = Duration::from_secs(50);

@@ -5,7 +5,7 @@ use super::check::{
 };
 use super::child::Child;
 use super::roles::{fill, outcome, queue, receive_all, reversed, subscriber, table, topic};
-use shmkit::{Client, Delivery, Reader, RecvError, Sender, Server, Start, Subscriber};
+use shmkit::{Client, Delivery, GetError, Reader, Sender, Server, Start, Subscriber};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -300,7 +300,7 @@ fn whole_values(name: &str) -> Checked {
                 (last, reads) = (now, reads + 1);
             }
             // It was not set yet.
-            Err(RecvError::Empty) => {}
+            Err(GetError::NotSet) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::common::{refused, start};
 use shmkit::ErrorKind::{AlreadyExists, InvalidArgument, NotFound, WrongKind};
 use shmkit::inspect::segment_info;
-use shmkit::{Reader, Writer};
+use shmkit::{GetError, Reader, Writer};
 use std::thread::scope;
 
 fn table(name: &str, keys: &[&str]) -> Writer {
@@ -243,7 +243,7 @@ pub fn serve_reader(name: &str) {
                             assert!(number >= *last, "{number} after {last}");
                             *last = number;
                         }
-                        Err(RecvError::Empty) => {}
+                        Err(GetError::NotSet) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }
