@@ -1,6 +1,6 @@
-//! A client that asks for squares: each line of its input is a number, and the milliseconds
-//! that the server is to take for it. It waits a second for an answer, and goes on when the
-//! server is started again.
+//! A client that asks for squares. Each line of its input is a number, and the number of
+//! milliseconds that the server takes for the answer. The client waits one second for an answer.
+//! When the server is started again, the client continues.
 //!
 //! ```sh
 //! cargo run --example calls_server -- 'Local\Squares'
@@ -35,15 +35,16 @@ fn ask(client: &mut Client<Task, Answer>, task: &Task) -> Result<(), Box<dyn Err
     loop {
         match client.call_timeout(task, TIMEOUT) {
             Ok(Answer { square, worker }) => println!("{square}, by worker {worker}"),
-            // The answer may come yet, and is thrown away then.
+            // If the answer still comes, it is thrown away.
             Err(CallError::Timeout) => println!("no answer in time"),
             Err(CallError::Disconnected(how)) => {
                 println!("the server has {how}");
                 if !client.wait_for_server(RESTART)? {
                     return Err("no server came again".into());
                 }
-                // Whether the last one did it is not known. A square can be asked for twice;
-                // what must not be done twice needs a number that the server remembers.
+                // The client does not know whether the last server did the task. A square can be
+                // computed twice. A task that must not be done twice needs a number, by which the
+                // server recognizes the repeated task.
                 continue;
             }
             Err(error) => return Err(error.into()),

@@ -1,5 +1,5 @@
-//! A server that answers calls with two workers: a task that takes long does not hold up
-//! the others.
+//! A server that answers calls with two workers, so that a long task does not delay the other
+//! tasks.
 //!
 //! ```sh
 //! cargo run --example calls_server -- 'Local\Squares'
@@ -31,7 +31,7 @@ fn work(worker: u64, mut server: Server<Task, Answer>) -> Result<(), Box<dyn Err
         let task = *request.value();
         std::thread::sleep(Duration::from_millis(task.millis.into()));
         let square = u64::from(task.value).pow(2);
-        // A client that waits no longer is no error.
+        // If the client no longer waits, this is not an error.
         request.respond(&Answer { square, worker })?;
     }
 }

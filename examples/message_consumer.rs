@@ -1,4 +1,5 @@
-//! A message consumer: the last message that `message_server` sent, and all that follow.
+//! A message consumer. It prints the last message that `message_server` sent, and all following
+//! messages.
 
 use shmkit::{DisconnectReason, RecvError, Subscriber};
 use std::error::Error;

@@ -1,12 +1,12 @@
-//! A program with a window, which handles what happens to it and what a message server sends,
-//! in one thread and one loop.
+//! A program with a window. One loop in one thread handles the messages to the window and the
+//! messages of a message server.
 //!
 //! ```sh
 //! cargo run --example message_server    # type lines
 //! cargo run --example message_loop      # in another terminal
 //! ```
 //!
-//! The window here is one that only gets messages, and a timer sends them.
+//! The window of this example is invisible: it only receives messages, which a timer sends.
 
 #[cfg(windows)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,7 +44,8 @@ mod window {
 
     pub fn create() -> std::io::Result<()> {
         let (class, none) = (w!("STATIC"), null_mut());
-        // SAFETY: a class that is always there, and nothing else that would have to live.
+        // SAFETY: the class exists in every process, both texts are static, and all other arguments
+        // are numbers or null.
         let window = unsafe {
             CreateWindowExW(
                 0,
@@ -61,20 +62,23 @@ mod window {
                 none,
             )
         };
-        // SAFETY: a window of this thread, or none, which it says.
+
+        // SAFETY: `window` is a window of this thread, or null. For null, the timer has no window,
+        // and the call takes no pointer.
         match unsafe { SetTimer(window, 1, 500, None) } {
             0 => Err(std::io::Error::last_os_error()),
             _ => Ok(()),
         }
     }
 
-    /// All of them: what was left in the queue would be told at once again.
+    /// Dispatches all messages in the queue. The next wait would return at once for a message that
+    /// stays in the queue.
     pub fn dispatch_all() {
         while let Some(message) = next() {
             if message.message == WM_TIMER {
                 println!("the window's timer");
             }
-            // SAFETY: a message that was just taken.
+            // SAFETY: `message` is a message that was just taken from the queue.
             unsafe {
                 TranslateMessage(&raw const message);
                 DispatchMessageW(&raw const message);
@@ -84,7 +88,7 @@ mod window {
 
     fn next() -> Option<MSG> {
         let mut message = MSG::default();
-        // SAFETY: a place for the answer.
+        // SAFETY: `message` is a place into which the call writes.
         let found = unsafe { PeekMessageW(&raw mut message, null_mut(), 0, 0, PM_REMOVE) };
         (found != 0).then_some(message)
     }

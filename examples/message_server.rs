@@ -1,4 +1,4 @@
-//! A message server. Start it, then any number of `message_consumer`.
+//! A message server. Start the server first, and then any number of `message_consumer`.
 
 use shmkit::Publisher;
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! One publisher of quotes, for any number of `quotes_subscriber`: it never waits for
-//! them, and keeps the last quotes for those who are slow.
+//! A publisher of quotes, for any number of `quotes_subscriber`. The publisher never waits for the
+//! subscribers, and keeps the last quotes for slow subscribers.
 //!
 //! ```sh
 //! cargo run --example quotes_publisher -- 'Local\Quotes' 10        # quotes a second
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = arguments.next().unwrap_or("Local\\Quotes".into());
     let rate: f64 = arguments.next().as_deref().unwrap_or("10").parse()?;
 
-    // About a thousand quotes of 24 bytes, each of which takes 32.
+    // Space for about a thousand quotes. Each quote has 24 bytes, and takes 32 bytes.
     let options = Publisher::options().capacity(32 << 10);
     let mut quotes = options.typed::<Quote>().create(&name)?;
     println!("publishing {name}");

@@ -1,5 +1,6 @@
-//! A subscriber of quotes, one of any number. It sees every quote, or is told exactly how
-//! many it missed; a second argument makes it slow, by so many milliseconds a quote.
+//! A subscriber of quotes, one of any number. The subscriber receives every quote, or the exact
+//! number of quotes that it missed. A second argument makes the subscriber slow: it is the number
+//! of milliseconds for each quote.
 //!
 //! ```sh
 //! cargo run --example quotes_publisher -- 'Local\Quotes' 1000      # quotes a second
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = arguments.next().unwrap_or("Local\\Quotes".into());
     let work = Duration::from_millis(arguments.next().as_deref().unwrap_or("0").parse()?);
 
-    // Refused where the publisher's quotes have other fields than ours.
+    // `open` fails if the publisher's quotes have different fields.
     let mut quotes = Subscriber::options().typed::<Quote>().open(&name)?;
     loop {
         match quotes.recv() {

@@ -1,5 +1,5 @@
-//! The publisher of a foreign protocol: a section, a mutex and an event, as in
-//! `sensors/sensors.h`. It updates the values 50 times a second.
+//! The publisher of a foreign protocol with a section, a mutex and an event, which
+//! `sensors/sensors.h` defines. The publisher updates the values 50 times a second.
 //!
 //! ```sh
 //! cargo run --example sensors_publisher -- 'Local\Sensors' 500
@@ -20,7 +20,8 @@ fn main() -> shmkit::Result<()> {
 }
 
 pub(crate) fn run(name: &str, updates: u32) -> shmkit::Result<()> {
-    // What the readers wait for comes first, and the section, which they look for, last.
+    // A reader opens the section first. So the section is created last, after the mutex and the
+    // event.
     let mutex = Mutex::create_new(protocol::mutex(name).as_str())?;
     let updated = Event::create_new(protocol::event(name).as_str(), Reset::Auto)?;
     let section = Section::create_new(name, size_of::<Sensors>() as u64)?;
@@ -36,7 +37,7 @@ pub(crate) fn run(name: &str, updates: u32) -> shmkit::Result<()> {
             update,
             values: std::array::from_fn(|n| f64::from(update) + n as f64 / 8.0),
         };
-        // A reader that died while it copied has left nothing half written.
+        // The mutex may be abandoned: a reader that died during its copy has written nothing.
         let guard = mutex.lock()?.into_guard();
         view.write_value(0, &sensors)?;
         drop(guard);

@@ -1,5 +1,5 @@
-//! A reader of a foreign protocol: it waits for the event, and takes the mutex for the
-//! copy only. See `sensors/sensors.h`.
+//! A reader of a foreign protocol. It waits for the event, and has the mutex during the copy only.
+//! `sensors/sensors.h` defines the protocol.
 //!
 //! ```sh
 //! cargo run --example sensors_reader -- 'Local\Sensors' 10
@@ -12,7 +12,7 @@ use protocol::{COUNT, MAGIC, Sensors, VERSION};
 use shmkit::{Event, Locked, Mutex, Section};
 use std::time::Duration;
 
-/// A publisher that says nothing for so long has gone.
+/// A publisher that sends no update for this time has ended.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> shmkit::Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn run(name: &str, updates: u32) -> shmkit::Result<()> {
         }
         let sensors: Sensors = view.read_value(0)?;
         drop(locked);
-        // From here on it is a copy of ours, and the publisher goes on.
+        // From here on the reader uses its own copy, and the publisher can write again.
         if (sensors.magic, sensors.version) != (MAGIC, VERSION) {
             eprintln!("this is not the protocol that we know");
             std::process::exit(1);

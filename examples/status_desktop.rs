@@ -1,5 +1,5 @@
-//! A program of the desktop that shows what `status_service` tells, and nobody else: another
-//! program that took the service's name is refused. It goes on when the service comes again.
+//! A desktop program that shows the status of `status_service`. It refuses another program that has
+//! taken the name of the service. When the service is started again, the desktop program continues.
 //!
 //! ```sh
 //! cargo run --example status_service -- --console     # on Windows as administrator
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(RecvError::Lagged(missed)) => println!("missed {missed}"),
             Err(RecvError::Disconnected(how)) => {
                 println!("the service has {how}");
-                // The next publisher has to belong to the same owner.
+                // The next publisher must belong to the same account.
                 if !status.wait_for_publisher(RESTART)? {
                     return Err("the service did not come again".into());
                 }

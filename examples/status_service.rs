@@ -1,19 +1,21 @@
-//! A service that tells the programs of the desktop what it does. They can only look.
+//! A service that publishes its status for desktop programs. The desktop programs can only read.
 //!
 //! ```sh
 //! cargo run --example status_service -- --console     # until Ctrl-C; on Linux SIGTERM too
 //! cargo run --example status_desktop -- --owner me    # in another terminal
 //! ```
 //!
-//! As a real service, where the desktop program needs no `--owner`, from an elevated prompt:
+//! To run it as a real service, type this in an elevated prompt. The desktop program then needs no
+//! `--owner`:
 //!
 //! ```sh
 //! sc create ShmkitExampleStatus binPath= "C:\full\path\status_service.exe"
 //! sc start ShmkitExampleStatus
 //! ```
 //!
-//! On Windows `--console` needs an elevated prompt too: only services and administrators
-//! may create sections in `Global\`. On Linux it is a plain daemon, with or without.
+//! On Windows, `--console` needs an elevated prompt too: only services and administrators may
+//! create sections in `Global\`. On Linux, the service is a plain daemon, with or without
+//! `--console`.
 
 #[cfg(windows)]
 #[path = "status/manager.rs"]
@@ -39,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     serve(&stopped)
 }
 
-/// Tells what there is to tell until it is to stop; then the name is closed in good order.
+/// Publishes the status until the service is asked to stop. Then the publisher closes in good
+/// order.
 fn serve(stopped: &Receiver<()>) -> Result<(), Box<dyn Error>> {
     let name = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let name = name.as_deref().unwrap_or(NAME);

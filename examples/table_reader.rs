@@ -1,5 +1,5 @@
-//! A reader of `table_writer`: the values as they are, then each that changes. What was
-//! written last stays there when the writer dies, as long as anybody reads it.
+//! A reader of `table_writer`. It prints all values, and then each value that changes. When the
+//! writer dies, the last values stay as long as a process has the table open.
 //!
 //! ```sh
 //! cargo run --example table_writer -- 'Local\Temperatures'
@@ -17,13 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or("Local\\Temperatures");
     let mut table = Reader::options().typed::<f64>().open(name)?;
+
     let sensors = table.names().to_vec();
     for (index, sensor) in sensors.iter().enumerate() {
         println!("{sensor} is {:.1}", table.get_at(index)?);
     }
+
     loop {
         match table.wait_change() {
-            // The newest value, which may be newer than the change.
+            // Prints the newest value, which may be newer than the change.
             Ok(index) => println!("{}: {:.1}", sensors[index], table.get_at(index)?),
             Err(RecvError::Disconnected(how)) => {
                 let last = table.get_at(0)?;

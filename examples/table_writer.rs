@@ -1,5 +1,5 @@
-//! The newest values of some sensors, in one table: the writer never waits, and readers see
-//! whole values only. (`sensors_publisher` is another thing: a protocol of another house.)
+//! The newest values of some sensors, in one table. The writer never waits, and readers get whole
+//! values only. (`sensors_publisher` instead follows a protocol that another program defines.)
 //!
 //! ```sh
 //! cargo run --example table_writer -- 'Local\Temperatures'
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = name.as_deref().unwrap_or("Local\\Temperatures");
     let options = Writer::options().names(SENSORS);
     let mut table = options.typed::<f64>().create(name)?;
-    // Each has a value before anybody looks for it.
+    // Each sensor has a value before readers look for it.
     for (index, start) in [8.0, 20.0, 15.0].into_iter().enumerate() {
         table.set_at(index, &start)?;
     }

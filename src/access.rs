@@ -1,5 +1,5 @@
-//! The accounts that may use an object: what its creator grants, and which owner its opener
-//! expects.
+//! The accounts that may use an object: the access that its creator grants, and the owner that its
+//! opener expects.
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use std::fmt;
@@ -63,13 +63,14 @@ use std::str::FromStr;
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Admits this user, in every session and at every elevation, and no other account.
+    /// Gives every right to this user, in every session and at every elevation, and no right to
+    /// other accounts.
     #[default]
     SameUser,
-    /// Admits this user for everything, and every user who has logged on for looking.
+    /// Gives every right to this user, and the rights to look to every user who has logged on.
     UsersReadOnly,
-    /// Admits this user, the system and administrators for everything, and the users at this
-    /// machine's screens for looking. This preset is for services.
+    /// Gives every right to this user, the system and administrators, and the rights to look to the
+    /// users at this machine's screens. This preset is for services.
     InteractiveReadOnly,
     /// A security descriptor in the form that ConvertStringSecurityDescriptorToSecurityDescriptorW
     /// reads, with entries that allow (`A`) or deny (`D`) (Windows). For example, every user may

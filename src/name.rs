@@ -22,7 +22,7 @@ pub enum Scope {
 /// | `Global\X` | `X` for the whole machine ([`Scope::Global`]) |
 /// | `/X` (Linux) | the POSIX shared memory object `/X` that another program made |
 ///
-/// `X` may contain every character but a backslash and NUL: spaces, slashes, `$pcars2$`, emoji.
+/// `X` may contain every character except a backslash and NUL: spaces, slashes, `$pcars2$`, emoji.
 /// Names are case-sensitive. The whole name has at most [`Name::MAX_UTF16`] UTF-16 units. This is
 /// the limit of events and mutexes, so a name that is valid for a section is also valid for an
 /// event and a mutex.
@@ -150,9 +150,9 @@ impl Name {
     }
 }
 
-/// Returns the error for a wrong prefix. Windows takes the text before a backslash for a directory
-/// and returns ERROR_PATH_NOT_FOUND, which does not name the cause. "These keywords are case
-/// sensitive" (Kernel object namespaces).
+/// Returns the error for a wrong prefix. Windows interprets the text before a backslash as a
+/// directory and returns ERROR_PATH_NOT_FOUND, which does not name the cause. "These keywords are
+/// case sensitive" (Kernel object namespaces).
 fn refuse_prefix(text: &str, prefix: &str) -> Result<Name> {
     let (meaning, advice) = if prefix.eq_ignore_ascii_case("Local") {
         ("the prefix is case-sensitive", "write Local\\")
@@ -174,6 +174,7 @@ fn refuse_prefix(text: &str, prefix: &str) -> Result<Name> {
             "use another character, such as '.' or '/'",
         )
     };
+
     Err(Error::new(ErrorKind::InvalidName, Operation::Name, &text, meaning).with_advice(advice))
 }
 

@@ -9,7 +9,7 @@ use shmkit::Receiver;
 use std::time::Duration;
 
 const EACH: Duration = Duration::from_millis(15);
-/// Larger than the second cache, so that what is sent waits in the third.
+/// Larger than the second-level cache, so that sent messages wait in the third-level cache.
 const FOOTPRINT: usize = 4 << 20;
 
 pub const ENTRIES: [Entry; 2] = [
@@ -83,10 +83,12 @@ impl Scenario for Bulk {
         let ours = pair.told() * kilobytes;
         produce(&mut self.queues.outbox, self.size, EACH);
         let copied = pair.told() * kilobytes;
+
         produce(self.ring.stores(Stores::Plain), self.size, EACH);
         let plain = pair.told() * kilobytes;
         produce(self.ring.stores(Stores::NonTemporal), self.size, EACH);
         let past = pair.told() * kilobytes;
+
         vec![
             Found::new(ours, plain),
             Found::new(ours, past),

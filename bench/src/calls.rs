@@ -1,19 +1,19 @@
-//! What our checks cost: create + map + unmap + close, and open + map + unmap +
-//! close, against the same system calls made directly.
+//! The cost of the checks of shmkit: create + map + unmap + close, and open + map + unmap + close,
+//! compared with the same system calls made directly.
 //!
-//! Batches of the two are interleaved, so that both meet the same machine; of each
-//! pair of batches the ratio is taken, and its median printed.
+//! Batches of the two kinds are interleaved, so that both run under the same conditions. The
+//! program computes the ratio of each pair of batches, and prints the median of the ratios.
 
 use crate::{direct, median};
 use shmkit::Section;
 use std::time::Instant;
 
-/// Ours may cost at most this many times the bare system calls.
+/// The greatest allowed ratio of the cost of shmkit to the cost of the bare system calls.
 const LIMIT: f64 = 1.3;
 const SIZE: u64 = 4096;
 const BATCH: u32 = 50;
 
-/// Says whether both are below the limit.
+/// Returns whether both ratios are within the limit.
 pub fn run(name: &str, pairs: usize) -> bool {
     let direct = direct::Direct::new(name);
 
@@ -49,11 +49,12 @@ struct Compared {
     ratio: f64,
 }
 
-/// Microseconds for one call, the median of batches.
+/// Returns the microseconds for one call of each kind, and their ratio. Each is a median of
+/// batches.
 fn compare(pairs: usize, mut ours: impl FnMut(), mut direct: impl FnMut()) -> Compared {
     let mut batches: Vec<(f64, f64)> = (0..pairs)
         .map(|n| {
-            // The second one may find warmer caches: take turns.
+            // The second batch of a pair may find warmer caches, so the two kinds take turns.
             if n % 2 == 0 {
                 let first = batch(&mut ours);
                 (first, batch(&mut direct))
@@ -63,7 +64,9 @@ fn compare(pairs: usize, mut ours: impl FnMut(), mut direct: impl FnMut()) -> Co
             }
         })
         .collect();
+
     batches.drain(..pairs / 10);
+
     Compared {
         ours: median(batches.iter().map(|p| p.0)),
         direct: median(batches.iter().map(|p| p.1)),

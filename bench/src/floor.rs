@@ -1,4 +1,4 @@
-//! What the machine can do: a line that goes to and fro, and bare rings.
+//! The speed that the machine allows: a line that goes to and fro, and bare rings.
 
 use crate::pair::Pair;
 use shmkit::{Mapping, ReadWrite, Section};
@@ -6,7 +6,7 @@ use shmkit_measure::{Inbox, Message, Outbox, Result, Times, clock, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Round trips of the line, timed as those of messages are.
+/// Measures round trips of the line in the same way as round trips of messages.
 pub fn ping_pong(pair: &Pair, time: Duration) -> Times {
     pair.meet();
     let times = pair.floor().serve(time, pair.peer()).unwrap();
@@ -20,7 +20,7 @@ pub fn pong(pair: &Pair) {
     pair.meet();
 }
 
-/// How a ring's messages are put into it.
+/// How messages are stored in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stores {
     Plain,
@@ -28,17 +28,17 @@ pub enum Stores {
     NonTemporal,
 }
 
-/// Slots and two indices, with nothing that a bare ring does not need.
+/// A bare ring: slots and two indices, and nothing else.
 pub struct Ring {
     memory: Mapping<ReadWrite>,
     slots: u64,
     size: usize,
-    /// After how many messages an index is shown.
+    /// The number of messages after which an index is published.
     every: u64,
     stores: Stores,
     position: u64,
     shown: u64,
-    /// The other index, as last seen.
+    /// The index of the other process, as last loaded.
     seen: u64,
 }
 
@@ -47,7 +47,7 @@ const FREED: usize = 256;
 const SLOTS: usize = 4096;
 
 impl Ring {
-    /// Here it is written, there read.
+    /// Creates a ring that the first process writes and the second process reads.
     pub fn new(pair: &Pair, tag: &str, slots: u64, size: usize, every: u64) -> Ring {
         let name = pair.name(tag);
         let len = SLOTS as u64 + slots * size as u64;
@@ -59,9 +59,11 @@ impl Ring {
             pair.meet();
             Section::open_rw(name.as_str()).unwrap()
         };
+
         let memory = section.map_rw(..).unwrap();
         memory.prefault().unwrap();
         pair.meet();
+
         Ring {
             memory,
             slots,
@@ -80,7 +82,8 @@ impl Ring {
     }
 
     fn index(&self, at: usize) -> &AtomicU64 {
-        // SAFETY: in the mapping, which lives as long, and aligned.
+        // SAFETY: the word is inside the mapping, which lives as long as the reference, and is
+        // aligned.
         unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().add(at).cast()) }
     }
 
@@ -93,7 +96,7 @@ impl Ring {
 
     fn show(&mut self, at: usize) {
         self.shown = self.position;
-        // Pairs with the other end's load.
+        // Pairs with the load in the other process.
         self.index(at).store(self.position, Ordering::Release);
     }
 }
@@ -109,13 +112,15 @@ impl Outbox for Ring {
                 self.seen = self.index(FREED).load(Ordering::Acquire);
             }
         }
-        // SAFETY: the slot is as long as the messages, and the reader has left it.
+
+        // SAFETY: the slot is as long as the messages, and the reader has left the slot.
         unsafe {
             match self.stores {
                 Stores::Plain => self.slot().copy_from(message.as_ptr(), message.len()),
                 Stores::NonTemporal => copy_past_caches(message, self.slot()),
             }
         }
+
         self.position += 1;
         if self.position - self.shown >= self.every {
             self.show(SENT);
@@ -141,8 +146,11 @@ impl Inbox for Ring {
                 self.seen = self.index(SENT).load(Ordering::Acquire);
             }
         }
-        // SAFETY: the writer has left it, and comes back when it is shown free.
+
+        // SAFETY: the writer has left the slot, and writes it again only after the slot was
+        // published as free.
         let done = look(unsafe { std::slice::from_raw_parts(self.slot(), self.size) });
+
         self.position += 1;
         if self.position - self.shown >= self.every {
             self.show(FREED);
@@ -153,37 +161,43 @@ impl Inbox for Ring {
 
 /// # Safety
 ///
-/// `to` is aligned to 16 and has room for the message, whose length is a multiple of that.
+/// `to` is aligned to 16 and has space for the message. The length of the message is a multiple of
+/// 16.
 #[cfg(target_arch = "x86_64")]
 unsafe fn copy_past_caches(message: &[u8], to: *mut u8) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
     for at in (0..message.len()).step_by(16) {
-        // SAFETY: inside the message and its place.
+        // SAFETY: the 16 bytes are inside the message, and inside the space for the message.
         unsafe {
             let from: *const __m128i = message.as_ptr().add(at).cast();
             _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from));
         }
     }
-    // SAFETY: every processor of this kind has it.
+    // SAFETY: every processor of this architecture has the instruction.
     unsafe { _mm_sfence() };
 }
 
 /// # Safety
 ///
-/// As above.
+/// `to` is aligned to 16 and has space for the message. The length of the message is a multiple of
+/// 16.
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn copy_past_caches(message: &[u8], to: *mut u8) {
-    // SAFETY: as the caller says. There is no such store here that all compilers have.
+    // SAFETY: the caller promises that `to` has space for the message. For these processors, not
+    // all compilers have a store past the caches.
     unsafe { to.copy_from(message.as_ptr(), message.len()) };
 }
 
-/// Lines of 64 bytes between two threads on the same two processors, sixteen at a time and
-/// taken as they come; messages in a microsecond. The peer process has to rest meanwhile.
+/// Measures the ring of the crate `rtrb` between two threads on the same two processors. The
+/// messages have 64 bytes. The producer writes sixteen messages at a time, and the consumer takes
+/// all messages that are there. Returns the number of messages in a microsecond. The peer process
+/// has to rest meanwhile.
 pub fn rtrb(time: Duration) -> f64 {
     const CHUNK: usize = 16;
-    /// As many as are made at a time where messages are sent.
+    /// The number of messages that are made at a time. `produce` makes the same number at a time.
     const BURST: usize = 64;
     let (mut producer, mut consumer) = rtrb::RingBuffer::<[u64; 8]>::new(4096);
+
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
             assert!(pin(1), "pinned");
@@ -203,6 +217,7 @@ pub fn rtrb(time: Duration) -> f64 {
                 }
             }
         });
+
         let end = clock::now() + clock::ticks(time);
         let mut made = [[0; 8]; BURST];
         let mut number = 0;
@@ -211,7 +226,7 @@ pub fn rtrb(time: Duration) -> f64 {
                 (message[0], message[7]) = (number, number);
                 number += 1;
             }
-            // In memory, as messages that are sent are.
+            // Forces the messages into memory, since messages that are sent are in memory too.
             for some in std::hint::black_box(&made).as_chunks::<CHUNK>().0 {
                 let chunk = loop {
                     if let Ok(chunk) = producer.write_chunk_uninit(CHUNK) {
@@ -221,6 +236,7 @@ pub fn rtrb(time: Duration) -> f64 {
                 chunk.fill_from_iter(some.iter().copied());
             }
         }
+
         while producer.push([u64::MAX; 8]).is_err() {}
         reader.join().unwrap()
     })

@@ -1,4 +1,4 @@
-//! Messages of any length that nobody touches: what it takes to hand one over.
+//! The time to hand over a message of any length that neither process reads or writes.
 
 use crate::link::Queues;
 use crate::pair::Pair;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const EACH: Duration = Duration::from_millis(10);
 const LENS: [usize; 3] = [64, 4 << 10, 64 << 10];
-/// One that needs a ring of its own, in which little stays in the caches.
+/// A length that needs a ring of its own. Little of that ring stays in the caches.
 const HUGE: [usize; 1] = [16 << 20];
 
 pub const ENTRY: Entry = Entry {
@@ -28,7 +28,7 @@ pub const ENTRY: Entry = Entry {
     },
 };
 
-/// One way, against the line's way to and fro.
+/// Returns a row that compares one way of a message with a round trip of the line.
 const fn hand_off(what: &'static str) -> Row {
     Row {
         what,

@@ -1,4 +1,4 @@
-//! iceoryx2's publish-subscribe, polled.
+//! The publish-subscribe pattern of iceoryx2, polled.
 
 use crate::pair::Pair;
 use crate::peers::SIZE;
@@ -16,7 +16,7 @@ pub struct In {
 
 pub struct Out(Publisher<ipc::Service, Message, ()>);
 
-/// A service in each direction that loses nothing.
+/// Creates a service in each direction that loses no message.
 pub fn ports(pair: &Pair) -> (In, Out) {
     set_log_level(LogLevel::Fatal);
     let node = NodeBuilder::new().create::<ipc::Service>().unwrap();
@@ -28,11 +28,13 @@ pub fn ports(pair: &Pair) -> (In, Out) {
             .subscriber_max_buffer_size(64);
         service.open_or_create().unwrap()
     });
+
     let publisher = services[0]
         .publisher_builder()
         .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
     let publisher = publisher.create().unwrap();
     let subscriber = services[1].subscriber_builder().create().unwrap();
+
     pair.meet();
     let inbox = In {
         subscriber,

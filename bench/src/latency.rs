@@ -1,4 +1,4 @@
-//! Round trips, and what a wake costs that is really one.
+//! Round trips, and the cost of waking a process that really sleeps.
 
 use crate::direct::WakeUp;
 use crate::link::{Queues, Spinning};
@@ -123,14 +123,14 @@ impl Scenario for MayPark {
     }
 }
 
-/// The other process sleeps while it waits; the answer is spun for here.
+/// The second process sleeps while it waits. The first process spins until the answer arrives.
 struct Parked {
     queues: Queues,
     wake_up: WakeUp,
 }
 
 const WAKES: u64 = 12;
-/// By then a waiter has given up spinning, and dozing.
+/// After this time a waiter no longer spins, and its first short sleep is over.
 const ASLEEP: Duration = Duration::from_millis(3);
 
 impl Scenario for Parked {
@@ -163,7 +163,7 @@ impl Scenario for Parked {
         for number in 0..WAKES {
             outbox.send(inbox.recv().unwrap()).unwrap();
             self.wake_up.wait();
-            // Pairs with the load there.
+            // Pairs with the load in the first process.
             pair.reply().store(number, Ordering::Release);
         }
         pair.meet();

@@ -1,4 +1,4 @@
-//! Latest values: reads beside a writer that sets them as fast as it can.
+//! Latest values: reads beside a writer that sets a value as fast as it can.
 
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
@@ -35,7 +35,7 @@ const fn read(what: &'static str) -> Row {
     }
 }
 
-/// There is the writer, here the reader.
+/// The endpoint of one process: the reader in the first process, the writer in the second process.
 enum End {
     Writer(Writer),
     Reader(Reader),
@@ -70,7 +70,7 @@ impl Scenario for Latest {
             };
             pair.meet();
             let times = hot_reads(reader);
-            // Pairs with the writer's look.
+            // Pairs with the writer's load.
             pair.reply().store(n, Ordering::Release);
             pair.meet();
             let copy = copy_ns(reader.max_value());
@@ -98,14 +98,16 @@ impl Scenario for Latest {
     }
 }
 
-/// Of the reads those count that found another value than the one before: the others found
-/// it in their own cache.
+/// Reads for some time, and returns the times of the reads that found another value than the read
+/// before. The other reads do not count: they found the value in their own cache.
 fn hot_reads(reader: &mut Reader) -> Times {
-    // Adding to a histogram would be a part of the next read.
+    // The times are added to a histogram at the end, since adding a time would be a part of the
+    // next read.
     let mut hot = Vec::with_capacity(1 << 18);
     let mut start = clock::now();
     let end = start + clock::ticks(EACH);
     let mut last = u64::MAX;
+
     while start < end {
         let ends = match reader.get() {
             Ok(value) => Some((word(value), word(&value[value.len() - 8..]))),
@@ -122,12 +124,13 @@ fn hot_reads(reader: &mut Reader) -> Times {
         }
         start = clock::now();
     }
+
     let mut times = Times::new();
     hot.into_iter().for_each(|ticks| times.record(ticks));
     times
 }
 
-/// How long a copy of so many bytes takes, from near caches.
+/// Measures how many nanoseconds a copy of this many bytes takes, from near caches.
 fn copy_ns(len: usize) -> f64 {
     const TIMES: usize = 100;
     let (from, mut to) = (vec![1u8; len], vec![0u8; len]);

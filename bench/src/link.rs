@@ -1,4 +1,4 @@
-//! What shmkit carries messages by: queues and topics between the two processes.
+//! The queues and topics of shmkit between the two processes.
 
 use crate::pair::Pair;
 use shmkit::{
@@ -6,7 +6,7 @@ use shmkit::{
 };
 use shmkit_measure::{Inbox, Result};
 
-/// An endpoint that polls. Without it an endpoint sleeps where nothing comes.
+/// An endpoint that polls. Without this wrapper, an endpoint sleeps if no message comes.
 pub struct Spinning<'a, E>(pub &'a mut E);
 
 /// An endpoint that reads messages in place.
@@ -16,7 +16,7 @@ impl Inbox for Standing<'_> {
     #[inline(always)]
     fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let message = self.0.recv_ref()?;
-        // SAFETY: the only sender leaves it alone.
+        // SAFETY: the only sender does not change the message while it is read.
         Ok(look(unsafe { message.as_slice() }))
     }
 }
@@ -40,7 +40,7 @@ macro_rules! spinning {
 
 spinning!(Receiver, Subscriber);
 
-/// A queue in each direction: what one of the two has of them.
+/// A queue in each direction: the endpoints that one process has.
 pub struct Queues {
     pub inbox: Receiver,
     pub outbox: Sender,
@@ -61,7 +61,7 @@ impl Queues {
     }
 }
 
-/// A topic in each direction.
+/// A topic in each direction: the endpoints that one process has.
 pub struct Topics {
     pub inbox: Subscriber,
     pub outbox: Publisher,

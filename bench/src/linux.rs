@@ -1,4 +1,4 @@
-//! The system calls that shmkit makes on Linux, made directly and believed.
+//! The system calls that shmkit makes on Linux, made directly and without its checks.
 
 use crate::pair::Pair;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,7 +16,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What a program without a lifetime rule does.
+/// The label for the calls of a program without a lifetime rule.
 pub const PLAIN: &str = "for information: shm_open";
 
 const SIZE: usize = 4096;
@@ -100,15 +100,15 @@ impl Direct {
 }
 
 fn map(file: &OwnedFd, prot: ProtFlags) {
-    // SAFETY: the kernel chooses the address; nobody uses the view.
+    // SAFETY: the kernel chooses the address, and no code uses the view.
     unsafe {
         let at = mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, file, 0).unwrap();
         munmap(at, SIZE).unwrap();
     }
 }
 
-/// The bare futex of an auto-reset event: a word of this process is as good as one in
-/// a shared file.
+/// The bare futex of an auto-reset event. A word of this process is as good as a word in a shared
+/// file.
 pub struct Signal(AtomicU32);
 
 impl Signal {
@@ -123,13 +123,13 @@ impl Signal {
 
     pub fn wait(&self) {
         while self.0.swap(0, Ordering::Acquire) == 0 {
-            // An error is EAGAIN: it has been set meanwhile.
+            // An error is EAGAIN: the word was set meanwhile.
             let _ = futex::wait(&self.0, futex::Flags::empty(), 0, None);
         }
     }
 }
 
-/// A pidfd.
+/// A bare pidfd.
 pub struct Peer(OwnedFd);
 
 impl Peer {
@@ -143,7 +143,7 @@ impl Peer {
     }
 }
 
-/// A bare wake of another process: a futex in shared memory.
+/// A bare wake-up of another process: a futex in shared memory.
 pub struct WakeUp(Mapping<ReadWrite>);
 
 impl WakeUp {
@@ -164,13 +164,13 @@ impl WakeUp {
         let word = self.0.atomic_u32(0).unwrap();
         // Pairs with the store of `ring`.
         while word.swap(0, Ordering::Acquire) == 0 {
-            // An error is EAGAIN: it was rung meanwhile.
+            // An error is EAGAIN: the word was set meanwhile.
             let _ = futex::wait(word, futex::Flags::empty(), 0, None);
         }
     }
 }
 
-/// What the system calls a pipe.
+/// The name of a pipe on this system.
 pub const PIPE: &str = "pipe";
 
 fn path(pair: &Pair, tag: &str) -> [PathBuf; 2] {
@@ -178,12 +178,12 @@ fn path(pair: &Pair, tag: &str) -> [PathBuf; 2] {
     pair.names(tag).map(file)
 }
 
-/// A pipe in each direction: the end to read, and the end to write.
+/// Creates a pipe in each direction. Returns the end to read and the end to write.
 pub fn pipe(pair: &Pair) -> (File, File) {
     let [mine, theirs] = path(pair, "pipe");
     mknodat(CWD, &mine, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     pair.meet();
-    // To open one is to wait for who opens its other end.
+    // Opening one end waits until another process opens the other end.
     let ends = if pair.is_here() {
         let reader = File::open(&mine).unwrap();
         (reader, File::options().write(true).open(&theirs).unwrap())

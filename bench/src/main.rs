@@ -1,11 +1,13 @@
-//! How fast it is, as ratios to what the machine and its system can do, measured in the
-//! same run: set-up and waits against bare system calls, messages against a line that goes
-//! to and fro between two processors, bare rings, and others that carry messages.
+//! Measures how fast shmkit is, as ratios to the speed of the machine and of its system in the same
+//! run. Set-up and waits are compared with bare system calls. Messages are compared with a line
+//! that goes to and fro between two processors, with bare rings, and with other ways to carry
+//! messages.
 //!
 //!     shmkit-bench [--check] [--quick] [--only NAME]
 //!
-//! With `--check` a ratio that misses its gate is a failure; with `--quick` it is only seen
-//! to run. The names: calls, waits, steps, and those of the scenarios.
+//! With `--check` the program fails if a ratio misses its gate. With `--quick` the program only
+//! shows that everything runs, and judges no ratio. NAME is `calls`, `waits`, `steps` or the name
+//! of a scenario.
 
 mod bulk;
 mod calls;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let (mut check, mut quick, mut only) = (false, false, None);
+
     match args[..] {
         [waits::IDLE] => {
             waits::idle();
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+
     let mut rest = args.into_iter();
     while let Some(arg) = rest.next() {
         match arg {
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
             }
         }
     }
+
     let good = run(only, quick);
     if check && !good {
         eprintln!("a limit is missed");
@@ -94,11 +99,12 @@ fn entries() -> Vec<Entry> {
     all
 }
 
-/// Says whether everything is within its limits.
+/// Runs the measurements, and returns whether every ratio is within its limit.
 fn run(only: Option<&str>, quick: bool) -> bool {
     let name = format!("Local\\shmkit-bench-{}", std::process::id());
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     let mut good = true;
+
     if wanted("calls") {
         good &= calls::run(&name, if quick { 20 } else { 200 });
     }
@@ -109,6 +115,7 @@ fn run(only: Option<&str>, quick: bool) -> bool {
     if wanted("steps") {
         good &= steps::run(&name);
     }
+
     let effort = match quick {
         true => Effort {
             wanted: 2,
@@ -119,6 +126,7 @@ fn run(only: Option<&str>, quick: bool) -> bool {
             tries: 40,
         },
     };
+
     let entries: Vec<Entry> = entries().into_iter().filter(|e| wanted(e.name)).collect();
     if !entries.is_empty() {
         table::head();
@@ -126,11 +134,12 @@ fn run(only: Option<&str>, quick: bool) -> bool {
     for entry in &entries {
         good &= repeat::run(entry, &name, &effort);
     }
-    // What is only seen to run is not judged.
+
+    // A quick run only shows that everything runs, so it is not judged.
     good || quick
 }
 
-/// The middle one; of none there is none.
+/// Returns the median. Panics if there are no values.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -12,20 +12,20 @@ use std::time::Duration;
 /// first process follow.
 pub const THERE: &str = "--there";
 
-/// One scenario takes seconds.
+/// The time limit of one scenario. A scenario takes seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 const SIZE: u64 = 4096;
 
-// Each on lines of its own.
+// Offsets of words. Each word is on cache lines of its own.
 const STEPS: [usize; 2] = [0, 256];
 const AGAIN: usize = 512;
 const TOLD: usize = 768;
 const REPLY: usize = 1024;
 
-/// What one of the two has.
+/// One of the two processes: its side, its peer, and the means to keep in step.
 pub struct Pair {
     name: String,
-    /// 0 here, 1 there; also the processor.
+    /// 0 in the first process, 1 in the second process. The processor has the same number.
     side: usize,
     peer: Process,
     #[cfg(windows)]
@@ -39,12 +39,13 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts the other one.
+    /// Starts the second process, and returns the pair of the first process.
     pub fn start(base: &str, scenario: &str) -> Pair {
         let name = format!("{base}-{scenario}");
         let section = Section::create_new(name.as_str(), SIZE).unwrap();
         let rise = Event::create_new(format!("{name}-rise").as_str(), Reset::Auto).unwrap();
         let floor = Line::create(&format!("{name}-floor"), Polling::Tight).unwrap();
+
         let child = Command::new(std::env::current_exe().unwrap())
             .args([THERE, scenario, base, &std::process::id().to_string()])
             .stdin(Stdio::null())
@@ -53,6 +54,7 @@ impl Pair {
         let alive = watch(scenario);
         clock::calibrate();
         assert!(pin(0), "pinned");
+
         let pair = Pair {
             name,
             side: 0,
@@ -70,18 +72,20 @@ impl Pair {
         pair
     }
 
-    /// The other one's, from its arguments.
+    /// Returns the pair of the second process, from the arguments of that process.
     pub fn join(scenario: &str, base: &str, peer: &str) -> Pair {
         let peer = peer.parse().unwrap();
         let name = format!("{base}-{scenario}");
         let section = Section::open_rw(name.as_str()).unwrap();
         let rise = Event::open(format!("{name}-rise").as_str()).unwrap();
         let floor = Line::open(&format!("{name}-floor"), Polling::Tight).unwrap();
+
         let first = watched(peer);
         std::thread::spawn(move || {
             first.wait().unwrap();
             exit(3);
         });
+
         clock::calibrate();
         assert!(pin(1), "pinned");
         let pair = Pair {
@@ -105,7 +109,7 @@ impl Pair {
         self.side == 0
     }
 
-    /// The process of the other one.
+    /// Returns the process of the peer.
     pub fn peer(&self) -> &Process {
         &self.peer
     }
@@ -115,17 +119,17 @@ impl Pair {
         self.peer_id
     }
 
-    /// A name that is ours, and the peer's by the same tag.
+    /// Returns a name of this process, and the name of the peer with the same tag.
     pub fn names(&self, tag: &str) -> [String; 2] {
         [self.side, 1 - self.side].map(|side| format!("{}-{tag}-{side}", self.name))
     }
 
-    /// A name that both have.
+    /// Returns a name that both processes have.
     pub fn name(&self, tag: &str) -> String {
         format!("{}-{tag}", self.name)
     }
 
-    /// Both are here when it returns.
+    /// Waits until the peer calls `meet` too.
     pub fn meet(&self) {
         let step = self.step.get() + 1;
         self.step.set(step);
@@ -137,7 +141,7 @@ impl Pair {
         }
     }
 
-    /// Leaves the processor to others until the peer lets us `rise`.
+    /// Sleeps until the peer calls `rise`, and so leaves the processor to others.
     pub fn rest(&self) {
         self.rise.wait().unwrap();
     }
@@ -146,7 +150,7 @@ impl Pair {
         self.rise.set().unwrap();
     }
 
-    /// Whether there is another repetition, as the first one says.
+    /// Returns whether there is another repetition. The first process decides that by `more`.
     pub fn again(&self, more: bool) -> bool {
         if self.is_here() {
             self.word(AGAIN).store(u64::from(more), Ordering::Relaxed);
@@ -157,7 +161,7 @@ impl Pair {
         more
     }
 
-    /// A number for the other one.
+    /// Passes a number to the peer.
     pub fn tell(&self, number: f64) {
         self.word(TOLD).store(number.to_bits(), Ordering::Relaxed);
         self.meet();
@@ -168,12 +172,12 @@ impl Pair {
         f64::from_bits(self.word(TOLD).load(Ordering::Relaxed))
     }
 
-    /// The line that goes to and fro.
+    /// Returns the line that goes to and fro.
     pub fn floor(&self) -> &Line {
         &self.floor
     }
 
-    /// A word that the other one spins for.
+    /// Returns a word that one process stores and the other process polls.
     pub fn reply(&self) -> &AtomicU64 {
         self.word(REPLY)
     }
@@ -196,7 +200,7 @@ fn watched(pid: u32) -> Process {
     ProcessIdentity::of(pid).unwrap().watch().unwrap()
 }
 
-/// Nothing hangs for ever: the end of this process is that of the other.
+/// Ends this process if the scenario hangs. The other process then ends too.
 fn watch(scenario: &str) -> Sender<()> {
     let (alive, watched) = channel();
     let scenario = scenario.to_owned();

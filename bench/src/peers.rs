@@ -1,4 +1,4 @@
-//! Others that carry messages, against ours in the same repetition.
+//! Other ways to carry messages, compared with shmkit in the same repetition.
 
 use crate::direct;
 use crate::link::{Queues, Spinning};
@@ -125,7 +125,7 @@ impl<I: Inbox, O: Outbox> Scenario for Peer<I, O> {
     }
 }
 
-/// What carries bytes: one call for a message, on each side.
+/// A stream of bytes, with one call for each message on each side.
 struct Bytes<S> {
     stream: S,
     buffer: [u8; SIZE],

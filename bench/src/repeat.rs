@@ -1,4 +1,5 @@
-//! Repetitions of a scenario, each between two looks at where the processors are.
+//! Repetitions of a scenario. The distance of the two processors is measured before and after each
+//! repetition.
 
 use crate::median;
 use crate::pair::Pair;
@@ -6,9 +7,10 @@ use crate::{floor, table};
 use shmkit_measure::Times;
 use std::time::Duration;
 
-/// What two processes do together. Both make one, and run its repetitions in step.
+/// The work that two processes do together. Each process creates the scenario, and both run its
+/// repetitions in step.
 pub trait Scenario {
-    /// One repetition, and what was found for each of the rows.
+    /// Runs one repetition in the first process, and returns the result for each row.
     fn here(&mut self, pair: &Pair) -> Vec<Found>;
 
     fn there(&mut self, pair: &Pair);
@@ -26,11 +28,12 @@ pub struct Row {
     pub against: &'static str,
     pub unit: &'static str,
     pub bound: Bound,
-    /// Where it is to be measured.
+    /// The distance of the processors at which the row has to be measured.
     pub place: Place,
 }
 
-/// What is asked of ours ÷ theirs: what must be, and what is wished for.
+/// The bound of the ratio ours ÷ theirs: first the gate, which must be met, and then the goal,
+/// which should be met.
 #[derive(Clone, Copy)]
 pub enum Bound {
     AtMost(f64, f64),
@@ -44,34 +47,37 @@ pub enum Place {
     Far,
 }
 
-/// One number of ours, and what it is held against.
+/// A number of shmkit, and the number with which it is compared.
 pub struct Found {
     ours: f64,
     theirs: Theirs,
 }
 
 enum Theirs {
-    /// That part of the round trips of the line took less, and so much comes to that.
+    /// A percentile of the round trips of the line, and the time that is added to it.
     Line(f64, f64),
     Measured(f64),
 }
 
-/// How many repetitions.
+/// How many repetitions are wanted, and how many are tried at most.
 pub struct Effort {
     pub wanted: usize,
     pub tries: usize,
 }
 
-/// What is kept of one row: ours and theirs.
+/// The kept repetitions of one row: ours and theirs.
 pub type Kept = Vec<(f64, f64)>;
 
-/// The processors change places every few hundred milliseconds.
+/// The pause after a repetition on far processors. The processors change places every few hundred
+/// milliseconds.
 const MOVE: Duration = Duration::from_millis(50);
 const BRACKET: Duration = Duration::from_millis(5);
-/// Round trips of the line, in nanoseconds.
+/// The processors are far from each other if a round trip of the line takes this many nanoseconds
+/// or more.
 const FAR: f64 = 200.0;
+/// A repetition is dropped if a round trip of the line takes more nanoseconds than this.
 const ABSURD: f64 = 900.0;
-/// By how much two looks at the same place may differ.
+/// The greatest ratio of two measurements of the same distance.
 const STEADY: f64 = 1.3;
 
 impl Found {
@@ -82,12 +88,14 @@ impl Found {
         }
     }
 
-    /// Against the same percentile of the line's round trips.
+    /// Compares a percentile of these times with the same percentile of the round trips of the
+    /// line.
     pub fn percentile(times: &Times, part: f64) -> Found {
         Found::beside_the_line(times.percentile(part), part, 0.0)
     }
 
-    /// Against a percentile of the line's round trips, and something that has to be done besides.
+    /// Compares a number with a percentile of the round trips of the line plus `besides`, the time
+    /// of work that has to be done in addition.
     pub fn beside_the_line(ours: f64, part: f64, besides: f64) -> Found {
         Found {
             ours,
@@ -96,7 +104,7 @@ impl Found {
     }
 }
 
-/// Runs a scenario; says whether everything that must be is.
+/// Runs a scenario, and returns whether all rows meet their gates.
 pub fn run(entry: &Entry, base: &str, effort: &Effort) -> bool {
     let pair = Pair::start(base, entry.name);
     let mut scenario = (entry.make)(&pair);
@@ -104,8 +112,10 @@ pub fn run(entry: &Entry, base: &str, effort: &Effort) -> bool {
     let mut near: Vec<Kept> = vec![Vec::new(); rows];
     let mut far = near.clone();
     let mut dropped = 0;
-    // Memory is touched for the first time, and caches are cold.
+
+    // Not kept: this repetition touches memory for the first time, and caches are cold.
     repetition(&pair, &mut *scenario);
+
     for _ in 0..effort.tries {
         let (place, found) = repetition(&pair, &mut *scenario);
         let kept = match place {
@@ -126,6 +136,7 @@ pub fn run(entry: &Entry, base: &str, effort: &Effort) -> bool {
             std::thread::sleep(MOVE);
         }
     }
+
     pair.again(false);
     drop(scenario);
     drop(pair);
@@ -134,7 +145,7 @@ pub fn run(entry: &Entry, base: &str, effort: &Effort) -> bool {
     good.fold(true, |all, good| all & good)
 }
 
-/// The second process.
+/// Runs the repetitions of a scenario in the second process.
 pub fn serve(entry: &Entry, base: &str, peer: &str) {
     let pair = Pair::join(entry.name, base, peer);
     let mut scenario = (entry.make)(&pair);
@@ -145,7 +156,8 @@ pub fn serve(entry: &Entry, base: &str, peer: &str) {
     }
 }
 
-/// Where it was run, unless that changed meanwhile.
+/// Runs a repetition. Returns the distance of the processors, or `None` if the distance changed
+/// meanwhile, and the numbers.
 fn repetition(pair: &Pair, scenario: &mut dyn Scenario) -> (Option<Place>, Kept) {
     pair.again(true);
     let before = floor::ping_pong(pair, BRACKET);
@@ -170,7 +182,7 @@ fn place(before: f64, after: f64) -> Option<Place> {
     Some(if high < FAR { Place::Near } else { Place::Far })
 }
 
-/// The ratio of a row: the median of those of its repetitions.
+/// Returns the ratio of a row: the median of the ratios of its repetitions.
 pub fn ratio(kept: &Kept) -> f64 {
     median(kept.iter().map(|(ours, theirs)| ours / theirs))
 }

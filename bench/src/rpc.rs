@@ -51,7 +51,7 @@ pub const ENTRIES: [Entry; 2] = [
     },
 ];
 
-/// That of the client here, that of the server there.
+/// The endpoint of one process: the client in the first process, the server in the second process.
 enum End {
     Client(Box<Client>),
     Server(Box<Server>),
@@ -97,6 +97,7 @@ impl Scenario for Calls {
         let mut times = Times::new();
         let mut request = [0; SIZE];
         let mut number = 0;
+
         let call = || {
             stamp(&mut request, number);
             assert_eq!(word(client.call(&request)?), number);
@@ -104,6 +105,7 @@ impl Scenario for Calls {
             Ok(())
         };
         times.take(EACH, call).unwrap();
+
         stamp(&mut request, LAST);
         client.call(&request).unwrap();
         vec![
@@ -127,15 +129,14 @@ impl Scenario for Calls {
     }
 }
 
-/// Each side sleeps while it waits: the other one is busy meanwhile, which is not
-/// counted.
+/// Each side sleeps while it waits. The other side is busy meanwhile, and that time is not counted.
 struct Parked {
     end: End,
     wake_ups: [WakeUp; 2],
 }
 
 const WAKES: usize = 12;
-/// By then a waiter has given up spinning, and dozing.
+/// After this time a waiter no longer spins, and its first short sleep is over.
 const ASLEEP: Duration = Duration::from_millis(3);
 
 impl Scenario for Parked {
@@ -177,7 +178,7 @@ impl Scenario for Parked {
             let start = clock::now();
             busy_for(ASLEEP);
             let busy = clock::now() - start;
-            // The wake_up that follows is the release.
+            // Relaxed: the wake-up that follows has release order.
             pair.reply().store(busy, Ordering::Relaxed);
             back.ring();
         }

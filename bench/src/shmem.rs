@@ -1,4 +1,4 @@
-//! The ring of shmem-ipc, polled, in memory of ours.
+//! The ring of shmem-ipc, polled, in sections of shmkit.
 
 use crate::pair::Pair;
 use crate::peers::SIZE;
@@ -18,7 +18,7 @@ pub struct Out {
     _memory: Mapping<ReadWrite>,
 }
 
-/// A ring in each direction.
+/// Creates a ring in each direction.
 pub fn ends(pair: &Pair) -> (In, Out) {
     let [mine, theirs] = pair.names("ring");
     let len = channel_bufsize::<Message>(4096);
@@ -26,14 +26,17 @@ pub fn ends(pair: &Pair) -> (In, Out) {
     pair.meet();
     let opened = Section::open_rw(theirs.as_str()).unwrap();
     pair.meet();
+
     let [inward, outward] = [made, opened].map(|section| section.map_rw(..).unwrap());
-    // SAFETY: mappings of that length, which live as long, and new ones are all zero.
+    // SAFETY: both mappings have that length and live as long as the ends of the rings, and the
+    // bytes of a new mapping are all zero.
     let (receiver, sender) = unsafe {
         (
             Receiver::attach(inward.as_mut_ptr(), len).unwrap(),
             Sender::attach(outward.as_mut_ptr(), len).unwrap(),
         )
     };
+
     let inbox = In {
         receiver,
         _memory: inward,
@@ -51,7 +54,8 @@ impl Inbox for In {
         let mut done = None;
         while done.is_none() {
             let take = |message: *const Message, _: usize| {
-                // SAFETY: it says that there is one, which nobody writes meanwhile.
+                // SAFETY: the ring says that there is a message, and no process writes it
+                // meanwhile.
                 let message = unsafe { std::slice::from_raw_parts(message.cast(), SIZE) };
                 done = look.take().map(|look| look(message));
                 1
@@ -68,7 +72,8 @@ impl Outbox for Out {
         let mut sent = false;
         while !sent {
             let put = |place: *mut Message, _: usize| {
-                // SAFETY: it says that there is room for one, which nobody reads yet.
+                // SAFETY: the ring says that there is space for a message, and no process reads it
+                // yet.
                 unsafe { place.cast::<u8>().copy_from(message.as_ptr(), SIZE) };
                 sent = true;
                 1

@@ -1,5 +1,5 @@
-//! How many instructions it takes to send a message and to receive it: a process of ours
-//! is stepped through them one by one.
+//! Counts the instructions that it takes to send a message and to receive it. This process steps a
+//! child process through them one by one.
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -12,14 +12,14 @@ use std::process::{Command, Stdio};
 pub const STEPPED: &str = "--stepped";
 
 const LEN: usize = 64;
-/// So many that the costs of every few messages are in it: lines touched ahead, room given
-/// back, another turn.
+/// So many messages that costs which occur only every few messages are included: lines touched
+/// ahead, space freed, another turn.
 const MESSAGES: usize = 512;
-/// Send and receive together, in the middle.
+/// The gate for send and receive together, as a mean.
 const GATE: f64 = 160.0;
 const GOAL: f64 = 120.0;
 
-/// Says whether it takes at most so many.
+/// Returns whether send and receive together take at most `GATE` instructions.
 pub fn run(name: &str) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([STEPPED, &format!("{name}-stepped")])
@@ -29,6 +29,7 @@ pub fn run(name: &str) -> bool {
     let pid = Pid::from_raw(child.id().cast_signed());
     let stopped = WaitStatus::Stopped(pid, Signal::SIGTRAP);
     assert_eq!(waitpid(pid, None), Ok(stopped));
+
     let nothing = count(pid);
     let (mut send, mut receive) = (0, 0);
     for _ in 0..MESSAGES {
@@ -36,8 +37,10 @@ pub fn run(name: &str) -> bool {
         send += count(pid) - nothing;
         receive += count(pid) - nothing;
     }
+
     ptrace::detach(pid, None).unwrap();
     assert!(child.wait().unwrap().success());
+
     let [send, receive] = [send, receive].map(|all| all as f64 / MESSAGES as f64);
     let both = send + receive;
     println!("instructions for {LEN} bytes, the mean of {MESSAGES} messages");
@@ -47,9 +50,9 @@ pub fn run(name: &str) -> bool {
     both <= GATE
 }
 
-/// The instructions up to the next mark.
+/// Counts the instructions up to the next mark.
 fn count(pid: Pid) -> u64 {
-    // What the kernel says of a breakpoint; of a step it says TRAP_TRACE.
+    // The code that the kernel reports for a breakpoint. For a step it reports TRAP_TRACE.
     const SI_KERNEL: i32 = 0x80;
     let mut steps = 0;
     loop {
@@ -63,20 +66,22 @@ fn count(pid: Pid) -> u64 {
     }
 }
 
-/// Sends and receives, with a mark before and behind each.
+/// Sends and receives messages, with a mark before and after each call.
 pub fn stepped(name: &str) {
     let mut receiver = Receiver::create(name).unwrap();
     let mut sender = Sender::open(name).unwrap();
-    // Nobody knows its length beforehand.
+    // The compiler must not know the length.
     let message = std::hint::black_box(vec![7; LEN]);
-    // Once round the ring.
+    // Goes round the ring before the counts begin.
     for _ in 0..8192 {
         sender.send(&message).unwrap();
         receiver.recv().unwrap();
     }
+
     ptrace::traceme().unwrap();
     mark();
     mark();
+
     for _ in 0..MESSAGES {
         mark();
         sender.send(&message).unwrap();
@@ -89,6 +94,6 @@ pub fn stepped(name: &str) {
 
 #[inline(always)]
 fn mark() {
-    // SAFETY: a breakpoint, which a tracer waits for.
+    // SAFETY: the instruction is a breakpoint, and a tracer waits for it.
     unsafe { std::arch::asm!("int3") };
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const EACH: Duration = Duration::from_millis(12);
 const KIB: usize = 1 << 10;
-/// Several times the processor's own cache, as the documentation advises for streams.
+/// Several times as large as the processor's own cache, as the documentation advises for streams.
 const CAPACITY: u64 = 4 << 20;
 
 pub const ENTRIES: [Entry; 2] = [

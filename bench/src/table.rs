@@ -1,9 +1,9 @@
-//! What is printed.
+//! Prints the table of results.
 
 use crate::median;
 use crate::repeat::{Bound, Kept, Place, Row, ratio};
 
-/// With fewer nothing is said.
+/// The number of repetitions below which a row is not judged.
 const ENOUGH: usize = 5;
 
 pub fn head() {
@@ -13,7 +13,7 @@ pub fn head() {
     );
 }
 
-/// Prints a line; `false` where what must be is not.
+/// Prints a line of the table. Returns `false` if the row misses its gate.
 pub fn row(row: &Row, near: &Kept, far: &Kept, dropped: usize) -> bool {
     let (asked, other) = match row.place {
         Place::Near => (near, far),
@@ -21,6 +21,7 @@ pub fn row(row: &Row, near: &Kept, far: &Kept, dropped: usize) -> bool {
     };
     let is_as_asked = asked.len() >= ENOUGH || asked.len() >= other.len();
     let kept = if is_as_asked { asked } else { other };
+
     if kept.is_empty() {
         println!("{:34} nothing kept, {dropped} dropped", row.what);
         return true;
@@ -29,11 +30,13 @@ pub fn row(row: &Row, near: &Kept, far: &Kept, dropped: usize) -> bool {
         println!("{:34} not measured: placement near", row.what);
         return true;
     }
+
     let place = match is_as_asked == (row.place == Place::Near) {
         true => "near",
         false => "far",
     };
     let ratio = ratio(kept);
+
     let (gate, goal) = match row.bound {
         Bound::AtMost(gate, goal) | Bound::AtLeast(gate, goal) => {
             (format!("{gate:.2}"), format!("{goal:.2}"))
@@ -43,6 +46,7 @@ pub fn row(row: &Row, near: &Kept, far: &Kept, dropped: usize) -> bool {
     let unit = row.unit;
     let ours = number(median(kept.iter().map(|k| k.0)), unit);
     let theirs = number(median(kept.iter().map(|k| k.1)), unit);
+
     let (verdict, good) = match is_as_asked && kept.len() >= ENOUGH {
         true => verdict(row.bound, ratio),
         false => (
@@ -50,6 +54,7 @@ pub fn row(row: &Row, near: &Kept, far: &Kept, dropped: usize) -> bool {
             true,
         ),
     };
+
     println!(
         "{:34} {ours:>13}  {theirs:>13} {:22} {ratio:>6.2}  {gate:>5}  {goal:>5}  {:>7}  {place:5} {verdict}",
         row.what,

@@ -1,4 +1,4 @@
-//! A topic: against a queue, and what one more subscriber costs.
+//! A topic, compared with a queue; and the cost of one more subscriber.
 
 use crate::link::{Queues, Spinning, Topics};
 use crate::pair::Pair;
@@ -90,7 +90,7 @@ impl Scenario for OneSubscriber {
     }
 }
 
-/// A publisher that waits for nobody, and subscribers that mostly sleep.
+/// A publisher that never waits, and subscribers that mostly sleep.
 struct Slow {
     name: String,
     publisher: Option<Publisher>,
@@ -113,6 +113,7 @@ impl Scenario for Slow {
     fn there(&mut self, pair: &Pair) {
         let stop = AtomicBool::new(false);
         let name = self.name.as_str();
+
         std::thread::scope(|scope| {
             let join = || {
                 let subscriber = Subscriber::open(name).unwrap();
@@ -131,7 +132,7 @@ impl Scenario for Slow {
     }
 }
 
-/// Nanoseconds for one message.
+/// Sends messages for `time`, and returns the nanoseconds for one message.
 fn publish(publisher: &mut Publisher, time: Duration) -> f64 {
     let start = clock::now();
     let end = start + clock::ticks(time);

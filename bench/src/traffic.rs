@@ -1,9 +1,9 @@
-//! Round trips and streams of which nothing can fail here, and what else scenarios do with messages.
+//! Round trips and streams that panic if they fail, and other helpers for messages.
 
 use shmkit_measure::{Inbox, Outbox, Times, clock};
 use std::time::Duration;
 
-/// The first 8 bytes of a message as a number.
+/// Returns the first 8 bytes of a message as a number.
 pub fn word(message: &[u8]) -> u64 {
     u64::from_ne_bytes(message[..8].try_into().unwrap())
 }
@@ -38,7 +38,7 @@ pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) {
     shmkit_measure::produce(outbox, len, time).unwrap();
 }
 
-/// How many messages come in a microsecond.
+/// Receives a stream, and returns how many messages arrive in a microsecond.
 #[inline(always)]
 pub fn consume(inbox: &mut impl Inbox, len: usize, look: impl FnMut(&[u8]) -> u64) -> f64 {
     let flow = shmkit_measure::consume(inbox, len, look);

@@ -1,5 +1,5 @@
-//! What a wake costs: by an event, and by the death of a process, against a bare wait
-//! of the same kind.
+//! The cost of a wake-up by an event, and by the death of a process, compared with a bare wait of
+//! the same kind.
 
 use crate::direct::{self, Signal};
 use crate::median;
@@ -12,19 +12,20 @@ use std::time::{Duration, Instant};
 /// The argument of a child that does nothing until its input ends.
 pub const IDLE: &str = "--idle";
 
-/// The arguments of one that serves calls so: the name follows.
+/// The first argument of a child that serves calls; the name follows.
 pub const SERVE: &str = "--serve";
 
 const ROUND_TRIPS: u32 = 2000;
 const PAIRS: usize = 20;
 const DEATHS: usize = 50;
-/// So that a waiter sleeps when its peer is killed.
+/// The time before the kill of a peer, so that the waiter sleeps when the peer is killed.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// A death may wake a waiter this much later than who waits for nothing else.
+/// The greatest allowed ratio of the time that a death takes to wake a waiter to the time of a bare
+/// wait for the death.
 const DEATH_LIMIT: f64 = 10.0;
 
-/// Says whether a death is told in time.
+/// Runs the measurements, and returns whether a death wakes a waiter in time.
 pub fn run(name: &str) -> bool {
     let (ours, bare) = round_trip(name);
     report("two threads wake each other", ours, bare);
@@ -36,12 +37,12 @@ pub fn run(name: &str) -> bool {
     good && ours / bare <= DEATH_LIMIT
 }
 
-/// The role of the child.
+/// Runs the child that does nothing.
 pub fn idle() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// A server that answers nobody.
+/// Runs a server that answers no request.
 pub fn serve(name: &str) {
     let mut server = Server::create(name).unwrap();
     let request = server.recv().unwrap();
@@ -49,12 +50,14 @@ pub fn serve(name: &str) {
     drop(request);
 }
 
-/// Two threads wake each other in turn; microseconds for one round trip.
+/// Lets two threads wake each other in turn. Returns the microseconds for one round trip, of shmkit
+/// and of a bare signal.
 fn round_trip(name: &str) -> (f64, f64) {
     let names = [0, 1].map(|n| format!("{name}-event{n}"));
     let events = names.map(|name| Event::create_new(name.as_str(), Reset::Auto).unwrap());
     let signals = [0, 1].map(|n| Signal::new(&format!("{name}-signal{n}")));
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
+
     for _ in 0..PAIRS {
         let [there, back] = &events;
         ours.push(trips(
@@ -96,8 +99,8 @@ fn trips(
     })
 }
 
-/// Microseconds from the kill of a process to the wake of who waits for an event or
-/// its death, and of who waits for its death and nothing else.
+/// Returns the microseconds from the kill of a process to the wake-up of a waiter: of a waiter for
+/// an event or the death, and of a waiter for the death alone.
 fn death(name: &str) -> (f64, f64) {
     let event = Event::create_new(format!("{name}-never").as_str(), Reset::Auto).unwrap();
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -115,7 +118,7 @@ fn death(name: &str) -> (f64, f64) {
     (median(ours.into_iter()), median(bare.into_iter()))
 }
 
-/// Microseconds from the kill of a server to the news of it for who has called it.
+/// Returns the microseconds from the kill of a server to the error of a client that has called it.
 fn death_of_a_server(name: &str) -> f64 {
     let deaths = (0..DEATHS).map(|n| {
         let name = format!("{name}-{n}");
@@ -137,6 +140,7 @@ fn kill<W: FnOnce() + Send>(args: &[&str], watch: impl FnOnce(&Child) -> W) -> f
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
+
     let wait = watch(&child);
     let (tell, told) = channel();
     let latency = std::thread::scope(|scope| {
@@ -151,6 +155,7 @@ fn kill<W: FnOnce() + Send>(args: &[&str], watch: impl FnOnce(&Child) -> W) -> f
         child.kill().unwrap();
         waiter.join().unwrap().duration_since(start)
     });
+
     child.wait().unwrap();
     latency.as_secs_f64() * 1e6
 }

@@ -1,4 +1,4 @@
-//! The system calls that shmkit makes on Windows, made directly and believed.
+//! The system calls that shmkit makes on Windows, made directly and without its checks.
 
 use crate::pair::Pair;
 use std::ffi::c_void;
@@ -23,7 +23,7 @@ use windows_sys::Win32::System::Threading::{
     WaitForSingleObject,
 };
 
-/// What a program that sets no access list does.
+/// The label for the calls of a program that sets no access list.
 pub const PLAIN: &str = "for information: plain";
 
 const SIZE: usize = 4096;
@@ -43,12 +43,13 @@ fn wide(text: &str) -> Vec<u16> {
 
 impl Direct {
     pub fn new(name: &str) -> Direct {
-        // The access list that shmkit itself gives; leaked.
+        // The access list that shmkit itself sets. It is leaked.
         let probe = shmkit::Section::create_new(name, SIZE as u64).unwrap();
         let sddl = wide(&probe.info().unwrap().object.access.unwrap());
+
         let mut descriptor = null_mut();
-        // SAFETY: NUL-terminated texts and places for the answers; the signature is
-        // the documented one.
+        // SAFETY: the texts are NUL-terminated, there are places for the answers, and the signature
+        // is the documented one.
         let query = unsafe {
             ConvertStringSecurityDescriptorToSecurityDescriptorW(
                 sddl.as_ptr(),
@@ -60,6 +61,7 @@ impl Direct {
             let call = GetProcAddress(ntdll, c"NtQuerySection".as_ptr().cast()).unwrap();
             transmute::<unsafe extern "system" fn() -> isize, QuerySection>(call)
         };
+
         Direct {
             name: wide(name),
             attributes: SECURITY_ATTRIBUTES {
@@ -76,7 +78,7 @@ impl Direct {
     }
 
     fn create_with(&self, attributes: *const SECURITY_ATTRIBUTES) {
-        // SAFETY: attributes and name outlive the calls; nobody uses the view.
+        // SAFETY: attributes and name outlive the calls, and no code uses the view.
         unsafe {
             let handle = CreateFileMappingW(
                 INVALID_HANDLE_VALUE,
@@ -93,7 +95,7 @@ impl Direct {
 
     pub fn open(&self) {
         let mut basics = [0u64; 3];
-        // SAFETY: the name outlives the call, the buffer has the size passed along.
+        // SAFETY: the name outlives the call, and the buffer has the size that is passed along.
         unsafe {
             let access = FILE_MAP_READ | SECTION_QUERY | READ_CONTROL;
             let handle = OpenFileMappingW(access, 0, self.name.as_ptr());
@@ -120,13 +122,13 @@ impl Direct {
             )
         };
         let done = work();
-        // SAFETY: made above, closed once.
+        // SAFETY: the handle was made above, and is closed once.
         unsafe { CloseHandle(held) };
         done
     }
 
     pub fn plain_open(&self) {
-        // SAFETY: the name outlives the call; nobody uses the view.
+        // SAFETY: the name outlives the call, and no code uses the view.
         unsafe {
             let handle = OpenFileMappingW(FILE_MAP_READ, 0, self.name.as_ptr());
             map(handle, FILE_MAP_READ);
@@ -137,7 +139,7 @@ impl Direct {
 
 /// # Safety
 ///
-/// A live handle of a section of `SIZE` bytes.
+/// `handle` is a live handle of a section of `SIZE` bytes.
 unsafe fn map(handle: HANDLE, access: u32) {
     // SAFETY: the system chooses the address.
     unsafe {
@@ -152,17 +154,17 @@ pub struct Signal(usize);
 
 impl Signal {
     pub fn new(name: &str) -> Signal {
-        // SAFETY: a NUL-terminated name.
+        // SAFETY: the name is NUL-terminated.
         Signal(unsafe { CreateEventW(null(), 0, 0, wide(name).as_ptr()) } as usize)
     }
 
     pub fn set(&self) {
-        // SAFETY: a live handle.
+        // SAFETY: the handle is live.
         assert_ne!(unsafe { SetEvent(self.0 as HANDLE) }, 0);
     }
 
     pub fn wait(&self) {
-        // SAFETY: a live handle.
+        // SAFETY: the handle is live.
         assert_eq!(
             unsafe { WaitForSingleObject(self.0 as HANDLE, INFINITE) },
             0
@@ -175,12 +177,12 @@ pub struct Peer(usize);
 
 impl Peer {
     pub fn new(pid: u32) -> Peer {
-        // SAFETY: takes numbers.
+        // SAFETY: the call takes numbers only.
         Peer(unsafe { OpenProcess(PROCESS_SYNCHRONIZE, 0, pid) } as usize)
     }
 
     pub fn wait(&self) {
-        // SAFETY: a live handle.
+        // SAFETY: the handle is live.
         assert_eq!(
             unsafe { WaitForSingleObject(self.0 as HANDLE, INFINITE) },
             0
@@ -188,7 +190,7 @@ impl Peer {
     }
 }
 
-/// A bare wake of another process: a named event, waited for along with the process.
+/// A bare wake-up of another process: a named event that is waited for together with the process.
 pub struct WakeUp {
     event: Signal,
     peer: Peer,
@@ -208,7 +210,7 @@ impl WakeUp {
 
     pub fn wait(&self) {
         let both = [self.event.0, self.peer.0].map(|handle| handle as HANDLE);
-        // SAFETY: two live handles.
+        // SAFETY: both handles are live.
         assert_eq!(
             unsafe { WaitForMultipleObjects(2, both.as_ptr(), 0, INFINITE) },
             0
@@ -216,18 +218,19 @@ impl WakeUp {
     }
 }
 
-/// What the system calls a pipe.
+/// The name of a pipe on this system.
 pub const PIPE: &str = "named pipe";
 
 const BUFFER: u32 = 64 << 10;
 
-/// A named pipe, of bytes: to read, and to write.
+/// Creates or opens a named pipe of bytes. Returns a file to read and a file to write.
 pub fn pipe(pair: &Pair) -> (File, File) {
     let [mine, theirs] = pair
         .names("pipe")
         .map(|name| format!(r"\\.\pipe\{}", name.replace('\\', ".")));
+
     let pipe = if pair.is_here() {
-        // SAFETY: a NUL-terminated name; the handle is new, and the file's alone.
+        // SAFETY: the name is NUL-terminated; the handle is new, and belongs to the file alone.
         unsafe {
             let handle = CreateNamedPipeW(
                 wide(&mine).as_ptr(),
@@ -241,7 +244,7 @@ pub fn pipe(pair: &Pair) -> (File, File) {
             );
             assert_ne!(handle, INVALID_HANDLE_VALUE);
             pair.meet();
-            // It may be connected already, which is said as an error.
+            // The peer may be connected already, which is reported as an error.
             ConnectNamedPipe(handle, null_mut());
             File::from_raw_handle(handle)
         }
@@ -250,5 +253,6 @@ pub fn pipe(pair: &Pair) -> (File, File) {
         let both = File::options().read(true).write(true).open(theirs);
         both.unwrap()
     };
+
     (pipe.try_clone().unwrap(), pipe)
 }

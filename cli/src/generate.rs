@@ -1,4 +1,4 @@
-//! `completions` and `man`: what is made from the command line's own description.
+//! `completions` and `man`: texts that are generated from the description of the command line.
 
 use crate::args::{Args, Completions, Man};
 use crate::{Failure, Outcome, output};
@@ -30,12 +30,13 @@ fn write_pages(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The commands that have a page: `help` prints what stands in theirs.
+/// Returns the commands that have a manual page. `help` has none, since it prints the texts of the
+/// other commands.
 fn documented() -> Command {
     public().disable_help_subcommand(true)
 }
 
-/// The command line without what is hidden, which generators would show.
+/// Returns the command line without the hidden commands, which the generators would show.
 fn public() -> Command {
     let all = Args::command();
     let shown = all.get_subcommands().filter(|c| !c.is_hide_set());

@@ -1,8 +1,8 @@
 //! The program `shmkit`: queues, topics, values, calls and tools for named shared
 //! memory.
 //!
-//! Exit codes: 0 done, 1 what was asked for is not there, did not come in time, its other side
-//! died, or a check of the self-test failed, 2 anything else.
+//! Exit codes: 0 done; 1 the name does not exist, the timeout passed, the other side died, or a
+//! check of the self-test failed; 2 any other error.
 
 mod args;
 mod bench;
@@ -28,16 +28,16 @@ use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug)]
 enum Failure {
-    /// It is not there, or did not come in time.
+    /// An object or message is absent, or did not come in time. The text says which. Exit code 1.
     Absent(String),
-    /// A check of the self-test failed.
+    /// A check of the self-test failed. Exit code 1.
     Unsound(String),
-    /// Anything else.
+    /// Any other error. Exit code 2.
     Other(String),
-    /// The reader of the output went away, which is no error.
+    /// The process that reads the output has gone. This is not an error.
     ClosedPipe,
 }
 
@@ -48,7 +48,8 @@ impl Failure {
         Failure::Other(what.to_string())
     }
 
-    /// The error with this advice instead of its own. The advice stands on a line of its own.
+    /// Returns the error with `advice` in place of its own advice. The advice is on a line of its
+    /// own.
     fn with_advice(error: &shmkit::Error, advice: &str) -> Failure {
         let line = error.to_string();
         let own = format!("; {}", error.advice());
@@ -86,7 +87,7 @@ macro_rules! failure_of {
 
 failure_of!(SendError RecvError GetError);
 
-/// Only what is written to standard output fails this way.
+/// Only writes to standard output return an `io::Error` that becomes a `Failure`.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         match error.kind() {
@@ -99,13 +100,15 @@ impl From<std::io::Error> for Failure {
 fn main() -> ExitCode {
     let command = match Args::try_parse() {
         Ok(args) => args.command,
-        // The way of clap takes many writes, and has colors for a terminal.
+        // `error.exit()` of clap needs several writes, and prints colors that only a terminal
+        // shows.
         Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
             output::error(&error.render().to_string());
             return ExitCode::from(2);
         }
         Err(error) => error.exit(),
     };
+
     names::prefix::warn(&command);
     let outcome = match command {
         Command::Publish(args) => topic::publish::run(&args),
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
         Command::BenchPeer(args) => bench::run_peer(&args),
         Command::SelfTestPeer(args) => self_test::run_peer(&args),
     };
+
     match outcome {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(Failure::Absent(why) | Failure::Unsound(why)) => {

@@ -1,4 +1,4 @@
-//! The few things that only one system has.
+//! Functions whose implementation differs between the systems.
 
 use encoding_rs::Encoding;
 use shmkit::OwnedObject;
@@ -9,11 +9,11 @@ use std::process::{Child, Command};
 #[cfg(windows)]
 use std::sync::mpsc::Sender;
 
-/// The code page of ANSI programs.
+/// Returns the code page of ANSI programs.
 #[cfg(windows)]
 pub fn ansi() -> &'static Encoding {
     use windows_sys::Win32::Globalization::GetACP;
-    // SAFETY: takes nothing, returns a number.
+    // SAFETY: `GetACP` takes nothing and returns a number.
     let page = unsafe { GetACP() };
     u16::try_from(page)
         .ok()
@@ -21,19 +21,22 @@ pub fn ansi() -> &'static Encoding {
         .unwrap_or(encoding_rs::WINDOWS_1252)
 }
 
-/// The code page of ANSI programs: that of Western Windows, for want of one here.
+/// Returns the code page of ANSI programs. This system has no such code page, so the function
+/// returns the code page of Western Windows.
 #[cfg(not(windows))]
 pub fn ansi() -> &'static Encoding {
     encoding_rs::WINDOWS_1252
 }
 
-/// Shows a text until the user closes it.
+/// Shows a text in a message box, and waits until the user closes the box.
 #[cfg(windows)]
 pub fn message_box(title: &str, text: &str) -> Result<(), String> {
     use windows_sys::Win32::UI::WindowsAndMessaging::{MB_ICONINFORMATION, MB_OK, MessageBoxW};
     let wide = |text: &str| text.encode_utf16().chain([0]).collect::<Vec<u16>>();
     let (text, title) = (wide(text), wide(title));
-    // SAFETY: two NUL-terminated texts, and no owner window.
+
+    // SAFETY: `text` and `title` are NUL-terminated texts that live during the call, and there is
+    // no owner window.
     let answer = unsafe {
         MessageBoxW(
             std::ptr::null_mut(),
@@ -43,6 +46,7 @@ pub fn message_box(title: &str, text: &str) -> Result<(), String> {
         )
     };
     let error = std::io::Error::last_os_error();
+
     match answer {
         0 => Err(format!(
             "cannot show a message box: {error}; is there a desktop?"
@@ -51,14 +55,15 @@ pub fn message_box(title: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// Shows a text until the user closes it.
+/// Shows a text in a message box, and waits until the user closes the box.
 #[cfg(not(windows))]
 pub fn message_box(_title: &str, _text: &str) -> Result<(), String> {
-    Err("message boxes are a thing of Windows; leave --message-box out".to_string())
+    Err("message boxes exist on Windows only; leave out --message-box".to_string())
 }
 
-/// From now on tells the name of each signal that asks this program to end, and
-/// does not end it. A signal that was ignored when it started (nohup) stays ignored.
+/// Calls `tell` with the name of each signal that asks this program to end. The signals no longer
+/// end the program themselves. A signal that was ignored when the program started (nohup) stays
+/// ignored.
 #[cfg(unix)]
 pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(), String> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -66,8 +71,10 @@ pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(),
     let wanted = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|signal| ignored & (1 << (signal - 1)) == 0);
+
     let mut signals = signal_hook::iterator::Signals::new(wanted)
         .map_err(|e| format!("cannot watch signals: {e}"))?;
+
     std::thread::spawn(move || {
         for signal in signals.forever() {
             tell(match signal {
@@ -80,7 +87,7 @@ pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(),
     Ok(())
 }
 
-/// One bit for each signal; none where the system does not tell.
+/// Returns the ignored signals, with one bit for each signal; 0 if the system does not report them.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -91,35 +98,37 @@ fn ignored_signals() -> u64 {
         .unwrap_or(0)
 }
 
-/// From now on tells of each event that asks this program to end, which does not.
+/// Calls `tell` for each event that asks this program to end. The events no longer end the program
+/// themselves.
 #[cfg(windows)]
 pub fn on_end(mut tell: impl FnMut(&'static str) + Send + 'static) -> Result<(), String> {
     ctrlc::set_handler(move || tell("Ctrl-C")).map_err(|e| format!("cannot watch for Ctrl-C: {e}"))
 }
 
-/// Is open until it is dropped, which another thread can wait for.
+/// Stays open until it is dropped. Another thread can wait for the drop; see [`latch`].
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Latch(
     #[expect(dead_code, reason = "the end of the pipe that keeps it open")] PipeWriter,
 );
 
-/// A latch, and a descriptor that can be read (poll) once the latch is dropped, from then on for ever.
+/// Returns a latch, and a descriptor that is ready for reading (poll) from the drop of the latch
+/// on, for ever.
 #[cfg(unix)]
 pub fn latch() -> std::io::Result<(Latch, OwnedObject)> {
     let (reader, writer) = std::io::pipe()?;
     Ok((Latch(writer), reader.into()))
 }
 
-/// Is open until it is dropped, which another thread can wait for.
+/// Stays open until it is dropped. Another thread can wait for the drop; see [`latch`].
 #[cfg(windows)]
 #[derive(Debug)]
 pub struct Latch(
     #[expect(dead_code, reason = "the end of the channel that keeps it open")] Sender<()>,
 );
 
-/// A latch, and a handle that is signaled once the latch is dropped, from then on for ever: the handle of
-/// a thread that ends with the latch.
+/// Returns a latch, and a handle that is signaled from the drop of the latch on, for ever. It is
+/// the handle of a thread that ends when the latch is dropped.
 #[cfg(windows)]
 pub fn latch() -> std::io::Result<(Latch, OwnedObject)> {
     let (open, closed) = std::sync::mpsc::channel();
@@ -128,23 +137,23 @@ pub fn latch() -> std::io::Result<(Latch, OwnedObject)> {
     Ok((Latch(open), thread.into()))
 }
 
-/// A copy of the descriptor.
+/// Duplicates a descriptor.
 #[cfg(unix)]
 pub fn duplicate(object: &OwnedObject) -> std::io::Result<OwnedObject> {
     use std::os::fd::AsFd;
     object.as_fd().try_clone_to_owned()
 }
 
-/// A copy of the handle.
+/// Duplicates a handle.
 #[cfg(windows)]
 pub fn duplicate(object: &OwnedObject) -> std::io::Result<OwnedObject> {
     use std::os::windows::io::AsHandle;
     object.as_handle().try_clone_to_owned()
 }
 
-/// What becomes ready when the process that reads standard output has gone; `None` where the system
-/// tells nothing of that before something is written. A pipe that is open for writing alone can not
-/// be read, and poll reports an error on it when it has no reader.
+/// Returns an object that becomes ready when the process that reads standard output has gone, or
+/// `None` if only a write shows that. Standard output must be a pipe that is open for writing only:
+/// poll never reports such a pipe as readable, and reports an error when the pipe has no reader.
 #[cfg(unix)]
 pub fn reader_of_output() -> Option<OwnedObject> {
     use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -156,13 +165,14 @@ pub fn reader_of_output() -> Option<OwnedObject> {
     is_told.then(|| stdout.as_fd().try_clone_to_owned().ok())?
 }
 
-/// What becomes ready when the process that reads standard output has gone; only writing tells here.
+/// Returns `None`: on Windows only a write shows that the process that reads standard output has
+/// gone.
 #[cfg(windows)]
 pub fn reader_of_output() -> Option<OwnedObject> {
     None
 }
 
-/// Returns whether the reader of the output has gone, before a write.
+/// Returns whether the process that reads standard output has gone, without a write.
 #[cfg(unix)]
 pub fn reader_left() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -172,26 +182,28 @@ pub fn reader_left() -> bool {
     poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0 && fds[0].revents().contains(PollFlags::ERR))
 }
 
-/// Returns `false`: on Windows only a write shows that the reader of the output has gone.
+/// Returns `false`: on Windows only a write shows that the process that reads standard output has
+/// gone.
 #[cfg(windows)]
 pub fn reader_left() -> bool {
     false
 }
 
-/// Whether keys come to us: a job in the background that reads them is stopped.
+/// Returns whether this program receives the keys of the terminal. The system stops a program in
+/// the background that reads keys.
 #[cfg(unix)]
 pub fn in_foreground() -> bool {
     rustix::termios::tcgetpgrp(std::io::stdin())
         .is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Whether keys come to us.
+/// Returns whether this program receives the keys of the terminal.
 #[cfg(windows)]
 pub fn in_foreground() -> bool {
     true
 }
 
-/// Standard input and output as they are, without the buffers that are good for text.
+/// Returns standard input and output as files without a buffer.
 #[cfg(unix)]
 pub fn standard_pipes() -> std::io::Result<(File, File)> {
     use std::os::fd::AsFd;
@@ -200,7 +212,7 @@ pub fn standard_pipes() -> std::io::Result<(File, File)> {
     Ok((stdin.into(), stdout.into()))
 }
 
-/// Standard input and output as they are, without the buffers that are good for text.
+/// Returns standard input and output as files without a buffer.
 #[cfg(windows)]
 pub fn standard_pipes() -> std::io::Result<(File, File)> {
     use std::os::windows::io::AsHandle;
@@ -209,7 +221,7 @@ pub fn standard_pipes() -> std::io::Result<(File, File)> {
     Ok((stdin.into(), stdout.into()))
 }
 
-/// A text as one argument of a command line: in quotes where a shell would change the text.
+/// Returns a text as one argument of a command line, in quotes if a shell would change the text.
 pub fn argument(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "._-/:+".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
@@ -218,14 +230,15 @@ pub fn argument(text: &str) -> String {
     }
 }
 
-/// In the quotes of sh. PowerShell reads them alike, where no quote stands in the text.
+/// Returns the text in the quotes of sh. PowerShell reads the result in the same way if the text
+/// contains no quote.
 #[cfg(unix)]
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// In the quotes that cmd and PowerShell have in common. No name has a quote in it that works in
-/// both.
+/// Returns the text in double quotes, which cmd and PowerShell have in common. A text that contains
+/// a double quote cannot be written so that both read it.
 #[cfg(windows)]
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
@@ -252,15 +265,16 @@ impl Shell {
         })
     }
 
-    /// Asks the shell and the commands that it runs to end. Waits a moment for the end of the shell,
-    /// and not for that of the commands.
+    /// Asks the shell and the commands that it runs to end. Waits up to 100 ms for the end of the
+    /// shell, and does not wait for the end of the commands.
     pub fn end(&mut self) {
         use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
         let group = Pid::from_child(&self.child);
         // The group may have ended already.
         let _ = kill_process_group(group, Signal::TERM);
-        // A shell that starts a command at this moment may take the signal before the command is there:
-        // the second signal reaches the command. The shell is not reaped, and so keeps its number.
+        // A shell that starts a command at this moment may take the signal before the command is
+        // there: the second signal reaches the command. The shell is not reaped, and so keeps its
+        // number.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         for _ in 0..100 {
             if !matches!(waitid(WaitId::Pid(group), ended), Ok(None)) {
@@ -274,9 +288,9 @@ impl Shell {
 
 #[cfg(windows)]
 impl Shell {
-    /// Starts the shell in a job object of its own, where the system gives one: what the shell runs
-    /// then ends when this is dropped. With /S the quotes inside the outer ones arrive
-    /// as they were typed.
+    /// Starts the shell in a job object of its own, if the system allows one. The commands that the
+    /// shell runs then end when the returned value is dropped. With /S, quotes inside the outer
+    /// quotes reach the shell as they were typed.
     pub fn start(line: &str, with: impl FnOnce(&mut Command)) -> std::io::Result<Shell> {
         use std::os::windows::process::CommandExt;
         let mut command = Command::new("cmd");
@@ -291,23 +305,23 @@ impl Shell {
         })
     }
 
-    /// Ends the shell and what it runs. "TerminateJobObject: Terminates all processes currently
-    /// associated with the job", which are the shell and its descendants.
+    /// Ends the shell and the commands that it runs. "TerminateJobObject: Terminates all processes
+    /// currently associated with the job", which are the shell and its descendants.
     pub fn end(&mut self) {
         use std::os::windows::io::AsRawHandle;
         use windows_sys::Win32::System::JobObjects::TerminateJobObject;
         if let Some(job) = &self.job {
-            // SAFETY: a handle of a job object that is open.
+            // SAFETY: `job` is an open handle of a job object.
             unsafe { TerminateJobObject(job.as_raw_handle(), 1) };
         }
-        // It may have ended already, or have no job.
+        // The shell may have ended already, or may have no job.
         let _ = self.child.kill();
     }
 }
 
-/// A job object with this process in it; `None` where the system refuses one. The system ends the
-/// processes of the job when its handle is closed, also because this program was killed. A process
-/// that the child started before it was in the job is not in the job.
+/// Creates a job object and puts the child into it; returns `None` if the system refuses. The
+/// system ends the processes of the job when the handle of the job is closed, also if this program
+/// was killed. A process that the child started before the child was in the job is not in the job.
 #[cfg(windows)]
 fn job_of(child: &Child) -> Option<std::os::windows::io::OwnedHandle> {
     use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
@@ -316,17 +330,17 @@ fn job_of(child: &Child) -> Option<std::os::windows::io::OwnedHandle> {
         JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
         SetInformationJobObject,
     };
-    // SAFETY: no attributes and no name.
+    // SAFETY: both pointers may be null: no attributes and no name.
     let job = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
     if job.is_null() {
         return None;
     }
-    // SAFETY: a handle that was just made and that nothing else owns.
+    // SAFETY: the handle is valid, was just created, and nothing else owns it.
     let job = unsafe { OwnedHandle::from_raw_handle(job) };
 
     let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
     limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-    // SAFETY: an open handle, and the structure of this class with its size.
+    // SAFETY: `job` is an open handle, and `limits` is the structure of this class, with its size.
     let limited = unsafe {
         SetInformationJobObject(
             job.as_raw_handle(),
@@ -335,7 +349,7 @@ fn job_of(child: &Child) -> Option<std::os::windows::io::OwnedHandle> {
             size_of_val(&limits) as u32,
         )
     };
-    // SAFETY: handles of a job object and of a process, both open.
+    // SAFETY: the two handles are of a job object and of a process, and both are open.
     let assigned = unsafe { AssignProcessToJobObject(job.as_raw_handle(), child.as_raw_handle()) };
     (limited != 0 && assigned != 0).then_some(job)
 }

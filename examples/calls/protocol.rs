@@ -1,4 +1,4 @@
-//! What is asked and what is answered; server and client both have this file.
+//! The types of requests and answers. The server and the client both use this file.
 
 use shmkit::zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -6,7 +6,7 @@ use shmkit::zerocopy::{FromBytes, Immutable, IntoBytes};
 #[repr(C)]
 pub struct Task {
     pub value: u32,
-    /// How long it takes.
+    /// The time that the server takes for the task.
     pub millis: u32,
 }
 

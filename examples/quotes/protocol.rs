@@ -1,4 +1,4 @@
-//! What goes through the topic; publisher and subscriber both have this file.
+//! The type of the messages of the topic. The publisher and the subscriber both use this file.
 
 use shmkit::zerocopy::{FromBytes, Immutable, IntoBytes};
 

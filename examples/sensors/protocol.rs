@@ -1,4 +1,4 @@
-//! The protocol in Rust; `sensors.h` is where it is written down.
+//! The protocol in Rust. `sensors.h` defines the protocol.
 
 use shmkit::zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -6,7 +6,7 @@ pub const MAGIC: u32 = 0x534e_4553;
 pub const VERSION: u32 = 1;
 pub const COUNT: usize = 8;
 
-/// What stands at the beginning of the section.
+/// The struct at the beginning of the section.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes)]
 #[repr(C)]
 pub struct Sensors {
@@ -17,16 +17,17 @@ pub struct Sensors {
     pub values: [f64; COUNT],
 }
 
-/// The names of the objects beside the section.
+/// Returns the name of the mutex that belongs to the section.
 pub fn mutex(name: &str) -> String {
     format!("{name}.mutex")
 }
 
+/// Returns the name of the event that belongs to the section.
 pub fn event(name: &str) -> String {
     format!("{name}.event")
 }
 
-/// `NAME UPDATES` from the command line.
+/// Returns `NAME UPDATES` from the command line.
 pub fn arguments() -> (String, u32) {
     let mut arguments = std::env::args().skip(1);
     let parsed = arguments

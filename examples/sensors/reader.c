@@ -1,4 +1,4 @@
-/* A reader of the sensors example, as a C program of another house writes it. */
+/* A reader of the sensors example, as a foreign C program without shmkit. */
 #include "sensors.h"
 
 #include <stdio.h>

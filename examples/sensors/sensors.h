@@ -1,5 +1,5 @@
-/* The protocol of the sensors example: what a publisher of another house might have
- * designed twenty years ago, and what its readers have to follow.
+/* The protocol of the sensors example: a protocol as the author of a foreign publisher could have
+ * designed it twenty years ago. Each reader must follow it.
  *
  *   section   NAME          a struct sensors, written by the publisher alone
  *   mutex     NAME.mutex    held while the struct is written, and while it is copied
@@ -19,8 +19,8 @@
 struct sensors {
     uint32_t magic;
     uint32_t version;
-    uint32_t count;  /* how many values there are */
-    uint32_t update; /* counts up by one with every update */
+    uint32_t count;  /* the number of values */
+    uint32_t update; /* incremented by one with every update */
     double values[SENSORS_COUNT];
 };
 

@@ -1,4 +1,4 @@
-//! The service as Windows' service manager knows it.
+//! The connection of the service to the service manager of Windows.
 
 use std::ffi::OsString;
 use std::sync::mpsc;
@@ -15,12 +15,14 @@ const SERVICE: &str = "ShmkitExampleStatus";
 
 define_windows_service!(entry, service_main);
 
-/// Runs the service until the manager stops it; fails where nobody but a user started us.
+/// Runs the service until the manager stops it. Fails if a user started the program, and not the
+/// manager.
 pub fn run() -> windows_service::Result<()> {
     service_dispatcher::start(SERVICE, entry)
 }
 
-/// A service has no terminal: what fails is its exit code.
+/// Runs the service on a thread of the manager. A service has no terminal, so an error only changes
+/// the exit code.
 fn service_main(_arguments: Vec<OsString>) {
     let (stop, stopped) = mpsc::channel();
     let handler = move |control| match control {
@@ -31,9 +33,11 @@ fn service_main(_arguments: Vec<OsString>) {
         ServiceControl::Interrogate => Handled::NoError,
         _ => Handled::NotImplemented,
     };
+
     let Ok(manager) = control_handler::register(SERVICE, handler) else {
         return;
     };
+
     let tell = |state, accepts, exit| {
         let _ = manager.set_service_status(ServiceStatus {
             service_type: ServiceType::OWN_PROCESS,
@@ -45,6 +49,7 @@ fn service_main(_arguments: Vec<OsString>) {
             process_id: None,
         });
     };
+
     let accepts = ServiceControlAccept::STOP | ServiceControlAccept::SHUTDOWN;
     tell(ServiceState::Running, accepts, 0);
     let exit = u32::from(super::serve(&stopped).is_err());

@@ -1,4 +1,4 @@
-//! What the service tells; the desktop program has this file too.
+//! The status that the service publishes. The service and the desktop program both use this file.
 
 use shmkit::zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -7,9 +7,9 @@ pub const NAME: &str = "Global\\ShmkitExampleStatus";
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes)]
 #[repr(C)]
 pub struct Status {
-    /// The service's process.
+    /// The process id of the service.
     pub pid: u32,
-    /// How often it has told something.
+    /// The number of this status, counted from 1.
     pub beat: u32,
 }
 

@@ -1,22 +1,23 @@
-//! What carries messages, and the endpoints of shmkit that do.
+//! The endpoints that carry messages: two traits, and their implementations for the endpoints of
+//! shmkit.
 
 use crate::{Message, Result};
 use shmkit::{Batch, Publisher, Receiver, Sender, Subscriber};
 
 /// An endpoint that sends messages.
 pub trait Outbox {
-    /// Sends a message, and waits where there is no space for it.
+    /// Sends a message, and waits if there is no space for the message.
     ///
     /// # Errors
     ///
-    /// The message could not be sent, for instance because the other process ended.
+    /// An error if the message could not be sent, for instance because the other process ended.
     fn send(&mut self, message: Message<'_>) -> Result<()>;
 
-    /// Sends what was kept back until there is more. By default nothing is kept back.
+    /// Sends the messages that `send` has held back. By default `send` holds no message back.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::send`].
+    /// The errors of [`Outbox::send`].
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
@@ -24,11 +25,11 @@ pub trait Outbox {
 
 /// An endpoint that receives messages.
 pub trait Inbox {
-    /// Waits for the next message and returns what `look` finds in it.
+    /// Waits for the next message, passes the message to `look`, and returns the result of `look`.
     ///
     /// # Errors
     ///
-    /// No message can be received, for instance because the other process ended.
+    /// An error if no message can be received, for instance because the other process ended.
     fn receive<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<T>;
 }
 

@@ -1,16 +1,17 @@
-//! A clock for short times: the counter of the processor, where that counts evenly, and the system's
-//! clock elsewhere.
+//! A clock for short times. It is the counter of the processor if the counter counts evenly, and
+//! otherwise the clock of the system.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// How long the counter is compared with the system's clock.
+/// How long the counter is compared with the clock of the system.
 const CALIBRATION: Duration = Duration::from_millis(50);
 
-/// How often both clocks are read at once. The quickest reading counts: the others were interrupted.
+/// How many times both clocks are read together. Only the quickest reading counts, since the other
+/// readings were interrupted.
 const READINGS: usize = 8;
 
-/// Whether ticks are those of the counter. Otherwise they are nanoseconds.
+/// Whether a tick is a tick of the counter. Otherwise a tick is a nanosecond.
 static HAS_COUNTER: LazyLock<bool> = LazyLock::new(counter::is_even);
 
 static TICKS_PER_NS: LazyLock<f64> = LazyLock::new(|| match *HAS_COUNTER {
@@ -30,10 +31,11 @@ pub fn now() -> u64 {
     }
 }
 
-/// Compares the counter with the system's clock, which takes 50 ms the first time and nothing later.
+/// Compares the counter with the clock of the system. The first call takes 50 ms, and later calls
+/// take no time.
 ///
-/// [`ns`] and [`ticks`] do this themselves. A program calls it before them, so that no measurement
-/// contains the 50 ms.
+/// [`ns`] and [`ticks`] compare the two clocks themselves. A program calls this function before
+/// them, so that no measurement contains the 50 ms.
 pub fn calibrate() {
     LazyLock::force(&TICKS_PER_NS);
 }
@@ -75,7 +77,8 @@ fn both_clocks() -> (Instant, u64) {
 mod counter {
     use std::arch::x86_64::{__cpuid, _rdtsc};
 
-    /// The leaf of `cpuid` that tells the largest of its kind, and the one that describes the counter.
+    /// The leaf of `cpuid` that returns the largest extended leaf, and the leaf that describes the
+    /// counter.
     const LARGEST: u32 = 0x8000_0000;
     const POWER_MANAGEMENT: u32 = 0x8000_0007;
     /// The bit of `edx` for a counter that counts at one rate in all states of the processor.
@@ -84,7 +87,7 @@ mod counter {
     #[allow(unused_unsafe, reason = "newer compilers call cpuid safe")]
     pub fn is_even() -> bool {
         // SAFETY: every processor of this architecture has the instruction, and the second leaf is
-        // asked for only where the first one says that there is one.
+        // asked for only if the first leaf says that the second leaf exists.
         unsafe {
             __cpuid(LARGEST).eax >= POWER_MANAGEMENT
                 && __cpuid(POWER_MANAGEMENT).edx & INVARIANT != 0
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_and_nanoseconds_convert_back() {
+    fn duration_converts_to_ticks_and_back() {
         let time = Duration::from_millis(7);
         assert!((ns(ticks(time)) - 7e6).abs() < 10.0);
     }

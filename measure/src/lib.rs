@@ -1,11 +1,13 @@
-//! How messages between two processes are measured.
+//! Measures messages between two processes.
 //!
-//! - [`clock`] reads a counter of the processor, and [`Times`] collects what it read.
-//! - [`Line`] is the floor: a cache line that goes to and fro, which no message can outrun.
-//! - [`Outbox`] and [`Inbox`] are anything that carries messages; the endpoints of shmkit are. One
-//!   process calls [`ask`] while the other one calls [`answer`], which measures round trips, or
-//!   [`produce`] while the other one calls [`consume`], which measures a stream.
-//! - [`pin`] gives a thread one of [`two_processors`].
+//! - [`clock`] reads a counter of the processor, and [`Times`] collects the measured times.
+//! - [`Line`] is the floor: a cache line that two processes send to and fro. No message can be
+//!   faster.
+//! - [`Outbox`] and [`Inbox`] are traits of everything that carries messages, such as the endpoints
+//!   of shmkit. To measure round trips, one process calls [`ask`] and the other process calls
+//!   [`answer`]. To measure a stream, one process calls [`produce`] and the other process calls
+//!   [`consume`].
+//! - [`pin`] lets a thread run only on one of the [`two_processors`].
 
 mod carrier;
 pub mod clock;
@@ -22,6 +24,6 @@ pub use processors::{pin, two_processors};
 pub use times::Times;
 pub use traffic::{Flow, answer, ask, consume, produce};
 
-/// The result of what both processes do together. An error is reported as it is: callers do not tell
-/// the causes apart.
+/// The result of a measurement. The caller reports an error as it is, and does not distinguish the
+/// causes.
 pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

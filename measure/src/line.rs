@@ -1,4 +1,4 @@
-//! The floor: a cache line that goes to and fro between two processes, which no message can outrun.
+//! The floor: a cache line that two processes send to and fro. No message can be faster.
 
 use crate::{Result, Times};
 use shmkit::{Mapping, Process, ReadWrite, Section};
@@ -7,31 +7,34 @@ use std::time::Duration;
 
 const SIZE: u64 = 4096;
 
-/// Where the word is that goes to and fro.
+/// The offset of the word that both processes write.
 const WORD: usize = 0;
 
-/// What the word is before the first trip and after the last one.
+/// The value of the word before the first trip and after the last trip.
 const REST: u64 = 0;
 
-/// What the word is when the first process ends the trips.
+/// The value of the word by which the first process ends the trips.
 const OVER: u64 = u64::MAX;
 
-/// How many looks in vain go between two questions whether the other process is alive.
+/// How many times a process finds the word unchanged before it checks whether the other process is
+/// alive.
 const LOOKS: u32 = 1 << 16;
 
-/// How a process polls the line. It should be how the messages are polled that are compared with it.
+/// How a process polls the line. A measurement should poll the line in the same way as the messages
+/// that it compares with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polling {
     /// Reads again at once, as a loop of `try_recv` does.
     Tight,
-    /// Tells the processor each time that it polls, as `recv` does. Where the two processors are halves of
-    /// one core, trips take less time.
+    /// Tells the processor at each look that it polls, as `recv` does. If the two processors are
+    /// halves of one core, trips take less time.
     Hinted,
 }
 
 /// A cache line that two processes share.
 ///
-/// One process calls [`Line::serve`], the other one [`Line::answer`], as often as they like.
+/// One process calls [`Line::serve`] while the other process calls [`Line::answer`]. Both can
+/// repeat that.
 #[derive(Debug)]
 pub struct Line {
     memory: Mapping<ReadWrite>,
@@ -39,11 +42,11 @@ pub struct Line {
 }
 
 impl Line {
-    /// Creates the section of this name that has the line.
+    /// Creates a section with this name, which contains the line.
     ///
     /// # Errors
     ///
-    /// Those of [`Section::create_new`] and [`Section::map_rw`].
+    /// The errors of [`Section::create_new`] and [`Section::map_rw`].
     pub fn create(name: &str, polling: Polling) -> shmkit::Result<Line> {
         let memory = Section::create_new(name, SIZE)?.map_rw(..)?;
         Ok(Line { memory, polling })
@@ -53,18 +56,18 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// Those of [`Section::open_rw`] and [`Section::map_rw`].
+    /// The errors of [`Section::open_rw`] and [`Section::map_rw`].
     pub fn open(name: &str, polling: Polling) -> shmkit::Result<Line> {
         let memory = Section::open_rw(name)?.map_rw(..)?;
         Ok(Line { memory, polling })
     }
 
-    /// Sends the line and waits until it is back, again and again for `time`, and returns how long the
-    /// trips took. Both sides poll.
+    /// Sends the line and waits until the line is back, again and again for `time`. Returns how
+    /// long each trip took. Both sides poll.
     ///
     /// # Errors
     ///
-    /// `peer` has ended, or the system does not tell.
+    /// An error if `peer` has ended, or if the system cannot tell whether it has.
     pub fn serve(&self, time: Duration, peer: &Process) -> Result<Times> {
         let word = self.word()?;
         let mut number = REST;
@@ -75,17 +78,18 @@ impl Line {
             number = self.next(word, number + 1, peer)?;
             Ok(())
         })?;
-        // Nothing else is passed on by it.
+
+        // Relaxed: no other memory has to become visible with this store.
         word.store(OVER, Ordering::Relaxed);
         self.next(word, OVER, peer)?;
         Ok(times)
     }
 
-    /// Sends the line back until [`Line::serve`] ends there.
+    /// Sends the line back until [`Line::serve`] ends in the other process.
     ///
     /// # Errors
     ///
-    /// `peer` has ended, or the system does not tell.
+    /// An error if `peer` has ended, or if the system cannot tell whether it has.
     pub fn answer(&self, peer: &Process) -> Result<()> {
         let word = self.word()?;
         let mut number = REST;
@@ -102,8 +106,8 @@ impl Line {
         }
     }
 
-    /// Waits until the other process has written the word, which is a parameter because it would take a few
-    /// nanoseconds of each trip to find.
+    /// Waits until the other process has written the word, and returns its value. The caller looks
+    /// the word up once, since a lookup would take a few nanoseconds of each trip.
     #[inline(always)]
     fn next(&self, word: &AtomicU64, last: u64, peer: &Process) -> Result<u64> {
         loop {
@@ -134,7 +138,7 @@ mod tests {
     use shmkit::ProcessIdentity;
 
     #[test]
-    fn line_serves_twice() {
+    fn line_can_be_served_twice() {
         let name = format!("shmkit-test-line-{}", std::process::id());
         let here = Line::create(&name, Polling::Hinted).unwrap();
         let there = Line::open(&name, Polling::Tight).unwrap();

@@ -1,21 +1,24 @@
-//! Messages that are numbered at both ends, so that a receiver notices what changed on the way.
+//! Messages with a number at both ends, so that a receiver notices a message that changed on the
+//! way.
 
 use crate::Result;
 
-/// How long the length is that streams of bytes need in front of a message.
+/// The size of the length field in front of a message, which streams of bytes need.
 const PREFIX: usize = 4;
 
-/// How many bytes stand in front of a message, so that it begins where the allocation is aligned.
+/// The number of bytes in front of a message, so that the message begins at an aligned address.
 const FRONT: usize = 16;
 
-/// From this length a message has a word at both ends, and a byte below.
+/// A message of at least this length has a word at both ends. A shorter message has a byte at both
+/// ends.
 const SHORT: usize = 16;
 const WORD: usize = size_of::<u64>();
 
 /// The number of the last message.
 pub(crate) const LAST: u64 = u64::MAX;
 
-/// A message, with its length in front for what carries bytes: one slice, and so one call to send it.
+/// A message with its length in front. Both are one slice, so that a stream of bytes sends them by
+/// one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a>(&'a [u8]);
 
@@ -33,8 +36,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Messages of one length. Where the compiler knows the length, it knows that of each message too, which
-/// makes a copy of a short message three times as fast.
+/// Messages of one length. If the compiler knows this length, it also knows the length of each
+/// message. This makes the copy of a short message three times as fast.
 #[derive(Clone, Debug)]
 pub struct Burst {
     bytes: Vec<u8>,
@@ -42,11 +45,11 @@ pub struct Burst {
 }
 
 impl Burst {
-    /// Makes messages of this length, at least one, which are all zero.
+    /// Creates `count` messages of this length, at least one. All bytes are zero.
     ///
     /// # Panics
     ///
-    /// A length of 4 GiB or more, which no queue takes.
+    /// Panics if the length is 4 GiB or more. No queue takes such a message.
     #[inline(always)]
     pub fn new(len: usize, count: usize) -> Burst {
         let prefix = u32::try_from(len).expect("a message has less than 4 GiB");
@@ -57,8 +60,9 @@ impl Burst {
         Burst { bytes, len }
     }
 
-    /// Numbers the messages from `first` on, and returns the next number. A number is written at both ends
-    /// of a message: 8 bytes, or one where the message has less than 16 bytes.
+    /// Numbers the messages, beginning with `first`, and returns the next number. The number is
+    /// written at both ends of a message, in 8 bytes, or in one byte if the message has less than
+    /// 16 bytes.
     #[inline(always)]
     pub fn number(&mut self, first: u64) -> u64 {
         let (len, mut number) = (self.len, first);
@@ -84,7 +88,7 @@ impl Burst {
     }
 }
 
-/// How many bytes a message of this length takes.
+/// Returns how many bytes a message of this length takes.
 #[inline(always)]
 fn stride(len: usize) -> usize {
     (FRONT + len).next_multiple_of(FRONT)
@@ -104,13 +108,13 @@ fn write(body: &mut [u8], number: u64) {
     }
 }
 
-/// Returns what a number looks like at an end of a message of this length.
+/// Returns the value that stands for this number at both ends of a message of this length.
 #[inline(always)]
 fn mark(len: usize, number: u64) -> u64 {
     match number {
         _ if len >= SHORT => number,
         LAST => 0xFF,
-        // Never that of the last one.
+        // Less than 0xFF, which stands for the last message.
         number => number % 0xFF,
     }
 }
@@ -132,8 +136,9 @@ pub fn ends(message: &[u8]) -> u64 {
     marks(message).map_or(0, |[first, last]| first.wrapping_add(last))
 }
 
-/// Checks that a message is the one of this number, or the last one, for which it returns true. `sum` is
-/// that of the receiver, who may have read more than the ends.
+/// Checks that a message has this number or is the last message. Returns whether it is the last
+/// message. `sum` is the sum that the receiver computed; the receiver may have read more than the
+/// ends.
 #[inline(always)]
 pub(crate) fn is_last(message: &[u8], len: usize, number: u64, sum: u64) -> Result<bool> {
     let want = mark(len, number);
@@ -159,7 +164,7 @@ fn changed(len: usize, number: u64) -> Box<dyn std::error::Error> {
 mod tests {
     use super::*;
 
-    /// The body of a message of this number.
+    /// Returns the body of the message with this number.
     fn numbered(len: usize, number: u64) -> Vec<u8> {
         let mut burst = Burst::new(len, 1);
         burst.number(number);
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_all_lengths_are_read_back() {
+    fn message_numbers_are_recognized_at_all_lengths() {
         for len in (1..40).chain([4096]) {
             for number in [0, 1, 254, 255, 256, 1 << 40] {
                 let body = numbered(len, number);
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_message_is_noticed() {
+    fn corrupted_message_is_detected() {
         for at in [0, 7, 8, 15] {
             let mut changed = numbered(16, 7);
             changed[at] ^= 1;

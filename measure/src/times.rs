@@ -4,29 +4,30 @@ use crate::{Result, clock};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Longer times, in ticks, count as this one: at least a minute.
+/// The longest time, in ticks, which is at least a minute. A longer time counts as this time.
 const LONGEST: u64 = 1 << 39;
 
 /// How many decimal digits of a time are kept.
 const DIGITS: u8 = 3;
 
-/// How many times [`Times::take`] keeps back before it adds them. To add one takes ten nanoseconds, which
-/// would be a part of each trip; to add so many takes less than an endpoint polls before it sleeps.
+/// How many times [`Times::take`] collects before it adds them to the histogram. Adding one time
+/// takes ten nanoseconds, which would be a part of each trip. Adding this many times takes less
+/// time than an endpoint polls before it sleeps.
 const RECENT: usize = 4096;
 
-/// Times that are added one by one. They take the same memory however many they are.
+/// A set of times, as a histogram. Its memory does not depend on the number of times.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// In ticks, of which the first 2048 are kept exactly.
+    /// The times in ticks. Times below 2048 ticks are kept exactly.
     ticks: Histogram<u64>,
 }
 
 impl Times {
-    /// Makes an empty set of times, after [`clock::calibrate`].
+    /// Calls [`clock::calibrate`], and creates an empty set of times.
     ///
     /// # Panics
     ///
-    /// Never: the bounds of the times are constants that suit the histogram.
+    /// Never panics: the bounds of the times are constants that suit the histogram.
     pub fn new() -> Times {
         clock::calibrate();
         let ticks = Histogram::new_with_bounds(1, LONGEST, DIGITS);
@@ -43,19 +44,21 @@ impl Times {
 
     /// Calls `trip` again and again for `time`, at least once, and adds how long each call takes.
     ///
-    /// Each time begins where the last one ended. A processor may read its clock before the
-    /// instructions in front of it are done. So no time is lost, and the sum of all is right. The
-    /// times are added after every 4096 trips, in which no trip is measured.
+    /// Each time begins at the moment at which the last time ended, since a processor may read its
+    /// clock before the instructions in front of it are done. So no time is lost, and the sum of
+    /// all times is right. After every 4096 trips the times are added; while they are added, no
+    /// trip is measured.
     ///
     /// # Errors
     ///
-    /// The error of `trip`, which ends this too.
+    /// The error of `trip`. The first error ends the measurement.
     #[inline]
     pub fn take(&mut self, time: Duration, mut trip: impl FnMut() -> Result<()>) -> Result<()> {
         let duration = clock::ticks(time);
         let mut recent = Vec::with_capacity(RECENT);
         let begin = clock::now();
         let mut last = begin;
+
         loop {
             trip()?;
             let now = clock::now();
@@ -67,7 +70,7 @@ impl Times {
                 if is_over {
                     return Ok(());
                 }
-                // The time in which they were added belongs to no trip.
+                // The time that adding them took belongs to no trip.
                 last = clock::now();
             }
         }
@@ -78,20 +81,22 @@ impl Times {
         self.ticks.len()
     }
 
-    /// Returns the longest time in nanoseconds, 0 where there are no times.
+    /// Returns the longest time in nanoseconds; 0 if there are no times.
     pub fn max(&self) -> f64 {
         clock::ns(self.ticks.max())
     }
 
-    /// Returns the time in nanoseconds that this part of the times does not exceed, 0 where there are no
-    /// times. The median is that of 0.5.
+    /// Returns a percentile in nanoseconds: the time that the fraction `part` of all times does not
+    /// exceed; 0 if there are no times. The median is the percentile for 0.5.
     ///
-    /// The clock may advance in steps of ten nanoseconds. So equal times are taken to lie evenly between
-    /// half the way to the next shorter and half the way to the next longer time.
+    /// The clock may advance in steps of ten nanoseconds. So equal times count as evenly spread:
+    /// from the middle between them and the next shorter time to the middle between them and the
+    /// next longer time.
     pub fn percentile(&self, part: f64) -> f64 {
         let rank = self.count().saturating_sub(1) as f64 * part;
         let mut groups = self.ticks.iter_recorded().peekable();
         let (mut shorter, mut below) = (None, 0.0);
+
         while let Some(group) = groups.next() {
             let value = group.value_iterated_to().min(self.ticks.max());
             let equal = group.count_since_last_iteration() as f64;
@@ -99,6 +104,7 @@ impl Times {
                 (shorter, below) = (Some(value), below + equal);
                 continue;
             }
+
             let longer = groups.peek().map(|next| next.value_iterated_to());
             let (value, shorter) = (clock::ns(value), clock::ns(shorter.unwrap_or(value)));
             let longer = longer.map_or(value, |longer| clock::ns(longer).min(self.max()));
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn percentile_of_single_times_is_the_time() {
+    fn percentile_of_distinct_times_is_exact() {
         let all: Vec<u64> = (1..=101).collect();
         near(times(&all).percentile(0.5), 51.0);
         near(times(&all).percentile(0.99), 100.0);
@@ -140,17 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn equal_times_lie_evenly_between_their_neighbours() {
+    fn percentile_spreads_equal_times_evenly() {
         let all = [[10; 4], [20; 4], [30; 4]].concat();
         let times = times(&all);
-        // The ranks 4 to 7 are from 15 to 25.
+        // The times of the ranks 4 to 7 lie between 15 and 25.
         near(times.percentile(4.0 / 11.0), 16.25);
         near(times.percentile(0.5), 20.0);
         near(times.percentile(7.0 / 11.0), 23.75);
     }
 
     #[test]
-    fn percentiles_rise_up_to_the_longest() {
+    fn percentiles_never_decrease_up_to_maximum() {
         let times = times(&[10, 1000, 1000, 1000, 1001, 5000, 1 << 30]);
         let parts = (0..=1000).map(|part| times.percentile(f64::from(part) / 1000.0));
         let parts: Vec<f64> = parts.chain([times.max()]).collect();
@@ -158,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_times_have_no_percentile() {
+    fn empty_times_have_zero_percentiles() {
         let none = times(&[]);
         assert_eq!(
             (none.count(), none.percentile(0.5), none.max()),
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn take_stops_after_its_time() {
+    fn take_stops_after_duration_or_error() {
         let mut times = Times::new();
         times.take(Duration::ZERO, || Ok(())).unwrap();
         assert_eq!(times.count(), 1);

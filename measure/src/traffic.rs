@@ -1,20 +1,20 @@
-//! Round trips and streams, the same for all that carries messages.
+//! Round trips and streams, the same for every `Outbox` and `Inbox`.
 
 use crate::message::{LAST, ends, is_last};
 use crate::{Burst, Inbox, Outbox, Result, Times, clock};
 use std::time::Duration;
 
-/// How many bytes, and how many messages, are numbered before they are sent: as many as stay in the first
-/// cache.
+/// The greatest number of bytes, and of messages, that are numbered before they are sent. That many
+/// stay in the first-level cache.
 const BURST: usize = 16 << 10;
 const MAX_BURST: usize = 64;
 
-/// How many messages arrived, in which time.
+/// How many messages arrived, and in which time.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
-    /// The messages that arrived after the first one.
+    /// The number of messages that arrived after the first message.
     pub messages: u64,
-    /// The time from the arrival of the first message to that of the last one.
+    /// The time from the arrival of the first message to the arrival of the last message.
     pub time: Duration,
 }
 
@@ -25,12 +25,13 @@ impl Flow {
     }
 }
 
-/// Sends messages of `len` bytes for `time`, at least one, and waits for the answer to each; returns how
-/// long that took. [`answer`] is called in the other process.
+/// Sends messages of `len` bytes for `time`, at least one, and waits for the answer to each
+/// message. Returns how long each round trip took. The other process calls [`answer`].
 ///
 /// # Errors
 ///
-/// Those of the two endpoints; an answer is not that to the message.
+/// The errors of the two endpoints, and an error if an answer does not have the number of its
+/// message.
 #[inline(always)]
 pub fn ask(
     outbox: &mut impl Outbox,
@@ -45,6 +46,7 @@ pub fn ask(
         outbox.send(message.first())?;
         inbox.receive(|answer| is_last(answer, len, number, ends(answer)))?
     };
+
     let mut number = 0;
     times.take(time, || {
         let is_over = trip(number)?;
@@ -58,17 +60,18 @@ pub fn ask(
     Ok(times)
 }
 
-/// Answers each message of [`ask`] by another of its length, up to the last one.
+/// Answers each message of [`ask`] by a message of the same length, up to the last message.
 ///
 /// # Errors
 ///
-/// Those of the two endpoints; a message is not the one that comes next.
+/// The errors of the two endpoints, and an error if a message does not have the next number.
 #[inline(always)]
 pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> Result<()> {
     let mut message = Burst::new(len, 1);
     let mut number = 0;
     loop {
-        // Before the question comes: a message that was numbered just now is slower to send.
+        // The answer is numbered before the question arrives, since a message that was numbered
+        // just now takes longer to send.
         message.number(number);
         let look = |question: &[u8]| is_last(question, len, number, ends(question));
         if inbox.receive(look)?? {
@@ -80,21 +83,22 @@ pub fn answer(outbox: &mut impl Outbox, inbox: &mut impl Inbox, len: usize) -> R
     }
 }
 
-/// Sends messages of `len` bytes for `time`, at least one, as fast as it can. [`consume`] is called in the
-/// other process.
+/// Sends messages of `len` bytes for `time`, at least one, as fast as possible. The other process
+/// calls [`consume`].
 ///
-/// Messages are numbered some time before they are sent. To copy what was just written by narrower stores
-/// is to wait until all stores before are done, and that would be measured instead.
+/// Messages are numbered some time before they are sent. A copy of bytes that narrower stores have
+/// just written waits until all earlier stores are done, and this wait would be measured instead.
 ///
 /// # Errors
 ///
-/// Those of the endpoint.
+/// The errors of the endpoint.
 #[inline(always)]
 pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) -> Result<()> {
     let count = (BURST / len.max(1)).clamp(1, MAX_BURST);
     let mut burst = Burst::new(len, count);
     let duration = clock::ticks(time);
     let start = clock::now();
+
     let mut number = 0;
     loop {
         number = burst.number(number);
@@ -105,18 +109,19 @@ pub fn produce(outbox: &mut impl Outbox, len: usize, time: Duration) -> Result<(
             break;
         }
     }
+
     burst.number(LAST);
     outbox.send(burst.first())?;
     outbox.flush()
 }
 
-/// Receives the messages of [`produce`], up to the last one, and measures how fast they arrive.
+/// Receives the messages of [`produce`], up to the last message, and measures how fast they arrive.
 ///
 /// `look` reads each message and returns the sum of its two numbers: [`ends`] reads nothing else.
 ///
 /// # Errors
 ///
-/// Those of the endpoint; a message is not the one that comes next.
+/// The errors of the endpoint, and an error if a message does not have the next number.
 #[inline(always)]
 pub fn consume(
     inbox: &mut impl Inbox,
@@ -133,7 +138,7 @@ pub fn consume(
     while !next(messages)? {
         messages += 1;
     }
-    // As many as there are numbers: the first one does not count, and the one that ends it does.
+    // Without the first message, and with the last message, there are as many messages as numbers.
     let time = clock::ns(clock::now().saturating_sub(start));
     let time = Duration::from_nanos(time as u64);
     Ok(Flow { messages, time })
@@ -153,7 +158,7 @@ mod tests {
     const TIME: Duration = Duration::from_millis(5);
 
     #[test]
-    fn each_question_is_answered() {
+    fn ask_and_answer_complete_round_trips() {
         let (mut to, mut there) = queue("questions");
         let (mut back, mut here) = queue("answers");
         for len in [1, 56] {
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_counts_each_message_once() {
+    fn stream_counts_whole_bursts() {
         let (mut outbox, mut inbox) = queue("stream");
         for (len, time) in [(1, TIME), (4096, Duration::ZERO)] {
             let flow = std::thread::scope(|scope| {
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_message_is_noticed() {
+    fn missing_stream_message_is_reported() {
         let (mut outbox, mut inbox) = queue("missing");
         let mut message = Burst::new(64, 1);
         for number in [0, 2] {

@@ -162,7 +162,7 @@ impl Calling {
         let pending = &mut self.calls[index];
         pending.number = number & !record::UNANSWERED;
         // Stored before the request is sent, for the next occupant of the slot: that client must
-        // not take the response for its own.
+        // not mistake the response for its own.
         connection.cursor.store64(cursor::NUMBER, connection.begun);
         let number = pending.number;
         pending.position = connection.requests.position();
@@ -271,8 +271,8 @@ impl Calling {
         asked.for_each(|pending| pending.state = State::Lost(how));
     }
 
-    /// Marks the open calls as lost whose requests the server has not received, and will not
-    /// receive. The other calls may still be answered.
+    /// Marks an open call as lost if the server has not received its request: the server will not
+    /// receive it any more. The other calls may still be answered.
     // layout: L149
     #[cold]
     fn lose_what_was_not_received(&mut self) {
@@ -285,7 +285,7 @@ impl Calling {
         }
     }
 
-    /// Returns a place that is free, or whose call is over and not held.
+    /// Returns the index of a place that is free, or of a place whose call is over and not held.
     // layout: L142
     #[inline]
     fn place(&self) -> Option<usize> {
@@ -308,7 +308,7 @@ impl Calling {
         self.place().is_some() && self.connection.requests.has_room(request)
     }
 
-    /// Returns whether there are responses, or no more responses will come.
+    /// Returns whether there are responses, or whether no more responses will come.
     pub fn has_responses(&mut self) -> bool {
         let connection = &mut self.connection;
         connection.has_news()
@@ -327,6 +327,7 @@ impl Calling {
             if self.is_all_held() {
                 return Err(CallError::Full);
             }
+
             let until = deadline.instant_or(CallError::Full)?;
             // A server that drains may answer the requests that it has received. A place that
             // becomes free then is of no use.
@@ -334,6 +335,7 @@ impl Calling {
                 client.place().is_some() || client.connection.found.is_draining()
             };
             self.wait_until(is_over, until)?;
+
             // There may be a place now, but there is no server.
             if let Some(how) = self.connection.end {
                 return Err(CallError::Disconnected(how));
@@ -383,7 +385,7 @@ impl Calling {
         }
     }
 
-    /// Takes the responses that are there, and returns whether `done` is true then.
+    /// Takes the responses that are there, and returns whether `done` is true afterwards.
     // layout: L149 L150
     #[inline]
     pub fn poll(&mut self, done: impl Fn(&Calling) -> bool) -> Result<bool, CallError> {

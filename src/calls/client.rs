@@ -45,7 +45,7 @@ pub struct Client<Q: Payload + ?Sized = [u8], R: Payload + ?Sized = [u8]> {
     messages: PhantomData<fn(&Q, &R)>,
 }
 
-/// Returns the response that these bytes are.
+/// Converts the bytes of a response.
 #[inline(always)]
 pub(crate) fn response<R: Payload + ?Sized>(bytes: &[u8]) -> Result<R::Received<'_>, CallError> {
     R::received(bytes).ok_or(CallError::Corrupt)
@@ -142,8 +142,8 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
     /// response. Several calls can be open at a time, and are answered in any order.
     ///
     /// If all calls that can be open are open, `send` waits for the response to a call that was
-    /// dropped. If this client is dropped, the server may leave out a request that it has not
-    /// begun.
+    /// dropped. If this client is dropped, the server may skip a request that it has not begun to
+    /// handle.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-send-{}", std::process::id());

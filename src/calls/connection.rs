@@ -22,7 +22,7 @@ pub(super) struct Connection {
     /// How many calls were begun in this slot, by all its occupants.
     pub begun: u64,
     pub owner_monitor: OwnerMonitor,
-    /// Why the server is gone, if it is.
+    /// Why the server is gone, if it is gone.
     pub end: Option<DisconnectReason>,
     /// Whether this client has seen that the server receives no more requests.
     pub is_draining: bool,
@@ -109,8 +109,8 @@ impl Connection {
     }
 }
 
-/// Returns whether there are responses, or the client has not seen yet that the server receives no
-/// more requests.
+/// Returns whether there are responses, or whether the client has not seen yet that the server
+/// receives no more requests.
 fn has_news(responses: &Responses, is_draining: bool, found: &Found) -> bool {
     !responses.is_empty() || !is_draining && found.is_draining()
 }

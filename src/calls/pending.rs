@@ -38,7 +38,7 @@ impl PendingCall {
 }
 
 /// A call that was begun; see [`Client::send`](crate::Client::send). Dropping the call cancels it:
-/// the response is thrown away. The server does not learn that the call was cancelled.
+/// the response is discarded. The server does not learn that the call was cancelled.
 #[derive(Debug)]
 #[must_use = "the response is thrown away if the call is dropped"]
 pub struct Call {

@@ -8,8 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// The duty to answer a request. If the duty is dropped, the client is told that there is no
-/// answer.
+/// The duty to answer a request. Dropping the duty sends the client a response that says that there
+/// is no answer.
 struct Duty<'a> {
     shared: &'a Arc<Shared>,
     address: ResponseAddress,
@@ -68,7 +68,8 @@ impl<'a, Q: Payload + ?Sized, R: Payload + ?Sized> Request<'a, Q, R> {
     /// # Errors
     ///
     /// - [`SendError::TooLong`] if the response is longer than
-    ///   [`max_message`](crate::Server::max_message). The client is told that there is no answer.
+    ///   [`max_message`](crate::Server::max_message). The call then fails with
+    ///   [`CallError::Unanswered`](crate::CallError::Unanswered).
     /// - [`SendError::Full`] if a client breaks the rules and has more calls open than it has space
     ///   for.
     /// - [`SendError::Forked`] in a process that was forked from the process that created the

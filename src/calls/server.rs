@@ -32,8 +32,8 @@ pub struct ServerChoices {
 
 impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
     /// Sets the length of the longest request and of the longest response in bytes (default:
-    /// 16384). With [layouts](ServerOptions::layouts), it is the size of the longer layout, and a
-    /// shorter `max_message` is refused.
+    /// 16384). With [layouts](ServerOptions::layouts), the longest message has the size of the
+    /// longer layout, and a shorter `max_message` is refused.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> ServerOptions<Q, R> {
         self.common.max_message = Some(bytes);
@@ -51,18 +51,19 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
 
     /// Sets how many clients there can be at a time, 1 to 63 (default: 16).
     ///
-    /// Each client has memory of its own, once for requests and once for responses: the space of
-    /// [`in_flight`](ServerOptions::in_flight) and two more of the longest messages, rounded up to
-    /// a power of two. The server allocates all of this memory when it is created. So 63 clients
-    /// with 64 open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of Windows.
+    /// Each client has memory of its own, once for requests and once for responses. Each of the two
+    /// has space for [`in_flight`](ServerOptions::in_flight) and two more of the longest messages,
+    /// rounded up to a power of two. The server allocates all of this memory when it is created. So
+    /// 63 clients with 64 open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of
+    /// Windows.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> ServerOptions<Q, R> {
         self.choices.clients = clients;
         self
     }
 
-    /// Returns how many clients there can be, how many calls of each can be open, and the geometry of
-    /// their rings.
+    /// Returns how many clients there can be, how many calls of each client can be open, and the
+    /// geometry of their rings.
     fn sizes(&self, name: &Name) -> Result<(usize, usize, RingGeometry)> {
         let refuse = |meaning: String| {
             let kind = ErrorKind::InvalidArgument;
@@ -119,14 +120,14 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Create for Server<Q, R> {
 ///
 /// One worker receives each request of each [`Client`](crate::Client) once. The requests of one
 /// client are received in the order in which they were sent, and each response reaches its call. A
-/// server never waits for space. A client that goes costs the server nothing: its requests are left
-/// out as soon as its end is noticed.
+/// server never waits for space. A client that leaves costs the server nothing: the server skips
+/// the requests of that client as soon as it notices that the client has left.
 ///
 /// A `Server` is a handle. A clone is a further worker, for a thread of its own. All workers share
 /// the load, and the last worker that is dropped closes the name. For each request that a worker is
 /// about to handle, another worker is woken. So several workers are faster only if handling takes
-/// longer than a wake-up, which takes some tens of microseconds. Shorter requests are served
-/// fastest by one worker.
+/// longer than a wake-up, which takes some tens of microseconds. One worker serves shorter requests
+/// fastest.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-server-{}", std::process::id());

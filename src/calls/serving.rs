@@ -223,8 +223,8 @@ impl Serving {
         })))
     }
 
-    /// Creates the outlet to the client in this slot. The outlet stores where that client begins to
-    /// read, before any client has the slot.
+    /// Creates the outlet to the client in this slot. The outlet stores the position at which that
+    /// client begins to read, before any client has the slot.
     // layout: L046
     fn outlet(segment: &Owned, ring: RingGeometry, slot: usize, prefault: bool) -> Result<Outlet> {
         let lane = segment.responses_mut(slot, prefault)?;
@@ -317,8 +317,8 @@ impl Drop for Serving {
         if let Some(leadership) = self.leadership.take() {
             self.shared.offer_leadership(leadership);
         }
-        // Acquire and release: pairs with the same of the other workers, so that all their requests
-        // are received when the last worker goes.
+        // Acquire and release: pairs with the same operation of the other workers, so that all
+        // their requests are received when the last worker goes.
         let is_last = self.shared.workers.fetch_sub(1, Ordering::AcqRel) == 1;
         // If there is no responder, the drop of the shared part closes the name.
         if is_last && Arc::strong_count(&self.shared) > 1 {
@@ -457,8 +457,8 @@ impl Inbox for Leading<'_> {
         &mut self.leadership.pace
     }
 
-    /// Returns the error of a call that found no request, if there is one. A server is not told
-    /// that all clients have gone.
+    /// Returns the error of a call that found no request, if there is one. There is no error when
+    /// all clients have gone.
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.leadership.fan_in.check() {
             return Some(fault.into());

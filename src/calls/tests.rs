@@ -6,7 +6,7 @@ use super::server::Server;
 /// A response to a call of the last client can arrive when the next client has the slot.
 // layout: L145
 #[test]
-fn next_client_in_a_slot_uses_no_number_of_the_last() {
+fn next_client_in_slot_continues_call_numbers() {
     let name = format!("shmkit-test-connection-{}", std::process::id());
     let _server = Server::options().clients(1).create(&*name).unwrap();
     let mut first = Client::open(&*name).unwrap();

@@ -15,7 +15,7 @@ use std::fmt;
 /// [`SetError`](crate::SetError).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of an [`Error`], for programs that must decide.
+/// The kind of an [`Error`], for programs that must decide what to do.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -184,7 +184,7 @@ impl Error {
         self
     }
 
-    /// Returns the kind of the error, for programs that must decide.
+    /// Returns the kind of the error, for programs that must decide what to do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -306,6 +306,7 @@ impl From<Error> for std::io::Error {
             | ErrorKind::NameLost
             | ErrorKind::System => Io::Other,
         };
+
         std::io::Error::new(kind, error)
     }
 }
@@ -315,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_prints_all_its_parts_in_one_line() {
+    fn error_displays_all_parts_on_one_line() {
         let error = Error::new(
             ErrorKind::NotFound,
             Operation::Open,

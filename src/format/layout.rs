@@ -28,9 +28,9 @@ pub(crate) const LINE: usize = 64;
 /// lines at a time.
 pub(crate) const APART: usize = 128;
 
-/// The number of slots, which are for the participants besides the owner. With the owner, there is
-/// one participant for each bit of a word, and `WaitForMultipleObjects` takes that number of
-/// handles.
+/// The number of slots. Each participant except the owner takes a slot. With the owner there can be
+/// 64 participants: one for each bit of a word, and as many as the handles that
+/// `WaitForMultipleObjects` takes.
 pub(crate) const SLOTS: usize = 63;
 /// The number of the owner in words of bits and in names of events.
 pub(crate) const OWNER: usize = 63;
@@ -71,8 +71,8 @@ pub(crate) mod ownership {
     pub(crate) const GENERATION: usize = 28;
     /// `u32`: no generation before this one has participants.
     pub(crate) const OLDEST: usize = 32;
-    /// The length of the section, which is longer than the fields: bare memory hardly ever has this
-    /// size.
+    /// The length of the section. The section is longer than its fields: bare memory hardly ever
+    /// has this length.
     pub(crate) const LEN: usize = 4 * 4096 + 64;
 }
 
@@ -218,7 +218,7 @@ pub(crate) mod roster {
 
     /// The states of a participant.
     pub(crate) mod state {
-        /// The participant does not concern the owner, or not yet.
+        /// The participant does not concern the owner, or does not concern it yet.
         pub(crate) const PASSIVE: u32 = 0;
         /// A sender or client that may send, or a subscriber for which the publisher waits.
         pub(crate) const ACTIVE: u32 = 1;
@@ -296,9 +296,9 @@ pub(crate) mod record {
     pub(crate) const ALIGN: usize = 8;
 }
 
-/// The value at which new counters and positions start, which is 0. In test builds with
-/// `--cfg shmkit_late="31"` or `"32"`, they start shortly before 2^31 or 2^32, so that the tests
-/// carry each of them across that value.
+/// The value near which new counters and positions start. It is 0, except in test builds with
+/// `--cfg shmkit_late="31"` or `"32"`. In these builds, counters and positions start shortly before
+/// 2^31 or 2^32, so that the tests carry each of them across that value.
 const LATE: u64 = if cfg!(shmkit_late = "31") {
     1 << 31
 } else if cfg!(shmkit_late = "32") {
@@ -404,7 +404,7 @@ mod tests {
 
     // layout: L021 L025 L044 L047 L048 L055 L056 L072 L073 L074
     #[test]
-    fn the_document_says_what_the_code_does() {
+    fn document_tables_match_the_layout_constants() {
         let page = include_str!("../../docs/layout.md").replace("\r\n", "\n");
         assert!(page.contains(&format!("Version {MAJOR}.{MINOR}.")));
         let tables = tables(&page);

@@ -65,10 +65,10 @@ use std::time::{Duration, Instant};
 /// Another worker becomes the leader when the future has a request or is dropped. So do not keep
 /// such a future without polling it.
 ///
-/// A message takes about two wake-ups to reach a task, since it wakes the thread first. A thread
-/// that sleeps in [`recv`](crate::Receiver::recv) needs one wake-up, and polls for a while before
-/// it sleeps; a task does not poll first. If the delay of a message matters, use a thread that
-/// calls `recv`.
+/// A message takes about two wake-ups to reach a task: it first wakes the thread that waits for
+/// signals, and this thread wakes the task. A thread that sleeps in [`recv`](crate::Receiver::recv)
+/// needs one wake-up, and polls for a while before it sleeps; a task does not poll first. If the
+/// delay of a message matters, use a thread that calls `recv`.
 #[derive(Debug)]
 pub struct Async<T> {
     /// The registration of the wait for `endpoint`. This field is here and not in the waiting
@@ -155,8 +155,8 @@ fn end_leaked(registration: &mut Option<Registration>, finish: impl FnOnce(bool)
     }
 }
 
-/// A wait that looks again after a time in this range has no signal, since descriptors are short.
-/// Such a wait registers anew after each look.
+/// A wait that looks again after a time in this range lacks a signal, since there are too few
+/// descriptors. Such a wait registers anew after each look.
 const RENEWED: std::ops::Range<Duration> = Duration::from_millis(50)..LONGEST_SLEEP;
 
 /// A future that is ready when there is reason to ask the endpoint again.
@@ -240,8 +240,8 @@ impl<W: Wait> Rest<'_, W> {
         }
     }
 
-    /// Asks the system about events that may have had no signal, since descriptors are short. The
-    /// caller then registers anew. This is called after a time without a signal.
+    /// Asks the system about events that may have had no signal, since there are too few
+    /// descriptors. The caller then registers anew. This is called after a time without a signal.
     fn renew(&mut self) -> Result<bool> {
         end_leaked(self.registration, |_| self.endpoint.deregister());
         self.endpoint.woken()
@@ -400,7 +400,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Async<Client<Q, R>> {
     ///
     /// # Panics
     ///
-    /// If the call belongs to another client.
+    /// Panics if the call belongs to another client.
     pub async fn recv(&mut self, call: &Call) -> Result<R::Received<'_>, CallError> {
         let client = &mut self.endpoint.core;
         let index = client.index(call);
@@ -470,7 +470,7 @@ impl Wait for Caller<'_> {
 
 impl<M: Payload + ?Sized> Async<Sender<M>> {
     /// Sends a message, and waits until there is space. The message is sent when the future is
-    /// ready. The message is not sent if the future is dropped before.
+    /// ready. If the future is dropped before that, the message is not sent.
     ///
     /// # Errors
     ///
@@ -491,7 +491,7 @@ impl<M: Payload + ?Sized> Async<Sender<M>> {
 
 impl<M: Payload + ?Sized> Async<Publisher<M>> {
     /// Sends a message, and waits for slow subscribers if delivery is lossless. The message is sent
-    /// when the future is ready. The message is not sent if the future is dropped before.
+    /// when the future is ready. If the future is dropped before that, the message is not sent.
     ///
     /// # Errors
     ///
@@ -559,7 +559,7 @@ mod tests {
     use crate::wait::source::silent::Silent;
 
     #[test]
-    fn news_that_the_first_look_misses_is_found() {
+    fn future_completes_after_missed_wakeup() {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().build().unwrap().block_on(async {
             let (mut registration, mut endpoint) = (None, Silent::default());

@@ -1,4 +1,5 @@
-//! The checks of what this account can do on this system, with the causes of what it cannot do.
+//! Checks which objects this account can create and use on this system, and the cause of each
+//! failure.
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind};
@@ -137,6 +138,7 @@ fn tried(topic: &str, good: &str, outcome: Result<(), Error>) -> Finding {
             (health, says, Some(error.advice().to_string()))
         }
     };
+
     Finding {
         topic: topic.to_string(),
         health,

@@ -279,7 +279,7 @@ mod tests {
     use crate::topic::subscriber::Subscriber;
 
     #[test]
-    fn messages_and_lists_look_up_no_account_names() {
+    fn messaging_and_listing_look_up_no_accounts() {
         let name = format!("shmkit-test-names-{}", std::process::id());
         let mut receiver = Receiver::create(&*name).unwrap();
         assert!(Receiver::create(&*name).is_err(), "the name is taken");

@@ -19,11 +19,11 @@ pub trait Claimed {
 
 /// Room for a message in shared memory; see [`Sender::claim`](crate::Sender::claim) and
 /// [`Publisher::claim`](crate::Publisher::claim). [`commit`](Claim::commit) sends the message. A
-/// claim that is dropped before sends nothing.
+/// claim that is dropped without `commit` sends nothing.
 ///
-/// Bytes that were not written have any value: that of earlier messages.
+/// Bytes that the caller does not write have arbitrary values: bytes of earlier messages.
 ///
-/// [`Write`] writes the message from its beginning on, until it is full.
+/// [`Write`] writes the message from its beginning, until the message is full.
 #[must_use = "it is sent by `commit`"]
 pub struct Claim<'a> {
     endpoint: &'a mut dyn Claimed,
@@ -55,7 +55,7 @@ impl<'a> Claim<'a> {
         self.len == 0
     }
 
-    /// Writes a part of the message, from `offset` on.
+    /// Writes a part of the message, beginning at `offset`.
     ///
     /// # Panics
     ///
@@ -73,10 +73,10 @@ impl<'a> Claim<'a> {
     ///
     /// - No other process writes the bytes. No endpoint of this crate does, but any process that
     ///   may send to the queue can. The bytes of a topic are written by its publisher alone.
-    /// - No other thread of this process reads the bytes. A subscriber of a lossy topic does, where
-    ///   it is so slow that it still copies the old message that stood there.
+    /// - No other thread of this process reads the bytes. A subscriber of a lossy topic does if it
+    ///   is so slow that it still copies the old message that was stored there.
     ///
-    /// Where that does not hold, use [`Write`] or [`write_at`](Claim::write_at).
+    /// If one of these conditions does not hold, use [`Write`] or [`write_at`](Claim::write_at).
     #[must_use]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: `Claimed::bytes` gives the address of `len` bytes that `Window::bytes` keeps
@@ -97,8 +97,8 @@ impl<'a> Claim<'a> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Forked`]: this process was forked from the process of the endpoint. There
-    /// is no other error, since the message had its place.
+    /// [`SendError::Forked`]: this process was forked from the process of the endpoint. There is no
+    /// other error, since the claim reserved the place of the message.
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.endpoint.commit(self.place, self.len)

@@ -15,21 +15,22 @@ pub(crate) struct LosslessWriter<R, H, C> {
     distance: Distance,
 }
 
-/// For messages of this length and longer the writer measures where the reader runs.
+/// For messages of this length and longer the writer measures the [`Distance`] to the reader.
 const LONG: usize = 4096;
 
-/// Where the reader's processor is: whether it shares a cache with this one, as measured by the
-/// time that a word takes from there. The system moves programs between processors, so the writer
-/// measures again and again.
+/// Whether the reader's processor shares a cache with this processor. The writer measures the time
+/// that it takes to load a word that the reader changed. The system moves programs between
+/// processors, so the writer repeats the measurement.
 #[derive(Debug, Default)]
 struct Distance {
-    /// The number of slow transfers less the number of quick ones, within bounds.
+    /// The number of slow transfers minus the number of quick ones, kept between 0 and `BOUND`.
     slow: u32,
 }
 
 impl Distance {
-    /// The limit in ticks of the processor's clock, 2 to 4 for a nanosecond. Measured, at 2.6:
-    /// 80 to 130 where the two share a cache, 310 to 390 where they do not.
+    /// A transfer is quick if it takes fewer ticks of the processor's clock than this. A nanosecond
+    /// has 2 to 4 ticks. Measured at 2.6 ticks per nanosecond: 80 to 130 ticks if the two
+    /// processors share a cache, and 310 to 390 ticks if they do not.
     const QUICK: u64 = 220;
     const BOUND: u32 = 8;
 
@@ -55,8 +56,8 @@ pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) 
 }
 
 impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
-    /// Creates a writer that goes on behind the last record of a lane that other writers used.
-    /// Returns `None` where the lane holds words that no writer of this crate writes.
+    /// Creates a writer that continues behind the last record of a lane that other writers used.
+    /// Returns `None` if the lane holds words that no writer of this crate writes.
     // layout: L107 L179 L181
     pub fn resume(
         ring: R,
@@ -72,6 +73,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         if !is_possible(gate) {
             return None;
         }
+
         let mut walk = RingReader::new(ring.clone(), ring_geometry, gate);
         while walk.position() <= gate + ring_geometry.bytes() {
             match walk.look() {
@@ -129,8 +131,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.ring.ring_geometry()
     }
 
-    /// Returns the position of the next message, if there is room for it in front of the ring's
-    /// end.
+    /// Returns the position of the next message, provided that the message fits before the end of
+    /// the ring.
     pub fn position(&self) -> u64 {
         self.ring.tail()
     }
@@ -183,7 +185,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.cursor.load64(cursor::EXACT) > position
     }
 
-    /// Returns whether everything that was sent was received.
+    /// Returns whether the reader has received all messages that were sent.
     // layout: L170
     pub fn is_received(&self) -> bool {
         self.cursor.load64(cursor::EXACT) >= self.ring.tail()
@@ -200,12 +202,12 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.ring.set_free(self.freed());
     }
 
-    /// Loads how far the reader has freed the ring, and measures where the reader runs.
+    /// Loads how far the reader has freed the ring, and measures the distance to the reader.
     #[cold]
     fn refresh_and_time(&mut self) {
         let start = ticks();
         let free = self.freed();
-        // The clock of another processor may be behind.
+        // The thread may have moved to a processor whose clock is behind.
         let took = ticks().wrapping_sub(start);
         if self.ring.free() != free {
             self.ring.set_free(free);
@@ -215,7 +217,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     }
 
     /// Returns the position up to which the ring is free. Pairs with the reader's store (P1). A
-    /// position that a peer wrote is believed only where it is possible.
+    /// position that a peer wrote is trusted only if it is possible.
     // layout: L108 L182
     fn freed(&self) -> u64 {
         let room = self.cursor.load64(cursor::ROOM);
@@ -232,8 +234,8 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.admit(len).is_some()
     }
 
-    /// Sends a short message if nothing else is to be done, and returns whether it did.
-    /// Otherwise [`try_send`](LosslessWriter::try_send) sends it.
+    /// Sends a message if it is short and the writer has no other work to do. Returns whether the
+    /// message was sent. Otherwise [`try_send`](LosslessWriter::try_send) sends it.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         let sent = self.ring.write_quickly(message, None, false);
@@ -243,8 +245,9 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         sent
     }
 
-    /// Adds a short message to a batch if nothing else is to be done, and returns whether it
-    /// did. Otherwise [`try_add`](LosslessWriter::try_add) adds it.
+    /// Adds a message to a batch if the message is short and the writer has no other work to do.
+    /// Returns whether the message was added. Otherwise [`try_add`](LosslessWriter::try_add) adds
+    /// it.
     #[inline(always)]
     pub fn add_quickly(&mut self, message: &[u8]) -> bool {
         let added = self.ring.write_quickly(message, None, true);
@@ -254,19 +257,20 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         added
     }
 
-    /// Sends a message no longer than the longest; returns `false` where the lane is full.
+    /// Sends a message that is not longer than the longest allowed message. Returns `false` if the
+    /// lane is full.
     pub fn try_send(&mut self, message: &[u8]) -> bool {
         self.write(message, None, false)
     }
 
-    /// Writes a message that is sent with the next message or by `flush`; returns `false` where
-    /// the lane is full.
+    /// Writes a message that is sent with the next message or by `flush`. Returns `false` if the
+    /// lane is full.
     pub fn try_add(&mut self, message: &[u8]) -> bool {
         self.write(message, None, true)
     }
 
-    /// Sends a message no longer than the longest, with a tag; returns `false` where the lane
-    /// is full.
+    /// Sends a message with a tag. The message is not longer than the longest allowed message.
+    /// Returns `false` if the lane is full.
     #[inline]
     pub fn try_send_tagged(&mut self, message: &[u8], tag: u32) -> bool {
         if self.ring.write_quickly(message, Some(tag), false) {
@@ -304,9 +308,9 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
 pub(crate) struct LosslessReader<M, C> {
     ring: RingReader<M>,
     cursor: C,
-    /// The position that was stored at `room` last.
+    /// The position that was stored at `room` by the last store.
     freed: u64,
-    /// The position from which on `room` is stored again.
+    /// The position at which the reader stores `room` again.
     frees: u64,
     /// A short message that ends at this position or before is received without further checks.
     quick: u64,
@@ -325,21 +329,22 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         LosslessReader::at(ring, cursor, ring_geometry, [ring_geometry.first(), 0])
     }
 
-    /// Creates a reader that goes on where another reader stopped. Returns `None` where the
-    /// cursor of that reader is impossible.
+    /// Creates a reader that continues where another reader stopped. Returns `None` if the cursor
+    /// of that reader holds impossible values.
     // layout: L160 L179
     pub fn resume(ring: M, cursor: C, ring_geometry: RingGeometry) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
         let possible = is_possible(exact) && received <= IMPLAUSIBLE;
         let mut reader =
             possible.then(|| LosslessReader::at(ring, cursor, ring_geometry, [exact, received]))?;
-        // So `room` is stored soon for what the other reader read and did not free.
+        // This reader stores `room` after its first message. The store also frees the messages that
+        // the other reader read and did not free.
         reader.frees = exact;
         Some(reader)
     }
 
-    /// Creates a reader that goes on behind all messages of a lane that another reader used.
-    /// Returns `None` where the lane holds words that no writer of this crate writes.
+    /// Creates a reader that continues behind all messages of a lane that another reader used.
+    /// Returns `None` if the lane holds words that no writer of this crate writes.
     // layout: L145 L179 L181
     pub fn behind_all(
         ring: M,
@@ -350,6 +355,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         if !is_possible(exact) || received > IMPLAUSIBLE {
             return None;
         }
+
         let mut reader = LosslessReader::at(ring, cursor, ring_geometry, [exact, received]);
         while reader.ring.position() <= exact + ring_geometry.bytes() {
             match reader.find() {
@@ -383,8 +389,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         }
     }
 
-    /// Copies the next message to the beginning of `to`, which must take the longest message,
-    /// if it is a short one and nothing else is to be done.
+    /// Copies the next message to the beginning of `to`, if the message is short and the reader has
+    /// no other work to do. `to` must be long enough for the longest message.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
@@ -393,8 +399,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         Some(found.len)
     }
 
-    /// Copies the next message to the beginning of `to`, which must take the longest message,
-    /// as a receiver does.
+    /// Copies the next message to the beginning of `to`, as a receiver does. `to` must be long
+    /// enough for the longest message.
     #[cfg(test)]
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         if let Some(len) = self.receive_quickly(to) {
@@ -409,8 +415,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         step
     }
 
-    /// Finds the next message and leaves it in the ring, if the message begins in front of the
-    /// position at which something else is to be done.
+    /// Finds the next message and leaves it in the ring, if the message begins before the position
+    /// at which the reader has other work to do.
     #[inline]
     pub fn find_quickly(&mut self) -> Option<usize> {
         match self.ring.look() {
@@ -437,8 +443,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
                     }
                     return Step::Nothing;
                 }
-                // Happens once: the record behind a pad stands at the ring's
-                // beginning, where no pad can stand.
+                // Happens at most once: the record behind a pad is at the beginning of the ring,
+                // where a pad is invalid.
                 Record::Pad => self.ring.wrap(),
                 Record::Nonsense => return Step::Corrupt,
             }
@@ -461,19 +467,20 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.ring.position()
     }
 
-    /// Returns the tag of the message that was found, where its writer gave it a tag.
+    /// Returns the tag of the message that was found. The tag is defined only if the writer stored
+    /// one.
     #[inline]
     pub fn tag(&self) -> u32 {
         self.ring.tag()
     }
 
-    /// Begins a turn: from the message that was found on, `bytes` bytes are received before
-    /// other lanes are looked at.
+    /// Begins a turn of this lane: the reader receives `bytes` bytes, beginning with the message
+    /// that was found, and then looks at the other lanes.
     pub fn begin_turn(&mut self, bytes: u64) {
         self.turn_ends = self.ring.position() + bytes;
     }
 
-    /// Moves on behind the message that was [found](LosslessReader::find).
+    /// Moves behind the message that was [found](LosslessReader::find).
     // layout: L113
     #[inline]
     pub fn pass(&mut self) {
@@ -505,7 +512,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.has_freed = true;
     }
 
-    /// Returns whether the ring was freed for the writer since this was last asked.
+    /// Returns whether the reader has freed a part of the ring for the writer since the last call.
     #[inline]
     pub fn has_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)

@@ -1,18 +1,19 @@
 //! A lane whose writer waits only for the readers that it knows. Other readers may be overtaken,
 //! and learn how many messages they missed.
 //!
-//! Before the writer writes a line for the second time, it announces how far it will write: the
-//! word `reserved`, which moves by an eighth of the ring at a time. A reader that has copied a
-//! message loads that word afterwards. If the place of the message may have been written meanwhile,
-//! the reader throws the copy away. Eight marks, one for each eighth, tell which record begins
-//! where and how many messages stand before it. So the number of missed messages is exact.
+//! Before the writer writes a line for the second time, it announces how far it will write: it
+//! stores that position in the word `reserved`, which moves by an eighth of the ring at a time. A
+//! reader that has copied a message then loads `reserved`. If the place of the message may have
+//! been overwritten meanwhile, the reader discards the copy. There are eight marks, one for each
+//! eighth of the ring. Each mark holds the position of a record and the number of messages before
+//! the record. So the number of missed messages is exact.
 
 use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{IMPLAUSIBLE, Step, is_possible};
 use crate::format::layout::lane;
 use crate::sync::{Words, WordsMut};
 
-/// The position of a mark that is being changed.
+/// The position that a mark holds while the writer changes the mark.
 const CHANGING: u64 = u64::MAX;
 
 /// The number of attempts of a reader to find a mark while the writer changes the marks.
@@ -69,8 +70,8 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.ring.free()
     }
 
-    /// Returns the position that must be announced before a message of this length can be
-    /// written; `None` where enough is announced.
+    /// Returns the position that must be announced before a message of this length can be written;
+    /// `None` if enough is announced already.
     // layout: L122
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
@@ -79,8 +80,8 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         (!self.ring.fits(place)).then(|| place.limit().next_multiple_of(step))
     }
 
-    /// Announces that the writer will write below this position. The writer may take the
-    /// announcement back before it has written anything.
+    /// Announces that the writer will write below this position. The writer may withdraw the
+    /// announcement as long as it has written nothing there.
     // layout: L122
     pub fn announce(&mut self, position: u64) {
         self.ring.set_free(position);
@@ -90,14 +91,14 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.head.release();
     }
 
-    /// Separates an announcement from loading which subscribers to wait for. Pairs with the
-    /// same fence of a subscriber that joins.
+    /// Executes a full fence between an announcement and the load of the subscribers to wait for.
+    /// Pairs with the full fence of a subscriber that joins.
     pub fn full_fence(&self) {
         self.head.full();
     }
 
-    /// Sends a short message if enough is announced and nothing else is to be done; returns
-    /// whether it did.
+    /// Sends a message if it is short, enough is announced, and the writer has no other work to do.
+    /// Returns whether the message was sent.
     #[inline(always)]
     pub fn send_quickly(&mut self, message: &[u8]) -> bool {
         let sent = self.ring.write_quickly(message, None, false);
@@ -112,9 +113,9 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.write(message, false);
     }
 
-    /// Writes a message for which enough is announced, and which is sent with the next message
-    /// or by `flush`, at the latest when an eighth of the ring is full: a mark must not lead
-    /// past a batch that is held back.
+    /// Writes a message for which enough is announced. The message is sent with the next message or
+    /// by `flush`, at the latest when an eighth of the ring is full: a mark must not point behind a
+    /// batch that is held back.
     pub fn add(&mut self, message: &[u8]) {
         self.write(message, true);
     }
@@ -170,7 +171,7 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         // Pairs with the reader's fence before its second look at the position.
         head.release();
         head.store64(at + lane::MARK_NUMBER, self.sent);
-        // Pairs with the reader's first look at it.
+        // Pairs with the reader's first load of the position.
         head.publish64(at + lane::MARK_POSITION, position);
     }
 
@@ -212,8 +213,8 @@ pub(crate) struct LossyReader<R, H> {
     number: u64,
     /// A short message that ends at this position or before is received without further checks.
     quick: u64,
-    /// Whether the writer was asked to wait for this reader. The writer may take an
-    /// announcement back that reaches this reader.
+    /// Whether the writer was asked to wait for this reader. The writer may withdraw an
+    /// announcement that reaches this reader.
     waited_for: bool,
 }
 
@@ -228,9 +229,9 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         }
     }
 
-    /// Notes that the writer was asked to wait for this reader. If the reader is overtaken all
-    /// the same, the caller finds out whether that is so: a writer takes an announcement back
-    /// that it made before it saw the reader, and has written nothing then.
+    /// Notes that the writer was asked to wait for this reader. If the reader seems to be overtaken
+    /// nevertheless, the caller finds out whether it is: a writer withdraws an announcement that it
+    /// made before it saw the reader, and has then written nothing.
     pub fn wait_for(&mut self) {
         self.waited_for = true;
     }
@@ -255,8 +256,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.head.load64(lane::SENT)
     }
 
-    /// Moves to the first message for this reader; returns `false` where the writer was faster
-    /// in all attempts.
+    /// Moves to the first message for this reader. Returns `false` if the writer was faster in all
+    /// attempts.
     // layout: L129
     pub fn begin(&mut self, begin: Begin) -> bool {
         for _ in 0..TRIES {
@@ -270,7 +271,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 }
                 continue;
             }
-            // The newest mark may stand behind the last message.
+
+            // The newest mark may point behind the last message.
             for mark in marks.into_iter().rev() {
                 self.go(mark);
                 match self.walk() {
@@ -295,6 +297,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         let from = self.ring.position();
         let bytes = self.ring.ring_geometry().bytes();
         let mut last = Walk::Nothing;
+
         while self.ring.position() <= from + bytes {
             match self.ring.look() {
                 Record::Message(found) => {
@@ -320,8 +323,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.number = mark.number;
     }
 
-    /// Copies the next message like [`receive`](LossyReader::receive), if it is a short one and
-    /// nothing else is to be done.
+    /// Copies the next message as [`receive`](LossyReader::receive) does, if the message is short
+    /// and the reader has no other work to do.
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
@@ -334,7 +337,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         Some(found.len)
     }
 
-    /// Copies the next message to the beginning of `to`, which must take the longest message.
+    /// Copies the next message to the beginning of `to`, which must be long enough for the longest
+    /// message.
     // layout: L010 L131
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
         loop {
@@ -349,11 +353,13 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 self.quick = self.ring.lap();
                 return Step::Message(found.len);
             }
+
             if self.may_be_overwritten(self.ring.position()) {
                 return self.overtaken();
             }
+
             match record {
-                // Happens once: no pad can stand at the ring's beginning.
+                // Happens at most once: a pad is invalid at the beginning of the ring.
                 Record::Pad => self.ring.wrap(),
                 Record::Nonsense => return Step::Corrupt,
                 Record::Empty | Record::Message(_) => return Step::Nothing,
@@ -361,7 +367,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         }
     }
 
-    /// Returns whether the bytes from a position on may have been written while they were read.
+    /// Returns whether the bytes from a position on may have been overwritten while they were read.
     // layout: L130
     #[inline]
     pub fn may_be_overwritten(&self, position: u64) -> bool {
@@ -385,7 +391,9 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             let half = self.ring.ring_geometry().bytes() / 2;
             let reserved = self.head.load64(lane::RESERVED);
             let far = |mark: &Mark| mark.position + half >= reserved;
-            // A mark far away from the writer, or else the farthest.
+
+            // The oldest mark that the writer does not reach within half a ring, or else the newest
+            // mark.
             let found = self.marks().filter(far).min_by_key(|mark| mark.position);
             let found = found.or_else(|| self.marks().max_by_key(|mark| mark.position));
             if let Some(mark) = found {
@@ -398,7 +406,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         Step::Nothing
     }
 
-    /// Returns the marks from which the reader can go on now, none of them behind the reader.
+    /// Returns the marks at which the reader can continue now. None of them is older than the
+    /// reader's position.
     // layout: L128
     fn marks(&self) -> impl Iterator<Item = Mark> + use<R, H> {
         // Pairs with the writer's store (P2).
@@ -412,10 +421,10 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         marks.into_iter().flatten().filter(valid)
     }
 
-    /// Returns a mark, unless it is being changed.
+    /// Returns a mark, unless the writer is changing the mark or a value in the mark is impossible.
     // layout: L128 L179
     fn mark(&self, at: usize) -> Option<Mark> {
-        // Pairs with the writer's last store of it.
+        // Pairs with the writer's last store of the position.
         let position = self.head.load64(at + lane::MARK_POSITION);
         let number = self.head.load64(at + lane::MARK_NUMBER);
         // Pairs with the writer's fence behind CHANGING.

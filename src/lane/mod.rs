@@ -1,26 +1,26 @@
-//! The ring of queues and topics: one writer lays down messages, readers in other processes read
+//! The ring of queues and topics: one writer writes messages, and readers in other processes read
 //! them.
 //!
-//! - [`ring`]: the records of a ring, as the writer writes them and a reader finds them.
+//! - [`ring`]: writes and reads the records of a ring.
 //! - [`lossless`]: a lane with back-pressure. The writer waits for its one reader.
 //! - [`lossy`]: a lane that the writer overwrites. A slow reader learns how many messages it
 //!   missed.
 //!
-//! The code knows words and offsets, and no sections. So it runs over mapped memory, over the heap,
-//! and over the atomics of a model checker.
+//! This module uses words and offsets, and does not know sections. So it runs over mapped memory,
+//! over the heap, and over the atomics of a model checker.
 //!
 //! # Which accesses pair
 //!
 //! | | store | load | what it guarantees |
 //! |---|---|---|---|
-//! | P1 | reader: `room` published | writer: before it writes there | what was read is not overwritten while it is read |
+//! | P1 | reader: `room` published | writer: before it writes there | a record is not overwritten while the reader reads it |
 //! | P2 | writer: `reserved` published | reader: before it looks at the marks | older marks are found at the first try |
 //! | P3 | writer: release fence after `reserved` | reader: acquire fence after the copy | a torn copy is recognised |
-//! | P4 | writer: first word of a record published | reader: its load | the payload, and the empty word behind the record, are seen |
+//! | P4 | writer: first word of a record published | reader: its load | the reader sees the payload, and the empty word behind the record |
 //!
-//! P2 saves attempts, and messages that a slow reader could still read. No count depends on P2: a
-//! reader refuses a mark that is too old by loading `reserved` again after the marks, and any other
-//! mark tells exactly how many messages stand before it.
+//! Without P2 a slow reader would need more attempts, and would miss messages that it could still
+//! read. No count depends on P2: a reader loads `reserved` again after the marks and refuses a mark
+//! that is too old, and any other mark holds the exact number of messages before it.
 
 pub(crate) mod claim;
 pub(crate) mod lossless;
@@ -48,7 +48,7 @@ pub(crate) enum Step {
     Corrupt,
 }
 
-/// Positions and numbers from here on are not plausible, and refused.
+/// The greatest plausible position or number. Greater ones are refused.
 const IMPLAUSIBLE: u64 = 1 << 62;
 
 /// Returns whether a record may begin at a position that a peer wrote.

@@ -1,37 +1,39 @@
 //! The records of a ring.
 //!
-//! The first word of a record is its commit word: it tells the kind and the length, and a reader
-//! polls that word only. Before the writer stores the word, it stores "empty" at the place of the
-//! next record. So a reader never takes what an earlier lap left for a message.
+//! The first word of a record is its commit word. The commit word holds the kind and the length of
+//! the record, and a reader polls this word only. Before the writer stores the commit word, it
+//! stores "empty" at the place of the next record. So a reader never mistakes the bytes of an
+//! earlier lap for a message.
 //!
 //! Positions count bytes and never wrap. The offset of a position is the position modulo the length
-//! of the ring, which the words of the ring take care of.
+//! of the ring; the words of the ring (`Words`) compute it.
 
 use crate::format::layout::{LINE, first_position, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
-/// The bytes of lines that are touched before they are needed. Stores are done in order, and the
-/// store to a line has to fetch the line from the other processor: several fetches at once wait
-/// together. Measured between near processors, streams of 56 bytes and round trips against the
-/// floor: with 1 line 40 M/s and 1.29, with 4 lines 103 M/s and 1.40, with 8 lines 106 M/s and
-/// 1.41.
+/// The number of bytes ahead of the tail whose lines are touched before the writer needs them.
+/// Stores are done in order, and a store to a line has to fetch the line from the other processor.
+/// The fetches of several lines that are touched at once overlap. Measured between near processors,
+/// as the rate of a stream of 56-byte messages and the time of a round trip relative to the floor:
+/// 40 M/s and 1.29 with 1 line, 103 M/s and 1.40 with 4 lines, 106 M/s and 1.41 with 8 lines.
 const AHEAD: u64 = 4 * LINE as u64;
 
-/// For messages of this length and longer no line is touched ahead, since the next message is most
-/// likely as long.
+/// After a message of this length or longer the writer touches no line ahead, since the next
+/// message is most likely as long.
 const LONG: usize = 4096;
 
 /// Messages up to this length are copied from their end to their beginning.
 const SHORT: usize = LINE;
 
-/// Returns a position as an offset. The bits that are lost do not matter modulo the ring.
+/// Returns a position as an offset. On 32-bit targets the upper bits are lost; they do not matter
+/// modulo the length of the ring.
 #[inline]
 fn at(position: u64) -> usize {
     position as usize
 }
 
-/// Returns the offset of the payload of a record that begins at this position. Where addresses have
-/// 32 bits the offset wraps with positions beyond 2^32; the ring takes it modulo its length.
+/// Returns the offset of the payload of a record that begins at this position. On 32-bit targets
+/// the offset wraps at positions beyond 2^32; the ring takes the offset modulo its length.
 fn payload(position: u64) -> usize {
     at(position).wrapping_add(record::PAYLOAD)
 }
@@ -46,10 +48,10 @@ pub(crate) struct RingGeometry {
 }
 
 impl RingGeometry {
-    /// Returns the geometry of a ring of `bytes` bytes for messages of up to `max` bytes;
-    /// `None` where `bytes` is not a power of two, or `max` too long. A record takes at most a
-    /// quarter of the ring: a record and the pad before it must fit, and a slow reader must
-    /// find the next record.
+    /// Returns the geometry of a ring of `bytes` bytes for messages of up to `max` bytes; `None` if
+    /// `bytes` is not a power of two or is below 512, or if `max` is too long. A record takes at
+    /// most a quarter of the ring, so that a record and the pad before it fit, and a slow reader
+    /// can find the next record.
     pub fn new(bytes: u64, max: usize) -> Option<RingGeometry> {
         let sound = bytes.is_power_of_two() && bytes >= 512 && max <= RingGeometry::longest(bytes);
         let short = max.min(SHORT);
@@ -61,8 +63,9 @@ impl RingGeometry {
         usize::try_from(bytes / 4).map_or(0, |bytes| bytes.saturating_sub(record::PAYLOAD))
     }
 
-    /// Returns the bytes of a record. Up to a line that is a power of two, so that records of
-    /// one size do not lie across two lines, each of which would have to be fetched.
+    /// Returns the number of bytes that a record takes. Up to the size of a line the number is a
+    /// power of two, so that records of one size do not lie across two lines. Both lines would have
+    /// to be fetched.
     // layout: L061 L062
     #[inline]
     pub fn need(len: usize) -> u64 {
@@ -108,8 +111,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Returns the position below which the record writes: behind the first word of the next
-    /// record.
+    /// Returns the position below which all stores for this record stay: the end of the first word
+    /// of the next record.
     #[inline]
     pub fn limit(&self) -> u64 {
         self.end + record::ALIGN as u64
@@ -140,14 +143,14 @@ pub(crate) struct RingWriter<M> {
     /// The position and the first word of the first record of a batch. The word is stored last,
     /// so readers see no record of the batch before.
     held: Option<(u64, u32)>,
-    /// Whether a place was claimed, where anything may have been written.
+    /// Whether a place is claimed. The caller may have written any bytes there.
     claimed: bool,
-    /// Whether the reader's processor shares no cache with this one.
+    /// Whether the reader's processor shares no cache with this processor.
     far: bool,
 }
 
 impl<M: WordsMut> RingWriter<M> {
-    /// Creates a writer that goes on at `tail`, where the word must be "empty".
+    /// Creates a writer that continues at `tail`. The word at `tail` must be "empty".
     pub fn new(ring: M, ring_geometry: RingGeometry, tail: u64, free: u64) -> RingWriter<M> {
         let mut writer = RingWriter {
             ring,
@@ -200,8 +203,8 @@ impl<M: WordsMut> RingWriter<M> {
         (self.quick, self.quick_to_send) = (0, 0);
     }
 
-    /// Sets whether the reader's processor is far away, which decides how long messages are
-    /// written.
+    /// Sets whether the reader's processor is far away. If it is, long messages are written past
+    /// the caches.
     pub fn set_far(&mut self, far: bool) {
         self.far = far;
     }
@@ -229,12 +232,13 @@ impl<M: WordsMut> RingWriter<M> {
         place.limit() <= self.free
     }
 
-    /// Writes a short message, if it is no longer than a short one, ends in front of the ring's
-    /// end, and has room. Returns whether it did. Without `hold` the message is sent, if no batch
-    /// is held back. With `hold` it is added to a batch that is held back already.
+    /// Writes a message, if the message is short, has room, and does not reach beyond the end of
+    /// the ring. Returns whether the message was written. Without `hold` the message is sent; if a
+    /// batch is held back, nothing is written. With `hold` the message is added to the batch that
+    /// is held back; without such a batch nothing is written.
     ///
-    /// The copy begins at the end of the message, so the line of the first word is written last
-    /// and at once. If the writer had to wait for another line in between, a polling reader
+    /// The copy begins at the end of the message, so the line of the first word is written last and
+    /// without a pause. If the writer had to wait for another line in between, a polling reader
     /// would fetch the line of the first word twice.
     // layout: L066
     #[inline(always)]
@@ -251,21 +255,23 @@ impl<M: WordsMut> RingWriter<M> {
         if end > quick {
             return false;
         }
+
         self.empty(end);
         let at = at(self.tail);
         self.ring.copy_in(payload(self.tail), message);
         if let Some(tag) = tag {
             self.ring.store_upper32(at, tag);
         }
+
         // Pairs with the reader's load (P4).
         self.ring.publish32(at, message_word(message.len()));
         self.advance(end, AHEAD);
         true
     }
 
-    /// Writes a message at a place that [`fits`](RingWriter::fits). The message is sent at
-    /// once, with the batch that was held back. With `hold` the message is written, and sent
-    /// later.
+    /// Writes a message at a place that [`fits`](RingWriter::fits). Without `hold` the message is
+    /// sent at once, together with the batch that was held back. With `hold` the message is written
+    /// now and sent later.
     ///
     /// The bytes outside the line of the first word are written first; see
     /// [`write_quickly`](RingWriter::write_quickly).
@@ -288,7 +294,8 @@ impl<M: WordsMut> RingWriter<M> {
         self.commit(place, message.len(), hold);
     }
 
-    /// Claims a place that fits. The caller then fills and commits the place, or leaves it.
+    /// Claims a place that fits. The caller then fills and commits the place, or abandons the
+    /// claim.
     #[inline]
     pub fn claim(&mut self, place: Place) -> Place {
         self.forget_claim();
@@ -298,7 +305,8 @@ impl<M: WordsMut> RingWriter<M> {
         place
     }
 
-    /// Forgets a claim that was left: its bytes may stand in lines that were touched.
+    /// Forgets a claim that was not committed. The caller may have filled lines that were touched,
+    /// so all lines count as untouched again.
     fn forget_claim(&mut self) {
         if std::mem::take(&mut self.claimed) {
             self.touched = self.tail.next_multiple_of(LINE as u64);
@@ -311,7 +319,7 @@ impl<M: WordsMut> RingWriter<M> {
             .copy_in(payload(place.start).wrapping_add(at), bytes);
     }
 
-    /// Sends a message that was written at its place; with `hold`, sends it later.
+    /// Sends a message that was written at its place. With `hold` the message is sent later.
     // layout: L064 L066
     #[inline]
     pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
@@ -330,8 +338,8 @@ impl<M: WordsMut> RingWriter<M> {
         self.settle();
     }
 
-    /// Stores "empty" behind a record, unless the line was touched, whose first word is
-    /// "empty".
+    /// Stores "empty" behind a record. No store is needed if the record ends at the beginning of a
+    /// touched line: the first word of a touched line is "empty".
     #[inline(always)]
     fn empty(&self, end: u64) {
         if end >= self.touched || !end.is_multiple_of(LINE as u64) {
@@ -339,8 +347,9 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Moves on behind a record, and touches the next lines. So they are fetched while the
-    /// reader is busy with this record, and not before the next one.
+    /// Moves the tail to the end of a record, and touches the next lines. So these lines are
+    /// fetched while the reader is busy with this record, and the writer need not wait for them at
+    /// the next record.
     // layout: L067
     #[inline(always)]
     fn advance(&mut self, end: u64, ahead: u64) {
@@ -358,8 +367,8 @@ impl<M: WordsMut> RingWriter<M> {
         }
     }
 
-    /// Stores the word that lets readers pass, or holds it back. Pairs with the reader's load
-    /// (P4).
+    /// Stores the commit word that lets readers pass, or holds the word back. Pairs with the
+    /// reader's load (P4).
     // layout: L068
     #[inline]
     fn publish(&mut self, position: u64, word: u32, hold: bool) {
@@ -389,7 +398,7 @@ fn message_word(len: usize) -> u32 {
     (len as u32) << record::KIND_BITS | record::MESSAGE
 }
 
-/// What stands at a position.
+/// The record that a reader finds at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Empty,
@@ -406,8 +415,8 @@ pub(crate) struct Found {
     need: u64,
 }
 
-/// The reading side of a ring. It believes nothing that a peer wrote: a length is compared with the
-/// ring and the longest message before it is used.
+/// The reading side of a ring. The reader trusts nothing that a peer wrote: it compares each length
+/// with the ring and with the longest message before it uses the length.
 #[derive(Debug)]
 pub(crate) struct RingReader<M> {
     ring: M,
@@ -437,7 +446,7 @@ impl<M: Words> RingReader<M> {
         self.position = position;
     }
 
-    /// Returns what stands at the reader's position. Pairs with the writer's `publish` (P4).
+    /// Returns the record at the reader's position. Pairs with the writer's `publish` (P4).
     // layout: L064 L070 L180
     #[inline]
     pub fn look(&self) -> Record {
@@ -446,6 +455,7 @@ impl<M: Words> RingReader<M> {
         if word == record::EMPTY {
             return Record::Empty;
         }
+
         let len = (word >> record::KIND_BITS) as usize;
         if word & KIND == record::MESSAGE && len <= self.ring_geometry.max {
             let need = RingGeometry::need(len);
@@ -453,6 +463,7 @@ impl<M: Words> RingReader<M> {
                 return Record::Message(Found { len, need });
             }
         }
+
         if word == record::PAD && inside != 0 {
             Record::Pad
         } else {
@@ -465,7 +476,7 @@ impl<M: Words> RingReader<M> {
     #[inline(always)]
     pub fn look_quickly(&self, quick: u64) -> Option<Found> {
         let word = self.ring.load32(at(self.position));
-        // The length, with any kind but that of a message above it.
+        // The length of a message. Any other kind sets upper bits, so the number is above `short`.
         let kind = record::MESSAGE.rotate_right(record::KIND_BITS);
         let len = word.rotate_right(record::KIND_BITS).wrapping_sub(kind) as usize;
         if len > self.ring_geometry.short {
@@ -488,20 +499,21 @@ impl<M: Words> RingReader<M> {
             .copy_out(payload(self.position).wrapping_add(at), to);
     }
 
-    /// Returns the tag of the message that was found, where its writer gave it a tag.
+    /// Returns the tag of the message that was found. The tag is defined only if the writer stored
+    /// one.
     #[inline]
     pub fn tag(&self) -> u32 {
         self.ring.load_upper32(at(self.position))
     }
 
-    /// Moves on behind the message that was found, and returns the new position.
+    /// Moves behind the message that was found, and returns the new position.
     #[inline]
     pub fn pass(&mut self, found: Found) -> u64 {
         self.position += found.need;
         self.position
     }
 
-    /// Moves on behind a pad.
+    /// Moves behind a pad.
     pub fn wrap(&mut self) {
         self.position = self.ring_geometry.next_lap(self.position);
     }

@@ -43,7 +43,7 @@ impl Topic {
         }
 
         publisher.roster.claim(WORDS[1], 1, |_| false).unwrap();
-        // The ROOM that the last subscriber in the slot has left.
+        // Stores the ROOM that the last subscriber in the slot left behind.
         publisher.roster.set_room(0, ring_geometry().bytes());
         (topic, publisher)
     }
@@ -105,7 +105,7 @@ impl Subscriber {
         join(&self.roster, 0, &mut self.lane)
     }
 
-    /// Receives this message; `false` if the publisher has dropped this subscriber.
+    /// Receives this message, and returns `false` if the publisher has dropped this subscriber.
     fn receive(&mut self, number: u64) -> bool {
         let mut to = [0; LONG];
         loop {
@@ -185,7 +185,7 @@ fn dropped_subscriber_receives_no_torn_message() {
 }
 
 #[test]
-fn slowest_subscriber_wakes_the_sleeping_publisher() {
+fn subscriber_that_frees_room_wakes_publisher() {
     explore(3, || {
         let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
         let mut subscriber = topic.subscriber();

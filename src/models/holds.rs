@@ -12,7 +12,7 @@ use ::loom::thread;
 
 // layout: L136 L138
 #[test]
-fn writer_leaves_a_seen_hold_alone() {
+fn writer_skips_slot_of_seen_hold() {
     explore(2, || {
         // There are four slots, so each value goes into the slot of the fourth value before it.
         let table_geometry = table_geometry(1, 4);
@@ -30,7 +30,7 @@ fn writer_leaves_a_seen_hold_alone() {
             let ask = hold_in(&roster, 0);
             let hold = |hold: Hold| {
                 ask(hold);
-                // Pairs with the look of the test below.
+                // Pairs with the load in the loop of the writer below.
                 held.publish32(THEIRS[0], hold.0 as u32);
             };
             let mut to = [0; LEN];
@@ -51,6 +51,6 @@ fn writer_leaves_a_seen_hold_alone() {
         }
 
         looking.join().unwrap();
-        assert_eq!(roster.holding(), 0, "the hold lasts for ever");
+        assert_eq!(roster.holding(), 0, "the hold was never released");
     });
 }

@@ -133,7 +133,7 @@ impl Words for Memory {
     }
 
     fn copy_out(&self, _at: usize, _to: &mut [u8]) {
-        unreachable!("there are words only");
+        unreachable!("the models access words only");
     }
 
     fn acquire(&self) {
@@ -167,7 +167,7 @@ impl WordsMut for Memory {
     }
 
     fn copy_in(&self, _at: usize, _from: &[u8]) {
-        unreachable!("there are words only");
+        unreachable!("the models access words only");
     }
 
     fn release(&self) {

@@ -17,7 +17,7 @@ const CONTENT: usize = control::KIND;
 
 // layout: L155 L165
 #[test]
-fn dead_owner_is_followed_by_one_candidate() {
+fn dead_owner_never_has_two_concurrent_successors() {
     explore(3, || {
         let record = Memory::record();
         let generation = Rc::new(Cell::new(0u32));
@@ -51,10 +51,10 @@ fn dead_owner_is_followed_by_one_candidate() {
     });
 }
 
-/// A process whose name another process has taken over does not give up the name of the new owner.
+/// A former owner does not release the name after another process has taken the name over.
 // layout: L156 L165
 #[test]
-fn owner_lets_go_of_its_own_name_only() {
+fn owner_releases_only_its_own_name() {
     explore(3, || {
         let record = Memory::record();
         Ownership(record.clone()).replace(0, WORDS[0]);
@@ -70,7 +70,7 @@ fn owner_lets_go_of_its_own_name_only() {
 /// A process that opens a name while it is created sees the owner of the name.
 // layout: L021
 #[test]
-fn opener_of_a_new_name_sees_its_owner() {
+fn opener_of_new_name_sees_owner() {
     explore(3, || {
         let record = Memory::record();
         let new = Ownership(record.clone());
@@ -162,7 +162,7 @@ impl Generation {
 /// generation, or is woken when the old generation ends.
 // layout: L104 L159
 #[test]
-fn participant_that_joins_at_the_end_is_woken() {
+fn participant_joining_an_ending_generation_is_woken() {
     explore(2, || {
         let record = Memory::record();
         let old = Generation::new();
@@ -190,7 +190,7 @@ fn participant_that_joins_at_the_end_is_woken() {
 /// generation. So no message is lost in the old generation.
 // layout: L104 L159
 #[test]
-fn joining_participant_is_seen_or_sees_the_successor() {
+fn joining_participant_is_seen_or_sees_successor() {
     explore(3, || {
         let record = Memory::record();
         let old = Generation::new();
@@ -217,7 +217,7 @@ fn joining_participant_is_seen_or_sees_the_successor() {
 /// owner stored before.
 // layout: L030
 #[test]
-fn participant_that_sees_the_end_sees_earlier_stores() {
+fn participant_seeing_end_sees_earlier_stores() {
     explore(3, || {
         let old = Generation::new();
         let theirs = old.clone();

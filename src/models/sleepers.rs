@@ -59,14 +59,14 @@ fn two_messages(segment: &Segment) {
 
 // layout: L087 L092
 #[test]
-fn sleeper_is_woken_by_each_of_two_messages() {
+fn sleeper_is_woken_for_two_messages() {
     explore(3, || two_messages(&Segment::new()));
 }
 
-/// Without a first park a sleeper is lost, and the model finds that.
+/// Without a first park a wake-up is lost, and the model finds the deadlock.
 #[test]
 #[should_panic(expected = "deadlock")]
-fn sleeper_without_a_first_park_is_lost() {
+fn sleeper_without_first_park_deadlocks() {
     explore(3, || {
         let mut segment = Segment::new();
         segment.kernel = Kernel::without_first_parks(&segment.memory);
@@ -146,7 +146,7 @@ fn next_participant_in_a_slot_is_woken() {
 /// The next participant in the slot of a participant that was killed in its sleep is woken.
 // layout: L094
 #[test]
-fn sleeper_in_a_dead_participants_slot_is_woken() {
+fn sleeper_in_dead_participants_slot_is_woken() {
     explore(2, || {
         let segment = Segment::new();
         let roster = Roster::new(segment.memory.clone());

@@ -9,8 +9,8 @@ use ::loom::cell::Cell;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// Something that the participant in a slot has for itself, such as a lane. The model checker
-/// reports two users at the same time as a race.
+/// A resource that only the participant in a slot may use, such as a lane. The model checker
+/// reports two uses at the same time as a race.
 struct Own(Rc<Cell<u64>>);
 
 impl Own {
@@ -22,7 +22,7 @@ impl Own {
 
 // layout: L104
 #[test]
-fn slot_is_taken_by_one_participant_at_a_time() {
+fn slot_has_one_participant_at_a_time() {
     explore(3, || {
         let memory = Memory::roster();
         let own = Rc::new(Cell::new(0));
@@ -50,7 +50,7 @@ fn slot_is_taken_by_one_participant_at_a_time() {
 /// At most one of two processes that find a dead participant takes its slot. That process sees the
 /// stores of the dead participant.
 #[test]
-fn slot_of_a_dead_participant_has_one_successor() {
+fn dead_participant_has_at_most_one_successor() {
     explore(3, || {
         let memory = Memory::roster();
         let own = Rc::new(Cell::new(0));
@@ -75,7 +75,7 @@ fn slot_of_a_dead_participant_has_one_successor() {
         let taken = successors.map(|one| one.join().unwrap());
 
         assert!(evicted || taken != [false; 2]);
-        assert_ne!(taken, [true; 2], "both have the slot");
+        assert_ne!(taken, [true; 2], "both processes took the slot");
         assert_ne!(roster.process_word(0), WORDS[0]);
     });
 }
@@ -84,7 +84,7 @@ fn slot_of_a_dead_participant_has_one_successor() {
 /// stores.
 // layout: L051
 #[test]
-fn owner_sees_the_stores_of_a_joined_participant() {
+fn owner_sees_stores_of_joined_participant() {
     explore(3, || {
         let memory = Memory::roster();
         let joining = memory.clone();
@@ -122,7 +122,7 @@ fn owner_sees_the_stores_of_a_joined_participant() {
 /// same time.
 // layout: L105
 #[test]
-fn participant_counted_as_gone_has_left_its_slot() {
+fn slot_is_free_once_leave_is_counted() {
     explore(3, || {
         let memory = Memory::roster();
         let roster = Roster::new(memory.clone());
@@ -171,7 +171,7 @@ fn writer_that_sees_holding_sees_the_hold() {
 
 /// A participant that takes the slot of a dead participant clears its state, its bits and its hold.
 #[test]
-fn successor_clears_the_state_of_the_dead_participant() {
+fn successor_clears_state_of_dead_participant() {
     explore(3, || {
         let roster = Roster::new(Memory::roster());
         roster.claim(WORDS[0], 1, |_| false).unwrap();

@@ -15,9 +15,9 @@ pub type EventOptions = Options<Event>;
 /// A handle of a named event.
 ///
 /// An event is signaled or not. [`set`](Event::set) signals the event. A wait ends when the event
-/// is signaled, at once where the event is signaled already. [`Reset`] tells what takes the signal
-/// away: an auto-reset event wakes one waiter for each signal, and setting the event again before a
-/// waiter took the signal has no effect; a manual-reset event wakes all waiters until
+/// is signaled, or at once if the event is signaled already. [`Reset`] says what clears the signal.
+/// An auto-reset event wakes one waiter for each signal, and setting the event again before a
+/// waiter took the signal has no effect. A manual-reset event wakes all waiters until
 /// [`reset`](Event::reset).
 ///
 /// The event and its state live until the last handle is dropped or its process ends. Waiting takes
@@ -44,12 +44,12 @@ pub type EventOptions = Options<Event>;
 /// # Platform notes
 ///
 /// On Windows an event is an event of the kernel. On Linux an event is a small file in `/dev/shm`
-/// with a futex word (`docs/platform.md` tells where). On Linux a program that may wait for an
-/// auto-reset event may write the file, and so could set the event by other means.
+/// with a futex word (`docs/platform.md` says where). On Linux a program that may wait for an
+/// auto-reset event may also write the file, and so could set the event by other means.
 pub struct Event {
     os: os::Event,
     name: Name,
-    /// A signal that was taken for a wait which it ended, and that the caller has not asked for
+    /// The signal, if there is one, that a wait has taken and that the caller has not asked for
     /// yet.
     kept: Kept,
 }
@@ -107,7 +107,7 @@ impl Event {
         self.os.set()
     }
 
-    /// Takes the signal away, if there is one.
+    /// Clears the signal, if there is one.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Event {
     }
 
     /// Waits until the event is signaled or a process has ended, at most for `timeout` if there is
-    /// one. A signal goes before a death.
+    /// one. A signal takes precedence over a death.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-death-{}", std::process::id());
@@ -174,7 +174,7 @@ impl Event {
     ///
     /// # Platform notes
     ///
-    /// On Linux the first such wait of a process starts a thread that learns of the end of
+    /// On Linux the first such wait of a process starts a thread that watches for the end of
     /// processes.
     pub fn wait_or_death(&self, peer: &Process, timeout: Option<Duration>) -> Result<Wake> {
         self.wait_for(&[peer.os()], timeout)
@@ -188,14 +188,14 @@ impl Event {
         }
     }
 
-    /// Returns what takes the signal away; `None` where the system does not tell.
+    /// Returns what clears the signal; `None` if the system does not say.
     #[must_use]
     pub fn reset_mode(&self) -> Option<Reset> {
         self.os.reset_mode()
     }
 
-    /// Returns whether the event is signaled at this moment, and leaves the signal; `None` where
-    /// the system does not tell.
+    /// Returns whether the event is signaled at this moment, and does not take the signal; `None`
+    /// if the system does not say.
     #[must_use]
     pub fn is_set(&self) -> Option<bool> {
         if self.kept.is_there() {

@@ -63,8 +63,8 @@ impl Writable for CopyOnWrite {}
 /// opened.
 ///
 /// A view is `Send` and `Sync`. A copy is not a snapshot: each aligned machine word in it is whole,
-/// the words together are not. A rule between writer and reader makes copies whole, such as a
-/// sequence word, which is odd while its one writer writes:
+/// but the words may be from different moments. Writer and reader need a rule that makes copies
+/// whole. An example is a sequence word, which is odd while its one writer writes:
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-sequence-{}", std::process::id());
@@ -114,9 +114,8 @@ impl Writable for CopyOnWrite {}
 pub struct Mapping<M: Mode = ReadOnly> {
     // Declared before the section, so the view is unmapped before the section is closed.
     view: os::View,
-    /// Keeps the name alive; "a file mapping object does not close until all
-    /// references to it are released" (CreateFileMappingW), but its name goes
-    /// with the last handle.
+    /// Keeps the name alive; "a file mapping object does not close until all references to it are
+    /// released" (CreateFileMappingW), but its name is gone after the last handle is closed.
     section: Arc<os::Section>,
     subject: Arc<str>,
     mode: PhantomData<M>,
@@ -152,7 +151,7 @@ impl<M: Mode> Mapping<M> {
         self.view.as_ptr().cast_const()
     }
 
-    /// Copies `to.len()` bytes out, from `offset` on.
+    /// Copies `to.len()` bytes out, beginning at `offset`.
     ///
     /// # Errors
     ///
@@ -171,8 +170,8 @@ impl<M: Mode> Mapping<M> {
         Ok(())
     }
 
-    /// Copies a value of plain data out, from `offset` on, which need not be aligned. For a
-    /// struct of your own, derive `FromBytes` with the crate `zerocopy` 0.8 and its feature
+    /// Copies a value of plain data out, beginning at `offset`. The offset need not be aligned. For
+    /// a struct of your own, derive `FromBytes` with the crate `zerocopy` 0.8 and its feature
     /// `derive`.
     ///
     /// # Errors
@@ -191,7 +190,7 @@ impl<M: Mode> Mapping<M> {
         };
         self.read(offset, bytes)?;
         // SAFETY: `read` returned `Ok`, so it has written every byte of `value`, and each byte was
-        // initialized before. A type is `FromBytes` where any initialized bytes are a valid value.
+        // initialized before. A type is `FromBytes` if any initialized bytes are a valid value.
         Ok(unsafe { value.assume_init() })
     }
 
@@ -223,8 +222,8 @@ impl<M: Mode> Mapping<M> {
         Ok(unsafe { sync::read_cell(at.cast_const().cast()) })
     }
 
-    /// Returns a part of the view as words, which keep the view. Both numbers are multiples of
-    /// 8.
+    /// Returns a part of the view as words, which keep the view alive. `offset` and `len` are
+    /// multiples of 8.
     ///
     /// # Errors
     ///
@@ -245,7 +244,7 @@ impl<M: Mode> Mapping<M> {
         self.at(operation, offset, len)
     }
 
-    /// Faults all committed pages of the view in, so that later accesses do not fault.
+    /// Faults in all committed pages of the view, so that later accesses do not fault.
     ///
     /// # Errors
     ///
@@ -293,7 +292,7 @@ impl<M: Mode> Mapping<M> {
 }
 
 impl<M: Writable> Mapping<M> {
-    /// Copies bytes in, from `offset` on.
+    /// Copies bytes in, beginning at `offset`.
     ///
     /// # Errors
     ///
@@ -308,9 +307,9 @@ impl<M: Writable> Mapping<M> {
         Ok(())
     }
 
-    /// Copies a value of plain data in, from `offset` on, which need not be aligned. For a struct
-    /// of your own, derive `IntoBytes` and `Immutable` with the crate `zerocopy` 0.8 and its
-    /// feature `derive`.
+    /// Copies a value of plain data in, beginning at `offset`. The offset need not be aligned. For
+    /// a struct of your own, derive `IntoBytes` and `Immutable` with the crate `zerocopy` 0.8 and
+    /// its feature `derive`.
     ///
     /// # Errors
     ///
@@ -330,8 +329,8 @@ impl Mapping<ReadWrite> {
     /// Returns the `u32` at `offset`, as an atomic that every process with the section shares.
     ///
     /// Use words of one size only at one place: atomic accesses of different sizes that race inside
-    /// one process are undefined behavior. A copy over the word while it is in use leaves any value
-    /// there.
+    /// one process are undefined behavior. A copy over the word while it is in use may leave any
+    /// value there.
     ///
     /// # Errors
     ///
@@ -341,8 +340,8 @@ impl Mapping<ReadWrite> {
         // SAFETY: `aligned` checked that the 4 bytes lie in the view, are committed, and have an
         // address that is a multiple of 4. A `Mapping<ReadWrite>` is mapped for reading and writing
         // as long as `self`, which the reference borrows. All accesses of this process to the
-        // section go through `sync`. That they have one size is the duty of the user, as the
-        // documentation of this function says: no type shows it.
+        // section go through `sync`. The user has to make sure that the accesses have one size, as
+        // the documentation of this function says: no type shows it.
         Ok(unsafe { sync::atomic_u32(at.cast()) })
     }
 
@@ -357,13 +356,13 @@ impl Mapping<ReadWrite> {
         // SAFETY: `aligned` checked that the 8 bytes lie in the view, are committed, and have an
         // address that is a multiple of 8. A `Mapping<ReadWrite>` is mapped for reading and writing
         // as long as `self`, which the reference borrows. All accesses of this process to the
-        // section go through `sync`. That they have one size is the duty of the user, as the
-        // documentation of `atomic_u32` says: no type shows it.
+        // section go through `sync`. The user has to make sure that the accesses have one size, as
+        // the documentation of `atomic_u32` says: no type shows it.
         Ok(unsafe { sync::atomic_u64(at.cast()) })
     }
 
-    /// Returns a part of the view as writable words, which keep the view. Both numbers are
-    /// multiples of 8.
+    /// Returns a part of the view as writable words, which keep the view alive. `offset` and `len`
+    /// are multiples of 8.
     pub(crate) fn window_mut(self: &Arc<Self>, offset: usize, len: usize) -> Result<WindowMut> {
         let at = self.aligned_range(Operation::Write, offset, len)?;
         // SAFETY: `aligned_range` checked that the bytes lie in the view and are committed. A
@@ -373,13 +372,15 @@ impl Mapping<ReadWrite> {
         Ok(unsafe { WindowMut::new(at, len, Arc::clone(self) as _) })
     }
 
-    /// Writes changes to the file behind a file-backed section, and returns when the file has them.
-    /// Other processes see every store without it. Does nothing for a section in memory.
+    /// Writes changes to the file behind a file-backed section, and returns when the file has the
+    /// changes. Other processes see every store without a flush. Does nothing for a section in
+    /// memory.
     ///
     /// # Platform notes
     ///
-    /// A file-backed section that came by [`Section::from_owned`](crate::Section::from_owned) is
-    /// flushed to the system's cache only (Windows).
+    /// A file-backed section that was taken over by
+    /// [`Section::from_owned`](crate::Section::from_owned) is flushed to the system's cache only
+    /// (Windows).
     ///
     /// # Errors
     ///

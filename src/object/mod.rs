@@ -1,4 +1,4 @@
-//! The named objects of the kernel, as a program has them in hand.
+//! The named objects of the kernel, as types that programs use.
 
 pub(crate) mod event;
 pub(crate) mod mapping;

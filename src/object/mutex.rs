@@ -14,8 +14,8 @@ pub type MutexOptions = Options<Mutex>;
 /// A handle of a named mutex.
 ///
 /// One thread of all processes has the mutex at a time. A thread that has the mutex may lock it
-/// again, and unlocks it as often. If the owner ends without unlocking the mutex, the next thread
-/// that locks it gets [`Locked::Abandoned`]. Waiting takes no processor time.
+/// again, and then has to unlock it as often. If the owner ends without unlocking the mutex, the
+/// next thread that locks it gets [`Locked::Abandoned`]. Waiting takes no processor time.
 ///
 /// The mutex lives until its last handle is dropped or its process ends. Names are given as `&str`
 /// or [`Name`]. Mutexes share their names with sections and events.
@@ -36,8 +36,8 @@ pub type MutexOptions = Options<Mutex>;
 /// # Platform notes
 ///
 /// On Windows a mutex is a mutex of the kernel. On Linux a mutex is a small file in `/dev/shm` that
-/// names the thread which has the mutex (`docs/platform.md` tells how), and only programs of one
-/// pid namespace can share it. On Linux the mutex is not fair: a thread may lock it before a thread
+/// names the thread which has the mutex (`docs/platform.md` says how), and only programs of one pid
+/// namespace can share it. On Linux the mutex is not fair: a thread may lock it before a thread
 /// that has waited longer.
 pub struct Mutex {
     os: os::Mutex,
@@ -78,7 +78,7 @@ impl<'a> Locked<'a> {
 #[must_use = "the mutex is given back when the guard is dropped"]
 pub struct MutexGuard<'a> {
     mutex: &'a Mutex,
-    /// A thread can only unlock what it locked itself.
+    /// Only the thread that locked a mutex can unlock it.
     not_send: PhantomData<*const ()>,
 }
 
@@ -161,15 +161,14 @@ impl Mutex {
         self.take(Some(Duration::ZERO))
     }
 
-    /// Returns whether a thread has the mutex at this moment; `None` where the system does not
-    /// tell.
+    /// Returns whether a thread has the mutex at this moment; `None` if the system does not say.
     #[must_use]
     pub fn is_taken(&self) -> Option<bool> {
         self.os.is_taken()
     }
 
-    /// Returns the process whose thread has the mutex; `None` where no thread has it, or the system
-    /// does not tell.
+    /// Returns the process whose thread has the mutex; `None` if no thread has it, or if the system
+    /// does not say.
     #[must_use]
     pub fn owner(&self) -> Option<u32> {
         self.os.owner()

@@ -69,9 +69,9 @@ impl<K> Options<K> {
         self
     }
 
-    /// Opens only objects of this owner, and fails with [`ErrorKind::WrongOwner`] for other
-    /// objects, before a byte of them is read, and for objects whose owner the system does not
-    /// tell.
+    /// Opens only objects of this owner. Fails with [`ErrorKind::WrongOwner`] for an object of
+    /// another owner, before a byte of the object is read, and for an object whose owner the system
+    /// does not report.
     #[must_use]
     pub fn expect_owner(mut self, owner: Owner) -> Options<K> {
         self.open.owner = Some(owner);
@@ -136,6 +136,6 @@ pub(crate) fn open_or_create<T>(
             created => return created.map(|object| (object, Origin::Created)),
         }
     }
-    let meaning = "other processes create and close it all the time";
+    let meaning = "other processes keep creating and closing an object of this name";
     Err(Error::new(ErrorKind::Busy, Operation::Open, name, meaning))
 }

@@ -1,4 +1,5 @@
-//! Processes that are told apart for good: whether a process is alive, and waiting for its end.
+//! Processes, with identities that no later process has: whether a process is alive, and waiting
+//! for its end.
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -28,14 +29,15 @@ impl ProcessIdentity {
     /// # Errors
     ///
     /// - [`NotFound`](crate::ErrorKind::NotFound): no process has this number, or the process has
-    ///   ended and its parent has not asked how.
+    ///   ended and its parent has not asked for its exit status yet.
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): the process may not be opened, and the
     ///   system does not list it (Windows).
     pub fn of(pid: u32) -> Result<ProcessIdentity> {
         os::Process::identify(pid)
     }
 
-    /// Returns the number of the process, which another process may get when this one has ended.
+    /// Returns the number of the process. Another process may get the same number after this
+    /// process has ended.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
@@ -50,8 +52,8 @@ impl ProcessIdentity {
         Ok(!self.watch()?.has_ended()?)
     }
 
-    /// Returns the path of the program; `None` where the process has ended, or the system does not
-    /// tell.
+    /// Returns the path of the program; `None` if the process has ended, or if the system does not
+    /// say.
     #[must_use]
     pub fn image(&self) -> Option<String> {
         let image = os::Process::image(self.pid);
@@ -59,24 +61,24 @@ impl ProcessIdentity {
         image.filter(|_| os::Process::identify(self.pid).is_ok_and(|now| now == *self))
     }
 
-    /// Returns the time at which the process was started; `None` where the system does not tell.
+    /// Returns the time at which the process was started; `None` if the system does not say.
     ///
     /// # Platform notes
     ///
-    /// On Linux the time is counted in hundredths of a second from the start of the system, which
-    /// the system tells in whole seconds.
+    /// On Linux the time is counted in hundredths of a second from the start of the system. The
+    /// system reports its start in whole seconds.
     #[must_use]
     pub fn started(&self) -> Option<SystemTime> {
         os::Process::started(self.start)
     }
 
-    /// Watches the process. A process that has ended is no error: the [`Process`] then reports
-    /// that.
+    /// Watches the process. A process that has ended is not an error: the returned [`Process`]
+    /// reports the end.
     ///
     /// # Errors
     ///
-    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): the process may not be opened, as that
-    ///   of a service or of another user; see [`Liveness`].
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): the process may not be opened, for
+    ///   example the process of a service or of another user; see [`Liveness`].
     /// - [`Unsupported`](crate::ErrorKind::Unsupported): the process lives in another pid namespace
     ///   or, on Windows, the identity was written on another system.
     pub fn watch(&self) -> Result<Process> {
@@ -103,8 +105,8 @@ impl ProcessIdentity {
     }
 
     /// Makes an identity of the words that [`to_words`](ProcessIdentity::to_words) returned. Other
-    /// words make an identity too, mostly that of no process or of another namespace, which
-    /// [`watch`](ProcessIdentity::watch) refuses.
+    /// words make an identity too. Mostly it is the identity of no process, or of another
+    /// namespace; [`watch`](ProcessIdentity::watch) refuses an identity of another namespace.
     #[must_use]
     pub fn from_words(words: [u64; 2]) -> ProcessIdentity {
         ProcessIdentity {
@@ -115,9 +117,9 @@ impl ProcessIdentity {
     }
 }
 
-/// A watched process: it tells whether the process has ended, and waits for the end.
+/// A watched process, which reports whether the process has ended and can wait for the end.
 ///
-/// It stays with one process, even if another process gets the number.
+/// A `Process` belongs to one process, even if another process gets the same number later.
 #[derive(Debug)]
 pub struct Process {
     os: os::Process,
@@ -145,7 +147,7 @@ impl Process {
         Ok(Process { os })
     }
 
-    /// Adds the end of the process to the signals that a sleeper waits for. Where the system has no
+    /// Adds the end of the process to the signals that a sleeper waits for. If the system has no
     /// descriptor or thread left to report the end, the sleeper wakes up soon and checks.
     pub(crate) fn add_to(&self, signals: &mut Signals) {
         match self.os.signal() {
@@ -184,10 +186,10 @@ impl Process {
     }
 
     /// Returns the handle or descriptor, for waits that this crate does not have: a process handle,
-    /// the handle of a liveness mutex, or a pidfd, which can be polled. A wait that the mutex ends
-    /// takes the mutex: release it at once, since other processes watch it too. The handle is valid
-    /// as long as `self`, and must not be closed. Returns `None` where the process had ended before
-    /// it was watched.
+    /// the handle of a liveness mutex, or a pidfd, which can be polled. If the mutex ends a wait,
+    /// the waiting thread has the mutex: release the mutex at once, since other processes watch it
+    /// too. The handle is valid as long as `self`, and must not be closed. Returns `None` if the
+    /// process had ended before it was watched.
     #[must_use]
     pub fn as_raw(&self) -> Option<RawObject> {
         self.os.raw()
@@ -221,8 +223,9 @@ impl Wait for Process {
     }
 }
 
-/// A mutex that a thread of this process has as long as the thread lives. It tells of this process
-/// to programs that may not open the process: a desktop program and a service, or two users.
+/// A mutex that a thread of this process has as long as the thread lives. By this mutex, programs
+/// that may not open this process can watch it: for example a desktop program that watches a
+/// service, or programs of two users.
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-liveness-{}", std::process::id());
@@ -267,7 +270,7 @@ enum Order {
 }
 
 /// Returns the channel to the thread of this process that has the mutexes; starts the thread first
-/// where there is none.
+/// if there is none.
 fn holder(name: &Name) -> Result<Arc<Sender<Order>>> {
     static HOLDER: PerProcess<Mutex<Weak<Sender<Order>>>> = PerProcess::new();
     let holder = HOLDER.get_or_init(Mutex::default);
@@ -298,6 +301,7 @@ fn no_thread(name: &Name, code: Option<i32>) -> Error {
 fn hold(orders: &Receiver<Order>) {
     let mut held = HashMap::new();
     let mut next = 0;
+
     for order in orders {
         match order {
             Order::Hold {
@@ -327,7 +331,8 @@ fn hold(orders: &Receiver<Order>) {
 }
 
 impl Liveness {
-    /// Creates a mutex that a thread has until this is dropped: one thread for all of a process.
+    /// Creates a mutex that a thread of this process has until this `Liveness` is dropped. One
+    /// thread has the mutexes of all `Liveness` values of the process.
     ///
     /// # Errors
     ///

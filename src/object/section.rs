@@ -39,7 +39,8 @@ pub struct Section {
     requested: Option<u64>,
 }
 
-/// What the system tells about a section; a field is `None` where the system refuses to tell.
+/// The facts that the system reports about a section. A field is `None` if the system does not
+/// report it.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct SectionInfo {
@@ -77,8 +78,8 @@ impl Section {
     /// # Platform notes
     ///
     /// On Linux a child process has copies of all descriptors from its fork until its program is
-    /// loaded. A section that was closed meanwhile lives that much longer. Creating its name again
-    /// waits for up to 10 ms.
+    /// loaded. A section that is closed meanwhile lives until then. A call that creates a section
+    /// of the same name again waits for up to 10 ms.
     pub fn create_new(name: impl TryInto<Name, Error: Into<Error>>, len: u64) -> Result<Section> {
         SectionOptions::new().create(Name::checked(name)?, len)
     }
@@ -164,8 +165,8 @@ impl Section {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`]: the system does not tell the length of a file or POSIX object, which
-    /// may change.
+    /// [`ErrorKind::System`]: the system does not report the length of a file or POSIX object,
+    /// which may change.
     ///
     /// # Platform notes
     ///
@@ -181,11 +182,11 @@ impl Section {
         }
     }
 
-    /// Returns what the system tells about the section.
+    /// Returns the facts that the system reports about the section.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`]: the system does not tell the length of a file or POSIX object.
+    /// [`ErrorKind::System`]: the system does not report the length of a file or POSIX object.
     pub fn info(&self) -> Result<SectionInfo> {
         let facts = self.os.facts();
         Ok(SectionInfo {
@@ -220,13 +221,13 @@ impl Section {
         &self.os
     }
 
-    /// Returns the first bytes as words. The words keep the section.
+    /// Returns the first `LEN` bytes as words. The words keep the section alive.
     pub(crate) fn words<const LEN: usize>(&self) -> Result<Window<Fixed<LEN>>> {
         let view = Arc::new(self.map(..LEN as u64)?);
         Ok(view.window(0, LEN)?.part(0))
     }
 
-    /// Returns the first bytes as writable words. The words keep the section.
+    /// Returns the first `LEN` bytes as writable words. The words keep the section alive.
     pub(crate) fn words_mut<const LEN: usize>(&self) -> Result<WindowMut<Fixed<LEN>>> {
         let view = Arc::new(self.map_rw(..LEN as u64)?);
         Ok(view.window_mut(0, LEN)?.part(0))
@@ -271,9 +272,9 @@ impl Section {
         self.os.companion_access(kind)
     }
 
-    /// Copies `to.len()` bytes out, from `offset` on, without a lasting view. Use it to look into a
-    /// section once: uncommitted memory reads as zero and stays uncommitted, and a section that its
-    /// owner shrinks is an error, not a fault.
+    /// Copies `to.len()` bytes out, beginning at `offset`, without a lasting view. Use it to look
+    /// into a section once: uncommitted memory reads as zero and stays uncommitted. If the owner
+    /// shrinks the section, the call returns an error, and does not fault.
     ///
     /// # Errors
     ///
@@ -294,6 +295,7 @@ impl Section {
         if protection == Protection::ReadWrite {
             self.check_writable(Operation::Map)?;
         }
+
         let Some(len) = usize::try_from(len)
             .ok()
             .filter(|len| isize::try_from(*len).is_ok())
@@ -302,6 +304,7 @@ impl Section {
             let error = self.error(ErrorKind::OutOfBounds, Operation::Map, meaning);
             return Err(error.with_advice("map a part"));
         };
+
         let view = self.os.map(protection, offset, len)?;
         Ok(Mapping::new(
             view,
@@ -323,10 +326,12 @@ impl Section {
             Bound::Excluded(at) => Some(*at),
             Bound::Unbounded => Some(size),
         };
+
         let (Some(start), Some(end)) = (start, end) else {
             let meaning = "the range reaches beyond the last 64-bit offset".to_string();
             return Err(self.error(ErrorKind::OutOfBounds, operation, meaning));
         };
+
         if start > size || end > size {
             let meaning = format!("bytes {start} to {end} reach beyond a section of {size} bytes");
             let error = self.error(ErrorKind::OutOfBounds, operation, meaning);
@@ -387,8 +392,8 @@ impl SectionOptions {
     /// # Platform notes
     ///
     /// On Windows an access to uncommitted memory is an error ([`ErrorKind::NotCommitted`]). Linux
-    /// gives memory when a page is accessed, and ends the process (SIGBUS) where no memory is left:
-    /// commit first.
+    /// allocates memory when a page is accessed, and ends the process (SIGBUS) if no memory is
+    /// left: commit first.
     #[must_use]
     pub fn reserve(mut self, on: bool) -> SectionOptions {
         self.create.reserve = on;
@@ -442,8 +447,8 @@ impl SectionOptions {
     }
 
     /// Creates a file of `len` zero bytes, which must not exist, and makes the file a section
-    /// without a name. All processes that open the file share the section. The file stays when they
-    /// are gone.
+    /// without a name. All processes that open the file share the section. The file stays when
+    /// these processes have ended.
     ///
     /// ```
     /// # let path = std::env::temp_dir().join(format!("shmkit-doc-{}", std::process::id()));

@@ -1,4 +1,5 @@
-//! A handle from outside this crate, to wait for beside the objects of this crate.
+//! A handle from outside this crate, which a program can wait for together with the objects of this
+//! crate.
 
 use crate::error::Result;
 use crate::os::{self, OwnedObject, WaitHandleBackend};
@@ -23,20 +24,20 @@ use crate::wait::source::{Kept, Signals, Wait, Waitable};
 ///
 /// # Platform notes
 ///
-/// On Windows it is any handle that `WaitForSingleObject` takes. A wait takes what such a wait
-/// takes: the signal of an auto-reset event, or one count of a semaphore. A mutex is not suitable,
-/// since it would belong to the thread that happened to wait. On Linux it is a descriptor that can
-/// be polled, and it is ready as long as it can be read.
+/// On Windows it is any handle that `WaitForSingleObject` takes. A wait for the handle takes the
+/// signal of an auto-reset event, or one count of a semaphore, as `WaitForSingleObject` does. A
+/// mutex is not suitable, since it would belong to the thread that happened to wait. On Linux it is
+/// a descriptor that can be polled, and it is ready as long as it can be read.
 #[derive(Debug)]
 pub struct WaitHandle {
     os: os::WaitHandle,
-    /// A signal that was taken for a wait which it ended, and that the caller has not asked for
+    /// The signal, if there is one, that a wait has taken and that the caller has not asked for
     /// yet.
     kept: Kept,
 }
 
 impl WaitHandle {
-    /// Takes the handle over. To go on using the handle elsewhere, pass a duplicate
+    /// Takes the handle over. To keep using the handle elsewhere, pass a duplicate
     /// (`as_handle().try_clone_to_owned()`, `as_fd().try_clone_to_owned()`).
     #[must_use]
     pub fn new(object: OwnedObject) -> WaitHandle {
@@ -52,8 +53,8 @@ impl WaitHandle {
         self.os.object()
     }
 
-    /// Returns whether the handle is signaled, or can be read; takes the signal where a wait does.
-    /// Call it when a [`WaitSet`](crate::WaitSet) reports that the handle is ready.
+    /// Returns whether the handle is signaled, or can be read. Takes the signal if a wait would
+    /// take it. Call it when a [`WaitSet`](crate::WaitSet) reports that the handle is ready.
     ///
     /// # Errors
     ///

@@ -16,19 +16,19 @@
 //! - An [`EventBackend`] and a [`MutexBackend`] wait without using the processor. A wait notices
 //!   the end of a process at once; a wait for a mutex notices the end of its owner.
 //! - Everything that can be waited for has a [`Signal`]. [`wait_any`] waits for up to
-//!   [`MOST_SIGNALS`] signals, and reports the first that has happened, in their order. It takes a
-//!   signal that one waiter takes, as that of an auto-reset event, only if it reports that signal.
-//!   A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] a signal of a
-//!   handle from outside this crate.
+//!   [`MOST_SIGNALS`] signals, and reports the first that has happened, in their order. A signal
+//!   that one waiter takes, such as that of an auto-reset event, is taken only if [`wait_any`]
+//!   reports it. A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] a
+//!   signal of a handle from outside this crate.
 //! - A [`ProcessBackend`] is one process for good: another process that gets its number later is
 //!   never taken for it.
-//! - Errors carry the system's code, taken on the line of the call, and tell what it means at that
-//!   place.
+//! - Errors carry the code of the system, which is read right after the call, and tell what the
+//!   code means at that place.
 //! - [`list`] lists the objects that can be opened, [`holders`] the processes that hold an object.
 //!   [`clean`] removes what killed processes left. [`findings`] tells what this account may do.
-//!   `account_name` is the owner of a [`Listed`] for people. [`check_name`] refuses a name that no
-//!   object can have. [`has_several_processors`] tells of the machine, to whatever processor this
-//!   thread is bound.
+//!   `account_name` returns the owner of a [`Listed`] with a name, for people. [`check_name`]
+//!   refuses a name that no object can have. [`has_several_processors`] tells whether the machine
+//!   has more than one processor, no matter to which processor this thread is bound.
 
 use crate::access::{Access, Owner};
 use crate::error::channel::Fault;
@@ -153,10 +153,10 @@ pub(crate) enum Taken {
     Abandoned,
 }
 
-/// The identity of a process, which differs from that of every other process that had or will have
-/// its number.
+/// The identity of a process. No other process has the same identity, even if it had or will have
+/// the same number.
 ///
-/// It is plain data, and so can stand in shared memory: see
+/// An identity is plain data, so it can be stored in shared memory: see
 /// [`to_words`](ProcessIdentity::to_words).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessIdentity {
@@ -317,19 +317,20 @@ impl Finding {
 pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
     match operation {
         Operation::Create => "all kinds share one namespace: use another name",
-        _ => "open it as what it is, or check the name",
+        _ => "open it as an object of its own kind, or check the name",
     }
 }
 
-/// The most processes of a wait: with the event, as many handles as `WaitForMultipleObjects` takes.
+/// The most processes of a wait. Together with the event they are as many handles as
+/// `WaitForMultipleObjects` takes.
 pub(crate) const MAX_PEERS: usize = 63;
 
 /// The longest sleep of a wait before it checks its conditions again. A wake-up can fail for want
 /// of descriptors, and a death can be reported late.
 // layout: L088 L098
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// The longest sleep of a wait that gets no report: it waits for a process whose end the system
-/// does not report, or for a participant that knows another owner.
+/// The longest sleep of a wait that may get no report, since it waits for a process whose end the
+/// system does not report, or for a participant that knows another owner.
 // layout: L098 L162
 pub(crate) const LOOK_BACK: Duration = Duration::from_millis(100);
 
@@ -372,9 +373,9 @@ pub(crate) trait SectionBackend: ObjectBackend + Sized {
     /// may write the section may set the event, and an account that may read the section may
     /// wait for the mutex.
     fn companion_access(&self, kind: Kind) -> Result<Access>;
-    /// Maps a range. `len` is not zero, and the range lies within `kernel_len`.
+    /// Maps a range, which lies within `kernel_len`. `len` is not zero.
     fn map(&self, protection: Protection, offset: u64, len: usize) -> Result<View>;
-    /// Returns when the file behind a file-backed section has the view's changes.
+    /// Waits until the file behind a file-backed section has the changes of the view.
     fn flush(&self, view: &View) -> Result<()>;
     /// Copies bytes without a lasting view; uncommitted memory reads as zero.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()>;
@@ -399,12 +400,12 @@ pub(crate) trait EventBackend: ObjectBackend + Sized {
     /// Returns whether the event is signaled now; `None` where the system does not tell.
     fn is_set(&self) -> Option<bool>;
     fn writable(&self) -> bool;
-    /// Signals the event, which must be writable, as for `reset`.
+    /// Signals the event. `set` and `reset` require that the event is writable.
     fn set(&self) -> Result<()>;
     fn reset(&self) -> Result<()>;
     fn signal(&self) -> Result<Signal>;
-    /// Waits for a signal or the end of a process, of at most [`MAX_PEERS`] peers. A signal
-    /// goes before a death, and both go before the time-out.
+    /// Waits for a signal, or for the end of one of at most [`MAX_PEERS`] peers. A signal goes
+    /// before a death, and both go before the time-out.
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake>;
 }
 
@@ -427,8 +428,8 @@ pub(crate) trait MutexBackend: ObjectBackend + Sized {
     /// Returns the process that has the mutex; `None` where no process has it, or the system
     /// does not tell.
     fn owner(&self) -> Option<u32>;
-    /// Watches the process that has the mutex. A process that has ended where no process has
-    /// it.
+    /// Returns the process that has the mutex, to be watched. Returns a process that has ended
+    /// where no process has the mutex.
     fn watch_owner(self) -> Result<Process>;
 }
 
@@ -449,7 +450,7 @@ pub(crate) trait ProcessBackend: Sized {
     fn started(start: u64) -> Option<SystemTime>;
     /// Returns the signal of the end of the process.
     fn signal(&self) -> Result<Signal>;
-    /// Waits until the process has ended; returns whether it has ended when the time is over.
+    /// Waits until the process has ended, and returns whether it has when the time is over.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }
 
@@ -459,8 +460,8 @@ pub(crate) trait ValidityBackend: Sized {
     fn new() -> Self;
     /// Creates the mark of the owner of a name, which this section has.
     fn of_owner(named: &Section) -> Self;
-    /// Returns whether the endpoint may be used for certain, in three instructions. After
-    /// `false` the caller asks `has_fault`.
+    /// Returns `true` only if the endpoint may be used, in three instructions. After `false` the
+    /// endpoint may still be usable, and the caller asks `has_fault`.
     fn is_valid(&self) -> bool;
     /// Returns whether this process was forked from the process that made the endpoint.
     fn is_forked(&self) -> bool;

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-/// The value of the first process that asked, and of the processes forked from it.
+/// The values of the first process that asked for one, and of the processes that were forked from
+/// that process.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T>(OnceLock<Box<Link<T>>>);
 
@@ -19,20 +20,22 @@ impl<T> PerProcess<T> {
         PerProcess(OnceLock::new())
     }
 
-    /// Returns the value of this process; makes it first where there is none.
+    /// Returns the value of this process, and makes the value at the first call.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         let me = std::process::id();
         let mut make = Some(make);
         let mut link = self;
+
         loop {
             let made = link.0.get_or_init(|| {
-                let make = make.take().expect("none of ours was made before");
+                let make = make.take().expect("this process has made no value yet");
                 Box::new(Link {
                     process: me,
                     value: make(),
                     next: PerProcess::new(),
                 })
             });
+
             if made.process == me {
                 return &made.value;
             }
@@ -47,10 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_makes_one() {
+    fn per_process_value_is_made_once() {
         static ONE: PerProcess<String> = PerProcess::new();
         let first = ONE.get_or_init(|| "first".to_string());
-        let again = ONE.get_or_init(|| unreachable!("there is one"));
+        let again = ONE.get_or_init(|| unreachable!("the value is made twice"));
         assert!(std::ptr::eq(first, again));
     }
 }

@@ -1,4 +1,5 @@
-//! Systems without a backend: everything compiles, and says so when it is called.
+//! The backend for all other systems: everything compiles, and each call that needs the system
+//! fails with `Unsupported`.
 
 use super::{
     EventBackend, Facts, Finding, GateBackend, Health, Holders, HowToCreate, HowToOpen, Kind,
@@ -17,30 +18,30 @@ pub(crate) fn account_name(owner: &str) -> String {
     owner.to_string()
 }
 
-/// A handle of this system, if it had any that serve here.
+/// A placeholder for the raw handle of a system. This system has no handles that serve here.
 pub type RawObject = usize;
 
-/// Cannot exist.
+/// A handle that is closed when it is dropped. No value of this type exists.
 #[derive(Debug)]
 pub enum OwnedObject {}
 
-/// Cannot exist.
+/// A section. No value of this type exists.
 #[derive(Debug)]
 pub(crate) enum Section {}
 
-/// Cannot exist.
+/// A view. No value of this type exists.
 #[derive(Debug)]
 pub(crate) enum View {}
 
-/// Cannot exist.
+/// An event. No value of this type exists.
 #[derive(Debug)]
 pub(crate) enum Event {}
 
-/// Cannot exist.
+/// A mutex. No value of this type exists.
 #[derive(Debug)]
 pub(crate) enum Mutex {}
 
-/// Cannot exist.
+/// A process. No value of this type exists.
 #[derive(Debug)]
 pub(crate) enum Process {}
 
@@ -208,7 +209,7 @@ impl ProcessBackend for Process {
     }
 }
 
-/// What nothing can be waited for by.
+/// A signal. No value of this type exists.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {}
 

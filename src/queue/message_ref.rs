@@ -39,7 +39,7 @@ impl<'a> MessageRef<'a> {
         self.len == 0
     }
 
-    /// Copies a part of the message, from `offset` on.
+    /// Copies a part of the message, beginning at `offset`.
     ///
     /// # Panics
     ///
@@ -62,8 +62,8 @@ impl<'a> MessageRef<'a> {
     /// # Safety
     ///
     /// No process changes the bytes as long as the slice is used. No [`Sender`](crate::Sender)
-    /// does, but any process that may send can write all lanes of the queue. A broken or
-    /// hostile process may do so at any time, while the compiler takes the bytes for constant.
+    /// does, but any process that may send can write all lanes of the queue. A broken or hostile
+    /// process may do so at any time, although the compiler assumes that the bytes do not change.
     /// Against such a process, use [`Read`] or [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {

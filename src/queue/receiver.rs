@@ -41,7 +41,7 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     }
 
     /// Sets the capacity of each sender's lane in bytes (default: 256 KiB). A sender can be ahead
-    /// of the receiver by as many bytes of messages.
+    /// of the receiver by this many bytes of messages.
     ///
     /// Each message takes 8 bytes more than its own length. Up to 64 bytes, that sum is rounded up
     /// to a power of two; a larger sum is rounded up to a multiple of 8. The capacity is rounded up
@@ -206,9 +206,9 @@ impl Receiver {
 
 impl<M: Payload + ?Sized> Receiver<M> {
     /// Creates the next generation of the queue, with other options, while senders are attached.
-    /// The senders reattach by themselves, and the receiver first receives what they sent before.
-    /// The name and the access rights stay as they are. A sender reattaches when it sends. Until
-    /// all senders have reattached, receiving takes somewhat longer.
+    /// The senders reattach by themselves, and the receiver first receives the messages that they
+    /// sent before. The name and the access rights stay as they are. A sender reattaches when it
+    /// sends. Until all senders have reattached, receiving takes somewhat longer.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-resize-{}", std::process::id());
@@ -228,7 +228,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// The errors of [`QueueOptions::create`]. The queue is as before after an error.
+    /// The errors of [`QueueOptions::create`]. After an error the queue is unchanged.
     pub fn resize(&mut self, options: &QueueOptions<M>) -> Result<()> {
         let sizes = options.sizes(self.name())?;
         self.core.resize(&options.common, sizes)

@@ -3,7 +3,7 @@
 //! ```text
 //!   receive(deadline), by `Inbox` in wait/spin.rs
 //!     1  glance: is a message directly behind the last message, in the same lane?
-//!                (left out while there are earlier generations)
+//!                (skipped while there are earlier generations)
 //!     2  poll:   look at each lane of the earlier generations, the oldest first
 //!                look at each lane of the newest generation
 //!                a message of the newest? look at the earlier ones again (segment/fan_in.rs)
@@ -16,10 +16,10 @@
 //!                    repeat from 1
 //! ```
 //!
-//! To pass a message is to store the position behind it in the cursor of the lane. The receiver
-//! stores `ROOM`, up to which the sender may overwrite, less often than `EXACT`, and then wakes the
-//! sender (`lane/lossless.rs`). An earlier generation is closed when it has no message and no
-//! sender left.
+//! Passing a message means storing the position behind the message in the cursor of the lane. The
+//! receiver stores `ROOM`, up to which the sender may overwrite, less often than `EXACT`, and then
+//! wakes the sender (`lane/lossless.rs`). An earlier generation is closed when it has no message
+//! and no sender left.
 
 use crate::error::Result;
 use crate::error::channel::RecvError;
@@ -227,7 +227,8 @@ impl Receiving {
     fn find_quickly(&mut self) -> Option<usize> {
         match self.older.is_empty() {
             true => self.fan_in.find_quickly(),
-            // A sender's messages in an earlier generation come before its messages in this one.
+            // A sender's messages in an earlier generation come before its messages in this
+            // generation.
             false => None,
         }
     }
@@ -239,7 +240,8 @@ impl Inbox for Receiving {
     fn glance(&mut self) -> Option<usize> {
         match self.older.is_empty() {
             true => self.fan_in.receive_quickly(&mut self.buffer),
-            // A sender's messages in an earlier generation come before its messages in this one.
+            // A sender's messages in an earlier generation come before its messages in this
+            // generation.
             false => None,
         }
     }

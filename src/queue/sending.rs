@@ -18,8 +18,8 @@
 //!        repeat from 1
 //! ```
 //!
-//! A send does not ask the system whether the receiver is alive. A sender that has woken the
-//! receiver and sees no reaction asks, and so does every 4096th send that finds no space.
+//! A send does not ask the system whether the receiver is alive. There are two exceptions: a sender
+//! that has woken the receiver and sees no reaction, and every 4096th send that finds no space.
 
 use crate::error::channel::SendError;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -42,8 +42,8 @@ use crate::wait::spin::{Deadline, Spin};
 use std::fmt;
 use std::time::Instant;
 
-/// The number of sends without space between two questions whether the receiver is alive, for
-/// senders that never sleep.
+/// How many sends find no space before the sender checks whether the receiver is alive. A sender
+/// that never sleeps needs this check.
 const LOOKS: u32 = 4096;
 
 /// The sender of a queue, for messages of any type.
@@ -145,8 +145,8 @@ impl Sending {
 
     /// Returns the error of a call that found no space.
     fn full(&mut self) -> SendError {
-        // A batch that was forgotten may hold messages back. The receiver frees no space that was
-        // not sent.
+        // A batch that was forgotten may hold messages back. The receiver cannot free the space of
+        // messages that were not sent.
         self.connection.lane.flush();
         self.sent();
         self.full = self.full.wrapping_add(1);
@@ -231,7 +231,8 @@ impl Sending {
     // layout: L069 L167 L169 L170
     fn reattach(&mut self) -> Result<bool> {
         self.connection.participant.check()?;
-        // The next receiver receives what was sent to this one, which may be asleep and alive.
+        // The next receiver receives the messages that were sent to this receiver. This receiver
+        // may be alive and asleep.
         self.connection.lane.flush();
         self.connection.participant.wake(1 << OWNER);
         let Some(next) = self.connection.found.follow(QUEUE, Connection::join)? else {
@@ -304,7 +305,7 @@ impl Sending {
 
     fn send_until(&mut self, message: &[u8], deadline: Deadline) -> Result<(), SendError> {
         loop {
-            // The next receiver may have a shorter longest message.
+            // The longest message of the next receiver may be shorter.
             self.check(message.len())?;
             if self.connection.lane.try_send(message) {
                 self.sent();
@@ -320,7 +321,7 @@ impl Sending {
     #[cold]
     fn wait_for_room(&mut self, len: usize, until: Option<Instant>) -> Result<(), SendError> {
         let generation = self.generation();
-        // The receiver frees no space that was not sent.
+        // The receiver cannot free the space of messages that were not sent.
         // layout: L069
         self.connection.lane.flush();
         self.let_go();

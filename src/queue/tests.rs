@@ -19,7 +19,7 @@ fn queue(name: &Name) -> (Owned, FanIn) {
 
 // layout: L151
 #[test]
-fn message_of_the_next_sender_in_a_slot_is_not_that_of_the_last() {
+fn reused_slot_attributes_message_to_new_sender() {
     let name = format!("shmkit-test-fan_in-{}", std::process::id());
     let (segment, mut fan_in) = queue(&Name::new(&name).unwrap());
     let first = Sender::open(&*name).unwrap();

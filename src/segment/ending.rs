@@ -29,19 +29,22 @@ pub(crate) fn end<S: System, W: Shared + Clone>(
     bits: u32,
 ) {
     let word = control.load32(control::END);
-    // The reason that was stored first stays.
+    // The reason that was stored first is kept.
     let how = if word & control::end::ENDED == 0 {
         bits
     } else {
         bits & control::end::FOLLOWED
     };
-    // Pairs with the load of a participant that waits for messages or space. It then sees what was
-    // sent before.
+
+    // Pairs with the load of a participant that waits for messages or space. The participant then
+    // sees all messages that were sent before.
     control.publish32(control::END, word | how);
     if bits & control::end::FOLLOWED != 0 {
-        // For good: a participant that still sends here has to look again, and reattach.
+        // The bit is never cleared, so a participant that still sends here looks again, and
+        // reattaches.
         notifier.roster().set_asleep(OWNER, true);
     }
+
     // Pairs with the fence of a participant that joined, and then looks at END or sleeps: one of
     // us sees the other.
     notifier.roster().words().full();
@@ -56,10 +59,10 @@ pub(crate) fn drain<S: System, W: Shared + Clone>(
     notifier: &mut Notifier<S, W>,
 ) {
     let word = control.load32(control::END);
-    // Pairs with the load of a client, which then sees what was received.
+    // Pairs with the load of a client, which then sees which requests were received.
     control.publish32(control::END, word | control::end::DRAINING);
-    // Pairs with the fence of a client between its bit and its look at END: one of us sees the
-    // other.
+    // Pairs with the fence of a client between its bit and its look at END: at least one of the two
+    // sees the store of the other.
     notifier.roster().words().full();
     notifier.wake(ALL_SLOTS);
 }

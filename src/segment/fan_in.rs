@@ -30,30 +30,30 @@ use crate::sync::{Round, Window, WindowMut};
 use crate::wait::source::Signals;
 use std::time::Instant;
 
-/// The number of bytes of one sender that are received in a row before the other lanes are looked
-/// at. [`ALONE`] is that number if only one lane is active.
+/// The number of bytes that the owner receives from one sender in a row before it looks at the
+/// other lanes. [`ALONE`] is that number if only one lane is active.
 // layout: L115
 const TURN: u64 = 8192;
 const ALONE: u64 = 1 << 60;
-/// The number of looks in vain between two questions whether the senders are alive, for owners that
-/// never sleep.
+/// How many times an owner finds nothing before it checks whether the senders are alive. An owner
+/// that never sleeps needs this check.
 const LOOKS: u32 = 4096;
 
 /// The owner's end of all lanes that other participants write.
 #[derive(Debug)]
 pub(crate) struct FanIn {
     lanes: Vec<Lane>,
-    /// Bit i: lane i is looked at.
+    /// Bit i: the owner looks at lane i.
     active: u64,
     /// The lane whose turn it is.
     turn: usize,
     participant_changes: u32,
-    /// Bit i: lane i is never looked at.
+    /// Bit i: the owner never looks at lane i.
     left_out: u64,
     idle: u32,
-    /// Whether there were senders since it was last reported that all have gone, and how the last
-    /// one went.
+    /// Whether there were senders since the last report that all senders have gone.
     had_senders: bool,
+    /// The disconnect reason of the last sender that has gone.
     last: DisconnectReason,
     participant: Participant,
 }
@@ -66,8 +66,8 @@ struct Lane {
     /// The process word of the participant that sends here, or 0.
     process_word: u64,
     slot_epoch: u32,
-    /// The position of that participant's first record. Everything before was sent by earlier
-    /// participants.
+    /// The position of that participant's first record. Everything before this position was sent by
+    /// earlier participants.
     beginning: u64,
     process: Option<Process>,
 }
@@ -96,12 +96,13 @@ impl FanIn {
         let mut left_out = 0;
         let mut fan_in = FanIn::with(segment, participant, false, |lane, ring| {
             let reader = LosslessReader::resume(ring.clone(), segment.cursor(lane), ring_geometry);
-            // A lane whose cursor is impossible is left out.
+            // The owner never looks at a lane whose cursor is impossible.
             reader.unwrap_or_else(|| {
                 left_out |= 1 << lane;
                 LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
             })
         })?;
+
         fan_in.left_out = left_out;
         // Participants may have joined meanwhile, so the next look reads all slots.
         fan_in.participant_changes = fan_in
@@ -127,6 +128,7 @@ impl FanIn {
                 process: None,
             })
         });
+
         Ok(FanIn {
             lanes: lanes.collect::<Result<Vec<Lane>>>()?,
             active: 0,
@@ -147,8 +149,8 @@ impl FanIn {
             && self.participant.roster().participant_changes() == self.participant_changes
     }
 
-    /// Takes over from an earlier generation that there were senders, and how the last one went:
-    /// those senders have not reattached.
+    /// Copies from an earlier generation whether there were senders, and the disconnect reason of
+    /// the last one. These senders have not reattached.
     pub fn learn_of_senders_in(&mut self, earlier: &FanIn) {
         if earlier.had_senders && !self.had_senders {
             self.had_senders = true;
@@ -176,6 +178,7 @@ impl FanIn {
         if end.reader.has_freed() {
             self.participant.wake(1 << lane);
         }
+
         match step {
             Step::Message(_) => end.reader.begin_turn(match self.active.is_power_of_two() {
                 true => ALONE,
@@ -205,6 +208,7 @@ impl FanIn {
         if self.participant.roster().participant_changes() != self.participant_changes {
             self.look_for_participants();
         }
+
         let mut left = self.active;
         let mut lane = self.turn;
         while left != 0 {
@@ -220,6 +224,7 @@ impl FanIn {
                 step => return step,
             }
         }
+
         self.idle = self.idle.wrapping_add(1);
         if self.idle.is_multiple_of(LOOKS) {
             self.look_for_deaths();
@@ -232,9 +237,9 @@ impl FanIn {
     #[cold]
     fn look_for_participants(&mut self) {
         let participant_changes = self.participant.roster().participant_changes();
-        // A sender may have joined, sent and left since the last look. A leave alone is no sign of
-        // that: it may be the leave of a sender that was seen to leave before it was counted, and
-        // was reported then.
+        // A sender may have joined, sent and left since the last look. A leave alone does not show
+        // that: the owner may have seen and reported that a sender left before the leave was
+        // counted.
         self.had_senders |= has_joined(self.participant_changes, participant_changes);
         self.participant_changes = participant_changes;
         self.last = DisconnectReason::Closed;
@@ -244,8 +249,9 @@ impl FanIn {
         self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
     }
 
-    /// Notes the participants that have joined and left. It is also called before each sleep: the
-    /// count may have come back to the same value, after 65536 joins and 65535 leaves.
+    /// Notes the participants that have joined and left. It is also called before each sleep:
+    /// PARTICIPANT_CHANGES may have come back to the same value, after 65536 joins and 65535
+    /// leaves.
     // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
@@ -254,11 +260,12 @@ impl FanIn {
                 _ => 0,
             };
             let slot_epoch = self.participant.roster().slot_epoch(slot);
-            // Loaded at each look: an earlier look may have come while the client was joining.
+            // Loaded at each look: an earlier look may have happened while the client was joining.
             lane.beginning = self.participant.roster().beginning(slot);
             if (process_word, slot_epoch) == (lane.process_word, lane.slot_epoch) {
                 continue;
             }
+
             if lane.process_word != 0 {
                 self.last = DisconnectReason::Closed;
             }
@@ -270,8 +277,8 @@ impl FanIn {
         }
     }
 
-    /// Opens the events of the participants. That may take time, so a call that does not wait
-    /// leaves it out.
+    /// Opens the events of the participants. That may take time, so a call that does not wait does
+    /// not open them.
     fn meet_all(&mut self) {
         let there = self.lanes.iter().enumerate();
         for (slot, _) in there.filter(|(_, lane)| lane.process_word != 0) {
@@ -279,7 +286,8 @@ impl FanIn {
         }
     }
 
-    /// Frees the slots of dead participants. What they have sent stays, and is received.
+    /// Frees the slots of dead participants. The messages that they have sent stay in the lanes,
+    /// and are received.
     // layout: L106 L120 L238
     #[cold]
     pub fn look_for_deaths(&mut self) {
@@ -295,6 +303,7 @@ impl FanIn {
                     Err(_) => continue,
                 }
             }
+
             let has_ended = |process: &Process| matches!(process.has_ended(), Ok(true));
             if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
                 continue;
@@ -302,6 +311,7 @@ impl FanIn {
             if !has_died(lane.process.take(), lane.process_word) {
                 continue;
             }
+
             if self.participant.roster().evict(slot, lane.process_word) {
                 self.last = DisconnectReason::Died;
                 self.participant_changes = self.participant_changes.wrapping_add(LEFT);
@@ -319,8 +329,8 @@ impl FanIn {
         self.lanes.iter().any(unwatched)
     }
 
-    /// Returns how the last sender went, once, if all senders have gone and every message was
-    /// received.
+    /// Returns the disconnect reason of the last sender if all senders have gone and every message
+    /// was received. Returns the reason only once.
     // layout: L119
     #[inline]
     pub fn deserted(&mut self) -> Option<DisconnectReason> {
@@ -370,8 +380,8 @@ impl FanIn {
     // layout: L151
     #[inline]
     pub fn sender(&mut self) -> Option<u32> {
-        // The sender was counted before it sent. It may be another participant than at the last
-        // look.
+        // A participant is counted before it sends. So a changed count shows that the lane may have
+        // another participant than at the last look.
         if self.participant.roster().participant_changes() != self.participant_changes {
             self.look_for_participants();
         }
@@ -380,7 +390,7 @@ impl FanIn {
         is_there.then_some(lane.slot_epoch)
     }
 
-    /// Makes this the same endpoint as in the generation before.
+    /// Makes this fan-in belong to the same endpoint as the fan-in of the generation before.
     pub fn stay(&mut self, before: &mut FanIn) {
         self.participant.stay(&mut before.participant);
     }
@@ -412,7 +422,7 @@ impl FanIn {
         }
     }
 
-    /// Leaves out the lane whose turn it is, since its records are invalid.
+    /// Stops reading the lane whose turn it is, since its records are invalid.
     // layout: L181
     #[cold]
     pub fn give_up(&mut self) -> Step {
@@ -472,12 +482,14 @@ impl FanIn {
         self.look_at_the_table();
         self.meet_all();
         earlier.iter_mut().for_each(|one| one.look_for_deaths());
+
         let until = match earlier.is_empty() && !self.has_unwatched() {
             true => until,
             // A participant that leaves an earlier generation wakes only the owner of that
             // generation.
             false => deadline_within(LOOK_BACK, until),
         };
+
         let FanIn {
             lanes,
             active,
@@ -486,9 +498,11 @@ impl FanIn {
             ..
         } = self;
         let others = earlier.iter().flat_map(|one| peers(&one.lanes));
-        // The processes of this generation come first, if there are more than one sleep can watch.
+        // The processes of this generation come first, since there may be more processes than one
+        // sleep can watch.
         let peers: Vec<&Process> = peers(lanes).chain(others).take(MAX_PEERS).collect();
         let roster = participant.roster().clone();
+
         let ready = || {
             has_news(lanes, *active, *participant_changes, &roster)
                 || earlier.iter().any(|one| {
@@ -500,6 +514,7 @@ impl FanIn {
                     )
                 })
         };
+
         if participant.park(ready, &peers, until)? {
             self.look_for_deaths();
             earlier.iter_mut().for_each(|one| one.look_for_deaths());
@@ -512,8 +527,8 @@ impl FanIn {
 /// each sender keep their order.
 ///
 /// A sender leaves an earlier generation for good before it sends in the newest one. So when a
-/// message of the newest generation is found, everything that its sender has sent in the earlier
-/// one is there.
+/// message of the newest generation is found, all messages that its sender has sent in the earlier
+/// generation are visible.
 // layout: L161
 pub(crate) fn in_order<E>(
     endpoint: &mut E,
@@ -525,8 +540,8 @@ pub(crate) fn in_order<E>(
     }
     let step = newest(endpoint);
     match step {
-        // Its sender may have sent in the earlier generation between the two looks, and then this
-        // message.
+        // Between the two looks, the sender may have sent a message in the earlier generation and
+        // then this message.
         Step::Message(_) => earlier(endpoint).unwrap_or(step),
         _ => step,
     }

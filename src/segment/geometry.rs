@@ -51,7 +51,7 @@ pub(crate) struct Expected<G> {
     pub sizes: fn(&Geometry) -> Option<G>,
 }
 
-/// A queue is expected: how many senders there can be, and the ring of each.
+/// The program expects a queue. The sizes are the number of senders and the ring of each sender.
 pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
     pattern: Pattern::Queue,
     sizes: |geometry| match *geometry {
@@ -60,7 +60,7 @@ pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
     },
 };
 
-/// A topic is expected: its ring.
+/// The program expects a topic. The size is its ring.
 pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
     pattern: Pattern::Topic,
     sizes: |geometry| match *geometry {
@@ -69,7 +69,7 @@ pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
     },
 };
 
-/// Values are expected: their table.
+/// The program expects values. The size is their table.
 pub(crate) const VALUES: Expected<TableGeometry> = Expected {
     pattern: Pattern::Values,
     sizes: |geometry| match *geometry {
@@ -78,7 +78,7 @@ pub(crate) const VALUES: Expected<TableGeometry> = Expected {
     },
 };
 
-/// Calls are expected: how many clients there can be, and the rings of each.
+/// The program expects calls. The sizes are the number of clients and the rings of each client.
 pub(crate) const CALLS: Expected<(usize, RingGeometry)> = Expected {
     pattern: Pattern::Calls,
     sizes: |geometry| match *geometry {
@@ -97,7 +97,8 @@ impl Geometry {
         }
     }
 
-    /// Returns the number of lanes that other programs write; for a topic, that they read.
+    /// Returns the number of lanes that other programs write; for a topic, the number of lanes that
+    /// they read.
     pub fn lanes(&self) -> usize {
         match *self {
             Geometry::Queue { senders, .. } => senders,
@@ -233,6 +234,7 @@ impl Geometry {
             let advice = format!("a capacity can have at most 1 GiB ({MAX_RING} bytes)");
             return Err(refused(subject, meaning, advice));
         }
+
         let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
         let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
         let ring_geometry = (bytes <= MAX_RING).then(|| {
@@ -242,6 +244,7 @@ impl Geometry {
                 max.map_or(RingGeometry::longest(bytes), |max| max as usize),
             )
         });
+
         ring_geometry.flatten().ok_or_else(|| {
             let (max, head) = (max.unwrap_or_default(), record::PAYLOAD as u64);
             let most = MAX_RING / 4 - head;
@@ -310,11 +313,13 @@ impl Geometry {
             true => delivery::LOSSLESS,
             false => delivery::LOSSY,
         };
+
         words.store32(control::KIND, kind);
         words.store32(control::LANES, self.lanes() as u32);
         words.store32(control::MAX_MESSAGE, self.max() as u32);
         words.store32(control::DELIVERY, delivery);
         words.store32(control::IN_FLIGHT, self.in_flight() as u32);
+
         match self {
             Geometry::Values(table) => {
                 words.store32(control::VALUES, table.count() as u32);
@@ -337,7 +342,7 @@ mod tests {
     use crate::sync::heap;
 
     #[test]
-    fn refused_measures_name_what_was_asked_for() {
+    fn refused_geometry_reports_request_and_limit() {
         let told = |refused: Result<RingGeometry>| refused.unwrap_err().to_string();
         let long = told(Geometry::ring(1 << 20, Some(1 << 30), "x"));
         assert!(
@@ -361,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_calls_name_a_possible_length() {
+    fn refused_call_geometry_reports_longest_message() {
         for in_flight in [1, 8, MAX_IN_FLIGHT] {
             let refused = Geometry::ring_of_calls(1 << 30, in_flight, "x").unwrap_err();
             let told = refused.to_string();
@@ -411,7 +416,7 @@ mod tests {
 
     // layout: L174
     #[test]
-    fn header_is_checked_as_the_document_says() {
+    fn header_fields_are_checked_as_documented() {
         let kinds = [0, 1, 2, 3, 4, 5, u32::MAX];
         assert_eq!(
             kinds.map(|kind| accepts(kind, &[])).map(u8::from),
@@ -438,7 +443,7 @@ mod tests {
 
     // layout: L143 L175
     #[test]
-    fn header_of_calls_has_room_for_all_of_them() {
+    fn calls_header_needs_room_for_every_call() {
         let calls = |in_flight, max, ring| {
             accepts(
                 control::kind::CALLS,
@@ -460,7 +465,7 @@ mod tests {
             let is_enough = u64::from(ring / 2) >= needed.max(4096);
             assert_eq!(calls(in_flight, max, ring / 2), is_enough);
         }
-        // The longest message of which so many fit.
+        // Tries lengths around the longest message of which ten fit into the ring.
         let most = (4096 - 4096 / 8) / 10 - 16;
         let fits = (most - 3..most + 3).map(|max| {
             let each = u64::from(max + 16) * 10;
@@ -471,7 +476,7 @@ mod tests {
 
     // layout: L176
     #[test]
-    fn header_of_values_is_checked_as_the_document_says() {
+    fn values_header_is_checked_as_documented() {
         let all = [0, 1, 1 << 20, (1 << 20) + 1, u32::MAX];
         let short = (control::MAX_MESSAGE, 8);
         let counts = all.map(|count| accepts(3, &[short, (control::VALUES, count)]));

@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 /// How long an opener waits for a segment that is being created, unless the options set a time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an opener looks again for a missing part: a slow next owner may be creating its parts.
+/// How long an opener repeats its look for a missing part: a slow next owner may still be creating
+/// its parts.
 const LOST: Duration = Duration::from_millis(100);
 /// How often an opener tries to join the next generation, if owners follow one another.
 const TRIES: u32 = 100;
@@ -56,6 +57,7 @@ impl HowToJoin {
             false => until,
         };
         let expect = self.owner.as_ref();
+
         loop {
             match Found::join(
                 name,
@@ -122,7 +124,7 @@ impl Found {
         loop {
             match record().and_then(|record| Found::look(name, expect, record)) {
                 // The segment was created a moment ago. The record is not held while this thread
-                // sleeps: that would keep what a dead process has half created.
+                // sleeps: otherwise a segment that a dead process has half created would stay.
                 Err(error) if error.kind() == ErrorKind::Busy && !is_late(until) => {
                     std::thread::sleep(PAUSE);
                 }
@@ -146,6 +148,7 @@ impl Found {
         if generation == 0 {
             return refuse(ErrorKind::Busy, "it is not ready", again);
         }
+
         let companions = Companions::of(name, generation)?;
         let section = match options
             .expect_len(control::LEN as u64)
@@ -160,12 +163,14 @@ impl Found {
             }
             Err(error) => return Err(error),
         };
+
         let words = section.words()?;
         let whole = words.load32(control::MAGIC) == MAGIC;
         let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
             let advice = "restart the program that created it";
             return refuse(ErrorKind::Corrupt, "its header is invalid", advice);
         };
+
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| words.load64(at));
         Ok(Found {
             geometry,
@@ -214,10 +219,12 @@ impl Found {
         if !self.is_followed() {
             return Ok(None);
         }
+
         let expect = self.expect.as_ref();
         let now = Some(Instant::now());
-        // The record that is held is used: its name may have been removed.
+        // Uses the record that this process holds, since the name may have been removed.
         let record = Some(&self.record);
+
         match Found::join(
             &self.name,
             &expected,
@@ -227,7 +234,7 @@ impl Found {
             record,
             join,
         ) {
-            // The next generation has ended as well, or the one after it is being created.
+            // The next generation has ended as well, or the generation after it is being created.
             Err(error) if is_passing(error.kind()) => Ok(None),
             joined => joined.map(Some),
         }
@@ -252,6 +259,7 @@ impl Found {
             None => Found::open_until(name, expect, until)?,
             Some(record) => Found::look_until(name, &expect, until, || Ok(record.clone()))?,
         };
+
         let Some(sizes) = (expected.sizes)(&found.geometry) else {
             return Err(wrong_pattern(
                 name,
@@ -259,6 +267,7 @@ impl Found {
                 expected.pattern,
             ));
         };
+
         if !layouts.is_empty() {
             found.expect_layouts(layouts)?;
             found.layouts = layouts.to_vec();
@@ -266,8 +275,8 @@ impl Found {
         Ok((found, sizes))
     }
 
-    /// Returns the layouts that the owner has stored: that of the messages, or those of requests
-    /// and responses. Returns no layout if messages are bare bytes.
+    /// Returns the layouts that the owner has stored: the layout of the messages, or the layouts of
+    /// requests and responses. Returns no layout if messages are bare bytes.
     // layout: L033 L041 L178
     pub fn layouts(&self) -> Result<Vec<Layout>> {
         let len = self.control.load32(control::TYPE_LEN) as usize;
@@ -275,6 +284,7 @@ impl Found {
         if (len, fingerprint) == (0, 0) {
             return Ok(Vec::new());
         }
+
         let mut bytes = [0; MAX_TEXT];
         let text = bytes.get_mut(..len).and_then(|bytes| {
             self.control.copy_out(control::TYPE, bytes);
@@ -285,6 +295,7 @@ impl Found {
             Pattern::Calls => 2,
             Pattern::Queue | Pattern::Topic | Pattern::Values => 1,
         };
+
         let layouts = text.and_then(layouts_in);
         let fits = |layout: &Layout| layout.size <= self.geometry.max();
         match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
@@ -305,6 +316,7 @@ impl Found {
             [_] => &["messages"],
             _ => &["requests", "responses"],
         };
+
         let differ = |((here, there), what): ((&Layout, &Layout), &&str)| {
             let difference = here.difference(there)?;
             Some(format!("its {what} are of another type: {difference}"))
@@ -320,6 +332,7 @@ impl Found {
                 "let the creator give the type, or open the name without a type",
             ),
         };
+
         let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
         Err(error.with_advice(advice))
     }
@@ -416,15 +429,15 @@ impl Found {
         self.control.load32(control::END) & control::end::ENDED != 0
     }
 
-    /// Returns whether the owner receives nothing more. The owner may still answer what it has
-    /// received.
+    /// Returns whether the owner receives nothing more. The owner may still answer requests that it
+    /// has received.
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.control.load32(control::END) & control::end::DRAINING != 0
     }
 
-    /// Returns whether another generation is in use, as the ownership record says. This generation
-    /// may not have been told yet.
+    /// Returns whether another generation is in use, as the ownership record says. END of this
+    /// generation may not say so yet.
     pub fn is_followed(&self) -> bool {
         self.newest() != self.generation
     }
@@ -473,11 +486,13 @@ impl Found {
             }
             watched => Some(watched?),
         };
+
         let how = match owner {
             Some(owner) if owner.has_ended()? => "ended",
             Some(owner) if !self.is_ended() => return Ok(owner),
             _ => "closed it",
         };
+
         let pid = self.owner.pid();
         let meaning =
             format!("its owner, process {pid}, has {how}; others still hold its sections");
@@ -497,7 +512,7 @@ impl Found {
     }
 }
 
-/// Returns whether another look may find what was refused.
+/// Returns whether the next look may succeed after an error of this kind.
 // layout: L168
 fn is_passing(kind: ErrorKind) -> bool {
     matches!(
@@ -544,6 +559,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
             return error.with_advice("start the owner again");
         }
     };
+
     let meaning = format!("its owner has {how}; others still hold its sections");
     let error = Error::new(ErrorKind::NotFound, Operation::Open, name, meaning);
     error.with_advice("start the owner again")

@@ -7,8 +7,8 @@
 //! and kept.
 //!
 //! A new generation follows when another process becomes the owner, or when the owner wants another
-//! geometry. The owner says so in the earlier generations. Their participants read what is left for
-//! them, and then reattach.
+//! geometry. The owner says so in the earlier generations. The participants of these generations
+//! read the messages that are left for them, and then reattach.
 
 pub(crate) mod ending;
 pub(crate) mod fan_in;
@@ -180,7 +180,7 @@ mod tests {
 
     // layout: L014
     #[test]
-    fn refused_name_tells_the_longest_name() {
+    fn refused_name_reports_the_longest_length() {
         let long = Name::new(&"a".repeat(250)).unwrap();
         let error = Companions::of(&long, 1).err().unwrap();
         assert_eq!(error.subject(), long.as_str());

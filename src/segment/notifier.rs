@@ -22,8 +22,8 @@
 //! far less than [`FIRST_PARK`]. After that time the sleeper looks again, and only then sleeps for
 //! as long as it has to. So a wake-up can come late, and is never lost.
 //!
-//! The code knows words and a [`System`]. So it runs over shared memory and the kernel, and over
-//! the atomics and events of a model checker (`src/models/sleepers.rs`).
+//! This module uses only words and a [`System`]. So it runs over shared memory and the kernel, and
+//! over the atomics and events of a model checker (`src/models/sleepers.rs`).
 
 use crate::error::Result;
 use crate::format::layout::OWNER;
@@ -33,7 +33,8 @@ use crate::sync::Shared;
 use crate::wait::spin::FIRST_PARK;
 use std::time::{Duration, Instant};
 
-/// How long a notified sleeper may take to wake up. After that, the waker asks whether it is alive.
+/// How long a notified sleeper may take to wake up. After that, the waker asks whether the sleeper
+/// is alive.
 // layout: L098
 const WAKE_TIMEOUT: Duration = Duration::from_millis(20);
 
@@ -107,7 +108,8 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         &self.system
     }
 
-    /// Wakes those of the slots that sleep. It is called after the store of what they wait for.
+    /// Wakes the participants in those of the `slots` that sleep. It is called after the store that
+    /// they wait for.
     // layout: L092
     #[inline]
     pub fn wake(&mut self, slots: u64) {
@@ -116,10 +118,11 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// Returns whether any of the slots sleeps.
+    /// Returns whether the participant in any of the `slots` sleeps.
     #[inline]
     pub fn has_to_wake(&self, slots: u64) -> bool {
-        // The compiler keeps the order. The head of this file explains the processor's order.
+        // This keeps the order in the compiler. The head of this file explains the order in the
+        // processor.
         self.roster.words().keep_order();
         self.roster.asleep() & slots != 0
     }
@@ -129,7 +132,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     fn notify(&mut self, mut slots: u64) {
         slots &= self.roster.asleep();
         self.make_room();
-        // The participant that set the bit has counted that sleep: pairs with `set_asleep`.
+        // A participant counts its sleep before it sets its bit: pairs with `set_asleep`.
         self.roster.words().acquire();
         while slots != 0 {
             let slot = slots.trailing_zeros() as usize;
@@ -147,6 +150,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
                 }
                 _ => {}
             }
+
             match event_of(&self.system, &mut self.others[slot], slot, occupant) {
                 Ok(Some(event)) => self.system.set(event),
                 // The event is gone, and there is no participant to wake.
@@ -169,7 +173,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     /// Clears the bit of a participant that was killed while it slept. As long as the bit is set,
     /// each message would look for the dead participant. The slot stays taken: the owner learns of
     /// the death from the slot. If the next participant takes the slot at this moment and sleeps,
-    /// its bit is lost for one sleep, which has an end.
+    /// its bit is lost for one sleep, and that sleep has a time limit.
     // layout: L094
     #[cold]
     fn look_whether_dead(&mut self, slot: usize, word: u64) {
@@ -215,8 +219,8 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     }
 }
 
-/// Returns the event of a participant, which was opened before or is opened now; `None` if it has
-/// none.
+/// Returns the event of a participant, which was opened before or is opened now; `None` if the
+/// participant has no event.
 // layout: L095
 fn event_of<'a, S: System>(
     system: &S,
@@ -260,7 +264,8 @@ impl<E> Sleeper<E> {
         self.me
     }
 
-    /// Creates the event now, so that other participants can open it before this one sleeps on it.
+    /// Creates the event now, so that other participants can open it before this participant sleeps
+    /// on it.
     pub fn prepare<S: System<Event = E>, W: Shared + Clone>(
         &mut self,
         notifier: &Notifier<S, W>,
@@ -292,10 +297,12 @@ impl<E> Sleeper<E> {
         let Some(event) = &self.event else {
             return Ok(false);
         };
+
         let left = |most: Duration| {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             left.map_or(most, |left| left.min(most))
         };
+
         match notifier.system.wait(event, peers, left(FIRST_PARK))? {
             Wake::TimedOut if !ready() => {}
             woken => return Ok(woken == Wake::PeerDied),
@@ -336,9 +343,8 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
-    /// A system that notes how long each wait may last, and what the roster says of the owner
-    /// meanwhile. It has no descriptor for the first event that it opens, and counts the events
-    /// that it sets.
+    /// A system that records the time limit of each wait, and the owner's bit and park epoch during
+    /// the wait. Its first `open` fails. It counts the events that it sets.
     #[derive(Clone)]
     struct Notes {
         roster: Roster<WindowMut>,
@@ -392,7 +398,7 @@ mod tests {
 
     // layout: L087 L088 L098
     #[test]
-    fn sleep_has_the_steps_and_the_times_of_the_document() {
+    fn park_follows_the_documented_steps_and_times() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
         let system = Notes::of(&roster);
         let waits = Rc::clone(&system.waits);
@@ -410,12 +416,12 @@ mod tests {
         assert_eq!(looks.get(), 2);
         sleeper.deregister(&notifier);
         assert_eq!(roster.asleep(), 0);
-        // A sleep that finds a reason to look is counted, and does not wait.
+        // A park whose condition already holds is counted, and does not wait.
         waits.borrow_mut().clear();
         assert!(!sleeper.park(&notifier, || true, &[], None).unwrap());
         assert!(waits.borrow().is_empty());
         assert_eq!(roster.park_epoch(OWNER), first.wrapping_add(1));
-        // A deadline that is near ends the sleep.
+        // A deadline that has come ends the park at once.
         let until = Some(Instant::now());
         assert!(!sleeper.park(&notifier, || false, &[], until).unwrap());
         let all_short = waits.borrow().iter().all(|(time, ..)| time.is_zero());
@@ -423,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn wake_up_that_failed_is_tried_again_by_the_next_message() {
+    fn next_wake_retries_a_failed_wake() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
         let slot = roster.claim(7, SLOTS, |_| false).unwrap();
         roster.set_asleep(slot, true);

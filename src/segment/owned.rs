@@ -19,11 +19,11 @@ use crate::segment::roster::{Roster, word_of};
 use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
-/// How many numbers are tried for a generation whose names are taken.
+/// How many generation numbers are tried if the names of a generation are taken.
 const NUMBERS: u32 = 64;
 
-/// A generation of a segment whose name this process owns: the one in use, or an earlier one with
-/// what is left in it.
+/// A generation of a segment whose name this process owns: the generation in use, or an earlier
+/// generation with the messages and participants that are left in it.
 #[derive(Debug)]
 pub(crate) struct Owned {
     pub geometry: Geometry,
@@ -135,6 +135,7 @@ impl Owned {
                 .access(access.clone())
                 .create_new(name, len)
         };
+
         // layout: L016 L155
         let section = create(access, &companions.control, control::LEN as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
@@ -143,11 +144,13 @@ impl Owned {
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
         let lanes = create(&lanes_access, &companions.lanes, geometry.len())?;
+
         // layout: L011 L211
         let alive = match access {
             Access::SameUser if !os::Process::MAY_BE_CLOSED => None,
             _ => Some(Liveness::announce(companions.alive, may_watch)?),
         };
+
         format(&control, &geometry, &me, generation);
         let notifier = Notifier::new(roster, Kernel::new(name, &may_wake), word_of(&me));
         let participant = Participant::of_owner(notifier.afresh(), &me);
@@ -174,11 +177,13 @@ impl Owned {
             let options = Section::options().expect_owner(Owner::Me);
             options.write(write).open(name)
         };
+
         let section = open(&companions.control, true)?;
         let control: WindowMut<Control> = section.words_mut()?;
         let whole = control.load32(control::MAGIC) == MAGIC;
         let Some(geometry) = Geometry::read(&control).filter(|_| whole) else {
             let kind = ErrorKind::NotFound;
+
             let meaning = "it was never completed";
             return Err(Error::new(
                 kind,
@@ -187,6 +192,7 @@ impl Owned {
                 meaning,
             ));
         };
+
         let lanes = Section::options()
             .expect_owner(Owner::Me)
             .expect_len(geometry.len())
@@ -199,12 +205,14 @@ impl Owned {
                 .create_new(&companions.roster, roster::LEN as u64),
             roster => roster,
         }?;
+
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::new(section.words_mut()?);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
         let notifier =
             |owner| Notifier::new(roster.clone(), Kernel::new(&self.name, &may_wake), owner);
+
         let segment = Owned {
             geometry,
             generation,
@@ -255,7 +263,8 @@ impl Owned {
 
     // layout: L025 L155
     fn put_in_use(&mut self) {
-        // Stored last, so that a process that reads it sees the rest: pairs with the opener's load.
+        // Stored last, so that a process that reads MAGIC sees all other words: pairs with the
+        // opener's load.
         self.control.publish32(control::MAGIC, MAGIC);
         if let Some(record) = &mut self.record {
             record.publish(self.generation);
@@ -289,8 +298,8 @@ impl Owned {
     }
 
     /// Says that the name is closed, wakes all participants, and releases the name, if this is the
-    /// generation in use. An owner does so before it closes any object. So no process misses an
-    /// object of an owner that seems to be alive.
+    /// generation in use. An owner does so before it closes any object. So no process finds an
+    /// object missing while its owner seems to be alive.
     // layout: L165
     pub fn close(&mut self) {
         if self.record.as_ref().is_some_and(OwnershipRecord::is_held) {

@@ -11,8 +11,8 @@ use crate::wait::source::Signals;
 use crate::wait::spin::{LOOK, look_later};
 use std::time::{Duration, Instant};
 
-/// The number of looks in vain between two questions whether the owner is alive, for endpoints that
-/// never sleep.
+/// How many times an endpoint finds nothing before it checks whether the owner is alive. An
+/// endpoint that never sleeps needs this check.
 const LOOKS: u32 = 4096;
 
 /// The monitor of the owner of one generation.
@@ -61,7 +61,7 @@ impl OwnerMonitor {
         Some(how)
     }
 
-    /// Returns whether nothing of the owner's end is left to be reported.
+    /// Returns whether there is nothing left to report about the owner's end.
     pub fn is_told(&self) -> bool {
         matches!(self.state, State::Told(_) | State::Left)
     }
@@ -113,8 +113,8 @@ impl OwnerMonitor {
         }
     }
 
-    /// Looks whether the owner has ended, after a look for messages in vain. After `true`, messages
-    /// that were sent before the end may be visible only now.
+    /// Checks whether the owner has ended. It is called after a look that found no message. If it
+    /// returns `true`, messages that were sent before the end may have become visible only now.
     pub fn look(&mut self, found: &Found) -> bool {
         if self.state == State::Alive {
             self.idle = self.idle.wrapping_add(1);
@@ -127,8 +127,8 @@ impl OwnerMonitor {
         self.has_ended()
     }
 
-    /// Notes how the owner has ended. What the owner has stored in END goes before what was
-    /// observed.
+    /// Notes how the owner has ended. The reason that is stored in END takes precedence over the
+    /// observation.
     // layout: L110 L111
     fn see_the_end(&mut self, found: &Found) {
         self.state = match found.end() {
@@ -146,8 +146,8 @@ impl OwnerMonitor {
         }
     }
 
-    /// Sleeps until there is news, until the owner ends, or until the deadline. An observer is
-    /// woken by no process, and looks again after a while.
+    /// Sleeps until there is news, until the owner ends, or until the deadline. No process wakes an
+    /// observer, so an observer looks again after a while.
     // layout: L090 L091
     #[cold]
     pub fn sleep(
@@ -196,6 +196,7 @@ pub(crate) fn wait_for_next(end: &mut impl Reattach, timeout: Duration) -> Resul
         if until.is_some_and(|at| Instant::now() >= at) {
             return Ok(false);
         }
+
         match end.parts() {
             (found, Some(participant)) => {
                 participant.park(|| found.newest() != seen, &[], until)?;

@@ -29,7 +29,7 @@ use crate::segment::roster::{identity_of, is_dead, pid_of, word_of};
 use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
 use std::time::SystemTime;
 
-/// How often a name that appears and vanishes is tried.
+/// How often this process tries to take a name that appears and vanishes.
 const TRIES: u32 = 100;
 
 /// At most this many generations are searched for participants.
@@ -90,8 +90,8 @@ impl<W: Shared> Ownership<W> {
     /// Stores `me` as the owner, in place of the owner `before`. Returns `false` if `before` is not
     /// the owner any more.
     pub fn replace(&self, before: u64, me: u64) -> bool {
-        // Acquire and release: pairs with the same of the last owner, whose stores are visible
-        // then.
+        // Acquire and release: pairs with the compare and swap of the last owner, whose stores are
+        // then visible.
         self.0
             .replace64(ownership::OWNER, before, me, Ordering::AcqRel)
     }
@@ -132,6 +132,7 @@ impl OwnershipRecord {
     pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let options = Section::options().access(access.clone());
         let mut tries = 0;
+
         loop {
             let exists = match options.create_new(name, ownership::LEN as u64) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => error,
@@ -168,6 +169,7 @@ impl OwnershipRecord {
         };
         // A section of another user is never written.
         let mine = Section::options().expect_owner(Owner::Me);
+
         if let Err(error) = RecordView::open(name, &mine) {
             return absent(error);
         }
@@ -175,6 +177,7 @@ impl OwnershipRecord {
             Ok(section) => section,
             Err(error) => return absent(error),
         };
+
         let words = section.words_mut::<{ ownership::LEN }>()?;
         let words = Ownership(words);
         let owner = words.owner();
@@ -182,6 +185,7 @@ impl OwnershipRecord {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
             Err(error.with_advice(advice))
         };
+
         if words.0.load32(ownership::SPACE) != me.space {
             let meaning = "it belongs to processes of another namespace, which cannot be watched";
             return refuse(
@@ -201,11 +205,12 @@ impl OwnershipRecord {
                 "create it with the same rights, or stop the others: a name lives while it is held",
             );
         }
+
         let me = word_of(me);
         let taken = words.replace(owner, me);
         let before = words.generation();
-        // The value is not made if the name was not taken: its drop would release another thread's
-        // name.
+        // No `OwnershipRecord` is created if the name was not taken: its drop would release the
+        // name of another thread.
         Ok(taken.then(|| OwnershipRecord::of(section, words, me, before)))
     }
 
@@ -333,11 +338,13 @@ impl RecordView {
         let refuse = |kind, meaning: String, advice: &'static str| {
             Err(Error::new(kind, Operation::Open, name, meaning).with_advice(advice))
         };
+
         let raw = "it is bare memory: read it by Section::open, or shmkit consume";
         if section.len()? < ownership::LEN as u64 {
             let meaning = "it is too small for a queue, a topic, values or a server".to_string();
             return refuse(ErrorKind::WrongKind, meaning, raw);
         }
+
         let words = Ownership(section.words::<{ ownership::LEN }>()?);
         match words.magic() {
             MAGIC => {}
@@ -351,6 +358,7 @@ impl RecordView {
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }
+
         let version = words.version();
         let (major, minor) = (version >> 16, version & 0xffff);
         if major != MAJOR {

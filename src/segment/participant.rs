@@ -70,8 +70,8 @@ impl System for Kernel {
     }
 }
 
-/// A participant of a segment, until it is dropped: its bit, its slot unless it is the owner, and
-/// its means to sleep and to wake the others.
+/// A participant of a segment. It has a bit, a slot unless it is the owner, and the means to sleep
+/// and to wake other participants. Dropping it frees the slot.
 #[derive(Debug)]
 pub(crate) struct Participant {
     notifier: Notifier,
@@ -106,17 +106,20 @@ impl Participant {
                 error.with_advice("wait until one of them leaves, or let the creator allow more")
             );
         };
+
         let notifier = Notifier::new(roster, Kernel::new(name, &wake), word_of(owner));
         let mut participant = Participant::new(notifier, slot, me);
         if os::Process::MAY_BE_CLOSED {
             let occupant = (me, participant.roster().slot_epoch(slot));
             let name = name_of(LIVE_SUFFIX, name, slot, occupant)?;
             participant.alive = match Liveness::announce(name, watch) {
-                // Another object has this name. Most processes may watch this process itself.
+                // Another object has this name. Most processes may watch this process itself, and
+                // need no mutex.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
                 announced => Some(announced?),
             };
         }
+
         participant.sleeper.prepare(&participant.notifier)?;
         participant.notifier.open_event(OWNER);
         Ok(participant)
@@ -134,7 +137,8 @@ impl Participant {
         self.sleeper.prepare(&self.notifier).map(drop)
     }
 
-    /// Makes this the same endpoint as in the generation before.
+    /// Makes this participant belong to the same endpoint as the participant of the generation
+    /// before.
     pub fn stay(&mut self, before: &mut Participant) {
         std::mem::swap(&mut self.validity, &mut before.validity);
     }
@@ -259,8 +263,8 @@ pub(crate) fn open_occupant(
     }
 }
 
-/// Returns whether a process that seems to have ended has ended. A liveness mutex is also free
-/// after its participant has left, and the same process may have the slot again.
+/// Checks a process that seems to have ended, and returns whether it has ended. A liveness mutex is
+/// also free after its participant has left, and the same process may have the slot again.
 // layout: L082
 pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
     watched.is_none() || is_dead(word)
@@ -272,7 +276,8 @@ pub(crate) fn event_name(name: &Name, slot: usize, occupant: (u64, u32)) -> Resu
 }
 
 /// Returns the name of an object of a participant. The name contains the process id and the slot
-/// epoch, so that no process takes the object of an earlier participant for that of a later one.
+/// epoch, so that no process mistakes the object of an earlier participant for the object of a
+/// later one.
 // layout: L012 L013
 fn name_of(suffix: &str, name: &Name, slot: usize, (word, slot_epoch): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);

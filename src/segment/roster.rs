@@ -3,7 +3,7 @@
 //! A slot belongs to the participant whose process word is in it. The word is the process id and a
 //! fold of the process's start time, so the process can be proved dead. The word changes by compare
 //! and swap only, so each claim of a slot has one winner. All participants of a segment can write
-//! all slots. So no process trusts the table further than that its slots are taken.
+//! all slots. So a process trusts the table only to say which slots are taken.
 
 use crate::error::{ErrorKind, Result};
 use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
@@ -14,9 +14,11 @@ use crate::sync::{Fixed, Ordering, Shared, WindowMut};
 /// How often a slot is tried while other processes change it.
 const TRIES: u32 = 16;
 
-/// The number that a participant adds when it joins, in the lower half of a word.
+/// The number that a participant adds to PARTICIPANT_CHANGES when it joins, in the lower half of
+/// the word.
 pub(crate) const JOINED: u32 = 1;
-/// The number that a participant adds when it leaves, in the upper half of the word.
+/// The number that a participant adds to PARTICIPANT_CHANGES when it leaves, in the upper half of
+/// the word.
 pub(crate) const LEFT: u32 = 1 << 16;
 
 /// Returns whether a participant has joined between two looks at PARTICIPANT_CHANGES.
@@ -95,7 +97,8 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Fills the roster of a new generation. Its slot epochs differ from those of earlier
-    /// generations, so that no object of an earlier participant is taken for that of a new one.
+    /// generations, so that no process mistakes an object of an earlier participant for the object
+    /// of a new one.
     // layout: L048
     pub fn begin(words: W, generation: u32) -> Roster<W> {
         words.store32(roster::OWNER_EPOCH, generation);
@@ -122,8 +125,8 @@ impl<W: Shared> Roster<W> {
         let slots = slots.min(SLOTS);
         let free = (0..slots).find(|slot| self.take(*slot, 0, me));
         let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
-        // The new slot epoch keeps processes from taking an event of the last occupant for the
-        // event of this one. That event exists as long as any process has it open.
+        // The new slot epoch keeps processes from mistaking the event of the last occupant for the
+        // event of this occupant. The old event exists as long as any process has it open.
         let slot_epoch = self.slot_epoch(slot).wrapping_add(1);
         self.words
             .store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
@@ -151,8 +154,8 @@ impl<W: Shared> Roster<W> {
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
-        // Acquire and release: pairs with the same of the last occupant, whose stores are visible
-        // then, and of the next occupant.
+        // Acquire and release: pairs with the compare and swap of the last occupant, whose stores
+        // are then visible, and with that of the next occupant.
         let at = slot_at(slot) + roster::PROCESS;
         self.words.replace64(at, from, to, Ordering::AcqRel)
     }
@@ -166,8 +169,9 @@ impl<W: Shared> Roster<W> {
         self.tell(LEFT);
     }
 
-    /// Frees the slot of a process that was proved dead; `false` if the process no longer has the
-    /// slot. The bit stays set for the next occupant to clear, which may be there already.
+    /// Frees the slot of a process that was proved dead; returns `false` if the process no longer
+    /// has the slot. The bit in ASLEEP stays set. The next occupant clears it, and may have taken
+    /// the slot already.
     // layout: L106
     pub fn evict(&self, slot: usize, word: u64) -> bool {
         let evicted = self.take(slot, word, 0);
@@ -263,13 +267,13 @@ impl<W: Shared> Roster<W> {
         }
     }
 
-    /// Returns the position up to which a subscriber has freed what it has read.
+    /// Returns the position up to which a subscriber has freed the ring.
     pub fn room(&self, slot: usize) -> u64 {
         self.words.load64(room_at(slot))
     }
 
     pub fn set_room(&self, slot: usize, position: u64) {
-        // Pairs with the load of `room`: the subscriber has read what it frees (P1).
+        // Pairs with the load of `room`: the subscriber has read the messages that it frees (P1).
         self.words.publish64(room_at(slot), position);
     }
 
@@ -324,7 +328,7 @@ mod tests {
 
     // layout: L077 L078
     #[test]
-    fn word_of_a_process_has_its_number_and_a_fold() {
+    fn process_word_joins_pid_and_start_fold() {
         let word = |pid, start| {
             word_of(&ProcessIdentity {
                 pid,
@@ -338,7 +342,7 @@ mod tests {
 
     // layout: L048 L052 L053 L104
     #[test]
-    fn slot_of_a_dead_process_is_cleared_by_its_successor() {
+    fn successor_clears_slot_of_dead_process() {
         let roster = new();
         let first = roster.slot_epoch(1);
         assert_eq!(first.wrapping_sub(FIRST_COUNT as u32), 3 << 16);
@@ -360,13 +364,13 @@ mod tests {
         assert_eq!(
             roster.participant_changes(),
             participant_changes,
-            "nobody has left"
+            "no participant has left"
         );
     }
 
     // layout: L049 L105
     #[test]
-    fn one_that_leaves_changes_what_is_its_own() {
+    fn leaving_participant_clears_only_its_slot() {
         let roster = new();
         let participant_changes = roster.participant_changes();
         assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
@@ -391,7 +395,7 @@ mod tests {
 
     // layout: L106
     #[test]
-    fn dead_process_is_put_out_once_and_leaves_its_state() {
+    fn dead_participant_is_evicted_exactly_once() {
         let roster = new();
         assert_eq!(roster.claim(DEAD, 1, |_| false), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
@@ -411,7 +415,7 @@ mod tests {
 
     // layout: L008
     #[test]
-    fn counters_go_on_behind_their_greatest_value() {
+    fn roster_counters_wrap_at_their_maximum() {
         let roster = new();
         let slot_epoch = slot_at(0) + roster::SLOT_EPOCH;
         roster.words.store32(slot_epoch, u32::MAX);

@@ -1,19 +1,20 @@
 //! The algorithm of latest values: one writer, and many readers that write nothing.
 //!
-//! Each value has several slots. The writer goes round: it marks a slot as being written, writes
-//! the value, marks the slot as whole, and then stores the slot's number as the newest. A reader
-//! copies the newest slot and loads its mark afterwards. The copy is torn only if the writer came
-//! all the way round meanwhile. A reader whose copies are torn again and again asks the writer to
-//! leave a slot alone (`hold`). The writer does so as long as two slots are left to write in.
+//! Each value has several slots. The writer uses the slots in turn: it marks a slot as being
+//! written, writes the value, marks the slot as whole, and then stores the number of the value as
+//! the newest. A reader copies the newest slot and then loads the mark of this slot. The copy is
+//! torn only if the writer has come back to this slot meanwhile. A reader whose copies are torn
+//! again and again asks the writer to leave a slot alone (`hold`). The writer does so as long as
+//! two slots are left to write in.
 //!
 //! # Which accesses pair
 //!
 //! | | store | load | what it guarantees |
 //! |---|---|---|---|
-//! | L1 | writer: `NEWEST` published | reader: its load | the value, and its mark, are seen |
+//! | L1 | writer: `NEWEST` published | reader: its load | the reader sees the value and its mark |
 //! | L2 | writer: release fence after the odd mark | reader: acquire fence after the copy | a torn copy is recognised |
-//! | L3 | reader: its hold, full fence | writer: its look at the holds | what is held is soon left alone |
-//! | L4 | writer: `CHANGES` published | reader: its load | what changed, and the values, are seen |
+//! | L3 | reader: its hold, full fence | writer: its look at the holds | the writer soon leaves a held slot alone |
+//! | L4 | writer: `CHANGES` published | reader: its load | the reader sees which values changed, and the values |
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,9 +22,9 @@ pub(crate) mod tests;
 use crate::format::layout::{FIRST_COUNT, values};
 use crate::sync::{Words, WordsMut};
 
-/// The number of attempts of a reader before it asks for a hold, and afterwards. The writer leaves
-/// a slot alone in every store that begins after it saw the hold: one or two stores may still write
-/// there.
+/// The number of attempts of a reader without a hold, and then with a hold. The writer leaves a
+/// slot alone in every store that begins after it saw the hold, so one or two stores may still
+/// write to the held slot.
 const TRIES: u32 = 64;
 
 /// The sizes of a table of values.
@@ -35,7 +36,7 @@ pub(crate) struct TableGeometry {
 }
 
 impl TableGeometry {
-    /// Returns the geometry of a table; `None` where the sizes are impossible.
+    /// Returns the geometry of a table; `None` if the sizes are impossible.
     // layout: L176
     pub fn new(count: usize, max: usize, slots: u64) -> Option<TableGeometry> {
         let sound = (1..=values::MAX_COUNT).contains(&count)
@@ -46,10 +47,10 @@ impl TableGeometry {
         (sound && table_geometry.len() <= values::MAX_TABLE).then_some(table_geometry)
     }
 
-    /// Returns a geometry with enough slots to make it unlikely that the writer comes round
-    /// while a reader reads. Measured, 1 KiB read beside a hot writer took 12389 attempts at
-    /// worst with 2 slots, 14 with 8 and 2 with 16. Of many values, few are written all the
-    /// time.
+    /// Returns a geometry with so many slots that the writer is unlikely to come back to a slot
+    /// while a reader copies it. Measured: a read of 1 KiB beside a hot writer took at worst 12389
+    /// attempts with 2 slots, 14 with 8 slots and 2 with 16 slots. A table of several values has
+    /// the smallest number of slots, since few of its values are written all the time.
     pub fn with_slots_for(count: usize, max: usize) -> Option<TableGeometry> {
         let slots = match count {
             1 => 16384 / slot_len(max.min(values::MAX_LEN)) as u64,
@@ -71,7 +72,7 @@ impl TableGeometry {
         self.slots
     }
 
-    /// Returns the bytes of the whole table.
+    /// Returns the length of the whole table in bytes.
     // layout: L071
     pub fn len(&self) -> u64 {
         self.first() as u64 + self.count as u64 * self.stride() as u64
@@ -97,7 +98,7 @@ impl TableGeometry {
         self.first() + index * self.stride()
     }
 
-    /// Returns the slot to which a number is written.
+    /// Returns the slot to which the value with this number is written.
     #[inline]
     fn slot_of(&self, number: u64) -> u64 {
         number & (self.slots - 1)
@@ -109,7 +110,7 @@ impl TableGeometry {
     }
 }
 
-/// Returns the bytes of a slot: whole lines.
+/// Returns the length of a slot in bytes, which is a multiple of the line size.
 fn slot_len(max: usize) -> usize {
     (values::VALUE + max).next_multiple_of(crate::format::layout::LINE)
 }
@@ -125,7 +126,8 @@ impl Hold {
         Hold(((index as u64) << 8) | (slot + 1))
     }
 
-    /// Returns the slot as a bit, if it is a slot of that value, which may have fewer than 64.
+    /// Returns the held slot as a bit; 0 if the hold is not for this value. The bit may stand for a
+    /// slot that the value does not have, since a value may have fewer than 64 slots.
     // layout: L184
     #[inline]
     fn bit(self, index: usize) -> u64 {
@@ -162,8 +164,8 @@ impl<W: WordsMut> ValueWriter<W> {
         self.table_geometry
     }
 
-    /// Stores a value no longer than the longest. `holds` are the holds of the readers, of
-    /// which there are mostly none.
+    /// Stores a value that is not longer than the longest allowed value. `holds` are the holds of
+    /// the readers; mostly there are none.
     // layout: L076 L136
     #[inline]
     pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
@@ -173,6 +175,7 @@ impl<W: WordsMut> ValueWriter<W> {
         if held != 0 {
             number = self.free_number(number, held);
         }
+
         let slot = self.table_geometry.slot(entry, number);
         let words = &self.words;
         words.store64(slot + values::MARK, 2 * number + 1);
@@ -183,6 +186,7 @@ impl<W: WordsMut> ValueWriter<W> {
         words.publish64(slot + values::MARK, 2 * number);
         // Pairs with the reader's load (L1).
         words.publish64(entry + values::NEWEST, number);
+
         self.newest[index] = number;
         self.announce(index);
     }
@@ -203,8 +207,9 @@ impl<W: WordsMut> ValueWriter<W> {
     }
 
     /// Stores which value changed, for readers that wait. The fence in
-    /// [`store`](ValueWriter::store) stands between this and the count before. So a reader that
-    /// loads an entry which replaced an older one also sees that count.
+    /// [`store`](ValueWriter::store) orders the previous store of `CHANGES` before the store of
+    /// this entry. So a reader that loads an entry which replaced an older entry also sees that
+    /// previous `CHANGES`.
     // layout: L136
     #[inline]
     fn announce(&mut self, index: usize) {
@@ -249,7 +254,7 @@ pub(crate) struct ValueReader<W> {
     table_geometry: TableGeometry,
     /// The number of changes that the reader has looked at.
     seen: u64,
-    /// After too many changes: all values from this one on may have changed.
+    /// Set after too many changes: all values from this index on may have changed.
     all_from: Option<usize>,
 }
 
@@ -267,7 +272,7 @@ impl<W: Words> ValueReader<W> {
         }
     }
 
-    /// Creates a reader to which all values of the table are new.
+    /// Creates a reader that has seen no change: all values of the table are new to it.
     // layout: L140
     pub fn from_the_beginning(words: W, table_geometry: TableGeometry) -> ValueReader<W> {
         ValueReader {
@@ -287,9 +292,9 @@ impl<W: Words> ValueReader<W> {
             .load64(self.table_geometry.entry(index) + values::NEWEST)
     }
 
-    /// Copies the newest value to the beginning of `to`, which must take the longest value. A
-    /// reader that is overtaken in each attempt calls `hold` with the slot that the writer is to
-    /// leave alone, and later with no slot; without `hold` the reader gives up.
+    /// Copies the newest value to the beginning of `to`, which must be long enough for the longest
+    /// value. If the reader is overtaken in each attempt, it calls `hold` with the slot that the
+    /// writer is to leave alone, and later with no slot. Without `hold` the reader gives up.
     #[inline]
     pub fn load(&self, index: usize, to: &mut [u8], hold: Option<impl Fn(Hold)>) -> Look {
         let entry = self.table_geometry.entry(index);
@@ -314,7 +319,8 @@ impl<W: Words> ValueReader<W> {
         for _ in 0..TRIES {
             let number = self.number(index);
             hold(Hold::new(index, self.table_geometry.slot_of(number)));
-            // Between the hold and the copy: pairs with the writer's look (L3).
+            // `hold` ends with a full fence, which stands between the hold and the copy. Pairs with
+            // the writer's look at the holds (L3).
             found = self.try_number(entry, number, to);
             if found != Look::Busy {
                 break;
@@ -338,11 +344,13 @@ impl<W: Words> ValueReader<W> {
         if number == 0 {
             return Look::Nothing;
         }
+
         let slot = self.table_geometry.slot(entry, number);
         let len = self.words.load32(slot + values::LEN) as usize;
         if len <= self.table_geometry.max {
             self.words.copy_out(slot + values::VALUE, &mut to[..len]);
         }
+
         // Pairs with the writer's fence after the odd mark (L2).
         self.words.acquire();
         if self.words.load64(slot + values::MARK) != number.wrapping_mul(2) {
@@ -363,15 +371,18 @@ impl<W: Words> ValueReader<W> {
             self.all_from = Some(index + 1).filter(|next| *next < self.table_geometry.count);
             return Some(index);
         }
+
         // Pairs with the writer's store (L4).
         let changes = self.words.load64(values::CHANGES);
         if changes == self.seen {
             return None;
         }
+
         let index = self.words.load32(recent(self.seen)) as usize;
-        // Pairs with the writer's fence. The next change overwrites the oldest entry.
+        // Pairs with the writer's fence in `store`. The next change overwrites the oldest entry.
         self.words.acquire();
         let behind = self.words.load64(values::CHANGES).wrapping_sub(self.seen);
+
         if behind >= values::RECENT_COUNT || index >= self.table_geometry.count {
             self.seen = changes;
             self.all_from = Some(1).filter(|next| *next < self.table_geometry.count);
@@ -386,7 +397,7 @@ impl<W: Words> ValueReader<W> {
         self.all_from.is_some() || self.words.load64(values::CHANGES) != self.seen
     }
 
-    /// Returns the name of a value; empty where the bytes are not a name.
+    /// Returns the name of a value; an empty text if the bytes are not a name.
     // layout: L183
     pub fn name(&self, index: usize) -> String {
         let mut bytes = [0; values::NAME_LEN];

@@ -8,8 +8,8 @@
 //!
 //! - **valid**: the source is valid for reads of `len` bytes, the destination for writes of `len`
 //!   bytes, and neither range wraps around the address space;
-//! - **private**: during the copy no other thread accesses the private range, which so does not
-//!   overlap the shared one;
+//! - **private**: during the copy no other thread accesses the private range, so the private range
+//!   does not overlap the shared range;
 //! - **shared**: during the copy the shared range is accessed by other processes and through `sync`
 //!   only.
 //!
@@ -26,21 +26,21 @@
 //!   valid, so a foreign function may access them.
 //! - "the compiler must treat the assembly code as a black box and only take the interface
 //!   specification into account, not the instructions themselves" (Rust Reference,
-//!   asm.rules.black-box). So the compiler concludes nothing from a race. What a race leaves is
-//!   decided by the processor: each byte is an old one or a new one, and each aligned word of
+//!   asm.rules.black-box). So the compiler concludes nothing from a race. The processor decides the
+//!   result of a race: each byte is an old byte or a new byte, and each aligned word of
 //!   [`copy_word`] is whole.
 //!
-//! No block has the options `pure`, `nomem` or `readonly`, so the compiler assumes that each of
-//! them may change any memory that a foreign function may change.
+//! No block has the options `pure`, `nomem` or `readonly`, so the compiler assumes that each block
+//! may change any memory that a foreign function may change.
 //!
-//! Miri and processors without assembly here use relaxed atomic accesses of a byte or a word
+//! Miri, and processors without assembly code here, use relaxed atomic accesses of a byte or a word
 //! (`machine/portable.rs`). There the **shared** part of the contract is stricter: no thread of
 //! this process may change the range by accesses of another size during the copy.
 
 use super::WORD;
 use super::machine::{IN, OUT, copy_byte, copy_word};
 
-/// The bytes of a step of a long copy.
+/// The number of bytes in one step of a long copy.
 const BLOCK: usize = 64;
 
 /// Copies bytes out of a section. The copy is not a snapshot: each aligned word in it is whole, the
@@ -89,31 +89,32 @@ unsafe fn copy_aligned<const WHICH: bool>(from: *const u8, to: *mut u8, len: usi
         unsafe { copy_byte::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
     }
     // SAFETY: `first + blocks * 64 <= len`, so the blocks lie in both ranges, for which the caller
-    // promises valid, private and shared. Where there is a block, `first` is what `align_offset`
-    // gave, so the shared side is aligned to a word.
+    // promises valid, private and shared. If there is a block, `first` is the result of
+    // `align_offset`, so the shared side is aligned to a word.
     unsafe { copy_blocks::<WHICH>(from.wrapping_add(first), to.wrapping_add(first), blocks) };
     for at in (words..rest).step_by(WORD) {
         // SAFETY: `at + WORD <= rest <= len`, since `rest - words` is a multiple of a word, so the
-        // word lies in both ranges, for which the caller promises valid, private and shared. Where
-        // there is a word, `first` is what `align_offset` gave, and `at - first` is a multiple of a
-        // word, so the shared side is aligned.
+        // word lies in both ranges, for which the caller promises valid, private and shared. If
+        // there is a word, `first` is the result of `align_offset`, and `at - first` is a multiple
+        // of a word, so the shared side is aligned.
         unsafe { copy_word::<WHICH>(from.wrapping_add(at), to.wrapping_add(at)) };
     }
 }
 
-/// Copies blocks by vector moves. A move of 16 bytes may be done in two halves; each half, in one
-/// line of the cache, is whole.
+/// Copies blocks by vector moves. The processor may execute a move of 16 bytes in two halves. Each
+/// half, if it lies in one cache line, is whole.
 ///
 /// # Safety
 ///
-/// **valid**, **private** and **shared** (see the head of this file) for `blocks * 64` bytes; the
-/// shared side is aligned to a word where words must arrive whole.
+/// **valid**, **private** and **shared** (see the head of this file) for `blocks * 64` bytes; if
+/// words must arrive whole, the shared side is aligned to a word.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 unsafe fn copy_blocks<const WHICH: bool>(from: *const u8, to: *mut u8, blocks: usize) {
     if blocks == 0 {
         return;
     }
+
     // SAFETY: each of the `blocks` rounds, at least one, reads 64 bytes at `from`, writes 64 bytes
     // at `to` and moves both on by 64. So the code accesses `blocks * 64` bytes of each range, for
     // which the caller promises valid, private and shared; see the head of this file. `movups`
@@ -163,8 +164,8 @@ unsafe fn copy_blocks<const WHICH: bool>(from: *const u8, to: *mut u8, blocks: u
     }
 }
 
-/// Copies bytes in pieces of any size and order, for callers that learn otherwise whether the whole
-/// arrived. Pieces may overlap:
+/// Copies bytes in pieces of any size and order, for callers that find out by other means whether
+/// all bytes arrived whole. Pieces may overlap:
 ///
 /// | `len` | pieces |
 /// |---|---|
@@ -245,7 +246,7 @@ pub(crate) unsafe fn copy_quickly<const WHICH: bool>(from: *const u8, to: *mut u
     }
 }
 
-/// Copies blocks, the last of which may overlap the one before.
+/// Copies blocks. The last block may overlap the block before it.
 ///
 /// # Safety
 ///
@@ -261,8 +262,8 @@ unsafe fn copy_long<const WHICH: bool>(from: *const u8, to: *mut u8, len: usize)
     }
 }
 
-/// Copies bytes in pieces of any size and order, for callers that learn otherwise whether the whole
-/// arrived.
+/// Copies bytes in pieces of any size and order, for callers that find out by other means whether
+/// all bytes arrived whole.
 ///
 /// # Safety
 ///
@@ -286,6 +287,7 @@ pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) 
     if len == 0 {
         return;
     }
+
     // SAFETY: each round reads 64 bytes at `from`, writes 64 bytes at `to`, moves both on by 64 and
     // counts `len` down by 64. `len` is a multiple of 64 and not 0, so the code ends and accesses
     // `len` bytes of each range, for which the caller promises valid, private and shared; see the
@@ -332,7 +334,7 @@ pub(crate) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, len: usize) 
     unsafe { copy_quickly::<IN>(from, to, len) };
 }
 
-/// The time in the processor's own ticks, taken after all earlier instructions.
+/// Returns the time in ticks of the processor's clock, taken after all earlier instructions.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(crate) fn ticks() -> u64 {
     use std::arch::x86_64::{_mm_lfence, _rdtsc};
@@ -344,7 +346,7 @@ pub(crate) fn ticks() -> u64 {
     }
 }
 
-/// Returns 0: there is no clock here, so no reader is ever found to be far away.
+/// Returns 0: there is no clock here, so no reader ever counts as far away.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) fn ticks() -> u64 {
     0
@@ -354,9 +356,9 @@ pub(crate) fn ticks() -> u64 {
 mod tests {
     use super::*;
 
-    /// Every alignment and length around blocks and words, against the obvious answer.
+    /// Compares copies of each alignment, and of lengths around words and blocks, with the source.
     #[test]
-    fn copies_every_alignment_and_length() {
+    fn copy_is_exact_at_any_alignment() {
         const ROOM: usize = 4 * BLOCK;
         let source: Vec<u8> = (0..ROOM).map(|n| n as u8 ^ 0x5a).collect();
         for from in 0..2 * WORD {
@@ -381,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_past_the_caches_is_a_copy() {
+    fn copy_past_caches_is_exact() {
         #[repr(align(64))]
         struct Lines([u8; 256]);
         let source: Vec<u8> = (0..300).map(|n| n as u8 ^ 0x5a).collect();
@@ -396,9 +398,9 @@ mod tests {
         }
     }
 
-    /// Neither side need be aligned.
+    /// Neither side of a copy has to be aligned.
     #[test]
-    fn quick_copies_take_every_length() {
+    fn quick_copy_is_exact_at_any_length() {
         let source: Vec<u8> = (0..300).map(|n| n as u8 ^ 0x5a).collect();
         for len in (0..140).chain([191, 192, 193, 255]) {
             for (from, at) in [(0, 0), (1, 0), (8, 1), (0, 5), (3, 7)] {

@@ -1,7 +1,7 @@
-//! The only door to atomics: cells in shared memory, copies of bytes that another process may be
-//! writing, and windows of both.
+//! The only module that uses atomics: cells in shared memory, copies of bytes that another process
+//! may be writing, and windows that give access to both.
 //!
-//! The crate accesses memory that a peer can write here only, by atomics and by assembly code
+//! Only this module accesses memory that a peer can write. It uses atomics and assembly code
 //! (`copy`). A plain `memcpy` of such bytes would be a data race, and a `&[u8]` of them would
 //! promise the compiler that they do not change.
 
@@ -34,9 +34,9 @@ pub(crate) fn compiler_fence_full() {
 
 /// A `u32` or `u64` in a view that may be read-only. It can only be loaded.
 ///
-/// A load is relaxed, followed by an acquire fence, which Rust allows on memory that is mapped
-/// read-only. It pairs with a release store (or a full barrier) of the process that writes the
-/// word.
+/// A load is relaxed, and an acquire fence follows. Rust allows relaxed loads on memory that is
+/// mapped read-only. The fence pairs with a release store (or a full barrier) of the process that
+/// writes the word.
 #[derive(Clone, Copy)]
 pub struct ReadCell<'a, T> {
     at: *const T,
@@ -59,15 +59,15 @@ impl<T> std::fmt::Debug for ReadCell<'_, T> {
 }
 
 impl ReadCell<'_, u32> {
-    /// Loads the value. What the writer stored before the word is visible afterwards.
+    /// Loads the value. Everything that the writer stored before the word is visible afterwards.
     #[inline]
     #[must_use]
     pub fn load(self) -> u32 {
         // SAFETY: the caller of `read_cell` promised that `at` is aligned to 4 and readable for 'a,
-        // which is what the conversion of a pointer to a shared reference needs; the bytes change
-        // inside an atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference conversion).
-        // The memory may be mapped read-only: relaxed loads up to a size, which is 4 bytes or more
-        // on every target of the table, "are implemented in a way that works on read-only memory"
+        // as the conversion of a pointer to a shared reference needs; the bytes change inside an
+        // atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference conversion). The memory
+        // may be mapped read-only: relaxed loads up to a size, which is 4 bytes or more on every
+        // target of the table, "are implemented in a way that works on read-only memory"
         // (std::sync::atomic).
         let value = unsafe { &*self.at.cast::<AtomicU32>() }.load(Ordering::Relaxed);
         // Acquire: pairs with the release store of the process that writes the word.
@@ -77,20 +77,21 @@ impl ReadCell<'_, u32> {
 }
 
 impl ReadCell<'_, u64> {
-    /// Loads the value. What the writer stored before the word is visible afterwards.
+    /// Loads the value. Everything that the writer stored before the word is visible afterwards.
     ///
     /// # Platform notes
     ///
-    /// On a 32-bit target the word is read in halves, until the upper half is the same before
-    /// and after. The value is whole for a counter that never jumps by 2^32 between two loads;
-    /// for other words use two `u32` and a rule of your own.
+    /// On a 32-bit target the two halves are loaded separately. The load is repeated until the
+    /// upper half is the same before and after the load of the lower half. The value is whole if
+    /// the word is a counter that never jumps by 2^32 between two loads. For other words use two
+    /// `u32` and a rule of your own.
     #[inline]
     #[must_use]
     pub fn load(self) -> u64 {
         let value = if WORD == 8 {
             // SAFETY: the caller of `read_cell` promised that `at` is aligned to 8 and readable for
-            // 'a, which is what the conversion of a pointer to a shared reference needs; the bytes
-            // change inside an atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference
+            // 'a, as the conversion of a pointer to a shared reference needs; the bytes change
+            // inside an atomic, which is an `UnsafeCell` (std::ptr, Pointer to reference
             // conversion). The memory may be mapped read-only: relaxed loads up to a size, which is
             // 8 bytes on the 64-bit targets of the table, "are implemented in a way that works on
             // read-only memory" (std::sync::atomic).
@@ -108,14 +109,15 @@ impl ReadCell<'_, u64> {
         let high_first = usize::from(cfg!(target_endian = "little"));
         let half = |n: usize| {
             // SAFETY: `n` is 0 or 1, so the half lies in the `u64` at `at`. The caller of
-            // `read_cell` promised that this one is aligned to 8 and readable for 'a, and that it
+            // `read_cell` promised that the `u64` is aligned to 8 and readable for 'a, and that it
             // is changed through `sync` or by another process.
             unsafe { load_half(self.at.cast::<u32>().wrapping_add(n)) }
         };
+
         loop {
             let before = half(high_first);
-            // Acquire: the low half is read after the first look at the upper one,
-            // and before the second; pairs with the atomic 64-bit store.
+            // Acquire: the lower half is loaded after the first load of the upper half, and before
+            // the second; pairs with the atomic 64-bit store.
             fence(Ordering::Acquire);
             let low = half(1 - high_first);
             fence(Ordering::Acquire);
@@ -126,7 +128,7 @@ impl ReadCell<'_, u64> {
     }
 }
 
-/// A cell that is only read; `T` is `u32` or `u64`.
+/// Returns a cell that is only read; `T` is `u32` or `u64`.
 ///
 /// # Safety
 ///
@@ -140,24 +142,23 @@ pub(crate) unsafe fn read_cell<'a, T>(at: *const T) -> ReadCell<'a, T> {
     }
 }
 
-/// A word that any process with the section may change.
+/// Returns a word that any process with the section may change.
 ///
 /// # Safety
 ///
 /// `at` is aligned to 4 and readable for all of `'a`. Meanwhile its bytes are changed by another
-/// process or through `sync` only: by atomic accesses of 4 bytes, and by copies. Where `at` is not
+/// process or through `sync` only: by atomic accesses of 4 bytes, and by copies. If `at` is not
 /// writable, the reference is used for relaxed loads only.
 #[inline]
 pub(crate) unsafe fn atomic_u32<'a>(at: *mut u32) -> &'a AtomicU32 {
-    // SAFETY: the caller promises that `at` is aligned and readable for 'a, which is what the
-    // conversion of a pointer to a shared reference needs; the bytes change inside an atomic, which
-    // is an `UnsafeCell` (std::ptr, Pointer to reference conversion). `AtomicU32::from_ptr` is not
-    // used, since its pointer "must be valid for both reads and writes", and a view may be
-    // read-only.
+    // SAFETY: the caller promises that `at` is aligned and readable for 'a, as the conversion of a
+    // pointer to a shared reference needs; the bytes change inside an atomic, which is an
+    // `UnsafeCell` (std::ptr, Pointer to reference conversion). `AtomicU32::from_ptr` is not used,
+    // since its pointer "must be valid for both reads and writes", and a view may be read-only.
     unsafe { &*at.cast::<AtomicU32>() }
 }
 
-/// A word that any process with the section may change.
+/// Returns a word that any process with the section may change.
 ///
 /// # Safety
 ///
@@ -178,7 +179,7 @@ mod tests {
 
     // layout: L005
     #[test]
-    fn cells_load_what_was_stored() {
+    fn read_cell_loads_the_stored_value() {
         let word = AtomicU64::new(0);
         // Pairs with the loads below, in the same thread.
         word.store(0x0123_4567_89ab_cdef, Ordering::Release);

@@ -1,5 +1,5 @@
-//! Windows: ranges of shared memory as words and bytes, by offset. Every access is checked against
-//! the range, so a caller with a window can access nothing outside.
+//! Windows: ranges of shared memory that are accessed as words and bytes, by offset. Every access
+//! is checked against the range, so code with a window cannot access memory outside the range.
 //!
 //! Code over [`Words`] runs over mapped memory, over a heap buffer and, in tests, over the atomics
 //! of a model checker.
@@ -14,23 +14,23 @@ use std::sync::Arc;
 /// Memory that may be read. Offsets count bytes. The offset of a word is a multiple of its size.
 /// Offsets in a ring are taken modulo its length.
 pub(crate) trait Words {
-    /// Loads a word. What the writer stored before the word is visible afterwards.
+    /// Loads a word. Everything that the writer stored before the word is visible afterwards.
     fn load32(&self, at: usize) -> u32;
-    /// Loads a counter. What the writer stored before it is visible afterwards. On 32-bit
-    /// targets the counter is read in halves.
+    /// Loads a counter. Everything that the writer stored before the counter is visible afterwards.
+    /// On 32-bit targets the counter is read in halves.
     fn load64(&self, at: usize) -> u64;
-    /// Loads the upper half of the eight bytes at an offset that is a multiple of 8. What the
-    /// writer stored before it is visible afterwards.
+    /// Loads the upper half of the eight bytes at an offset that is a multiple of 8. Everything
+    /// that the writer stored before this half is visible afterwards.
     fn load_upper32(&self, at: usize) -> u32 {
         (self.load64(at) >> 32) as u32
     }
-    /// Copies bytes out in no order. The caller finds out otherwise whether the bytes are
+    /// Copies bytes out in any order. The caller finds out by other means whether the bytes are
     /// whole.
     fn copy_out(&self, at: usize, to: &mut [u8]);
-    /// Keeps loads below this call from being done above it.
+    /// Keeps loads after this call from being done before it.
     fn acquire(&self);
-    /// Keeps loads below this call from being done above it, and stores above from being done
-    /// below. All threads see such calls in one order.
+    /// Keeps loads after this call from being done before it, and stores before this call from
+    /// being done after it. All threads see the calls of `full` in one order.
     fn full(&self);
     /// Tells the processor that this thread polls.
     fn relax(&self) {
@@ -45,62 +45,64 @@ pub(crate) trait WordsMut: Words {
     fn store_upper32(&self, at: usize, value: u32) {
         self.copy_in(at + 4, &value.to_le_bytes());
     }
-    /// Stores a word. What was stored before is visible to a thread that loads the word.
+    /// Stores a word. Everything that was stored earlier is visible to a thread that loads the
+    /// word.
     fn publish32(&self, at: usize, value: u32);
     fn store64(&self, at: usize, value: u64);
-    /// Stores a counter. What was stored before is visible to a thread that loads the counter.
+    /// Stores a counter. Everything that was stored earlier is visible to a thread that loads the
+    /// counter.
     fn publish64(&self, at: usize, value: u64);
-    /// Copies bytes in, in no order.
+    /// Copies bytes in, in any order.
     fn copy_in(&self, at: usize, from: &[u8]);
-    /// Copies bytes in: first the bytes behind the `first` ones, past the caches where the
-    /// reader is far away, and then the `first` ones.
+    /// Copies bytes in: first all bytes except the first `first` bytes, past the caches if the
+    /// reader is far away, and then the first `first` bytes.
     fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, _far: bool) {
         let (first, rest) = from.split_at(from.len().min(first));
         self.copy_in(at + first.len(), rest);
         self.copy_in(at, first);
     }
-    /// Keeps stores above this call from being done below it.
+    /// Keeps stores before this call from being done after it.
     fn release(&self);
 }
 
-/// Memory that several sides write. Each caller tells what its access pairs with. An `order` is at
-/// least acquire and release, as the layout demands. Only the model checker gets weaker ones, by
-/// mutations.
+/// Memory that several sides write. Each caller names the access that its own access pairs with. An
+/// `order` is at least acquire and release, as the layout demands. Only mutations pass weaker
+/// orders, and only to the model checker.
 pub(crate) trait Shared: WordsMut {
     /// Loads a counter, and orders nothing.
     fn peek64(&self, at: usize) -> u64;
-    /// Replaces a word that has the value `from`; returns whether it did.
+    /// Replaces a word if it has the value `from`. Returns whether it had this value.
     fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool;
-    /// Replaces a counter that has the value `from`; returns whether it did.
+    /// Replaces a counter if it has the value `from`. Returns whether it had this value.
     fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool;
     fn add32(&self, at: usize, count: u32, order: Ordering);
     fn set_bits64(&self, at: usize, bits: u64, order: Ordering);
     fn clear_bits64(&self, at: usize, bits: u64, order: Ordering);
-    /// Stands between a store and a load that may be older than the store: the compiler keeps
-    /// their order, and the processor may change it.
+    /// Keeps the compiler from swapping a store before this call and a load after it. The processor
+    /// may still swap the two.
     fn keep_order(&self);
 }
 
-/// How far a window reaches, and how each access is kept inside.
+/// The length of a window, and the check that keeps each access inside the window.
 ///
 /// # Safety
 ///
 /// Every window has a length, which is a multiple of 8. `word`, for a `size` of 4 or 8, returns a
 /// multiple of `size` that is at most the length less `size`. `range` returns an offset that is at
-/// most the length less `len`. Both panic where they cannot.
+/// most the length less `len`. Both panic if there is no such offset.
 pub(crate) unsafe trait Extent: Copy {
     fn word(self, at: usize, size: usize) -> usize;
     fn range(self, at: usize, len: usize) -> usize;
 }
 
-/// Any length that is a multiple of 8: each access is compared with it. [`Window::new`] alone makes
-/// the value, and checks that.
+/// Any length that is a multiple of 8. Each access is compared with the length. Only
+/// [`Window::new`] creates this value, and checks the length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Any(usize);
 
 // SAFETY: `word` returns a multiple of `size` below the length. The length is a multiple of 8, and
-// so of `size`, so the greatest such multiple is the length less `size`. `range` returns `at` where
-// `at` is at most the length and `len` at most what is left.
+// so of `size`, so the greatest such multiple is the length less `size`. `range` returns `at` if
+// `at` is at most the length and `len` is at most the length less `at`.
 unsafe impl Extent for Any {
     #[inline(always)]
     fn word(self, at: usize, size: usize) -> usize {
@@ -118,13 +120,13 @@ unsafe impl Extent for Any {
     }
 }
 
-/// A length that is known at compile time, and with it whether a word at a fixed offset lies
-/// inside.
+/// A length that is known at compile time. So the compiler can decide whether a word at a fixed
+/// offset lies inside the window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fixed<const LEN: usize>;
 
-// SAFETY: `word` is that of `Any(LEN)`, whose length has to be a multiple of 8, which is checked
-// when `word` is compiled. `range` is that of `Any(LEN)`, which asks for no multiple.
+// SAFETY: `word` is that of `Any(LEN)`, whose length has to be a multiple of 8; this is checked
+// when `word` is compiled. `range` is that of `Any(LEN)`, which holds for every length.
 unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
     #[inline(always)]
     fn word(self, at: usize, size: usize) -> usize {
@@ -138,18 +140,18 @@ unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
     }
 }
 
-/// A power of two, at least 8: an offset is taken modulo it, so that every one lies inside.
-/// [`Window::round`] alone makes the value, and checks that.
+/// A length that is a power of two and at least 8. Each offset is taken modulo the length, so every
+/// offset lies inside the window. Only [`Window::round`] creates this value, and checks the length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
     len: usize,
-    /// `len - 8`: all bits of an offset, but for those inside an aligned word of 8 bytes.
+    /// `len - 8`: the bits of an offset, without the three bits inside an aligned word of 8 bytes.
     mask: usize,
 }
 
-// SAFETY: `len` is a power of two, so `len - 8` has the bits of `len - 1` but for the lowest three.
+// SAFETY: `len` is a power of two, so `len - 8` has the bits of `len - 1` except the lowest three.
 // `word` returns a multiple of 8, and so of `size`, that is at most `len - 8`. `range` returns an
-// `at` below `len`, where `len` bytes less `at` are enough.
+// `at` below the length of the window, and asserts that its `len` is at most that length less `at`.
 unsafe impl Extent for Round {
     #[inline(always)]
     fn word(self, at: usize, _size: usize) -> usize {
@@ -184,8 +186,8 @@ unsafe impl<E> Send for Window<E> {}
 unsafe impl<E> Sync for Window<E> {}
 
 impl Window {
-    /// Creates a window of `len` bytes from `base` on. Panics if one of them is not a multiple of
-    /// 8.
+    /// Creates a window of `len` bytes from `base` on. Panics if `base` or `len` is not a multiple
+    /// of 8.
     ///
     /// # Safety
     ///
@@ -216,7 +218,7 @@ impl Window {
 impl<E: Extent> Window<E> {
     /// Returns a part of the window.
     pub fn part<const LEN: usize>(&self, at: usize) -> Window<Fixed<LEN>> {
-        // So the words of the part are aligned as those of the whole are.
+        // Keeps the words of the part aligned as the words of the whole window are.
         assert!(at.is_multiple_of(8));
         Window {
             base: self.base.wrapping_add(self.extent.range(at, LEN)),
@@ -267,10 +269,10 @@ impl<E: Extent> Words for Window<E> {
 
     #[inline(always)]
     fn load_upper32(&self, at: usize) -> u32 {
-        // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
-        // and their offset a multiple of 8; `base` is a multiple of 8 (`new`, `part`). The caller
-        // of `new` promised that the window is readable as long as `keep` lives, which `self`
-        // holds, and how it is changed.
+        // SAFETY: `Extent::word` keeps 8 bytes inside the window and their offset a multiple of 8,
+        // and these are the last 4 of the 8 bytes; `base` is a multiple of 8 (`new`, `part`). The
+        // caller of `new` promised that the window is readable as long as `keep` lives, which
+        // `self` holds, and how it is changed.
         unsafe { read_cell::<u32>(self.word(at, 8).wrapping_add(4).cast()) }.load()
     }
 
@@ -285,15 +287,16 @@ impl<E: Extent> Words for Window<E> {
 
     #[inline(always)]
     fn acquire(&self) {
-        // Acquire: pairs with the release store or fence of the writer of what was
-        // loaded before.
+        // Acquire: pairs with the release store or fence of the thread that wrote the words loaded
+        // before.
         fence(Ordering::Acquire);
     }
 
     #[inline(always)]
     fn full(&self) {
-        // SeqCst: pairs with the same fence of the peer, each between a store of its own
-        // and a load of the other's word: one of the two sees the other.
+        // SeqCst: pairs with the same fence of the peer. Each side stores its own word before the
+        // fence and loads the other side's word after it, so at least one of the two sees the
+        // other's store.
         fence(Ordering::SeqCst);
     }
 }
@@ -303,8 +306,8 @@ impl<E: Extent> Words for Window<E> {
 pub(crate) struct WindowMut<E = Any>(Window<E>);
 
 impl WindowMut {
-    /// Creates a window of `len` bytes from `base` on. Panics if one of them is not a multiple of
-    /// 8.
+    /// Creates a window of `len` bytes from `base` on. Panics if `base` or `len` is not a multiple
+    /// of 8.
     ///
     /// # Safety
     ///
@@ -395,10 +398,10 @@ impl<E: Extent> WordsMut for WindowMut<E> {
 
     #[inline(always)]
     fn store_upper32(&self, at: usize, value: u32) {
-        // SAFETY: `Extent::word` keeps 8 bytes inside the window, of which these are the last 4,
-        // and their offset a multiple of 8; `base` is a multiple of 8 (`Window::new`, `part`). The
-        // caller of `new` promised that the window is readable and writable as long as `keep`
-        // lives, which `self` holds, and how it is changed.
+        // SAFETY: `Extent::word` keeps 8 bytes inside the window and their offset a multiple of 8,
+        // and these are the last 4 of the 8 bytes; `base` is a multiple of 8 (`Window::new`,
+        // `part`). The caller of `new` promised that the window is readable and writable as long as
+        // `keep` lives, which `self` holds, and how it is changed.
         let word = unsafe { atomic_u32(self.0.word(at, 8).wrapping_add(4).cast()) };
         word.store(value, Ordering::Relaxed);
     }
@@ -434,6 +437,7 @@ impl<E: Extent> WordsMut for WindowMut<E> {
     fn copy_in_tail_first(&self, at: usize, from: &[u8], first: usize, far: bool) {
         let to = self.0.range(at, from.len());
         let len = from.len().min(first);
+
         // SAFETY: valid: `Extent::range` keeps `from.len()` bytes inside the window, which the
         // caller of `new` promised to be writable as long as `keep` lives, which `self` holds. The
         // parts are those of `from` at the same offsets: `len` bytes, `lines` bytes behind them,
@@ -456,8 +460,8 @@ impl<E: Extent> WordsMut for WindowMut<E> {
 
     #[inline(always)]
     fn release(&self) {
-        // Release: pairs with the acquire fence of a reader that loads what is stored
-        // after it.
+        // Release: pairs with the acquire fence of a reader that loads a word stored after this
+        // fence.
         fence(Ordering::Release);
     }
 }
@@ -466,7 +470,7 @@ impl<E: Extent> WordsMut for WindowMut<E> {
 // layout: L006
 #[inline(always)]
 fn check(order: Ordering) {
-    // Acquire and release at least: each caller says what it pairs with.
+    // At least acquire and release. Each caller says what its access pairs with.
     debug_assert!(
         matches!(order, Ordering::AcqRel | Ordering::SeqCst),
         "an atomic operation with {order:?}"
@@ -482,7 +486,7 @@ impl<E: Extent> Shared for WindowMut<E> {
     #[inline(always)]
     fn replace32(&self, at: usize, from: u32, to: u32, order: Ordering) -> bool {
         check(order);
-        // Relaxed: a word that was not changed tells nothing.
+        // Relaxed: the caller concludes nothing from a word that was not replaced.
         let word = self.atomic32(at);
         word.compare_exchange(from, to, order, Ordering::Relaxed)
             .is_ok()
@@ -491,7 +495,7 @@ impl<E: Extent> Shared for WindowMut<E> {
     #[inline(always)]
     fn replace64(&self, at: usize, from: u64, to: u64, order: Ordering) -> bool {
         check(order);
-        // Relaxed: a word that was not changed tells nothing.
+        // Relaxed: the caller concludes nothing from a word that was not replaced.
         let word = self.atomic64(at);
         word.compare_exchange(from, to, order, Ordering::Relaxed)
             .is_ok()

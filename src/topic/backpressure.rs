@@ -1,5 +1,5 @@
-//! Back-pressure of a lossless topic: the publisher overwrites no message that a subscriber for
-//! which it waits still has to read.
+//! Back-pressure of a lossless topic. If the publisher waits for a subscriber, the publisher
+//! overwrites no message that the subscriber still has to read.
 //!
 //! ```text
 //!   publisher, before it overwrites           subscriber, when it joins at a position
@@ -13,9 +13,9 @@
 //! At least one of the two sees the store of the other. If both do, the publisher has written
 //! nothing yet and takes its announcement back, and the subscriber joins elsewhere.
 //!
-//! The publisher also looks once before it announces. Without that look, the position of a
-//! subscriber that joined since the last look could be announced. It would stay announced for a
-//! long time if the publisher is delayed.
+//! The publisher also looks once before it announces. Without that look, the publisher could
+//! announce the position of a subscriber that has joined since the last look. The position would
+//! stay announced for a long time if the publisher is delayed.
 
 use crate::format::layout::roster::state;
 use crate::lane::lossy::{LossyReader, LossyWriter};
@@ -59,9 +59,9 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
 }
 
 /// Makes the publisher wait for the subscriber in this slot, which has stored its ROOM. Returns
-/// `false` if the publisher may be overwriting the subscriber's position already; it then does not
-/// wait. After `true`, the publisher takes back each announcement that is in the way of the
-/// subscriber, until the publisher drops the subscriber.
+/// `false` if the publisher may be overwriting the subscriber's position already; the publisher
+/// then does not wait. After `true`, the publisher takes back each announcement that is in the way
+/// of the subscriber, until the publisher drops the subscriber.
 // layout: L050 L133
 pub(crate) fn join<W: Shared, R: Words, H: Words>(
     roster: &Roster<W>,

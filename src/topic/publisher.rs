@@ -139,7 +139,8 @@ impl Publisher {
     }
 
     /// Reserves space for a message of `len` bytes in shared memory. If delivery is lossless, the
-    /// call blocks while slow subscribers still have to read what it would overwrite.
+    /// call blocks while slow subscribers still have to read messages that the call would
+    /// overwrite.
     ///
     /// # Errors
     ///
@@ -200,15 +201,16 @@ impl<T: Described> Publisher<T> {
 
 impl<M: Payload + ?Sized> Publisher<M> {
     /// Creates the next generation of the topic, with other options, while subscribers are
-    /// attached. Each subscriber first receives what was sent before, and then reattaches by
-    /// itself. Its message numbers begin anew. The name and the access rights stay as they are.
+    /// attached. Each subscriber first receives the messages that were sent before, and then
+    /// reattaches by itself. The message numbers begin anew. The name and the access rights stay as
+    /// they are.
     ///
     /// Until the subscribers have reattached, no other process holds the messages that are sent
     /// from now on. If the publisher closes before that, these messages are lost.
     ///
     /// # Errors
     ///
-    /// The errors of [`TopicOptions::create`]. The topic is as before after an error.
+    /// The errors of [`TopicOptions::create`]. After an error the topic is unchanged.
     pub fn resize(&mut self, options: &TopicOptions<M>) -> Result<()> {
         let ring = options.ring(self.name())?;
         self.core
@@ -242,7 +244,8 @@ impl<M: Payload + ?Sized> Publisher<M> {
 
     /// Sends a message to all subscribers, and to subscribers that open the topic while the message
     /// is kept. The message is visible to them when `send` returns. If delivery is lossless, the
-    /// call blocks while slow subscribers still have to read what it would overwrite.
+    /// call blocks while slow subscribers still have to read messages that the call would
+    /// overwrite.
     ///
     /// # Errors
     ///
@@ -270,7 +273,7 @@ impl<M: Payload + ?Sized> Publisher<M> {
     }
 
     /// Sends a message, and blocks for at most `timeout` while slow subscribers still have to read
-    /// what the call would overwrite.
+    /// messages that the call would overwrite.
     ///
     /// # Errors
     ///

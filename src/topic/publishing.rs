@@ -161,7 +161,8 @@ impl Publishing {
         self.participant.wake(ALL_SLOTS);
     }
 
-    /// Sends a message. `since` is the time at which the caller began to wait, if it has.
+    /// Sends a message. `since` is the time at which the caller began to wait, if the caller has
+    /// waited.
     // layout: L097
     #[inline]
     pub fn write(
@@ -277,8 +278,8 @@ impl Publishing {
             (Some(until), Some(late)) => Some(until.min(late)),
             (until, late) => until.or(late),
         };
-        // The processes are looked up once for each sleep, together with whether all of them were
-        // found.
+        // The processes are looked up once for each sleep. The same look shows whether all of them
+        // were found.
         let waiting = generations
             .iter()
             .map(|subscribers| subscribers.waits_for(position, bytes));
@@ -300,7 +301,7 @@ pub(crate) struct Held<'a> {
     publisher: &'a mut Publishing,
     /// The position that the publisher wants to announce.
     position: u64,
-    /// The time at which the publisher gives up late subscribers.
+    /// The time at which the publisher drops late subscribers.
     limit: Option<Instant>,
 }
 
@@ -338,6 +339,7 @@ impl Wait for Held<'_> {
             ..
         } = &mut *self.publisher;
         participant.register(signals)?;
+
         for subscribers in generations.iter_mut() {
             let waiting = subscribers.waits_for(self.position, bytes);
             waiting.watched.iter().for_each(|peer| peer.add_to(signals));
@@ -345,6 +347,7 @@ impl Wait for Held<'_> {
                 signals.look_again_in(LOOK_BACK);
             }
         }
+
         if let Some(limit) = self.limit {
             signals.look_again_in(limit.saturating_duration_since(Instant::now()));
         }
@@ -355,7 +358,7 @@ impl Wait for Held<'_> {
         self.publisher.participant.deregister();
     }
 
-    /// Returns `true`, so that the publisher looks again and gives up the dead.
+    /// Returns `true`, so that the publisher looks again and drops dead subscribers.
     fn woken(&mut self) -> Result<bool> {
         Ok(true)
     }
@@ -381,7 +384,7 @@ impl Claimed for Publishing {
 
     #[inline]
     fn commit(&mut self, place: Place, len: usize) -> Result<(), SendError> {
-        // The message has its space. The next call returns that the name is lost.
+        // A lost name is no error here, since the message has its space. The next call reports it.
         if self.participant.validity.is_forked() {
             return Err(SendError::Forked);
         }

@@ -54,14 +54,14 @@ impl<M: Payload + ?Sized> Open for Subscriber<M> {
 /// A subscriber of a topic: a message consumer. See [`Publisher`](crate::Publisher).
 ///
 /// A subscriber maps the messages read-only, so it cannot damage them. It copies each message out
-/// of shared memory, and throws the copy away if the message was overwritten meanwhile. So a
-/// message that it returns is whole.
+/// of shared memory, and discards the copy if the message was overwritten meanwhile. So a message
+/// that it returns is whole.
 ///
 /// # Platform notes
 ///
 /// If the publisher's [`Access`](crate::Access) lets a program only read, as a program of another
-/// user, the subscriber takes no slot. The publisher does not wait for that subscriber, no process
-/// sees it, and it polls every millisecond while there is no message.
+/// user, the subscriber takes no slot. The publisher does not wait for such a subscriber. No
+/// process sees the subscriber, and it polls every millisecond while there is no message.
 pub struct Subscriber<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Subscribing,
     messages: PhantomData<fn(&M)>,
@@ -121,7 +121,7 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     }
 
     /// Waits for the next publisher for at most `timeout`, and returns whether there is a next
-    /// publisher. The subscriber first receives what the last publisher has sent. Then
+    /// publisher. The subscriber first receives all messages that the last publisher has sent. Then
     /// [`recv`](Subscriber::recv) returns that the last publisher has gone, and after that the
     /// messages of the next publisher.
     ///

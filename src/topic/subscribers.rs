@@ -73,7 +73,8 @@ impl Subscribers {
 
     /// Returns the slots of the subscribers for which the publisher waits, and the position up to
     /// which each has read. A position further back than the ring reaches does not belong to a
-    /// subscriber of this crate: such a subscriber joins where the publisher can wait for it.
+    /// subscriber of this crate: a subscriber of this crate joins at a position at which the
+    /// publisher can wait for it.
     // layout: L126
     pub fn places(&self) -> impl Iterator<Item = (usize, u64)> {
         let waited_for = (0..SLOTS).filter(|slot| is_waited_for(&self.roster, *slot));
@@ -83,7 +84,8 @@ impl Subscribers {
         })
     }
 
-    /// Returns the slots of the subscribers that have not read what is about to be overwritten.
+    /// Returns the slots of the subscribers that have not read messages which are about to be
+    /// overwritten.
     fn in_the_way(&self, position: u64, bytes: u64) -> impl Iterator<Item = usize> {
         let in_the_way = move |(slot, place): (usize, u64)| {
             (place.saturating_add(bytes) < position).then_some(slot)
@@ -134,8 +136,8 @@ impl Subscribers {
         dropped
     }
 
-    /// Returns the processes of the subscribers that are in the way now. A process is left out if
-    /// its slot has another occupant since the process was opened.
+    /// Returns the processes of the subscribers that are in the way now. The result lacks a process
+    /// if its slot has got another occupant since the process was opened.
     pub fn waits_for(&self, position: u64, bytes: u64) -> Waiting<'_> {
         let mut waiting = Waiting {
             watched: Vec::new(),
@@ -143,6 +145,7 @@ impl Subscribers {
             // generation.
             is_complete: self.earlier.is_none(),
         };
+
         for slot in self.in_the_way(position, bytes) {
             let occupant = (self.roster.process_word(slot), self.roster.slot_epoch(slot));
             match self.processes.get(slot) {

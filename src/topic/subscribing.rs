@@ -106,8 +106,8 @@ impl Subscribing {
         Err(error.with_advice("let the publisher create it with more capacity"))
     }
 
-    /// Joins as a subscriber of an earlier generation. The messages that it does not see count as
-    /// missed.
+    /// Joins a generation as the subscriber of an earlier generation. The messages that the
+    /// subscriber does not see count as missed.
     // layout: L171
     fn go_on(found: Found, ring: RingGeometry) -> Result<Subscribing> {
         let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
@@ -235,8 +235,8 @@ impl Subscribing {
         let Some(Place { participant, .. }) = &self.place else {
             return false;
         };
-        // Pairs with the publisher's change of the state. The publisher makes that change before it
-        // announces what it then writes.
+        // Pairs with the publisher's change of the state. The publisher changes the state before it
+        // announces how far it will write.
         !self.owner_monitor.has_ended()
             && participant.roster().state(participant.slot()) == roster::state::ACTIVE
     }
@@ -279,7 +279,7 @@ impl Subscribing {
 }
 
 impl Place {
-    /// Lets the publisher overwrite what was read.
+    /// Lets the publisher overwrite the messages that were read.
     // layout: L097 L133
     fn free(&mut self, position: u64) {
         self.freed = position;
@@ -289,8 +289,8 @@ impl Place {
         self.participant.wake(1 << OWNER);
     }
 
-    /// Lets the publisher overwrite what was read. If the publisher has given this subscriber up
-    /// and no message was missed, the publisher has to wait again.
+    /// Lets the publisher overwrite the messages that were read. If the publisher has dropped this
+    /// subscriber and no message was missed, the publisher has to wait again.
     // layout: L133
     #[cold]
     fn free_and_return(&mut self, lane: &mut Lane) {
@@ -315,7 +315,7 @@ impl Reattach for Subscribing {
     }
 
     /// Reattaches when every message was received and the end of the publisher was reported. Before
-    /// that, only tells whether there is a next publisher that can be joined.
+    /// that, returns only whether there is a next publisher that this subscriber can join.
     fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
         match self.owner_monitor.is_followed(&self.found) {
@@ -350,12 +350,13 @@ impl Inbox for Subscribing {
             return Step::Nothing;
         }
         let step = match self.lane.receive(&mut self.buffer) {
-            // The publisher takes its announcement back in a moment. If it has died meanwhile, the
-            // wait ends.
+            // The publisher takes its announcement back in a moment. If the publisher has died
+            // meanwhile, the wait ends.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,
             Step::Overtaken => self.lane.lag(),
             step => step,
         };
+
         match step {
             Step::Message(_) => self.passed(),
             Step::Nothing => return self.nothing(),

@@ -45,8 +45,8 @@ impl<M: Payload + ?Sized> Open for Reader<M> {
 ///
 /// If the writer's [`Access`](crate::Access) lets a program only read, as a program of another
 /// user, the reader takes no slot. The sixty-fourth reader takes no slot either. A reader without a
-/// slot cannot ask the writer to leave a value alone while it reads, no process sees it, and it
-/// polls every millisecond while nothing changes.
+/// slot cannot ask the writer to leave a value alone while it reads. No process sees such a reader,
+/// and it polls every millisecond while nothing changes.
 pub struct Reader<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Reading,
     messages: PhantomData<fn(&M)>,

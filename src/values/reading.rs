@@ -86,7 +86,7 @@ impl Reading {
         Reading::with(found, table, ValueReader::new)
     }
 
-    /// Joins as a reader of an earlier generation.
+    /// Joins a generation as the reader of an earlier generation, so that all values count as new.
     fn go_on(found: Found, table: TableGeometry) -> Result<Reading> {
         Reading::with(found, table, ValueReader::from_the_beginning)
     }
@@ -181,13 +181,13 @@ impl Reading {
     }
 
     /// Returns the next value that changed, by the index of this reader. A value that was not there
-    /// when the values were opened has no index, and is left out.
+    /// when the values were opened has no index, and is skipped.
     #[inline]
     fn next_change(&mut self) -> Option<usize> {
         let Some(moved) = &self.moved else {
             return self.values.next_change();
         };
-        // There are at most so many changes, unless the writer never stops.
+        // There are at most this many changes, unless the writer never stops.
         let most = values::RECENT_COUNT as usize + self.values.table_geometry().count();
         for _ in 0..most {
             let place = self.values.next_change()?;
@@ -233,8 +233,9 @@ impl Reading {
                 Ok(false) => None,
                 Err(error) => Some(error),
             };
-            // An error of `is_final` stays until another writer follows; every other error may
-            // pass.
+
+            // An error for which `is_final` is true lasts until another writer follows; any other
+            // error may be temporary.
             let is_final = self
                 .failed
                 .as_ref()
@@ -243,6 +244,7 @@ impl Reading {
                 (newest != self.found.generation && !is_final).then(|| Instant::now() + AGAIN);
             self.tried = (newest, again);
         }
+
         self.failed.clone().map_or(Ok(false), Err)
     }
 
@@ -288,6 +290,7 @@ impl Reading {
         let Ok(until) = deadline.instant_or(()) else {
             return self.try_change();
         };
+
         loop {
             let mut spin = Spin::new(until);
             loop {
@@ -299,6 +302,7 @@ impl Reading {
                     break;
                 }
             }
+
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(RecvError::Timeout);
             }
@@ -309,7 +313,8 @@ impl Reading {
     }
 }
 
-/// Returns how the participant in this slot asks the writer to leave a value slot alone.
+/// Returns a function by which the participant in this slot asks the writer to leave a value slot
+/// alone.
 pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hold) {
     move |hold: Hold| {
         roster.set_hold(slot, hold.0);
@@ -323,8 +328,8 @@ impl Reattach for Reading {
         (&self.found, self.participant.as_mut())
     }
 
-    /// Reattaches when every change and the end of the writer were reported. Before that, only
-    /// tells whether there is a next writer that can be joined.
+    /// Reattaches when every change and the end of the writer were reported. Before that, returns
+    /// only whether there is a next writer that this reader can join.
     fn reattach_if_ended(&mut self) -> Result<bool> {
         self.found.check(&self.validity)?;
         if self.owner_monitor.is_told() {

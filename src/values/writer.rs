@@ -75,6 +75,7 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
             let kind = ErrorKind::InvalidArgument;
             Err(Error::new(kind, Operation::Create, name, meaning))
         };
+
         let mut known = HashSet::new();
         for value in self.choices.names.iter().flatten() {
             if value.is_empty() || value.len() >= values::NAME_LEN {
@@ -172,7 +173,7 @@ impl<M: Payload + ?Sized> Writer<M> {
     ///
     /// # Errors
     ///
-    /// The errors of [`ValuesOptions::create`]. The values are as before after an error.
+    /// The errors of [`ValuesOptions::create`]. After an error the values are unchanged.
     pub fn resize(&mut self, options: &ValuesOptions<M>) -> Result<()> {
         let table = options.table(self.name())?;
         self.core

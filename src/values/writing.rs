@@ -1,7 +1,7 @@
 //! How a writer stores values, and which values a next writer takes over.
 //!
-//! A writer stores each value in another value slot than the one before, and leaves alone the value
-//! slots that readers hold. `slots/mod.rs` explains that algorithm.
+//! A writer stores each new content of a value in another value slot than the last content, and
+//! leaves alone the value slots that readers hold. `slots/mod.rs` explains that algorithm.
 
 use crate::error::Result;
 use crate::error::channel::SetError;
@@ -39,7 +39,7 @@ impl Writing {
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
 
-        // The values of a dead writer stay. No process sets them meanwhile.
+        // This writer takes over the values of a dead writer. No process sets them meanwhile.
         let mut older = segment.older()?;
         for (older, _) in &older {
             if older.has_type_of(&segment) {
@@ -151,6 +151,7 @@ fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[Strin
     let reader = ValueReader::new(words, table);
     let theirs: HashMap<String, usize> = (0..table.count()).map(|n| (reader.name(n), n)).collect();
     let mut buffer = vec![0; table.max()];
+
     for (index, name) in names.iter().enumerate() {
         let Some(&there) = theirs.get(name) else {
             continue;

@@ -1,5 +1,5 @@
-//! Threads that wait for tasks, and for threads that wait for more signals than one system call
-//! takes.
+//! Worker threads that wait on behalf of tasks, and on behalf of threads that have more signals
+//! than one system call takes.
 //!
 //! The first registration starts the first worker thread. A registration starts another worker if
 //! each worker already waits for as many signals as one system call takes. Worker threads stay
@@ -106,7 +106,7 @@ struct Registration {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::System`] if the system starts no thread, and each error of making a gate.
+/// [`ErrorKind::System`] if the system starts no thread; otherwise the errors of creating a gate.
 pub(crate) fn register(
     whats: impl IntoIterator<Item = (What, Arc<Notice>)>,
 ) -> Result<Registrations> {
@@ -218,7 +218,7 @@ struct Entry {
     id: u64,
     what: What,
     notice: Arc<Notice>,
-    /// The registration is being dropped, so later rounds leave this entry out.
+    /// The registration is being dropped, so later rounds skip this entry.
     leaves: bool,
 }
 
@@ -357,7 +357,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn signal_taken_during_a_drop_is_noticed() {
+    fn signal_during_registration_drop_arrives_exactly_once() {
         let gate = os::Gate::new().unwrap();
         let is_open = || {
             let now = Some(Instant::now());

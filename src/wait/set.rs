@@ -437,7 +437,7 @@ mod tests {
     impl Waitable for Silent {}
 
     #[test]
-    fn news_that_the_first_look_misses_is_found() {
+    fn wait_set_finds_news_after_missed_wakeup() {
         let (began, deadline) = (Instant::now(), Duration::from_secs(10));
         let found = WaitSet::new().wait_timeout(&mut [&mut Silent::default()], deadline);
         assert_eq!(found.unwrap(), Some(0));

@@ -62,7 +62,7 @@ pub(crate) struct Spin {
 }
 
 impl Spin {
-    /// Makes a loop that ends at this moment at the latest.
+    /// Makes a loop that ends at `until` at the latest.
     pub fn new(until: Option<Instant>) -> Spin {
         Spin {
             polls: 0,
@@ -201,13 +201,14 @@ pub(crate) trait Inbox {
             None => self.wait(Deadline::within(timeout)),
         }
     }
-    /// Waits after a glance in vain, by [`receive`]. Each endpoint has this function, so that the code of
-    /// the wait is compiled once and not into each caller of the glance.
+    /// Waits after a `glance` that found no message, by [`receive`]. Each endpoint has this
+    /// function, so that the code of the wait is compiled once and not into each caller of
+    /// `glance`.
     fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError>;
     fn pace(&mut self) -> &mut Pace;
     /// Returns the error to report, if any, after a look that found no message.
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
-    /// Sleeps until there is reason to look again, or until this moment.
+    /// Sleeps until there is reason to look again, or until the deadline.
     fn sleep(&mut self, until: Option<Instant>) -> Result<()>;
 }
 

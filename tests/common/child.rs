@@ -1,4 +1,4 @@
-//! Children of tests, which are re-runs of the test program.
+//! The child processes of tests. A child runs the test program again, in a role.
 
 use super::watchdog::{step, watchdog_of_child};
 use std::io::{BufRead, BufReader, Write};
@@ -9,10 +9,12 @@ const ARGS: &str = "SHMKIT_TEST_ARGS";
 
 /// A child process that plays a role of this test program.
 ///
-/// It is this very executable, run again with only the test `child_entry`, which the test
-/// program defines as `common::child_entry(&[("module", module::play), …])`.
-/// Parent and child talk in lines: [`TestChild::expect`] and [`say`] one way,
-/// [`TestChild::tell`] and [`hear`] the other. A child that is dropped is killed.
+/// The child runs the executable of the test program with only the test `child_entry`, which the
+/// test program defines as `common::child_entry(&[("module", module::play), …])`.
+///
+/// Parent and child exchange lines: the child sends with [`say`], and the parent receives with
+/// [`TestChild::expect`] and [`TestChild::hear`]; the parent sends with [`TestChild::tell`], and
+/// the child receives with [`hear`]. Dropping a `TestChild` kills the child.
 pub struct TestChild {
     child: Child,
     input: Option<ChildStdin>,
@@ -40,13 +42,13 @@ impl TestChild {
         self.child.id()
     }
 
-    /// The next line that the child said; fails the test if it ended first.
+    /// Returns the next line of the child. Fails the test if the child ended before.
     pub fn hear(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
             let n = self.output.read_line(&mut line).unwrap();
-            assert_ne!(n, 0, "the child ended without a word");
+            assert_ne!(n, 0, "the child ended without a line");
             if let Some(at) = line.find("@@ ") {
                 step();
                 return line[at + 3..].trim_end().to_string();
@@ -54,7 +56,7 @@ impl TestChild {
         }
     }
 
-    /// Waits for exactly this line from the child.
+    /// Waits for the next line of the child, and asserts that it is `line`.
     pub fn expect(&mut self, line: &str) {
         assert_eq!(self.hear(), line);
     }
@@ -72,14 +74,15 @@ impl TestChild {
         self.child.wait().unwrap();
     }
 
-    /// Kills the child, and hears what is still said by a child of its own.
+    /// Kills the child, and then expects `line` from a child of that child, which has the same
+    /// output.
     pub fn kill_and_hear(mut self, line: &str) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.expect(line);
     }
 
-    /// Closes the child's input and waits until it has ended by itself.
+    /// Closes the input of the child, and waits until the child ends.
     pub fn finish(mut self) -> std::process::ExitStatus {
         drop(self.input.take());
         self.child.wait().unwrap()
@@ -93,8 +96,8 @@ impl Drop for TestChild {
     }
 }
 
-/// Starts a program. Wine 8 sometimes cannot while others start and end: it says
-/// ERROR_INTERNAL_ERROR, and can the next time.
+/// Starts a program. Wine 8 sometimes returns ERROR_INTERNAL_ERROR while other programs start and
+/// end, and succeeds the next time, so `started` tries several times.
 pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
     const INTERNAL_ERROR: i32 = 1359;
     for _ in 0..5 {
@@ -106,8 +109,8 @@ pub fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
     start().unwrap()
 }
 
-/// A command that runs a program of this one's kind: by the emulator that `SHMKIT_TEST_RUNNER` names,
-/// where this one runs in an emulator.
+/// Returns a command that runs `program`. If `SHMKIT_TEST_RUNNER` names an emulator, the command
+/// runs `program` in that emulator.
 fn with_runner(program: std::path::PathBuf) -> Command {
     let runner = std::env::var("SHMKIT_TEST_RUNNER").unwrap_or_default();
     let mut words = runner.split_whitespace();
@@ -121,8 +124,9 @@ fn with_runner(program: std::path::PathBuf) -> Command {
     }
 }
 
-/// A command that runs this test program again in a role of one of its modules, `module/role`;
-/// or the same test program of another width, so that the two talk to each other.
+/// Returns a command that runs this test program again in a role of one of its modules,
+/// `module/role`. If `SHMKIT_TEST_CHILD` names the same test program of another width, the command
+/// runs that one, so that the two widths talk to each other.
 pub fn in_role(role: &str, args: &[&str]) -> Command {
     let program = match std::env::var_os("SHMKIT_TEST_CHILD") {
         Some(other) => other.into(),
@@ -136,11 +140,11 @@ pub fn in_role(role: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Plays a role in a child process, which has these arguments.
+/// A function that plays a role in a child process. It gets the role and its arguments.
 pub type Play = fn(&str, &[&str]);
 
-/// The body of a test program's `child_entry`: does nothing in an ordinary run, and plays the
-/// role in a child.
+/// Plays the role in a child process, and does nothing in an ordinary run. This is the body of the
+/// test `child_entry` of each test program.
 pub fn child_entry(modules: &[(&str, Play)]) {
     if std::env::var_os(ROLE).is_some() {
         let _watchdog = watchdog_of_child();
@@ -148,20 +152,21 @@ pub fn child_entry(modules: &[(&str, Play)]) {
     }
 }
 
-/// Like [`child_entry`], without a watchdog, whose thread a tracer would meet.
+/// Does the same as [`child_entry`] without a watchdog: a tracer would also meet the thread of the
+/// watchdog.
 pub fn unwatched_child_entry(modules: &[(&str, Play)]) {
     let Ok(role) = std::env::var(ROLE) else {
         return;
     };
     let args = std::env::var(ARGS).unwrap_or_default();
     let args: Vec<&str> = args.split('\u{1f}').collect();
-    let (module, role) = role.split_once('/').expect("a role is module/role");
+    let (module, role) = role.split_once('/').expect("the role is module/role");
     let known = modules.iter().find(|(name, _)| *name == module);
     let (_, play) = known.unwrap_or_else(|| panic!("no module {module} has roles"));
     play(role, &args);
 }
 
-/// In a child: says a line to the parent.
+/// In a child: sends a line to the parent.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     step();
@@ -169,7 +174,8 @@ pub fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// In a child: waits for the parent's next line, `None` when it closed our input.
+/// In a child: waits for the next line of the parent. Returns `None` if the parent closed the
+/// input.
 pub fn hear() -> Option<String> {
     let mut line = String::new();
     let n = std::io::stdin().lock().read_line(&mut line).ok()?;

@@ -1,5 +1,5 @@
-//! What every test program shares: unique names, a watchdog, and children that are re-runs of
-//! the test program itself.
+//! Helpers of all test programs: unique names, a watchdog, and child processes that run the test
+//! program again.
 
 #![allow(
     dead_code,
@@ -20,14 +20,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-/// A name that no other test, and no other run, uses.
+/// Returns a name that no other test and no other run uses.
 pub fn unique(stem: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("shmkit-test-{stem}-{}-{n}", std::process::id())
 }
 
-/// Whether this account may make sections in `Global\`, which takes a privilege on Windows.
+/// Returns whether this account may create sections in `Global\`. Windows demands a privilege for
+/// this.
 pub fn may_create_global() -> bool {
     let made = shmkit::Section::create_new(format!("Global\\{}", unique("probe")), 1);
     match made.map_err(|error| error.kind()) {
@@ -37,14 +38,15 @@ pub fn may_create_global() -> bool {
     }
 }
 
-/// Whether `Local\` and `Global\` are one place, as they are for the services of Windows.
+/// Returns whether `Local\` and `Global\` are one namespace, as they are for the services of
+/// Windows.
 pub fn is_one_namespace() -> bool {
     let (name, reset) = (unique("probe"), shmkit::Reset::Auto);
     let _near = shmkit::Event::create_new(&*name, reset).unwrap();
     shmkit::Event::open(format!("Global\\{name}")).is_ok()
 }
 
-/// The prefixes of sections that this account may make.
+/// Returns the prefixes of the sections that this account may create.
 pub fn prefixes() -> Vec<&'static str> {
     let mut all = vec!["", "Local\\"];
     if may_create_global() {
@@ -53,7 +55,7 @@ pub fn prefixes() -> Vec<&'static str> {
     all
 }
 
-/// The name under which the list shows what stands in `Local\`.
+/// Returns the name under which `list` shows the object `base` of `Local\`.
 pub fn listed_as(base: &str) -> String {
     match is_one_namespace() {
         true => format!("Global\\{base}"),
@@ -61,19 +63,21 @@ pub fn listed_as(base: &str) -> String {
     }
 }
 
-/// Waits until `condition` holds, for as long as the watchdog lets the test.
+/// Waits until `condition` holds, or until the watchdog ends the test. The watchdog prints `what`.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let mut pause = Duration::from_millis(1);
     awaiting(Some(what));
     while !condition() {
         std::thread::sleep(pause);
-        // A condition that never comes true takes less time than the watchdog calls progress.
+        // The pause grows, so that a condition that never holds uses less processor time than the
+        // watchdog counts as progress.
         pause = (pause * 11 / 10).min(Duration::from_millis(100));
     }
     awaiting(None);
 }
 
-/// Whether somebody sleeps in what has this name: anybody, or that process.
+/// Returns whether the owner or another participant of the segment `name` sleeps. With a `pid`,
+/// only participants of that process count.
 pub fn is_asleep(name: &str, pid: Option<u32>) -> bool {
     let info = shmkit::inspect::segment_info(name).unwrap();
     let mut all = info.others.unwrap();
@@ -84,7 +88,7 @@ pub fn is_asleep(name: &str, pid: Option<u32>) -> bool {
     all.any(|who| who.asleep)
 }
 
-/// In a child: takes one request, and answers none.
+/// In a child: creates a server, and receives one request without a response.
 pub fn answer_nothing(name: &str) {
     let mut server = shmkit::Server::create(name).unwrap();
     say("ready");
@@ -94,32 +98,32 @@ pub fn answer_nothing(name: &str) {
     drop(request);
 }
 
-/// What was refused, for this reason, in one line that says why.
+/// Asserts that `result` is an error of this kind, with a meaning and a text of one line. Returns
+/// the error.
 #[track_caller]
 pub fn refused<T>(kind: shmkit::ErrorKind, result: shmkit::Result<T>) -> shmkit::Error {
-    let error = result.err().expect("it must be refused");
+    let error = result.err().expect("the call must fail");
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
     assert!(!error.meaning().is_empty());
     error
 }
 
-/// What `list` says about a name, whichever prefix it shows.
+/// Returns the entry of a name in `list`, with any prefix.
 pub fn listed(test: &mut Test, name: &str) -> Option<shmkit::inspect::Listed> {
     let end = format!("\\{}", shmkit::Name::new(name).unwrap().base());
     let all = test.alone(shmkit::inspect::list).unwrap();
     all.into_iter().find(|l| l.name.ends_with(&end))
 }
 
-/// Waits until nothing of a name is there. On Linux a process that reads the `/proc/PID/maps`
-/// of a process, as tools do, keeps its memory and so its locks for that moment, also
-/// when it was killed.
+/// Waits until `open` finds no object. On Linux a tool that reads `/proc/PID/maps` keeps the memory
+/// of the process PID, and so its locks, for that moment, even if that process was killed.
 pub fn gone<T>(open: impl Fn() -> shmkit::Result<T>) {
     let absent = |error: shmkit::Error| error.kind() == shmkit::ErrorKind::NotFound;
-    eventually("it is gone", || open().is_err_and(absent));
+    eventually("the name is gone", || open().is_err_and(absent));
 }
 
-/// A running test; its first local, and so the last to be dropped.
+/// A running test. Each test keeps this value in its first local variable, which is dropped last.
 pub struct Test {
     working: Option<RwLockReadGuard<'static, ()>>,
     _watchdog: Watchdog,
@@ -127,7 +131,7 @@ pub struct Test {
 
 static WORK: RwLock<()> = RwLock::new(());
 
-/// Starts a test, with a name of its own.
+/// Starts a test, and returns a name that only this test uses.
 pub fn start(stem: &str) -> (Test, String) {
     let working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
     let _watchdog = watchdog();
@@ -137,8 +141,8 @@ pub fn start(stem: &str) -> (Test, String) {
 impl Test {
     /// Runs `work` while all other tests wait.
     ///
-    /// Listing and cleaning need this: they open the objects of other tests for a moment, and
-    /// unlink stale files. Under nextest, whose tests are processes, the test must be in the group
+    /// `list` and `clean` need this: they open the objects of other tests for a moment, and unlink
+    /// stale files. Under nextest, where each test is a process, the test must be in the group
     /// `alone` of `.config/nextest.toml`.
     pub fn alone<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let group = std::env::var("NEXTEST_TEST_GROUP");
@@ -151,8 +155,8 @@ impl Test {
 
     /// Runs `work` while all other tests of this process wait.
     ///
-    /// Starting a child needs this: until its program is loaded, a Linux child has copies of all
-    /// descriptors, and so holds the sections of other tests. A Windows child keeps all
+    /// The start of a child needs this. On Linux a child has copies of all descriptors until its
+    /// program is loaded, and so holds the sections of other tests. On Windows a child keeps all
     /// inheritable handles.
     pub fn spawning<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.working = None;
@@ -163,7 +167,7 @@ impl Test {
         done
     }
 
-    /// Gives the test a new allowance of time, as the next of many rounds.
+    /// Starts a new watchdog, so that each of many rounds has the full time.
     pub fn once_more(&mut self) {
         self._watchdog = watchdog();
     }
@@ -173,31 +177,33 @@ impl Test {
     }
 }
 
-/// In a child: the handle of this number, which the parent let it inherit.
+/// In a child: returns the handle with this number, which the child inherited from the parent.
 #[cfg(unix)]
 pub fn inherited(number: &str) -> std::os::fd::OwnedFd {
-    // SAFETY: the parent made it for us, and nothing else here knows it.
+    // SAFETY: the parent opened the handle for this process, and no other code here uses its
+    // number.
     unsafe { std::os::fd::FromRawFd::from_raw_fd(number.parse().unwrap()) }
 }
 
-/// In a child: the handle of this number, which the parent let it inherit.
+/// In a child: returns the handle with this number, which the child inherited from the parent.
 #[cfg(windows)]
 pub fn inherited(number: &str) -> std::os::windows::io::OwnedHandle {
     let handle = number.parse::<usize>().unwrap() as std::os::windows::io::RawHandle;
-    // SAFETY: the parent made it for us, and nothing else here knows it.
+    // SAFETY: the parent opened the handle for this process, and no other code here uses its
+    // number.
     unsafe { std::os::windows::io::FromRawHandle::from_raw_handle(handle) }
 }
 
-/// The user that owns nothing.
+/// The id of the user `nobody`, who owns no file.
 pub const NOBODY: u32 = 65534;
 
-/// This process's user.
+/// Returns the id of the user of this process.
 #[cfg(unix)]
 pub fn me() -> u32 {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
 }
 
-/// A child that runs as another user.
+/// Starts a child that runs as the user [`NOBODY`].
 #[cfg(unix)]
 pub fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
     test.spawning(|| TestChild::spawn_with(role, args, become_nobody))
@@ -206,7 +212,7 @@ pub fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
 #[cfg(unix)]
 fn become_nobody(command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    // Reachable for that user too, in whatever folder the executable lies.
+    // That user can run `/proc/self/exe` too, in whatever folder the executable is.
     let mut other = Command::new("/proc/self/exe");
     other.args(command.get_args());
     other.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));

@@ -1,5 +1,5 @@
-//! The watchdog: it ends a test that makes no progress. It measures processor time and steps,
-//! so a test that is merely slow on a loaded machine goes on.
+//! The watchdog ends a test that makes no progress. It measures processor time and steps, so it
+//! does not end a test that is only slow on a loaded machine.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// How long a test may make no progress.
+/// The longest time that a test may make no progress.
 const IDLE: Duration = Duration::from_secs(60);
-/// How much processor time within [`IDLE`] is progress. A process that is ready to run gets
-/// more than this even beside fifty others; a loop that polls takes less.
+/// How much processor time within [`IDLE`] is progress. A process that is ready to run gets more
+/// than this even beside fifty other processes; a loop that polls uses less.
 const PROGRESS: Duration = Duration::from_secs(1);
 /// How much processor time a test and its children may use.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Longer than the tests that measure how little processor time an idle process uses.
+/// The time between two looks. It is longer than the tests that measure the processor time of an
+/// idle process.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 static STEPS: AtomicU64 = AtomicU64::new(0);
@@ -75,8 +76,8 @@ fn guard(is_child: bool) -> Watchdog {
     }
 }
 
-/// Adds how long a test of several in one process took to the file that `ci/test` reads. Under
-/// nextest, where a test is a process, `ci/runner` does.
+/// Appends the time of a test to the file that `ci/test` reads, if several tests run in one
+/// process. Under nextest, where each test is a process, `ci/runner` appends the time.
 fn record(time: Duration) {
     let (Some(path), None) = (
         std::env::var_os("SHMKIT_TEST_TIMES"),
@@ -102,15 +103,16 @@ impl Drop for Watchdog {
     }
 }
 
-/// The processor time of processes, by number and start.
+/// The processor time of processes, each with its pid and start time.
 type Times = Vec<((u32, u64), Duration)>;
 
 fn is_wine() -> bool {
     cfg!(windows) && std::env::var_os("WINEPREFIX").is_some()
 }
 
-/// The processor time of each process of this Wine, from the `/proc` of the system below; `None`
-/// elsewhere. Wine 8 tells a process its own time when it asks for that of another.
+/// Returns the processor time of each process of this Wine, from `/proc` of the host system; `None`
+/// without Wine. A process that asks Wine 8 for the time of another process gets its own time
+/// instead.
 fn times_under_wine() -> Option<Times> {
     if !is_wine() {
         return None;
@@ -126,7 +128,7 @@ fn times_under_wine() -> Option<Times> {
         }
         let stat = std::fs::read_to_string(path.join("stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        // The fields 14, 15 and 22 of the manual, of which the third comes first here.
+        // Fields 14, 15 and 22 of the manual. The first element of `fields` is field 3.
         let [user, system, start] = [11, 12, 19].map(|n| fields.get(n)?.parse::<u64>().ok());
         // A tick is a hundredth of a second on every system that Wine runs on.
         Some((
@@ -138,14 +140,14 @@ fn times_under_wine() -> Option<Times> {
     Some(processes.filter_map(time_of).collect())
 }
 
-/// What the watchdog of one test has seen.
+/// What the watchdog of one test has measured.
 struct Watch {
     system: System,
     me: Pid,
     parent: Option<Pid>,
     is_child: bool,
-    /// The processor time of each process of the test when it was first and last seen, ended ones
-    /// included.
+    /// The processor time of each process of the test, when the watchdog first saw the process and
+    /// when it last saw it. Processes that have ended are included.
     used: HashMap<(u32, u64), (Duration, Duration)>,
     /// When the test last made progress, and its processor time and steps then.
     progress: (Instant, Duration, u64),
@@ -171,7 +173,7 @@ impl Watch {
         if done.load(Ordering::Acquire) {
             return;
         }
-        // Reading the times of all processes takes a while: only for a test that seems to do nothing.
+        // Reading the times of all processes is slow, and is done only for a test that seems idle.
         let times = if self.progress.0.elapsed() > IDLE / 3 {
             times_under_wine()
         } else {
@@ -185,8 +187,8 @@ impl Watch {
         if used >= self.progress.1 + PROGRESS || steps != self.progress.2 {
             self.progress = (Instant::now(), used, steps);
         }
-        // Several tests run in one program under `cargo test`, and one under nextest. Under Wine the
-        // sum has the server of Wine and other tests in it.
+        // Under `cargo test` several tests run in one process, and under nextest one test. Under
+        // Wine the sum includes the server of Wine and other tests.
         let tests = RUNNING.load(Ordering::Relaxed).max(1) as u32;
         let limit = LIMIT * if is_wine() { 4 * tests } else { tests };
         if used > limit {
@@ -196,7 +198,7 @@ impl Watch {
         }
     }
 
-    /// What this process and its descendants have used of all processors until now.
+    /// Returns the processor time that this process and its descendants have used.
     fn processor_time(&mut self) -> Duration {
         let what = ProcessRefreshKind::nothing().with_cpu().without_tasks();
         let all = ProcessesToUpdate::All;
@@ -211,7 +213,8 @@ impl Watch {
         self.sum(times)
     }
 
-    /// What these processes and those seen before have used since each was seen first.
+    /// Returns the processor time that these processes, and all processes seen before, have used
+    /// since the watchdog first saw each of them.
     fn sum(&mut self, times: Times) -> Duration {
         for (process, time) in times {
             self.used.entry(process).or_insert((time, time)).1 = time;
@@ -244,8 +247,8 @@ impl Watch {
     }
 }
 
-/// A process and its descendants, the process itself first. A process that is older than its
-/// parent is the child of an earlier process of that number.
+/// Returns a process and its descendants; the process itself is first. A process that is older than
+/// its parent is the child of an earlier process with the same pid, and is left out.
 fn family(system: &System, first: Pid) -> Vec<&Process> {
     let mut family: Vec<&Process> = system.process(first).into_iter().collect();
     let mut next = 0;

@@ -1,4 +1,4 @@
-//! Waits that are futures, on every system, under tokio.
+//! Tests of the futures of `Async`, on every system, under tokio.
 
 use crate::common::{self, eventually, hear, say, start, time_used};
 use shmkit::inspect::segment_info;
@@ -26,14 +26,14 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// On one thread.
+/// Runs a future on one thread.
 fn run<F: Future>(future: F) -> F::Output {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     runtime.block_on(async { timeout(LONG, future).await.expect("in time") })
 }
 
-/// On several, between which tasks move.
+/// Runs a future on two threads, between which tasks move.
 fn on_several<F: Future>(future: F) -> F::Output {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
@@ -46,7 +46,7 @@ async fn until_asleep(name: &str) {
     }
 }
 
-/// A future that was leaked waits no longer when its endpoint is waited for again.
+/// A leaked future stops waiting when the next wait for its endpoint begins.
 #[test]
 fn leaked_future_takes_no_wake_ups() {
     let (_test, name) = start("leaked");
@@ -65,9 +65,10 @@ fn leaked_future_takes_no_wake_ups() {
                 receiver = receiving.into_inner();
                 let sender = sender.get_or_insert_with(|| Sender::open(&*name).unwrap());
                 std::thread::scope(|scope| {
-                    // A wake-up that another one takes comes late, and with no time never.
+                    // If the leaked future took the wake-up, this receive would end late, or never
+                    // since it has no timeout.
                     let waiting = scope.spawn(|| receiver.recv().map(<[u8]>::to_vec));
-                    eventually("it sleeps", || common::is_asleep(&name, None));
+                    eventually("the receiver sleeps", || common::is_asleep(&name, None));
                     sender.send(&[n]).unwrap();
                     assert_eq!(waiting.join().unwrap().unwrap(), [n]);
                 });
@@ -89,7 +90,7 @@ fn leaked_future_takes_no_wake_ups() {
     }
 }
 
-/// A signal that a leaked future has taken is for the next wait.
+/// The next wait gets the signal that a leaked future has taken.
 #[test]
 fn leaked_future_keeps_no_signal() {
     let (_test, name) = start("leaked-event");
@@ -100,7 +101,7 @@ fn leaked_future_keeps_no_signal() {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(future.as_mut().poll(&mut context).is_pending());
         setter.set().unwrap();
-        eventually("it is taken", || !setter.is_set().unwrap_or(false));
+        eventually("the signal is taken", || !setter.is_set().unwrap_or(false));
         std::mem::forget(future);
         match n % 2 {
             0 => run(async { event.wait().await.unwrap() }),
@@ -110,7 +111,7 @@ fn leaked_future_keeps_no_signal() {
 }
 
 #[test]
-fn each_kind_is_awaited() {
+fn sleeping_endpoint_and_event_futures_complete() {
     let (_test, name) = start("kinds");
     let of = |kind: &str| format!("{name}-{kind}");
     let mut receiver = Async::new(Receiver::create(&*of("queue")).unwrap());
@@ -122,7 +123,7 @@ fn each_kind_is_awaited() {
     let mut event = Async::new(Event::create_new(&*of("event"), Reset::Auto).unwrap());
     let setter = Event::open_rw(&*of("event")).unwrap();
     run(async {
-        // Each is asleep before its news comes.
+        // Each endpoint sleeps before its message, value or signal arrives.
         let news = async {
             for name in [of("queue"), of("topic"), of("value")] {
                 until_asleep(&name).await;
@@ -147,7 +148,7 @@ fn each_kind_is_awaited() {
 }
 
 #[test]
-fn typed_ends_too() {
+fn async_typed_endpoints_exchange_values() {
     let (_test, name) = start("typed");
     let of = |kind: &str| format!("{name}-{kind}");
     let mut receiver = Async::new(
@@ -218,7 +219,7 @@ fn typed_ends_too() {
 }
 
 #[test]
-fn workers_and_clients_in_many_tasks() {
+fn concurrent_tasks_get_their_own_responses() {
     const CLIENTS: u64 = 8;
     const CALLS: u64 = 200;
     let (_test, name) = start("tasks");
@@ -234,7 +235,8 @@ fn workers_and_clients_in_many_tasks() {
             })
         };
         let mut tasks: Vec<_> = (0..CLIENTS).map(client).collect();
-        // Each worker goes when it has done its part, also where another one waits for its turn.
+        // Each worker ends after its part of the requests, even if another worker waits to become
+        // the leader.
         tasks.extend((0..CLIENTS).map(|_| {
             let mut server = Async::new(server.clone());
             tokio::spawn(async move {
@@ -253,7 +255,7 @@ fn workers_and_clients_in_many_tasks() {
 }
 
 #[test]
-fn what_is_dropped_has_lost_nothing() {
+fn dropped_futures_lose_no_message_or_signal() {
     const COUNT: u64 = 300;
     let (_test, name) = start("dropped");
     let mut event = Async::new(Event::create_new(&*format!("{name}-e"), Reset::Auto).unwrap());
@@ -266,8 +268,9 @@ fn what_is_dropped_has_lost_nothing() {
             for n in 0..COUNT {
                 sender.send(&n.to_le_bytes()).unwrap();
                 setter.set().unwrap();
-                // The next only when this one was taken: so each counts.
-                eventually("it is taken", || setter.is_set() == Some(false));
+                // Sets the next signal only after this signal was taken, so that each signal is
+                // counted.
+                eventually("the signal is taken", || setter.is_set() == Some(false));
             }
         });
         run(async {
@@ -288,7 +291,7 @@ fn what_is_dropped_has_lost_nothing() {
 }
 
 #[test]
-fn a_sender_waits_for_room() {
+fn async_send_waits_for_space_or_disconnect() {
     let (_test, name) = start("room");
     let options = Receiver::options().capacity(1024).max_message(100);
     let mut receiver = options.create(&*name).unwrap();
@@ -318,7 +321,8 @@ fn a_sender_waits_for_room() {
     });
 }
 
-/// A publisher whose only subscriber, as far as it is waited for, has to read first.
+/// Returns a publisher whose lane is full, and its only subscriber. The publisher waits for that
+/// subscriber, as far as `delivery` says.
 fn full(name: &str, delivery: Delivery) -> (Async<Publisher>, Subscriber) {
     let options = Publisher::options().capacity(1024).max_message(100);
     let mut publisher = options.delivery(delivery).create(name).unwrap();
@@ -328,7 +332,7 @@ fn full(name: &str, delivery: Delivery) -> (Async<Publisher>, Subscriber) {
 }
 
 #[test]
-fn a_publisher_waits_for_its_slowest_subscriber() {
+fn async_publish_waits_for_slowest_subscriber() {
     let (_test, name) = start("slow");
     let (mut publisher, mut slow) = full(&name, Delivery::Lossless);
     run(async {
@@ -340,7 +344,7 @@ fn a_publisher_waits_for_its_slowest_subscriber() {
         sent.unwrap();
         assert!(read > 0);
         while publisher.get_mut().try_send(&[1; 100]).is_ok() {}
-        // It is waited for as long as it is there.
+        // The publisher waits for the subscriber as long as the subscriber exists.
         let sent = timeout(20 * MOMENT, publisher.send(&[2; 100])).await;
         assert!(sent.is_err());
         let leave = async {
@@ -356,7 +360,7 @@ fn a_publisher_waits_for_its_slowest_subscriber() {
 }
 
 #[test]
-fn ends_are_told_and_not_waited_through() {
+fn async_waits_report_disconnected_peers() {
     let (mut test, name) = start("ends");
     let mut child = test.child("asynchronous/server", &[&name]);
     child.expect("ready");
@@ -385,7 +389,7 @@ fn ends_are_told_and_not_waited_through() {
 }
 
 #[test]
-fn a_call_that_is_dropped_leaves_its_place() {
+fn dropped_call_future_frees_in_flight_capacity() {
     let (_test, name) = start("place");
     let server = Server::options().in_flight(1).create(&*name).unwrap();
     let mut server = Async::new(server);
@@ -405,21 +409,21 @@ fn a_call_that_is_dropped_leaves_its_place() {
 }
 
 #[test]
-fn what_a_task_slept_on_wakes_a_thread_afterwards() {
+fn blocking_receive_wakes_after_dropped_future() {
     let (_test, name) = start("after");
     for n in 0..20 {
         let name = format!("{name}-{n}");
         let mut receiver = Async::new(Receiver::create(&*name).unwrap());
         let mut sender = Sender::open(&*name).unwrap();
         run(async {
-            // That the sender has come is seen, and it sleeps.
+            // The receiver sees that the sender has joined, and sleeps.
             assert!(timeout(2 * MOMENT, receiver.recv()).await.is_err());
         });
         let mut receiver = receiver.into_inner();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(move || receiver.recv_timeout(LONG).unwrap().to_vec());
             eventually("it sleeps", || segment_info(&*name).unwrap().owner.asleep);
-            // Past the time in which it looks by itself.
+            // Waits until the first park of 1 ms is over, after which the receiver looks by itself.
             std::thread::sleep(MOMENT);
             sender.send(b"x").unwrap();
             assert_eq!(waiter.join().unwrap(), b"x");
@@ -428,13 +432,13 @@ fn what_a_task_slept_on_wakes_a_thread_afterwards() {
 }
 
 #[test]
-fn a_call_that_waits_for_a_place_ends_with_its_server() {
+fn blocked_async_call_reports_killed_server() {
     let (mut test, name) = start("place-end");
     let mut child = test.child("asynchronous/server", &[&name]);
     child.expect("ready");
     let mut client = Async::new(Client::open(&*name).unwrap());
     run(async {
-        // All places are those of calls that nobody waits for.
+        // Dropped calls take the whole capacity of calls in flight.
         for _ in 0..client.get_ref().in_flight() {
             drop(client.get_mut().try_send(b"dropped").unwrap());
         }
@@ -449,7 +453,8 @@ fn a_call_that_waits_for_a_place_ends_with_its_server() {
     });
 }
 
-/// Waits in a hundred tasks, and says what that cost, and how many threads there are.
+/// Waits in a hundred tasks, and tells the parent the processor time and the number of threads of
+/// the library.
 fn idle(name: &str, seconds: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -470,13 +475,13 @@ fn idle(name: &str, seconds: u64) {
             let mut subscriber = Async::new(Subscriber::open(&*topic).unwrap());
             tasks.push(tokio::spawn(async move { subscriber.recv().await.is_ok() }));
         }
-        // Each has begun, and looked again.
+        // Each task has begun to wait by then, and has looked again.
         tokio::time::sleep(Duration::from_millis(200)).await;
         let before = time_used();
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let cost = time_used() - before;
         say(&format!("{} {}", cost.as_micros(), threads()));
-        // And each is alive.
+        // Each task still receives.
         for (n, publisher) in publishers.iter_mut().enumerate() {
             publisher.send(b"x").unwrap();
             let mut sender = Sender::open(&*format!("{name}-queue-{n}")).unwrap();
@@ -501,18 +506,19 @@ fn threads() -> usize {
     0
 }
 
-/// Far below what it costs to look each millisecond, or to poll.
+/// In µs. Polling, or a look each millisecond, uses far more.
 const NOTHING: u128 = 50_000;
 
 #[test]
-fn a_hundred_tasks_cost_nothing_and_have_no_threads() {
+fn idle_tasks_use_little_cpu_few_threads() {
     let (mut test, name) = start("idle");
     let mut child = test.child("asynchronous/idler", &[&name, "5"]);
     let said = child.hear();
     let (cost, threads) = said.split_once(' ').unwrap();
     println!("{cost} µs in 5 s, {threads} threads of ours");
     assert!(cost.parse::<u128>().unwrap() < NOTHING, "{cost} µs in 5 s");
-    // Those that watch processes and look at names, and those that wait: 150 things here.
+    // The threads that watch processes and look at names, and the threads that wait for 150 wait
+    // sources.
     assert!(threads.parse::<usize>().unwrap() <= 4, "{threads}");
     child.expect("all came");
 }

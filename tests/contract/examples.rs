@@ -1,5 +1,6 @@
-//! The examples, each run with its other half: what they print, and what they do when that
-//! one is killed and comes again. `tests/sensors.rs` runs the foreign protocol.
+//! Tests of the examples. Each test runs the two halves of an example. It checks what the halves
+//! print, and what one half does when the other half is killed and started again. `sensors.rs` runs
+//! the example with the foreign protocol.
 
 use crate::common::{Watchdog, eventually, started, unique, watchdog};
 use shmkit::Mutex;
@@ -7,8 +8,8 @@ use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-/// A running test; its first local, so that it ends after all examples that it has killed, and
-/// takes away what these left (Linux).
+/// A running test. Each test keeps this value in its first local variable, so that it is dropped
+/// after all examples, and removes the files that killed examples left (Linux).
 struct Test {
     _watchdog: Watchdog,
 }
@@ -24,16 +25,16 @@ impl Drop for Test {
     }
 }
 
-/// An example that runs, and is killed when it is dropped.
+/// A running example, which is killed when this value is dropped.
 struct Example {
     child: Child,
     input: Option<ChildStdin>,
-    /// What it says, and its errors too.
+    /// The standard output and the standard error of the example.
     output: BufReader<PipeReader>,
 }
 
-/// Cargo puts the examples beside the folder of the tests. Where these were copied elsewhere,
-/// so were those.
+/// Returns the path of an example. Cargo puts the examples beside the folder of the tests. If the
+/// tests were copied to another place, `SHMKIT_TEST_EXAMPLES` names the folder of the examples.
 fn program(example: &str) -> PathBuf {
     let folder = std::env::var_os("SHMKIT_TEST_EXAMPLES").map_or_else(
         || {
@@ -65,25 +66,25 @@ impl Example {
         }
     }
 
-    /// One that says this when others can find what it makes.
+    /// Starts an example that prints `line` when other processes can find its objects.
     fn ready(example: &str, arguments: &[&str], line: &str) -> Example {
         let mut server = Example::start(example, arguments);
         assert_eq!(server.line(), line);
         server
     }
 
-    /// The next line; empty where there is none any more.
+    /// Returns the next line; it is empty at the end of the output.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim_end().to_string()
     }
 
-    /// Reads on until a line is as wanted.
+    /// Reads lines up to the first one for which `wanted` is true, and returns that line.
     fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.line();
-            assert_ne!(line, "", "it ended");
+            assert_ne!(line, "", "the example ended");
             if wanted(&line) {
                 return line;
             }
@@ -99,7 +100,7 @@ impl Example {
         self.child.wait().unwrap();
     }
 
-    /// What it still says, and how it ends, without further input.
+    /// Closes the input, and returns the rest of the output and the exit status.
     fn finish(mut self) -> (String, ExitStatus) {
         drop(self.input.take());
         let mut rest = String::new();
@@ -115,10 +116,10 @@ impl Drop for Example {
     }
 }
 
-/// They have one name for all, since the readme shows them word for word: who else runs this
-/// test meanwhile waits.
+/// The two examples have a fixed name, since the readme shows them word for word. So a second run
+/// of this test at the same time waits for a mutex.
 #[test]
-fn a_message_server_and_its_consumer() {
+fn message_consumer_prints_messages_until_server_ends() {
     const NAME: &str = "Local\\MyFileMappingObject";
     let _test = start();
     let turn = "Local\\shmkit-test-message-example";
@@ -147,8 +148,8 @@ fn a_message_server_and_its_consumer() {
     assert!(said.contains(NAME) && !ended.success(), "{said}");
 }
 
-/// Reads quotes until it was told that some were missed, and a few more; every one is either
-/// there or counted.
+/// Reads at least 20 quotes, and with `lags` until the subscriber has missed some. Asserts that
+/// each quote is received or counted as missed.
 fn follows(subscriber: &mut Example, lags: bool) {
     let number = |line: &str| line.split(' ').next().unwrap().parse::<u64>().unwrap();
     let mut next = number(&subscriber.line());
@@ -173,7 +174,7 @@ fn follows(subscriber: &mut Example, lags: bool) {
 }
 
 #[test]
-fn quotes_reach_many_subscribers_and_who_is_slow_is_told() {
+fn slow_quotes_subscriber_counts_missed_quotes() {
     let _test = start();
     let name = format!("Local\\{}", unique("quotes"));
     let ready = format!("publishing {name}");
@@ -194,7 +195,8 @@ fn quotes_reach_many_subscribers_and_who_is_slow_is_told() {
 
 const LATE: &str = "no answer in time";
 
-/// Asks until there is an answer; a busy machine may take longer than the client waits.
+/// Gives a task to the client until there is an answer. On a busy machine the answer may take
+/// longer than the client waits.
 fn answer(client: &mut Example, task: &str) -> String {
     for _ in 0..20 {
         client.tell(task);
@@ -207,7 +209,7 @@ fn answer(client: &mut Example, task: &str) -> String {
 }
 
 #[test]
-fn calls_are_answered_by_two_workers_and_by_the_next_server() {
+fn calls_client_continues_after_server_restart() {
     let _test = start();
     let name = format!("Local\\{}", unique("calls"));
     let ready = format!("serving {name}");
@@ -236,7 +238,7 @@ fn calls_are_answered_by_two_workers_and_by_the_next_server() {
 }
 
 #[test]
-fn a_table_shows_its_changes_and_outlives_its_writer() {
+fn table_reader_follows_killed_and_restarted_writer() {
     let _test = start();
     let name = format!("Local\\{}", unique("table"));
     let ready = format!("writing {name}");
@@ -261,11 +263,12 @@ fn a_table_shows_its_changes_and_outlives_its_writer() {
     reader.until(|line| line.starts_with("roof: 1"));
 }
 
-/// Ends a service in good order, where that can be asked of it from here.
+/// Asks a service to end, and asserts that it ends without an error. Only Unix has a signal for
+/// this.
 #[cfg(unix)]
 fn stop(service: Example) {
     let pid = service.child.id().try_into().unwrap();
-    // SAFETY: it takes two numbers; the process is a child that was not waited for.
+    // SAFETY: `kill` takes two numbers; the process is a child that was not waited for.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
     let (said, ended) = service.finish();
     assert_eq!((said.as_str(), ended.success()), ("", true));
@@ -276,7 +279,7 @@ fn has_gone(line: &str) -> bool {
 }
 
 #[test]
-fn a_desktop_program_follows_a_service_through_its_restarts() {
+fn status_desktop_reattaches_to_restarted_service() {
     let _test = start();
     let name = format!("Local\\{}", unique("status"));
     let ready = format!("serving {name}");
@@ -291,7 +294,7 @@ fn a_desktop_program_follows_a_service_through_its_restarts() {
     let mut desktop = Example::start("status_desktop", &[&name, "--owner", "me"]);
     follow(&mut desktop, &first);
 
-    // It is ours, and no service's.
+    // The service belongs to this user, so a program that expects another owner refuses it.
     let other = if cfg!(windows) { "S-1-5-18" } else { "4711" };
     let mut refused = Example::start("status_desktop", &[&name, "--owner", other]);
     let said = refused.line();
@@ -311,7 +314,7 @@ fn a_desktop_program_follows_a_service_through_its_restarts() {
     }
 }
 
-/// Of Windows' own, or of Wine.
+/// Runs the service manager of Windows or of Wine, and returns whether it succeeded.
 #[cfg(windows)]
 fn manager(arguments: &[&str]) -> bool {
     let mut manager = Command::new("sc");
@@ -321,7 +324,7 @@ fn manager(arguments: &[&str]) -> bool {
 
 #[cfg(windows)]
 #[test]
-fn the_service_manager_starts_and_stops_the_service() {
+fn service_manager_starts_and_stops_service() {
     use shmkit::{Owner, Subscriber};
 
     const SERVICE: &str = "ShmkitExampleStatus";
@@ -334,8 +337,8 @@ fn the_service_manager_starts_and_stops_the_service() {
     }
 
     let _test = start();
-    // Who may not make a section in `Global\` can make no service either, but under Wine, whose
-    // services are in the session of their user.
+    // An account that may not create a section in `Global\` cannot create a service either. Wine is
+    // an exception: its services are in the session of their user.
     let scope = if crate::common::may_create_global() {
         "Global"
     } else {
@@ -351,7 +354,7 @@ fn the_service_manager_starts_and_stops_the_service() {
     assert!(manager(&["start", SERVICE]));
     eventually("it serves", || shmkit::inspect::segment_info(&name).is_ok());
 
-    // Under Wine a service is of the user who runs everything.
+    // Under Wine a service runs as the user who runs all programs.
     let options = Subscriber::options().expect_owner(Owner::Me);
     let owner = if options.open(&name).is_ok() {
         "me"
@@ -364,10 +367,10 @@ fn the_service_manager_starts_and_stops_the_service() {
     assert_eq!(desktop.until(has_gone), "the service has closed");
 }
 
-/// Without the flag it looks for the service manager, which did not start it.
+/// Without `--console` the service looks for the service manager, which did not start it.
 #[cfg(windows)]
 #[test]
-fn a_service_that_a_user_starts_says_that_nobody_manages_it() {
+fn status_service_without_manager_reports_error() {
     let _test = start();
     let (said, ended) = Example::start("status_service", &[]).finish();
     assert!(said.contains("1063") && !ended.success(), "{said}");
@@ -375,7 +378,7 @@ fn a_service_that_a_user_starts_says_that_nobody_manages_it() {
 
 #[cfg(windows)]
 #[test]
-fn a_window_and_a_message_server_share_a_loop() {
+fn message_loop_serves_timer_and_subscriber() {
     use shmkit::Publisher;
 
     let _test = start();

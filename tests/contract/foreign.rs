@@ -1,5 +1,6 @@
-//! A second implementation of the layout, in C and written from `docs/layout.md` alone
-//! (`tests/peer/peer.c`), on either side of each pattern. `ci/peer` compiles it.
+//! Tests with a second implementation of the layout on either side of each pattern. The *peer* is a
+//! C program, `tests/peer/peer.c`, that was written from `docs/layout.md` alone. `ci/peer` compiles
+//! the peer.
 
 use crate::common::{eventually, start, started, unique, watchdog};
 use shmkit::{
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// Longer than any test lasts.
 const LONG: Duration = Duration::from_secs(600);
 
-/// The peer, running.
+/// A running peer, which is killed when this value is dropped.
 struct Peer {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -40,7 +41,7 @@ impl Peer {
         assert_eq!(self.line(), line);
     }
 
-    /// How it ended by itself.
+    /// Waits until the peer ends, and returns its exit code.
     fn code(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap()
     }
@@ -75,7 +76,7 @@ fn program() -> std::path::PathBuf {
     path
 }
 
-/// The message of this number, as the peer sends it where the longest has so many bytes.
+/// Returns the message `number` of the peer, for a queue whose longest message has `max` bytes.
 fn message(number: usize, max: usize) -> Vec<u8> {
     let mut text = format!("peer {number}").into_bytes();
     if number % 10 == 9 {
@@ -112,7 +113,7 @@ fn foreign_sender_reaches_our_receiver() {
 }
 
 #[test]
-fn foreign_sender_that_is_killed_is_told_of() {
+fn killed_foreign_sender_is_reported_as_died() {
     let (_test, name) = start("peer-killed");
     let options = Receiver::options().capacity(4096).max_message(200);
     let mut receiver = options.create(&*name).unwrap();
@@ -120,8 +121,8 @@ fn foreign_sender_that_is_killed_is_told_of() {
     for _ in 0..100 {
         receiver.recv_timeout(LONG).unwrap();
     }
-    // It sleeps, since there is no room.
-    eventually("it waits for room", || {
+    // The peer sleeps, since its lane has no space.
+    eventually("the peer waits for space", || {
         let all = shmkit::inspect::segment_info(&*name)
             .unwrap()
             .others
@@ -136,7 +137,7 @@ fn foreign_sender_that_is_killed_is_told_of() {
             Err(error) => panic!("{error}"),
         }
     }
-    // Its lane is free for the next one.
+    // The lane of the killed peer is free for the next sender.
     Sender::open(&*name).unwrap().send(b"next").unwrap();
     assert_eq!(receiver.recv().unwrap(), b"next");
 }
@@ -150,10 +151,10 @@ fn our_sender_reaches_a_foreign_receiver() {
     let mut sender = Sender::open(&*name).unwrap();
     for number in 0..300 {
         sender.send(format!("ours {number}").as_bytes()).unwrap();
-        // It sleeps now and then.
+        // The peer sleeps before some of the messages.
         if number % 100 == 0 {
             peer.expect(&format!("ours {number}"));
-            eventually("it sleeps", || {
+            eventually("the peer sleeps", || {
                 shmkit::inspect::segment_info(&*name).unwrap().owner.asleep
             });
         } else {
@@ -173,7 +174,7 @@ fn our_sender_reaches_a_foreign_receiver() {
 
 // layout: L160
 #[test]
-fn our_receiver_follows_a_foreign_one_that_was_killed() {
+fn receiver_takes_over_from_killed_foreign_receiver() {
     let (_test, name) = start("peer-heir");
     let mut peer = Peer::start(&["recv", &name, "1000000"]);
     peer.expect("ready");
@@ -181,7 +182,7 @@ fn our_receiver_follows_a_foreign_one_that_was_killed() {
     sender.send(b"received").unwrap();
     peer.expect("received");
     peer.kill();
-    // What a dead receiver did not read, the next one does.
+    // The next receiver receives what a dead receiver did not read.
     sender.send(b"left").unwrap();
     let mut receiver = crate::messages::restart::eventually_created(|| Receiver::create(&*name));
     assert_eq!(receiver.recv_timeout(LONG).unwrap(), b"left");
@@ -191,7 +192,7 @@ fn our_receiver_follows_a_foreign_one_that_was_killed() {
 
 // layout: L018 L159
 #[test]
-fn foreign_receiver_follows_ours() {
+fn foreign_receiver_takes_over_closed_queue() {
     let (_test, name) = start("peer-follows");
     let receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -202,7 +203,7 @@ fn foreign_receiver_follows_ours() {
     peer.expect("left");
     assert!(sender.wait_for_receiver(LONG).unwrap());
     sender.send(b"next").unwrap();
-    // The sender has left the generation of our receiver, which the peer tells, too.
+    // The sender has left the generation of the closed receiver. The peer may print this too.
     let mut line = peer.line();
     if line == "left closed" {
         line = peer.line();
@@ -213,7 +214,7 @@ fn foreign_receiver_follows_ours() {
 
 // layout: L126 L133
 #[test]
-fn foreign_subscriber_misses_nothing_of_a_lossless_topic() {
+fn foreign_subscriber_misses_nothing_in_lossless_topic() {
     let (_test, name) = start("peer-lossless");
     let options = Publisher::options().capacity(4096).max_message(200);
     let mut publisher = options.delivery(Delivery::Lossless).create(&*name).unwrap();
@@ -236,7 +237,7 @@ fn foreign_subscriber_misses_nothing_of_a_lossless_topic() {
 
 // layout: L123 L124 L132
 #[test]
-fn foreign_subscriber_counts_what_it_missed() {
+fn foreign_subscriber_counts_missed_messages() {
     let (_test, name) = start("peer-lossy");
     let options = Publisher::options().capacity(4096).max_message(200);
     let mut publisher = options.create(&*name).unwrap();
@@ -287,13 +288,13 @@ fn foreign_reader_reads_values_and_changes() {
         watching.expect(&format!("{}={number}", names[number % 2]));
     }
     assert_eq!(watching.code(), 0);
-    // Ours is beside it.
+    // A reader of this library reads the same table.
     assert_eq!(Reader::open(&*name).unwrap().get_at(1).unwrap(), b"199");
 }
 
 // layout: L027 L141 L144 L154
 #[test]
-fn foreign_client_is_answered_and_told_of_the_end() {
+fn foreign_client_gets_responses_while_server_drains() {
     let (_test, name) = start("peer-calls");
     let mut server = Server::create(&*name).unwrap();
     let mut peer = Peer::start(&["call", &name, "one", "two", "three", "four"]);
@@ -305,7 +306,7 @@ fn foreign_client_is_answered_and_told_of_the_end() {
         peer.expect(&text.to_ascii_uppercase());
     }
     let request = server.recv_timeout(LONG).unwrap().defer();
-    // No worker is left; what was received is answered, or fails with its responder.
+    // No worker is left. A received request is answered, or it fails when its responder is dropped.
     drop(server);
     let refused = Client::open(&*name).unwrap().call(b"late").map(drop);
     assert!(refused.is_err());
@@ -316,7 +317,7 @@ fn foreign_client_is_answered_and_told_of_the_end() {
 
 // layout: L091
 #[test]
-fn foreign_participants_are_told_of_a_killed_owner() {
+fn foreign_sender_reports_killed_foreign_receiver() {
     let _dog = watchdog();
     let name = unique("peer-owner");
     let mut owner = Peer::start(&["recv", &name, "1000000"]);
@@ -330,7 +331,6 @@ fn foreign_participants_are_told_of_a_killed_owner() {
     assert_eq!(sending.code(), 3);
 }
 
-/// Subscribers of ours, beside a foreign one, are served by the same topic.
 #[test]
 fn foreign_and_own_subscribers_share_a_topic() {
     let (_test, name) = start("peer-beside");

@@ -1,9 +1,11 @@
-//! Images of what each version of the format has put into shared memory: this version reads
-//! its own, and refuses others by saying both numbers.
+//! Tests with images of what each version of the format has put into shared memory. This version
+//! reads the images of its own major version, and refuses other images with an error that names
+//! both versions.
 //!
-//! An image is a text: for each section the end of its name and its size, and its lines of 16
-//! bytes that are not all zero. `cargo test --test contract golden -- --ignored` makes those of this
-//! version anew in `target/golden`, to be looked at and kept when the format has changed.
+//! An image is a text. For each section it holds the suffix of the name, the size, and each line of
+//! 16 bytes that are not all zero. `cargo test --test contract golden -- --ignored` writes the
+//! images of this version to `target/golden`. If the format has changed, check these images and
+//! keep them.
 
 use crate::common::{start, unique, watchdog};
 use shmkit::{
@@ -13,7 +15,7 @@ use shmkit::{
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The version that is written. It reads what 2.0 has written.
+/// The version that this library writes. It reads what version 2.0 has written.
 const VERSION: &str = "2.1";
 const READ: &str = "2.0";
 const OTHERS: [&str; 1] = ["1.0"];
@@ -29,12 +31,13 @@ const IMAGES: [(&str, &str); 7] = [
     ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
 ];
 
-/// Where control has the start and the pid of its owner, and root the namespace.
+/// The offset of the start time and the pid of the owner in control, and the offset of the
+/// namespace in the ownership record.
 const OWNER: usize = 16;
 const SPACE: usize = 24;
 const LINE: usize = 16;
 
-/// Makes the sections of an image, and holds them.
+/// Creates the sections of an image, and returns them with their views.
 fn restore(image: &str, name: &str) -> Vec<(String, Section, Mapping<ReadWrite>)> {
     let (_, text) = IMAGES.iter().find(|(name, _)| *name == image).unwrap();
     let mut all: Vec<(String, Section, Mapping<ReadWrite>)> = Vec::new();
@@ -56,7 +59,7 @@ fn restore(image: &str, name: &str) -> Vec<(String, Section, Mapping<ReadWrite>)
     all
 }
 
-/// As if it were of this machine, and its owner were this process.
+/// Changes an image as if this process were its owner, on this machine.
 fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) {
     let me = ProcessIdentity::current().unwrap().to_words();
     for (suffix, _, view) in sections {
@@ -71,7 +74,7 @@ fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) {
 
 // layout: L022 L100
 #[test]
-fn an_image_of_another_version_is_refused_by_both_numbers() {
+fn wrong_version_error_names_both_versions() {
     let _dog = watchdog();
     for version in OTHERS {
         for pattern in ["queue", "topic", "latest"] {
@@ -98,7 +101,7 @@ fn an_image_of_another_version_is_refused_by_both_numbers() {
 
 // layout: L002 L022 L112 L158 L160
 #[test]
-fn what_a_dead_receiver_left_in_a_queue_is_received() {
+fn new_receiver_reads_older_queue_image() {
     let (_test, name) = start("golden-queue");
     let held = restore(&format!("{READ}-queue"), &name);
     adopt(&held);
@@ -113,7 +116,7 @@ fn what_a_dead_receiver_left_in_a_queue_is_received() {
 
 // layout: L022 L129
 #[test]
-fn a_topic_is_read() {
+fn subscriber_reads_older_topic_image() {
     let (_test, name) = start("golden-topic");
     let held = restore(&format!("{READ}-topic"), &name);
     adopt(&held);
@@ -131,7 +134,7 @@ fn a_topic_is_read() {
 
 // layout: L075 L137
 #[test]
-fn latest_values_are_read() {
+fn reader_reads_older_values_image() {
     let (_test, name) = start("golden-latest");
     let held = restore(&format!("{READ}-latest"), &name);
     adopt(&held);
@@ -143,7 +146,7 @@ fn latest_values_are_read() {
 
 // layout: L023
 #[test]
-fn a_server_of_calls_is_called() {
+fn client_sends_call_in_older_image() {
     let (_test, name) = start("golden-rpc");
     let held = restore(&format!("{READ}-rpc"), &name);
     adopt(&held);
@@ -152,7 +155,7 @@ fn a_server_of_calls_is_called() {
     let call = client.send(b"?").unwrap();
     assert!(client.try_recv(&call).is_err());
     let info = shmkit::inspect::segment_info(&*name).unwrap();
-    // That of the image, which is dead, and ours.
+    // The call of the dead client in the image, and the call of this client.
     let asked = info
         .others
         .unwrap()
@@ -162,10 +165,10 @@ fn a_server_of_calls_is_called() {
     assert_eq!(asked, 2);
 }
 
-/// The images of this version.
+/// Writes the images of this version.
 #[test]
-#[ignore = "makes what the others read"]
-fn make_the_images() {
+#[ignore = "writes the images that the other tests read"]
+fn current_version_images_are_written() {
     let name = unique("golden");
     let name = name.as_str();
     let mut receiver = Receiver::options()

@@ -1,7 +1,7 @@
-//! A peer that writes anything anywhere: every word of the sections of a queue, a topic, a
-//! table of values and a server of calls, set to values that hurt. What must follow is an answer,
-//! whichever, and soon: no panic, no endless loop, no read outside a view (windows check each
-//! access, and panic).
+//! Tests with a peer that writes any value anywhere. They set each word of the sections of a queue,
+//! a topic, a table of values and a server of calls to harmful values. After that each call must
+//! return soon, with any result: no panic, no endless loop, no read outside a view (a `Window`
+//! checks each access, and panics).
 
 use crate::common::{unique, watchdog};
 use shmkit::ErrorKind::{Corrupt, WrongType};
@@ -12,8 +12,8 @@ use shmkit::{
 };
 use std::time::Duration;
 
-/// What stands in the sections that is worth changing: those words whose meaning is in
-/// docs/layout.md, and the first lines of the ring.
+/// The places of a queue or a topic that the tests change, for each section: the words that
+/// docs/layout.md defines, and the first lines of the ring.
 const PLACES: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
@@ -28,7 +28,7 @@ const PLACES: [Places; 5] = [
     ("~lanes-00000001", &[704..864, 864..1024]),
 ];
 
-/// Those of a table of two values of 40 bytes.
+/// The places of a table of two values of 40 bytes.
 const OF_VALUES: [Places; 5] = [
     ("", &[0..24, 24..36]),
     ("~control-00000001", &[0..56, 128..132]),
@@ -37,11 +37,11 @@ const OF_VALUES: [Places; 5] = [
     ("~lanes-00000001", &[8448..8576, 8576..8704]),
 ];
 
-/// The requests of a client, and the responses to it.
+/// The offsets of the lane of requests of a client, and of the lane of its responses.
 const REQUESTS: usize = 0;
 const RESPONSES: usize = 512 + 4096;
 
-/// Those of a server of one client, with cursors on both sides.
+/// The places of a server with one client, with the cursors of both.
 const OF_CALLS: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
@@ -76,7 +76,7 @@ const OF_CALLS: [Places; 5] = [
     ),
 ];
 
-/// More rounds than any of these rings has messages.
+/// More rounds than any of these rings can hold messages.
 const LOOKS: u32 = 600;
 
 fn values(old: u32) -> [u32; 12] {
@@ -96,15 +96,15 @@ fn values(old: u32) -> [u32; 12] {
     ]
 }
 
-/// Everything that a test must not leave waiting.
+/// Returns whether there is nothing more to receive: the answer is an error other than `Lagged`.
 fn settled<T: std::fmt::Debug>(answer: Result<T, RecvError>) -> bool {
     !matches!(answer, Err(RecvError::Lagged(_)) | Ok(_))
 }
 
 type Places = (&'static str, &'static [std::ops::Range<usize>]);
 
-/// Runs a victim for each word of these places and each value that hurts. The victim gets the
-/// section's name and a function that writes the value.
+/// Runs `victim` for each word of these places and each harmful value. `victim` gets the name of
+/// the section and a function that writes the value.
 fn each_word(places: Places, mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadWrite>))) {
     let (section, ranges) = places;
     for at in ranges.iter().flat_map(|range| range.clone().step_by(4)) {
@@ -118,9 +118,9 @@ fn each_word(places: Places, mut victim: impl FnMut(&str, &dyn Fn(&Mapping<ReadW
     }
 }
 
-/// Which of so many values are tried at a place. Wine needs 20 ms to make the sections of one
-/// victim, and the code that reads them is the same on every system, so each place gets a third of
-/// the values there.
+/// Returns the numbers of the values that are tried at a place. Wine needs 20 ms to create the
+/// sections of one victim, and the code that reads the sections is the same on every system. So on
+/// Windows each place gets a third of the values.
 fn chosen(place: usize, values: usize) -> impl Iterator<Item = usize> {
     let step = match cfg!(windows) && std::env::var_os("SHMKIT_TEST_LONG").is_none() {
         true => 3,
@@ -129,32 +129,32 @@ fn chosen(place: usize, values: usize) -> impl Iterator<Item = usize> {
     (place % step..values).step_by(step)
 }
 
-/// Makes a test of each of the sections in which a function changes every word.
+/// Defines a test for each entry of `$places`, in which `$test` changes every word.
 macro_rules! for_each_section {
     ($module:ident, $places:ident, $test:ident) => {
         mod $module {
             #[test]
-            fn no_word_of_the_root_does_harm() {
+            fn corrupt_ownership_record_causes_no_panic() {
                 super::$test(super::$places[0]);
             }
 
             #[test]
-            fn no_word_of_control_does_harm() {
+            fn corrupt_control_section_causes_no_panic() {
                 super::$test(super::$places[1]);
             }
 
             #[test]
-            fn no_word_of_the_roster_does_harm() {
+            fn corrupt_roster_causes_no_panic() {
                 super::$test(super::$places[2]);
             }
 
             #[test]
-            fn no_word_of_the_lanes_does_harm() {
+            fn corrupt_lanes_cause_no_panic() {
                 super::$test(super::$places[3]);
             }
 
             #[test]
-            fn no_further_word_of_the_lanes_does_harm() {
+            fn corrupt_later_lanes_words_cause_no_panic() {
                 super::$test(super::$places[4]);
             }
         }
@@ -275,8 +275,9 @@ fn each_word_of_a_table(places: Places) {
     });
 }
 
-/// A server of one client, and that one: two calls are answered and one received, two are
-/// answered and not received, and two are not answered.
+/// Returns a server, its only client, and the open calls of the client. The client has received the
+/// first response. The server has dropped the second request. It has answered two more, whose
+/// responses the client has not received, and has not received the last two.
 fn calls(name: &str) -> (Server, Client, Vec<Call>) {
     let options = Server::options().max_message(200).in_flight(8).clients(1);
     let mut server = options.create(name).unwrap();
@@ -296,7 +297,8 @@ fn calls(name: &str) -> (Server, Client, Vec<Call>) {
     (server, client, open)
 }
 
-/// All that both can do; what comes of it is some answer, of a length that can be.
+/// Does all that a server and a client can do. Each call returns, and no message is longer than the
+/// longest.
 fn use_calls(server: &mut Server, client: &mut Client, open: &[Call]) {
     let moment = Duration::from_micros(1);
     for _ in 0..40 {
@@ -344,7 +346,7 @@ fn each_word_of_calls(places: Places) {
         if starts_like_raw(&name) {
             return;
         }
-        // The client that takes the place then.
+        // The next client takes the slot.
         drop((client, open));
         let _ = server.try_recv().map(Request::defer);
         if let Ok(mut late) = Client::open(name.as_str()) {
@@ -354,10 +356,10 @@ fn each_word_of_calls(places: Places) {
     });
 }
 
-/// What a client takes over from the last one in its place may be anything.
+/// A client takes over NUMBER from the last client in its slot, and NUMBER may be anything.
 // layout: L179
 #[test]
-fn a_client_goes_on_with_any_number() {
+fn client_accepts_any_previous_call_count() {
     let at = 4096 + 128;
     for number in [
         0,
@@ -385,10 +387,10 @@ fn a_client_goes_on_with_any_number() {
     }
 }
 
-/// The header of calls says how much room there must be, and is not believed without it.
+/// Control says how much space the calls need. A client refuses control if there is less space.
 // layout: L175 L177
 #[test]
-fn measures_without_room_for_all_calls_are_refused() {
+fn impossible_calls_geometry_is_refused() {
     const LANES: usize = 12;
     const RING_BYTES: usize = 32;
     const MAX_MESSAGE: usize = 36;
@@ -399,7 +401,7 @@ fn measures_without_room_for_all_calls_are_refused() {
     let mut server = options.create(name.as_str()).unwrap();
     let control = open(&name, "~control-00000001");
     let bad: [(usize, &[u32]); 4] = [
-        // More than the ring has room for, no power of two, or none.
+        // More than the ring has space for, no power of two, or 0.
         (
             IN_FLIGHT,
             &[0, 3, 6, 7, 9, 32, 64, 1024, 2048, 1 << 31, u32::MAX],
@@ -423,7 +425,7 @@ fn measures_without_room_for_all_calls_are_refused() {
         }
         control.write_value(at, &old).unwrap();
     }
-    // Those that can be, but that are not those of the lanes.
+    // Possible values that do not match the lanes section.
     for (at, value) in [(LANES, 63u32), (RING_BYTES, 8192)] {
         let old: u32 = control.read_value(at).unwrap();
         control.write_value(at, &value).unwrap();
@@ -436,10 +438,10 @@ fn measures_without_room_for_all_calls_are_refused() {
     assert_eq!(client.recv(&call).unwrap(), b"one");
 }
 
-/// Responses that nobody asked for: with numbers of other calls, of none, and twice.
+/// A response may have the tag of another call, the tag of no call, or a tag that came before.
 // layout: L057 L148 L185
 #[test]
-fn no_tag_of_a_response_does_harm() {
+fn calls_continue_after_corrupt_response_tag() {
     const TAG: usize = RESPONSES + 512 + 4;
     let tags = [
         0,
@@ -471,7 +473,7 @@ fn no_tag_of_a_response_does_harm() {
         let lanes = open(&name, "~lanes-00000001");
         let own: u32 = lanes.read_value(TAG).unwrap();
         lanes.write_value(TAG, &tag).unwrap();
-        // Only that one is lost, or spoilt; the calls after it go on.
+        // Only the response with the changed tag is lost or damaged; the calls after it succeed.
         let of_first = client.try_recv(&calls[0]).map(<[u8]>::to_vec);
         match of_first {
             Ok(bytes) => assert_eq!((tag, bytes), (own, vec![0])),
@@ -485,11 +487,11 @@ fn no_tag_of_a_response_does_harm() {
     }
 }
 
-/// Every byte of the text of a type, and every word that says how long it is and what it
-/// comes to: who opens it for the type is let in or refused, and nobody else minds.
+/// Each byte of the text of a type is changed, and so are its length and its fingerprint. A typed
+/// subscriber is refused then, and a subscriber of bare bytes still receives.
 // layout: L041 L178
 #[test]
-fn no_byte_of_a_type_does_harm() {
+fn damaged_type_refuses_only_typed_subscribers() {
     const FINGERPRINT: usize = 256;
     const LEN: usize = 264;
     const TEXT: usize = 1024;
@@ -543,14 +545,14 @@ fn no_byte_of_a_type_does_harm() {
     control.write_value(FINGERPRINT, &0u64).unwrap();
     is_refused();
     control.write_value(LEN, &0u32).unwrap();
-    // Of no type.
+    // The segment has no type now.
     is_refused();
     control.write_value(LEN, &len).unwrap();
     control.write_value(FINGERPRINT, &fingerprint).unwrap();
     is_sound();
 }
 
-/// What an opener waits a second for.
+/// Returns whether the ownership record begins with zeros, for which an opener waits a second.
 fn starts_like_raw(name: &str) -> bool {
     let mut first = [0; 4];
     let section = Section::open(name).unwrap();

@@ -1,5 +1,5 @@
-//! What a section promises on every system. This file runs unchanged on Linux,
-//! on Windows and under Wine, and knows nothing but the public interface.
+//! Tests of sections on every system. This file runs unchanged on Linux, on Windows and under Wine,
+//! and uses only the public interface.
 
 use crate::common::{
     self, TestChild, gone, hear, is_one_namespace, listed, may_create_global, prefixes, refused,
@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
 const TEXT: &str = "Message from first process.";
-/// Each may take 10 ms on a loaded machine.
+/// Each round may take 10 ms on a loaded machine.
 const ROUNDS: u64 = 2_000;
 const GIB: u64 = 1 << 30;
 
@@ -35,8 +35,8 @@ pub fn play(role: &str, args: &[&str]) {
             "fault" => {
                 let view = open(name).map(..).unwrap();
                 say("storing");
-                // SAFETY: none; the memory is read-only, so the process ends here,
-                // which is what the parent waits for.
+                // SAFETY: none. The memory is read-only, so the process ends here, as the parent
+                // expects.
                 return unsafe { view.as_ptr().cast_mut().write_volatile(1) };
             }
             "pong" => return pong(name),
@@ -69,7 +69,7 @@ fn pong(name: &str) {
 fn await_step(n: u64, load: impl Fn() -> u64) {
     loop {
         match load() {
-            // Each turn may take long on a loaded machine, and hardly any processor time.
+            // On a loaded machine a turn may take long and use hardly any processor time.
             now if now == n => return step(),
             now => assert_eq!(now, n - 1, "a step was lost or came early"),
         }
@@ -140,7 +140,7 @@ fn look(section: &Section, offset: u64, len: usize) -> Vec<u8> {
     found
 }
 
-/// Bytes that differ between neighbours, pages and places 4 GiB apart.
+/// Returns bytes that differ between neighbours, between pages, and between places 4 GiB apart.
 fn pattern(from: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| (at ^ at >> 8 ^ at >> 16 ^ at >> 32) as u8;
     (from..from + len as u64).map(byte).collect()
@@ -148,7 +148,7 @@ fn pattern(from: u64, len: usize) -> Vec<u8> {
 
 // layout: L016 L219
 #[test]
-fn creating_what_exists_is_refused_and_leaves_it_untouched() {
+fn create_of_existing_section_changes_nothing() {
     let (_test, name) = start("taken");
     let section = with_text(&name);
     for len in [1, 4096, 1 << 20] {
@@ -160,7 +160,7 @@ fn creating_what_exists_is_refused_and_leaves_it_untouched() {
 }
 
 #[test]
-fn only_open_or_create_does_both_and_says_which_it_did() {
+fn open_or_create_reports_section_origin() {
     let (mut test, name) = start("which");
     assert_gone(&name);
     refused(Kind::NotFound, Section::open_rw(&name));
@@ -177,7 +177,7 @@ fn only_open_or_create_does_both_and_says_which_it_did() {
 }
 
 #[test]
-fn of_racing_threads_one_creates() {
+fn one_of_racing_threads_creates_section() {
     let (_test, stem) = start("threads");
     for round in 0..20 {
         let name = format!("{stem}-{round}");
@@ -195,7 +195,7 @@ fn of_racing_threads_one_creates() {
 
 // layout: L016 L219
 #[test]
-fn of_racing_processes_one_creates() {
+fn one_of_racing_processes_creates_section() {
     let (mut test, name) = start("processes");
     let mut racers: Vec<_> = (0..4).map(|_| test.child("os/race", &[&name])).collect();
     racers.iter_mut().for_each(|r| r.expect("ready"));
@@ -208,7 +208,7 @@ fn of_racing_processes_one_creates() {
 }
 
 #[test]
-fn impossible_lengths_are_refused_and_leave_the_name_free() {
+fn refused_length_leaves_name_free() {
     let (_test, name) = start("length");
     let path = std::env::temp_dir().join(&name);
     let reserved = Section::options().reserve(true);
@@ -233,7 +233,7 @@ fn impossible_lengths_are_refused_and_leave_the_name_free() {
 
 // layout: L017 L218
 #[test]
-fn only_the_creator_knows_what_was_asked_for() {
+fn only_creator_knows_requested_length() {
     let (_test, name) = start("pages");
     let creator = create(&name, 256);
     let info = creator.info().unwrap();
@@ -251,7 +251,7 @@ fn only_the_creator_knows_what_was_asked_for() {
 }
 
 #[test]
-fn a_range_beyond_the_section_is_out_of_bounds() {
+fn range_beyond_section_is_out_of_bounds() {
     let (_test, name) = start("range");
     let section = create(&name, 5000);
     let (end, back) = (5000, 8);
@@ -271,7 +271,7 @@ fn a_range_beyond_the_section_is_out_of_bounds() {
 
 // layout: L221
 #[test]
-fn views_at_odd_places_show_the_right_bytes() {
+fn unaligned_views_show_expected_bytes() {
     let (_test, name) = start("places");
     let section = create(&name, 210_001);
     put(&section, 0, pattern(0, 210_001));
@@ -289,7 +289,7 @@ fn views_at_odd_places_show_the_right_bytes() {
 }
 
 #[test]
-fn a_window_beyond_four_gigabytes_is_the_same_memory_for_all() {
+fn view_beyond_four_gibibytes_shares_memory() {
     let (_test, name) = start("large");
     let section = reserve(&name, 5 * GIB);
     let (start, len) = (4 * GIB + 70_001, 70_001);
@@ -300,12 +300,12 @@ fn a_window_beyond_four_gigabytes_is_the_same_memory_for_all() {
     assert_eq!(other.len().unwrap(), 5 * GIB);
     assert_eq!(bytes(&other, start, len), want);
     assert_eq!(look(&other, start, len), want);
-    // The same place without its upper half is other memory.
+    // The same offset without its upper half is other memory.
     assert_eq!(look(&other, start - 4 * GIB, len), vec![0; len]);
 }
 
 #[test]
-fn commit_keeps_to_the_section_and_keeps_what_is_there() {
+fn commit_checks_bounds_and_preserves_content() {
     let (_test, name) = start("commit");
     let section = reserve(&name, 1 << 20);
     for range in [0..(1 << 20) + 1, 1 << 20..2 << 20, 1 << 40..1 << 41] {
@@ -319,7 +319,7 @@ fn commit_keeps_to_the_section_and_keeps_what_is_there() {
 }
 
 #[test]
-fn a_look_at_uncommitted_memory_gives_zeros_and_commits_nothing() {
+fn read_at_returns_zeros_for_uncommitted_memory() {
     let (_test, name) = start("reserved");
     let section = reserve(&name, 1 << 20);
     section.commit(65_536..131_072).unwrap();
@@ -337,7 +337,7 @@ fn a_look_at_uncommitted_memory_gives_zeros_and_commits_nothing() {
 }
 
 #[test]
-fn a_section_opened_for_reading_cannot_be_written() {
+fn read_only_section_refuses_writes() {
     let (mut test, name) = start("readonly");
     let section = with_text(&name);
     let reader = open(&name);
@@ -346,14 +346,14 @@ fn a_section_opened_for_reading_cannot_be_written() {
     refused(Kind::ReadOnly, reader.commit(..));
     let mut child = test.child("os/fault", &[&name]);
     child.expect("storing");
-    assert!(!child.finish().success(), "the processor refuses as well");
+    assert!(!child.finish().success(), "the processor refuses too");
     assert_eq!(text(&reader), TEXT);
     put(&Section::open_rw(&name).unwrap(), 0, "m");
     assert_eq!(bytes(&reader, 0, 2), b"me");
 }
 
 #[test]
-fn copy_on_write_keeps_its_stores_to_itself() {
+fn copy_on_write_stores_stay_private() {
     let (_test, name) = start("cow");
     let section = create(&name, 3 * 65_536);
     let private = open(&name).map_copy_on_write(..).unwrap();
@@ -362,7 +362,7 @@ fn copy_on_write_keeps_its_stores_to_itself() {
     put(&section, 65_536, "live");
     assert_eq!(&private.read_value::<[u8; 4]>(10).unwrap(), b"mine");
     let untouched = private.read_value::<[u8; 4]>(65_536).unwrap();
-    assert_eq!(&untouched, b"live", "it shows what others write");
+    assert_eq!(&untouched, b"live", "untouched pages are shared");
     assert_eq!(bytes(&section, 10, 4), [0; 4]);
     assert_eq!(other.read_value::<[u8; 4]>(10).unwrap(), [0; 4]);
 }
@@ -389,7 +389,7 @@ fn two_views_share_their_atomics() {
 }
 
 #[test]
-fn cells_must_be_aligned_and_inside() {
+fn misaligned_or_outside_cells_are_refused() {
     let (_test, name) = start("cells");
     let section = create(&name, 4096);
     let view = section.map_rw(..1000).unwrap();
@@ -403,14 +403,14 @@ fn cells_must_be_aligned_and_inside() {
         assert_eq!(view.atomic_u64(big_at).err().map(kind), big);
         assert_eq!(view.cell_u64(big_at).err().map(kind), big);
     }
-    // It is the address that counts, not the offset in a view.
+    // The address must be aligned, not the offset in the view.
     let shifted = section.map(2..1000).unwrap();
     refused(Kind::InvalidArgument, shifted.cell_u32(0));
     shifted.cell_u32(2).unwrap();
 }
 
 #[test]
-fn copies_are_checked_at_the_edges() {
+fn copies_across_view_end_are_refused() {
     let (_test, name) = start("edges");
     let section = create(&name, 4096);
     let view = section.map_rw(..100).unwrap();
@@ -427,7 +427,7 @@ fn copies_are_checked_at_the_edges() {
         refused(Kind::OutOfBounds, view.read_value::<u16>(at));
         refused(Kind::OutOfBounds, view.write_value(at, &9u16));
     }
-    // What does not fit is refused as a whole.
+    // A copy that does not fit is refused as a whole.
     let mut to = [5; 101];
     refused(Kind::OutOfBounds, view.read(0, &mut to));
     assert_eq!(to, [5; 101]);
@@ -437,7 +437,7 @@ fn copies_are_checked_at_the_edges() {
 }
 
 #[test]
-fn two_processes_step_in_turn_and_see_each_others_stores() {
+fn stores_are_visible_between_two_processes() {
     let (mut test, name) = start("pingpong");
     let section = create(&name, 4096);
     let (writing, reading) = (section.map_rw(..).unwrap(), section.map(..).unwrap());
@@ -455,13 +455,13 @@ fn two_processes_step_in_turn_and_see_each_others_stores() {
 
 // layout: L015
 #[test]
-fn bare_and_local_are_one_name_and_global_or_upper_case_another() {
+fn bare_section_name_is_same_as_local() {
     let (_test, name) = start("scope");
     let (local, global) = (format!("Local\\{name}"), format!("Global\\{name}"));
     let section = with_text(&name);
     assert_eq!(text(&open(&local)), TEXT);
     refused(Kind::AlreadyExists, Section::create_new(&local, 1));
-    // Case counts as well.
+    // Names are case-sensitive.
     create(&local.to_uppercase().replace("LOCAL", "Local"), 4096);
     if is_one_namespace() {
         assert_eq!(text(&open(&global)), TEXT);
@@ -498,7 +498,7 @@ fn odd_names_are_used_verbatim() {
 }
 
 #[test]
-fn wrong_names_are_refused_without_asking_the_system() {
+fn invalid_names_are_refused_without_system_error() {
     let _test = start("");
     let long = "x".repeat(Name::MAX_UTF16 + 1);
     let wrong = " a\0b \0 Local\\ Global\\ local\\a GLOBAL\\a a\\b \\a \\ a\\ \
@@ -513,7 +513,7 @@ fn wrong_names_are_refused_without_asking_the_system() {
 }
 
 #[test]
-fn long_names_work_or_are_refused_with_the_limit() {
+fn long_names_work_or_report_limit() {
     let (_test, name) = start("long");
     for prefix in prefixes() {
         let name = format!("{:x<190}", format!("{prefix}{name}"));
@@ -535,7 +535,7 @@ fn long_names_work_or_are_refused_with_the_limit() {
 
 // layout: L200
 #[test]
-fn the_name_is_free_once_all_have_let_go() {
+fn name_is_free_after_last_handle_closes() {
     let (_test, name) = start("free");
     for _ in 0..50 {
         let creator = with_text(&name);
@@ -550,7 +550,7 @@ fn the_name_is_free_once_all_have_let_go() {
 
 // layout: L018 L220
 #[test]
-fn a_view_alone_keeps_the_name() {
+fn open_view_keeps_section_name() {
     let (_test, name) = start("view");
     let writing = with_text(&name).map_rw(..).unwrap();
     let reading = open(&name).map(..10).unwrap();
@@ -603,7 +603,7 @@ fn a_killed_last_holder_leaves_nothing() {
 
 // layout: L196 L197
 #[test]
-fn a_name_survives_a_storm_of_openers() {
+fn section_survives_concurrent_opens_and_kill() {
     let (mut test, name) = start("storm");
     let section = with_text(&name);
     let mut children: Vec<_> = (0..4).map(|_| test.child("os/storm", &[&name])).collect();
@@ -624,7 +624,7 @@ fn a_name_survives_a_storm_of_openers() {
 
 // layout: L201
 #[test]
-fn a_child_does_not_get_an_ordinary_section() {
+fn default_section_is_not_inherited() {
     let (mut test, name) = start("private");
     let (creator, view) = (with_text(&name), open(&name).map(..).unwrap());
     let mut child = test.child("os/idle", &[""]);
@@ -632,13 +632,13 @@ fn a_child_does_not_get_an_ordinary_section() {
     drop((creator, view));
     assert_gone(&name);
     create(&name, 1);
-    assert!(child.finish().success(), "it lived through all that");
+    assert!(child.finish().success(), "the child was alive until now");
 }
 
 #[test]
-fn a_child_takes_over_an_inheritable_section() {
+fn inheritable_section_is_inherited_by_child() {
     let (mut test, name) = start("heir");
-    // Alone: any other child would inherit it as well.
+    // Runs in `spawning`, since any other child would inherit the section too.
     let child = test.spawning(|| {
         let options = Section::options().inheritable(true);
         let section = options.create_new(&name, 4096).unwrap();
@@ -656,7 +656,7 @@ fn a_child_takes_over_an_inheritable_section() {
 }
 
 #[test]
-fn a_file_keeps_content_and_length() {
+fn file_section_keeps_content_and_length() {
     let (mut test, name) = start("file");
     let path = &std::env::temp_dir().join(name);
     let section = Section::options().create_new_file(path, 5000).unwrap();
@@ -683,7 +683,7 @@ fn a_file_keeps_content_and_length() {
 }
 
 #[test]
-fn a_file_has_the_access_of_files() {
+fn file_section_refuses_access_option() {
     let (_test, name) = start("file-access");
     let path = std::env::temp_dir().join(&name);
     let options = Section::options().access(shmkit::Access::UsersReadOnly);
@@ -692,7 +692,7 @@ fn a_file_has_the_access_of_files() {
 }
 
 #[test]
-fn a_file_is_never_overwritten_or_made_by_opening() {
+fn open_file_never_creates_or_overwrites() {
     let (_test, name) = start("nofile");
     let path = &std::env::temp_dir().join(name);
     let options = Section::options();
@@ -715,7 +715,7 @@ fn a_file_is_never_overwritten_or_made_by_opening() {
 }
 
 #[test]
-fn the_list_shows_what_is_there_and_not_what_is_gone() {
+fn list_shows_section_until_last_holder_ends() {
     let (mut test, name) = start("list");
     for prefix in prefixes() {
         let name = format!("{prefix}{name}");
@@ -724,21 +724,21 @@ fn the_list_shows_what_is_there_and_not_what_is_gone() {
         assert_eq!(found.len, Some(section.info().unwrap().kernel_len));
         let view = open(&found.name).map(..).unwrap();
         drop(section);
-        assert!(listed(&mut test, &name).is_some(), "a view holds it too");
+        assert!(listed(&mut test, &name).is_some(), "a view is a holder");
         drop(view);
         assert!(listed(&mut test, &name).is_none());
     }
 }
 
 #[test]
-fn nothing_that_is_not_read_tells_what_is_committed() {
+fn empty_copies_succeed_in_uncommitted_memory() {
     let (_test, name) = start("nothing");
     let section = reserve(&name, 1 << 20);
     let view = section.map_rw(..).unwrap();
     view.read(100, &mut []).unwrap();
     view.write(100, &[]).unwrap();
     let read = view.read(100, &mut [0; 8]).map_err(|error| error.kind());
-    // Reading gives memory on Linux.
+    // On Linux a read of uncommitted memory succeeds.
     let expected = if cfg!(windows) {
         Err(Kind::NotCommitted)
     } else {
@@ -770,9 +770,9 @@ fn every_kind_of_view_can_be_prefaulted() {
 }
 
 #[test]
-fn an_error_tells_all_on_one_line() {
+fn error_message_is_complete_and_single_line() {
     let (_test, name) = start("error");
-    // A name may hold a line break; its message may not.
+    // A name may contain a line break; the text of the error may not.
     let whole = format!("Local\\{name}\nX");
     let error = refused(Kind::NotFound, Section::open(&whole));
     assert_eq!(error.operation(), Operation::Open);

@@ -1,6 +1,6 @@
-//! Whose an object is, of what kind, and who is at its other end: what is promised
-//! of that on every system. This file runs unchanged on Linux, on Windows and under
-//! Wine, and knows nothing but the public interface.
+//! Tests of the kind and the owner of an object, and of the processes that use it, on every system.
+//! This file runs unchanged on Linux, on Windows and under Wine, and uses only the public
+//! interface.
 
 use crate::common::{
     Test, TestChild, eventually, gone, hear, listed, refused, say, start, time_used,
@@ -44,7 +44,7 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// Says who it is, and ends when it hears anything.
+/// Sends the identity of this process to the parent, and ends at the next line of the parent.
 fn idle() {
     let [first, second] = ProcessIdentity::current().unwrap().to_words();
     say(&format!("{first} {second}"));
@@ -56,7 +56,7 @@ fn heard(words: &str) -> ProcessIdentity {
     ProcessIdentity::from_words(words.try_into().unwrap())
 }
 
-/// A child that is idle in its role, and who it is.
+/// Starts a child that is idle in its role. Returns the child and its identity.
 fn known(test: &mut Test, role: &str, args: &[&str]) -> (TestChild, ProcessIdentity) {
     let mut child = test.child(&format!("peers/{role}"), args);
     let identity = heard(&child.hear());
@@ -118,8 +118,8 @@ fn open(kind: Kind, name: &str) -> shmkit::Result<Object> {
     }
 }
 
-/// What opens a name: plainly, and with the wish to create it. Both look at whose it
-/// is, where that is asked.
+/// Opens a name with `open` and with `open_or_create`. Both expect that the object belongs to
+/// `owner`, or to this user without an `owner`.
 fn open_of(owner: Option<&str>, kind: Kind, name: &str) -> [shmkit::Result<Object>; 2] {
     let owner = owner.map_or(Owner::Me, |account| Owner::Account(account.into()));
     match kind {
@@ -166,9 +166,9 @@ fn accounts(info: &ObjectInfo) -> usize {
 }
 
 #[test]
-fn a_name_is_of_one_kind_and_refuses_the_others() {
+fn name_of_other_object_kind_is_refused() {
     let (_test, name) = start("kinds");
-    // Each kind follows each other one: a name that is gone is free for all.
+    // Each kind follows another kind, since a name that is gone is free for all kinds.
     for kind in KINDS.into_iter().chain(KINDS.into_iter().rev()) {
         let first = create(kind, &name).unwrap();
         let guard = match &first {
@@ -202,7 +202,7 @@ fn a_name_is_of_one_kind_and_refuses_the_others() {
 }
 
 #[test]
-fn of_racing_creators_of_any_kind_one_wins() {
+fn one_racing_creator_of_any_kind_wins() {
     let (_test, stem) = start("race");
     for round in 0..300 {
         let name = format!("{stem}-{round}");
@@ -237,11 +237,11 @@ fn of_racing_creators_of_any_kind_one_wins() {
 }
 
 #[test]
-fn a_child_gets_an_object_only_if_it_is_inheritable() {
+fn child_inherits_only_inheritable_objects() {
     let (mut test, name) = start("heir");
     for kind in KINDS {
         for heirs in [false, true] {
-            // Alone: any other child would inherit it as well.
+            // Runs in `spawning`, since any other child would inherit the object too.
             let child = test.spawning(|| {
                 let object = create_for(Access::default(), heirs, kind, &name);
                 if let Object::Event(event) = object.as_ref().unwrap() {
@@ -256,7 +256,7 @@ fn a_child_gets_an_object_only_if_it_is_inheritable() {
                 Ok(_) => assert!(heirs),
                 result => assert!(!heirs, "{kind:?}: {:?}", refused(NotFound, result)),
             }
-            assert!(child.finish().success(), "it lived through all that");
+            assert!(child.finish().success(), "the child was alive until now");
             assert_gone(&name);
         }
     }
@@ -284,7 +284,7 @@ fn object_reports_its_owner_and_rights() {
 }
 
 #[test]
-fn a_security_descriptor_is_for_windows_and_must_make_sense() {
+fn invalid_or_unsupported_security_descriptor_is_refused() {
     let (_test, name) = start("sddl");
     for kind in KINDS {
         for (text, want) in [("D:P(A;;GA;;;WD)", None), ("no", Some(InvalidArgument))] {
@@ -303,7 +303,7 @@ fn a_security_descriptor_is_for_windows_and_must_make_sense() {
 
 // layout: L202 L233
 #[test]
-fn an_object_of_another_owner_is_refused() {
+fn object_of_unexpected_owner_is_refused() {
     let (_test, name) = start("owner");
     let other = if cfg!(windows) { "S-1-5-18" } else { "54321" };
     for kind in KINDS {
@@ -312,7 +312,7 @@ fn an_object_of_another_owner_is_refused() {
         open_of(None, kind, &name)
             .into_iter()
             .for_each(|o| drop(o.unwrap()));
-        // What is told in brackets is an account too.
+        // The part of the owner's text in brackets names the account too.
         let owner = mine.info().owner.unwrap();
         let me = owner
             .rsplit(['(', ' '])
@@ -330,7 +330,7 @@ fn an_object_of_another_owner_is_refused() {
 
 // layout: L017 L177
 #[test]
-fn a_section_that_is_smaller_than_expected_is_refused() {
+fn section_smaller_than_expected_is_refused() {
     let (_test, name) = start("len");
     let _section = Section::create_new(&*name, 5000).unwrap();
     for enough in [0, 1, 4096, 5000] {
@@ -344,7 +344,7 @@ fn a_section_that_is_smaller_than_expected_is_refused() {
 }
 
 #[test]
-fn a_living_process_is_known_by_two_words() {
+fn process_identity_round_trips_through_words() {
     let (mut test, _name) = start("");
     let me = ProcessIdentity::current().unwrap();
     let (child, other) = known(&mut test, "idle", &[]);
@@ -362,7 +362,7 @@ fn a_living_process_is_known_by_two_words() {
 
 // layout: L080
 #[test]
-fn a_process_that_ended_has_ended_for_all_who_ask() {
+fn ended_process_is_seen_by_all_watchers() {
     let (mut test, _name) = start("");
     let leave = |child: TestChild| assert!(child.finish().success());
     for end in [TestChild::kill, leave] {
@@ -387,7 +387,7 @@ fn a_process_that_ended_has_ended_for_all_who_ask() {
 
 // layout: L080 L216
 #[test]
-fn a_process_has_ended_before_its_parent_asks() {
+fn unreaped_process_counts_as_ended() {
     let (mut test, name) = start("unreaped");
     let (mut child, identity) = known(&mut test, "idle", &[]);
     let early = identity.watch().unwrap();
@@ -400,7 +400,7 @@ fn a_process_has_ended_before_its_parent_asks() {
 
 // layout: L081
 #[test]
-fn a_process_that_ended_before_it_was_watched_has_no_handle() {
+fn watch_of_ended_process_has_no_handle() {
     let (mut test, _name) = start("");
     let (child, identity) = known(&mut test, "idle", &[]);
     child.kill();
@@ -413,13 +413,13 @@ fn a_process_that_ended_before_it_was_watched_has_no_handle() {
     let late = identity.watch().unwrap();
     assert!(
         late.as_raw().is_none(),
-        "its parent has not asked for it yet"
+        "the parent has not reaped the process yet"
     );
 }
 
 // layout: L079 L080 L081 L216
 #[test]
-fn a_forged_identity_is_nobody() {
+fn forged_identity_matches_no_living_process() {
     let (_test, name) = start("forged");
     let me = ProcessIdentity::current().unwrap();
     let [start, rest] = me.to_words();
@@ -437,7 +437,7 @@ fn a_forged_identity_is_nobody() {
         assert_eq!(nobody.to_words(), words);
         assert!(!nobody.is_alive().is_ok_and(|alive| alive));
     }
-    // Its number and start mean something in another namespace only, of which Windows has none.
+    // The pid and the start time belong to another pid namespace. Windows has no such namespaces.
     let elsewhere = ProcessIdentity::from_words([start, rest ^ 1 << 32]);
     refused(Unsupported, elsewhere.watch());
     for pid in [4_000_000_000, 1_999_999_996, u32::MAX - 3] {
@@ -447,7 +447,7 @@ fn a_forged_identity_is_nobody() {
 
 // layout: L229
 #[test]
-fn a_signal_goes_before_a_death_and_both_before_the_time() {
+fn wait_prefers_signal_over_death_over_timeout() {
     let (mut test, name) = start("order");
     let signal = event(&name);
     let (child, identity) = known(&mut test, "idle", &[]);
@@ -476,7 +476,7 @@ fn a_signal_goes_before_a_death_and_both_before_the_time() {
 }
 
 #[test]
-fn a_death_that_was_before_the_wait_is_seen_without_time() {
+fn zero_timeout_wait_sees_earlier_death() {
     let (mut test, name) = start("before");
     let never = event(&name);
     let spawn = |_| TestChild::spawn("peers/idle", &[]);
@@ -492,7 +492,7 @@ fn a_death_that_was_before_the_wait_is_seen_without_time() {
 }
 
 #[test]
-fn a_death_wakes_all_who_wait_for_it_and_nobody_else() {
+fn process_death_wakes_only_its_watchers() {
     let (mut test, name) = start("death");
     let signal = event(&name);
     let (child, dying) = known(&mut test, "idle", &[]);
@@ -514,7 +514,7 @@ fn a_death_wakes_all_who_wait_for_it_and_nobody_else() {
         eventually("all are about to wait", || about.load(SeqCst) == 20);
         child.kill();
         eventually("all wake", || deaths.load(SeqCst) == 20);
-        // Those who left took no signal with them.
+        // The waiters that the death woke took no signal.
         signal.set().unwrap();
         assert_eq!(other.join().unwrap(), Wake::Signaled);
     });
@@ -522,7 +522,7 @@ fn a_death_wakes_all_who_wait_for_it_and_nobody_else() {
 }
 
 #[test]
-fn a_signal_that_races_a_death_is_not_lost() {
+fn signal_racing_with_death_is_kept() {
     let (mut test, name) = start("racing");
     let signal = event(&name);
     let spawn = |_| TestChild::spawn("peers/idle", &[]);
@@ -540,7 +540,7 @@ fn a_signal_that_races_a_death_is_not_lost() {
 }
 
 #[test]
-fn a_process_announces_itself_once_by_a_name() {
+fn second_liveness_announcement_is_refused() {
     let (_test, name) = start("liveness-twice");
     let announce = || Liveness::announce(&*name, Access::SameUser);
     let first = announce().unwrap();
@@ -550,7 +550,7 @@ fn a_process_announces_itself_once_by_a_name() {
 }
 
 #[test]
-fn a_process_that_announced_itself_is_found_until_it_ends() {
+fn announced_process_is_found_until_its_end() {
     let (mut test, name) = start("liveness");
     let never = event(&format!("{name}-never"));
     refused(NotFound, Process::by_liveness(&*name));
@@ -579,7 +579,7 @@ fn a_process_that_announced_itself_is_found_until_it_ends() {
 }
 
 #[test]
-fn an_announcement_ends_when_it_is_dropped_or_with_its_process() {
+fn dropped_liveness_announcement_is_not_found() {
     let (_test, name) = start("announce");
     for access in [Access::SameUser, Access::UsersReadOnly] {
         let alive = Liveness::announce(&*name, access).unwrap();
@@ -596,14 +596,14 @@ fn an_announcement_ends_when_it_is_dropped_or_with_its_process() {
 }
 
 #[test]
-fn a_mutex_that_nobody_has_announces_no_process() {
+fn unowned_mutex_announces_no_process() {
     let (_test, name) = start("silent");
     let _mutex = Mutex::create_new(&*name).unwrap();
     refused(NotFound, Process::by_liveness(&*name));
 }
 
 #[test]
-fn a_dead_process_is_not_found_though_somebody_holds_its_mutex() {
+fn abandoned_liveness_mutex_announces_no_process() {
     let (mut test, name) = start("relic");
     let (child, _) = known(&mut test, "announce", &[&name]);
     let _relic = Mutex::open(&*name).unwrap();
@@ -612,7 +612,7 @@ fn a_dead_process_is_not_found_though_somebody_holds_its_mutex() {
 }
 
 #[test]
-fn the_list_tells_the_kinds_apart() {
+fn list_distinguishes_object_kinds() {
     let (mut test, name) = start("list");
     // The section in `Local\`: one in `Global\` takes a privilege on Windows.
     for (kind, prefix) in KINDS.into_iter().zip(["Local\\", "", "Global\\"]) {
@@ -631,7 +631,7 @@ fn the_list_tells_the_kinds_apart() {
 }
 
 #[test]
-fn those_who_hold_an_object_are_named() {
+fn holders_names_each_holding_process() {
     let (mut test, name) = start("holders");
     let (other, _) = known(&mut test, "idle", &[]);
     for (n, kind) in KINDS.into_iter().enumerate() {
@@ -659,7 +659,7 @@ fn those_who_hold_an_object_are_named() {
 }
 
 #[test]
-fn cleaning_leaves_the_living_alone() {
+fn clean_keeps_objects_of_living_processes() {
     let (mut test, stem) = start("clean");
     let living: Vec<_> = KINDS
         .map(|kind| create(kind, &format!("{stem}-{kind:?}")))
@@ -667,7 +667,8 @@ fn cleaning_leaves_the_living_alone() {
     let (_child, _) = known(&mut test, "create", &[&format!("{stem}-theirs"), "1"]);
     let (dead, _) = known(&mut test, "create", &[&format!("{stem}-dead"), "2"]);
     dead.kill();
-    // Others may have removed the dead one before: any create does, of any program.
+    // Another program may have removed the dead object before, since each create of any program
+    // does this.
     let removed = test.alone(shmkit::inspect::clean).unwrap();
     let wrong = |name: &&String| name.contains(&stem) && !name.ends_with("-dead");
     assert_eq!(removed.iter().find(wrong), None);

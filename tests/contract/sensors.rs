@@ -1,6 +1,6 @@
-//! The sensors example: a foreign protocol of a section, a mutex and an event, ours
-//! against ours, and on Windows against the C programs, each way round. `ci/classic`
-//! compiles those.
+//! Tests of the sensors example, which has a foreign protocol of a section, a mutex and an event.
+//! The Rust programs run against each other, and on Windows also against the C programs, in both
+//! roles. `ci/classic` compiles the C programs.
 
 #![allow(clippy::duplicate_mod, reason = "both programs have the protocol")]
 
@@ -15,7 +15,7 @@ use crate::common::{eventually, in_role, started, unique, watchdog};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Far more than a reader waits for; the publisher is killed when it has enough.
+/// Far more than a reader waits for; the publisher is killed when the reader has enough.
 const UPDATES: &str = "100000";
 const READ: usize = 60;
 
@@ -30,7 +30,7 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// Makes a command out of a section's name and a number of updates.
+/// Makes a command from the name of a section and a number of updates.
 type Program = fn(&str, &str) -> Command;
 
 fn our_publisher(name: &str, updates: &str) -> Command {
@@ -63,8 +63,8 @@ impl Drop for Killed {
     }
 }
 
-/// Reads some updates while they come, and checks that each is whole and that they
-/// come in order.
+/// Runs a publisher and a reader. Asserts that each update is read as a whole, and that the updates
+/// are in order.
 fn pair(publisher: Program, reader: Program) {
     let _watchdog = watchdog();
     let name = format!("Local\\{}", unique("sensors"));
@@ -77,20 +77,21 @@ fn pair(publisher: Program, reader: Program) {
     let read = started(|| reader(&name, &READ.to_string()).output());
     let (out, err) = (text(&read.stdout), text(&read.stderr));
     assert!(read.status.success(), "{err}");
-    assert_eq!(err, "", "nobody died");
+    assert_eq!(err, "", "the reader reported an error");
     let updates: Vec<u32> = out.lines().filter_map(whole).collect();
     assert_eq!(updates.len(), READ);
-    // One that came between a signal and the copy is signaled, and seen, once more.
+    // An update that came between a signal and the copy is signaled again, and so read twice.
     assert!(updates.is_sorted(), "{updates:?}");
 
     drop(publisher);
-    eventually("all is gone with the publisher", || {
+    eventually("the section is gone with the publisher", || {
         let read = started(|| reader(&name, "1").output());
         !read.status.success() && read.stdout.windows(2).all(|bytes| bytes != b" [")
     });
 }
 
-/// The number of an update whose values all belong to it; `None` for other lines.
+/// Returns the number of an update, or `None` for other lines. Asserts that all values belong to
+/// the update.
 fn whole(line: &str) -> Option<u32> {
     let (update, values) = line.rsplit("... ").next()?.split_once(" [")?;
     let update: u32 = update.parse().ok()?;
@@ -106,13 +107,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn our_publisher_our_reader() {
+fn our_sensor_reader_reads_our_publisher() {
     pair(our_publisher, our_reader);
 }
 
 #[cfg(windows)]
 #[test]
-fn our_publisher_their_reader() {
+fn c_sensor_reader_reads_our_publisher() {
     pair(our_publisher, |name, updates| {
         theirs("reader", name, updates)
     });
@@ -120,7 +121,7 @@ fn our_publisher_their_reader() {
 
 #[cfg(windows)]
 #[test]
-fn their_publisher_our_reader() {
+fn our_sensor_reader_reads_c_publisher() {
     pair(
         |name, updates| theirs("publisher", name, updates),
         our_reader,

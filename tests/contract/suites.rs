@@ -1,5 +1,5 @@
-//! What the test suites of other houses ask of a channel, where it fits a queue: ideas
-//! from those of Rust's std::sync::mpsc, of Go's channels, and of Agrona's ring buffers.
+//! Tests of queues with ideas from the test suites of other channels: Rust's `std::sync::mpsc`,
+//! Go's channels, and Agrona's ring buffers.
 
 use crate::common::{unique, watchdog};
 use shmkit::{DisconnectReason, Receiver, RecvError, SendError, Sender};
@@ -20,7 +20,7 @@ fn pair(stem: &str) -> (Sender, Receiver) {
     (Sender::open(name.as_str()).unwrap(), receiver)
 }
 
-/// A small one: 4 KiB, messages of 1000 bytes.
+/// Creates a small queue: 4 KiB, and messages of at most 1000 bytes.
 fn small(stem: &str) -> (Sender, Receiver) {
     let name = unique(stem);
     let options = Receiver::options().capacity(4096).max_message(1000);
@@ -35,7 +35,7 @@ fn number(message: &[u8]) -> u64 {
 // std::sync::mpsc
 
 #[test]
-fn what_was_sent_before_the_sender_went_is_received() {
+fn messages_of_closed_sender_are_received() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("mpsc-before");
     sender.send(b"1").unwrap();
@@ -51,7 +51,7 @@ fn what_was_sent_before_the_sender_went_is_received() {
 }
 
 #[test]
-fn nobody_sends_to_a_receiver_that_is_gone() {
+fn send_to_closed_receiver_is_disconnected() {
     let _dog = watchdog();
     let (mut sender, receiver) = pair("mpsc-gone");
     drop(receiver);
@@ -65,7 +65,7 @@ fn nobody_sends_to_a_receiver_that_is_gone() {
 }
 
 #[test]
-fn messages_that_nobody_receives_go_with_the_queue() {
+fn full_queue_can_be_dropped_unread() {
     let (mut sender, receiver) = pair("mpsc-full");
     while sender.try_send(&[1; 1000]).is_ok() {}
     drop(receiver);
@@ -73,7 +73,7 @@ fn messages_that_nobody_receives_go_with_the_queue() {
 }
 
 #[test]
-fn a_receiver_knows_three_states() {
+fn try_receive_reports_message_empty_or_closed() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("mpsc-states");
     assert!(matches!(receiver.try_recv(), Err(RecvError::Empty)));
@@ -89,7 +89,7 @@ fn a_receiver_knows_three_states() {
 }
 
 #[test]
-fn blocked_receiver_is_woken_by_a_message_and_by_an_end() {
+fn blocked_receiver_wakes_on_message_and_disconnect() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("mpsc-woken");
     let (tell, told) = std::sync::mpsc::channel();
@@ -109,7 +109,7 @@ fn blocked_receiver_is_woken_by_a_message_and_by_an_end() {
 }
 
 #[test]
-fn time_outs_of_any_length_are_fine() {
+fn timeouts_from_zero_to_maximum_work() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("mpsc-timeouts");
     for timeout in [
@@ -128,7 +128,7 @@ fn time_outs_of_any_length_are_fine() {
 }
 
 #[test]
-fn short_time_outs_lose_nothing_under_stress() {
+fn short_receive_timeouts_lose_no_message() {
     let _dog = watchdog();
     const EACH: u64 = 2000;
     let (mut receiver, name) = queue("mpsc-stress", 4);
@@ -159,7 +159,7 @@ fn short_time_outs_lose_nothing_under_stress() {
 }
 
 #[test]
-fn one_thread_can_do_it_all() {
+fn one_thread_sends_and_receives_in_order() {
     let (mut sender, mut receiver) = pair("mpsc-alone");
     for n in 0..10_000u64 {
         sender.send(&n.to_le_bytes()).unwrap();
@@ -168,7 +168,7 @@ fn one_thread_can_do_it_all() {
 }
 
 #[test]
-fn ends_can_go_in_either_order_before_anything_was_sent() {
+fn unused_endpoints_close_in_either_order() {
     let (sender, receiver) = pair("mpsc-order");
     drop(sender);
     drop(receiver);
@@ -180,14 +180,14 @@ fn ends_can_go_in_either_order_before_anything_was_sent() {
 // Go
 
 #[test]
-fn a_full_queue_blocks_until_something_was_received() {
+fn send_to_full_queue_completes_after_receive() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = small("go-full");
     let mut sent = 0u8;
     while sender.try_send(&[sent; 1000]).is_ok() {
         sent += 1;
     }
-    assert!(sent >= 2, "it takes several of the longest");
+    assert!(sent >= 2, "several of the longest messages fit");
     let blocked = thread::spawn(move || {
         sender.send(&[sent; 1000]).unwrap();
         sender
@@ -199,7 +199,7 @@ fn a_full_queue_blocks_until_something_was_received() {
 }
 
 #[test]
-fn many_relays_in_a_row_keep_the_order() {
+fn chain_of_relays_keeps_message_order() {
     let _dog = watchdog();
     const COUNT: u64 = 500;
     let (mut first, mut last) = pair("go-chain");
@@ -224,7 +224,7 @@ fn many_relays_in_a_row_keep_the_order() {
 }
 
 #[test]
-fn two_that_answer_each_other_never_stop() {
+fn ping_pong_between_two_threads_completes() {
     let _dog = watchdog();
     let (mut to, mut from_there) = pair("go-ping");
     let (mut back, mut from_here) = pair("go-pong");
@@ -244,7 +244,7 @@ fn two_that_answer_each_other_never_stop() {
 // Agrona
 
 #[test]
-fn every_length_goes_through_and_wraps() {
+fn messages_of_every_length_arrive_intact() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = small("agrona-lengths");
     for round in 0..3 {
@@ -259,7 +259,7 @@ fn every_length_goes_through_and_wraps() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_and_disturbs_nothing() {
+fn too_long_message_is_refused_without_effect() {
     let (mut sender, mut receiver) = small("agrona-long");
     assert_eq!((sender.max_message(), receiver.max_message()), (1000, 1000));
     let refused = sender.send(&[0; 1001]).unwrap_err();
@@ -276,7 +276,7 @@ fn what_is_too_long_is_refused_and_disturbs_nothing() {
 }
 
 #[test]
-fn a_batch_that_was_forgotten_holds_nothing_back() {
+fn leaked_batch_is_sent_with_next_message() {
     let _dog = watchdog();
     let (mut sender, mut receiver) = pair("agrona-forgotten");
     let mut batch = sender.batch();

@@ -1,6 +1,6 @@
-//! What an event and a mutex promise on every system. This file runs unchanged on
-//! Linux, on Windows and under Wine, and knows nothing but the public interface.
-//! Whose they are, and who is at the other end, is in `peer_contract.rs`.
+//! Tests of events and mutexes on every system. This file runs unchanged on Linux, on Windows and
+//! under Wine, and uses only the public interface. `peers.rs` tests their owners, and the processes
+//! that use them.
 
 use crate::common::{
     Test, TestChild, eventually, gone, hear, is_one_namespace, listed, refused, say, start,
@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
-/// How often two processes wake each other in a leg. `SHMKIT_TEST_LONG` makes it a
-/// million in all: twenty legs, since each has a watchdog of its own.
+/// How often two processes wake each other in one leg. With `SHMKIT_TEST_LONG` there are twenty
+/// legs, and so a million rounds. Each leg has its own watchdog.
 const ROUNDS: u64 = 50_000;
 const TURNS: u64 = 5_000;
 const MOMENT: Duration = Duration::from_millis(1);
@@ -102,7 +102,7 @@ fn ask(child: &mut TestChild, order: &str) -> String {
     child.hear()
 }
 
-/// The result of an attempt by another thread; what it got it gives back.
+/// Returns the result of `try_lock` in another thread, which then unlocks the mutex again.
 fn elsewhere(mutex: &Mutex) -> &'static str {
     scope(|scope| {
         let thread = scope.spawn(|| how(mutex.try_lock().unwrap().as_ref()));
@@ -123,7 +123,7 @@ fn event(name: &str, reset: Reset) -> Event {
     event
 }
 
-/// A cell that all who hold the section share.
+/// A cell of a section, shared by all that have the section open.
 struct Cell(Mapping<ReadWrite>);
 
 impl Deref for Cell {
@@ -141,7 +141,7 @@ fn cell(name: &str) -> Cell {
 
 // layout: L207
 #[test]
-fn an_auto_reset_event_wakes_one_waiter_a_signal() {
+fn auto_reset_signal_wakes_one_waiter() {
     let (_test, name) = start("auto");
     let signal = event(&name, Reset::Auto);
     let woken = AtomicUsize::new(0);
@@ -158,12 +158,12 @@ fn an_auto_reset_event_wakes_one_waiter_a_signal() {
             assert_eq!(woken.load(SeqCst), n);
         }
     });
-    // Where one signal had woken two, another would be left over.
+    // If one signal had woken two waiters, another signal would be left over.
     assert!(!signal.try_wait().unwrap());
 }
 
 #[test]
-fn an_event_that_is_set_twice_has_one_signal() {
+fn event_set_twice_holds_one_signal() {
     let (_test, name) = start("twice");
     let signal = event(&name, Reset::Auto);
     assert!(signal.reset_mode().is_none_or(|mode| mode == Reset::Auto));
@@ -180,7 +180,7 @@ fn an_event_that_is_set_twice_has_one_signal() {
 }
 
 #[test]
-fn a_manual_reset_event_wakes_all_until_it_is_reset() {
+fn manual_reset_event_wakes_all_until_reset() {
     let (_test, name) = start("manual");
     let signal = event(&name, Reset::Manual);
     assert!(signal.reset_mode().is_none_or(|mode| mode == Reset::Manual));
@@ -190,7 +190,7 @@ fn a_manual_reset_event_wakes_all_until_it_is_reset() {
             let wait = |_| drop(scope.spawn(|| signal.wait().unwrap()));
             (0..8).for_each(wait);
             signal.set().unwrap();
-            // Latecomers as well.
+            // Threads that begin to wait after the signal wake too.
             (0..8).for_each(wait);
         });
         assert!(other.try_wait().unwrap() && other.try_wait().unwrap());
@@ -200,7 +200,7 @@ fn a_manual_reset_event_wakes_all_until_it_is_reset() {
 }
 
 #[test]
-fn those_who_wait_wake_even_if_the_event_is_reset_at_once() {
+fn immediate_reset_still_wakes_all_waiters() {
     let (_test, name) = start("pulse");
     let signal = event(&name, Reset::Manual);
     for _ in 0..20 {
@@ -214,7 +214,7 @@ fn those_who_wait_wake_even_if_the_event_is_reset_at_once() {
                 });
             }
             eventually("all are about to wait", || about.load(SeqCst) == 3);
-            // One signal is enough, but nobody can know when they wait.
+            // One signal is enough, but the test cannot know when the threads wait.
             for _ in 0..20 {
                 std::thread::sleep(5 * MOMENT);
                 if woken.load(SeqCst) == 3 {
@@ -233,7 +233,7 @@ fn those_who_wait_wake_even_if_the_event_is_reset_at_once() {
 }
 
 #[test]
-fn a_look_at_an_event_does_not_take_its_signal() {
+fn is_set_does_not_consume_signal() {
     let (_test, name) = start("look");
     for reset in [Reset::Auto, Reset::Manual] {
         let signal = event(&name, reset);
@@ -254,7 +254,7 @@ fn a_look_at_an_event_does_not_take_its_signal() {
 }
 
 #[test]
-fn no_time_and_all_the_time_are_good_time_outs() {
+fn zero_and_maximum_wait_timeouts_work() {
     let (_test, name) = start("time");
     let signal = event(&name, Reset::Auto);
     let mutex = Mutex::create_new(&*(name + "-mutex")).unwrap();
@@ -288,7 +288,7 @@ fn no_time_and_all_the_time_are_good_time_outs() {
 }
 
 #[test]
-fn only_open_or_create_does_both_and_keeps_what_is_there() {
+fn open_or_create_keeps_event_and_mutex() {
     let (mut test, name) = start("which");
     assert_gone(&name);
     refused(NotFound, Event::open_rw(&*name));
@@ -316,7 +316,7 @@ fn only_open_or_create_does_both_and_keeps_what_is_there() {
 }
 
 #[test]
-fn an_event_opened_for_waiting_cannot_be_set() {
+fn read_only_event_refuses_set_and_reset() {
     let (_test, name) = start("readonly");
     let signal = event(&name, Reset::Auto);
     let waiter = Event::open(&*name).unwrap();
@@ -332,9 +332,10 @@ fn an_event_opened_for_waiting_cannot_be_set() {
     assert!(waiter.try_wait().unwrap());
 }
 
-/// The waits of Windows may end up to a tick of its clock early; ours may not.
+/// The waits of Windows may end up to one tick of its clock early. The waits of this library may
+/// not.
 #[test]
-fn no_wait_ends_before_its_time() {
+fn event_wait_never_ends_before_timeout() {
     let (_test, name) = start("early");
     let event = event(&name, Reset::Auto);
     let me = ProcessIdentity::current().unwrap().watch().unwrap();
@@ -354,7 +355,7 @@ fn no_wait_ends_before_its_time() {
 }
 
 #[test]
-fn bare_and_local_are_one_event_and_global_another() {
+fn bare_event_name_is_same_as_local() {
     let (_test, name) = start("scope");
     let near = event(&name, Reset::Auto);
     near.set().unwrap();
@@ -367,14 +368,14 @@ fn bare_and_local_are_one_event_and_global_another() {
 }
 
 #[test]
-fn an_event_lives_with_its_state_until_its_last_holder_ends() {
+fn event_keeps_state_until_last_holder_ends() {
     let (mut test, name) = start("lives");
     let mut child = test.child("sync/event", &[&name]);
     child.expect("Created");
     assert_eq!(ask(&mut child, "set"), "true");
     let mine = Event::open_rw(&*name).unwrap();
     child.kill();
-    assert!(mine.try_wait().unwrap(), "it keeps its signal");
+    assert!(mine.try_wait().unwrap(), "the signal remains");
     refused(AlreadyExists, Event::create_new(&*name, Reset::Auto));
     let mut child = test.child("sync/event", &[&name]);
     child.expect("Opened");
@@ -393,7 +394,7 @@ fn an_event_lives_with_its_state_until_its_last_holder_ends() {
 
 // layout: L206
 #[test]
-fn a_killed_waiter_takes_no_later_signal_with_it() {
+fn killed_waiter_consumes_no_later_signal() {
     let (mut test, name) = start("victim");
     let (signal, ack) = (event(&name, Reset::Auto), name.clone() + "-ack");
     let (_ack, taken) = (event(&ack, Reset::Auto), cell(&name));
@@ -401,7 +402,7 @@ fn a_killed_waiter_takes_no_later_signal_with_it() {
     all.iter_mut().for_each(|child| child.expect("ready"));
     let survivor = all.pop().unwrap();
     for (n, victim) in all.into_iter().enumerate() {
-        // It may die with the signal that it was just given.
+        // The victim may die with the signal that it has just received.
         if n % 2 == 0 {
             signal.set().unwrap();
         }
@@ -410,7 +411,7 @@ fn a_killed_waiter_takes_no_later_signal_with_it() {
     for _ in 0..3 {
         let before = taken.load(SeqCst);
         signal.set().unwrap();
-        eventually("the other wakes", || taken.load(SeqCst) > before);
+        eventually("the survivor wakes", || taken.load(SeqCst) > before);
     }
     drop(survivor);
 }
@@ -429,7 +430,7 @@ fn take(name: &str) {
 
 // layout: L207
 #[test]
-fn of_two_processes_that_wait_one_takes_each_signal() {
+fn one_of_two_processes_takes_each_signal() {
     for _ in 0..legs() {
         let (mut test, name) = start("takers");
         let signal = event(&name, Reset::Auto);
@@ -448,7 +449,7 @@ fn of_two_processes_that_wait_one_takes_each_signal() {
 
 // layout: L208
 #[test]
-fn two_processes_wake_each_other_without_a_lost_or_a_doubled_signal() {
+fn event_ping_pong_delivers_each_signal_once() {
     for _ in 0..legs() {
         let (mut test, name) = start("pingpong");
         let ping = event(&name, Reset::Auto);
@@ -460,7 +461,7 @@ fn two_processes_wake_each_other_without_a_lost_or_a_doubled_signal() {
         for n in 1..=ROUNDS {
             count.store(2 * n - 1, SeqCst);
             ping.set().unwrap();
-            // A signal that comes as the time runs out must not be lost.
+            // A signal that comes when the timeout ends must not be lost.
             let (brief, mut wake) = (Some(Duration::from_micros(20)), Wake::TimedOut);
             while wake == Wake::TimedOut {
                 let time = brief.filter(|_| n % 2 == 0);
@@ -491,7 +492,7 @@ fn pong(name: &str) {
 }
 
 #[test]
-fn a_thread_that_has_a_mutex_can_take_it_again() {
+fn mutex_is_recursive_within_one_thread() {
     let (_test, name) = start("again");
     let mutex = Mutex::create_new(&*name).unwrap();
     let second = Mutex::open(&*name).unwrap();
@@ -505,7 +506,7 @@ fn a_thread_that_has_a_mutex_can_take_it_again() {
         assert_eq!([elsewhere(&mutex), elsewhere(&second)], [want; 2]);
     }
     drop(guards);
-    // A handle that goes leaves the mutex with its owner.
+    // The owner keeps the mutex when another handle is closed.
     let guard = mutex.lock().unwrap();
     drop(second);
     assert_eq!(elsewhere(&mutex), "None");
@@ -513,13 +514,13 @@ fn a_thread_that_has_a_mutex_can_take_it_again() {
 }
 
 #[test]
-fn a_mutex_is_with_one_thread_of_one_process() {
+fn locked_mutex_excludes_threads_and_processes() {
     let (mut test, name) = start("one");
     let mutex = Mutex::create_new(&*name).unwrap();
     assert_eq!(mutex.owner(), None);
     let owned_by = |pid| {
         let owner = mutex.owner();
-        // Windows need not tell.
+        // Windows need not report the owner.
         assert!(owner == Some(pid) || cfg!(windows) && owner.is_none());
     };
     let mut child = test.child("sync/mutex", &[&name]);
@@ -540,7 +541,7 @@ fn a_mutex_is_with_one_thread_of_one_process() {
 }
 
 #[test]
-fn what_a_mutex_protects_is_exact() {
+fn mutex_protected_counter_is_exact() {
     let (mut test, name) = start("exact");
     let _mutex = Mutex::create_new(&*name).unwrap();
     let sum = cell(&name);
@@ -573,7 +574,8 @@ fn count(name: &str) {
         scope.spawn(|| {
             let mut n = 0;
             while n < TURNS {
-                // Giving up must not take the mutex, nor lose somebody's turn.
+                // A lock that times out must not take the mutex, and must not lose the turn of
+                // another thread.
                 let time = Duration::from_micros(n % 50);
                 let locked = shared.lock_timeout(time).unwrap();
                 n += u64::from(locked.is_some());
@@ -584,7 +586,7 @@ fn count(name: &str) {
 }
 
 #[test]
-fn a_thread_that_ends_with_a_mutex_abandons_it() {
+fn mutex_of_ended_thread_is_abandoned() {
     let (mut test, name) = start("thread");
     let mutex = Mutex::create_new(&*name).unwrap();
     let mut child = test.child("sync/mutex", &[&name]);
@@ -608,7 +610,7 @@ fn a_thread_that_ends_with_a_mutex_abandons_it() {
             dying.join().unwrap();
             assert_eq!(waiter.join().unwrap(), "Abandoned");
             assert_eq!(elsewhere(&mutex), "Clean");
-            // The same for one who waits in another process.
+            // The same for a waiter in another process.
             let dying = scope.spawn(|| die_with_it(true));
             both.wait();
             assert_eq!(ask(&mut child, "turn"), "locking");
@@ -622,7 +624,7 @@ fn a_thread_that_ends_with_a_mutex_abandons_it() {
 }
 
 #[test]
-fn a_killed_owner_is_reported_once() {
+fn killed_mutex_owner_is_reported_once() {
     let (mut test, name) = start("owner");
     let mutex = Mutex::create_new(&*name).unwrap();
     for times in [1, 2] {
@@ -647,14 +649,14 @@ fn a_killed_owner_is_reported_once() {
 }
 
 #[test]
-fn what_a_killed_owner_had_is_free_at_once() {
+fn mutex_of_killed_owner_is_free_immediately() {
     let (mut test, name) = start("at-once");
     let mutex = Mutex::create_new(&*name).unwrap();
     let owners = children(&mut test, 30, |_| TestChild::spawn("sync/mutex", &[&name]));
     for mut owner in owners {
         owner.expect("Opened");
         assert_eq!(ask(&mut owner, "try"), "Clean");
-        // A refusal before its death must not be remembered after it.
+        // A refused lock before the death of the owner must have no effect after the death.
         assert!(mutex.try_lock().unwrap().is_none());
         owner.kill();
         assert_eq!(how(mutex.try_lock().unwrap().as_ref()), "Abandoned");
@@ -663,7 +665,7 @@ fn what_a_killed_owner_had_is_free_at_once() {
 }
 
 #[test]
-fn a_hundred_owners_die_and_each_death_is_reported_once() {
+fn hundred_killed_owners_are_each_reported_once() {
     let (mut test, name) = start("heirs");
     let mutex = Mutex::create_new(&*name).unwrap();
     let got = event(&format!("{name}-got"), Reset::Auto);
@@ -677,7 +679,7 @@ fn a_hundred_owners_die_and_each_death_is_reported_once() {
             got.wait().unwrap();
             let (who, abandoned) = (last.load(SeqCst) >> 1, last.load(SeqCst) & 1);
             assert_eq!(abandoned == 1, n > 0);
-            let heir = heirs[who as usize].take().expect("it is alive");
+            let heir = heirs[who as usize].take().expect("the heir is alive");
             assert!(mutex.owner().is_none_or(|owner| owner == heir.id()));
             heir.kill();
         }
@@ -698,7 +700,7 @@ fn inherit(name: &str, number: u64) {
 }
 
 #[test]
-fn a_killed_waiter_does_not_disturb_the_others() {
+fn killed_mutex_waiter_leaves_others_unaffected() {
     let (mut test, name) = start("waiter");
     let mutex = Mutex::create_new(&*name).unwrap();
     let mut waiters = children(&mut test, 10, |_| TestChild::spawn("sync/mutex", &[&name]));

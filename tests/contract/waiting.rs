@@ -1,4 +1,4 @@
-//! Waiting for several things at once, on every system.
+//! Tests of `WaitSet`, which waits for several wait sources at once, on every system.
 
 use crate::common::{self, eventually, hear, say, start, time_used};
 use shmkit::ErrorKind::{InvalidArgument, NotFound};
@@ -34,7 +34,7 @@ fn be_publisher(name: &str) {
     }
 }
 
-/// A queue of a few short messages.
+/// Creates a queue for a few short messages.
 fn small(name: &str) -> Receiver {
     let options = Receiver::options()
         .capacity(1024)
@@ -43,12 +43,12 @@ fn small(name: &str) -> Receiver {
     options.create(name).unwrap()
 }
 
-/// Waits until somebody sleeps in what has this name.
+/// Waits until the owner or another participant of the segment `name` sleeps.
 fn until_asleep(name: &str) {
-    eventually("somebody sleeps", || common::is_asleep(name, None));
+    eventually("a participant sleeps", || common::is_asleep(name, None));
 }
 
-/// One of each, whether it is ready, and what it is asked.
+/// One wait source of each kind, and a set to wait for them.
 struct Ends {
     receiver: Receiver,
     subscriber: Subscriber,
@@ -74,7 +74,7 @@ impl Ends {
         self.set.try_wait(all).unwrap()
     }
 
-    /// What came with their beginning.
+    /// Consumes what the wait sources report when participants have joined.
     fn clear(&mut self) {
         while let Some(n) = self.ready() {
             match n {
@@ -87,7 +87,7 @@ impl Ends {
 }
 
 #[test]
-fn each_kind_is_told_when_it_has_something() {
+fn wait_set_reports_each_ready_source() {
     let (mut test, name) = start("each");
     let of = |kind: &str| format!("{name}-{kind}");
     let child = test.child("waiting/quiet", &[&name]);
@@ -107,7 +107,7 @@ fn each_kind_is_told_when_it_has_something() {
     ends.clear();
     sender.send(b"17 pieces").unwrap();
     assert_eq!(ends.ready(), Some(0));
-    assert_eq!(ends.ready(), Some(0), "until it was received");
+    assert_eq!(ends.ready(), Some(0), "until received");
     assert_eq!(ends.receiver.try_recv().unwrap(), b"17 pieces");
     assert_eq!(ends.ready(), None);
     publisher.send(b"101.5").unwrap();
@@ -123,10 +123,10 @@ fn each_kind_is_told_when_it_has_something() {
     request.respond(b"fine").unwrap();
     assert_eq!(ends.ready(), Some(4));
     assert_eq!(ends.client.try_recv(&call).unwrap(), b"fine");
-    assert_eq!(ends.ready(), None, "its response was asked for");
+    assert_eq!(ends.ready(), None, "it was received");
     Event::open_rw(&*of("event")).unwrap().set().unwrap();
     assert_eq!(ends.ready(), Some(5));
-    assert_eq!(ends.ready(), Some(5), "until it was asked");
+    assert_eq!(ends.ready(), Some(5), "until taken");
     child.kill();
     let both = [ends.ready(), ends.ready()];
     assert!(
@@ -136,7 +136,7 @@ fn each_kind_is_told_when_it_has_something() {
 }
 
 #[test]
-fn a_signal_is_taken_once_and_by_the_one_who_asks() {
+fn wait_set_keeps_signal_for_its_event() {
     let (_test, name) = start("signal");
     let mut event = Event::create_new(&*name, Reset::Auto).unwrap();
     let other = Event::open_rw(&*name).unwrap();
@@ -144,7 +144,7 @@ fn a_signal_is_taken_once_and_by_the_one_who_asks() {
     assert_eq!(set.try_wait(&mut [&mut event]).unwrap(), None);
     other.set().unwrap();
     assert_eq!(set.wait(&mut [&mut event]).unwrap(), 0);
-    assert!(!other.try_wait().unwrap(), "it is taken already");
+    assert!(!other.try_wait().unwrap(), "the wait took it");
     assert_eq!(event.is_set(), Some(true));
     assert!(event.try_wait().unwrap());
     assert!(!event.try_wait().unwrap());
@@ -152,11 +152,11 @@ fn a_signal_is_taken_once_and_by_the_one_who_asks() {
     other.set().unwrap();
     assert_eq!(set.wait(&mut [&mut event]).unwrap(), 0);
     event.reset().unwrap();
-    assert!(!event.try_wait().unwrap(), "it was taken back");
+    assert!(!event.try_wait().unwrap(), "the reset took it");
 }
 
 #[test]
-fn a_sleeper_is_woken_by_each_kind() {
+fn sleeping_wait_set_wakes_for_its_sources() {
     let (mut test, name) = start("woken");
     let of = |kind: &str| format!("{name}-{kind}");
     let mut receiver = Receiver::create(&*of("queue")).unwrap();
@@ -179,7 +179,7 @@ fn a_sleeper_is_woken_by_each_kind() {
                 let what = match set.wait(all).unwrap() {
                     0 => match receiver.try_recv() {
                         Ok(message) => String::from_utf8(message.to_vec()).unwrap(),
-                        // That a sender has joined is seen, and nothing to be told.
+                        // The receiver saw that a sender has joined, and has no message.
                         Err(RecvError::Empty) => continue,
                         Err(other) => panic!("{other}"),
                     },
@@ -228,7 +228,7 @@ fn a_sleeper_is_woken_by_each_kind() {
 }
 
 #[test]
-fn an_end_is_told_once_and_then_the_next_one() {
+fn wait_set_reports_publisher_end_once() {
     let (_test, name) = start("end");
     let publisher = Publisher::create(&*name).unwrap();
     let mut subscriber = Subscriber::open(&*name).unwrap();
@@ -255,7 +255,7 @@ fn an_end_is_told_once_and_then_the_next_one() {
             messages
         });
         let mut next = Publisher::create(&*name).unwrap();
-        // A subscriber that reattaches begins with what comes then.
+        // A subscriber that reattaches begins with the messages that come after that.
         while !waiter.is_finished() {
             next.send(b"from the next").unwrap();
         }
@@ -271,7 +271,7 @@ fn has_died(response: Result<&[u8], CallError>) -> bool {
 }
 
 #[test]
-fn a_server_that_dies_ends_the_calls_of_one_who_waits() {
+fn killed_server_ends_all_pending_calls() {
     let (mut test, name) = start("call-end");
     let mut child = test.child("waiting/server", &[&name]);
     child.expect("ready");
@@ -295,7 +295,7 @@ fn a_server_that_dies_ends_the_calls_of_one_who_waits() {
 }
 
 #[test]
-fn none_waits_behind_one_that_is_always_ready() {
+fn wait_set_serves_ready_sources_in_turn() {
     let (_test, name) = start("fair");
     let queues = [format!("{name}-a"), format!("{name}-b")];
     let [mut busy, mut other] = queues.clone().map(|name| Receiver::create(&*name).unwrap());
@@ -323,7 +323,7 @@ fn none_waits_behind_one_that_is_always_ready() {
 }
 
 #[test]
-fn far_more_than_a_call_takes() {
+fn wait_set_accepts_hundreds_of_sources() {
     const COUNT: usize = 300;
     let (_test, name) = start("many");
     let of = |n: usize| format!("{name}-{n}");
@@ -338,13 +338,14 @@ fn far_more_than_a_call_takes() {
     let mut signals = BTreeMap::new();
     std::thread::scope(|scope| {
         let setting = scope.spawn(|| {
-            // In an order that is none, several at a time, and each after its last was taken.
+            // Sets the events in an irregular order, several at a time, and each event only after
+            // its last signal was taken.
             for round in 0..3 {
                 for n in 0..COUNT {
                     setters[n * 7 % COUNT].set().unwrap();
                 }
                 sender.send(&[round]).unwrap();
-                eventually("all are taken", || {
+                eventually("all signals are taken", || {
                     setters.iter().all(|event| event.is_set() == Some(false))
                 });
             }
@@ -368,7 +369,7 @@ fn far_more_than_a_call_takes() {
 }
 
 #[test]
-fn what_a_set_slept_on_wakes_a_thread_afterwards() {
+fn blocking_receive_wakes_after_wait_set_timeout() {
     let (_test, name) = start("after");
     let make = |n| Event::create_new(format!("{name}-{n}"), Reset::Auto).unwrap();
     let mut events: Vec<Event> = (0..150).map(make).collect();
@@ -385,7 +386,7 @@ fn what_a_set_slept_on_wakes_a_thread_afterwards() {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| queue.recv_timeout(LONG).unwrap().to_vec());
             until_asleep(&name);
-            // Past the time in which it looks by itself.
+            // Waits until the first park of 1 ms is over, after which the receiver looks by itself.
             std::thread::sleep(moment);
             sender.send(b"x").unwrap();
             assert_eq!(waiter.join().unwrap(), b"x");
@@ -394,7 +395,7 @@ fn what_a_set_slept_on_wakes_a_thread_afterwards() {
 }
 
 #[test]
-fn workers_share_the_load_and_wait_for_other_things_too() {
+fn workers_wait_for_calls_and_stop_events() {
     const CALLS: usize = 200;
     let (_test, name) = start("workers");
     let server = Server::create(&*name).unwrap();
@@ -429,7 +430,7 @@ fn workers_share_the_load_and_wait_for_other_things_too() {
         for n in 0..CALLS {
             let request = n.to_le_bytes();
             assert_eq!(client.call_timeout(&request, LONG).unwrap(), request);
-            // One goes, and the others have its turn.
+            // One worker ends, and the others receive the rest of the requests.
             if n == CALLS / 2 {
                 stops[0].set().unwrap();
             }
@@ -441,7 +442,7 @@ fn workers_share_the_load_and_wait_for_other_things_too() {
 }
 
 #[test]
-fn time_is_kept_and_nothing_is_nothing() {
+fn wait_set_times_out_and_requires_sources() {
     let (_test, name) = start("time");
     let mut queue = small(&name);
     let mut set = WaitSet::new();
@@ -455,14 +456,15 @@ fn time_is_kept_and_nothing_is_nothing() {
     common::refused(InvalidArgument, set.wait_timeout(&mut [], moment));
 }
 
-/// Waits for that long on a hundred objects of all kinds, and says what that cost.
+/// Waits for `seconds` for a hundred wait sources of all kinds, and tells the parent the processor
+/// time.
 fn idle(name: &str, seconds: u64) {
     let all = |kind: &str| {
         (0..20)
             .map(|n| format!("{name}-{kind}-{n}"))
             .collect::<Vec<_>>()
     };
-    // Two workers of one server, of which one has to wait for its turn.
+    // Two workers of one server, one of which has to wait to become the leader.
     let mut worker = Server::create(format!("{name}-workers")).unwrap();
     let mut other = worker.clone();
     let mut queues: Vec<_> = all("queue").iter().map(|name| small(name)).collect();
@@ -490,7 +492,7 @@ fn idle(name: &str, seconds: u64) {
         .collect();
     let create = |name: &String| Event::create_new(&**name, Reset::Auto).unwrap();
     let mut events: Vec<_> = all("event").iter().map(create).collect();
-    // That the senders have come is seen.
+    // The receivers see that the senders have joined.
     queues
         .iter_mut()
         .for_each(|queue| assert_eq!(queue.drain(|_| {}).unwrap(), 0));
@@ -503,7 +505,7 @@ fn idle(name: &str, seconds: u64) {
     sources.extend([&mut worker as &mut dyn Waitable, &mut other]);
     assert_eq!(sources.len(), 102);
     let mut set = WaitSet::new();
-    // Makes what it needs, once.
+    // The first wait creates what the set needs.
     let found = set
         .wait_timeout(&mut sources, Duration::from_millis(10))
         .unwrap();
@@ -516,21 +518,21 @@ fn idle(name: &str, seconds: u64) {
     say(&format!("{found:?} {}", cost.as_micros()));
 }
 
-/// Far below what it costs to look each millisecond, or to poll.
+/// In µs. Polling, or a look each millisecond, uses far more.
 const NOTHING: u128 = 50_000;
 
 #[test]
-fn a_hundred_objects_cost_nothing_to_wait_for() {
+fn waiting_for_hundred_sources_uses_little_cpu() {
     let (mut test, name) = start("idle");
     let mut child = test.child("waiting/idler", &[&name, "5"]);
     let said = child.hear();
-    let cost = said.strip_prefix("None ").expect("none was ready");
+    let cost = said.strip_prefix("None ").expect("no source was ready");
     assert!(cost.parse::<u128>().unwrap() < NOTHING, "{cost} µs in 5 s");
     println!("{cost} µs in 5 s");
 }
 
 #[test]
-fn a_process_that_has_ended_stays_ready() {
+fn ended_process_stays_ready_in_wait_set() {
     let (mut test, name) = start("ended");
     let child = test.child("waiting/quiet", &[&name]);
     let mut process: Process = ProcessIdentity::of(child.id()).unwrap().watch().unwrap();
@@ -546,7 +548,7 @@ fn a_process_that_has_ended_stays_ready() {
 }
 
 #[test]
-fn who_comes_first_waits_for_the_owner() {
+fn open_with_wait_option_awaits_owner() {
     let (_test, name) = start("first");
     let of = |kind: &str| format!("{name}-{kind}");
     common::refused(

@@ -1,4 +1,4 @@
-//! What stands in the sections while endpoints use them, word by word, as docs/layout.md says it.
+//! Tests of the words in the sections while endpoints use them, against docs/layout.md.
 
 use crate::common::start;
 use crate::messages::{MOMENT, why};
@@ -33,7 +33,7 @@ fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
     Section::open_rw(section).unwrap().map_rw(..).unwrap()
 }
 
-/// A word of a slot.
+/// Reads a word of a slot.
 fn of_slot<T: shmkit::zerocopy::FromBytes>(
     roster: &Mapping<ReadWrite>,
     slot: usize,
@@ -42,7 +42,8 @@ fn of_slot<T: shmkit::zerocopy::FromBytes>(
     roster.read_value(SLOTS_AT + SLOT * slot + at).unwrap()
 }
 
-/// The bytes of a section that have a name, of a segment with so many lanes or with two values.
+/// Returns the bytes of a section that have a name in docs/layout.md. The segment has `lanes`
+/// lanes, or two values if `lanes` is 0.
 fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     let all = |count: usize, at: usize, stride: usize, of: &[Range<usize>]| {
         let each = (0..count).map(move |n| at + stride * n);
@@ -66,7 +67,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Where the bytes of a section stand that have no name.
+/// Returns a view of a section, and the offsets of the bytes that have no name.
 fn nameless(name: &str, section: &str, lanes: usize) -> (Mapping<ReadWrite>, Vec<usize>) {
     let view = open(name, section);
     let named = named(section, lanes);
@@ -77,7 +78,7 @@ fn nameless(name: &str, section: &str, lanes: usize) -> (Mapping<ReadWrite>, Vec
 
 const SECTIONS: [&str; 4] = ["root", "control", "roster", "lanes"];
 
-/// The constant bytes of control: all but END and the cursors.
+/// Returns the constant bytes of control: all but END and the cursors.
 fn constants(name: &str) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     open(name, "control").read(0, &mut bytes).unwrap();
@@ -85,11 +86,11 @@ fn constants(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Uses a segment, fills all bytes that have no name, and uses it again.
+/// Uses a segment, fills all bytes that have no name, and uses the segment again.
 fn ignores_the_nameless(name: &str, lanes: usize, mut work: impl FnMut()) {
     let before = constants(name);
     work();
-    assert_eq!(constants(name), before, "what is said once stays");
+    assert_eq!(constants(name), before, "control is constant");
     for section in SECTIONS {
         let (view, all) = nameless(name, section, lanes);
         for at in all {
@@ -103,7 +104,7 @@ fn ignores_the_nameless(name: &str, lanes: usize, mut work: impl FnMut()) {
 
 // layout: L003 L026
 #[test]
-fn bytes_without_a_name_are_zero_and_ignored() {
+fn unnamed_bytes_are_zero_and_ignored() {
     let (_test, name) = start("nameless");
     let options = Receiver::options().capacity(RING as u64).senders(2);
     let mut receiver = options.create(&*name).unwrap();
@@ -159,7 +160,7 @@ fn states(name: &str, slots: [usize; 2]) -> [u32; 2] {
 
 // layout: L050 L052
 #[test]
-fn participants_say_whether_they_are_waited_for() {
+fn slot_state_shows_active_or_passive_participant() {
     let (_test, name) = start("states");
     let receiver = Receiver::create(&*name).unwrap();
     let _senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
@@ -185,7 +186,7 @@ fn participants_say_whether_they_are_waited_for() {
     drop((server, client));
 }
 
-/// How many messages were sent in each lane.
+/// Returns how many messages were sent in each lane.
 fn sent(name: &str, lanes: usize) -> Vec<u64> {
     let view = open(name, "lanes");
     let of = |lane: usize| view.read_value(LANE * lane + 128).unwrap();
@@ -223,7 +224,7 @@ fn each_writer_has_its_lane() {
     assert_eq!(sent(&name, 4), [1, 1, 1, 1]);
 }
 
-/// The name of the event of a participant of this process, or of the owner.
+/// Returns the name of the wake event of a participant of this process, or of the owner.
 fn wake_event(name: &str, slot: Option<usize>) -> String {
     let roster = open(name, "roster");
     let (slot, slot_epoch): (usize, u32) = match slot {
@@ -236,7 +237,7 @@ fn wake_event(name: &str, slot: Option<usize>) -> String {
 
 // layout: L012 L085 L086
 #[test]
-fn events_are_there_before_anybody_sleeps() {
+fn wake_events_exist_before_first_sleep() {
     let (_test, name) = start("events");
     let is_new = |event: &str| {
         let there = Event::open(event).unwrap();
@@ -260,7 +261,7 @@ fn events_are_there_before_anybody_sleeps() {
 
 // layout: L069 L092
 #[test]
-fn forgotten_batch_that_is_sent_wakes_its_receiver() {
+fn sent_forgotten_batch_wakes_receiver() {
     let (_test, name) = start("words-batch");
     let _receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -268,18 +269,18 @@ fn forgotten_batch_that_is_sent_wakes_its_receiver() {
     batch.send(b"held back").unwrap();
     std::mem::forget(batch);
 
-    // As if the receiver slept.
+    // Marks the receiver as asleep.
     open(&name, "roster")
         .write(ASLEEP, &(1_u64 << 63).to_le_bytes())
         .unwrap();
     let event = Event::open(&*wake_event(&name, None)).unwrap();
     assert!(!sender.wait_for_receiver(Duration::ZERO).unwrap());
-    assert_eq!(event.is_set(), Some(true), "it is not woken");
+    assert_eq!(event.is_set(), Some(true), "the receiver was not woken");
 }
 
 // layout: L089
 #[test]
-fn signal_without_a_reason_is_no_message() {
+fn spurious_wake_signal_yields_no_message() {
     let (_test, name) = start("reasons");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -303,11 +304,11 @@ fn damage_in_one_lane_stops_no_other() {
     senders[0].send(b"spoilt").unwrap();
     senders[0].send(b"behind it").unwrap();
     senders[1].send(b"two").unwrap();
-    // The word of the first record: of no kind that there is.
+    // The commit word of the first record gets a kind that does not exist.
     open(&name, "lanes").write_value(512, &3_u32).unwrap();
     let mut corrupt = 0;
     assert_eq!(next(&mut receiver, &mut corrupt), b"two");
-    // It is told at the latest where the others have nothing, and once.
+    // The damage is reported once, at the latest when the other lanes are empty.
     while why(receiver.try_recv()) == "Corrupt" {
         corrupt += 1;
     }
@@ -318,7 +319,8 @@ fn damage_in_one_lane_stops_no_other() {
         assert_eq!(why(receiver.try_recv()), "Empty");
     }
     assert_eq!(corrupt, 1);
-    // Once more when somebody has come, and never what stands behind it.
+    // The damage is reported again when a sender has joined. The record behind the damage is never
+    // received.
     let mut third = Sender::open(&*name).unwrap();
     third.send(b"third").unwrap();
     assert_eq!(next(&mut receiver, &mut corrupt), b"third");
@@ -333,10 +335,10 @@ fn damage_in_one_lane_stops_no_other() {
     assert!(corrupt >= 2);
 }
 
-/// What is counted may have come back to the value that the owner knows.
+/// PARTICIPANT_CHANGES may have returned to the value that the owner knows.
 // layout: L053 L116
 #[test]
-fn owner_looks_at_the_table_before_it_sleeps() {
+fn owner_notices_closed_sender_despite_unchanged_count() {
     let (_test, name) = start("members");
     let mut receiver = Receiver::create(&*name).unwrap();
     let roster = open(&name, "roster");
@@ -353,10 +355,10 @@ fn owner_looks_at_the_table_before_it_sleeps() {
     }
 }
 
-/// A client that never says that it has read its responses.
+/// The client never stores that it has read its responses.
 // layout: L153
 #[test]
-fn response_without_room_is_lost_and_nobody_waits() {
+fn response_to_full_lane_fails_without_blocking() {
     let (_test, name) = start("no-room");
     let options = Server::options().max_message(100).in_flight(2).clients(1);
     let mut server = options.create(&*name).unwrap();
@@ -372,7 +374,7 @@ fn response_without_room_is_lost_and_nobody_waits() {
             Ok(()) => assert_eq!(client.recv(&call).unwrap(), [7; 100]),
             Err(error) => {
                 assert_eq!(format!("{error:?}"), "Full");
-                // That there is no answer may have room still.
+                // The record of an unanswered call may still have space.
                 let told = why(client.recv_timeout(&call, MOMENT));
                 assert!(["Timeout", "Unanswered"].contains(&&*told), "{told}");
                 break;
@@ -380,11 +382,11 @@ fn response_without_room_is_lost_and_nobody_waits() {
         }
         answered += 1;
     }
-    // A record of 112 bytes for each.
+    // Each response is a record of 112 bytes.
     assert_eq!(answered, RING / 112);
 }
 
-/// The next message that is there; damage is counted.
+/// Returns the next message that is there, and counts the reports of damage.
 fn next(receiver: &mut Receiver, corrupt: &mut u32) -> Vec<u8> {
     loop {
         match receiver.try_recv() {

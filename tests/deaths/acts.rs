@@ -1,4 +1,5 @@
-//! What children do: victims, between two breakpoints, and owners that are dead before.
+//! The roles of children: victims, which act between two breakpoints, and owners, which die before
+//! the victim acts.
 
 use crate::common::{hear, say};
 use crate::ptrace::perform;
@@ -29,7 +30,7 @@ fn die(what: &str, name: &str) {
     }
 }
 
-/// A sender that has sent so many.
+/// Returns a sender that has sent `count` messages.
 fn sent(name: &str, count: u64) -> Sender {
     let mut sender = Sender::open(name).unwrap();
     (0..count).for_each(|n| sender.send(&message(n, 48)).unwrap());
@@ -52,7 +53,7 @@ fn sender(act: &str, name: &str) {
             let next = message(queue::AROUND, 100);
             perform(|| (), || sender.send(&next).unwrap());
         }
-        // Behind it stands what was sent in the lap before.
+        // Behind the new message the ring has messages of the lap before.
         "send in the second lap" => {
             let mut sender = Sender::open(name).unwrap();
             (0..queue::LAP).for_each(|n| sender.send(&message(n, 20)).unwrap());
@@ -107,7 +108,7 @@ fn receiver(act: &str, name: &str) {
             let prepare = || receive(&mut receiver.borrow_mut(), 1);
             perform(prepare, || receiver.borrow_mut().recv().unwrap().len());
         }
-        // The lane is full, and it gives back an eighth of it at a time.
+        // The lane is full, and the receiver gives back an eighth of the lane at a time.
         "recv, and wake a sender" => {
             let receiver = std::cell::RefCell::new(create());
             let receive = |count| receive(&mut receiver.borrow_mut(), count);
@@ -142,7 +143,7 @@ fn publisher(act: &str, name: &str) {
             };
             perform(|| (), act);
         }
-        // The ninth takes the next eighth of the ring.
+        // The ninth message takes the next eighth of the ring.
         "publish" | "publish into the next eighth" | "publish, lossy" => {
             let (first, end) = match act {
                 "publish into the next eighth" => (7, 9),
@@ -187,7 +188,7 @@ fn subscriber(act: &str, name: &str) {
             };
             perform(|| (), act);
         }
-        // An eighth of the ring, which the publisher waits for.
+        // Gives back an eighth of the ring, for which the publisher waits.
         "recv, and wake the publisher" => {
             let subscriber = std::cell::RefCell::new(open());
             let take = |count| take(&mut subscriber.borrow_mut(), count);
@@ -250,7 +251,8 @@ fn reader(act: &str, name: &str) {
     }
 }
 
-/// What an owner does before it dies: it makes the thing, and after a word of ours uses it.
+/// Plays an owner before its death: it creates the segment, and uses it when the parent tells it
+/// to.
 fn own(what: &str, name: &str) {
     let go = || {
         say("ready");

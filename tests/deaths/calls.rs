@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 const OTHER: u64 = 1000;
 const LATER: u64 = 2000;
-/// After this one the server goes.
+/// The server ends after the request of this number.
 const LAST: u64 = 3000;
-/// What tells a response from the request.
+/// The difference between the number of a response and that of its request.
 const ANSWER: u64 = 1 << 32;
 
 pub fn options() -> ServerOptions {
@@ -64,7 +64,7 @@ pub fn server(act: &str, name: &str) {
     }
 }
 
-/// A server that answers all, and says at the end what it was asked.
+/// Runs a server that answers all requests, and returns the numbers of the requests at the end.
 fn serve(mut server: Server) -> JoinHandle<Vec<u64>> {
     std::thread::spawn(move || {
         let mut asked = Vec::new();
@@ -75,7 +75,7 @@ fn serve(mut server: Server) -> JoinHandle<Vec<u64>> {
     })
 }
 
-/// A client's: the server, and another client.
+/// The world of a client: the server, and another client.
 struct ServerWorld {
     name: String,
     server: JoinHandle<Vec<u64>>,
@@ -108,7 +108,8 @@ impl World for ServerWorld {
 
     fn survive(mut self: Box<Self>) -> u64 {
         ask(&mut self.other, OTHER).unwrap();
-        // There is one place, that of the dead; and nothing of it is taken for ours.
+        // The only free slot is that of the dead client. The new client gets no response of the
+        // dead one.
         let mut next = Client::open(&*self.name).unwrap();
         (LATER..LATER + 5).for_each(|n| ask(&mut next, n).unwrap());
         ask(&mut next, LAST).unwrap();
@@ -122,12 +123,13 @@ impl World for ServerWorld {
         assert_eq!(in_order(&of(LATER), LATER), LATER + 5);
         let asked = in_order(&of(0), 0);
         assert!((self.before..=self.after).contains(&asked), "{asked}");
-        // What it asked right before it died may be left out, so that this may shrink.
+        // The server may leave out a request from right before the death. A later kill may so have
+        // a smaller count, and the count is not compared.
         0
     }
 }
 
-/// A server's: two clients that wait for an answer.
+/// The world of a server: two clients that wait for a response.
 struct Clients {
     name: String,
     threads: Vec<JoinHandle<(Client, bool)>>,
@@ -172,12 +174,12 @@ impl World for Clients {
     }
 }
 
-/// The next server answers those who are there, and those who come.
+/// Checks that the next server answers the attached clients and a new one.
 fn goes_on(name: &str, mut clients: Vec<Client>) {
     let server = serve(options().clients(3).create(name).unwrap());
     let mut asked = Vec::new();
     for (n, client) in (LATER..).zip(&mut clients) {
-        // It may not have been told yet that the one before has gone.
+        // The client may not have noticed yet that the server before has ended.
         if let Err(error) = ask(client, n) {
             assert!(matches!(error, CallError::Disconnected(_)), "{error}");
             assert!(client.wait_for_server(LONG).unwrap());
@@ -188,11 +190,11 @@ fn goes_on(name: &str, mut clients: Vec<Client>) {
     let mut new = Client::open(name).unwrap();
     ask(&mut new, LAST).unwrap();
     asked.push(LAST);
-    // What the one before was asked, answered or not, is not asked again.
+    // Requests to the server before, answered or not, are not repeated.
     assert_eq!(server.join().unwrap(), asked);
 }
 
-/// Nobody is there yet.
+/// The world of a first server: there is no other participant yet.
 struct Nobody(String);
 
 fn nobody(name: &str) -> Box<dyn World> {
@@ -208,7 +210,7 @@ impl World for Nobody {
     }
 }
 
-/// The next server's: the first one is dead, and two are there who called it.
+/// The world of the next server: the first server is dead, and two clients have called it.
 struct Heir {
     name: String,
     clients: Vec<Client>,
@@ -237,14 +239,14 @@ impl World for Heir {
 }
 
 #[test]
-fn call() {
+fn client_killed_anywhere_never_blocks_server() {
     in_all_places("client: call", |name| server_world(name, 1, 2));
     in_all_places("client: open", |name| server_world(name, 0, 0));
     in_all_places("client: close", |name| server_world(name, 1, 1));
 }
 
 #[test]
-fn answers() {
+fn server_death_ends_calls_and_frees_name() {
     in_all_places("server: answer two", |name| clients(name, 2));
     in_all_places("server: create", nobody);
     in_all_places("server: take over", heir);

@@ -1,11 +1,10 @@
-//! A death at every instruction: of each operation on messages and latest values, at each place
-//! that leaves another world behind than the one before it. Nothing that was committed is lost,
-//! nothing else appears, nothing comes twice, nobody waits in vain, and the name can be taken
-//! again.
+//! Kills a process in each operation on messages and latest values: at every instruction that
+//! changes shared memory or calls the system. Nothing that was committed is lost, nothing else
+//! appears, nothing arrives twice, no process waits forever, and the name can be taken over.
 //!
-//! It is about what the optimizer makes of the library: `cargo test --release --package
-//! shmkit-deaths` kills in some places of each operation, and with `SHMKIT_TEST_LONG=1` in all of
-//! them. In a debug build there are a few kills between system calls.
+//! The tests are about the optimized code of the library: `cargo test --release --package
+//! shmkit-deaths` kills at some places of each operation, and with `SHMKIT_TEST_LONG=1` at all of
+//! them. A debug build kills at a few places between system calls.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 #[path = "../common/mod.rs"]

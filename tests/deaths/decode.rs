@@ -1,7 +1,7 @@
-//! Which instructions certainly write no shared memory. Of those that are not known here it is
-//! looked at afterwards whether they did.
+//! Knows instructions that certainly write no shared memory. After any other instruction the shared
+//! memory is compared with its copy.
 
-/// By their first bytes.
+/// Returns whether the instruction with these first bytes certainly writes no shared memory.
 pub fn writes_nothing(bytes: [u8; 4]) -> bool {
     let [first, second, third, ..] = bytes;
     match first {
@@ -12,11 +12,12 @@ pub fn writes_nothing(bytes: [u8; 4]) -> bool {
 }
 
 fn plain(code: u8, next: u8, third: u8) -> bool {
-    // What the byte behind the code says: a register and no memory, or which of a group it is.
+    // The byte behind the opcode says that the operand is a register and no memory, or which
+    // instruction of a group it is.
     let in_register = next >= 0xc0;
     let of_group = next >> 3 & 7;
     match code {
-        // add, or, adc, sbb, and, sub, xor: into a register; and cmp, to nothing.
+        // add, or, adc, sbb, and, sub, xor: into a register; and cmp, which writes nothing.
         0x38..=0x3d => true,
         0x00..=0x37 if matches!(code & 7, 2..=5) => true,
         0x00..=0x37 if code & 7 < 2 => in_register,

@@ -1,4 +1,4 @@
-//! All shared memory behind a name, as it was at the last look.
+//! All shared memory of a name, with a copy from the last look.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::ptr::null_mut;
 
-/// The files that stand beside a name, mapped without being held, and copies of them.
+/// The files of a name, mapped without becoming their holder, and copies of them.
 pub struct Memory {
     stem: String,
     files: Vec<Mapped>,
@@ -27,7 +27,7 @@ impl Memory {
         memory
     }
 
-    /// Maps what has appeared; to be called after each system call, since files appear in no
+    /// Maps files that have appeared. To be called after each system call, since files appear in no
     /// other way.
     pub fn look_for_files(&mut self) {
         let root = self.stem.trim_end_matches('~').to_string();
@@ -40,7 +40,7 @@ impl Memory {
         }
     }
 
-    /// Whether anything was changed since the last look.
+    /// Returns whether anything has changed since the last look.
     pub fn has_changed(&mut self) -> bool {
         let files = self.files.iter_mut();
         files.fold(false, |any, file| file.has_changed() | any)
@@ -49,7 +49,7 @@ impl Memory {
 
 impl Mapped {
     fn new(path: &PathBuf, known: &[Mapped]) -> Option<Mapped> {
-        // It may be gone again.
+        // The file may have been removed again.
         let file = File::open(path).ok()?;
         let meta = file.metadata().ok()?;
         let (number, len) = (meta.ino(), meta.len() as usize);
@@ -57,7 +57,7 @@ impl Mapped {
             return None;
         }
         let (prot, flags) = (libc::PROT_READ, libc::MAP_SHARED);
-        // SAFETY: a new mapping, which lives as long as what is made of it.
+        // SAFETY: a new mapping, which lives as long as the `Mapped` made of it.
         let at = unsafe { libc::mmap(null_mut(), len, prot, flags, file.as_raw_fd(), 0) };
         assert_ne!(at, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
         let mut mapped = Mapped {
@@ -71,8 +71,8 @@ impl Mapped {
 
     fn has_changed(&mut self) -> bool {
         let (at, copy, len) = (self.at, self.copy.as_mut_ptr().cast(), self.copy.len());
-        // SAFETY: both have that length; who writes there is another process, mostly, and
-        // what is read while it changes is looked at again.
+        // SAFETY: both have this length. Mostly other processes write to the mapping, and memory
+        // that changes while it is read is compared again.
         unsafe {
             let differs = libc::memcmp(at, copy, len) != 0;
             if differs {
@@ -85,7 +85,7 @@ impl Mapped {
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: that is what was mapped.
+        // SAFETY: address and length are those of the mapping.
         unsafe { libc::munmap(self.at, self.copy.len()) };
     }
 }

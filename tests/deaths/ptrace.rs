@@ -1,5 +1,5 @@
-//! A process under ptrace, from one breakpoint to the next: instruction by instruction, or
-//! from one system call to the next.
+//! Runs a process under ptrace from one breakpoint to the next: instruction by instruction, or from
+//! one system call to the next.
 
 use crate::common::{TestChild, hear, say};
 use crate::decode::writes_nothing;
@@ -13,10 +13,10 @@ const BREAKPOINT: u8 = 0xcc;
 const PAGE: u64 = 4096;
 const PAGE_READ: isize = PAGE as isize;
 
-/// In a victim: gets ready and says so, makes the last preparations when it is told to, and
-/// does between two breakpoints what it may be killed in.
+/// In a victim: says that it is ready, runs `prepare` when the parent tells it to, and then runs
+/// `act` between two breakpoints, where it may be killed.
 pub fn perform<T>(prepare: impl FnOnce(), act: impl FnOnce() -> T) {
-    // SAFETY: it takes nothing.
+    // SAFETY: the call takes nothing.
     let id = unsafe { libc::gettid() };
     say(&format!("ready {id}"));
     hear();
@@ -29,35 +29,35 @@ pub fn perform<T>(prepare: impl FnOnce(), act: impl FnOnce() -> T) {
 
 #[inline(never)]
 fn breakpoint() {
-    // SAFETY: it stops, and goes on behind it.
+    // SAFETY: the process stops at the instruction, and goes on behind it.
     unsafe { asm!("int3") };
 }
 
-/// What an instruction was.
+/// The kind of an executed instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It has certainly changed no shared memory.
+    /// The instruction has certainly changed no shared memory.
     Harmless,
     Plain,
     SystemCall,
-    /// None was left: it stands at the second breakpoint.
+    /// No instruction was left: the process is at the second breakpoint.
     End,
 }
 
-/// A child that stands between its breakpoints, and is killed there in the end.
+/// A child that is stopped between its breakpoints, and is killed there when this is dropped.
 pub struct Tracee {
     child: TestChild,
     id: libc::pid_t,
-    /// Where this thread may run otherwise.
+    /// The processors on which this thread could run before.
     processors: libc::cpu_set_t,
-    /// Where the kernel's code for reading clocks stands.
+    /// The addresses of the kernel's code for reading clocks.
     clocks: Range<u64>,
-    /// Pages of its program, which does not change.
+    /// Pages of the child's program, which does not change.
     code: HashMap<u64, Box<[u8; PAGE as usize]>>,
 }
 
 impl Tracee {
-    /// Lets a child that has said that it is ready go up to its first breakpoint.
+    /// Runs a child that has said that it is ready up to its first breakpoint.
     pub fn begin(child: TestChild, id: libc::pid_t) -> Tracee {
         let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
         let mut tracee = Tracee {
@@ -93,9 +93,9 @@ impl Tracee {
         }
     }
 
-    /// It has just been called to read a clock. That is tried again where the clock ticks
-    /// meanwhile, which step by step may never end on a busy machine; so it goes at once, up to
-    /// a breakpoint at its return.
+    /// Runs the function that reads a clock, which was just called, up to a breakpoint at its
+    /// return address. The function reads again if the clock ticks meanwhile, so step by step it
+    /// may never end on a busy machine.
     fn read_the_clock(&mut self) {
         let rip = offset_of!(libc::user_regs_struct, rip) as u64;
         let rsp = offset_of!(libc::user_regs_struct, rsp) as u64;
@@ -112,7 +112,7 @@ impl Tracee {
         self.poke(libc::PTRACE_POKEUSER, rip, back);
     }
 
-    /// Goes on until it is back from a system call.
+    /// Runs until the next system call has returned.
     pub fn next_system_call(&mut self) -> Step {
         for _ in ["into it", "out of it"] {
             self.request(libc::PTRACE_SYSCALL, 0);
@@ -123,24 +123,25 @@ impl Tracee {
         Step::SystemCall
     }
 
-    /// Where the next instruction stands.
+    /// Returns the address of the next instruction.
     pub fn place(&self) -> u64 {
         let rip = offset_of!(libc::user_regs_struct, rip) as u64;
         self.peek(libc::PTRACE_PEEKUSER, rip)
     }
 
     fn peek(&self, request: libc::c_uint, at: u64) -> u64 {
-        // SAFETY: it is stopped, and a word of it is read.
+        // SAFETY: the process is stopped, and a word of its memory is read.
         unsafe { libc::ptrace(request, self.id, at, 0).cast_unsigned() }
     }
 
     fn poke(&self, request: libc::c_uint, at: u64, word: u64) {
-        // SAFETY: it is stopped, and a word of it is written.
+        // SAFETY: the process is stopped, and a word of its memory is written.
         let done = unsafe { libc::ptrace(request, self.id, at, word) };
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// The same for those who read its program: an offset in that, where it is there.
+    /// Returns the address of the next instruction as an offset in the program file, which a reader
+    /// can look up.
     pub fn whereabouts(&self) -> String {
         let at = self.place();
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.id)).unwrap();
@@ -156,18 +157,18 @@ impl Tracee {
     }
 
     fn request(&self, request: libc::c_uint, data: u64) {
-        // SAFETY: none of these requests has memory of ours written.
+        // SAFETY: none of these requests writes to memory of this process.
         let done = unsafe { libc::ptrace(request, self.id, 0, data) };
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Waits until it stops, and says by what signal.
+    /// Waits until the process stops, and returns the signal that stopped it.
     fn wait(&self) -> libc::c_int {
         let mut status = 0;
         // SAFETY: the status is ours.
         let id = unsafe { libc::waitpid(self.id, &mut status, libc::__WALL) };
         assert_eq!(id, self.id, "{}", std::io::Error::last_os_error());
-        assert!(libc::WIFSTOPPED(status), "it ended: {status:#x}");
+        assert!(libc::WIFSTOPPED(status), "the process ended: {status:#x}");
         let signal = libc::WSTOPSIG(status);
         let trapped = signal & !0x80 == libc::SIGTRAP;
         assert!(trapped, "signal {signal} at {}", self.whereabouts());
@@ -175,12 +176,12 @@ impl Tracee {
     }
 }
 
-/// Kills it where it stands.
+/// Kills the process at its current instruction.
 impl Drop for Tracee {
     fn drop(&mut self) {
         let mut status = 0;
-        // SAFETY: a child of ours, and the status is ours. The thread that we watch is ours to
-        // reap, before its process can be; where it has stopped since, that is told first.
+        // SAFETY: a child of ours, and `status` is a local variable. The traced thread must be
+        // reaped before its process. If the thread has stopped again, `waitpid` reports that first.
         unsafe {
             libc::kill(self.child.id().cast_signed(), libc::SIGKILL);
             while libc::waitpid(self.id, &mut status, libc::__WALL) == self.id
@@ -191,11 +192,12 @@ impl Drop for Tracee {
     }
 }
 
-/// Has that thread and this one run on one processor: they take turns, and to wake one that has
-/// nothing else to do takes ten times as long. Says where this one could run before.
+/// Binds the traced thread and this thread to one processor, since they take turns: to wake a
+/// thread on an idle processor takes ten times as long. Returns the processors on which this thread
+/// could run before.
 fn share_a_processor(id: libc::pid_t) -> libc::cpu_set_t {
     let len = size_of::<libc::cpu_set_t>();
-    // SAFETY: all zero is no processor, and both sets are ours.
+    // SAFETY: a zeroed set has no processor, and both sets are local variables.
     unsafe {
         let [mut before, mut one] = std::mem::zeroed::<[libc::cpu_set_t; 2]>();
         libc::sched_getaffinity(0, len, &mut before);
@@ -222,9 +224,9 @@ fn read_page(id: libc::pid_t, page: u64) -> Box<[u8; PAGE as usize]> {
     };
     let local = iov(bytes.as_mut_ptr().cast(), bytes.len());
     let remote = iov(page as *mut libc::c_void, bytes.len());
-    // SAFETY: as many bytes of ours are written as there are.
+    // SAFETY: at most as many bytes are written as `bytes` has.
     let n = unsafe { libc::process_vm_readv(id, &local, 1, &remote, 1, 0) };
-    // What is behind the last page of a program is not executed.
+    // A page behind the end of the program cannot be read, and is not executed.
     assert!(matches!(n, -1 | PAGE_READ), "{n}");
     bytes
 }

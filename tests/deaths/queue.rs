@@ -5,10 +5,11 @@ use shmkit::ErrorKind::{Busy, NotFound};
 use shmkit::{QueueOptions, Receiver, RecvError, SendError, Sender};
 use std::thread::JoinHandle;
 
-/// What a victim has sent before.
+/// The number of messages that a victim has sent before.
 pub const SENT: u64 = 3;
-/// So many go almost to the end of a ring, and so many short ones.
+/// The number of messages that go almost to the end of a ring.
 pub const AROUND: u64 = 63;
+/// The number of short messages that go almost to the end of a ring.
 pub const LAP: u64 = 127;
 const OTHER: u64 = 1000;
 const LATER: u64 = 2000;
@@ -20,7 +21,7 @@ pub fn options() -> QueueOptions {
         .senders(2)
 }
 
-/// What comes until nobody is there who sends, and how they went.
+/// Receives until no sender is left; returns the numbers of the messages, and the error at the end.
 fn until_deserted(receiver: &mut Receiver) -> (Vec<u64>, String) {
     let mut came = Vec::new();
     loop {
@@ -35,12 +36,12 @@ fn give(sender: &mut Sender, n: u64) {
     sender.send_timeout(&message(n, 48), LONG).unwrap();
 }
 
-/// A sender's: its receiver, and another sender.
+/// The world of a sender: its receiver, and another sender.
 struct Senders {
     name: String,
     receiver: Receiver,
     other: Sender,
-    /// What came before.
+    /// The numbers of the messages that were received before the kill.
     came: Vec<u64>,
     before: u64,
     after: u64,
@@ -62,7 +63,7 @@ fn senders(name: &str, options: &QueueOptions, before: u64, after: u64) -> Box<d
 
 impl World for Senders {
     fn ready(&mut self) {
-        // Where it goes round, there has to be room.
+        // If the victim sends around the end of the ring, there has to be space.
         while self.before >= AROUND && self.came.len() as u64 <= self.before.min(LAP) {
             self.came
                 .push(number(self.receiver.recv_timeout(LONG).unwrap()));
@@ -71,7 +72,7 @@ impl World for Senders {
 
     fn survive(mut self: Box<Self>) -> u64 {
         give(&mut self.other, OTHER + 1);
-        // There is one place, that of the dead.
+        // The only free slot is that of the dead sender.
         let mut next = Sender::open(&*self.name).unwrap();
         give(&mut next, LATER);
         drop((next, self.other));
@@ -92,7 +93,7 @@ impl World for Senders {
     }
 }
 
-/// A sender's, whose receiver sleeps: nobody else is there.
+/// The world of a sender whose receiver sleeps; there is no other participant.
 struct Sleeper {
     name: String,
     receiver: Option<Receiver>,
@@ -130,11 +131,11 @@ impl World for Sleeper {
     }
 }
 
-/// A receiver's: one sends, and waits where the lane is full.
+/// The world of a receiver: a sender sends, and waits when the lane is full.
 struct Owner {
     name: String,
     thread: Option<JoinHandle<(Sender, u64)>>,
-    /// So many were received before, and after all.
+    /// The number of messages that were received before the operation, and after it.
     before: u64,
     after: u64,
 }
@@ -182,7 +183,7 @@ impl World for Owner {
     }
 }
 
-/// Nobody is there yet.
+/// The world of a first receiver: there is no other participant yet.
 struct Nobody(String);
 
 fn nobody(name: &str) -> Box<dyn World> {
@@ -204,8 +205,8 @@ impl World for Nobody {
     }
 }
 
-/// The next receiver's: the first one is dead, and has left something; one sender has sent,
-/// and one waits for the next receiver.
+/// The world of the next receiver: the first receiver is dead, and has left messages. One sender
+/// has sent, and another sender waits for the next receiver.
 struct Heir {
     name: String,
     sender: Sender,
@@ -247,7 +248,7 @@ impl World for Heir {
     }
 }
 
-/// What is open to those who come when the first of them has died on its way in.
+/// The world of a sender that opens: the next sender needs the slot of the dead sender.
 struct Entrance {
     name: String,
     receiver: Receiver,
@@ -266,7 +267,7 @@ impl World for Entrance {
         let mut next = Sender::open(&*self.name).unwrap();
         assert_eq!(Sender::open(&*self.name).unwrap_err().kind(), Busy);
         give(&mut next, LATER);
-        // That of the dead may be told before, where it came so far.
+        // The receiver may first report the dead sender, if that sender had joined.
         let mut came = self.receiver.recv_timeout(LONG);
         if let Err(RecvError::Disconnected(_)) = came {
             came = self.receiver.recv_timeout(LONG);
@@ -280,7 +281,7 @@ impl World for Entrance {
 }
 
 #[test]
-fn send() {
+fn sender_killed_in_send_loses_no_message() {
     let build: Build = |name| senders(name, &options(), SENT, SENT + 1);
     at_every_instruction("sender: send", build);
     in_all_places("sender: send to one that sleeps", sleeper);
@@ -301,7 +302,7 @@ fn send() {
 }
 
 #[test]
-fn senders_come_and_go() {
+fn sender_killed_opening_or_closing_frees_slot() {
     in_all_places("sender: open", entrance);
     in_all_places("sender: close", |name| {
         senders(name, &options(), SENT, SENT)
@@ -309,7 +310,7 @@ fn senders_come_and_go() {
 }
 
 #[test]
-fn recv() {
+fn receiver_killed_in_recv_loses_no_message() {
     at_every_instruction("receiver: recv", |name| owner(name, 1, 2));
     in_all_places("receiver: recv, and wake a sender", |name| {
         owner(name, 7, 9)
@@ -317,7 +318,7 @@ fn recv() {
 }
 
 #[test]
-fn receivers_come_and_go() {
+fn receiver_killed_in_lifecycle_frees_its_name() {
     in_all_places("receiver: create", nobody);
     in_all_places("receiver: take over", heir);
     in_all_places("receiver: resize", |name| owner(name, 0, 0));

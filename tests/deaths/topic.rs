@@ -5,10 +5,10 @@ use shmkit::ErrorKind::NotFound;
 use shmkit::{Delivery, Publisher, RecvError, Start, Subscriber, TopicOptions};
 use std::thread::JoinHandle;
 
-/// What the next publisher sends.
+/// The number of the message that the next publisher sends.
 pub const LATER: u64 = 1000;
 const LAST: u64 = 2000;
-/// Several times round the ring.
+/// The number of messages that go several times around the ring.
 const MANY: u64 = 200;
 
 pub fn options() -> TopicOptions {
@@ -24,7 +24,8 @@ pub fn from_the_oldest(name: &str) -> Subscriber {
     options.open(name).unwrap()
 }
 
-/// What comes until the publisher has gone, and how it went.
+/// Receives until the publisher has ended; returns the numbers of the messages, and the error at
+/// the end.
 fn until_left(subscriber: &mut Subscriber) -> (Vec<u64>, String) {
     let mut came = Vec::new();
     loop {
@@ -39,7 +40,7 @@ fn give(publisher: &mut Publisher, n: u64) {
     publisher.send_timeout(&message(n, 48), LONG).unwrap();
 }
 
-/// The next publisher is heard by those who are there, and by those who come.
+/// Checks that an attached subscriber and a new one receive from the next publisher.
 fn goes_on(name: &str, mut subscriber: Option<Subscriber>) {
     let mut publisher = options().create(name).unwrap();
     if let Some(subscriber) = &mut subscriber {
@@ -52,7 +53,7 @@ fn goes_on(name: &str, mut subscriber: Option<Subscriber>) {
     }
 }
 
-/// A publisher's: somebody listens.
+/// The world of a publisher: a subscriber that receives.
 struct Listener {
     name: String,
     thread: Option<JoinHandle<(Subscriber, Vec<u64>, String)>>,
@@ -90,7 +91,7 @@ impl World for Listener {
     }
 }
 
-/// Nobody is there yet.
+/// The world of a first publisher: there is no other participant yet.
 struct Nobody(String);
 
 fn nobody(name: &str) -> Box<dyn World> {
@@ -106,7 +107,8 @@ impl World for Nobody {
     }
 }
 
-/// The next publisher's: the first one is dead, and somebody reads what it has left.
+/// The world of the next publisher: the first publisher is dead, and a subscriber receives its
+/// messages.
 struct Heir {
     name: String,
     thread: JoinHandle<()>,
@@ -133,7 +135,8 @@ fn heir(name: &str) -> Box<dyn World> {
             }
         }
         assert_eq!(in_order(&came[..5], 0), 5);
-        // That of the second one, where somebody had come over before it died.
+        // The message of the second publisher, if the subscriber had joined that publisher before
+        // its death.
         let later: &[u64] = &came[5..came.len() - 1];
         assert!(matches!(later, [] | [LATER]), "{came:?}");
         assert_eq!(subscriber.missed(), 0);
@@ -153,12 +156,12 @@ impl World for Heir {
     }
 }
 
-/// A subscriber's: a publisher that waits for it, and another one.
+/// The world of a subscriber: a publisher that waits for it, and another subscriber.
 struct Audience {
     name: String,
     thread: JoinHandle<Publisher>,
     other: JoinHandle<()>,
-    /// Nothing is sent before.
+    /// The publisher sends nothing before this signal.
     go: std::sync::mpsc::Sender<()>,
     fills: bool,
 }
@@ -189,7 +192,7 @@ impl World for Audience {
     fn ready(&mut self) {
         if self.fills {
             self.go.send(()).unwrap();
-            eventually("it waits", || {
+            eventually("the publisher waits", || {
                 shmkit::inspect::segment_info(&*self.name)
                     .unwrap()
                     .owner
@@ -212,7 +215,7 @@ impl World for Audience {
 }
 
 #[test]
-fn publish() {
+fn publisher_killed_in_send_leaves_whole_prefix() {
     in_all_places("publisher: publish", |name| listener(name, 3, 4));
     in_all_places("publisher: publish into the next eighth", |name| {
         listener(name, 7, 9)
@@ -221,7 +224,7 @@ fn publish() {
 }
 
 #[test]
-fn publishers_come_and_go() {
+fn publisher_killed_in_lifecycle_frees_its_name() {
     in_all_places("publisher: create", nobody);
     in_all_places("publisher: take over", heir);
     in_all_places("publisher: resize", |name| listener(name, 3, 3));
@@ -229,7 +232,7 @@ fn publishers_come_and_go() {
 }
 
 #[test]
-fn subscribe() {
+fn subscriber_killed_anywhere_never_blocks_publisher() {
     in_all_places("subscriber: subscribe", |name| audience(name, false));
     in_all_places("subscriber: recv, and wake the publisher", |name| {
         audience(name, true)

@@ -20,7 +20,8 @@ fn newest(reader: &mut Reader) -> u64 {
     number(reader.get().unwrap())
 }
 
-/// The next writer has that value from the start, is seen by who is there, and by who comes.
+/// Checks that the next writer has the value before it from the start, and that an attached reader
+/// and a new one read its next value.
 fn goes_on(name: &str, reader: Option<Reader>, value_before: u64) {
     let mut writer = options().create(name).unwrap();
     let mut new = Reader::open(name).unwrap();
@@ -35,10 +36,10 @@ fn goes_on(name: &str, reader: Option<Reader>, value_before: u64) {
     }
 }
 
-/// A writer's: a reader waits for changes.
+/// The world of a writer: a reader that waits for changes.
 struct Watcher {
     name: String,
-    /// It looks when the writer is dead.
+    /// Whether the reader waits only after the writer is dead.
     later: bool,
     go: Option<Sender<()>>,
     thread: Option<JoinHandle<(Reader, u64)>>,
@@ -85,14 +86,14 @@ impl World for Watcher {
         let (mut reader, told) = self.thread.take().unwrap().join().unwrap();
         let now = newest(&mut reader);
         assert!((self.before..=self.after).contains(&now), "{now}");
-        // A value that is there before its change is told may never be told.
+        // The writer may die between storing a value and reporting its change.
         assert!(told <= now, "{told} was told");
         goes_on(&self.name, Some(reader), now);
         now
     }
 }
 
-/// Nobody is there yet.
+/// The world of a first writer: there is no other participant yet.
 struct Nobody(String);
 
 fn nobody(name: &str) -> Box<dyn World> {
@@ -108,7 +109,7 @@ impl World for Nobody {
     }
 }
 
-/// The next writer's: the first one is dead, and somebody has what it has left.
+/// The world of the next writer: the first writer is dead, and a reader has its last value.
 struct Heir {
     name: String,
     reader: Reader,
@@ -127,14 +128,14 @@ fn heir(name: &str) -> Box<dyn World> {
 
 impl World for Heir {
     fn survive(mut self: Box<Self>) -> u64 {
-        // Nobody holds what the second one has set, which is dead as well.
+        // The second writer is dead as well, and no process holds the value that it has set.
         assert_eq!(newest(&mut self.reader), 3);
         goes_on(&self.name, Some(self.reader), 3);
         0
     }
 }
 
-/// A reader's: the writer, and another reader.
+/// The world of a reader: the writer, and another reader.
 struct Source {
     name: String,
     writer: Writer,
@@ -165,7 +166,7 @@ impl World for Source {
 }
 
 #[test]
-fn store() {
+fn writer_killed_in_set_leaves_whole_value() {
     at_every_instruction("writer: store", |name| watcher(name, true, 3, 4));
     in_all_places("writer: store, and wake a reader", |name| {
         watcher(name, false, 3, 4)
@@ -173,7 +174,7 @@ fn store() {
 }
 
 #[test]
-fn writers_come_and_go() {
+fn writer_killed_in_lifecycle_frees_its_name() {
     in_all_places("writer: create", nobody);
     in_all_places("writer: take over", heir);
     in_all_places("writer: resize", |name| watcher(name, false, 3, 3));
@@ -181,7 +182,7 @@ fn writers_come_and_go() {
 }
 
 #[test]
-fn load() {
+fn reader_killed_anywhere_never_blocks_writer() {
     at_every_instruction("reader: load", source);
     in_all_places("reader: open", source);
     in_all_places("reader: close", source);

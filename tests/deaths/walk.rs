@@ -1,7 +1,7 @@
-//! An operation is stepped through once, to see which of its instructions change shared memory
-//! or call the system: between two of those the world is the same. Then it is begun again and
-//! again, each time in a world of its own, and killed in front of one of them; the survivors
-//! look whether they are well.
+//! Steps through an operation once, to find the instructions that change shared memory or call the
+//! system: between two of them shared memory stays the same. Then starts the operation again and
+//! again, each time in a new world, and kills it before one of these instructions. The survivors
+//! check that they still work.
 
 pub use crate::common::{Test, TestChild, eventually, is_asleep, start, unique};
 use crate::memory::Memory;
@@ -9,26 +9,26 @@ use crate::ptrace::{Step, Tracee};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// Far longer than any death takes to be noticed, and than it takes to go step by step.
+/// Far longer than it takes to notice any death, or to go step by step.
 pub const LONG: Duration = Duration::from_secs(600);
 
-/// Everything but the victim.
+/// Everything around a victim: the other endpoints of its segment.
 pub trait World {
-    /// The victim has set up, and waits.
+    /// Is called when the victim has set up and waits.
     fn ready(&mut self) {}
-    /// It is dead. Says how far it came, as the survivors see it.
+    /// Is called when the victim is dead. Returns how far it came, as the survivors see it.
     fn survive(self: Box<Self>) -> u64;
 }
 
-/// A world for a victim of this name, made before it.
+/// Builds the world of this name, before the victim starts.
 pub type Build = fn(&str) -> Box<dyn World>;
 
 /// Where to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Behind so many instructions.
+    /// Behind this number of instructions.
     Steps(u64),
-    /// Behind so many system calls, and then so many changes of shared memory.
+    /// Behind this number of system calls, and then this number of changes of shared memory.
     Change(u64, u64),
     End,
 }
@@ -80,12 +80,13 @@ struct Walk {
     outcome: u64,
 }
 
-/// Not all of it, where that would take long.
+/// Returns whether this is the long run, which tries all places.
 fn is_long() -> bool {
     std::env::var_os("SHMKIT_TEST_LONG").is_some()
 }
 
-/// How many places at most of an operation are tried in a short run, spread over all of them.
+/// Returns how many places of an operation a run tries at most. A short run spreads them over all
+/// places.
 fn most(every: bool) -> u64 {
     match (is_long(), cfg!(debug_assertions), every) {
         (true, ..) => u64::MAX,
@@ -101,7 +102,7 @@ struct Case {
     build: Build,
 }
 
-/// Kills in front of every instruction that means anything.
+/// Kills before every instruction that changes shared memory or calls the system.
 pub fn in_all_places(what: &'static str, build: Build) {
     Case {
         what,
@@ -111,7 +112,7 @@ pub fn in_all_places(what: &'static str, build: Build) {
     .run();
 }
 
-/// Kills in front of every instruction, whatever it means.
+/// Kills before every instruction.
 pub fn at_every_instruction(what: &'static str, build: Build) {
     Case {
         what,
@@ -129,13 +130,13 @@ impl Case {
         let each = places.div_ceil(most(self.every)).max(1);
         let first = u64::from(std::process::id()) % each;
         let mut kills = 1;
-        // Where there are no system calls it goes the same way each time.
+        // An operation without system calls goes the same way each time.
         let is_steady = walk.calls == 0;
         let mut seen = 0;
         let chosen = walk.places.iter().skip(first as usize);
         for place in chosen.step_by(each as usize) {
             let outcome = self.kill(&mut test, *place);
-            // What was there once does not vanish when its maker dies later.
+            // If the victim dies later, the survivors see no less.
             let goes_on = seen <= outcome && outcome <= walk.outcome;
             assert!(
                 goes_on || !is_steady,
@@ -145,7 +146,7 @@ impl Case {
             seen = outcome;
             kills += 1;
         }
-        // What the dead have left, which is nothing to anybody.
+        // Removes the files of dead processes, which no process needs.
         shmkit::inspect::clean().unwrap();
         let Walk {
             steps,
@@ -161,14 +162,15 @@ impl Case {
         );
     }
 
-    /// A victim in a new world, at its first breakpoint.
+    /// Builds a new world, and runs a victim up to its first breakpoint.
     fn begin(&self) -> (Box<dyn World>, Tracee, Memory) {
-        // Or the victim does it, step by step.
+        // Otherwise the victim sweeps, step by step.
         shmkit::inspect::clean().unwrap();
         let name = unique("death");
         let mut world = (self.build)(&name);
-        // Not while all others rest, which would wait for them: a child that is being started
-        // holds for a moment what they have, and none of them needs that it is free.
+        // `Test::child` would wait until all other tests pause. That is not needed here: a child
+        // that is being started briefly holds the objects of the other tests, and none of them
+        // needs a free name.
         let mut child = TestChild::spawn("deaths/victim", &[self.what, &name]);
         let said = child.hear();
         let id = said.strip_prefix("ready ").unwrap().parse().unwrap();
@@ -177,7 +179,7 @@ impl Case {
         (world, tracee, Memory::of(&name))
     }
 
-    /// From the beginning to the end, to see what is done where.
+    /// Walks through the operation from beginning to end, and collects the places for kills.
     fn walk(&self, test: &mut Test) -> Walk {
         let mut stretches = match (cfg!(debug_assertions), is_long() || self.every) {
             (true, _) => Stretches::None,
@@ -194,7 +196,7 @@ impl Case {
     }
 
     /// Walks instruction by instruction in these stretches, and from system call to system call
-    /// in all others. Adds the others that have changed shared memory after all.
+    /// in all others. Adds each other stretch that has changed shared memory.
     fn walk_through(&self, test: &mut Test, stretches: &mut Stretches) -> Walk {
         test.once_more();
         let (world, mut tracee, mut memory) = self.begin();
@@ -213,7 +215,7 @@ impl Case {
                 break;
             }
             walk.steps += 1;
-            // Step by step it may take longer than anything should.
+            // Step by step the walk may take longer than the watchdog allows a test.
             if walk.steps.is_multiple_of(100_000) {
                 test.once_more();
             }
@@ -244,7 +246,7 @@ impl Case {
     fn kill(&self, test: &mut Test, place: Place) -> u64 {
         test.once_more();
         let (world, mut tracee, mut memory) = self.begin();
-        // That it comes by another way this time is no harm: it dies there.
+        // The operation may go another way this time; then it is killed on that way.
         match place {
             Place::Steps(n) => {
                 let _ = (0..n).find(|_| tracee.step() == Step::End);
@@ -277,7 +279,7 @@ impl Case {
     }
 }
 
-/// Says where it was where that was not survived.
+/// Prints the place of a kill if the survivors failed after it.
 struct Whereabouts(String);
 
 impl Drop for Whereabouts {
@@ -288,14 +290,14 @@ impl Drop for Whereabouts {
     }
 }
 
-/// The message, or value, of that number: of any length, and known by its first byte to its last.
+/// Returns the message or value of this number, of any length; each of its bytes can be checked.
 pub fn message(number: u64, len: usize) -> Vec<u8> {
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.extend((8..len as u64).map(|n| (number * 31 + n * 7) as u8));
     bytes
 }
 
-/// Its number; it must be whole.
+/// Returns the number of a message, and checks that the message is whole.
 #[track_caller]
 pub fn number(bytes: &[u8]) -> u64 {
     let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
@@ -303,7 +305,8 @@ pub fn number(bytes: &[u8]) -> u64 {
     number
 }
 
-/// Those from a number on, as they came. Nothing is missing, and nothing comes twice.
+/// Checks that the received numbers go on from `from`: none is missing, and none arrived twice.
+/// Returns the number behind the last.
 #[track_caller]
 pub fn in_order(numbers: &[u64], from: u64) -> u64 {
     let all: Vec<u64> = (from..from + numbers.len() as u64).collect();
@@ -311,15 +314,16 @@ pub fn in_order(numbers: &[u64], from: u64) -> u64 {
     from + numbers.len() as u64
 }
 
-/// Waits until this process sleeps there, and has for a while: a process that has just begun to looks
-/// again by itself.
+/// Waits until this process has slept on the segment for a while: a process that has just begun to
+/// sleep looks again by itself.
 pub fn until_asleep(name: &str) {
     let me = std::process::id();
     eventually("it sleeps", || is_asleep(name, Some(me)));
     std::thread::sleep(Duration::from_millis(3));
 }
 
-/// A child that owns the name, has done what it was to do there, and is dead.
+/// Runs a child that creates the segment of this name and uses it, and kills the child. `meanwhile`
+/// runs between the two.
 pub fn dead_owner(what: &str, name: &str, meanwhile: impl FnOnce()) {
     let mut child = TestChild::spawn("deaths/owner", &[what, name]);
     child.expect("ready");

@@ -1,5 +1,5 @@
-//! What another user, a forked child, another pid namespace and a hostile file find on
-//! Linux, where access is a file's mode and a mutex is a word in it.
+//! Access for another user, for a forked child and from another namespace, and hostile files. On
+//! Linux access is the mode of a file, and a mutex is a word in a file.
 
 use crate::common::{TestChild, hear, me, nobody, say, start};
 use shmkit::{
@@ -32,7 +32,7 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// The names of an event and a mutex beside a section.
+/// Returns the names of two events and a mutex beside a section.
 fn beside(name: &str) -> [String; 3] {
     ["manual", "auto", "mutex"].map(|kind| format!("{name}.{kind}"))
 }
@@ -84,7 +84,7 @@ fn publish(name: &str) {
     while hear().is_some() {}
 }
 
-/// As another user: everything that reading is, and nothing else.
+/// As another user: reads in every way, and can do nothing else.
 fn look(name: &str) {
     let [manual, auto, mutex] = beside(name);
     let section = Section::open(name).unwrap();
@@ -119,7 +119,7 @@ fn look(name: &str) {
 
 #[test]
 #[ignore = "needs root"]
-fn other_users_read_what_the_preset_lets_them_and_change_nothing() {
+fn readonly_preset_lets_other_users_only_read() {
     let (mut test, name) = start("preset");
     let name = format!("Global\\{name}");
     for access in [Access::UsersReadOnly, Access::InteractiveReadOnly] {
@@ -136,7 +136,7 @@ fn other_users_read_what_the_preset_lets_them_and_change_nothing() {
     }
 }
 
-/// As another user: nothing.
+/// As another user: can do nothing.
 fn refuse(name: &str) {
     let [manual, _, mutex] = beside(name);
     let mut said = vec![
@@ -152,14 +152,14 @@ fn refuse(name: &str) {
 
 #[test]
 #[ignore = "needs root"]
-fn what_is_for_the_same_user_is_refused_to_others_by_name() {
+fn same_user_access_refuses_others_naming_owner() {
     let (mut test, name) = start("same-user");
     let name = format!("Global\\{name}");
     let _published = published(&name, &Access::SameUser);
     nobody(&mut test, "access/refuse", &[&name]).expect("refused");
 }
 
-/// As another user: waits for the death of who may not be signaled.
+/// As another user: waits for the death of a process that it may not signal.
 fn wait(name: &str) {
     let alive = format!("{name}.alive");
     let publisher = Process::by_liveness(alive.as_str()).unwrap();
@@ -176,7 +176,7 @@ fn wait(name: &str) {
 // layout: L212
 #[test]
 #[ignore = "needs root"]
-fn another_user_learns_of_a_death_by_the_liveness_mutex() {
+fn liveness_mutex_reports_death_to_another_user() {
     let (mut test, name) = start("liveness");
     let name = format!("Global\\{name}");
     let mut publisher = test.child("access/publish", &[&name]);
@@ -187,8 +187,8 @@ fn another_user_learns_of_a_death_by_the_liveness_mutex() {
     waiter.expect("died");
 }
 
-/// As another user: opens again and again, and says whether it was there once all
-/// others have let go.
+/// As another user: opens a section again and again, and says how often it was found after its last
+/// holder ended.
 fn storm(name: &str) {
     let open = || Section::open(name).is_ok();
     assert!(open());
@@ -199,12 +199,12 @@ fn storm(name: &str) {
     }
 }
 
-/// Nobody of them may remove it, so each finds it dead again, and none may take the
-/// others for its holders.
+/// None of these users may remove the stale file, so each finds it again. None of them may take the
+/// others for holders.
 // layout: L198
 #[test]
 #[ignore = "needs root"]
-fn other_users_that_find_a_dead_section_do_not_bring_it_to_life() {
+fn stale_section_stays_absent_during_concurrent_opens() {
     let (mut test, name) = start("dead");
     let name = format!("Global\\{name}");
     let mut publisher = test.child("access/publish", &[&name]);
@@ -213,7 +213,7 @@ fn other_users_that_find_a_dead_section_do_not_bring_it_to_life() {
         .map(|_| nobody(&mut test, "access/storm", &[&name]))
         .collect();
     storms.iter_mut().for_each(|child| child.expect("open"));
-    // Root's own programs tidy up, so all of that is one breath.
+    // Other programs of root remove stale files, so the other tests wait meanwhile.
     test.alone(|| {
         publisher.kill();
         for _ in 0..10 {
@@ -227,7 +227,7 @@ fn file(name: &str) -> PathBuf {
     format!("/dev/shm/shmkit.local.{}.{name}", me()).into()
 }
 
-/// Writes over the words of an object, as any program of this user could.
+/// Overwrites the words of an object, as any program of this user could.
 fn scribble(name: &str, at: usize, bytes: &[u8]) {
     use std::os::unix::fs::FileExt;
     let file = fs::OpenOptions::new().write(true).open(file(name)).unwrap();
@@ -236,7 +236,7 @@ fn scribble(name: &str, at: usize, bytes: &[u8]) {
 
 // layout: L210
 #[test]
-fn words_that_nobody_wrote_by_the_rules_hang_nobody() {
+fn corrupt_event_or_mutex_word_never_hangs() {
     let (_test, name) = start("scribble");
     let event = Event::create_new(name.as_str(), Reset::Manual).unwrap();
     for word in [u32::MAX, 2, 1 << 31, 0] {
@@ -248,11 +248,11 @@ fn words_that_nobody_wrote_by_the_rules_hang_nobody() {
     }
     drop(event);
     let mutex = Mutex::create_new(name.as_str()).unwrap();
-    // Threads that do not exist, one that is not ours, and marks without an owner.
+    // Threads that do not exist, a thread of another process, and marks without an owner.
     for state in [u64::MAX, 1, 0x3fff_ffff, 3 << 30, 1 << 31, 1 << 30, 1 << 40] {
         scribble(&name, 64, &state.to_le_bytes());
         let locked = mutex.lock_timeout(Duration::from_secs(10)).unwrap();
-        drop(locked.unwrap_or_else(|| panic!("nobody has it: {state:#x}")));
+        drop(locked.unwrap_or_else(|| panic!("the mutex has no owner: {state:#x}")));
         assert!(
             matches!(mutex.lock().unwrap(), Locked::Clean(_)),
             "{state:#x}"
@@ -262,7 +262,7 @@ fn words_that_nobody_wrote_by_the_rules_hang_nobody() {
 
 // layout: L205
 #[test]
-fn a_file_that_is_no_object_is_of_another_kind() {
+fn invalid_object_file_is_wrong_kind() {
     let (_test, name) = start("odd");
     let path = file(&name);
     for content in [&b""[..], b"short", &[0; 128], b"shmk\x01\0\0\0\0\0\0\0"] {
@@ -280,21 +280,21 @@ fn a_file_that_is_no_object_is_of_another_kind() {
     }
 }
 
-/// A child that was forked, and not loaded, has no watcher thread.
+/// Forks a child, which has no watcher thread, and waits in it for the death of its parent.
 fn fork(name: &str) {
     let event = Event::open_rw(name).unwrap();
     let parent = ProcessIdentity::current().unwrap().watch().unwrap();
-    // It starts the watcher of this process.
+    // This wait starts the watcher thread of this process.
     assert_eq!(
         event.wait_or_death(&parent, Some(SOON)).unwrap(),
         Wake::TimedOut
     );
     let mutex = Mutex::open(format!("{name}.mutex").as_str()).unwrap();
     let guard = mutex.lock().unwrap();
-    // SAFETY: the child only waits, and tells by its exit code.
+    // SAFETY: the child only waits, says what it found, and exits.
     match unsafe { libc::fork() } {
         0 => {
-            // What the parent's thread has, the child's has not.
+            // The thread of the parent has the mutex, and the thread of the child does not.
             assert!(mutex.lock_timeout(SOON).unwrap().is_none());
             say("waiting");
             let died = event.wait_or_death(&parent, None).unwrap() == Wake::PeerDied;
@@ -309,7 +309,7 @@ fn fork(name: &str) {
     }
 }
 
-/// A child that was forked ends while its parent has the mutex.
+/// Forks a child, which ends while its parent has the mutex.
 fn leave(name: &str) {
     let mutex = Mutex::open(name).unwrap();
     let _guard = mutex.lock().unwrap();
@@ -327,7 +327,7 @@ fn leave(name: &str) {
 }
 
 #[test]
-fn a_forked_child_that_ends_gives_back_nothing_of_its_parents() {
+fn forked_child_exit_keeps_parent_mutex_locked() {
     let (mut test, name) = start("leave");
     let mutex = Mutex::create_new(name.as_str()).unwrap();
     let mut parent = test.child("access/leave", &[&name]);
@@ -338,7 +338,7 @@ fn a_forked_child_that_ends_gives_back_nothing_of_its_parents() {
 }
 
 #[test]
-fn a_forked_child_owns_nothing_and_learns_of_its_parents_death() {
+fn forked_child_notices_parent_death_and_abandonment() {
     let (mut test, name) = start("fork");
     let _event = Event::create_new(name.as_str(), Reset::Auto).unwrap();
     let _mutex = Mutex::create_new(format!("{name}.mutex").as_str()).unwrap();
@@ -347,7 +347,7 @@ fn a_forked_child_owns_nothing_and_learns_of_its_parents_death() {
     parent.kill_and_hear("child: true true");
 }
 
-/// In another namespace.
+/// In another pid or time namespace: cannot watch or lock anything of the test.
 fn elsewhere(name: &str) {
     let words: Vec<u64> = name
         .split(' ')
@@ -366,7 +366,7 @@ fn elsewhere(name: &str) {
 
 // layout: L212 L214 L215
 #[test]
-fn another_namespace_is_refused_with_the_reason() {
+fn objects_from_another_namespace_are_unsupported() {
     let (mut test, name) = start("namespace");
     let mutex = Mutex::create_new(name.as_str()).unwrap();
     let _guard = mutex.lock().unwrap();
@@ -400,7 +400,7 @@ fn another_namespace_is_refused_with_the_reason() {
     }
 }
 
-/// With all descriptors in use, so that it cannot look into `/proc`.
+/// Tries to lock a mutex while all descriptors are in use, so that it cannot read `/proc`.
 fn starve(name: &str) {
     let mutex = Mutex::open(name).unwrap();
     let mut all = Vec::new();
@@ -416,7 +416,7 @@ fn starve(name: &str) {
 
 // layout: L080
 #[test]
-fn who_cannot_see_the_owner_does_not_take_it_for_dead() {
+fn mutex_stays_owned_when_proc_is_unreadable() {
     let (mut test, name) = start("starve");
     let mutex = Mutex::create_new(name.as_str()).unwrap();
     let _guard = mutex.lock().unwrap();
@@ -425,13 +425,13 @@ fn who_cannot_see_the_owner_does_not_take_it_for_dead() {
 }
 
 #[test]
-fn only_ones_own_dead_files_are_cleaned_and_named() {
+fn clean_unlinks_and_lists_only_stale_files() {
     let (mut test, name) = start("clean");
     test.alone(|| {
         let dead = file(&name);
         fs::write(&dead, TEXT).unwrap();
         let _living = Section::create_new(format!("{name}.living").as_str(), 1).unwrap();
-        // Creating sweeps at most once a second, so it may have been first.
+        // A create sweeps at most once a second, and may have removed the file already.
         let gone = !dead.exists();
         let cleaned = shmkit::inspect::clean().unwrap();
         assert!(

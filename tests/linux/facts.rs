@@ -1,5 +1,5 @@
-//! What a section is on Linux: a file in `/dev/shm` whose life is that of its
-//! holders, and what other programs, other users and a full disk do to it.
+//! A section on Linux is a file in `/dev/shm` that exists as long as it has holders. These tests
+//! show that, and the effects of other programs, other users and a full disk.
 
 use crate::common::{NOBODY, TestChild, eventually, gone, hear, me, nobody, say, start, unique};
 use shmkit::inspect::Backing;
@@ -34,7 +34,7 @@ fn hold() {
     while hear().is_some() {}
 }
 
-/// Opens and creates, and says how each was answered.
+/// Opens and creates a section, and says the result of each call.
 fn try_all(name: &str) {
     for result in [
         Section::open(name),
@@ -50,7 +50,7 @@ fn try_all(name: &str) {
 
 fn umask(name: &str, mask: &str) {
     let mask = libc::mode_t::from_str_radix(mask, 8).unwrap();
-    // SAFETY: it only sets the mask of this process.
+    // SAFETY: the call only sets the mask of this process.
     unsafe { libc::umask(mask) };
     let _section = with_text(name);
     let mode = fs::metadata(local(name)).unwrap().mode();
@@ -85,14 +85,14 @@ fn fork_and_close(name: &str) {
     hold();
 }
 
-/// A `/dev/shm` of 1 MiB that this process alone sees; `false` where the system
-/// does not let us.
+/// Mounts a `/dev/shm` of 1 MiB that this process alone sees. Returns `false` if the system does
+/// not allow that.
 fn tiny_shm() -> bool {
     let (none, shm) = (c"none".as_ptr(), c"/dev/shm".as_ptr());
     let private = libc::MS_REC | libc::MS_PRIVATE;
     let size = c"size=1m".as_ptr().cast();
     let null = std::ptr::null();
-    // SAFETY: NUL-terminated strings and null where none is needed; they change
+    // SAFETY: NUL-terminated strings, and null where none is needed; the calls change
     // the mounts of this thread's own namespace only.
     unsafe {
         libc::unshare(libc::CLONE_NEWNS) == 0
@@ -116,7 +116,7 @@ fn full(name: &str) {
 
     let small = Section::create_new(name, MIB / 2).unwrap();
     put(&small, TEXT);
-    // That it is full does not hide that the name is taken.
+    // The error of a taken name comes first, although the file system is full.
     refused(Kind::AlreadyExists, Section::create_new(name, 2 * MIB));
     drop(small);
 
@@ -129,7 +129,7 @@ fn full(name: &str) {
     reserved.commit(0..MIB / 2).unwrap();
     put(&reserved, TEXT);
     assert_eq!(text(&Section::open(name).unwrap()), TEXT);
-    // More than there is cannot be faulted in, and only what is committed must be.
+    // There is no space for all pages, and `prefault` must succeed for committed pages only.
     if let Err(error) = reserved.map_rw(..).unwrap().prefault() {
         assert_eq!(error.kind(), Kind::NoSpace, "{error}");
     }
@@ -187,8 +187,8 @@ fn global(name: &str) -> PathBuf {
     shm(&format!("shmkit.global.{name}"))
 }
 
-/// Something in `/dev/shm` that this test made by hand, and removes. As long as
-/// the descriptor is there, it has a holder, and nobody sweeps it.
+/// An entry of `/dev/shm` that this test made without the library, and removes. As long as the
+/// descriptor is open, the entry has a holder, and no process sweeps it.
 struct ByHand(PathBuf, Option<fs::File>);
 
 impl ByHand {
@@ -197,7 +197,7 @@ impl ByHand {
         ByHand(path, None)
     }
 
-    /// A held file of that owner and mode from its first moment on.
+    /// Makes a held file that has this owner and mode from its first moment on.
     fn owned(path: PathBuf, uid: u32, mode: u32) -> ByHand {
         let hidden = shm(&unique("hidden"));
         fs::write(&hidden, TEXT).unwrap();
@@ -224,7 +224,7 @@ impl Drop for ByHand {
 
 // layout: L187 L188 L200
 #[test]
-fn a_name_becomes_a_file() {
+fn section_name_maps_to_encoded_file_path() {
     let (_test, name) = start("file");
     let (uid, slashes) = (me(), format!("{name}/a%b/é$"));
     let encoded = slashes.replace('%', "%25").replace('/', "%2F");
@@ -251,14 +251,14 @@ fn a_name_becomes_a_file() {
         assert_eq!(info.backing, Some(Backing::Memory));
         let path_of_creator = section.info().unwrap().object.path;
         drop((section, opened));
-        eventually("the file goes with the section", || !path.exists());
+        eventually("the file is removed with the section", || !path.exists());
         assert_eq!(path_of_creator.as_deref(), path.to_str());
     }
 }
 
 // layout: L192
 #[test]
-fn everybody_sees_the_length_that_was_asked_for() {
+fn creator_and_opener_see_requested_length() {
     let (_test, name) = start("length");
     for len in [1, 256, 4097] {
         let section = Section::create_new(&name, len).unwrap();
@@ -272,7 +272,7 @@ fn everybody_sees_the_length_that_was_asked_for() {
 
 // layout: L189
 #[test]
-fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
+fn longest_name_fits_file_name_limit() {
     let (_test, name) = start("longest");
     for prefix in ["", "Global\\"] {
         let fill = |units: usize| format!("{:x<units$}", format!("{prefix}{name}"));
@@ -289,7 +289,7 @@ fn the_longest_name_leaves_room_for_its_prefix_and_suffix() {
 }
 
 #[test]
-fn the_umask_changes_nothing() {
+fn umask_does_not_change_section_mode() {
     let (mut test, name) = start("umask");
     for mask in ["000", "022", "777"] {
         let mut child = test.child("facts/umask", &[&name, mask]);
@@ -300,7 +300,7 @@ fn the_umask_changes_nothing() {
 
 // layout: L195
 #[test]
-fn a_section_appears_whole() {
+fn section_appears_with_full_size_and_mode() {
     let (_test, name) = start("whole");
     let (stop, seen) = (AtomicBool::new(false), AtomicU32::new(0));
     let watch = || {
@@ -331,7 +331,7 @@ fn a_section_appears_whole() {
     assert_gone(&name);
 }
 
-/// Creates as soon as nobody holds the name.
+/// Creates a section as soon as its name has no holder.
 fn with_size(name: &str, len: u64) -> Section {
     let mut made = None;
     eventually("the name is free", || {
@@ -342,7 +342,7 @@ fn with_size(name: &str, len: u64) -> Section {
 }
 
 #[test]
-fn a_posix_object_is_opened_and_left_alone() {
+fn posix_object_opens_without_lock_or_unlink() {
     let (mut test, name) = start("posix");
     let object = ByHand::file(shm(&name), TEXT.as_bytes());
     let posix = format!("/{name}");
@@ -353,7 +353,7 @@ fn a_posix_object_is_opened_and_left_alone() {
     assert_eq!(section.name().unwrap().as_str(), posix);
     let view = section.map_rw(..).unwrap();
     view.write(0, b"m").unwrap();
-    // Nobody's lock is in the way of the one its owner takes.
+    // The library holds no lock on the object, so its owner can lock it.
     let owner = fs::File::open(&object.0).unwrap();
     assert!(lock(&owner, libc::LOCK_EX));
     let reader = Section::open(&posix).unwrap();
@@ -367,13 +367,13 @@ fn a_posix_object_is_opened_and_left_alone() {
     drop((section, view, reader, owner));
     test.alone(shmkit::inspect::list).unwrap();
     assert!(fs::read(&object.0).unwrap().starts_with(b"message from"));
-    // It is not the section of that name.
+    // The object is not the section with the same name.
     assert_gone(&name);
     assert_gone(&format!("Local\\{posix}"));
 }
 
 #[test]
-fn a_posix_object_may_grow_and_shrink() {
+fn posix_object_may_grow_and_shrink() {
     let (_test, name) = start("grow");
     let object = ByHand::file(shm(&name), b"");
     let section = Section::open(format!("/{name}")).unwrap();
@@ -392,9 +392,9 @@ fn a_posix_object_may_grow_and_shrink() {
 }
 
 #[test]
-fn a_posix_object_is_never_created() {
+fn posix_object_is_never_created() {
     let (_test, name) = start("noposix");
-    // A line break in a name does not break the message in two.
+    // A line break in a name does not split the error message into two lines.
     for name in [format!("/{name}"), format!("/{name}\nX")] {
         assert_gone(&name);
         let error = refused(Kind::Unsupported, Section::create_new(&name, 4096));
@@ -410,7 +410,7 @@ fn a_posix_object_is_never_created() {
 
 // layout: L196
 #[test]
-fn what_is_no_file_is_of_the_wrong_kind_and_stays() {
+fn nonregular_file_is_wrong_kind_and_kept() {
     let (mut test, name) = start("kinds");
     let target = ByHand::file(shm(&unique("target")), TEXT.as_bytes());
     for kind in ["link", "folder", "fifo"] {
@@ -447,7 +447,7 @@ fn make_fifo(path: &Path) {
 }
 
 #[test]
-fn a_dead_file_is_swept_by_any_create_of_a_new_process() {
+fn create_in_new_process_sweeps_stale_files() {
     let (mut test, name) = start("dead");
     let other = unique("sweeper");
     for dead in [name.clone(), format!("Global\\{name}")] {
@@ -470,7 +470,7 @@ fn a_dead_file_is_swept_by_any_create_of_a_new_process() {
 
 // layout: L016 L194 L197
 #[test]
-fn a_dead_file_is_nothing() {
+fn stale_file_counts_as_absent() {
     let (mut test, name) = start("nothing");
     let path = local(&name);
     let dead = || ByHand::file(path.clone(), TEXT.as_bytes());
@@ -490,10 +490,10 @@ fn a_dead_file_is_nothing() {
 
 // layout: L196
 #[test]
-fn a_file_that_is_being_judged_is_busy() {
+fn exclusively_locked_file_is_busy() {
     let (_test, name) = start("judged");
     let file = ByHand::owned(local(&name), me(), 0o600);
-    // A process that finds a file without a holder locks it so, and then removes it.
+    // A process that finds a file without a holder takes this lock, and then removes the file.
     assert!(lock(file.1.as_ref().unwrap(), libc::LOCK_EX));
     refused(Kind::Busy, Section::open(&name));
     refused(Kind::Busy, Section::create_new(&name, 1));
@@ -503,11 +503,11 @@ fn a_file_that_is_being_judged_is_busy() {
 
 // layout: L194 L201
 #[test]
-fn a_forked_child_is_a_holder() {
+fn forked_child_holds_section_after_parent_closes() {
     let (mut test, name) = start("fork");
     let mut child = test.child("facts/fork", &[&name]);
     child.expect("closed");
-    // The clean close left the name to the forked process.
+    // The parent has closed the section, and the forked process still holds the name.
     for _ in 0..2 {
         assert_eq!(text(&Section::open(&name).unwrap()), TEXT);
         refused(Kind::AlreadyExists, Section::create_new(&name, 1));
@@ -522,7 +522,7 @@ fn a_forked_child_is_a_holder() {
 
 // layout: L195
 #[test]
-fn a_child_that_is_being_started_holds_no_longer_than_that() {
+fn dropped_section_vanishes_while_children_start() {
     let (mut test, stem) = start("starting");
     test.spawning(|| {
         let stop = AtomicBool::new(false);
@@ -549,7 +549,7 @@ fn a_child_that_is_being_started_holds_no_longer_than_that() {
 }
 
 #[test]
-fn every_descriptor_is_given_back() {
+fn section_operations_leak_no_descriptors() {
     let (mut test, name) = start("descriptors");
     let fifo = ByHand(local(&(name.clone() + "fifo")), None);
     make_fifo(&fifo.0);
@@ -577,7 +577,7 @@ fn every_descriptor_is_given_back() {
 }
 
 #[test]
-fn reserved_memory_is_taken_where_it_is_committed() {
+fn reserved_section_uses_only_committed_memory() {
     let (_test, name) = start("reserve");
     let section = reserve(&name, 64 * MIB);
     let taken = || fs::metadata(local(&name)).unwrap().blocks() * 512;
@@ -585,13 +585,13 @@ fn reserved_memory_is_taken_where_it_is_committed() {
     section.commit(8 * MIB..9 * MIB).unwrap();
     assert_eq!(taken(), MIB);
     section.read_at(0, &mut vec![0; 16 << 20]).unwrap();
-    assert_eq!(taken(), MIB, "a look commits nothing");
+    assert_eq!(taken(), MIB, "a read commits nothing");
     let info = Section::open(&name).unwrap().info().unwrap();
     assert_eq!(info.reserved, Some(true));
 }
 
 #[test]
-fn prefault_commits_what_it_covers() {
+fn prefault_commits_covered_pages() {
     let (_test, name) = start("prefault");
     let section = reserve(&name, 64 * MIB);
     section.commit(8 * MIB..9 * MIB).unwrap();
@@ -609,7 +609,7 @@ fn prefault_commits_what_it_covers() {
 // layout: L192
 #[test]
 #[ignore = "needs root"]
-fn a_full_disk_is_an_error_and_not_a_fault() {
+fn full_shm_reports_no_space_without_fault() {
     let (mut test, name) = start("full");
     let mut child = test.child("facts/full", &[&name]);
     match child.hear().as_str() {
@@ -621,7 +621,7 @@ fn a_full_disk_is_an_error_and_not_a_fault() {
 // layout: L196
 #[test]
 #[ignore = "needs root"]
-fn a_squatted_local_name_is_refused() {
+fn squatted_local_name_is_refused() {
     let (mut test, name) = start("squat");
     for mode in [0o666, 0o644, 0o600] {
         let squat = ByHand::owned(local(&name), NOBODY, mode);
@@ -648,7 +648,7 @@ fn a_squatted_local_name_is_refused() {
 
 #[test]
 #[ignore = "needs root"]
-fn another_users_section_is_denied_by_name() {
+fn denied_section_error_names_its_owner() {
     let (mut test, name) = start("denied");
     let name = format!("Global\\{name}");
     let section = with_text(&name);
@@ -664,11 +664,11 @@ fn another_users_section_is_denied_by_name() {
 // layout: L199
 #[test]
 #[ignore = "needs root"]
-fn another_users_dead_file_is_an_error_that_names_the_user() {
+fn stale_file_error_names_other_user() {
     let (mut test, name) = start("leftover");
     let full = format!("Global\\{name}");
     for mode in [0o600, 0o644, 0o666] {
-        // Programs of root may remove it at any time; then another is tried.
+        // A program of root may remove the file at any time; then the test makes another file.
         let [opened, _, created] = loop {
             let mut dead = ByHand::owned(global(&name), NOBODY - 1, mode);
             dead.1 = None;
@@ -679,13 +679,13 @@ fn another_users_dead_file_is_an_error_that_names_the_user() {
             }
         };
         assert!(created.contains("uid 65533"), "{mode:o}: {created}");
-        // Whether an unreadable file is dead cannot be seen.
+        // A process cannot find out whether an unreadable file is stale.
         if mode != 0o600 {
             assert!(opened.starts_with("NotFound: "), "{mode:o}: {opened}");
             assert!(created.starts_with("WrongOwner: "), "{mode:o}: {created}");
         }
     }
-    // Root may remove it, and so is not stopped by it.
+    // Root may remove the file, and so can create the section.
     let mut dead = ByHand::owned(global(&name), NOBODY, 0o600);
     dead.1 = None;
     drop(with_text(&full));
@@ -694,7 +694,7 @@ fn another_users_dead_file_is_an_error_that_names_the_user() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_line_break_in_a_squatted_name_does_not_break_the_message() {
+fn newline_in_name_keeps_error_single_line() {
     let (_test, name) = start("break");
     let name = format!("{name}\nX");
     let _squat = ByHand::owned(local(&name), NOBODY, 0o600);

@@ -1,5 +1,5 @@
-//! What stands in `/dev/shm` for a segment: names, sizes, modes, and the words of events and
-//! mutexes, as docs/layout.md says it.
+//! The files of a segment in `/dev/shm`: names, sizes, modes, and the words of events and mutexes,
+//! as docs/layout.md says.
 
 use crate::common::{me, refused, start};
 use shmkit::ErrorKind::{AlreadyExists, Unsupported};
@@ -14,14 +14,14 @@ fn file(name: &str, beside: &str) -> PathBuf {
     folder.join(format!("shmkit.local.{}.{name}{beside}", me()))
 }
 
-/// The mode and the size.
+/// Returns the mode and the size of a file.
 fn mode_and_length(name: &str, beside: &str) -> (u32, u64) {
     let meta = fs::symlink_metadata(file(name, beside)).unwrap();
     assert!(meta.is_file() && meta.blocks() * 512 >= meta.len());
     (meta.mode() & 0o7777, meta.len())
 }
 
-/// The words of an event or a mutex.
+/// Returns the words of an event or a mutex.
 fn words(name: &str, beside: &str) -> Vec<u32> {
     let bytes = fs::read(file(name, beside)).unwrap();
     let words = bytes.chunks_exact(4);
@@ -30,7 +30,7 @@ fn words(name: &str, beside: &str) -> Vec<u32> {
         .collect()
 }
 
-/// An event, whose word is this.
+/// Returns the words of an event in the state `word`.
 fn event(word: u32) -> Vec<u32> {
     let mut words = vec![0; 32];
     words[..2].copy_from_slice(&[u32::from_le_bytes(*b"shmk"), 1]);
@@ -40,7 +40,7 @@ fn event(word: u32) -> Vec<u32> {
 
 // layout: L011 L187 L190 L191 L192 L203 L204 L206 L211
 #[test]
-fn objects_of_a_queue_have_the_files_of_the_document() {
+fn queue_files_match_the_layout_document() {
     let (_test, name) = start("files");
     let options = Receiver::options().capacity(4096).senders(3);
     let mut receiver = options.create(&*name).unwrap();
@@ -77,7 +77,7 @@ fn objects_of_a_queue_have_the_files_of_the_document() {
     assert!(receiver.recv().is_err());
 }
 
-/// When a thread was started.
+/// Returns the start time of a thread.
 fn start_of(thread: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{thread}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -86,7 +86,7 @@ fn start_of(thread: u32) -> u64 {
 
 // layout: L020 L190 L209 L210 L211
 #[test]
-fn objects_that_others_may_read_have_the_files_of_the_document() {
+fn readonly_preset_files_match_layout_document() {
     let (_test, name) = start("shared-files");
     for access in [Access::UsersReadOnly, Access::InteractiveReadOnly] {
         let options = Receiver::options().access(access.clone());
@@ -124,7 +124,7 @@ fn objects_that_others_may_read_have_the_files_of_the_document() {
 
 // layout: L079
 #[test]
-fn segment_of_another_space_is_refused() {
+fn segment_of_another_namespace_is_refused() {
     let (_test, name) = start("space");
     let receiver = Receiver::create(&*name).unwrap();
     let change = |section: &str, at: usize| {
@@ -139,7 +139,7 @@ fn segment_of_another_space_is_refused() {
     change("~control-00000001", 28);
     let sender = Sender::open(&*name).unwrap();
     drop(receiver);
-    // SPACE in root.
+    // SPACE in the ownership record.
     change("", 24);
     let error = refused(AlreadyExists, Receiver::create(&*name));
     assert!(error.meaning().contains("namespace"), "{error}");

@@ -1,5 +1,5 @@
-//! Endpoints belong to the process that made them: a child that was forked gets
-//! `Forked` from each call, and leaves its parent's slots and messages alone.
+//! Endpoints belong to the process that made them. A forked child gets `Forked` from each call, and
+//! does not change the slots and messages of its parent.
 
 use crate::common::{Test, TestChild, hear, say, start};
 use shmkit::{
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
 
-/// Plays a role in a child process, which has no other test.
+/// Plays a role in a child process that runs no other test.
 pub fn play(role: &str, args: &[&str]) {
     match (role, args) {
         ("inherit", [name]) => inherit(name),
@@ -20,27 +20,27 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// Runs `work` in a child of this process, and says whether it held.
+/// Runs `work` in a forked child, and returns its result; `false` if it panicked.
 fn forked(work: impl FnOnce() -> bool) -> bool {
     // SAFETY: no other thread of this process holds a lock: the threads of the library wait.
     match unsafe { libc::fork() } {
         0 => {
             let held =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
-            // SAFETY: it ends the child, without what a test program does at its end.
+            // SAFETY: the call ends the child without the exit handlers of the test program.
             unsafe { libc::_exit(i32::from(!held)) }
         }
         child => {
             assert!(child > 0);
             let mut status = 0;
-            // SAFETY: it is our child, and the word is ours.
+            // SAFETY: it is our child, and `status` is a local variable.
             assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
             libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
         }
     }
 }
 
-/// All endpoints of a process, each pair of a name.
+/// All kinds of endpoints; each pair has a name of its own.
 struct Endpoints {
     receiver: Receiver,
     sender: Sender,
@@ -72,7 +72,7 @@ fn endpoints(name: &str) -> Endpoints {
 }
 
 impl Endpoints {
-    /// Whether a message goes each way.
+    /// Returns whether a message passes through each pair.
     fn work(&mut self) -> bool {
         self.sender.send(b"queue").unwrap();
         self.publisher.send(b"topic").unwrap();
@@ -88,7 +88,7 @@ impl Endpoints {
             && self.client.recv(&call).unwrap() == b"answer"
     }
 
-    /// Whether each call tells that this process made none of them.
+    /// Returns whether each call reports that this process did not make the endpoint.
     fn are_forked(&mut self) -> bool {
         let all = [self.queue(), self.topic(), self.values(), self.calls()];
         let told = all.iter().flatten().all(|told| *told);
@@ -196,31 +196,31 @@ fn inherit(name: &str) {
             last.work()
         });
         assert!(grandchild && own.as_mut().unwrap().work());
-        // What is dropped here is the parent's still.
+        // Dropping the copies here does not affect the endpoints of the parent.
         drop(ours.take());
-        // Endpoints that take the places of those in memory are valid.
+        // New endpoints at the same places in memory are valid.
         let mut next = endpoints(&format!("{name}-next"));
         next.work() && own.as_mut().unwrap().work()
     });
     assert!(held);
     let mut ours = ours.unwrap();
-    assert!(ours.work(), "the parent's own go on");
+    assert!(ours.work(), "the endpoints of the parent still work");
     say("ours work");
     while hear().is_some() {}
 }
 
 // layout: L083
 #[test]
-fn inherited_endpoints_tell_that_they_are_forked() {
+fn inherited_endpoints_return_forked_in_child() {
     let (mut test, name) = start("forked");
     let mut child = child(&mut test, "inherit", &name);
     child.expect("ours work");
     let info = shmkit::inspect::segment_info(format!("{name}-queue")).unwrap();
-    assert_eq!(info.others.unwrap().len(), 1, "the slot is the parent's");
+    assert_eq!(info.others.unwrap().len(), 1, "only the parent has a slot");
     assert!(child.finish().success());
 }
 
-/// A section, a mapping, an event and a mutex go on working in a child.
+/// Uses a section, a mapping, an event and a mutex in a forked child.
 fn share_objects(name: &str) {
     let section = Section::create_new(name, 4096).unwrap();
     let view = section.map_rw(..).unwrap();
@@ -247,14 +247,15 @@ fn share_objects(name: &str) {
 }
 
 #[test]
-fn sections_events_and_mutexes_work_in_a_forked_child() {
+fn section_event_and_mutex_work_after_fork() {
     let (mut test, name) = start("shared");
     let mut child = child(&mut test, "objects", &name);
     child.expect("shared");
     assert!(child.finish().success());
 }
 
-/// What was claimed, batched, received in place or requested before a fork is the parent's.
+/// Makes a claim, a message reference and a request before a fork. The child cannot finish them,
+/// and the parent can.
 fn claim(name: &str) {
     let mut ends = endpoints(name);
     let Endpoints {
@@ -291,7 +292,7 @@ fn claim(name: &str) {
 
 // layout: L083
 #[test]
-fn claims_and_requests_stay_with_the_parent() {
+fn fork_leaves_claims_and_requests_to_parent() {
     let (mut test, name) = start("claims");
     let mut child = child(&mut test, "claims", &name);
     child.expect("ours");

@@ -1,5 +1,5 @@
-//! Who holds a section on Linux and who does not: descriptors from elsewhere,
-//! names that look like ours, and tools that only look.
+//! Holders of a section on Linux, and what is no holder: descriptors that did not come from the
+//! library, names that look like those of the library, and tools that only list.
 
 use crate::common::{eventually, hear, say, start};
 use shmkit::{Error, ErrorKind as Kind, Section};
@@ -63,9 +63,9 @@ fn local(name: &str) -> PathBuf {
     format!("/dev/shm/shmkit.local.{uid}.{name}").into()
 }
 
-/// What is told about a section is no way around being its holder.
+/// A descriptor that was opened by the path of a section makes a holder too.
 #[test]
-fn a_descriptor_from_elsewhere_is_a_holder_too() {
+fn section_from_descriptor_counts_as_holder() {
     let (_test, name) = start("elsewhere");
     let section = with_text(&name);
     let path = section.info().unwrap().object.path.unwrap();
@@ -79,7 +79,7 @@ fn a_descriptor_from_elsewhere_is_a_holder_too() {
 }
 
 #[test]
-fn a_descriptor_that_cannot_be_read_or_mapped_is_refused() {
+fn unreadable_or_unmappable_descriptor_is_refused() {
     let (_test, name) = start("unfit");
     let _section = with_text(&name);
     let blind = fs::File::options().write(true).open(local(&name)).unwrap();
@@ -89,7 +89,7 @@ fn a_descriptor_that_cannot_be_read_or_mapped_is_refused() {
 }
 
 #[test]
-fn our_files_have_no_second_name_and_others_are_not_swept() {
+fn alias_is_refused_and_foreign_file_kept() {
     let (mut test, name) = start("alias");
     let _section = with_text(&name);
     let file = local(&name);
@@ -105,13 +105,13 @@ fn our_files_have_no_second_name_and_others_are_not_swept() {
     fs::remove_file(&foreign).unwrap();
     assert!(
         kept,
-        "a create sweeps what is dead and ours, and nothing else"
+        "a create sweeps stale files of the library, and nothing else"
     );
 }
 
-/// A list that looks at a dead file must not keep it from being dead.
+/// A list that reads a stale file must not become a holder of the file.
 #[test]
-fn a_list_brings_nothing_back_to_life() {
+fn stale_section_stays_absent_during_list() {
     let (mut test, name) = start("lists");
     let mut listers = [
         test.child("holders/list", &[""]),
@@ -132,7 +132,7 @@ fn a_list_brings_nothing_back_to_life() {
 }
 
 #[test]
-fn the_creator_of_a_file_sees_that_it_shrank() {
+fn creator_sees_length_of_truncated_file() {
     let (_test, name) = start("shrunk");
     let path = std::env::temp_dir().join(&name);
     let section = Section::options().create_new_file(&path, 8192).unwrap();
@@ -143,12 +143,12 @@ fn the_creator_of_a_file_sees_that_it_shrank() {
     refused(Kind::OutOfBounds, section.map(4096..8192));
     refused(Kind::OutOfBounds, section.read_at(50, &mut [0; 100]));
     section.commit(..).unwrap();
-    assert_eq!(section.len().unwrap(), 100, "to commit is not to grow");
+    assert_eq!(section.len().unwrap(), 100, "a commit grows no file");
 }
 
 /// A child that is being started has copies of all descriptors for a moment.
 #[test]
-fn a_name_can_be_created_again_while_children_are_started() {
+fn name_is_recreatable_while_children_start() {
     let (_test, name) = start("busy");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -162,5 +162,5 @@ fn a_name_can_be_created_again_while_children_are_started() {
         }
         stop.store(true, Ordering::Release);
     });
-    eventually("nobody holds it", || Section::open(&name).is_err());
+    eventually("the name has no holder", || Section::open(&name).is_err());
 }

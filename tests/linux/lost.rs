@@ -1,5 +1,5 @@
-//! Names and files that somebody removed, files that were truncated, and processes that run
-//! another program since (exec).
+//! Names and files that another program removed, and processes that have replaced their program
+//! (exec).
 
 use crate::common::{Test, TestChild, eventually, hear, refused, say, start};
 use shmkit::inspect::segment_info;
@@ -33,7 +33,7 @@ fn child(test: &mut Test, role: &str, name: &str) -> TestChild {
     child
 }
 
-/// The files whose names contain this one and end so.
+/// Removes the files whose names contain `name` and end with `end`.
 fn remove(name: &str, end: &str) {
     let mut removed = 0;
     for file in fs::read_dir("/dev/shm").unwrap().flatten() {
@@ -47,7 +47,7 @@ fn remove(name: &str, end: &str) {
 }
 
 #[test]
-fn owners_tell_once_that_their_name_was_removed() {
+fn owner_reports_name_lost_once() {
     let (_test, name) = start("lost");
     let of = |what: &str| format!("{name}-{what}");
     let mut receiver = Receiver::create(of("queue")).unwrap();
@@ -61,9 +61,9 @@ fn owners_tell_once_that_their_name_was_removed() {
     for what in ["queue", "topic", "values", "calls"] {
         remove(&of(what), what);
     }
-    // The message of a call that tells it is not sent.
+    // A call that returns `NameLost` does not send its message.
     let mut sent = 0u64;
-    eventually("the publisher is told", || match publisher.send(b"topic") {
+    eventually("NameLost is reported", || match publisher.send(b"topic") {
         Ok(()) => {
             sent += 1;
             false
@@ -77,14 +77,14 @@ fn owners_tell_once_that_their_name_was_removed() {
         received += 1;
     }
     assert_eq!(received, sent);
-    eventually("the writer is told", || match writer.set(b"old") {
+    eventually("NameLost is reported", || match writer.set(b"old") {
         Ok(()) => false,
         Err(SetError::NameLost) => true,
         Err(error) => panic!("{error}"),
     });
     writer.set(b"new").unwrap();
     assert_eq!(reader.get().unwrap(), b"new");
-    // Waits are ended too.
+    // `NameLost` also ends a wait.
     sender.send(b"queue").unwrap();
     let mut told = 0;
     loop {
@@ -101,7 +101,7 @@ fn owners_tell_once_that_their_name_was_removed() {
         }
     }
     assert_eq!(told, 1);
-    eventually("the server is told", || match server.try_recv() {
+    eventually("NameLost is reported", || match server.try_recv() {
         Err(RecvError::Empty) => false,
         Err(RecvError::NameLost) => true,
         other => panic!("{other:?}"),
@@ -109,14 +109,14 @@ fn owners_tell_once_that_their_name_was_removed() {
     let call = client.send(b"calls").unwrap();
     server.recv().unwrap().respond(b"answer").unwrap();
     assert_eq!(client.recv(&call).unwrap(), b"answer");
-    // Another owner can have the name, and this one is told no more.
+    // Another owner can have the name, and the first owner reports nothing again.
     let mut second = Publisher::create(of("topic")).unwrap();
     second.send(b"second").unwrap();
     publisher.send(b"first").unwrap();
 }
 
 #[test]
-fn doctor_tells_which_process_lost_its_names() {
+fn doctor_names_process_with_removed_names() {
     let (mut test, name) = start("nameless");
     let owner = child(&mut test, "owner", &name);
     let said = |pid: u32| {
@@ -133,7 +133,7 @@ fn doctor_tells_which_process_lost_its_names() {
 
 // layout: L235
 #[test]
-fn missing_part_is_named_with_what_to_do() {
+fn missing_section_error_names_section_and_owner() {
     let (mut test, name) = start("missing");
     for part in ["~control-00000001", "~lanes-00000001", "~roster-00000001"] {
         let owner = child(&mut test, "owner", &name);
@@ -143,8 +143,8 @@ fn missing_part_is_named_with_what_to_do() {
         assert!(text.contains(part) && text.contains("removed"), "{text}");
         assert!(text.contains(&format!("process {}", owner.id())), "{text}");
         owner.kill();
-        // What is left of it is in nobody's way.
-        eventually("it can be created", || {
+        // The remaining files do not prevent a new queue.
+        eventually("the queue can be created", || {
             let created = Receiver::create(&*name);
             if let Err(error) = &created {
                 println!("{error}");
@@ -154,11 +154,12 @@ fn missing_part_is_named_with_what_to_do() {
     }
 }
 
-/// A next owner has its word in the root before its generation is in use, and on a busy machine that
-/// lasts. Meanwhile the control section of the last generation may be missing.
+/// The next owner stores its process word in the ownership record before its generation is in use.
+/// On a busy machine the time in between is long, and the control section of the last generation
+/// may be missing meanwhile.
 // layout: L235
 #[test]
-fn control_that_is_missing_for_a_while_is_waited_for() {
+fn open_waits_for_briefly_missing_control() {
     let (mut test, name) = start("slow");
     let owner = child(&mut test, "owner", &name);
     let folder = fs::read_dir("/dev/shm").unwrap().flatten();
@@ -168,7 +169,7 @@ fn control_that_is_missing_for_a_while_is_waited_for() {
     let control = control.unwrap();
     let away = format!("{}-away", control.display());
 
-    // A busy machine may be late with the second name.
+    // On a busy machine the second rename may come too late, so the test tries again.
     let is_waited_for = (0..5).any(|_| {
         fs::rename(&control, &away).unwrap();
         let opening = std::thread::spawn({
@@ -183,7 +184,7 @@ fn control_that_is_missing_for_a_while_is_waited_for() {
     owner.kill();
 }
 
-/// Takes part, and then runs another program.
+/// Becomes a participant, and then runs another program in this process.
 fn become_another_program(name: &str) {
     let subscriber = Subscriber::open(name).unwrap();
     std::mem::forget(subscriber);
@@ -193,11 +194,11 @@ fn become_another_program(name: &str) {
     panic!("{error}");
 }
 
-/// Until its process ends, a program that replaced a participant has its slot. Nobody waits for it
-/// longer than it wants.
+/// A program that replaced a participant has the slot until its process ends. A publisher waits for
+/// that slot no longer than its options allow.
 // layout: L084
 #[test]
-fn program_that_replaced_a_participant_is_shown() {
+fn participant_after_exec_is_reported_unattached() {
     let (mut test, name) = start("exec");
     let options = Publisher::options().capacity(4096);
     let how = Delivery::LosslessFor(Duration::from_millis(5));
@@ -229,18 +230,20 @@ fn program_that_replaced_a_participant_is_shown() {
     assert!(next.recv().is_ok());
 }
 
-/// Waits until this process has looked at all its names: another one is lost, and told of.
+/// Waits until this process has checked all its names: the name of another writer is removed, and
+/// the writer reports `NameLost`.
 fn names_are_looked_at(another: &str) {
     let mut writer = Writer::create(another).unwrap();
     remove(another, another);
-    eventually("it is told", || {
+    eventually("NameLost is reported", || {
         matches!(writer.set(b"x"), Err(SetError::NameLost))
     });
 }
 
-/// What was claimed is sent; several messages are all sent or none; and a resize tells nothing anew.
+/// A claim is still sent, several messages are all sent or none of them, and a resize does not
+/// report the loss again.
 #[test]
-fn lost_name_costs_no_message() {
+fn removed_name_loses_no_message() {
     let (_test, name) = start("lost-claim");
     let mut publisher = Publisher::create(&*name).unwrap();
     let mut subscriber = Subscriber::open(&*name).unwrap();
@@ -255,7 +258,7 @@ fn lost_name_costs_no_message() {
     assert!(matches!(subscriber.try_recv(), Err(RecvError::Empty)));
     publisher.send_all([b"one", b"two"]).unwrap();
     assert_eq!(subscriber.recv().unwrap(), b"one");
-    // Those who have it open go on, also with other sizes.
+    // Attached endpoints go on, also after a resize.
     publisher
         .resize(&Publisher::options().capacity(1 << 21))
         .unwrap();
@@ -267,10 +270,10 @@ fn lost_name_costs_no_message() {
     assert_eq!(subscriber.recv().unwrap(), b"last");
 }
 
-/// A wake-up that fails comes late, and comes: no sleep of an endpoint lasts longer than a second.
+/// A wake-up that fails is only late, since no sleep of an endpoint lasts longer than a second.
 // layout: L012 L088 L096
 #[test]
-fn sleeper_whose_event_was_removed_wakes_by_itself() {
+fn sleeper_with_removed_event_still_wakes() {
     let (_test, name) = start("no-event");
     let of = |what: &str| format!("{name}-{what}");
     let mut receiver = Receiver::create(of("queue")).unwrap();

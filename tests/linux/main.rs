@@ -1,4 +1,4 @@
-//! What holds on Linux alone.
+//! Tests of the behavior that only Linux has.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]

@@ -1,6 +1,6 @@
-//! What messages and latest values promise on Linux alone, or what can be shown there only: views
-//! that cannot be written, a steady state without system calls and allocations, and what
-//! is in `/dev/shm` afterwards.
+//! Promises about messages and latest values that hold on Linux only, or that only Linux can show:
+//! views that cannot be written, a steady state without system calls and allocations, and the files
+//! that remain in `/dev/shm`.
 
 use crate::common::{self, Test, TestChild, eventually, hear, nobody, say, start};
 use crate::sandbox::{self, statement};
@@ -15,10 +15,10 @@ use std::fs;
 use std::os::unix::{fs::DirEntryExt, process::ExitStatusExt};
 use std::time::Duration;
 
-/// How many messages go through in the steady state.
+/// The number of messages in the steady state.
 const MANY: u64 = 10_000;
 
-/// Counts what each thread allocates.
+/// Counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
@@ -26,26 +26,26 @@ thread_local! {
 }
 
 fn count() {
-    // Nothing is counted where a thread ends.
+    // `try_with` fails while a thread ends; its last allocations are not counted.
     let _ = ALLOCATED.try_with(|n| n.set(n.get() + 1));
 }
 
-// SAFETY: all is done by the system's allocator.
+// SAFETY: each method forwards to the allocator of the system.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: as for this one.
+        // SAFETY: the caller of this method keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: as for this one.
+        // SAFETY: the caller of this method keeps the same contract.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as for this one.
+        // SAFETY: the caller of this method keeps the same contract.
         unsafe { System.dealloc(old, layout) }
     }
 }
@@ -79,7 +79,7 @@ fn child(test: &mut Test, role: &str, name: &str) -> TestChild {
     child
 }
 
-/// The files whose names contain this one, and what stands behind it there.
+/// Returns the files whose names contain `name`, each with the part of its name behind `name`.
 fn files(name: &str) -> Vec<(fs::DirEntry, String)> {
     let all = fs::read_dir("/dev/shm").unwrap().map(Result::unwrap);
     let of_name = all.filter_map(|file| {
@@ -91,14 +91,13 @@ fn files(name: &str) -> Vec<(fs::DirEntry, String)> {
     of_name.collect()
 }
 
-/// The views that this process has of a queue or topic: which section, what may be done
-/// with it, and where it is.
+/// Returns the views that this process has of a segment: section, rights and address.
 fn views(name: &str) -> Vec<(String, String, usize)> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let files = files(name);
     let of_name = maps.lines().filter_map(|line| {
-        // From, to, rights, offset, device, number of the file. Who made a file maps it
-        // before it has a name.
+        // The fields: from, to, rights, offset, device, inode. The creator of a file maps the file
+        // before the file has a name, so the inode identifies the file.
         let mut fields = line.split_whitespace();
         let (at, _) = fields.next()?.split_once('-')?;
         let at = usize::from_str_radix(at, 16).ok()?;
@@ -114,11 +113,11 @@ fn views(name: &str) -> Vec<(String, String, usize)> {
     of_name.collect()
 }
 
-/// Says what may be done with each view; then writes into the first of those of a
-/// section, if told to.
+/// Says the rights of each view. Then, for each order of the parent, makes the first view of a
+/// section writable, or writes into it.
 fn show_views(name: &str) {
     let mut all: Vec<_> = views(name);
-    // Both sides may signal the events.
+    // The wake events are left out: both sides may signal them.
     all.retain(|view| !view.0.starts_with("~wake"));
     all.sort();
     let shown = all.iter().map(|view| format!("{}:{}", view.0, view.1));
@@ -130,7 +129,7 @@ fn show_views(name: &str) {
         let found = all.iter().find(|view| view.0 == section).unwrap();
         let at = found.2 as *mut u8;
         if how == "allow" {
-            // SAFETY: at worst it makes a view writable, which nobody writes to.
+            // SAFETY: at worst the call makes a view writable, and nothing writes to that view.
             let done = unsafe { libc::mprotect(at.cast(), 4096, libc::PROT_WRITE) };
             say(&format!(
                 "{done} {}",
@@ -138,7 +137,7 @@ fn show_views(name: &str) {
             ));
         } else {
             say("writing");
-            // SAFETY: it is there, and the process ends if it may not be written.
+            // SAFETY: the view is mapped; if it is read-only, the process ends.
             unsafe { at.write_volatile(7) };
             say("written");
         }
@@ -173,7 +172,7 @@ fn serve_client(name: &str) {
     show_views(name);
 }
 
-/// Has both of a name, one beside the other, and has waited at both.
+/// Owns a queue and a topic, and has waited on both.
 fn own(name: &str) {
     let mut receiver = Receiver::create(name).unwrap();
     let _ = receiver.recv_timeout(Duration::from_millis(3));
@@ -190,7 +189,7 @@ const WRITE: &str = "rw-s";
 
 // layout: L011 L019 L193
 #[test]
-fn a_subscriber_cannot_write_what_it_reads() {
+fn subscriber_views_are_read_only_except_roster() {
     let (mut test, name) = start("views");
     let mut publisher = Publisher::create(&*name).unwrap();
     publisher.send(b"first").unwrap();
@@ -206,7 +205,7 @@ fn a_subscriber_cannot_write_what_it_reads() {
         child.expect("writing");
         assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
     }
-    // Nobody was harmed.
+    // The topic still works.
     let mut subscriber = Subscriber::open(&*name).unwrap();
     assert_eq!(subscriber.recv().unwrap(), b"first");
     publisher.send(b"second").unwrap();
@@ -215,7 +214,7 @@ fn a_subscriber_cannot_write_what_it_reads() {
 
 // layout: L019
 #[test]
-fn a_reader_cannot_write_what_it_reads() {
+fn reader_views_are_read_only_except_roster() {
     let (mut test, name) = start("values-views");
     let mut writer = Writer::create(&*name).unwrap();
     writer.set(b"first").unwrap();
@@ -237,7 +236,7 @@ fn a_reader_cannot_write_what_it_reads() {
 
 // layout: L011 L046
 #[test]
-fn ends_of_a_queue_write_only_what_is_theirs() {
+fn queue_endpoints_map_writable_only_own_sections() {
     let (mut test, name) = start("queue-views");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut child = child(&mut test, "sender", &name);
@@ -261,10 +260,10 @@ fn ends_of_a_queue_write_only_what_is_theirs() {
 }
 
 #[test]
-fn ends_of_calls_write_only_what_is_theirs() {
+fn call_endpoints_map_writable_only_own_sections() {
     let (mut test, name) = start("calls-views");
     let mut server = Server::create(&*name).unwrap();
-    // Control, and the responses: the first of the two views of lanes, as they are sorted.
+    // The first view of the lanes, in sorted order, is the read-only view of the responses.
     for section in ["root", "~control-00000001", "~lanes-00000001"] {
         let mut child = child(&mut test, "client", &name);
         server.recv().unwrap().respond(b"FIRST").unwrap();
@@ -273,7 +272,7 @@ fn ends_of_calls_write_only_what_is_theirs() {
             "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{READ} ~lanes-00000001:{WRITE} \
              ~roster-00000001:{WRITE}"
         );
-        // And what wakes the server, where it slept.
+        // Other views may follow.
         assert!(views.starts_with(&wanted), "{views}");
         child.tell(&format!("allow {section}"));
         assert!(child.hear().starts_with("-1 permission denied"));
@@ -281,7 +280,7 @@ fn ends_of_calls_write_only_what_is_theirs() {
         child.expect("writing");
         assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
     }
-    // As many lanes of each as there are clients.
+    // The server has one lane of requests and one of responses for each possible client.
     let mine = views(&name);
     let count = |section: &str, may: &str| {
         let is = |view: &&(String, String, usize)| view.0 == section && view.1 == may;
@@ -298,7 +297,7 @@ fn ends_of_calls_write_only_what_is_theirs() {
     assert_eq!(client.recv(&call).unwrap(), b"FIRST");
 }
 
-/// The two ends of a queue, of which the receiver has met the sender.
+/// Makes the two endpoints of a queue; the receiver has already received from the sender.
 fn queue(name: &str) -> (Receiver, Sender) {
     let mut receiver = Receiver::create(name).unwrap();
     let mut sender = Sender::open(name).unwrap();
@@ -307,7 +306,7 @@ fn queue(name: &str) -> (Receiver, Sender) {
     (receiver, sender)
 }
 
-/// The two ends of a topic.
+/// Makes the two endpoints of a topic.
 fn topic(name: &str, delivery: Delivery) -> (Publisher, Subscriber) {
     let publisher = Publisher::options().delivery(delivery).create(name);
     let subscriber = Subscriber::options().start(Start::New).open(name);
@@ -316,7 +315,7 @@ fn topic(name: &str, delivery: Delivery) -> (Publisher, Subscriber) {
 
 const MESSAGE: [u8; 100] = [9; 100];
 
-/// Sends and receives in each way that has not to wait.
+/// Sends and receives in each way that does not have to wait.
 fn queue_works((receiver, sender): &mut (Receiver, Sender)) -> bool {
     let mut works = true;
     for n in 0..MANY {
@@ -397,7 +396,7 @@ fn values_work((writer, reader): &mut (Writer, Reader)) -> bool {
     })
 }
 
-/// The two ends of calls, whose places for responses were all used before.
+/// Makes the two endpoints of calls; each place for a response was used once.
 fn calls(name: &str) -> (Server, Client) {
     let mut server = Server::create(name).unwrap();
     let mut client = Client::open(name).unwrap();
@@ -409,7 +408,7 @@ fn calls(name: &str) -> (Server, Client) {
     (server, client)
 }
 
-/// Asks and answers in each way that has not to wait.
+/// Calls and responds in each way that does not have to wait.
 fn calls_work((server, client): &mut (Server, Client)) -> bool {
     let time = Duration::from_secs(1);
     (0..MANY).all(|n| {
@@ -422,7 +421,7 @@ fn calls_work((server, client): &mut (Server, Client)) -> bool {
             1 => server.recv_timeout(time),
             _ => server.recv(),
         };
-        // One in ten has no answer.
+        // One request in ten gets no response.
         let answered = match n % 10 {
             0 => at_once.map(drop).is_ok(),
             _ => at_once.is_ok_and(|request| {
@@ -442,7 +441,7 @@ fn calls_work((server, client): &mut (Server, Client)) -> bool {
     })
 }
 
-/// Writes and reads in place.
+/// Writes and reads messages in place.
 fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
     (0..MANY).all(|_| {
         let sent = sender.claim(MESSAGE.len()).and_then(|mut claim| {
@@ -458,9 +457,9 @@ fn claims_work((receiver, sender): &mut (Receiver, Sender)) -> bool {
 }
 
 #[test]
-fn the_steady_state_allocates_nothing() {
+fn steady_state_allocates_nothing() {
     let (_test, name) = start("allocations");
-    assert_ne!(allocations(|| drop(vec![1])), 0, "it counts");
+    assert_ne!(allocations(|| drop(vec![1])), 0, "allocations are counted");
     let mut ends = queue(&name);
     assert_eq!(allocations(|| assert!(queue_works(&mut ends))), 0);
     assert_eq!(allocations(|| assert!(claims_work(&mut ends))), 0);
@@ -479,8 +478,8 @@ fn the_steady_state_allocates_nothing() {
     }
 }
 
-/// Ends this process as soon as it calls the system for anything but its end, and the
-/// time, which some systems have no other way to tell.
+/// Lets the kernel kill this process at any system call except those that end the process or read a
+/// clock: some systems have no other way to read a clock. Returns whether the kernel accepted that.
 fn jail() -> bool {
     const CLOCK_GETTIME_64: u32 = 403;
     const NUMBER: u32 = 0;
@@ -497,21 +496,21 @@ fn jail() -> bool {
     sandbox::enter(&mut filter)
 }
 
-/// Works in jail, and ends this process.
+/// Runs `work` under the filter of `jail`, and ends this process.
 fn in_jail(work: impl FnOnce() -> bool) -> ! {
     let end = match jail() {
         true => i32::from(!work()),
         false => 77,
     };
-    // SAFETY: it ends all threads of this process.
+    // SAFETY: the call ends all threads of this process.
     unsafe { libc::syscall(libc::SYS_exit_group, end) };
     unreachable!()
 }
 
-/// Makes endpoints, and works with them in jail.
+/// Makes endpoints, and uses them under the filter of `jail`.
 fn work_in_jail(what: &str, name: &str) {
     match what {
-        // SAFETY: it asks for a number.
+        // SAFETY: the call takes nothing and returns a number.
         "a call" => in_jail(|| unsafe { libc::getppid() } > 0),
         "queue" => {
             let mut ends = queue(name);
@@ -538,7 +537,7 @@ fn work_in_jail(what: &str, name: &str) {
 }
 
 #[test]
-fn the_steady_state_makes_no_system_calls() {
+fn steady_state_makes_no_system_calls() {
     let (mut test, name) = start("calls");
     let mut jailed = |what: &str| {
         let name = format!("{name}-{}", what.replace(' ', "-"));
@@ -550,7 +549,7 @@ fn the_steady_state_makes_no_system_calls() {
         println!("skipped: this system has no seccomp");
         return;
     }
-    assert_eq!(caught.signal(), Some(libc::SIGSYS), "the jail holds");
+    assert_eq!(caught.signal(), Some(libc::SIGSYS), "the filter works");
     for what in [
         "queue",
         "values",
@@ -561,7 +560,7 @@ fn the_steady_state_makes_no_system_calls() {
     ] {
         assert_eq!(jailed(what).code(), Some(0), "{what}");
     }
-    // The children ended without closing anything. Another process may remove the files first.
+    // The children ended without closing anything. Another process may remove these files first.
     for (file, _) in files(&name) {
         let _ = fs::remove_file(file.path());
     }
@@ -573,7 +572,7 @@ fn left(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_left_of_what_was_closed() {
+fn closed_queue_and_topic_leave_no_files() {
     let (mut test, name) = start("left");
     for owners_first in [false, true] {
         let access = [Access::SameUser, Access::UsersReadOnly][usize::from(owners_first)].clone();
@@ -581,7 +580,7 @@ fn nothing_is_left_of_what_was_closed() {
         let mut receiver = options.create(&*name).unwrap();
         let mut process = child(&mut test, "sender", &name);
         assert_eq!(receiver.recv().unwrap(), b"first");
-        // A participant that waits makes an event to be woken by.
+        // A participant that waits has a wake event.
         let time = Duration::from_millis(3);
         assert!(receiver.recv_timeout(time).is_err());
         let topic = format!("{name}-topic");
@@ -607,7 +606,7 @@ fn nothing_is_left_of_what_was_closed() {
 }
 
 #[test]
-fn nothing_is_left_of_calls() {
+fn ended_server_and_clients_leave_no_files() {
     let (mut test, name) = start("calls-left");
     let time = Duration::from_millis(3);
     for (server_first, killed) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -616,7 +615,7 @@ fn nothing_is_left_of_calls() {
         let mut process = child(&mut test, "client", &name);
         server.recv().unwrap().respond(b"FIRST").unwrap();
         process.hear();
-        // A participant that waits makes an event to be woken by.
+        // A participant that waits has a wake event.
         assert!(server.recv_timeout(time).is_err());
         assert!(client.call_timeout(b"first", time).is_err());
         let late = server.recv().unwrap().defer();
@@ -637,7 +636,7 @@ fn nothing_is_left_of_calls() {
 }
 
 #[test]
-fn what_killed_processes_left_is_in_nobodys_way() {
+fn killed_processes_leave_names_reusable() {
     let (mut test, name) = start("killed");
     let topic = format!("{name}-topic");
     for _ in 0..3 {
@@ -658,7 +657,7 @@ fn what_killed_processes_left_is_in_nobodys_way() {
     assert!(left(&name).is_empty(), "{:?}", left(&name));
 }
 
-/// A subscriber that may only look.
+/// Plays a subscriber that may only read.
 fn look_on(name: &str) {
     let refused = Sender::open(&*format!("{name}-queue")).err().unwrap();
     say(&format!("{:?}", refused.kind()));
@@ -684,7 +683,7 @@ fn look_on(name: &str) {
 // layout: L020 L099 L103 L235
 #[test]
 #[ignore = "needs root"]
-fn another_user_may_look_where_it_is_let() {
+fn readonly_access_lets_another_user_observe() {
     let (mut test, name) = start("looks");
     let name = format!("Global\\{name}");
     let options = Receiver::options().access(Access::UsersReadOnly);
@@ -696,9 +695,9 @@ fn another_user_may_look_where_it_is_let() {
     onlooker.expect("AccessDenied");
     onlooker.expect("ready");
     let others = segment_info(&*name).unwrap().others.unwrap();
-    assert!(others.is_empty(), "it is no participant");
+    assert!(others.is_empty(), "an observer is no participant");
     for n in 0..5000_u64 {
-        // Nobody is waited for.
+        // The publisher does not wait for an observer.
         publisher.try_send(&n.to_le_bytes()).unwrap();
     }
     drop(publisher);

@@ -1,5 +1,5 @@
-//! What the system refuses or interrupts: no free descriptors, calls that a sandbox blocks,
-//! signals at any moment.
+//! Calls that the system refuses or interrupts: no descriptor is free, a sandbox blocks the call,
+//! or a signal arrives at any moment.
 
 use crate::common::{Test, TestChild, hear, say, start, time_used};
 use crate::sandbox::{self, statement};
@@ -39,7 +39,7 @@ fn child(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
     test.child(&format!("refused/{role}"), args)
 }
 
-/// Leaves so many descriptors to be had, and says what the limit was.
+/// Uses up all descriptors but `free`, and returns the limit of descriptors from before.
 fn leave_descriptors(free: usize) -> libc::rlim_t {
     let before = set_limit(200);
     let mut filling = Vec::new();
@@ -51,13 +51,13 @@ fn leave_descriptors(free: usize) -> libc::rlim_t {
     before
 }
 
-/// Sets the limit of descriptors, and says what it was.
+/// Sets the limit of descriptors, and returns the limit from before.
 fn set_limit(limit: u64) -> libc::rlim_t {
     let mut now = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the structure is ours.
+    // SAFETY: `now` is a local variable.
     unsafe {
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut now), 0);
         let before = now.rlim_cur;
@@ -137,12 +137,12 @@ fn server_without_descriptors_serves_every_client() {
     server.expect("served");
 }
 
-/// A watch that failed for want of descriptors works as soon as there are some.
+/// Watches a process without descriptors; the watch works as soon as descriptors are free.
 fn watch_without_descriptors(name: &str) {
     let event = Event::create_new(name, Reset::Auto).unwrap();
     let parent = parent();
     let before = leave_descriptors(0);
-    // The death of the parent is looked for, since no thread can wait for it.
+    // The wait polls for the death of the parent, since no thread can wait for that death.
     assert_eq!(
         event.wait_or_death(&parent, Some(SOON)).unwrap(),
         Wake::TimedOut
@@ -158,7 +158,7 @@ fn watch_without_descriptors(name: &str) {
 }
 
 fn parent() -> shmkit::Process {
-    // SAFETY: it asks for a number.
+    // SAFETY: the call takes nothing and returns a number.
     let parent = unsafe { libc::getppid() };
     ProcessIdentity::of(parent.cast_unsigned())
         .unwrap()
@@ -166,7 +166,7 @@ fn parent() -> shmkit::Process {
         .unwrap()
 }
 
-/// A process of its own, which starts another one.
+/// Plays the peer of a watch: this process starts the process that watches it.
 fn be_peer(name: &str) {
     let (mut test, _) = start("peer");
     let mut child = child(&mut test, "watch without descriptors", &[name]);
@@ -188,7 +188,7 @@ fn watch_recovers_when_descriptors_are_free_again() {
     crate::common::gone(|| Event::open(&*name));
 }
 
-/// A task that cannot be told of a death looks for it.
+/// Awaits a death without descriptors: no event reports the death, so the task polls.
 fn await_without_descriptors(name: &str) {
     let mut child = std::process::Command::new("sleep")
         .arg("1000")
@@ -215,14 +215,14 @@ fn await_without_descriptors(name: &str) {
 }
 
 #[test]
-fn task_without_descriptors_learns_of_a_death() {
+fn task_without_descriptors_notices_a_death() {
     let (mut test, name) = start("task");
     let mut child = child(&mut test, "task without descriptors", &[&name]);
     child.expect(&format!("{name} is noticed"));
     assert!(child.finish().success());
 }
 
-/// A reader that cannot follow for want of descriptors does so when there are some.
+/// Reads without descriptors: the reader cannot reattach before descriptors are free.
 fn read_without_descriptors(name: &str) {
     let mut reader = Reader::open(name).unwrap();
     assert_eq!(reader.get().unwrap(), b"old");
@@ -231,14 +231,14 @@ fn read_without_descriptors(name: &str) {
     hear();
     assert!(matches!(reader.get(), Err(GetError::System(_))));
     set_limit(before);
-    crate::common::eventually("it follows", || {
+    crate::common::eventually("the reader reattaches", || {
         reader.get().is_ok_and(|value| value == b"new")
     });
     say("followed");
 }
 
 #[test]
-fn reader_follows_when_descriptors_are_free_again() {
+fn reader_reattaches_when_descriptors_are_free() {
     let (mut test, name) = start("reader");
     let mut writer = Writer::create(&*name).unwrap();
     writer.set(b"old").unwrap();
@@ -251,7 +251,8 @@ fn reader_follows_when_descriptors_are_free_again() {
     child.expect("followed");
 }
 
-/// Lets the system refuse futex_waitv and pidfd_open to this thread and those that it starts.
+/// Makes the system refuse futex_waitv and pidfd_open to this thread and the threads that it
+/// starts.
 fn refuse(errno: i32) {
     let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let answer = libc::BPF_RET | libc::BPF_K;
@@ -266,7 +267,7 @@ fn refuse(errno: i32) {
     assert!(sandbox::enter(&mut filter));
 }
 
-/// Everything that sleeps works where the system gives neither of the two calls.
+/// Makes each kind of wait while the system refuses both calls.
 fn wait_in_sandbox(name: &str, refusal: &str) {
     refuse(refusal.parse().unwrap());
     let of = |what: &str| format!("{name}-{what}");
@@ -329,19 +330,19 @@ fn sandboxed(refusal: i32) {
 }
 
 #[test]
-fn sandbox_that_forbids_calls_makes_waits_slower_only() {
+fn waits_work_when_sandbox_forbids_calls() {
     sandboxed(libc::EPERM);
 }
 
 // layout: L216
 #[test]
-fn kernel_without_calls_makes_waits_slower_only() {
+fn waits_work_when_kernel_lacks_calls() {
     sandboxed(libc::ENOSYS);
 }
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// Has a signal interrupt this process each 100 µs.
+/// Lets a signal interrupt this process each 100 µs.
 fn interrupt_all_the_time() {
     let every = libc::timeval {
         tv_sec: 0,
@@ -351,7 +352,7 @@ fn interrupt_all_the_time() {
         it_interval: every,
         it_value: every,
     };
-    // SAFETY: the handler does nothing, and all structures are ours.
+    // SAFETY: the handler does nothing, and all structures are local variables.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
@@ -419,18 +420,19 @@ fn readable_end() -> std::os::fd::OwnedFd {
 }
 
 #[test]
-fn signals_disturb_no_call() {
+fn calls_succeed_despite_frequent_signals() {
     let (mut test, name) = start("eintr");
     let mut child = child(&mut test, "interrupted", &[&name]);
     child.expect("undisturbed");
     assert!(child.finish().success());
 }
 
-/// Closes all descriptors that it does not know, as a program does that becomes a daemon.
+/// Closes the descriptors of the library. A program that becomes a daemon does so: it closes all
+/// descriptors that it does not know.
 fn become_daemon(name: &str) {
     let event = Event::create_new(name, Reset::Auto).unwrap();
     let peer = parent();
-    // It starts the thread that watches.
+    // This wait starts the watcher thread.
     assert_eq!(
         event.wait_or_death(&peer, Some(SOON)).unwrap(),
         Wake::TimedOut
@@ -444,7 +446,7 @@ fn become_daemon(name: &str) {
     let epolls: Vec<i32> = epolls.collect();
     assert!(!epolls.is_empty());
     for descriptor in epolls {
-        // SAFETY: nobody here uses it but the library, which is to go on without it.
+        // SAFETY: only the library uses the descriptor, and has to go on without it.
         unsafe { libc::close(descriptor) };
     }
     assert_eq!(
@@ -469,7 +471,7 @@ fn become_daemon(name: &str) {
 }
 
 #[test]
-fn watch_goes_on_without_its_descriptor() {
+fn watch_continues_when_its_descriptor_is_closed() {
     let (mut test, name) = start("daemon");
     let mut child = child(&mut test, "daemon", &[&name]);
     child.expect("alone");

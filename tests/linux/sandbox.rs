@@ -1,6 +1,7 @@
-//! A filter of the calls that this thread, and those that it starts, may make.
+//! A seccomp filter of the system calls of this thread and of the threads that it starts.
 
-/// One instruction: where the comparison holds, it skips `jt` instructions.
+/// Makes one instruction of the filter. If its comparison holds, the filter skips `jt`
+/// instructions.
 pub fn statement(code: u32, jt: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter {
         code: code as u16,
@@ -10,13 +11,13 @@ pub fn statement(code: u32, jt: u8, k: u32) -> libc::sock_filter {
     }
 }
 
-/// Whether the system took the filter.
+/// Installs the filter, and returns whether the system accepted it.
 pub fn enter(filter: &mut [libc::sock_filter]) -> bool {
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: the program is there until it is copied.
+    // SAFETY: the program and the filter live until the system has copied them.
     unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
             && libc::prctl(

@@ -1,5 +1,5 @@
-//! Participants that are stopped (SIGSTOP) and go on (SIGCONT): they are alive, so nothing is
-//! taken from them, who waits for them has its time-out, and nothing is lost.
+//! Participants that are stopped (SIGSTOP) and continued (SIGCONT). A stopped participant is alive:
+//! it keeps what it has, processes that wait for it get their timeouts, and nothing is lost.
 
 use crate::common::{self, Test, TestChild, eventually, refused, say, start};
 use shmkit::ErrorKind::{AlreadyExists, Busy};
@@ -9,9 +9,9 @@ use shmkit::{
 };
 use std::time::Duration;
 
-/// So many messages, values or calls are made, and are on their way when somebody is stopped.
+/// The number of messages, values or calls; a participant is stopped while they are on their way.
 const MANY: u64 = 3000;
-/// How often somebody is stopped on that way.
+/// How often a participant is stopped meanwhile.
 const STOPS: u64 = 10;
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(600);
@@ -53,7 +53,7 @@ fn sometimes_rest(n: u64) {
     }
 }
 
-/// A child with that role, and how it is to play it.
+/// Starts a child with this role; `how` is the variant of the role.
 fn child(test: &mut Test, role: &str, name: &str, how: &str) -> TestChild {
     let mut child = test.child(&format!("stops/{role}"), &[name, how]);
     child.expect("ready");
@@ -62,15 +62,15 @@ fn child(test: &mut Test, role: &str, name: &str, how: &str) -> TestChild {
 
 fn signal(child: &TestChild, signal: i32) {
     let pid = child.id().try_into().unwrap();
-    // SAFETY: a child of ours, which was not waited for.
+    // SAFETY: a child of ours that was not waited for, so that it still has its pid.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
-/// Does something while a child is stopped.
+/// Runs `meanwhile` while a child is stopped.
 fn stopped<T>(child: &TestChild, meanwhile: impl FnOnce() -> T) -> T {
     signal(child, libc::SIGSTOP);
     let tasks = || std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
-    eventually("it stands still", || {
+    eventually("the child has stopped", || {
         tasks().flatten().all(|task| {
             let stat = std::fs::read_to_string(task.path().join("stat")).unwrap();
             stat.rsplit(')')
@@ -85,8 +85,8 @@ fn stopped<T>(child: &TestChild, meanwhile: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Everything is there that comes from one who is stopped again and again; `recv` has the next
-/// number, or says that there was none in time.
+/// Checks that everything arrives in order from a child that is stopped again and again. `recv`
+/// returns the next number, or `None` if none arrived in time.
 fn all_come(child: &TestChild, mut recv: impl FnMut(Duration) -> Option<u64>) {
     let mut next = 0;
     let mut take = |limit| {
@@ -121,7 +121,7 @@ fn send(name: &str) {
 }
 
 #[test]
-fn a_sender() {
+fn stopped_sender_keeps_slot_and_messages() {
     let (mut test, name) = start("stop-sender");
     let options = Receiver::options().capacity(4096).max_message(200);
     let mut receiver = options.senders(1).create(&*name).unwrap();
@@ -151,7 +151,7 @@ fn receive(name: &str) {
 }
 
 #[test]
-fn a_receiver() {
+fn stopped_receiver_keeps_name_and_messages() {
     let (mut test, name) = start("stop-receiver");
     let mut child = child(&mut test, "receiver", &name, "");
     let mut sender = Sender::open(&*name).unwrap();
@@ -183,7 +183,7 @@ fn a_receiver() {
 fn topic(how: &str) -> shmkit::TopicOptions {
     let (capacity, delivery) = match how {
         "lossless" => (4096, Delivery::Lossless),
-        // It takes all that is sent, so that what is missed was lost.
+        // The ring holds all messages, so the subscriber must not miss any.
         "lossy" => (1 << 20, Delivery::Lossy),
         _ => (4096, Delivery::Lossy),
     };
@@ -203,7 +203,7 @@ fn publish(name: &str, how: &str) {
 }
 
 #[test]
-fn a_publisher() {
+fn stopped_publisher_keeps_name_and_messages() {
     let (mut test, name) = start("stop-publisher");
     for how in ["lossy", "lossless"] {
         let mut child = child(&mut test, "publisher", &name, how);
@@ -245,7 +245,7 @@ fn subscribe(name: &str) {
 }
 
 #[test]
-fn a_subscriber() {
+fn stopped_subscriber_lags_only_when_lossy() {
     let (mut test, name) = start("stop-subscriber");
     for how in ["short", "lossless"] {
         let mut publisher = topic(how).create(&*name).unwrap();
@@ -261,7 +261,7 @@ fn a_subscriber() {
                     let next = message(publisher.sent());
                     match publisher.send_timeout(&next, SHORT) {
                         Ok(()) => {}
-                        // It is waited for, and not given up.
+                        // The publisher waits for the subscriber, and does not give it up.
                         Err(SendError::Timeout) if how == "lossless" => return,
                         Err(error) => panic!("{error}"),
                     }
@@ -291,7 +291,7 @@ fn write(name: &str) {
 }
 
 #[test]
-fn a_writer() {
+fn stopped_writer_keeps_name_and_value() {
     let (mut test, name) = start("stop-writer");
     let mut child = child(&mut test, "writer", &name, "");
     let mut reader = Reader::open(&*name).unwrap();
@@ -303,7 +303,7 @@ fn a_writer() {
             let now = number(reader.get().unwrap());
             assert!(now >= newest, "{now} after {newest}");
             newest = now;
-            // What was changed may be told once more.
+            // A change may be reported once more.
             let end = loop {
                 if let Err(end) = reader.wait_change_timeout(SHORT) {
                     break end;
@@ -331,7 +331,7 @@ fn read(name: &str) {
 }
 
 #[test]
-fn a_reader() {
+fn stopped_reader_does_not_block_writer() {
     let (mut test, name) = start("stop-reader");
     let mut writer = Writer::create(&*name).unwrap();
     let mut child = child(&mut test, "reader", &name, "");
@@ -360,7 +360,7 @@ fn call(name: &str) {
     }
 }
 
-/// Answers the next request, if there is one in time.
+/// Answers the next request, if one arrives in time.
 fn answer_one(server: &mut Server, limit: Duration) -> Option<u64> {
     let request = match server.recv_timeout(limit) {
         Ok(request) => request,
@@ -373,7 +373,7 @@ fn answer_one(server: &mut Server, limit: Duration) -> Option<u64> {
 }
 
 #[test]
-fn a_client() {
+fn stopped_client_keeps_slot_and_calls() {
     let (mut test, name) = start("stop-client");
     let mut server = Server::options().clients(1).create(&*name).unwrap();
     let mut child = child(&mut test, "client", &name, "");
@@ -400,7 +400,7 @@ fn answer(name: &str) {
 }
 
 #[test]
-fn a_server() {
+fn stopped_server_keeps_name_and_calls() {
     let (mut test, name) = start("stop-server");
     let child = child(&mut test, "server", &name, "");
     let mut client = Client::open(&*name).unwrap();
@@ -408,7 +408,7 @@ fn a_server() {
         let call = client.send(&message(n)).unwrap();
         if n.is_multiple_of(MANY / STOPS) {
             stopped(&child, || match client.recv_timeout(&call, SHORT) {
-                // It was faster.
+                // The server answered before it stopped.
                 Ok(response) => assert_eq!(number(response), n),
                 Err(CallError::Timeout) => drop(refused(AlreadyExists, Server::create(&*name))),
                 Err(error) => panic!("{error}"),

@@ -1,4 +1,4 @@
-//! What may stand where in the code, and how long it may be.
+//! Checks which code may be in which file, and how long files and functions may be.
 
 use super::planted;
 use super::source::{Source, everything, fault, library, none, sources, text_of};
@@ -17,7 +17,7 @@ const UNSAFE: [(&str, &str); 15] = [
         "src/queue/message_ref.rs",
         "a slice, on the caller's promise",
     ),
-    ("src/os/linux/view.rs", "mmap and its kin"),
+    ("src/os/linux/view.rs", "mmap and related calls"),
     ("src/os/windows/ntdll.rs", "native calls, looked up by name"),
     (
         "src/os/windows/call.rs",
@@ -34,7 +34,7 @@ const UNSAFE: [(&str, &str); 15] = [
         "owners and access lists",
     ),
     ("src/os/windows/access/account.rs", "names of accounts"),
-    ("src/os/windows/view.rs", "MapViewOfFile and its kin"),
+    ("src/os/windows/view.rs", "MapViewOfFile and related calls"),
     (
         "cli/src/platform.rs",
         "a message box, the number of the code page, and job objects",
@@ -48,7 +48,7 @@ const UNSAFE: [(&str, &str); 15] = [
 const MAX_FILE_LINES: usize = 800;
 const MAX_FUNCTION_LINES: usize = 70;
 
-/// What a law says of all files.
+/// Returns the faults that a law finds in all files.
 fn faults(sources: &[Source], law: fn(&Source) -> Vec<String>) -> Vec<String> {
     sources.iter().flat_map(law).collect()
 }
@@ -57,7 +57,7 @@ fn begins(path: &Path, with: &[&str]) -> bool {
     path.segments.len() >= with.len() && path.segments.iter().zip(with).all(|(is, want)| is == want)
 }
 
-/// Whether the words stand in the path one behind the other.
+/// Returns whether the path contains the words one behind the other.
 fn contains(path: &Path, words: &[&str]) -> bool {
     path.segments.windows(words.len()).any(|some| some == words)
 }
@@ -74,7 +74,7 @@ fn words_of_systems(source: &Source) -> Vec<String> {
         "target_family",
         "target_env",
     ];
-    // What only tests have is not shipped.
+    // Code for tests only is not shipped.
     let shipped = |words: &&(Vec<String>, usize)| !words.0.join(" ").starts_with("all test");
     let tested = tokens.conditions.iter().filter(shipped);
     let tested = tested.filter_map(|(words, line)| {
@@ -93,12 +93,12 @@ fn words_of_systems(source: &Source) -> Vec<String> {
 }
 
 #[test]
-fn systems_are_told_apart_under_os_only() {
+fn system_specific_code_stays_under_os() {
     none(faults(&library(), words_of_systems));
 }
 
 #[test]
-fn a_system_told_apart_is_found() {
+fn planted_system_dependence_is_found() {
     for path in [
         "rustix",
         "windows_sys::Win32",
@@ -135,12 +135,12 @@ fn atomics(source: &Source) -> Vec<String> {
 }
 
 #[test]
-fn atomics_come_through_sync_only() {
+fn library_uses_atomics_through_sync_only() {
     none(faults(&library(), atomics));
 }
 
 #[test]
-fn an_atomic_from_elsewhere_is_found() {
+fn planted_atomic_outside_sync_is_found() {
     for path in ["std::sync::atomic", "core::sync::atomic::AtomicU64"] {
         planted::path_is_found(atomics, "src/a.rs", path);
     }
@@ -151,7 +151,7 @@ fn an_atomic_from_elsewhere_is_found() {
     assert_eq!(atomics(&brace).len(), 2);
 }
 
-/// The row of the list that allows `unsafe` in a file.
+/// Returns the row of the list that allows `unsafe` in a file.
 fn allowed_unsafe(source: &Source) -> Option<&'static str> {
     let row = UNSAFE
         .iter()
@@ -171,7 +171,7 @@ fn uses_of_unsafe(source: &Source) -> Vec<String> {
 }
 
 #[test]
-fn unsafe_stands_where_the_list_says() {
+fn unsafe_appears_only_in_listed_files() {
     let all = sources(&["src", "cli/src", "measure/src"]);
     let (allowed, others): (Vec<_>, Vec<_>) = all
         .into_iter()
@@ -190,7 +190,7 @@ fn unsafe_stands_where_the_list_says() {
 }
 
 #[test]
-fn unsafe_is_found_in_each_kind_of_place() {
+fn planted_unsafe_is_found_everywhere() {
     planted::is_found(uses_of_unsafe, "src/a.rs", "unsafe { x() }");
     for item in [
         "unsafe fn f() {}",
@@ -211,8 +211,8 @@ fn unsafe_is_found_in_each_kind_of_place() {
     );
 }
 
-/// Calls that NT's rules concern: `win32.rs` has them, and `nt_rules.rs` in its place. Part of a name
-/// is enough.
+/// Calls that NT's rules concern: `win32.rs` offers them, or `nt_rules.rs` in its place. Each entry
+/// is a part of their names.
 const RULED: [&str; 18] = [
     "CreateFileMapping",
     "OpenFileMapping",
@@ -234,14 +234,15 @@ const RULED: [&str; 18] = [
     "NtWait",
 ];
 
-/// Where calls are imported that rules concern: one of the two is compiled.
+/// The files that offer the calls that NT's rules concern: one of the two is compiled.
 const CALLS: [&str; 2] = ["src/os/windows/win32.rs", "src/os/windows/nt_rules.rs"];
 
 fn is_ruled(name: &str) -> bool {
     RULED.iter().any(|ruled| name.contains(ruled))
 }
 
-/// A call of the system is imported from `windows_sys`, or looked up by its name.
+/// Finds calls that NT's rules concern outside these files. A call of the system is imported from
+/// `windows_sys`, or looked up by its name.
 fn ruled_calls(source: &Source) -> Vec<String> {
     if CALLS.contains(&&*source.path) {
         return Vec::new();
@@ -254,7 +255,7 @@ fn ruled_calls(source: &Source) -> Vec<String> {
         .filter(|path| begins(path, &["windows_sys"]))
     {
         let name = path.segments.last().unwrap();
-        // The token of this process, and a job object that has no name.
+        // Exceptions: the token of this process, and a job object without a name.
         let own = ["OpenProcessToken", "CreateJobObjectW"].contains(&&**name);
         let says = if !path.is_use {
             "a name that was not imported".to_string()
@@ -268,7 +269,7 @@ fn ruled_calls(source: &Source) -> Vec<String> {
         faults.push(fault(source, path.line, &says));
     }
     for (text, line) in &tokens.literals {
-        // The first is called by the layer; directories have no rules.
+        // Exceptions: the layer itself calls the first, and the rules do not concern directories.
         let own = ["MsgWaitForMultipleObjectsEx", "NtOpenDirectoryObject"];
         let name = text
             .strip_prefix("c\"")
@@ -285,7 +286,7 @@ fn ruled_calls(source: &Source) -> Vec<String> {
 }
 
 #[test]
-fn calls_that_rules_concern_go_through_one_file() {
+fn calls_under_nt_rules_use_win32_file() {
     none(faults(
         &sources(&["src", "cli/src", "measure/src"]),
         ruled_calls,
@@ -305,7 +306,7 @@ fn calls_that_rules_concern_go_through_one_file() {
 }
 
 #[test]
-fn a_call_past_the_rules_is_found() {
+fn planted_call_bypassing_rules_is_found() {
     let path = "windows_sys::Win32::System::Threading";
     for name in ["OpenProcess", "CreateMutexExW", "WaitForSingleObject"] {
         planted::path_is_found(ruled_calls, "src/a.rs", &format!("{path}::{name}"));
@@ -334,7 +335,8 @@ fn a_call_past_the_rules_is_found() {
     );
 }
 
-/// Orderings without a comment that names their partner, in the lines above or at the end of theirs.
+/// Finds orderings without a comment that names their partner. The comment is in the lines above,
+/// or at the end of the same line.
 fn orderings_alone(source: &Source) -> Vec<String> {
     const STRONG: [&str; 4] = ["Acquire", "Release", "AcqRel", "SeqCst"];
     const ABOVE: usize = 8;
@@ -368,7 +370,7 @@ fn each_ordering_names_its_partner() {
 }
 
 #[test]
-fn an_ordering_without_a_partner_is_found() {
+fn planted_ordering_without_partner_is_found() {
     for ordering in [
         "Ordering::Acquire",
         "atomic::Ordering::AcqRel",
@@ -406,7 +408,7 @@ fn files_and_functions_are_short() {
 }
 
 #[test]
-fn a_long_function_is_found() {
+fn planted_long_file_or_function_is_found() {
     let long = "g();\n".repeat(MAX_FUNCTION_LINES);
     planted::is_found(
         too_long,
@@ -418,7 +420,7 @@ fn a_long_function_is_found() {
     assert_eq!(too_long(&Source::new("src/a.rs", &file[1..])).len(), 0);
 }
 
-/// Work that somebody meant to come back to.
+/// Finds marks of unfinished work.
 fn undone(source: &Source) -> Vec<String> {
     let marks = [
         concat!("FIX", "ME"),
@@ -442,12 +444,12 @@ fn undone(source: &Source) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_left_undone() {
+fn code_has_no_unfinished_work_marks() {
     none(faults(&everything(), undone));
 }
 
 #[test]
-fn undone_work_is_found() {
+fn planted_unfinished_work_is_found() {
     for macros in ["todo!()", "std::unimplemented!(\"x\")", "dbg!(x)"] {
         planted::is_found(undone, "src/a.rs", macros);
     }

@@ -1,4 +1,4 @@
-//! The documents say what is there.
+//! Checks that the documents match the repository.
 
 use super::source::{everything, files, none, root, text_of};
 use std::path::Path;
@@ -6,24 +6,24 @@ use std::path::Path;
 const MAX_README_LINES: usize = 200;
 
 #[test]
-fn there_is_one_program_and_it_is_undocumented() {
+fn workspace_has_one_undocumented_program() {
     let cli = text_of("cli/Cargo.toml");
     assert_eq!(text_of("Cargo.toml").matches("[[bin]]").count(), 0);
     assert_eq!(cli.matches("[[bin]]").count(), 1);
-    // Its documentation would land where the library's stands.
+    // The documentation of the program would overwrite that of the library.
     assert!(cli.contains("doc = false"));
     assert!(!root().join("src/main.rs").exists() && !root().join("src/bin").exists());
 }
 
 #[test]
-fn the_readme_is_short() {
+fn readme_is_short() {
     let readme = text_of("README.md");
     assert!(readme.lines().count() < MAX_README_LINES);
 }
 
-/// What the readme shows is what the tests run.
+/// The readme shows the code that the tests run.
 #[test]
-fn the_quick_start_is_the_examples() {
+fn readme_quick_start_matches_examples() {
     let readme = text_of("README.md");
     for example in ["message_server", "message_consumer"] {
         let text = text_of(&format!("examples/{example}.rs"));
@@ -32,9 +32,9 @@ fn the_quick_start_is_the_examples() {
     }
 }
 
-/// docs/platform.md says for each promise which tests show it.
+/// docs/platform.md names for each promise the tests that show it.
 #[test]
-fn tests_that_the_documents_name_exist() {
+fn tests_named_in_documents_exist() {
     let all: String = everything().into_iter().map(|source| source.text).collect();
     let page = text_of("docs/platform.md");
     let mut named = 0;
@@ -55,7 +55,7 @@ fn tests_that_the_documents_name_exist() {
     assert!(named > 20, "the table names {named} tests only");
 }
 
-/// The targets of the links of a page, with their lines. Code is left out.
+/// Returns the targets of the links of a page, with their lines. Code is left out.
 fn links(page: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut is_code = false;
@@ -77,7 +77,7 @@ fn links(page: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The anchor of a heading: lower case, hyphens for spaces, no punctuation.
+/// Returns the anchor of a heading: lower case, hyphens for spaces, no punctuation.
 fn anchor(heading: &str) -> String {
     let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     let kept: String = heading.chars().filter(is_kept).collect();
@@ -90,7 +90,7 @@ fn has_anchor(page: &str, wanted: &str) -> bool {
     texts.any(|text| anchor(text) == wanted)
 }
 
-/// The links of a page to files and headings that do not exist.
+/// Returns the links of a page to files and headings that do not exist.
 fn broken_links(path: &str, page: &str) -> Vec<String> {
     let folder = Path::new(path).parent().expect("a file");
     let mut broken = Vec::new();
@@ -118,7 +118,7 @@ fn broken_links(path: &str, page: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_of_documents_point_to_what_exists() {
+fn document_links_have_existing_targets() {
     let mut pages = files("docs", "md");
     pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(String::from));
     let mut count = 0;

@@ -1,11 +1,11 @@
-//! Which module may use which.
+//! Checks which modules each module may use.
 
 use super::source::{Source, fault, library, none};
 use super::tokens::{Path, Tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A module is a folder, or a file at the root. It uses modules of lower rank only; equals do not know
-/// each other.
+/// The rank of each module. A module is a folder, or a file at the root. A module uses modules of
+/// lower rank only, and none of its own rank.
 const RANKS: &[(&str, u32)] = &[
     ("error", 0),
     ("access", 1),
@@ -32,7 +32,7 @@ fn rank(ranks: &[(&str, u32)], module: &str) -> Option<u32> {
     row.map(|(_, rank)| *rank)
 }
 
-/// `a::b` of `src/a/b.rs` and of `src/a/b/mod.rs`; nothing of `src/lib.rs`.
+/// Returns `a::b` for `src/a/b.rs` and for `src/a/b/mod.rs`, and an empty path for `src/lib.rs`.
 fn module_of(path: &str) -> Vec<String> {
     let inside = path.strip_prefix("src/").expect("a file of the library");
     let inside = inside.trim_end_matches(".rs");
@@ -46,10 +46,10 @@ fn module_of(path: &str) -> Vec<String> {
     names
 }
 
-/// The files of the library, what each imports, and what each uses.
+/// The files of the library, and what each imports.
 struct Library {
     files: Vec<File>,
-    /// By module and name, what a name stands for that a module imports.
+    /// The full path of each name that a module imports, by module and name.
     imports: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>,
 }
 
@@ -88,7 +88,8 @@ impl Library {
         self.files.iter().any(|file| file.module == names)
     }
 
-    /// A path from the root of the crate; `None` of one into another crate or into the same file.
+    /// Returns a path from the root of the crate; `None` for a path into another crate or into the
+    /// same file.
     fn absolute(&self, module: &[String], path: &Path) -> Option<Vec<String>> {
         let inner = std::iter::repeat_n("{}".to_string(), path.depth);
         let mut names: Vec<String> = module.iter().cloned().chain(inner).collect();
@@ -114,9 +115,9 @@ impl Library {
         (!names.iter().any(|name| name == "{}")).then_some(names)
     }
 
-    /// The module in which stands what an absolute path names, through all imports.
+    /// Returns the module that defines what an absolute path names, through all imports.
     fn home(&self, mut path: Vec<String>) -> Vec<String> {
-        // An import of an import, and so on: fewer than these, unless they go in a circle.
+        // An import may name another import, and so on. Without a circle it is never this many.
         for _ in 0..8 {
             let mut module = path.clone();
             while !module.is_empty() && !self.is_module(&module) {
@@ -137,7 +138,7 @@ impl Library {
         Vec::new()
     }
 
-    /// Each other module of this crate that a file uses, with the lines.
+    /// Returns each other module of this crate that a file uses, with the line of the first use.
     fn used(&self, file: &File) -> BTreeMap<Vec<String>, usize> {
         let mut used = BTreeMap::new();
         for path in &file.tokens.paths {
@@ -175,7 +176,8 @@ fn upward_imports(sources: &[Source], ranks: &[(&str, u32)]) -> Vec<String> {
     faults
 }
 
-/// Files that use each other, directly or through others. A module and its children are one thing.
+/// Finds files that use each other, directly or through other files. A module and its children
+/// count as one.
 fn cycles(sources: &[Source]) -> Vec<String> {
     let library = Library::new(sources);
     let mut uses: BTreeMap<&[String], BTreeSet<Vec<String>>> = BTreeMap::new();
@@ -212,11 +214,11 @@ fn layers_use_lower_layers_only() {
 }
 
 #[test]
-fn no_file_leads_to_itself() {
+fn modules_have_no_import_cycles() {
     none(cycles(&library()));
 }
 
-/// A reader keeps so many in mind.
+/// The most modules that a reader can keep in mind.
 const MAX_MODULES: usize = 23;
 
 #[test]
@@ -230,7 +232,7 @@ fn each_rank_has_a_module() {
     for (module, _) in RANKS {
         assert!(
             modules.contains(*module),
-            "{module} has a rank and is not there"
+            "{module} has a rank and does not exist"
         );
     }
 }
@@ -240,7 +242,7 @@ mod tests {
     use super::*;
     use crate::planted;
 
-    /// A library of which one file is the one in question.
+    /// Returns a library that has this file, and others to use.
     fn beside(source: &Source) -> Vec<Source> {
         let others = [
             ("src/lib.rs", "pub use queue::Sender as Renamed;"),
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upward_import_is_found_in_each_kind_of_place() {
+    fn planted_upward_import_is_found_everywhere() {
         for path in ["crate::queue", "crate::queue::Sender", "crate::Renamed"] {
             planted::path_is_found(law, "src/name.rs", path);
             planted::path_is_found(law, "src/lane/ring.rs", path);
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_found() {
+    fn planted_import_cycle_is_found() {
         let two = |a: &str, b: &str| {
             let files = [
                 ("src/lib.rs", ""),

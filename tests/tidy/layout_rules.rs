@@ -1,8 +1,9 @@
-//! Which code and which test keep each rule of `docs/layout.md`.
+//! Finds the code and the tests that keep each rule of `docs/layout.md`.
 //!
-//! A comment line of [`MARK`] and numbers says that what stands below it keeps these rules: code in
+//! A comment line of [`MARK`] and numbers says that the item below it keeps these rules: code in
 //! the library, a test everywhere else. The file `tests/layout-exceptions.txt` lists the rules that
-//! have no code or no test, with reasons. The report is `layout-rules.md` in the folder of the build.
+//! have no code or no test, with reasons. The report is `layout-rules.md` in the folder of the
+//! build.
 
 use super::source::{Source, none, sources, text_of};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ const DOCUMENT: &str = "docs/layout.md";
 const EXCEPTIONS: &str = "tests/layout-exceptions.txt";
 const MARK: &str = "// layout:";
 
-/// So many words of a rule stand in the report.
+/// The number of words of a rule that the report shows.
 const WORDS: usize = 10;
 
 /// What keeps a rule.
@@ -56,7 +57,7 @@ struct Findings {
     broken: Vec<String>,
 }
 
-/// The number at the beginning of a text: `[L061] A record …`.
+/// Splits the number from the beginning of a text: `[L061] A record …`.
 fn number(text: &str) -> Option<(&str, &str)> {
     let (number, rest) = text.strip_prefix('[')?.split_once(']')?;
     is_number(number).then_some((number, rest))
@@ -82,7 +83,8 @@ impl Findings {
         found
     }
 
-    /// A number begins a rule at the beginning of a paragraph or of an item of a list.
+    /// Reads the rules. A rule begins with a number at the beginning of a paragraph or of a list
+    /// item.
     fn read_rules(&mut self, page: &str) {
         let lines: Vec<&str> = page.lines().collect();
         for (n, line) in lines.iter().enumerate() {
@@ -145,7 +147,7 @@ impl Findings {
         }
     }
 
-    /// Lines such as `L123 code: the reason`.
+    /// Reads lines such as `L123 code: the reason`.
     fn read_exceptions(&mut self, text: &str) {
         let lines = text.lines().enumerate();
         for (n, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
@@ -237,12 +239,12 @@ fn is_test_attribute(line: &str) -> bool {
     line.starts_with("#[cfg(") && words.into_iter().any(|word| word == "test")
 }
 
-/// `#[cfg(test)]` and a module that begins there.
+/// Returns whether the two lines are `#[cfg(test)]` and the beginning of a module.
 fn begins_tests(pair: &[&str]) -> bool {
     is_test_attribute(pair[0]) && pair[1].starts_with("mod ") && pair[1].ends_with('{')
 }
 
-/// The files of the modules that only tests have, without their endings.
+/// Returns the files of the modules that are compiled for tests only, without `.rs`.
 fn test_modules(source: &Source) -> Vec<String> {
     let path = source.path.trim_end_matches(".rs");
     let folder = match path.rsplit_once('/') {
@@ -256,7 +258,7 @@ fn test_modules(source: &Source) -> Vec<String> {
     names.map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// Whether a line has a comment that was meant to be an annotation.
+/// Returns whether a line has a comment that was meant to be an annotation.
 fn is_nearly_a_mark(line: &str) -> bool {
     let comments = line.split("//").skip(1);
     let mut said = comments.map(|comment| comment.trim_start_matches(['/', '!', ' ']));
@@ -272,7 +274,7 @@ fn is_in(path: &str, module: &str) -> bool {
     rest == ".rs" || rest.starts_with('/')
 }
 
-/// The name of an item that begins in this line; an implementation has none but its line.
+/// Returns the name of the item that begins in this line; for an implementation, the whole line.
 fn item(line: &str) -> Option<&str> {
     const KINDS: [&str; 9] = [
         "fn", "struct", "enum", "const", "static", "mod", "trait", "type", "impl",
@@ -295,7 +297,7 @@ fn item(line: &str) -> Option<&str> {
     KINDS.contains(&kind).then_some(name?)
 }
 
-/// The item below an annotation, or else the one in which it stands.
+/// Returns the name of the item below an annotation, or else of the item that contains it.
 fn named(lines: &[&str], at: usize) -> String {
     let is_beside = |line: &&&str| {
         let line = line.trim_start();
@@ -317,14 +319,14 @@ fn findings() -> Findings {
     Findings::of(&text_of(DOCUMENT), &sources, &text_of(EXCEPTIONS))
 }
 
-/// In the folder of the build.
+/// Returns the path of the report, in the folder of the build.
 fn report_path() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     folder.with_file_name("layout-rules.md")
 }
 
 #[test]
-fn each_rule_of_the_layout_has_code_and_a_test() {
+fn each_layout_rule_has_code_and_test() {
     let found = findings();
     let path = report_path();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -356,7 +358,7 @@ const TESTS: (&str, &str) = (
 );
 
 #[test]
-fn rules_that_are_kept_are_reported() {
+fn covered_layout_rules_are_reported() {
     let found = planted(&[CODE, TESTS], "");
     assert_eq!(found.broken, [""; 0]);
     assert_eq!(found.rules["L001"], "A record begins at 8, see [L002].");
@@ -373,7 +375,7 @@ fn rules_that_are_kept_are_reported() {
 }
 
 #[test]
-fn faults_of_annotations_are_found() {
+fn planted_annotation_faults_are_found() {
     let said = |files: &[(&str, &str)], exceptions: &str| planted(files, exceptions).broken;
     let unknown = ("src/c.rs", "fn c() {\n    layout= L003\n    c();\n}\n");
     let is = ["src/c.rs:2: L003 is no rule of docs/layout.md"];
@@ -406,7 +408,7 @@ fn faults_of_annotations_are_found() {
 }
 
 #[test]
-fn faults_of_exceptions_are_found() {
+fn planted_exception_faults_are_found() {
     let said = |exceptions: &str| planted(&[CODE, TESTS], exceptions).broken;
     assert_eq!(said("# none\n\n"), [""; 0]);
     assert_eq!(
@@ -436,7 +438,7 @@ fn faults_of_exceptions_are_found() {
 }
 
 #[test]
-fn places_of_tests_are_told_from_code() {
+fn test_annotations_are_distinguished_from_code() {
     let by = |files: &[(&str, &str)]| {
         let found = planted(files, "");
         let last = found.places.last().unwrap();

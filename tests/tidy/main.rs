@@ -1,5 +1,5 @@
-//! The laws of this code base, which tests keep and not reviews. Each law is shown to fail on planted
-//! faults.
+//! The laws of this code base, which tests enforce instead of reviews. Other tests show that each
+//! law fails on planted faults.
 
 mod code;
 mod documents;
@@ -9,5 +9,6 @@ mod mutations;
 mod packages;
 mod planted;
 mod source;
+mod test_names;
 mod tokens;
 mod words;

@@ -1,4 +1,5 @@
-//! The list of weakenings keeps up with the code: `ci/mutations`, which makes them, takes long.
+//! Checks that the list of mutations matches the code, since `ci/mutations`, which makes them,
+//! takes long.
 
 use super::source::{Source, none, sources, text_of};
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ fn text<'a>(mutation: &'a Table, key: &str) -> Option<&'a str> {
     mutation.get(key).and_then(Value::as_str)
 }
 
-/// Whether the library has this module: a file, a folder, or `mod name {` in such a file.
+/// Returns whether the library has this module: a file, a folder, or `mod name {` in such a file.
 fn has_module(files: &[Source], path: &str) -> bool {
     let is_file = |path: &str| {
         let names = [format!("src/{path}.rs"), format!("src/{path}/mod.rs")];
@@ -23,7 +24,8 @@ fn has_module(files: &[Source], path: &str) -> bool {
     is_file(&path).is_some() || inline == Some(true)
 }
 
-/// What is wrong with a mutation. `read` returns the text of a file; `files` are the sources.
+/// Returns what is wrong with a mutation. `read` returns the text of a file; `files` are the
+/// sources.
 fn faults(mutation: &Table, read: impl Fn(&str) -> String, files: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     let (Some(file), Some(from), Some(to)) = (
@@ -58,7 +60,7 @@ fn faults(mutation: &Table, read: impl Fn(&str) -> String, files: &[Source]) -> 
 }
 
 #[test]
-fn each_mutation_stands_in_the_code() {
+fn each_listed_mutation_matches_the_code() {
     let list: Table = text_of(LIST).parse().unwrap();
     let files = sources(&["src", "tests"]);
 
@@ -76,7 +78,7 @@ fn each_mutation_stands_in_the_code() {
 }
 
 #[test]
-fn planted_faults_of_a_mutation_are_found() {
+fn planted_mutation_faults_are_found() {
     let faults = |toml: &str| {
         let mutation: Table = toml.parse().unwrap();
         let read = |_: &str| "a();\nb();\nb();\n".to_string();

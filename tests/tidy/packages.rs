@@ -1,4 +1,4 @@
-//! How many packages a program compiles that uses the library.
+//! Counts the packages that a program compiles if it uses the library.
 
 use super::source::root;
 use std::collections::BTreeSet;
@@ -23,13 +23,14 @@ fn tree(target: &str) -> String {
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }
 
-/// The packages of a tree. Those that stand in it twice are marked the second time.
+/// Returns the packages of a tree. Cargo marks a package with `(*)` if it has listed the package
+/// before.
 fn packages(tree: &str) -> BTreeSet<&str> {
     let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
     lines.filter(|line| !line.is_empty()).collect()
 }
 
-/// Under Wine there is no cargo, and the answer is the same on every system.
+/// Runs on Linux only: under Wine there is no cargo, and the result is the same on every system.
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "runs on Linux, for all systems")]
 fn library_has_few_packages() {

@@ -1,4 +1,4 @@
-//! Every kind of place in which a fault can stand, to show that a law finds it there.
+//! Every kind of place that can contain a fault, to show that a law finds the fault there.
 
 use super::source::Source;
 
@@ -40,15 +40,15 @@ const IMPORTS: [&str; 13] = [
     "type X = <Y as PATH>::Z;",
 ];
 
-/// What a law says of a file.
+/// A law: returns the faults that it finds in a file.
 type Law = fn(&Source) -> Vec<String>;
 
-/// A law finds a fault in each kind of place, and nothing where there is none.
+/// Checks that a law finds a fault in each kind of place, and finds nothing without the fault.
 pub fn is_found(law: Law, path: &str, fault: &str) {
     check(law, path, &CODE, "FAULT", fault, "fine()");
 }
 
-/// A law finds a path in each kind of place, and nothing where another one stands.
+/// Checks that a law finds a path in each kind of place, and finds nothing with another path there.
 pub fn path_is_found(law: Law, path: &str, fault: &str) {
     check(law, path, &IMPORTS, "PATH", fault, "core::fmt");
     check(law, path, &CODE, "FAULT", fault, "fine()");

@@ -1,4 +1,4 @@
-//! The files that the laws are about.
+//! Reads the files that the laws check.
 
 use super::tokens::Tokens;
 use std::fs;
@@ -28,14 +28,14 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text of a file, with the line ends of the repository.
+/// Returns the text of a file, with the line ends of the repository.
 pub fn text_of(path: &str) -> String {
     let text = fs::read_to_string(root().join(path));
     let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
     text.replace("\r\n", "\n")
 }
 
-/// The files below a folder with this extension, sorted.
+/// Returns the files below a folder with this extension, sorted.
 pub fn files(folder: &str, extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     collect(&root().join(folder), extension, &mut found);
@@ -84,12 +84,12 @@ pub fn everything() -> Vec<Source> {
     ])
 }
 
-/// Fails with the faults that a law found.
+/// Fails if a law found faults, and prints them.
 pub fn none(faults: Vec<String>) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// A fault, with its place.
+/// Returns the text of a fault, with its place.
 pub fn fault(source: &Source, line: usize, says: &str) -> String {
     format!("{}:{line}: {says}", source.path)
 }

@@ -1,4 +1,4 @@
-//! A file as the compiler's lexer sees it: paths, functions and literals, wherever they stand.
+//! A file as the lexer of the compiler sees it: paths, functions and literals in any place.
 //!
 //! The laws look at tokens and not at a syntax tree, since a syntax tree ends at each macro.
 
@@ -8,10 +8,10 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     pub segments: Vec<String>,
-    /// The name by which a `use` imports it, if that is another one.
+    /// The name by which a `use` imports the path, if it renames it.
     pub renamed: Option<String>,
     pub is_use: bool,
-    /// How many modules inside the file it stands in.
+    /// The number of modules of this file that are around the path.
     pub depth: usize,
     pub line: usize,
 }
@@ -36,13 +36,13 @@ pub struct Tokens {
     pub conditions: Vec<(Vec<String>, usize)>,
 }
 
-/// Words that a path can follow and not belong to: `return ::std::mem::take(x)`.
+/// Words that can stand before a path and are no part of it: `return ::std::mem::take(x)`.
 const WORDS: [&str; 13] = [
     "as", "break", "dyn", "else", "for", "if", "impl", "in", "match", "move", "mut", "return",
     "use",
 ];
 
-/// Where the walk is.
+/// The context in which the walk is.
 #[derive(Clone, Copy, Default)]
 struct Place {
     is_use: bool,
@@ -52,7 +52,7 @@ struct Place {
 
 impl Tokens {
     pub fn of(text: &str) -> Tokens {
-        let stream: TokenStream = text.parse().expect("the compiler takes it");
+        let stream: TokenStream = text.parse().expect("the file is valid Rust");
         let mut found = Tokens::default();
         found.walk(stream, Place::default());
         found
@@ -95,8 +95,8 @@ impl Tokens {
         }
     }
 
-    /// Reads the path that begins at this identifier, behind what leads to it, and returns where it
-    /// ends.
+    /// Reads the path that begins at this identifier, with the leading `segments`, and returns the
+    /// index at which it ends.
     fn read_path(
         &mut self,
         tokens: &[TokenTree],
@@ -143,7 +143,7 @@ impl Tokens {
         at
     }
 
-    /// The branches of a `use`, behind what leads to them.
+    /// Reads the branches of a `use`, each with the `leading` segments.
     fn read_branches(&mut self, group: &Group, leading: &[String], place: Place) {
         let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         let mut at = 0;
@@ -185,7 +185,7 @@ fn is_punct(token: Option<&TokenTree>, is: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == is)
 }
 
-/// The last word before a group, without the mark of a macro.
+/// Returns the last word before a group, without the `!` of a macro.
 fn word_before(tokens: &[TokenTree]) -> Option<String> {
     let tokens = match tokens.split_last() {
         Some((last, rest)) if is_punct(Some(last), '!') => rest,
@@ -201,7 +201,7 @@ fn is_condition(tokens: &[TokenTree]) -> bool {
     word_before(tokens).is_some_and(|word| word == "cfg" || word == "cfg_attr")
 }
 
-/// Whether a group is the body of `mod name`.
+/// Returns whether a group is the body of `mod name`.
 fn is_module(tokens: &[TokenTree]) -> bool {
     let before = tokens.split_last().map_or(tokens, |(_, rest)| rest);
     word_before(tokens).is_some()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_branch_of_an_import_is_a_path() {
+    fn each_import_branch_is_one_path() {
         let found = paths("use a::{b, c::{self, d as e, f::*}, g};");
         assert_eq!(
             found,
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_the_modules_around() {
+    fn depth_counts_enclosing_modules() {
         let tokens = Tokens::of("mod a { mod b { fn f() { super::x } } } fn g() { y }");
         let depth = |name: &str| {
             let is_it = |path: &&Path| path.segments.last().is_some_and(|last| last == name);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_conditions_are_found() {
+    fn cfg_condition_words_are_found() {
         for text in [
             "#[cfg(not(a))] mod m;",
             "fn f() { cfg!(a) }",

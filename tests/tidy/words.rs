@@ -1,7 +1,8 @@
 //! Words that this code base does not use.
 //!
-//! `tests/words.txt` lists them, each with what to write instead. A word counts wherever it stands: in
-//! a comment, a text, a document, and as a part of an identifier (`seat_of`, `SeatOf`, `SEATS`).
+//! `tests/words.txt` lists the words, each with what to write instead. A word counts in every
+//! place: in a comment, a text, a document, and as a part of an identifier (`seat_of`, `SeatOf`,
+//! `SEATS`).
 
 use super::source::{files, none, text_of};
 
@@ -9,7 +10,7 @@ const LIST: &str = "tests/words.txt";
 
 /// A row of the list.
 struct Banned {
-    /// Usually one.
+    /// One word, or several that follow each other.
     words: Vec<String>,
     instead: String,
 }
@@ -30,7 +31,7 @@ fn read_list(text: &str) -> Vec<Banned> {
     rows.map(row).collect()
 }
 
-/// The words of a line in lower case; those of an identifier one by one.
+/// Returns the words of a line in lower case. An identifier is split into its words.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -43,7 +44,7 @@ fn words(line: &str) -> Vec<String> {
             c.is_uppercase() && (last.is_lowercase() || last.is_uppercase() && next_is_small);
         if !c.is_alphabetic() || begins_hump {
             words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-            // The name of a file is no word: `/run/systemd/seats`.
+            // The name of a file does not count: `/run/systemd/seats`.
             is_file = c == '/' && last.is_alphabetic();
         }
         if c.is_alphabetic() && !is_file {
@@ -55,7 +56,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether the words stand there in this order, also in the plural.
+/// Returns whether `words` contains the banned words in their order, also in the plural.
 fn stands(banned: &[String], words: &[String]) -> bool {
     let is = |word: &String, banned: &String| {
         word == banned || word.strip_suffix('s').is_some_and(|word| word == banned)
@@ -73,7 +74,7 @@ fn faults(path: &str, text: &str, list: &[Banned]) -> Vec<String> {
     for (n, line) in text.lines().enumerate() {
         let line = words(line);
         for banned in list {
-            // What begins at the end of the line before.
+            // Banned words may begin at the end of the line before.
             let kept = last.len().saturating_sub(banned.words.len() - 1);
             let with_last: Vec<String> = last[kept..].iter().chain(&line).cloned().collect();
             if stands(&banned.words, &with_last) {
@@ -87,7 +88,7 @@ fn faults(path: &str, text: &str, list: &[Banned]) -> Vec<String> {
 }
 
 #[test]
-fn banned_words_stand_nowhere() {
+fn banned_words_appear_nowhere() {
     let list = read_list(&text_of(LIST));
     let mut paths = vec!["README.md".to_string(), "CONTRIBUTING.md".to_string()];
     paths.retain(|path| super::source::root().join(path).exists());
@@ -105,7 +106,7 @@ fn banned_words_stand_nowhere() {
         }
     }
     assert!(paths.len() > 150, "{} files", paths.len());
-    // This file shows how they are found.
+    // This file contains banned words as examples.
     paths.retain(|path| path != "tests/tidy/words.rs");
     none(
         paths
@@ -116,7 +117,7 @@ fn banned_words_stand_nowhere() {
 }
 
 #[test]
-fn a_banned_word_is_found_in_each_kind_of_place() {
+fn planted_banned_word_is_found_everywhere() {
     let list = read_list("# A comment.\nseat: slot\nthe house: the project\n");
     for text in [
         "// A seat.",

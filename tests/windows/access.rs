@@ -1,5 +1,5 @@
-//! Who may do what on Windows: access lists with the SIDs of this user and of others,
-//! for sections, events and mutexes; and names that other users hold.
+//! Access on Windows: access lists with the SIDs of this user and of other users, for sections,
+//! events and mutexes; and names that other users hold.
 
 use crate::common::{listed_as, unique, watchdog};
 use shmkit::{
@@ -13,7 +13,7 @@ use windows_sys::Win32::System::Threading::{
     CreateSemaphoreW, CreateWaitableTimerW, ReleaseSemaphore,
 };
 
-/// An account that we are not: LocalSystem, or, where that runs the tests, LocalService.
+/// Returns the SID of another account: LocalSystem, or LocalService if LocalSystem runs the tests.
 fn other() -> &'static str {
     match &*my_sid() {
         "S-1-5-18" => "S-1-5-19",
@@ -28,7 +28,7 @@ fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
     error.to_string()
 }
 
-/// The SID of this user, as objects of ours tell it.
+/// Returns the SID of this user, as an object of this user reports it.
 pub fn my_sid() -> String {
     let probe = Mutex::create_new(unique("sid")).unwrap();
     let owner = probe.info().owner.unwrap();
@@ -38,12 +38,13 @@ pub fn my_sid() -> String {
     sid.trim_end_matches(')').to_string()
 }
 
-/// Whether this is Windows, or Wine with its rules.
+/// Returns whether the rules of Windows hold: on Windows, and under Wine in a build with NT's
+/// rules.
 fn nt_rules() -> bool {
     std::env::var_os("WINEPREFIX").is_none() || crate::closed::nt_rules()
 }
 
-/// A section, an event and a mutex with one access list.
+/// Creates a section, an event and a mutex with one access list.
 fn three(sddl: &str) -> ([String; 3], (Section, Event, Mutex)) {
     let access = Access::Sddl(sddl.to_string());
     let names = ["section", "event", "mutex"].map(unique);
@@ -59,17 +60,17 @@ fn three(sddl: &str) -> ([String; 3], (Section, Event, Mutex)) {
 }
 
 #[test]
-fn a_list_without_us_keeps_us_out_of_every_kind() {
+fn access_list_without_user_denies_every_kind() {
     let ([section, event, mutex], _objects) = three(&format!("D:P(A;;GA;;;{})", other()));
     refused(Kind::AccessDenied, Section::open(&section));
     refused(Kind::AccessDenied, Section::open_rw(&section));
     refused(Kind::AccessDenied, Event::open_rw(&event));
-    // (Wine lets everybody wait, where NT's rules are not enforced.)
+    // (Wine lets every user wait, unless NT's rules are enforced.)
     if nt_rules() {
         refused(Kind::AccessDenied, Event::open(&event));
         refused(Kind::AccessDenied, Mutex::open(&mutex));
     }
-    // The name is taken, also for users that may look.
+    // The name is taken, also for a user without access.
     refused(Kind::AlreadyExists, Section::create_new(&section, 1));
     refused(Kind::AlreadyExists, Event::create_new(&event, Reset::Auto));
     refused(Kind::AlreadyExists, Mutex::create_new(&mutex));
@@ -77,20 +78,20 @@ fn a_list_without_us_keeps_us_out_of_every_kind() {
 
 // layout: L228
 #[test]
-fn a_list_that_lets_us_look_lets_us_do_nothing_else() {
+fn access_list_grants_only_listed_rights() {
     let _watchdog = watchdog();
     let me = my_sid();
     let ([section, event, mutex], objects) = three(&format!("D:P(A;;GR;;;{me})"));
     let opened = Section::open(&section).unwrap();
     refused(Kind::ReadOnly, opened.map_rw(..));
     assert!(refused(Kind::AccessDenied, Section::open_rw(&section)).contains("look"));
-    // What GR means for them: to wait.
+    // For events and mutexes, GR is the right to wait.
     assert!(refused(Kind::AccessDenied, Event::open_rw(&event)).contains("look"));
     objects.1.set().unwrap();
     assert!(Event::open(&event).unwrap().try_wait().unwrap());
     assert!(Mutex::open(&mutex).unwrap().try_lock().unwrap().is_some());
 
-    // To wait, and no more: without it even the state is not told.
+    // The right to wait, and no other right: even the state of the event cannot be read.
     let ([_, event, mutex], objects) = three(&format!("D:P(A;;0x100000;;;{me})"));
     let opened = Event::open(&event).unwrap();
     refused(Kind::ReadOnly, opened.set());
@@ -106,7 +107,7 @@ fn a_list_that_lets_us_look_lets_us_do_nothing_else() {
 
 // layout: L223
 #[test]
-fn presets_say_what_they_are() {
+fn presets_report_their_access_and_grants() {
     for (access, last, others) in [
         (Access::SameUser, "", 0),
         (Access::UsersReadOnly, "AU)", 1),
@@ -133,9 +134,9 @@ fn presets_say_what_they_are() {
 
 // layout: L222
 #[test]
-fn a_descriptor_that_lets_everybody_in_is_refused() {
+fn descriptor_without_valid_dacl_is_refused() {
     let name = unique("null");
-    // (Wine reads D:NO_ACCESS_CONTROL as a list that lets nobody in.)
+    // (Wine reads D:NO_ACCESS_CONTROL as a list that grants access to no user.)
     for sddl in ["", "O:BA", "D:P(A;;GA;;;nobody)", "x"] {
         let options = Section::options().access(Access::Sddl(sddl.into()));
         refused(Kind::InvalidArgument, options.create_new(&name, 1));
@@ -145,7 +146,7 @@ fn a_descriptor_that_lets_everybody_in_is_refused() {
 
 // layout: L233
 #[test]
-fn only_the_expected_owner_is_believed() {
+fn open_accepts_only_the_expected_owner() {
     let me = my_sid();
     let by_name = match other() {
         "S-1-5-18" => "SYSTEM",
@@ -174,7 +175,7 @@ fn only_the_expected_owner_is_believed() {
             }
         }
     }
-    // An object that hides its owner is not believed either. (Wine does not know the rights of
+    // An object whose owner cannot be read is refused too. (Wine does not know the rights of
     // owners.)
     if nt_rules() {
         let ([hidden, ..], _objects) = three(&format!("D:P(A;;0x4;;;{me})(A;;0x4;;;OW)"));
@@ -185,7 +186,7 @@ fn only_the_expected_owner_is_believed() {
 }
 
 #[test]
-fn a_squatted_name_says_what_is_there_and_whose() {
+fn squatted_name_error_names_kind_and_owner() {
     let me = my_sid();
     let names = ["semaphore", "timer", "event"].map(unique);
     let wide = |name: &str| {
@@ -218,10 +219,10 @@ fn a_squatted_name_says_what_is_there_and_whose() {
     assert!(said.contains(&me), "{said}");
 }
 
-/// Under Wine nobody is somebody else, so the process is only told by its mutex.
+/// Under Wine there is no second user, so this process watches itself by its liveness mutex.
 // layout: L230
 #[test]
-fn a_liveness_mutex_tells_of_an_end_and_is_given_back() {
+fn liveness_mutex_reports_end_and_is_released() {
     let _watchdog = watchdog();
     let name = unique("liveness");
     let alive = Liveness::announce(&name, Access::SameUser).unwrap();
@@ -235,14 +236,14 @@ fn a_liveness_mutex_tells_of_an_end_and_is_given_back() {
     assert!(watched.as_raw().is_some());
     drop(alive);
     for _ in 0..3 {
-        // Each look takes the mutex, and gives it back.
+        // Each check locks the mutex, and releases it.
         assert_eq!(event.wait_or_death(&watched, None).unwrap(), Wake::PeerDied);
         assert!(watched.has_ended().unwrap());
     }
     let mutex = Mutex::open(&name).unwrap();
     std::thread::scope(|scope| {
         let other = scope.spawn(|| mutex.try_lock().unwrap().is_some());
-        assert!(other.join().unwrap(), "nobody has it");
+        assert!(other.join().unwrap(), "the mutex has no owner");
     });
     assert!(ProcessIdentity::current().unwrap().is_alive().unwrap());
 }

@@ -1,6 +1,6 @@
-//! Processes that may not be opened, as those of services and of programs that run elevated may not:
-//! whether they live is seen all the same. A build with NT's rules can play one; without them there
-//! is none to be had.
+//! Processes that another process may not open, such as services and elevated programs: their death
+//! is noticed all the same. A build with NT's rules can simulate such a process. Without the rules
+//! there is no such process, and these tests do nothing.
 
 use crate::common::{TestChild, eventually, hear, is_asleep, say, unique, watchdog};
 use shmkit::{
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Whether this is built with the rules.
+/// Returns whether this is a build with NT's rules.
 pub fn nt_rules() -> bool {
     shmkit::inspect::doctor()
         .iter()
@@ -60,7 +60,7 @@ pub fn play(role: &str, args: &[&str]) {
                 .delivery(Delivery::Lossless);
             let mut publisher = options.create(args[0]).unwrap();
             say("ready");
-            // Up to what is in the way of a subscriber.
+            // Sends until a slow subscriber blocks the publisher.
             while hear().is_some() {
                 let sent = (0..20).map(|_| publisher.send_timeout(&[7; 500], MOMENT));
                 say(&format!("{:?}", sent.collect::<Result<Vec<()>, _>>()));
@@ -77,7 +77,7 @@ pub fn play(role: &str, args: &[&str]) {
     }
 }
 
-/// Opens an end and keeps it, or lets go of what it has.
+/// Opens an endpoint and keeps it, or closes the endpoint that it has.
 fn peer(name: &str) {
     let (mut sender, mut subscriber) = (None, None);
     while let Some(what) = hear() {
@@ -99,14 +99,14 @@ fn peer(name: &str) {
     }
 }
 
-/// Whether this process may not watch that one, which lives.
+/// Returns whether this process may not watch the process with this pid, which is alive.
 fn is_closed(pid: &str) -> bool {
     let identity = ProcessIdentity::of(pid.parse().unwrap()).unwrap();
     let watched = identity.watch().map_err(|error| error.kind());
     matches!(watched, Err(ErrorKind::AccessDenied))
 }
 
-/// Says what is received, up to the end.
+/// Says each received message, and then the error at the end.
 fn tell_all(mut receive: impl FnMut() -> Result<Vec<u8>, RecvError>) {
     loop {
         match receive() {
@@ -116,7 +116,7 @@ fn tell_all(mut receive: impl FnMut() -> Result<Vec<u8>, RecvError>) {
     }
 }
 
-/// A child that may not open the process of this number.
+/// Starts a child that may not open the process whose pid is the second argument.
 fn shut_out(role: &str, args: &[&str]) -> TestChild {
     let denied = format!("deny={}", args[1]);
     let mut words = std::env::var("SHMKIT_NT_RULES").unwrap_or_default();
@@ -131,7 +131,7 @@ fn shut_out(role: &str, args: &[&str]) -> TestChild {
 
 // layout: L011 L082
 #[test]
-fn the_death_of_an_owner_that_may_not_be_opened_is_seen() {
+fn death_of_unopenable_owner_is_noticed() {
     if !nt_rules() {
         return;
     }
@@ -148,7 +148,7 @@ fn the_death_of_an_owner_that_may_not_be_opened_is_seen() {
 
 // layout: L082
 #[test]
-fn the_death_of_a_participant_that_may_not_be_opened_is_seen() {
+fn death_of_unopenable_participant_is_noticed() {
     if !nt_rules() {
         return;
     }
@@ -164,10 +164,10 @@ fn the_death_of_a_participant_that_may_not_be_opened_is_seen() {
     receiver.expect("Disconnected(Died)");
 }
 
-/// The liveness mutex of a participant ends with the participant, and its process goes on.
+/// The liveness mutex of a participant ends with the participant, although the process goes on.
 // layout: L082
 #[test]
-fn a_sender_of_a_closed_process_that_opens_again_is_not_taken_for_dead() {
+fn reopened_sender_of_unopenable_process_stays_alive() {
     if !nt_rules() {
         return;
     }
@@ -182,7 +182,7 @@ fn a_sender_of_a_closed_process_that_opens_again_is_not_taken_for_dead() {
     };
     assert_eq!(ask(&mut sender, "send"), "done");
     assert_eq!(ask(&mut receiver, ""), "Ok([1])");
-    // It sleeps, and so watches.
+    // The receiver sleeps, and so watches the process of the sender.
     assert_eq!(ask(&mut receiver, ""), "Err(Timeout)");
     assert_eq!(ask(&mut sender, "leave"), "done");
     assert_eq!(ask(&mut sender, "send"), "done");
@@ -195,7 +195,7 @@ fn a_sender_of_a_closed_process_that_opens_again_is_not_taken_for_dead() {
 }
 
 #[test]
-fn a_subscriber_of_a_closed_process_that_opens_again_is_waited_for() {
+fn publisher_waits_for_reopened_unopenable_subscriber() {
     if !nt_rules() {
         return;
     }
@@ -219,7 +219,7 @@ fn a_subscriber_of_a_closed_process_that_opens_again_is_waited_for() {
 
 // layout: L232
 #[test]
-fn a_dead_owner_whose_number_a_closed_process_has_now_is_dead() {
+fn owner_with_reused_unopenable_pid_is_dead() {
     if !nt_rules() {
         return;
     }
@@ -229,7 +229,7 @@ fn a_dead_owner_whose_number_a_closed_process_has_now_is_dead() {
     let receiver = Receiver::create(&*name).unwrap();
     let root = Section::open_rw(&*name).unwrap().map_rw(..).unwrap();
     drop(receiver);
-    // The word of the owner: pid, and a fold of the start time.
+    // The offset of the owner's process word: pid, and a fold of the start time.
     const OWNER: usize = 16;
     let pid = u64::from(other.id());
     let start = ProcessIdentity::of(other.id()).unwrap().to_words()[0];

@@ -1,5 +1,5 @@
-//! Facts about Win32 file mappings, asked of Windows itself: each test pins a rule of the
-//! system that the library builds on, with the exact error code. None of its code runs here.
+//! Facts about Win32 file mappings. Each test checks on the system itself one rule on which the
+//! library relies, with the exact error code. No code of the library runs here.
 
 use crate::common::{eventually, hear, say, step, unique, watchdog};
 use crate::win32::*;
@@ -14,7 +14,7 @@ use windows_sys::Win32::System::{Memory::*, Threading::*};
 
 // CreateFileMappingW: the pages are zero; the last error is ERROR_SUCCESS if all is new.
 #[test]
-fn a_new_section_is_all_zeroes_and_sets_the_last_error_to_zero() {
+fn new_section_is_zeroed_and_clears_error() {
     // SAFETY: sets a thread-local number.
     unsafe { SetLastError(ERROR_TIMEOUT) };
     let handle = create(&unique("new"), 2 * PAGE as u64).unwrap();
@@ -25,7 +25,7 @@ fn a_new_section_is_all_zeroes_and_sets_the_last_error_to_zero() {
 
 // CreateFileMappingW: "the existing object (with its current size, not the specified size)".
 #[test]
-fn an_existing_name_gives_the_old_object_with_its_old_size() {
+fn existing_name_returns_object_with_old_size() {
     let (name, first) = named("existing");
     for flags in [PAGE_READWRITE, PAGE_READONLY, RESERVED] {
         let again = create_with(flags, 1 << 20, &name).unwrap();
@@ -37,7 +37,7 @@ fn an_existing_name_gives_the_old_object_with_its_old_size() {
 
 // "Sharing Files and Memory": "You must specify a size greater than zero".
 #[test]
-fn size_zero_is_refused_even_for_an_existing_name() {
+fn zero_size_is_refused_for_existing_name() {
     let (name, _existing) = named("zero");
     refused(create(&name, 0), ERROR_INVALID_PARAMETER);
     refused(create("", 0), ERROR_INVALID_PARAMETER);
@@ -45,7 +45,7 @@ fn size_zero_is_refused_even_for_an_existing_name() {
 
 // CreateFileMappingW, flProtect: which flags there are, and which go together.
 #[test]
-fn bad_flags_are_refused() {
+fn invalid_section_flags_are_refused() {
     let both = PAGE_READWRITE | SEC_COMMIT | SEC_RESERVE;
     let [large, guard] = [SEC_LARGE_PAGES, PAGE_GUARD].map(|flag| PAGE_READWRITE | flag);
     for flags in [both, large, guard, PAGE_NOACCESS] {
@@ -55,7 +55,7 @@ fn bad_flags_are_refused() {
 
 // OpenFileMappingW: needs an open handle of the name. "Object Names": case sensitive.
 #[test]
-fn opening_takes_the_very_name_of_a_section_and_never_none() {
+fn open_needs_exact_case_sensitive_name() {
     let (name, lower) = named("case");
     let upper = name.to_uppercase();
     refused(open(&upper, FILE_MAP_READ), ERROR_FILE_NOT_FOUND);
@@ -65,7 +65,7 @@ fn opening_takes_the_very_name_of_a_section_and_never_none() {
 
 // CreateFileMappingW: "any character except the backslash character (\)".
 #[test]
-fn only_the_backslash_is_special_in_a_name() {
+fn only_backslash_is_special_in_names() {
     for odd in ["/:*?\"<>|", " ", "\u{1}\u{7f}", "äß漢字", "\u{1f980}"] {
         let (name, handle) = named(odd);
         assert!(same_object(&handle, &open(&name, FILE_MAP_READ).unwrap()));
@@ -79,7 +79,7 @@ fn only_the_backslash_is_special_in_a_name() {
 
 // "Kernel Object Namespaces". Creating in Global\ from another session takes a privilege.
 #[test]
-fn a_bare_name_is_local_and_not_global() {
+fn bare_name_is_local_not_global() {
     let (name, bare) = named("bare");
     let local = open(&format!("Local\\{name}"), FILE_MAP_READ).unwrap();
     assert!(same_object(&local, &bare));
@@ -91,7 +91,7 @@ fn a_bare_name_is_local_and_not_global() {
 
 // "Object Names": events, mutexes, file mappings, jobs and more share one namespace.
 #[test]
-fn sections_share_their_names_with_other_objects() {
+fn object_kinds_share_one_namespace() {
     let name = unique("event-first");
     let _event = create_event(&name).unwrap();
     refused(create(&name, 256), ERROR_INVALID_HANDLE);
@@ -108,7 +108,7 @@ fn sections_share_their_names_with_other_objects() {
 
 // ZwCreateSection: rounds up "to the nearest multiple of PAGE_SIZE".
 #[test]
-fn a_section_and_its_views_end_with_a_whole_page() {
+fn section_and_views_fill_whole_pages() {
     for (asked, got) in [(1, PAGE), (4090, PAGE), (0x3452, 0x4000)] {
         let handle = unnamed(PAGE_READWRITE, asked);
         assert_eq!(size(&handle), Ok(got as i64));
@@ -121,7 +121,7 @@ fn a_section_and_its_views_end_with_a_whole_page() {
 
 // MapViewOfFile: "The offset must be a multiple of the allocation granularity".
 #[test]
-fn an_offset_must_be_aligned_and_inside() {
+fn view_offset_must_be_aligned_and_inside() {
     let handle = unnamed(PAGE_READWRITE, 2 * GRANULE);
     let view_at = |offset| map_part(&handle, FILE_MAP_READ, offset as u64, 0);
     assert_eq!(view_at(GRANULE).unwrap().state(0), (MEM_COMMIT, GRANULE));
@@ -133,7 +133,7 @@ fn an_offset_must_be_aligned_and_inside() {
 
 // MapViewOfFile: the offset has 64 bits, in two halves.
 #[test]
-fn offsets_past_4_gib_reach_their_own_bytes() {
+fn offsets_past_4_gib_are_distinct() {
     let (granule, end) = (GRANULE as u64, 1 << 32);
     let handle = create_with(RESERVED, end + granule, "").unwrap();
     let part = |offset| map_part(&handle, FILE_MAP_WRITE, offset, 2 * GRANULE).unwrap();
@@ -149,7 +149,7 @@ fn offsets_past_4_gib_reach_their_own_bytes() {
 
 // "File Mapping Security and Access Rights".
 #[test]
-fn a_view_needs_the_access_of_its_handle() {
+fn view_needs_access_of_its_handle() {
     let (name, _owner) = named("access");
     let protection = |handle, view| {
         let handle = open(&name, handle).unwrap();
@@ -163,9 +163,10 @@ fn a_view_needs_the_access_of_its_handle() {
     assert_eq!(protection(write, read), Err(ERROR_ACCESS_DENIED));
 }
 
-// NtQuerySection. OpenFileMappingW takes FILE_MAP_COPY, the same number, for a read.
+// NtQuerySection. FILE_MAP_COPY is the same number as SECTION_QUERY, and OpenFileMappingW takes it
+// for a read.
 #[test]
-fn only_a_handle_with_section_query_tells_the_size() {
+fn size_query_requires_section_query_access() {
     let (name, _owner) = named("query");
     let size_by = |access| size(&open(&name, access).unwrap());
     for access in [FILE_MAP_READ, FILE_MAP_WRITE, FILE_MAP_COPY] {
@@ -176,7 +177,7 @@ fn only_a_handle_with_section_query_tells_the_size() {
 
 // MapViewOfFile, FILE_MAP_READ: an attempt to write is an access violation.
 #[test]
-fn a_write_through_a_read_view_is_an_access_violation() {
+fn write_through_read_view_is_access_violation() {
     let (name, handle) = named("fault");
     let (_watchdog, child) = peer("facts/write-through-read-view", &name);
     assert_eq!(child.finish().code(), Some(STATUS_ACCESS_VIOLATION));
@@ -185,7 +186,7 @@ fn a_write_through_a_read_view_is_an_access_violation() {
 
 // VirtualProtect: the protection must be compatible with that of the mapping.
 #[test]
-fn a_read_view_cannot_be_made_writable() {
+fn read_view_cannot_be_made_writable() {
     let handle = unnamed(PAGE_READWRITE, 256);
     let view = map(&handle, FILE_MAP_READ).unwrap();
     // SAFETY: changes one page of this view, if any.
@@ -195,7 +196,7 @@ fn a_read_view_cannot_be_made_writable() {
 
 // OpenFileMappingW: the DACL must allow the access asked for. Creating asks for more.
 #[test]
-fn a_read_only_dacl_stops_writers_creators_and_duplicates_to_write() {
+fn read_only_dacl_denies_write_create_duplicate() {
     let name = unique("dacl");
     let owner = read_only_section(&name);
     view(&owner).put(0, MARK);
@@ -209,7 +210,7 @@ fn a_read_only_dacl_stops_writers_creators_and_duplicates_to_write() {
 
 // DuplicateHandle: "the new handle can have more access rights than the original".
 #[test]
-fn by_default_a_read_handle_is_duplicated_to_a_write_handle() {
+fn read_handle_duplicates_to_write_by_default() {
     let ((name, _owner), us) = (named("default-dacl"), this_process());
     let reader = open(&name, FILE_MAP_READ).unwrap();
     let writer = duplicate(&us, reader.0, &us, FILE_MAP_WRITE).unwrap();
@@ -218,7 +219,7 @@ fn by_default_a_read_handle_is_duplicated_to_a_write_handle() {
 
 // MapViewOfFile, FILE_MAP_COPY: a written page becomes private to the process.
 #[test]
-fn a_copy_view_keeps_its_writes_and_sees_others_on_untouched_pages() {
+fn copy_view_is_private_only_where_written() {
     let handle = unnamed(PAGE_READWRITE, 2 * PAGE);
     let (shared, copy) = (view(&handle), map(&handle, FILE_MAP_COPY).unwrap());
     copy.put(0, MARK);
@@ -232,7 +233,7 @@ fn a_copy_view_keeps_its_writes_and_sees_others_on_untouched_pages() {
 
 // CreateFileMappingW: all views of one section are coherent. FlushViewOfFile is for files.
 #[test]
-fn two_views_are_the_same_memory_and_a_flush_does_nothing() {
+fn views_share_memory_and_flush_succeeds() {
     let handle = unnamed(PAGE_READWRITE, 2 * GRANULE);
     let (whole, offset) = (view(&handle), GRANULE as u64);
     let part = map_part(&handle, FILE_MAP_READ, offset, 0).unwrap();
@@ -250,7 +251,8 @@ fn two_processes_see_every_write_in_order() {
     assert!(child.finish().success());
 }
 
-/// Counts in turns; the word beside each counter is written before it.
+/// Counts in turns with another process; each turn writes the word beside the counter before the
+/// counter.
 fn ping_pong(view: &View, theirs: usize, mine: usize, lead: u32) {
     let [theirs, mine] = [theirs, mine].map(|at| [at, at + 4].map(|at| view.word(at)));
     for n in 1..=2_000 {
@@ -267,7 +269,8 @@ fn ping_pong(view: &View, theirs: usize, mine: usize, lead: u32) {
     }
 }
 
-// ZwUnmapViewOfSection: "any virtual address within the view". A child maps nothing else.
+// ZwUnmapViewOfSection: "any virtual address within the view". It runs in a child that maps nothing
+// else.
 #[test]
 fn any_address_inside_unmaps_the_whole_view() {
     alone_in_a_child("facts/unmap", "");
@@ -275,7 +278,7 @@ fn any_address_inside_unmaps_the_whole_view() {
 
 // CreateFileMappingW: views keep the memory. OpenFileMappingW: handles keep the name.
 #[test]
-fn the_last_handle_takes_the_name_and_leaves_the_views() {
+fn closing_last_handle_frees_name_keeps_views() {
     let (name, handle) = named("last-handle");
     let old = view(&handle);
     old.put(0, MARK);
@@ -286,7 +289,7 @@ fn the_last_handle_takes_the_name_and_leaves_the_views() {
 }
 
 #[test]
-fn a_section_outlives_its_killed_creator_while_a_handle_is_open() {
+fn open_handle_keeps_section_of_killed_creator() {
     let name = unique("creator");
     let (_watchdog, creator) = peer("facts/hold", &name);
     let mine = open(&name, FILE_MAP_READ).unwrap();
@@ -300,7 +303,7 @@ fn a_section_outlives_its_killed_creator_while_a_handle_is_open() {
 
 // CreateMutexW: a mutex is destroyed when its last handle has been closed.
 #[test]
-fn nothing_is_left_when_the_last_holder_is_killed() {
+fn killed_last_holder_leaves_no_objects() {
     let name = unique("last-holder");
     let (_watchdog, creator) = peer("facts/hold", &name);
     let mutex = || open_mutex(&format!("{name}.mutex"));
@@ -314,7 +317,7 @@ fn nothing_is_left_when_the_last_holder_is_killed() {
 
 // CreateFileMappingW, SEC_RESERVE: pages are committed later with VirtualAlloc.
 #[test]
-fn pages_committed_through_one_view_are_committed_in_all() {
+fn committed_pages_are_committed_in_all_views() {
     let handle = unnamed(RESERVED, 16 * PAGE);
     let (a, b) = (view(&handle), view(&handle));
     assert_eq!(b.state(0), (MEM_RESERVE, 16 * PAGE));
@@ -327,11 +330,11 @@ fn pages_committed_through_one_view_are_committed_in_all() {
 
 // CreateFileMappingW, SEC_RESERVE: the pages "cannot be decommitted".
 #[test]
-fn pages_of_a_view_cannot_be_decommitted_or_released() {
+fn view_pages_cannot_be_decommitted_or_released() {
     let view = view(&unnamed(RESERVED, PAGE));
     view.commit(0);
     for (len, how) in [(PAGE, MEM_DECOMMIT), (0, MEM_RELEASE)] {
-        // SAFETY: refused, as is asserted; nothing uses the pages afterwards.
+        // SAFETY: the call is refused, as is asserted; nothing uses the pages afterwards.
         let freed = done(unsafe { VirtualFree(view.0, len, how) });
         refused(freed, ERROR_INVALID_PARAMETER);
     }
@@ -341,7 +344,7 @@ fn pages_of_a_view_cannot_be_decommitted_or_released() {
 
 // NtQueryDirectoryObject; "Kernel Object Namespaces" for a session's own directory.
 #[test]
-fn a_section_is_listed_in_the_directory_of_its_session() {
+fn section_is_listed_in_session_directory() {
     let _watchdog = watchdog();
     let directory = match session() {
         0 => "\\BaseNamedObjects".to_string(),
@@ -357,20 +360,20 @@ fn a_section_is_listed_in_the_directory_of_its_session() {
 
 // "Handle Inheritance": an inherited handle has the same value in the child.
 #[test]
-fn only_an_inheritable_handle_works_in_a_child() {
+fn only_inheritable_handle_works_in_child() {
     for inherit in [TRUE, FALSE] {
         let handle = create_as(null_mut(), inherit, PAGE_READWRITE, 256, "").unwrap();
         view(&handle).put(0, !MARK);
         let (_watchdog, mut child) = peer("facts/hold", &unique("heir"));
         child.tell(&(handle.0 as usize).to_string());
-        // Not inherited, the same value may by chance be some other handle of the child.
+        // Without inheritance, the same value may by chance be another handle of the child.
         assert_eq!(child.hear() == format!("Ok({})", !MARK), inherit == TRUE);
     }
 }
 
 // DuplicateHandle: both processes need PROCESS_DUP_HANDLE.
 #[test]
-fn handles_are_duplicated_into_and_out_of_another_process() {
+fn handle_duplicates_into_and_from_another_process() {
     let (name, us) = (unique("duplicate"), this_process());
     let (_watchdog, mut child) = peer("facts/hold", &name);
     let process = open_process(child.id(), PROCESS_DUP_HANDLE);
@@ -384,7 +387,7 @@ fn handles_are_duplicated_into_and_out_of_another_process() {
 
 // GetProcessHandleCount, in a child that does nothing else.
 #[test]
-fn no_handle_is_left_after_many_sections() {
+fn many_sections_leak_no_handles() {
     alone_in_a_child("facts/count-handles", &unique("count"));
 }
 
@@ -404,7 +407,7 @@ pub fn play(role: &str, args: &[&str]) {
             say("ready");
             while let Some(value) = hear() {
                 let handle = value.parse::<usize>().unwrap() as HANDLE;
-                // Not closed: the value may belong to something else here.
+                // The handle is not closed: the value may belong to another object here.
                 let handle = ManuallyDrop::new(Handle(handle, 0));
                 say(&format!("{:?}", first_word(&handle)));
             }
@@ -412,7 +415,7 @@ pub fn play(role: &str, args: &[&str]) {
         "open-and-read" => assert_eq!(first_word(&parents()), Ok(MARK)),
         "pong" => ping_pong(&view(&parents()), 0, 128, 1),
         "write-through-read-view" => {
-            // SAFETY: a setting of this process: no message box for a crash.
+            // SAFETY: changes only a setting of this process: no message box for a crash.
             unsafe { SetErrorMode(SEM_NOGPFAULTERRORBOX) };
             map(&parents(), FILE_MAP_READ).unwrap().put(0, MARK);
         }

@@ -1,4 +1,5 @@
-//! What holds on Windows alone, and the facts about Win32 that the library relies on.
+//! Tests of the behavior that only Windows has, and of the facts about Win32 on which the library
+//! relies.
 #![cfg(windows)]
 
 #[path = "../common/mod.rs"]

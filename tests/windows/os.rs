@@ -1,5 +1,5 @@
-//! What only Windows has: names shared with other kinds of objects, access lists,
-//! and memory that is reserved and not there.
+//! Features that only Windows has: names shared with other kinds of objects, access lists, memory
+//! that is reserved and not committed, and waits for window messages.
 
 use crate::common::{listed_as, unique};
 use shmkit::{ErrorKind, Event, Name, Ready, Receiver, Reset, Section, Sender, WaitSet, Waitable};
@@ -26,7 +26,7 @@ fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }
 
-/// A section of another program of this user, with this access list and `size` bytes.
+/// Creates a section as another program of this user would, with this access list and `size` bytes.
 fn foreign(name: &str, list: &str, size: u32) -> OwnedHandle {
     let sddl = format!("O:{}{list}", crate::access::my_sid());
     let (name, sddl) = (wide(&listed_as(name)), wide(&sddl));
@@ -63,7 +63,7 @@ fn foreign(name: &str, list: &str, size: u32) -> OwnedHandle {
 }
 
 #[test]
-fn a_name_held_by_another_kind_of_object_is_said() {
+fn name_conflict_error_names_object_kind() {
     let name = unique("kind");
     let event = unique("kind");
     let [mutex_name, event_name] = [&name, &event].map(|name| wide(&listed_as(name)));
@@ -89,10 +89,10 @@ fn a_name_held_by_another_kind_of_object_is_said() {
     }
 }
 
-/// Every reduction of rights that still allows reading is enough to read.
+/// Each set of rights that allows reading is enough to read a section.
 // layout: L228
 #[test]
-fn a_section_that_lets_us_read_is_read_and_not_written() {
+fn read_only_section_opens_only_for_reading() {
     for rights in ["0x20005", "0x5", "0x4"] {
         let name = unique("rights");
         let held = foreign(&name, &format!("D:P(A;;{rights};;;WD)"), 5000);
@@ -116,7 +116,7 @@ fn a_section_that_lets_us_read_is_read_and_not_written() {
             (ErrorKind::AccessDenied, Some(5))
         );
         assert!(error.meaning().contains("look, and not change"), "{error}");
-        // CreateFileMapping would be denied here, which says nothing.
+        // CreateFileMapping is denied here, and that alone does not say that the name is taken.
         let error = Section::create_new(&name, PAGE).unwrap_err();
         assert_eq!(
             (error.kind(), error.code()),
@@ -126,7 +126,7 @@ fn a_section_that_lets_us_read_is_read_and_not_written() {
 }
 
 #[test]
-fn a_section_that_keeps_us_out_is_told_from_one_that_is_not_there() {
+fn denied_section_differs_from_missing_section() {
     let name = unique("denied");
     let _held = foreign(&name, "D:P", 100);
     let error = Section::open(&name).unwrap_err();
@@ -142,14 +142,14 @@ fn a_section_that_keeps_us_out_is_told_from_one_that_is_not_there() {
 
 // layout: L217 L222 L223 L224
 #[test]
-fn a_new_section_is_for_its_user_alone() {
+fn new_section_grants_only_its_user() {
     let name = unique("alone");
     let section = Section::create_new(&name, PAGE).unwrap();
     let info = section.info().unwrap();
     let access = info.object.access.unwrap();
     let (owner, rest) = access.strip_prefix("O:").unwrap().split_once("D:").unwrap();
-    // Its rights by name, or by number as Wine writes them; with a label of medium integrity, or of
-    // this process's where that is lower.
+    // The rights are given by name, or by number as Wine writes them. The label has medium
+    // integrity, or that of this process if that is lower.
     let (list, label) = rest.split_once("S:").unwrap_or((rest, "(ML;;NW;;;ME)"));
     let rights = ["CCDCLCSWRPSDRCWDWO", "0x000f001f", "0xf001f"];
     let lists = rights.map(|right| format!("P(A;;{right};;;{owner})"));
@@ -170,7 +170,7 @@ fn a_new_section_is_for_its_user_alone() {
 
 // layout: L014
 #[test]
-fn the_longest_name_works() {
+fn name_of_maximum_length_works() {
     let stem = unique("long");
     let name = format!(
         "Local\\{stem}{}",
@@ -180,10 +180,10 @@ fn the_longest_name_works() {
     Section::open(&name).unwrap();
 }
 
-/// Any range, against the obvious answer, seen through another handle. The last
-/// page of a section is left out: Wine does not tell about it.
+/// Commits random ranges, and checks through another handle which pages are committed. The last
+/// page of a section is left out: Wine does not report its state.
 #[test]
-fn what_was_committed_can_be_touched_and_nothing_else() {
+fn only_committed_pages_are_accessible() {
     let mut seed = 7u64;
     let mut random = |limit: u64| {
         seed ^= seed << 13;
@@ -227,7 +227,7 @@ fn what_was_committed_can_be_touched_and_nothing_else() {
     }
 }
 
-/// Takes the next message out of this thread's queue.
+/// Takes the next window message out of the queue of this thread.
 fn next_message() -> Option<u32> {
     let mut message = MSG::default();
     // SAFETY: a place for the answer.
@@ -240,8 +240,9 @@ fn post(thread: u32, message: u32) {
     assert_ne!(unsafe { PostThreadMessageW(thread, message, 0, 0) }, 0);
 }
 
-/// "The thread must call" something like it before it "is converted into a GUI thread", and can
-/// be posted to (PostThreadMessage).
+/// Gives this thread a queue of window messages, and returns its number. "The thread must call"
+/// such a function before it "is converted into a GUI thread", and messages can be posted to it
+/// (PostThreadMessage).
 fn with_a_queue() -> u32 {
     assert_eq!(next_message(), None);
     // SAFETY: takes nothing.
@@ -249,7 +250,7 @@ fn with_a_queue() -> u32 {
 }
 
 #[test]
-fn messages_to_windows_and_what_is_ready_take_turns() {
+fn window_input_and_ready_sources_alternate() {
     let name = unique("loop");
     let me = with_a_queue();
     let mut event = Event::create_new(&*name, Reset::Manual).unwrap();
@@ -267,7 +268,7 @@ fn messages_to_windows_and_what_is_ready_take_turns() {
     assert_eq!(
         set.wait_or_input(&mut [&mut event], None).unwrap(),
         Ready::Input,
-        "it is there"
+        "the message is still there"
     );
     event.set().unwrap();
     for _ in 0..3 {
@@ -286,7 +287,7 @@ fn messages_to_windows_and_what_is_ready_take_turns() {
 }
 
 #[test]
-fn a_loop_that_sleeps_is_woken_by_both() {
+fn input_or_source_wakes_sleeping_wait_set() {
     let name = unique("loop-sleep");
     let mut orders = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -297,7 +298,7 @@ fn a_loop_that_sleeps_is_woken_by_both() {
             tell.send(with_a_queue()).unwrap();
             let mut set = WaitSet::new();
             for expected in [Ready::Input, Ready::Source(0)] {
-                // More than one call takes, and so with threads that wait too.
+                // More sources than one system call takes, so that threads of the library wait too.
                 let make = |n| Event::create_new(&*format!("{name}-{n}"), Reset::Auto).unwrap();
                 let mut idle: Vec<Event> = (0..100).map(make).collect();
                 let mut all: Vec<&mut dyn Waitable> = vec![&mut orders];

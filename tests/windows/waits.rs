@@ -1,5 +1,5 @@
-//! Facts about Win32 waits, asked of Windows itself: mutexes, addresses, processes. Each
-//! test pins a rule of the system that the library builds on; none of its code runs here.
+//! Facts about Win32 waits: mutexes, addresses, processes. Each test checks on the system itself
+//! one rule on which the library relies. No code of the library runs here.
 
 use crate::common::{hear, say, unique};
 use crate::win32::*;
@@ -13,7 +13,7 @@ static ZERO: u32 = 0;
 
 // "Mutex Objects": the next owner of an abandoned mutex gets WAIT_ABANDONED, once.
 #[test]
-fn a_killed_owner_leaves_the_mutex_abandoned_once() {
+fn killed_owner_abandons_mutex_once() {
     let name = unique("abandoned");
     let (_watchdog, owner) = peer("waits/hold", &name);
     let mutex = open_mutex(&name).unwrap();
@@ -28,7 +28,7 @@ fn a_killed_owner_leaves_the_mutex_abandoned_once() {
 
 // WaitOnAddress: woken by "another thread in the same process".
 #[test]
-fn wait_on_address_is_not_woken_by_another_process() {
+fn wait_on_address_ignores_other_processes() {
     let (name, handle) = named("wait-on-address");
     let (_watchdog, mut child) = peer("waits/wait-on-address", &name);
     child.expect("inside: Ok(())");
@@ -36,7 +36,7 @@ fn wait_on_address_is_not_woken_by_another_process() {
     assert_eq!(said, format!("outside: Err({ERROR_TIMEOUT})"));
 }
 
-/// Does `what` while another thread wakes the word's waiters again and again.
+/// Runs `what` while another thread wakes the waiters of the word again and again.
 fn while_waking<T>(word: &AtomicU32, what: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -55,7 +55,7 @@ fn while_waking<T>(word: &AtomicU32, what: impl FnOnce() -> T) -> T {
 
 // WaitForMultipleObjects: at most MAXIMUM_WAIT_OBJECTS handles.
 #[test]
-fn no_more_than_64_handles_are_waited_for() {
+fn wait_takes_at_most_64_handles() {
     let events: Vec<Handle> = (0..65).map(|_| create_event("").unwrap()).collect();
     let raw: Vec<HANDLE> = events.iter().map(|event| event.0).collect();
     // SAFETY: there are as many handles as `n`, or more.
@@ -67,7 +67,7 @@ fn no_more_than_64_handles_are_waited_for() {
 
 // "Terminating a Process": the object is signaled, and stays while a handle is open.
 #[test]
-fn the_handle_of_a_killed_process_is_signaled_for_good() {
+fn killed_process_handle_stays_signaled() {
     let (_watchdog, child) = peer("waits/hold", &unique("peer"));
     let (id, process) = (child.id(), open_process(child.id(), PROCESS_SYNCHRONIZE));
     assert_eq!(wait(&process, 0), WAIT_TIMEOUT);

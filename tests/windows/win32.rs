@@ -1,5 +1,5 @@
-//! Win32 itself, in few words: what the tests of its facts share. None of the library's
-//! code runs here.
+//! Short wrappers of Win32 calls, which the tests of Win32 facts share. No code of the library runs
+//! here.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -56,7 +56,7 @@ impl View {
         self.word(at).store(value, SeqCst);
     }
 
-    /// What VirtualQuery says about the pages from `at` on.
+    /// Returns what VirtualQuery says about the pages from `at` on.
     pub fn look(&self, at: usize) -> MEMORY_BASIC_INFORMATION {
         let mut info = MEMORY_BASIC_INFORMATION::default();
         let (at, len) = (self.0.wrapping_byte_add(at), size_of_val(&info));
@@ -93,7 +93,7 @@ pub fn made(raw: HANDLE) -> Made {
     (!raw.is_null()).then(|| Handle(raw, error)).ok_or(error)
 }
 
-/// Calls with the name in UTF-16, or with null for an empty one.
+/// Calls with the name in UTF-16, or with null for an empty name.
 pub fn with_name(name: &str, call: impl FnOnce(*const u16) -> HANDLE) -> Made {
     let wide: Vec<u16> = name.encode_utf16().chain([0]).collect();
     made(call([wide.as_ptr(), null()][usize::from(name.is_empty())]))
@@ -140,7 +140,7 @@ pub fn named(stem: &str) -> (String, Handle) {
     (name, handle)
 }
 
-/// A section that everybody may read and nobody may write, but by this handle.
+/// Creates a section that every user may read, and that only the returned handle can write.
 pub fn read_only_section(name: &str) -> Handle {
     let (text, revision, mut sd) = (w!("D:P(A;;GR;;;WD)"), SDDL_REVISION_1, null_mut());
     // SAFETY: valid text; the descriptor stays allocated.
@@ -195,7 +195,7 @@ pub fn first_word(section: &Handle) -> Result<u32, u32> {
     map(section, FILE_MAP_READ).map(|view| view.get(0))
 }
 
-/// A zero timeout asks only; INFINITE waits under the test's watchdog.
+/// Waits for a handle. A zero timeout only polls; INFINITE waits under the watchdog of the test.
 pub fn wait(handle: &Handle, timeout: u32) -> u32 {
     // SAFETY: only a handle goes in.
     unsafe { WaitForSingleObject(handle.0, timeout) }
@@ -223,7 +223,7 @@ pub fn same_object(a: &Handle, b: &Handle) -> bool {
     unsafe { CompareObjectHandles(a.0, b.0) != 0 }
 }
 
-/// The size in NtQuerySection's SECTION_BASIC_INFORMATION: base, attributes, size.
+/// Returns the size in NtQuerySection's SECTION_BASIC_INFORMATION: base, attributes, size.
 pub fn size(section: &Handle) -> Result<i64, NTSTATUS> {
     #[repr(C)]
     struct Info(usize, u32, i64);
@@ -245,7 +245,7 @@ pub fn session() -> u32 {
     id
 }
 
-/// Name and type of every object in an object directory.
+/// Returns name and type of every object in an object directory.
 pub fn list(path: &str) -> Vec<[String; 2]> {
     let mut path: Vec<u16> = path.encode_utf16().collect();
     let (mut text, mut how) = (UNICODE_STRING::default(), OBJECT_ATTRIBUTES::default());

@@ -1,4 +1,4 @@
-//! The benchmark.
+//! The options of `bench`, and of its second process.
 
 use super::parse::{seconds, size};
 use clap::Parser;
@@ -7,15 +7,16 @@ use std::time::Duration;
 
 /// Measure how fast messages go between two processes of this machine.
 ///
-/// Shared memory (a queue in each direction) against an anonymous pipe, TCP over loopback,
-/// and a Unix socket or, on Windows, a named pipe. Of each size and transport it measures
-/// round trips, where a message is answered by another of its size, and a stream one way.
-/// Streams carry the length in front of each message, which is one write; the receiver
-/// looks at both ends of every message. The floor is a cache line that goes to and fro.
+/// The benchmark compares shared memory (a queue in each direction) with an anonymous pipe, with
+/// TCP over loopback, and with a Unix socket or, on Windows, a named pipe. For each size and
+/// transport it measures round trips and a stream in one direction. In a round trip, the second
+/// process answers each message with a message of the same size. A pipe or socket carries the
+/// length in front of each message, and both are one write. The receiver of a stream reads the
+/// first and the last bytes of every message. The floor is the round trip of one cache line.
 ///
-/// Where the system allows it, the two processes are pinned to two of the processors that
-/// this program may use (taskset and start /affinity choose them). Whatever else the
-/// machine does meanwhile is in the numbers.
+/// If the system allows it, the benchmark pins the two processes to two of the processors that
+/// this program may use (taskset and start /affinity choose them). Other work of the machine
+/// changes the numbers.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit bench\n  shmkit bench --sizes 64,4K --seconds 60 --json\n  shmkit bench --svg bench.svg"
@@ -24,13 +25,13 @@ pub struct Bench {
     /// The sizes of the messages in bytes.
     #[arg(long, value_name = "BYTES", value_parser = size, value_delimiter = ',', default_value = "64,1K,64K,1M")]
     pub sizes: Vec<u64>,
-    /// About how long it takes, all in all.
+    /// The approximate duration of the whole benchmark.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "15")]
     pub seconds: Duration,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Draw a plot of it to this file; not every program is built with plots.
+    /// Draw a plot of the results to this file. The program must be built with plots.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
@@ -39,13 +40,13 @@ pub struct Bench {
 #[derive(Debug, Parser)]
 #[command(hide = true)]
 pub struct BenchPeer {
-    /// What all names begin with.
+    /// The beginning of all names of this benchmark.
     pub base: String,
-    /// The first process.
+    /// The process id of the first process.
     pub first: u32,
-    /// Where it listens.
+    /// The TCP port on which the first process listens.
     pub port: u16,
-    /// The time for one measurement.
+    /// The duration of one measurement.
     #[arg(value_parser = seconds)]
     pub each: Duration,
     pub sizes: Vec<u64>,

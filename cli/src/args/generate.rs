@@ -1,4 +1,4 @@
-//! What is generated from the command line itself.
+//! The options of the commands that describe the command line itself: `completions` and `man`.
 
 use clap::Parser;
 use clap_complete::Shell;
@@ -10,15 +10,16 @@ use std::path::PathBuf;
     after_help = "Example:\n  shmkit completions bash > ~/.local/share/bash-completion/completions/shmkit"
 )]
 pub struct Completions {
-    /// The shell.
+    /// The shell that runs the script.
     pub shell: Shell,
 }
 
-/// Print the manual page, or write those of all commands to files.
+/// Print the manual page of shmkit, or write the manual pages of all commands to files.
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  shmkit man --out ~/.local/share/man/man1")]
 pub struct Man {
-    /// Write one page for each command into this folder, which is made where it is missing.
+    /// Write one page for each command into this folder. The folder is created if it does not
+    /// exist.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 }

@@ -28,11 +28,12 @@ use std::time::Duration;
 const ABOUT_NAMES: &str = "\
 A NAME is written as on Windows: Local\\X or X for this session, Global\\X for the
 whole machine. On Linux, /X is the POSIX shared memory object of that name.
-Quote it, as 'Local\\X' in sh and PowerShell; cmd needs no quotes.
+Quote a NAME as 'Local\\X' in sh and PowerShell; cmd needs no quotes.
 
-Exit codes: 0 done, 1 not there, not in time, or its other side died, 2 anything else.";
+Exit codes: 0 done; 1 the name does not exist, the timeout passed, the other side died,
+or a check of the self-test failed; 2 any other error.";
 
-/// Named shared memory: queues, topics, values and calls, the classic recipe, and tools to look inside.
+/// Named shared memory: queues, topics, values and calls, the classic recipe, and inspection tools.
 #[derive(Debug, Parser)]
 #[command(name = "shmkit", version, after_help = ABOUT_NAMES)]
 pub struct Args {
@@ -75,21 +76,21 @@ pub enum Command {
     #[command(hide = true)]
     DemoSubscriber {
         topic: String,
-        /// What it does after each message.
+        /// The pause after each message, in microseconds.
         pause_micros: u64,
     },
     BenchPeer(BenchPeer),
     SelfTestPeer(SelfTestPeer),
 }
 
-/// How much room a queue or topic has.
+/// The sizes of a queue or a topic.
 #[derive(Debug, clap::Args)]
 pub struct Measures {
-    /// How many bytes of messages are kept: 64K, 1M [default: 1M, for a queue 256K for each
-    /// sender]. Each message takes 8 bytes more than its own, rounded up.
+    /// The space for messages in bytes, such as 64K or 1M [default: 1M for a topic, 256K for each
+    /// sender of a queue]. Each message takes its length and 8 bytes more, rounded up.
     #[arg(long, value_name = "BYTES", value_parser = parse::capacity)]
     pub capacity: Option<u64>,
-    /// The longest message in bytes [default: what fits, about a quarter of the capacity].
+    /// The longest message in bytes [default: about a quarter of the capacity].
     #[arg(long, value_name = "BYTES", value_parser = parse::message)]
     pub max_message: Option<u64>,
 }
@@ -100,12 +101,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_passes_clap_checks() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn every_command_has_an_example() {
+    fn help_of_every_command_has_example() {
         for command in Args::command()
             .get_subcommands()
             .filter(|c| !c.is_hide_set())

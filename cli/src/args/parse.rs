@@ -1,18 +1,18 @@
-//! How numbers and types are written on the command line.
+//! Parsers for the numbers and types of the command line.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use shmkit::Layout;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Bytes that were written in hexadecimal.
+/// Bytes that are written in hexadecimal on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hex(pub Vec<u8>);
 
 impl FromStr for Hex {
     type Err = String;
 
-    /// Two digits a byte, and blanks wherever they help to read.
+    /// Reads two digits for each byte, with or without `0x` in front. Blanks do not count.
     fn from_str(text: &str) -> Result<Hex, String> {
         let text = text.strip_prefix("0x").unwrap_or(text);
         let digits: String = text.split_whitespace().collect();
@@ -21,11 +21,12 @@ impl FromStr for Hex {
             .ok()
             .filter(|bytes| !bytes.is_empty())
             .map(Hex)
-            .ok_or_else(|| "write two hexadecimal digits a byte, such as 0f10ff".to_string())
+            .ok_or_else(|| "write two hexadecimal digits for each byte, such as 0f10ff".to_string())
     }
 }
 
-/// Decimal or 0x, with K, M, G or T for powers of 1024.
+/// Reads a number of bytes: decimal, or hexadecimal with 0x. A decimal number can end with K, M, G
+/// or T, which are powers of 1024.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.to_ascii_uppercase().strip_suffix(['K', 'M', 'G', 'T']) {
         Some(_) if text.starts_with("0x") => (text, 0),
@@ -42,15 +43,15 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         })
 }
 
-/// The size of a message of a benchmark, which has at least one byte.
+/// Reads the size of a message of a benchmark, which has at least one byte.
 pub fn size(text: &str) -> Result<u64, String> {
     match message(text)? {
-        0 => Err("a message has at least one byte here".to_string()),
+        0 => Err("a message of the benchmark has at least one byte".to_string()),
         size => Ok(size),
     }
 }
 
-/// The longest message of a queue or a topic.
+/// Reads the length of the longest message of a queue or a topic.
 pub fn message(text: &str) -> Result<u64, String> {
     at_most(
         text,
@@ -59,17 +60,17 @@ pub fn message(text: &str) -> Result<u64, String> {
     )
 }
 
-/// The capacity of a queue or a topic.
+/// Reads the capacity of a queue or a topic.
 pub fn capacity(text: &str) -> Result<u64, String> {
-    at_most(text, 1 << 30, "a capacity can have at most 1 GiB")
+    at_most(text, 1 << 30, "a capacity can be at most 1 GiB")
 }
 
-/// The longest value.
+/// Reads the length of the longest value.
 pub fn value(text: &str) -> Result<u64, String> {
     at_most(text, 16 << 20, "a value can have at most 16 MiB")
 }
 
-/// A number of bytes up to a limit of the library.
+/// Reads a number of bytes up to a limit of the library.
 fn at_most(text: &str, most: u64, why: &str) -> Result<u64, String> {
     match bytes(text)? {
         bytes if bytes > most => Err(format!("{why} ({most})")),
@@ -77,14 +78,14 @@ fn at_most(text: &str, most: u64, why: &str) -> Result<u64, String> {
     }
 }
 
-/// Decimal or 0x, in 32 bits.
+/// Reads a whole number of 32 bits: decimal, or hexadecimal with 0x.
 pub fn u32(text: &str) -> Result<u32, String> {
     whole(text)
         .and_then(|n| n.try_into().ok())
         .ok_or_else(|| "write a whole number below 2^32, such as 42 or 0x2a".to_string())
 }
 
-/// Decimal or 0x, in 64 bits.
+/// Reads a whole number of 64 bits: decimal, or hexadecimal with 0x.
 pub fn u64(text: &str) -> Result<u64, String> {
     whole(text).ok_or_else(|| "write a whole number below 2^64, such as 42 or 0x2a".to_string())
 }
@@ -96,7 +97,7 @@ fn whole(text: &str) -> Option<u64> {
     }
 }
 
-/// A floating-point number of 4 bytes.
+/// Reads a floating-point number of 4 bytes.
 pub fn f32(text: &str) -> Result<f32, String> {
     text.parse()
         .ok()
@@ -104,7 +105,7 @@ pub fn f32(text: &str) -> Result<f32, String> {
         .ok_or_else(|| "write a number below 3.4e38, such as 1.5 or -2e9, or inf".to_string())
 }
 
-/// A floating-point number of 8 bytes.
+/// Reads a floating-point number of 8 bytes.
 pub fn f64(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -112,12 +113,12 @@ pub fn f64(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "write a number below 1.7e308, such as 1.5 or -2e9, or inf".to_string())
 }
 
-/// Whether it is a number in digits, which is not meant to become an infinite one.
+/// Returns whether the text has digits. A text with digits must not become an infinite number.
 fn has_digits(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit())
 }
 
-/// Seconds, with fractions.
+/// Reads a number of seconds, which can have a fraction.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -125,18 +126,19 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number of seconds, such as 20 or 0.5".to_string())
 }
 
-/// How many a second.
+/// Reads a number of messages per second.
 pub fn rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e9)
-        .ok_or_else(|| "write how many a second, such as 1000 or 0.5".to_string())
+        .ok_or_else(|| "write a number of messages per second, such as 1000 or 0.5".to_string())
 }
 
-/// What messages are made of.
+/// Reads the layout of a message type.
 pub fn layout(text: &str) -> Result<Layout, String> {
     Layout::parse(text).ok_or_else(|| {
-        "write it as show --json does, such as '12;8;price:0:f64[1];volume:8:u32[1];'".to_string()
+        "write the text that show --json prints, such as '12;8;price:0:f64[1];volume:8:u32[1];'"
+            .to_string()
     })
 }
 
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_with_units() {
+    fn size_argument_parses_with_optional_unit() {
         for (text, want) in [
             ("0", Some(0)),
             ("4096", Some(4096)),
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_with_fractions() {
+    fn seconds_argument_parses_fractions() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for wrong in ["-1", "x", "inf", "NaN", ""] {
             assert!(seconds(wrong).is_err(), "{wrong}");
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_decimal_or_hexadecimal_and_fit() {
+    fn numbers_parse_decimal_hexadecimal_and_check_range() {
         assert_eq!(u32("0xffffffff"), Ok(u32::MAX));
         assert_eq!(u64("18446744073709551615"), Ok(u64::MAX));
         for wrong in ["4294967296", "-1", "0x", "1.5", ""] {
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_positive_and_finite() {
+    fn rate_must_be_positive_and_finite() {
         assert_eq!((rate("0.5"), rate("1e6")), (Ok(0.5), Ok(1e6)));
         for wrong in ["0", "-1", "inf", "NaN", "x", ""] {
             assert!(rate(wrong).is_err(), "{wrong}");
@@ -213,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_is_written_as_it_is_shown() {
+    fn parsed_layout_displays_the_same_text() {
         let text = "12;8;price:0:f64[1];volume:8:u32[1];";
         assert_eq!(layout(text).unwrap().to_string(), text);
         assert!(layout("").is_err() && layout("price:f64").is_err());
     }
 
     #[test]
-    fn bytes_are_pairs_of_digits() {
+    fn hex_bytes_parse_as_digit_pairs() {
         assert_eq!("0aFF 00".parse(), Ok(Hex(vec![10, 255, 0])));
         assert_eq!("0xdead".parse(), Ok(Hex(vec![0xde, 0xad])));
         for wrong in ["", " ", "1", "0x", "gg"] {

@@ -1,4 +1,4 @@
-//! The verbs of queues.
+//! The options of the commands of queues: `send` and `recv`.
 
 use super::Measures;
 use super::parse::{layout, seconds};
@@ -6,31 +6,32 @@ use clap::Parser;
 use shmkit::{Access, Layout};
 use std::time::Duration;
 
-/// Send messages to a receiver: those of the command line, or the lines of standard input.
+/// Send messages to a receiver, from the command line or from the lines of standard input.
 ///
-/// They wait in a queue until they are received. Where it is full this waits for room. It
-/// exits with 1 where the receiver is not there, or has gone.
+/// The messages stay in a queue until the receiver takes them. If the queue is full, the command
+/// waits for space. The exit code is 1 if the receiver does not exist, closes or dies, or if there
+/// is no space for a message within --timeout.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit send Orders '17 pieces'\n  seq 1000 | shmkit send Orders --timeout 10"
 )]
 pub struct Send {
-    /// The queue, which its receiver makes (shmkit recv).
+    /// The queue. Its receiver creates the queue (shmkit recv).
     pub name: String,
-    /// The messages; none, or -, for the lines of standard input.
+    /// The messages. Without a MESSAGE, or with -, each line of standard input is a message.
     #[arg(value_name = "MESSAGE")]
     pub messages: Vec<String>,
-    /// Wait up to this many seconds for the receiver to appear, and for room for each
-    /// message [default: not for the receiver, and for room as long as it takes].
+    /// Wait up to this many seconds for the receiver, and for space for each message [default: do
+    /// not wait for the receiver, and wait for space without a limit].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 }
 
 /// Create a queue, and print each message that is sent to it.
 ///
-/// Every message of every sender arrives once. The queue is there until Ctrl-C, SIGTERM or
-/// SIGHUP, for as long as --for says, or until --count messages came; then its senders are
-/// told that it closed.
+/// Every message of every sender arrives once. The queue exists until Ctrl-C, SIGTERM or SIGHUP,
+/// until the time of --for is over, or until --count messages were received. Then the queue closes,
+/// and its senders are notified.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit recv Orders\n  shmkit recv Orders --count 1 --json\n  shmkit recv Orders --type '12;8;price:0:f64[1];volume:8:u32[1];'"
@@ -38,28 +39,27 @@ pub struct Send {
 pub struct Recv {
     /// The queue to create.
     pub name: String,
-    /// How many senders there can be at a time, 1 to 63.
+    /// The number of senders that can be connected at a time, 1 to 63.
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     pub senders: usize,
     #[command(flatten)]
     pub measures: Measures,
-    /// What each message is made of, in the words of the layout that show --json tells; such
-    /// a queue takes the senders of that type, and its messages are printed by the names of
-    /// their fields.
+    /// The type of the messages, as the text of the layout that show --json prints. The queue then
+    /// accepts only senders of this type, and each message is printed as its fields.
     #[arg(long = "type", value_name = "LAYOUT", value_parser = layout, conflicts_with = "max_message")]
     pub layout: Option<Layout>,
-    /// Who may send: same-user, or sddl:… (Windows). The other presets let others see the
-    /// queue, and not send.
+    /// Who may send: same-user, or sddl:… (Windows). With the other presets, other users can see
+    /// the queue, but cannot send to it.
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
-    /// End after so many messages.
+    /// End after this number of messages.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// End after this many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Print a JSON object for each message: "values" with --type, else "text", or "hex" where
-    /// it is no UTF-8.
+    /// Print a JSON object for each message: "values" with --type, otherwise "text", or "hex" if
+    /// the message is not UTF-8.
     #[arg(long)]
     pub json: bool,
 }

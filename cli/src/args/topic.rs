@@ -1,4 +1,4 @@
-//! The verbs of topics.
+//! The options of the commands of topics: `publish` and `subscribe`.
 
 use super::Measures;
 use super::parse::{rate, seconds};
@@ -8,14 +8,15 @@ use std::time::Duration;
 
 /// Publish messages on a topic: every subscriber receives each of them.
 ///
-/// The messages are those of the command line, or the lines of standard input, or a
-/// stream for tests (--rate). The topic keeps the last messages for subscribers that come
-/// late or are slow; a subscriber that is overtaken is told how many messages it missed.
-/// After the last message the publisher stays until a key is pressed on the terminal, until
-/// Ctrl-C, SIGTERM or SIGHUP, or for as long as --for says. Then its subscribers are told
-/// that it closed.
+/// The messages come from the command line, from the lines of standard input, or from a stream for
+/// tests (--rate). The topic keeps the last messages for subscribers that come late or are slow. A
+/// subscriber that the publisher overtakes learns how many messages it missed.
 ///
-/// A line that is longer than --max-message is left out, which is said on standard error.
+/// After the last message, the publisher stays until a key is pressed on the terminal, until
+/// Ctrl-C, SIGTERM or SIGHUP, or until the time of --for is over. Then the topic closes, and its
+/// subscribers are notified.
+///
+/// A line that is longer than --max-message is left out, with a remark on standard error.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit publish Prices 'EUR 1.08' 'EUR 1.09'\n  tail -f prices.log | shmkit publish Prices --access users-read-only\n  shmkit publish Test --rate 1000"
@@ -23,10 +24,10 @@ use std::time::Duration;
 pub struct Publish {
     /// The topic to create.
     pub name: String,
-    /// The messages; none, or -, for the lines of standard input.
+    /// The messages. Without a MESSAGE, or with -, each line of standard input is a message.
     #[arg(value_name = "MESSAGE")]
     pub messages: Vec<String>,
-    /// Publish "message 1", "message 2" and so on, so many a second.
+    /// Publish "message 1", "message 2" and so on: this number of messages per second.
     #[arg(long, value_name = "NUMBER", value_parser = rate, conflicts_with = "messages")]
     pub rate: Option<f64>,
     #[command(flatten)]
@@ -41,17 +42,17 @@ pub struct Publish {
     /// End after this many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Print one JSON object when the topic is there.
+    /// Print one JSON object when the topic exists.
     #[arg(long)]
     pub json: bool,
 }
 
 /// Print the messages of a topic as they come.
 ///
-/// It begins with the newest message, unless --from says otherwise. Messages of a type are
-/// printed by the names of its fields. The number of missed messages is printed on standard
-/// error. It ends with 0 when the publisher closes, with 1 when the publisher died, and with
-/// 0 on Ctrl-C or SIGTERM. It never creates anything.
+/// The subscriber begins with the newest message, unless --from says otherwise. Messages that have
+/// a type are printed as their fields. The number of missed messages is printed on standard error.
+/// The exit code is 0 if the publisher closes or after Ctrl-C or SIGTERM, and 1 if the publisher
+/// dies. The subscriber never creates an object.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  shmkit subscribe Prices\n  shmkit subscribe Prices --from start --count 10 --json\n  shmkit subscribe Prices --wait 10"
@@ -59,29 +60,29 @@ pub struct Publish {
 pub struct Subscribe {
     /// The topic to open.
     pub name: String,
-    /// Where to begin.
+    /// The first message to print.
     #[arg(long, value_enum, default_value = "latest")]
     pub from: Begin,
-    /// End after so many messages.
+    /// End after this number of messages.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// Wait up to this many seconds for the publisher to appear.
+    /// Wait up to this many seconds until the publisher exists.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub wait: Option<Duration>,
-    /// Print a JSON object for each message ("values" where it has a type, else "text", or
-    /// "hex" where it is no UTF-8), and for missed messages ("missed").
+    /// Print a JSON object for each message ("values" if it has a type, otherwise "text", or "hex"
+    /// if it is not UTF-8), and for missed messages ("missed").
     #[arg(long)]
     pub json: bool,
 }
 
-/// Where a subscriber begins.
+/// The message with which a subscriber begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Begin {
-    /// With the oldest message that is still kept.
+    /// The oldest message that the topic still keeps.
     Start,
-    /// With the newest message that is there.
+    /// The newest message of the topic.
     Latest,
-    /// With the next message that is sent.
+    /// The next message that is sent.
     New,
 }
 

@@ -1,4 +1,4 @@
-//! How the two processes find each other, by each transport.
+//! Connects the two processes of a benchmark by each transport.
 
 use super::link::{Queues, Stream};
 use super::plan::Plan;
@@ -11,10 +11,11 @@ use shmkit::{Receiver, Sender};
 use shmkit_measure::{Line, Polling, Result};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-/// Several times a processor's own cache, as the documentation advises for streams.
+/// The capacity of the queues: several times the size of a processor's own cache, as the
+/// documentation advises for streams.
 const CAPACITY: u64 = 4 << 20;
 
-/// All that messages can go by.
+/// The connections of all transports, and the memory of the floor.
 pub struct Links {
     pub queues: Queues,
     pub pipe: Stream,
@@ -23,7 +24,7 @@ pub struct Links {
     pub floor: Line,
 }
 
-/// What the first process has before the second one is there.
+/// The objects that the first process creates before the second process starts.
 pub struct Offer {
     inbox: Receiver,
     floor: Line,
@@ -46,7 +47,7 @@ impl Offer {
         Ok(self.tcp.local_addr()?.port())
     }
 
-    /// Takes what the second process has connected: none of this waits.
+    /// Accepts the connections that the second process has made. None of these calls waits.
     pub fn accept(self, plan: &Plan, pipe: Stream) -> Result<Links> {
         Ok(Links {
             queues: Queues {
@@ -61,7 +62,7 @@ impl Offer {
     }
 }
 
-/// Connects the second process with all that the first one offers.
+/// Connects the second process to all objects of the first process.
 pub fn join(plan: &Plan, port: u16, pipe: Stream) -> Result<Links> {
     Ok(Links {
         queues: Queues {
@@ -84,7 +85,7 @@ fn queue(plan: &Plan, name: &str) -> shmkit::Result<Receiver> {
         .create(name)
 }
 
-/// A name that leaves no file: of the abstract namespace on Linux.
+/// Returns a name that leaves no file: on Linux a name of the abstract namespace.
 fn local_name(plan: &Plan) -> std::io::Result<Name<'_>> {
     plan.base.as_str().to_ns_name::<GenericNamespaced>()
 }

@@ -1,4 +1,4 @@
-//! A way to the other process and back, and what both processes do by each.
+//! A connection to the other process, and the work of both processes on a connection.
 
 use shmkit::{Receiver, Sender};
 use shmkit_measure::{Flow, Inbox, Message, Outbox, Result, Times};
@@ -6,16 +6,18 @@ use shmkit_measure::{answer, ask, consume, ends, produce};
 use std::io::{BufReader, Read, Write};
 use std::time::Duration;
 
-/// How long the length is that streams have in front of each message.
+/// The number of bytes of the length that a stream has in front of each message.
 const HEADER: usize = 4;
 
-/// How much of a stream is read at a time, so that short messages share a call.
+/// The number of bytes of a stream that are read at a time, so that one call reads many short
+/// messages.
 const READ_AHEAD: usize = 64 << 10;
 
-/// What goes before each measurement, as a part of its time, and is not counted.
+/// Each measurement begins with a warm-up, which is not counted. The warm-up takes the time of the
+/// measurement divided by this number.
 const WARM_UP: u32 = 10;
 
-/// A way to the other process, and back.
+/// A connection to the other process, in both directions.
 pub struct Link<O, I> {
     pub outbox: O,
     pub inbox: I,
@@ -24,11 +26,11 @@ pub struct Link<O, I> {
 /// Shared memory: a queue in each direction.
 pub type Queues = Link<Sender, Receiver>;
 
-/// Bytes in order: a pipe or a socket.
+/// A stream of bytes in each direction: a pipe or a socket.
 pub type Stream = Link<Writing, Reading>;
 
 impl<O: Outbox, I: Inbox> Link<O, I> {
-    /// Measures round trips, and then a stream to this process.
+    /// Measures round trips, and then a stream of messages to this process.
     pub fn measure(&mut self, len: usize, time: Duration) -> Result<(Times, Flow)> {
         ask(&mut self.outbox, &mut self.inbox, len, time / WARM_UP)?;
         let trips = ask(&mut self.outbox, &mut self.inbox, len, time)?;
@@ -36,7 +38,7 @@ impl<O: Outbox, I: Inbox> Link<O, I> {
         Ok((trips, consume(&mut self.inbox, len, ends)?))
     }
 
-    /// Does the other half of [`Link::measure`].
+    /// Does the part of the second process in [`Link::measure`].
     pub fn serve(&mut self, len: usize, time: Duration) -> Result<()> {
         for _ in 0..2 {
             answer(&mut self.outbox, &mut self.inbox, len)?;
@@ -58,7 +60,7 @@ impl Stream {
     }
 }
 
-/// The end of a stream that is written.
+/// The writing end of a stream.
 pub struct Writing(Box<dyn Write>);
 
 impl Outbox for Writing {
@@ -67,7 +69,7 @@ impl Outbox for Writing {
     }
 }
 
-/// The end of a stream that is read.
+/// The reading end of a stream.
 pub struct Reading {
     reader: BufReader<Box<dyn Read>>,
     buffer: Vec<u8>,
@@ -93,7 +95,7 @@ mod tests {
     use shmkit_measure::Burst;
 
     #[test]
-    fn messages_keep_their_bounds_in_a_stream() {
+    fn stream_preserves_message_boundaries() {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader, writer);
         let mut message = Burst::new(3, 1);
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_is_counted_without_the_warm_up() {
+    fn stream_measurement_excludes_warm_up() {
         let stream = || {
             let (reader, writer) = std::io::pipe().unwrap();
             (reader, writer)

@@ -1,10 +1,10 @@
-//! The machine that is measured, and the two processors of it that do the work.
+//! The machine of the benchmark, and the two of its processors that do the work.
 
 pub use shmkit_measure::{pin, two_processors};
 
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-/// The machine, in words.
+/// The description of the machine.
 #[derive(Debug)]
 pub struct Machine {
     pub os: String,

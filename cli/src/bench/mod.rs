@@ -1,5 +1,5 @@
-//! `bench`: how fast messages go between two processes of this machine, by shared memory
-//! and by what else the system has.
+//! `bench`: measures how fast messages go between two processes of this machine, by shared memory
+//! and by other transports of the system.
 
 mod connect;
 mod link;
@@ -33,7 +33,7 @@ pub fn run(args: &Bench) -> Outcome {
         plot::expect_writable(path)?;
     }
     let report = measure_all(args).inspect_err(|_| {
-        // A second process that was killed left its names, in nobody's way.
+        // Removes the files that a killed second process left. They would do no harm.
         let _ = shmkit::inspect::clean();
     })?;
     if args.json {
@@ -46,7 +46,7 @@ pub fn run(args: &Bench) -> Outcome {
     Ok(())
 }
 
-/// Starts the second process and goes by the plan with it.
+/// Starts the second process, and follows the plan with it.
 fn measure_all(args: &Bench) -> Result<Report, Failure> {
     let plan = Plan::new(args);
     let processors = machine::two_processors();
@@ -87,7 +87,8 @@ fn measure_all(args: &Bench) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Waits until the second process is there, and hears whether it has its processor.
+/// Waits until the second process is ready. Returns whether that process is pinned to its
+/// processor.
 fn hello(pipe: &mut Stream) -> Result<bool> {
     pipe.inbox.receive(|message| message == [1])
 }
@@ -128,7 +129,7 @@ fn measure_one(
     })
 }
 
-/// The arguments of the second process.
+/// Returns the arguments of the second process.
 fn peer_args(plan: &Plan, port: u16, processors: Option<[usize; 2]>) -> Vec<String> {
     let mut args = vec![
         "bench-peer".to_string(),

@@ -1,4 +1,4 @@
-//! Takes the place of plots in a program that was built without the feature `plots`.
+//! Replaces `plot.rs` in a program that was built without the feature `plots`.
 
 use super::report::Report;
 use crate::{Failure, Outcome};
@@ -15,6 +15,6 @@ pub fn write(_report: &Report, _path: &Path) -> Outcome {
 
 fn without_plots() -> Failure {
     let text =
-        "this shmkit was built without plots; leave --svg out, or build it with --features plots";
+        "this shmkit was built without plots; leave out --svg, or build it with --features plots";
     Failure::Other(text.to_string())
 }

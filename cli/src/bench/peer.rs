@@ -1,4 +1,4 @@
-//! The second process: it answers, and then sends, as the plan says.
+//! The second process: it answers messages, and then sends a stream, as the plan says.
 
 use super::connect;
 use super::link::Stream;
@@ -10,7 +10,7 @@ use shmkit::ProcessIdentity;
 use shmkit_measure::{Burst, Outbox, Result};
 
 pub fn run(args: &BenchPeer) -> Outcome {
-    // Ctrl-C is for the first process, whose end is that of this one.
+    // Ctrl-C is for the first process, and this process ends with the first process.
     platform::on_end(|_| {}).map_err(Failure::Other)?;
     take_part(args).map_err(second::failure)
 }
@@ -21,14 +21,17 @@ fn take_part(args: &BenchPeer) -> Result<()> {
         sizes: args.sizes.clone(),
         each: args.each,
     };
+
     let first = ProcessIdentity::of(args.first)?.watch()?;
     let is_pinned = args.processor.is_some_and(machine::pin);
     let (reader, writer) = platform::standard_pipes()?;
     let mut links = connect::join(&plan, args.port, Stream::new(reader, writer))?;
+
     let mut hello = Burst::new(1, 1);
     hello.number(is_pinned.into());
     links.pipe.outbox.send(hello.first())?;
     links.floor.answer(&first)?;
+
     for size in &plan.sizes {
         let len = usize::try_from(*size)?;
         for transport in Transport::ALL {

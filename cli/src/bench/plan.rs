@@ -1,20 +1,20 @@
-//! What is measured, in which order: both processes go by the same plan.
+//! The order of the measurements. Both processes follow the same plan.
 
 use crate::args::Bench;
 use std::time::Duration;
 
-/// What carries the messages.
+/// The transport of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     SharedMemory,
     Pipe,
-    /// The system's own way between the programs of one machine.
+    /// A Unix socket, or a named pipe on Windows.
     Local,
     Tcp,
 }
 
 impl Transport {
-    /// Shared memory first: the others are compared with it.
+    /// All transports. Shared memory is the first: the others are compared with it.
     pub const ALL: [Transport; 4] = [
         Transport::SharedMemory,
         Transport::Pipe,
@@ -35,11 +35,11 @@ impl Transport {
 
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What all names begin with.
+    /// The beginning of all names.
     pub base: String,
-    /// From short to long.
+    /// The sizes of the messages, in ascending order.
     pub sizes: Vec<u64>,
-    /// The time for one measurement.
+    /// The duration of one measurement.
     pub each: Duration,
 }
 
@@ -48,8 +48,8 @@ impl Plan {
         let mut sizes = args.sizes.clone();
         sizes.sort_unstable();
         sizes.dedup();
-        // Of each size and transport a round trip and a stream, which warm up for a tenth
-        // of their time, and the floor.
+        // For each size and transport, the round trips and the stream take one part each, and their
+        // warm-ups a tenth of a part each. The floor takes one part.
         let parts = 2.2 * (sizes.len() * Transport::ALL.len()) as f64 + 1.0;
         Plan {
             base: format!("shmkit-bench-{}", std::process::id()),
@@ -58,22 +58,22 @@ impl Plan {
         }
     }
 
-    /// The longest message.
+    /// Returns the length of the longest message.
     pub fn longest(&self) -> u64 {
         self.sizes.last().copied().unwrap_or_default()
     }
 
-    /// The queue in which the first process receives.
+    /// Returns the name of the queue in which the first process receives.
     pub fn queue_here(&self) -> String {
         format!("Local\\{}-here", self.base)
     }
 
-    /// The queue in which the second process receives.
+    /// Returns the name of the queue in which the second process receives.
     pub fn queue_there(&self) -> String {
         format!("Local\\{}-there", self.base)
     }
 
-    /// The cache line of the floor.
+    /// Returns the name of the section with the cache line of the floor.
     pub fn floor(&self) -> String {
         format!("Local\\{}-floor", self.base)
     }

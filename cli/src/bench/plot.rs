@@ -1,4 +1,4 @@
-//! What was found, as a plot: round trips and streams by the size of the messages.
+//! The results as a plot: round trips and streams by the size of the messages.
 
 use super::plan::Transport;
 use super::report::{Block, Report, Row};
@@ -21,16 +21,17 @@ const HEAD: i32 = 120;
 const FONT: &str = "sans-serif";
 const DARK: RGBColor = RGBColor(51, 51, 51);
 const LIGHT: RGBColor = RGBColor(224, 224, 224);
-const FLOOR: &str = "floor: a cache line to and fro";
-/// How wide the key of a line is, and about how wide a letter of its name.
+const FLOOR: &str = "floor: round trip of a cache line";
+/// The width of the key of a line, and the approximate width of a letter of its name.
 const KEY: i32 = 40;
 const LETTER: i32 = 8;
-/// For how many sizes there is room below a panel.
+/// The number of sizes for which there is space below a panel.
 const MAX_LABELS: f64 = 8.0;
-/// Of a dash, and of the gap behind it.
+/// The length of a dash, and of the gap behind it.
 const DASH: (u32, u32) = (7, 5);
 
-/// Colours that those tell apart, too, who see fewer of them (Okabe and Ito).
+/// Returns the colour of a transport. People with a colour vision deficiency can tell these colours
+/// apart too (Okabe and Ito).
 fn colour(transport: Transport) -> RGBColor {
     match transport {
         Transport::SharedMemory => RGBColor(0, 114, 178),
@@ -40,7 +41,7 @@ fn colour(transport: Transport) -> RGBColor {
     }
 }
 
-/// Says before anything is measured that the plot could not be written.
+/// Checks that the file of the plot can be written, before the benchmark begins.
 pub fn expect_writable(path: &Path) -> Outcome {
     let is_new = OpenOptions::new().write(true).create_new(true).open(path);
     let opened = match is_new {
@@ -69,6 +70,7 @@ fn draw(report: &Report, text: &mut String) -> Drawn {
     let (head, panels) = canvas.split_vertically(HEAD);
     draw_head(&head, report)?;
     let (left, right) = panels.split_horizontally(SIZE.0 / 2);
+
     let trips = Panel {
         title: "Round trip, median",
         unit: "time there and back",
@@ -77,6 +79,7 @@ fn draw(report: &Report, text: &mut String) -> Drawn {
         floor: Some(report.floor.p50 as f64),
     };
     trips.draw(&left, &report.blocks)?;
+
     let flow = Panel {
         title: "One way, throughput",
         unit: "GB/s",
@@ -85,6 +88,7 @@ fn draw(report: &Report, text: &mut String) -> Drawn {
         floor: None,
     };
     flow.draw(&right, &report.blocks)?;
+
     Ok(canvas.present()?)
 }
 
@@ -92,12 +96,13 @@ fn font(size: u32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&DARK)
 }
 
-/// What was measured, and which line is which.
+/// Draws what was measured, and the key of the lines.
 fn draw_head(area: &Canvas, report: &Report) -> Drawn {
     area.draw_text("Messages between two processes", &font(26), (20, 12))?;
     area.draw_text(&report.machine_line(), &font(17), (20, 42))?;
     let place = format!("two processes, {}", report.place_line());
     area.draw_text(&place, &font(17), (20, 62))?;
+
     let text = font(18).pos(Pos::new(HPos::Left, VPos::Center));
     let (mut left, middle) = (20, 102);
     for transport in Transport::ALL {
@@ -107,6 +112,7 @@ fn draw_head(area: &Canvas, report: &Report) -> Drawn {
         area.draw_text(transport.name(), &text, (left + KEY + 8, middle))?;
         left += KEY + 34 + LETTER * transport.name().len() as i32;
     }
+
     let line = [(left, middle), (left + KEY, middle)];
     area.draw(&DashedPathElement::new(line, DASH.0, DASH.1, dark_line()))?;
     area.draw_text(FLOOR, &text, (left + KEY + 8, middle))?;
@@ -130,6 +136,7 @@ impl Panel {
             rows.map(|row| (self.value)(block, row))
         });
         let (x, y) = (around(&sizes), decades(all.chain(self.floor)));
+
         let mut chart = ChartBuilder::on(area)
             .caption(self.title, font(21))
             .margin(14)
@@ -140,6 +147,7 @@ impl Panel {
                 x.clone().log_scale().with_key_points(apart(&sizes, &x)),
                 y.clone().log_scale().with_key_points(powers(&y)),
             )?;
+
         chart
             .configure_mesh()
             .bold_line_style(LIGHT)
@@ -152,12 +160,14 @@ impl Panel {
             .y_desc(self.unit)
             .y_label_formatter(&self.label)
             .draw()?;
+
         if let Some(floor) = self.floor {
             let line = [(x.start, floor), (x.end, floor)];
             let dashes = DashedLineSeries::new(line, DASH.0, DASH.1, dark_line());
             chart.draw_series(dashes)?;
         }
-        // The first one last, on top of the others.
+
+        // The first transport is drawn last, on top of the others.
         for (nth, transport) in Transport::ALL.into_iter().enumerate().rev() {
             let point = |block: &Block| (block.size as f64, (self.value)(block, &block.rows[nth]));
             let points: Vec<(f64, f64)> = blocks.iter().map(point).collect();
@@ -176,7 +186,7 @@ fn dark_line() -> ShapeStyle {
     DARK.stroke_width(2)
 }
 
-/// Shapes too tell the transports apart, also where there are no colours.
+/// Returns the marker of a transport. The shapes tell the transports apart without colours too.
 fn marker<'a, C: Clone + 'static>(
     transport: Transport,
     at: C,
@@ -193,13 +203,13 @@ fn marker<'a, C: Clone + 'static>(
     }
 }
 
-/// The values and some room beside them.
+/// Returns the range of the values, with some space at both ends.
 fn around(values: &[f64]) -> Range<f64> {
     let (least, most) = bounds(values.iter().copied());
     least / 1.6..most * 1.6
 }
 
-/// From a power of ten to another, with nothing close to either.
+/// Returns a range from one power of ten to another, without a value close to an end.
 fn decades(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (least, most) = bounds(values);
     let (from, to) = ((least / 1.3).log10().floor(), (most * 1.3).log10().ceil());
@@ -212,7 +222,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     })
 }
 
-/// The powers of ten in a range that begins with one.
+/// Returns the powers of ten in a range that begins with a power of ten.
 fn powers(range: &Range<f64>) -> Vec<f64> {
     let end = range.end * 1.01;
     let next = |power: &f64| Some(power * 10.0);
@@ -220,7 +230,7 @@ fn powers(range: &Range<f64>) -> Vec<f64> {
     all.take_while(|power| *power < end).collect()
 }
 
-/// Those values, in ascending order, whose labels do not run into each other.
+/// Returns the values whose labels do not overlap. The values are in ascending order.
 fn apart(values: &[f64], range: &Range<f64>) -> Vec<f64> {
     let gap = (range.end / range.start).powf(1.0 / MAX_LABELS);
     let mut labels: Vec<f64> = Vec::new();

@@ -1,4 +1,4 @@
-//! How far it is: a bar on standard error, where that is a terminal.
+//! The progress bar on standard error, if standard error is a terminal.
 
 use crossterm::cursor::MoveToColumn;
 use crossterm::queue;
@@ -7,10 +7,10 @@ use crossterm::terminal::{self, Clear, ClearType};
 use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write, stderr};
 
-/// How wide the bar is.
+/// The width of the bar.
 const WIDTH: usize = 30;
 
-/// How wide a terminal is that does not tell.
+/// The width of a terminal that does not report its width.
 const COLUMNS: u16 = 80;
 
 pub struct Progress {
@@ -21,7 +21,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of so many steps.
+    /// Creates a bar for this number of steps.
     pub fn new(steps: usize) -> Progress {
         Progress {
             steps,
@@ -41,7 +41,7 @@ impl Progress {
         self.draw();
     }
 
-    /// Takes the bar away while something is printed, which may go to the same terminal.
+    /// Removes the bar while `print` runs, which may print to the same terminal.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.replace("");
         let printed = print();
@@ -63,14 +63,14 @@ impl Progress {
         self.replace(&line);
     }
 
-    /// Shows this line instead of the one before.
+    /// Shows a line in place of the line before.
     fn replace(&self, line: &str) {
         if !self.is_shown {
             return;
         }
         let mut terminal = stderr();
         let clear = Clear(ClearType::CurrentLine);
-        // A bar that cannot be drawn is no reason to stop.
+        // An error is ignored: the benchmark does not need the bar.
         let _ = queue!(terminal, MoveToColumn(0), clear, Print(line));
         let _ = terminal.flush();
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bar_fills_with_the_steps() {
+    fn progress_bar_fills_with_steps() {
         let bar = |full, percent| {
             let (full, empty) = ("█".repeat(full), "░".repeat(WIDTH - full));
             format!("{full}{empty} {percent} %  TCP")

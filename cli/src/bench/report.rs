@@ -1,11 +1,11 @@
-//! What was found, and the same as JSON.
+//! The results of the benchmark, also as JSON.
 
 use super::machine::Machine;
 use super::plan::Transport;
 use serde_json::{Value, json};
 use shmkit_measure::{Flow, Times};
 
-/// How long round trips took, in nanoseconds.
+/// The times of round trips, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Trips {
     pub count: u64,
@@ -28,7 +28,7 @@ impl From<Times> for Trips {
     }
 }
 
-/// What was found of one transport and size.
+/// The results of one transport with messages of one size.
 #[derive(Debug)]
 pub struct Row {
     pub transport: Transport,
@@ -36,7 +36,7 @@ pub struct Row {
     pub flow: Flow,
 }
 
-/// All transports with messages of one size, shared memory first.
+/// The results of all transports with messages of one size, shared memory first.
 #[derive(Debug)]
 pub struct Block {
     pub size: u64,
@@ -46,9 +46,9 @@ pub struct Block {
 /// How a transport compares with shared memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Ratios {
-    /// How many times as long a round trip takes.
+    /// The time of a round trip, divided by the time in shared memory.
     pub trip: f64,
-    /// How many times fewer messages arrive.
+    /// The throughput of shared memory, divided by the throughput of this transport.
     pub flow: f64,
 }
 
@@ -89,14 +89,14 @@ impl Block {
 #[derive(Debug)]
 pub struct Report {
     pub machine: Machine,
-    /// Where the two processes ran; `None` where the system chose.
+    /// The processors of the two processes; `None` if the system chose the processors.
     pub pinned: Option<[usize; 2]>,
     pub floor: Trips,
     pub blocks: Vec<Block>,
 }
 
 impl Report {
-    /// What all numbers depend on: the program and the machine.
+    /// Returns a line about the program and the machine, on which all numbers depend.
     pub fn machine_line(&self) -> String {
         let Machine {
             os,
@@ -112,7 +112,7 @@ impl Report {
         format!("shmkit {version}{built}, {os}, {processor}, {processors} processor{plural}")
     }
 
-    /// Where the two processes ran.
+    /// Returns a text about the processors on which the two processes ran.
     pub fn place_line(&self) -> String {
         match self.pinned {
             Some([here, there]) => format!("pinned to processors {here} and {there}"),

@@ -1,4 +1,4 @@
-//! The second process, as the first one sees it.
+//! The second process, as the first process sees it.
 
 use super::link::Stream;
 use crate::{Failure, platform};
@@ -10,14 +10,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long its end may take, once it is sure.
+/// The longest time from the end of the last measurement to the end of the second process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after its other end a process may seem to live on.
+/// The longest time for which a process still seems to be alive after the connection to it failed.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Ends the second process where this one is asked to end: whatever waits for a message
-/// then fails at once, and everybody cleans up.
+/// Ends the second process if a signal asks this process to end. Each wait for a message then fails
+/// at once, and this process cleans up.
 #[derive(Clone, Debug, Default)]
 pub struct Guard(Arc<Mutex<Guarded>>);
 
@@ -28,7 +28,7 @@ struct Guarded {
 }
 
 impl Guard {
-    /// From now on signals do not end this process themselves.
+    /// Watches for signals. From now on a signal ends the second process, and not this process.
     pub fn watch() -> Result<Guard, Failure> {
         let guard = Guard::default();
         let told = guard.clone();
@@ -36,7 +36,7 @@ impl Guard {
             let mut guarded = told.lock();
             guarded.asked_to_end = true;
             if let Some(child) = &mut guarded.child {
-                // It may have ended by itself.
+                // The second process may have ended already.
                 let _ = child.kill();
             }
         })
@@ -56,7 +56,7 @@ impl Guard {
     }
 }
 
-/// A process of its own, killed when it is dropped.
+/// The second process, which is killed when this value is dropped.
 pub struct Second {
     guard: Guard,
     process: Process,
@@ -70,6 +70,7 @@ impl Second {
         if guarded.asked_to_end {
             return Err("interrupted".into());
         }
+
         let child = Command::new(std::env::current_exe()?)
             .args(args)
             .stdin(stdin)
@@ -80,6 +81,7 @@ impl Second {
         let id = child.id();
         guarded.child = Some(child);
         drop(guarded);
+
         let process = ProcessIdentity::of(id).and_then(|second| second.watch());
         let second = Second {
             process: process.inspect_err(|_| guard.kill())?,
@@ -88,12 +90,12 @@ impl Second {
         Ok((second, Stream::new(reader, writer)))
     }
 
-    /// To ask whether it is alive.
+    /// Returns the process, for the question whether it is alive.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the second process has ended by itself.
     pub fn finish(&self) -> Result<()> {
         if !self.process.wait_timeout(PATIENCE)? {
             return Err("the second process does not end".into());
@@ -104,7 +106,8 @@ impl Second {
         }
     }
 
-    /// Why something failed that the two did together.
+    /// Returns the reason why a step of both processes failed: the end of the second process if it
+    /// has ended, otherwise `error`.
     pub fn blame(&self, error: Box<dyn Error>) -> Failure {
         let ended = self.process.wait_timeout(MOMENT).unwrap_or(false);
         if self.guard.lock().asked_to_end {
@@ -121,12 +124,12 @@ impl Second {
         }
     }
 
-    /// How it ended.
+    /// Returns the exit status of the second process.
     fn status(&self) -> Option<ExitStatus> {
         self.guard.lock().child.as_mut()?.wait().ok()
     }
 
-    /// What it said before it ended.
+    /// Returns what the second process printed on standard error before it ended.
     fn last_words(&self) -> String {
         let mut said = String::new();
         let stderr = self
@@ -136,7 +139,7 @@ impl Second {
             .as_mut()
             .and_then(|child| child.stderr.take());
         if let Some(mut stderr) = stderr {
-            // What is no text is no reason either.
+            // An output that is not text is ignored.
             let _ = stderr.read_to_string(&mut said);
         }
         let said = said.trim();
@@ -150,7 +153,7 @@ impl Drop for Second {
     }
 }
 
-/// What failed, in the way of all commands where it is one of ours.
+/// Converts an error into a failure. An error of the library keeps its advice.
 pub fn failure(error: Box<dyn Error>) -> Failure {
     match error.downcast::<shmkit::Error>() {
         Ok(error) => (*error).into(),

@@ -1,13 +1,13 @@
-//! What was found, as a table.
+//! The results as a table.
 
 use super::report::{Block, Report};
 use super::units;
 
-/// What was measured, and its floor.
+/// Returns the lines about the machine and the floor.
 pub fn head(report: &Report) -> String {
     let time = |nanos| units::time(nanos as f64);
     format!(
-        "{}\ntwo processes, {}\nfloor: a cache line to and fro in {} (p50), {} (p99)",
+        "{}\ntwo processes, {}\nfloor: round trip of a cache line in {} (p50), {} (p99)",
         report.machine_line(),
         report.place_line(),
         time(report.floor.p50),
@@ -15,15 +15,15 @@ pub fn head(report: &Report) -> String {
     )
 }
 
-/// What the columns of a block mean.
+/// The meaning of the columns.
 pub const LEGEND: &str = "\
-p50 to max: there and back; messages/s, GB/s: one way. × shared memory: how many times
+p50 to max: round trip; messages/s, GB/s: one way. × shared memory: how many times
 as long a round trip takes (p50), and how many times fewer messages arrive.";
 
-/// How wide a row is.
+/// The width of a row.
 const WIDTH: usize = 78;
 
-/// A row for each transport.
+/// Returns the table of one size, with a row for each transport.
 pub fn block(block: &Block) -> String {
     let title = units::size(block.size);
     let mut lines = vec![
@@ -40,6 +40,7 @@ pub fn block(block: &Block) -> String {
             "flow",
         ]),
     ];
+
     for found in &block.rows {
         let (trips, ratios) = (found.trips, block.ratios(found));
         let time = |nanos| units::time(nanos as f64);
@@ -55,6 +56,7 @@ pub fn block(block: &Block) -> String {
             &units::plain(ratios.flow),
         ]));
     }
+
     lines.join("\n")
 }
 

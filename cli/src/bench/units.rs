@@ -1,16 +1,16 @@
-//! Measured numbers, as people read them: three digits, and the unit.
+//! Measured numbers as text: three digits, and the unit.
 
-/// A time in nanoseconds.
+/// Returns a time in nanoseconds as text.
 pub fn time(nanos: f64) -> String {
     scaled(nanos, [" ns", " µs", " ms", " s"])
 }
 
-/// How many a second.
+/// Returns a number per second as text.
 pub fn rate(count: f64) -> String {
     scaled(count, ["", " k", " M", " G"])
 }
 
-/// A number of bytes, exactly.
+/// Returns a number of bytes as text, exactly.
 pub fn size(bytes: u64) -> String {
     let (mut count, mut unit) = (bytes, "B");
     for next in ["KiB", "MiB", "GiB"] {
@@ -22,7 +22,7 @@ pub fn size(bytes: u64) -> String {
     format!("{count} {unit}")
 }
 
-/// A number without a unit.
+/// Returns a number without a unit as text.
 pub fn plain(value: f64) -> String {
     let decimals = match value {
         ..0.00995 => 4,
@@ -34,11 +34,11 @@ pub fn plain(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// In the largest unit of which there is one; whole where the number is.
+/// Returns a value in the largest unit in which it is at least 1. A whole number has no decimals.
 fn scaled(value: f64, units: [&str; 4]) -> String {
     let (mut value, mut units) = (value, units.iter());
     let mut unit = units.next();
-    // What would be rounded up to a whole unit is one.
+    // A value that would be rounded up to 1000 belongs to the next unit.
     while value >= 999.5 {
         let Some(next) = units.next() else { break };
         (value, unit) = (value / 1e3, Some(next));

@@ -1,4 +1,4 @@
-//! `answer`: a server of calls, each of which a command answers.
+//! `answer`: a server of calls that runs a command for each request.
 
 use crate::args::Answer;
 use crate::calls::exec::{self, Lack};
@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub fn run(args: &Answer) -> Outcome {
     let Some(command) = args.exec.as_deref() else {
         return Err(Failure::Other(
-            "there is nothing to answer with\n  give --exec COMMAND, whose output is the response"
+            "no command was given\n  give --exec COMMAND; the output of the command is the response"
                 .to_string(),
         ));
     };
-    // Before the server exists, so that no signal finds it without a caretaker.
+
+    // The signals are watched before the server exists, so that no signal ends the program without
+    // a clean end of the server.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let server = Server::options()
         .max_message(args.max_message)
@@ -25,6 +27,7 @@ pub fn run(args: &Answer) -> Outcome {
         .access(args.access.clone())
         .create(&args.name)
         .map_err(refused)?;
+
     announce(args, &server)?;
     let work = Work {
         command,
@@ -32,6 +35,7 @@ pub fn run(args: &Answer) -> Outcome {
         left: AtomicU64::new(args.count.unwrap_or(u64::MAX)),
         ends,
     };
+
     std::thread::scope(|scope| {
         let work = &work;
         let workers: Vec<_> = repeat_n(server, args.workers.into())
@@ -45,7 +49,7 @@ pub fn run(args: &Answer) -> Outcome {
     })
 }
 
-/// Names the options behind measures that the library refused.
+/// Adds the names of the options to the error of the library about sizes that are too large.
 fn refused(error: shmkit::Error) -> Failure {
     if error.kind() != ErrorKind::InvalidArgument || error.advice().is_empty() {
         return error.into();
@@ -57,20 +61,20 @@ fn refused(error: shmkit::Error) -> Failure {
     Failure::with_advice(&error, &advice)
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Work<'a> {
     command: &'a str,
     max: usize,
-    /// How many requests are still to be taken.
+    /// The number of requests that the workers may still take.
     left: AtomicU64,
     ends: Ends,
 }
 
 impl Work<'_> {
-    /// Whether there is one more request to take, which is counted.
+    /// Returns whether one more request may be taken, and counts the request.
     fn goes_on(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
-        // Relaxed: nothing but the number itself is told by it.
+        // Relaxed: only the number itself counts.
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
         self.left.fetch_update(set, fetch, one_less).is_ok()
     }
@@ -78,7 +82,7 @@ impl Work<'_> {
     fn run(&self, server: Server) -> Outcome {
         let outcome = self.answer_all(server);
         if outcome.is_err() {
-            // The other workers are to end with this one.
+            // The other workers end together with this worker.
             self.ends.end("a worker failed");
         }
         outcome
@@ -102,12 +106,13 @@ impl Work<'_> {
                 }
                 Err(error) => error,
             };
+
             match error {
                 RecvError::Empty => {
                     waits.wait(server, None)?;
                 }
                 RecvError::Corrupt => {
-                    output::remark("a client wrote what is no request, and is not heard any more");
+                    output::remark("a client wrote an invalid request, and is ignored from now on");
                 }
                 error => return Err(error.into()),
             }
@@ -122,28 +127,32 @@ impl Work<'_> {
                 Ok(()) => return,
                 Err(why) => why.to_string(),
             },
-            // The client is about to be told that the server has closed.
+            // The server closes now, and the call of the client ends with `Disconnected`. If the
+            // request were dropped here, the call would end with `Unanswered`.
             Err(Lack::Over) => return std::mem::forget(request),
             Err(Lack::TooLong) => {
-                format!("the response has more than {max} bytes; use --max-message")
+                format!("the response has more than {max} bytes; use a larger --max-message")
             }
             Err(Lack::Failed(why)) => why,
         };
-        // The client is told behind this, and may look here why.
+
+        // The request is dropped after this remark, so the reason is printed before the call of the
+        // client ends.
         output::remark(&format!("a request was left unanswered: {why}"));
     }
 }
 
 fn announce(args: &Answer, server: &Server) -> Outcome {
     output::remark(&format!(
-        "answering on {}; shmkit call calls it",
+        "answering on {}; shmkit call sends requests to it",
         output::name(&args.name)
     ));
     if !args.json {
         return Ok(());
     }
+
     let info = shmkit::inspect::segment_info(&args.name)?;
-    // A server serves on when nobody reads what it prints.
+    // The server continues if no process reads its output.
     output::announce(|| {
         output::json(&json!({
             "name": args.name,

@@ -1,4 +1,4 @@
-//! The verbs of calls: `answer` and `call`.
+//! The commands of calls: `answer` and `call`.
 
 pub mod answer;
 pub mod call;

@@ -15,16 +15,17 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 const RATE: f64 = 10_000.0;
-/// More than a second of it, so that only who is slow misses anything.
+/// The capacity of the topic: the messages of more than a second, so only the slow subscriber
+/// misses messages.
 const CAPACITY: u64 = 1 << 20;
 /// How long the demo waits for its subscribers to join, to return or to leave.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When what happens, as parts of the whole time.
+/// When a subscriber is killed and started again, as parts of the whole time.
 const KILL: f64 = 5.0 / 13.0;
 const RESTART: f64 = 7.0 / 13.0;
 
-/// The subscribers: what each does after a message.
+/// The subscribers, each with its pause after a message.
 const SUBSCRIBERS: [(&str, Duration); 3] = [
     ("fast", Duration::ZERO),
     ("slow", Duration::from_millis(5)),
@@ -38,7 +39,7 @@ pub fn run(time: Duration) -> Outcome {
     match std::io::stdout().is_terminal() {
         true => {
             live::on_screen(&mut demo)?;
-            // The screen of its own is gone, and what it showed last stays.
+            // The alternate screen is gone, so its last content is printed again.
             let lines = [demo.table(), vec![String::new()], demo.story.clone()].concat();
             output::line(&lines.join("\n"))?;
         }
@@ -47,10 +48,11 @@ pub fn run(time: Duration) -> Outcome {
     demo.end()
 }
 
-/// What comes next.
+/// The next step of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Not before signals are watched, so that none finds anything without a caretaker.
+    /// Create the topic. The signals are already watched, so no signal ends the demo without a
+    /// clean end of the topic.
     Create,
     Join,
     Kill,
@@ -62,7 +64,7 @@ enum Stage {
 }
 
 impl Stage {
-    /// Whether a subscriber ends this stage; else the time does.
+    /// Returns whether this stage ends when the subscribers have done something, and not at a time.
     fn waits_for_subscribers(self) -> bool {
         matches!(self, Stage::Join | Stage::Return | Stage::Leave)
     }
@@ -71,7 +73,7 @@ impl Stage {
 struct Demo {
     name: String,
     time: Duration,
-    /// Until all have joined.
+    /// The publisher, until all subscribers have joined.
     publisher: Option<Publisher>,
     publishing: Option<Publishing>,
     peers: Vec<Peer>,
@@ -94,7 +96,8 @@ impl Drop for Demo {
             let _ = publishing.close();
         }
         self.peers.clear();
-        // What the killed one left is in nobody's way, and this demo leaves nothing.
+        // Removes the files that the killed subscriber left. They would do no harm, but the demo
+        // leaves nothing behind.
         let _ = shmkit::inspect::clean();
     }
 }
@@ -119,7 +122,7 @@ impl Demo {
         }
     }
 
-    /// One look at everybody, and what is due.
+    /// Looks at all processes once, and does what is due.
     fn step(&mut self) -> Outcome {
         for peer in &mut self.peers {
             peer.look()?;
@@ -129,9 +132,11 @@ impl Demo {
         if let Some(publishing) = &mut self.publishing {
             publishing.rate.look(publishing.sent());
         }
+
         self.look_at_the_slow_one();
         let before = self.stage;
         self.act()?;
+
         if self.stage != before {
             self.since = Instant::now();
         } else if self.stage.waits_for_subscribers() && self.since.elapsed() > PATIENCE {
@@ -142,11 +147,16 @@ impl Demo {
 
     fn act(&mut self) -> Outcome {
         let part = self.start.elapsed().div_duration_f64(self.time);
+
         match self.stage {
             Stage::Create => {
                 let publisher = Publisher::options().capacity(CAPACITY).create(&self.name)?;
                 self.publisher = Some(publisher);
-                let what = format!("publishes {}, {}", self.name, output::bytes(CAPACITY));
+                let what = format!(
+                    "publishes {}, a topic of {}",
+                    self.name,
+                    output::bytes(CAPACITY)
+                );
                 self.tell("publisher", &what);
                 for (title, pause) in SUBSCRIBERS {
                     self.peers.push(Peer::start(title, &self.name, pause)?);
@@ -154,14 +164,17 @@ impl Demo {
                 self.stage = Stage::Join;
             }
             Stage::Join if self.peers.iter().all(Peer::has_joined) => {
-                self.tell("all", "three subscribers have joined, each a process");
+                self.tell(
+                    "all",
+                    "three subscribers have joined, each in its own process",
+                );
                 self.publishing = self.publisher.take().map(|p| Publishing::start(p, RATE));
                 self.start = Instant::now();
                 self.stage = Stage::Kill;
             }
             Stage::Kill if part >= KILL => {
                 self.peers[UNLUCKY].kill()?;
-                self.tell("unlucky", "was killed; nobody else notices");
+                self.tell("unlucky", "was killed; the others continue");
                 self.stage = Stage::Restart;
             }
             Stage::Restart if part >= RESTART => {
@@ -172,7 +185,8 @@ impl Demo {
             Stage::Return => {
                 let peer = &self.peers[UNLUCKY];
                 if let Some(first) = peer.number("first") {
-                    let what = format!("was started again; it begins with the newest, {first}");
+                    let what =
+                        format!("was started again; it begins with the newest message, {first}");
                     self.tell("unlucky", &what);
                     self.stage = Stage::Close;
                 }
@@ -186,7 +200,7 @@ impl Demo {
                 self.stage = Stage::Leave;
             }
             Stage::Leave if self.peers.iter().all(Peer::has_ended) => {
-                self.tell("all", "received the rest, were told of the end, and left");
+                self.tell("all", "received the last messages and the end, and left");
                 self.stage = Stage::Over;
             }
             _ => {}
@@ -201,7 +215,7 @@ impl Demo {
             .filter(|n| *n > 0);
         if let (Some(missed), false) = (missed, self.was_overtaken) {
             self.was_overtaken = true;
-            let what = format!("was overtaken, and told that it missed {missed} messages");
+            let what = format!("was overtaken by the publisher, and missed {missed} messages");
             self.tell("slow", &what);
         }
     }
@@ -231,6 +245,7 @@ impl Demo {
             Some(publishing) => (publishing.sent().to_string(), rate(&publishing.rate)),
             None => ("0".to_string(), String::new()),
         };
+
         let mut lines = vec![title, row(["publisher", &me, &sent, &pace, "", "", ""])];
         for peer in &self.peers {
             let number = |what| peer.number(what).map_or(String::new(), |n| n.to_string());
@@ -253,25 +268,33 @@ impl Demo {
                 peer.title, &process, &received, &pace, &behind, &missed, &delay,
             ]));
         }
+
         lines
     }
 
-    /// What it all came to.
+    /// Checks that nothing is left, and prints the result.
     fn end(mut self) -> Outcome {
         if self.stage != Stage::Over {
             return Err(Failure::Other("interrupted".to_string()));
         }
+
         let (sent, name) = (self.sent(), self.name.clone());
         let took = self.took.as_secs_f64();
         self.peers.clear();
         drop(self);
+
         match Section::open(&name) {
             Err(gone) if gone.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
-            Ok(_) => return Err(Failure::other("the topic outlived its holders")),
+            Ok(_) => {
+                return Err(Failure::other(
+                    "the topic still exists after its holders ended",
+                ));
+            }
         }
+
         output::line(&format!(
-            "\n{sent} messages in {took:.1} s: each subscriber got every one, or was told how many it\nmissed. Nothing is left behind."
+            "\n{sent} messages in {took:.1} s: each subscriber received every message, or the number of\nmessages that it missed. Nothing is left behind."
         ))?;
         Ok(())
     }
@@ -288,7 +311,7 @@ impl View for Demo {
         let mut lines = vec![screen::bar("shmkit demo", "q ends", size.width)];
         let mut rest = self.table();
         rest.push(String::new());
-        // The end of the story, where not all of it fits.
+        // The last lines of the story, if not all of its lines fit.
         let room = usize::from(size.height).saturating_sub(lines.len() + rest.len());
         let from = self.story.len().saturating_sub(room);
         rest.extend_from_slice(&self.story[from..]);
@@ -298,7 +321,7 @@ impl View for Demo {
 
     fn scroll(&mut self, _: Scroll) {}
 
-    /// The story as it goes on, and the numbers once a second.
+    /// Prints the new lines of the story, and the numbers once a second.
     fn print(&mut self) -> Outcome {
         self.step()?;
         for line in &self.story[self.printed..] {
@@ -325,7 +348,7 @@ fn row(cells: [&str; 7]) -> String {
     line.trim_end().to_string()
 }
 
-/// Nanoseconds, as people say them.
+/// Returns a number of nanoseconds as a text with a unit.
 fn duration(nanos: u64) -> String {
     match nanos {
         0..1_000_000 => format!("{:.0} µs", nanos as f64 / 1e3),

@@ -1,4 +1,4 @@
-//! The processes of the demo, as the demo sees them.
+//! The publisher and the subscribers of the demo, as the first process sees them.
 
 use super::subscriber;
 use crate::Failure;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Rates are those of this time.
+/// The shortest time over which a rate is computed.
 const SAMPLE: Duration = Duration::from_millis(500);
 
 /// The publisher: a thread of this process.
@@ -24,10 +24,11 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// Sends so many messages a second from now on.
+    /// Starts a thread that sends `rate` messages per second.
     pub fn start(mut publisher: Publisher, rate: f64) -> Publishing {
         let (sent, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (count, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
+
         let work = move || {
             let mut pace = Pace::new(rate, Instant::now());
             while !stopped.load(Ordering::Relaxed) {
@@ -40,6 +41,7 @@ impl Publishing {
             }
             Ok(())
         };
+
         Publishing {
             sent,
             stop,
@@ -56,7 +58,7 @@ impl Publishing {
         self.thread.is_none()
     }
 
-    /// Ends it in good order.
+    /// Stops the thread and closes the publisher in good order.
     pub fn close(&mut self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {
@@ -67,7 +69,7 @@ impl Publishing {
     }
 }
 
-/// A subscriber: a process of its own, killed when it is dropped.
+/// A subscriber: a process of its own, which is killed when this value is dropped.
 pub struct Peer {
     pub title: &'static str,
     pub rate: Rate,
@@ -87,17 +89,19 @@ impl Peer {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| Failure::Other(format!("cannot start a subscriber: {e}")))?;
+
         let told = Arc::<Mutex<Value>>::default();
         let (write, output) = (Arc::clone(&told), process.stdout.take());
         let read = move || {
             let lines = output.map(|output| BufReader::new(output).lines());
             for line in lines.into_iter().flatten().map_while(Result::ok) {
-                // A line that was cut short by a kill says nothing.
+                // A line that a kill has cut short is ignored.
                 if let Ok(value) = serde_json::from_str(&line) {
                     *write.lock().unwrap_or_else(PoisonError::into_inner) = value;
                 }
             }
         };
+
         Ok(Peer {
             title,
             rate: Rate::default(),
@@ -116,7 +120,7 @@ impl Peer {
         !self.told().is_null()
     }
 
-    /// A number that it told; `None` where there is none yet.
+    /// Returns a number that the subscriber reported; `None` if it has not reported the number yet.
     pub fn number(&self, what: &str) -> Option<u64> {
         self.told().get(what).and_then(Value::as_u64)
     }
@@ -125,7 +129,7 @@ impl Peer {
         self.ended
     }
 
-    /// Looks whether it has ended, and whether it did so in good order.
+    /// Checks whether the subscriber has ended, and fails if it has not ended in good order.
     pub fn look(&mut self) -> Result<(), Failure> {
         let Some(status) = self.process.try_wait().map_err(Failure::other)? else {
             return Ok(());
@@ -143,7 +147,7 @@ impl Peer {
         Err(Failure::Other(format!("the {title} subscriber: {why}")))
     }
 
-    /// No goodbye, no clean-up.
+    /// Kills the subscriber, which so cannot end in good order.
     pub fn kill(&mut self) -> Result<(), Failure> {
         self.process.kill().map_err(Failure::other)?;
         self.process.wait().map_err(Failure::other)?;
@@ -151,7 +155,7 @@ impl Peer {
         Ok(())
     }
 
-    /// After the last word that it said.
+    /// Marks the subscriber as ended, after its last line was read.
     fn end(&mut self) {
         self.ended = true;
         if let Some(reader) = self.reader.take() {
@@ -173,7 +177,7 @@ impl Drop for Peer {
     }
 }
 
-/// How many a second, of late.
+/// The current number of messages per second.
 #[derive(Default)]
 pub struct Rate {
     before: Option<(Instant, u64)>,

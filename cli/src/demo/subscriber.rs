@@ -1,5 +1,5 @@
-//! One subscriber of the demo: a process that says, in lines of JSON on its standard
-//! output, what it has seen so far.
+//! One subscriber of the demo: a process that reports what it has received so far, in lines of JSON
+//! on its standard output.
 
 use crate::input::ends::Ends;
 use crate::{Failure, Outcome, output};
@@ -7,10 +7,10 @@ use serde_json::json;
 use shmkit::{RecvError, Subscriber};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often it says something.
+/// The time between two reports.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
-/// A message of the demo: its number, when it was sent, and something to say.
+/// Returns a message of the demo: its number, the time at which it was sent, and a price.
 pub fn message(number: u64) -> String {
     let price = 100.0 + (number as f64 / 500.0).sin();
     format!("{number} {} EUR {price:.2}", clock())
@@ -19,10 +19,12 @@ pub fn message(number: u64) -> String {
 pub fn run(topic: &str, pause_micros: u64) -> Outcome {
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let mut subscriber = Subscriber::open(topic)?;
+
     let mut seen = Seen::default();
     seen.tell(0)?;
     let mut told = Instant::now();
     let mut pause = Duration::from_micros(pause_micros);
+
     while ends.now().is_none() {
         match subscriber.recv_timeout(TELL_EVERY) {
             Ok(message) => seen.message(message)?,
@@ -35,12 +37,13 @@ pub fn run(topic: &str, pause_micros: u64) -> Outcome {
         if seen.received == 1 || told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             seen.tell(subscriber.behind())?;
-            // The rest in haste: a person waits for the end.
+            // The rest is received without pauses, since the user waits for the end.
             if !pause.is_zero() && shmkit::inspect::segment_info(topic)?.closed {
                 pause = Duration::ZERO;
             }
         }
     }
+
     seen.tell(0)?;
     Ok(())
 }
@@ -51,20 +54,22 @@ struct Seen {
     last: u64,
     received: u64,
     missed: u64,
-    /// Since something was said.
+    /// The delays of the messages since the last report.
     delays: Vec<u64>,
 }
 
 impl Seen {
-    /// Each message follows the one before, or as many are missing as was told.
+    /// Counts a message, and checks its number: it follows the last message, or as many numbers are
+    /// left out as messages were missed.
     fn message(&mut self, message: &[u8]) -> Outcome {
         let text = String::from_utf8_lossy(message);
         let mut words = text.split(' ').map(str::parse::<u64>);
         let (Some(Ok(number)), Some(Ok(sent))) = (words.next(), words.next()) else {
             return Err(Failure::Other(format!(
-                "{text:?} is no message of the demo"
+                "{text:?} is not a message of the demo"
             )));
         };
+
         let first = *self.first.get_or_insert(number);
         if number != first + self.received + self.missed {
             let last = self.last;
@@ -72,6 +77,7 @@ impl Seen {
                 "message {number} came after {last}"
             )));
         }
+
         self.received += 1;
         self.last = number;
         self.delays.push(clock().saturating_sub(sent));
@@ -93,7 +99,7 @@ impl Seen {
     }
 }
 
-/// Nanoseconds by the clock on the wall, which all processes share.
+/// Returns the wall-clock time in nanoseconds, which all processes share.
 fn clock() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos() as u64)

@@ -1,4 +1,4 @@
-//! What is written into sections: texts and files.
+//! Loads the texts and files that are written into sections.
 
 use crate::Failure;
 use crate::text::{self, Encoding};
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-/// A text with its final NUL.
+/// Returns the bytes of a text with its final NUL.
 pub fn of_text(text: &str, encoding: Encoding) -> Result<Vec<u8>, Failure> {
     text::encode(text, encoding).ok_or_else(|| {
         Failure::other(
@@ -15,8 +15,8 @@ pub fn of_text(text: &str, encoding: Encoding) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// A file; with a size, at most one byte more than fits: what comes from a device
-/// need not end.
+/// Returns the bytes of a file. With a size, reads at most one byte more than this size, since the
+/// bytes of a device may never end.
 pub fn of_file(path: &Path, size: Option<u64>) -> Result<Vec<u8>, Failure> {
     load(path, size).map_err(|error| {
         let why = format!("cannot load {}: {error}", path.display());
@@ -34,6 +34,7 @@ fn load(path: &Path, size: Option<u64>) -> std::io::Result<Vec<u8>> {
         std::io::stdin().take(most).read_to_end(&mut content)?;
         return Ok(content);
     }
+
     let file = File::open(path)?;
     let mut content = Vec::new();
     match size {
@@ -42,14 +43,15 @@ fn load(path: &Path, size: Option<u64>) -> std::io::Result<Vec<u8>> {
             .read_to_end(&mut content)?,
         None if !file.metadata()?.is_file() => {
             return Err(std::io::Error::other(
-                "it is no ordinary file; say how much (--size)",
+                "it is not a regular file; give the size with --size",
             ));
         }
         None => (&file).read_to_end(&mut content)?,
     };
+
     if content.is_empty() && size.is_none() {
         return Err(std::io::Error::other(
-            "it is empty; say how large the section is to be (--size)",
+            "it is empty; give the size of the section with --size",
         ));
     }
     Ok(content)

@@ -1,4 +1,4 @@
-//! Reasons to end: a signal, a key, or the time; and waits that end with them.
+//! Reasons to end the program: a signal, a key, or the time; and waits that end with such a reason.
 
 use crate::platform::{self, Latch};
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
@@ -8,22 +8,22 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Ends a wait: a signal, a key, or the time.
+/// The reasons to end a command: a signal, a key, or the time.
 #[derive(Debug)]
 pub struct Ends {
     over: Arc<Over>,
     /// Becomes ready when there is a reason.
     object: OwnedObject,
-    /// Whether a key ends the wait: only one pressed on a terminal. Neither the
-    /// end of a pipe nor its bytes do, so a server can run without a terminal.
+    /// Whether a key ends the command. Only a key on a terminal does. The bytes and the end of a
+    /// pipe do not end the command, so a server can run without a terminal.
     keys: bool,
-    /// How long it may take, and until when that is; a limit too far away to be computed
-    /// is none.
+    /// The time limit, and the moment at which it ends. A moment that is too far away to be
+    /// computed is `None`.
     limit: Option<Duration>,
     until: Option<Instant>,
 }
 
-/// Whether it is over, for all threads.
+/// The state that all threads share: whether there is a reason to end.
 struct Over {
     state: Mutex<State>,
     changed: Condvar,
@@ -31,9 +31,9 @@ struct Over {
 
 struct State {
     reason: Option<&'static str>,
-    /// Dropped when there is a reason.
+    /// `None` as soon as there is a reason: the drop of the latch makes `Ends::object` ready.
     latch: Option<Latch>,
-    /// Called when there is a reason.
+    /// The functions to call when there is a reason.
     calls: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -44,12 +44,13 @@ impl std::fmt::Debug for Over {
 }
 
 impl Over {
-    /// The state is never left half-updated, so that a lock is poisoned is ignored.
+    /// Locks the state. A poisoned lock is used too, since no panic can leave the state half
+    /// updated.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first reason counts.
+    /// Stores the reason, if there is none yet, and ends all waits.
     fn end(&self, reason: &'static str) {
         let mut state = self.state();
         state.reason.get_or_insert(reason);
@@ -68,13 +69,13 @@ impl Over {
 pub enum Woken {
     /// The source is ready, or its time is up.
     Source,
-    /// There is a reason to end, which [`Ends::now`] tells.
+    /// There is a reason to end; [`Ends::now`] returns it.
     Over,
-    /// The process that read standard output has gone.
+    /// The process that reads standard output has gone.
     ReaderLeft,
 }
 
-/// Waits of one thread that end when there is a reason to end.
+/// Waits for wait sources on one thread. Each wait also ends when there is a reason to end.
 pub struct Waits {
     set: WaitSet,
     over: WaitHandle,
@@ -83,12 +84,12 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Whether the time is up.
+    /// Returns whether the time limit of the command has passed.
     pub fn is_late(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Waits for a source, at most until this time where there is one.
+    /// Waits until a source is ready, at most until the moment `until`.
     pub fn wait(
         &mut self,
         source: &mut dyn Waitable,
@@ -111,8 +112,8 @@ impl Waits {
 }
 
 impl Ends {
-    /// From now on signals end the wait and not the program, which so gets to
-    /// clean up.
+    /// Watches for signals. From now on a signal ends the waits and not the program, so the program
+    /// can end in good order.
     pub fn watch(limit: Option<Duration>) -> Result<Ends, String> {
         let ends = Ends::new(limit)?;
         let over = Arc::clone(&ends.over);
@@ -120,7 +121,7 @@ impl Ends {
         Ok(ends)
     }
 
-    /// Without signals.
+    /// Creates the reasons to end without signals.
     pub fn new(limit: Option<Duration>) -> Result<Ends, String> {
         let (latch, object) =
             platform::latch().map_err(|error| format!("cannot watch for the end: {error}"))?;
@@ -129,10 +130,12 @@ impl Ends {
             latch: Some(latch),
             calls: Vec::new(),
         };
+
         let over = Over {
             state: Mutex::new(state),
             changed: Condvar::new(),
         };
+
         Ok(Ends {
             over: Arc::new(over),
             object,
@@ -142,22 +145,22 @@ impl Ends {
         })
     }
 
-    /// Gives all waits this reason to end.
+    /// Ends all waits with this reason.
     pub fn end(&self, reason: &'static str) {
         self.over.end(reason);
     }
 
-    /// The reason to end, if there is one.
+    /// Returns the reason to end, if there is one.
     pub fn now(&self) -> Option<&'static str> {
         self.within(Duration::ZERO)
     }
 
-    /// When the time is up.
+    /// Returns the moment at which the time limit ends.
     pub fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Waits of a thread that ends for the reasons of this.
+    /// Returns the waits of one thread, which end when there is a reason to end.
     pub fn waits(&self) -> Result<Waits, String> {
         let object = platform::duplicate(&self.object);
         let object = object.map_err(|error| format!("cannot watch for the end: {error}"))?;
@@ -169,14 +172,16 @@ impl Ends {
         })
     }
 
-    /// The same of a thread whose work is over when the process that reads standard output has gone.
+    /// Returns the waits of one thread, which end when there is a reason to end, or when the
+    /// process that reads standard output has gone.
     pub fn waits_of_printer(&self) -> Result<Waits, String> {
         let mut waits = self.waits()?;
         waits.output = platform::reader_of_output().map(WaitHandle::new);
         Ok(waits)
     }
 
-    /// Calls this when there is a reason to end other than the time; at once where there is one.
+    /// Calls `call` when there is a reason to end; at once if there is one already. The time limit
+    /// is not such a reason.
     pub fn on_end(&self, call: impl FnOnce() + Send + 'static) {
         let mut state = self.over.state();
         match state.reason {
@@ -188,7 +193,7 @@ impl Ends {
         }
     }
 
-    /// How it will end, in words.
+    /// Returns a text that says how the command ends.
     pub fn how(&self) -> String {
         match (self.limit, self.keys) {
             (Some(time), true) => {
@@ -200,7 +205,7 @@ impl Ends {
         }
     }
 
-    /// Waits, and says why it ended.
+    /// Waits until there is a reason to end, and returns the reason.
     pub fn wait(self) -> &'static str {
         let _keys = self.keys();
         loop {
@@ -210,7 +215,8 @@ impl Ends {
         }
     }
 
-    /// Waits for this long at most, and says why it ended, if it did.
+    /// Waits until there is a reason to end, for at most this time. Returns the reason, if there is
+    /// one.
     pub fn within(&self, time: Duration) -> Option<&'static str> {
         let left = self
             .until
@@ -228,22 +234,24 @@ impl Ends {
         }
     }
 
-    /// From now on until it is dropped, a key ends it too, where there are any.
+    /// Makes a key on the terminal a reason to end, until the returned value is dropped. Returns
+    /// `None` if there is no terminal.
     pub fn keys(&self) -> Option<RawMode> {
         self.keys.then(|| RawMode::enter(Arc::clone(&self.over)))
     }
 }
 
-/// A hundred years.
+/// The time limit of a wait that has no limit: a hundred years.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Single keys instead of lines, until it is dropped.
+/// The raw mode of the terminal, which delivers single keys instead of lines. The drop ends the raw
+/// mode.
 #[derive(Debug)]
 pub struct RawMode;
 
 impl RawMode {
     fn enter(over: Arc<Over>) -> RawMode {
-        // Without raw mode a key needs Enter behind it; that will do.
+        // Without raw mode, the user must press Enter after a key. This is good enough.
         let _ = enable_raw_mode();
         std::thread::spawn(move || {
             while let Ok(event) = read() {
@@ -251,7 +259,7 @@ impl RawMode {
                 if key.kind != KeyEventKind::Press {
                     continue;
                 }
-                // Without its terminal's help, Ctrl-C is a key like any other.
+                // In raw mode, the terminal sends Ctrl-C as a key and not as a signal.
                 let interrupt =
                     key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
                 over.end(if interrupt {
@@ -262,6 +270,7 @@ impl RawMode {
                 return;
             }
         });
+
         RawMode
     }
 }

@@ -1,4 +1,4 @@
-//! What comes into the program: messages, files, and reasons to end.
+//! The inputs of the program: messages, files, and reasons to end.
 
 pub mod content;
 pub mod ends;

@@ -1,4 +1,4 @@
-//! Where messages come from: the command line, or the lines of standard input.
+//! The sources of messages: the command line, or the lines of standard input.
 
 use crate::input::ends::Ends;
 use crate::{Failure, output};
@@ -6,37 +6,36 @@ use std::io::{BufRead, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// For how long a sender waits for space before it looks whether it is to end: a wait set does not
-/// take senders and publishers.
+/// The time that a sender waits for space before it looks for a reason to end. A wait set cannot
+/// wait for senders and publishers.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How many lines are read ahead.
+/// The number of lines that are read ahead.
 const AHEAD: usize = 64;
 
-/// Why it ended before the last message, if it did.
+/// The reason to end before the last message; `None` if all messages were handled.
 pub type Ended = Option<&'static str>;
 
-/// Where messages come from.
+/// The source of messages.
 #[derive(Debug)]
 pub enum Source<'a> {
     Given(&'a [String]),
     Lines,
 }
 
-/// A message, or the line that is too long for one.
+/// A line of standard input.
 #[derive(Debug)]
 pub enum Line {
+    /// The bytes of a line that is a message, without the end of the line.
     Whole(Vec<u8>),
-    /// Its number, and its bytes.
-    TooLong {
-        number: u64,
-        len: u64,
-    },
+    /// The number and the length of a line that is too long for a message.
+    TooLong { number: u64, len: u64 },
 }
 
 impl Source<'_> {
-    /// By the arguments of the command line; `None` where there are none and a person sits
-    /// at the terminal, who may not know that lines are waited for.
+    /// Returns the source that the arguments of the command line choose. Returns `None` if there
+    /// are no arguments and standard input is a terminal: the user may not know that the program
+    /// waits for lines.
     pub fn of(messages: &[String]) -> Option<Source<'_>> {
         match messages {
             [dash] if dash == "-" => Some(Source::Lines),
@@ -47,7 +46,7 @@ impl Source<'_> {
     }
 }
 
-/// What comes from the thread that reads standard input.
+/// An item from the thread that reads standard input.
 enum Input<T> {
     Read(std::io::Result<T>),
     /// The input has ended.
@@ -56,15 +55,15 @@ enum Input<T> {
     Over,
 }
 
-/// Starts a thread that reads standard input: reading can block for ever.
+/// Starts a thread that reads standard input, since reading can block for ever.
 fn reading<T: Send + 'static>(
     ends: &Ends,
     read: impl FnOnce(&SyncSender<Input<T>>) + Send + 'static,
 ) -> Receiver<Input<T>> {
     let (tell, told) = sync_channel(AHEAD);
     let over = tell.clone();
-    // Where the channel is full, the other side is not blocked in it, and looks for a reason to end
-    // after each line.
+    // If the channel is full, this item is lost. Then the receiving side is not blocked, and it
+    // looks for a reason to end after each line.
     ends.on_end(move || drop(over.try_send(Input::Over)));
     std::thread::spawn(move || {
         read(&tell);
@@ -74,7 +73,7 @@ fn reading<T: Send + 'static>(
     told
 }
 
-/// What comes next; [`Input::Over`] where the time is up before.
+/// Returns the next item, or [`Input::Over`] if the time limit ends first.
 fn next<T>(told: &Receiver<Input<T>>, ends: &Ends) -> Input<T> {
     let received = match ends.until() {
         Some(until) => {
@@ -86,8 +85,8 @@ fn next<T>(told: &Receiver<Input<T>>, ends: &Ends) -> Input<T> {
     received.unwrap_or(Input::Over)
 }
 
-/// All of standard input, of which no more than one byte beyond `max` is read; or why it ended
-/// before.
+/// Returns all of standard input, or the reason to end before. Reads at most one byte more than
+/// `max`.
 pub fn all(ends: &Ends, max: usize) -> Result<Result<Vec<u8>, &'static str>, Failure> {
     let told = reading(ends, move |tell| {
         let mut all = Vec::new();
@@ -96,6 +95,7 @@ pub fn all(ends: &Ends, max: usize) -> Result<Result<Vec<u8>, &'static str>, Fai
         // The other side may have stopped receiving.
         let _ = tell.send(Input::Read(read.map(|_| all)));
     });
+
     loop {
         match next(&told, ends) {
             Input::Read(read) => return read.map(Ok).map_err(unreadable),
@@ -112,8 +112,8 @@ fn unreadable(error: std::io::Error) -> Failure {
     Failure::Other(format!("cannot read standard input: {error}"))
 }
 
-/// Hands out each line of standard input as it comes, without its end, until there are no
-/// more or there is a reason to end.
+/// Calls `each` with each line of standard input, without the end of the line, until the input ends
+/// or there is a reason to end.
 pub fn each_line(
     ends: &Ends,
     max: usize,
@@ -135,7 +135,7 @@ pub fn each_line(
     }
 }
 
-/// Sends each line of standard input, up to an error.
+/// Sends each line of standard input to the channel, up to the first error.
 fn lines(tell: &SyncSender<Input<Line>>, max: usize) {
     let mut input = std::io::stdin().lock();
     for number in 1.. {
@@ -149,7 +149,7 @@ fn lines(tell: &SyncSender<Input<Line>>, max: usize) {
     }
 }
 
-/// The next line; of one that is too long, no more than its length is kept.
+/// Reads the next line. Of a line that is too long, only the length is kept.
 fn line(input: &mut impl BufRead, number: u64, max: usize) -> std::io::Result<Option<Line>> {
     // Two bytes more for the end of the line.
     let room = max as u64 + 2;
@@ -157,6 +157,7 @@ fn line(input: &mut impl BufRead, number: u64, max: usize) -> std::io::Result<Op
     if input.by_ref().take(room).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
+
     let mut len = line.len() as u64;
     if line.last() == Some(&b'\n') {
         line.pop();
@@ -167,13 +168,14 @@ fn line(input: &mut impl BufRead, number: u64, max: usize) -> std::io::Result<Op
     } else if len == room {
         len += skip_line(input)?;
     }
+
     Ok(Some(match len <= max as u64 {
         true => Line::Whole(line),
         false => Line::TooLong { number, len },
     }))
 }
 
-/// Skips the rest of a line, and says how many bytes it had before its end.
+/// Skips the rest of a line, and returns the number of skipped bytes without the end of the line.
 fn skip_line(input: &mut impl BufRead) -> std::io::Result<u64> {
     let mut skipped = 0;
     loop {
@@ -191,10 +193,10 @@ fn skip_line(input: &mut impl BufRead) -> std::io::Result<u64> {
     }
 }
 
-/// What to say of a line that is no message.
+/// Returns the text that says that a line is too long for a message.
 pub fn too_long(number: u64, len: u64, max: usize) -> String {
     format!(
-        "line {number} has {}, and the longest message has {max}",
+        "line {number} has {}; the limit is {max} bytes",
         output::bytes(len)
     )
 }
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_lose_their_ends_and_nothing_else() {
+    fn input_lines_drop_terminators_and_report_oversize() {
         let mut input = &b"one\r\n\ntwelve bytes\nfour\nlonger than that by far\nlast"[..];
         let mut read = |number| match line(&mut input, number, 4).unwrap() {
             Some(Line::Whole(line)) => String::from_utf8(line).unwrap(),

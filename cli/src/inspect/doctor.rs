@@ -1,4 +1,4 @@
-//! `doctor`: what this account can and cannot do here, and why.
+//! `doctor`: reports what this account can and cannot do on this machine, and why.
 
 use crate::args::Doctor;
 use crate::{Failure, Outcome, output, self_test};
@@ -9,6 +9,7 @@ pub fn run(args: &Doctor) -> Outcome {
     if args.self_test {
         return self_test::run(args);
     }
+
     let findings = shmkit::inspect::doctor();
     if args.json {
         output::json(&rows(&findings))?;
@@ -17,6 +18,7 @@ pub fn run(args: &Doctor) -> Outcome {
             output::line(&lines(finding))?;
         }
     }
+
     let bad = findings.iter().filter(|f| f.health == Health::Bad).count();
     match bad {
         0 => Ok(()),
@@ -25,7 +27,7 @@ pub fn run(args: &Doctor) -> Outcome {
     }
 }
 
-/// The findings as JSON.
+/// Returns the findings as JSON.
 pub fn rows(findings: &[Finding]) -> Value {
     let rows = findings.iter().map(|finding| {
         json!({
@@ -46,7 +48,7 @@ fn word(health: Health) -> &'static str {
     }
 }
 
-/// What was found, and on a line of its own what to do about it.
+/// Returns a finding as text, with its advice on a line of its own.
 pub fn lines(finding: &Finding) -> String {
     let found = format!(
         "{:<8} {}: {}",

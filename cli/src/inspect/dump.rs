@@ -1,4 +1,4 @@
-//! `dump`: the bytes of a section.
+//! `dump`: prints the bytes of a section, or copies them to a file.
 
 use crate::args::Dump;
 use crate::inspect::dump_watch;
@@ -13,7 +13,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
-/// How much is copied at a time.
+/// The number of bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
 
 pub fn run(args: &Dump) -> Outcome {
@@ -51,7 +51,7 @@ fn each_chunk(
     Ok(())
 }
 
-/// Written as it comes, like by `cp`: through links, and into devices.
+/// Copies the bytes to a file in the way of `cp`: follows links, and writes into devices.
 fn to_file(section: &Section, start: u64, len: u64, path: &Path) -> Outcome {
     let fail = |e: std::io::Error| Failure::Other(format!("cannot write {}: {e}", path.display()));
     let mut file = File::create(path).map_err(fail)?;
@@ -66,7 +66,7 @@ fn to_file(section: &Section, start: u64, len: u64, path: &Path) -> Outcome {
     Ok(())
 }
 
-/// The digits are written as they come: they may be more than memory holds.
+/// Prints the bytes as JSON, chunk by chunk, since all digits may not fit into memory.
 fn as_json(args: &Dump, section: &Section, len: u64) -> Outcome {
     let head = output::json_text(&json!({
         "name": args.name,
@@ -83,7 +83,7 @@ fn as_json(args: &Dump, section: &Section, len: u64) -> Outcome {
     Ok(())
 }
 
-/// Rows of 16 bytes, as many as there are.
+/// Prints the bytes in rows of 16 bytes.
 fn as_rows(section: &Section, start: u64, len: u64) -> Outcome {
     let mut rows = Rows::new(std::io::BufWriter::new(std::io::stdout().lock()));
     each_chunk(section, start, len, |offset, bytes| {

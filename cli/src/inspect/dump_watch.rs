@@ -1,4 +1,4 @@
-//! `dump --watch`: the bytes of a section as they change.
+//! `dump --watch`: shows the bytes of a section as they change.
 
 use crate::args::Dump;
 use crate::inspect::hexdump::{self, ROW, Rows};
@@ -14,13 +14,15 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::time::Duration;
 
-/// What is compared in memory, where there is no screen that shows a part only.
+/// The number of bytes that can be compared without a screen. A screen shows only a part of the
+/// bytes.
 const MOST: u64 = 64 << 20;
 
 pub fn run(args: &Dump) -> Outcome {
     if args.length == Some(0) {
         return Err(Failure::other("a --length of 0 leaves nothing to watch"));
     }
+
     let mut watch = Watch {
         args,
         was_there: false,
@@ -32,13 +34,14 @@ pub fn run(args: &Dump) -> Outcome {
         shown: Bytes::default(),
         printed: None,
     };
+
     match std::io::stdout().is_terminal() {
         true => live::on_screen(&mut watch),
         false => live::in_lines(&mut watch),
     }
 }
 
-/// Bytes as they were once, and where they stood.
+/// A copy of bytes of the section, with the offset of the first byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bytes {
     start: u64,
@@ -55,21 +58,23 @@ impl Bytes {
 struct Watch<'a> {
     args: &'a Dump,
     was_there: bool,
-    /// The first row on the screen, of how many, how many fit, and their bytes.
+    /// The first row on the screen, the number of all rows, the number of rows on the screen, and
+    /// the bytes of a row.
     first: u64,
     rows: u64,
     page: u64,
     per: usize,
-    /// What the screen showed in the round before, and what it shows in this.
+    /// The bytes on the screen in the last round, and in this round.
     before: Bytes,
     shown: Bytes,
-    /// What a pipe was told last; `None` before the first time.
+    /// The bytes that were printed last without a screen; `None` before the first time.
     printed: Option<Bytes>,
 }
 
 impl Watch<'_> {
-    /// Opens it, copies what `part` wants of the range that is asked for, and lets go.
-    /// `None` where it is not there, or has no bytes yet, or fewer than a moment ago.
+    /// Opens the section, copies the part of the requested range that `part` chooses, and closes
+    /// the section. Returns `None` if the section does not exist, has no bytes yet, or has become
+    /// shorter at this moment.
     fn copy(
         &mut self,
         part: impl FnOnce(&Range<u64>) -> Result<Range<u64>, Failure>,
@@ -79,11 +84,13 @@ impl Watch<'_> {
             Err(error) if live::is_absence(&error) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+
         let size = section.len()?;
         if size == 0 {
             return Ok(None);
         }
         self.was_there = true;
+
         let range = open::range(self.args, size)?;
         let part = part(&range)?;
         let mut bytes = vec![0; (part.end - part.start) as usize];
@@ -92,6 +99,7 @@ impl Watch<'_> {
             Err(error) if error.kind() == ErrorKind::OutOfBounds => return Ok(None),
             Err(error) => return Err(error.into()),
         }
+
         let start = part.start;
         Ok(Some((range, Bytes { start, bytes })))
     }
@@ -139,15 +147,17 @@ impl View for Watch<'_> {
         let page = u64::from(size.height).saturating_sub(1).max(1);
         let (first, old_per) = (self.first, self.per as u64);
         let (mut per, mut rows) = (ROW as u64, 0);
+
         let copied = self.copy(|range| {
             let len = range.end - range.start;
             per = hexdump::fitting(size.width.into(), range.end) as u64;
             rows = len.div_ceil(per);
-            // The same bytes stay on top where the rows become shorter or longer.
+            // The same bytes stay at the top when the width of the rows changes.
             let first = (first * old_per / per).min(rows.saturating_sub(page));
             let from = range.start + first * per;
             Ok(from..range.end.min(from + page * per))
         })?;
+
         (self.page, self.rows, self.per) = (page, rows, per as usize);
         let name = output::name(&self.args.name);
         let (about, lines) = match copied {
@@ -166,6 +176,7 @@ impl View for Watch<'_> {
                 (name, vec![Line::raw(absence)])
             }
         };
+
         let help = match self.rows > self.page {
             true => "arrows and pages scroll, q ends",
             false => "q ends",
@@ -185,12 +196,13 @@ impl View for Watch<'_> {
         let copied = self.copy(|range| {
             if range.end - range.start > MOST {
                 return Err(Failure::Other(format!(
-                    "without a screen, at most {} are watched\n  ask for a part (--offset, --length)",
+                    "without a terminal, --watch compares at most {}\n  give a part with --offset and --length",
                     output::bytes(MOST)
                 )));
             }
             Ok(range.clone())
         })?;
+
         let now = copied.map_or(Bytes::default(), |(_, bytes)| bytes);
         match &self.printed {
             Some(before) if *before == now => return Ok(()),
@@ -202,6 +214,7 @@ impl View for Watch<'_> {
             }
             _ => self.print_all(&now)?,
         }
+
         self.printed = Some(now);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is known about an object at one moment, and how it reads.
+//! The facts about an object at one moment, as text and as JSON.
 
 use crate::inspect::traffic::Traffic;
 use crate::names::companions;
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use shmkit::inspect::{Backing, Holders, Kind, Listed, ObjectInfo};
 use shmkit::{Name, Reset, SectionInfo};
 
-/// What is known about an object; `None` where the system does not tell.
+/// The facts about an object. A fact that the system does not report is `None`.
 pub struct Facts {
     name: String,
     kind: Kind,
     about: About,
     object: ObjectInfo,
     companions: Option<Vec<Listed>>,
-    /// Where messages go through it.
+    /// The facts about the messages, if the object is a queue, topic, values or calls.
     traffic: Option<Traffic>,
-    /// Without this process.
+    /// The processes that have the object open, without this process.
     holders: Option<Holders>,
 }
 
-/// What only its kind has.
+/// The facts that objects of one kind have.
 enum About {
     Section(SectionInfo),
     Event {
@@ -50,10 +50,12 @@ impl Facts {
                 (About::Mutex { taken, taken_by }, mutex.info())
             }
         };
+
         let traffic = match object {
             Object::Section(section) => Traffic::of(name, section),
             _ => None,
         };
+
         let full = Name::new(name)?;
         let listed = shmkit::inspect::list().ok();
         let mut holders = shmkit::inspect::holders(object.as_raw()).ok();
@@ -61,6 +63,7 @@ impl Facts {
             let me = std::process::id();
             holders.found.retain(|holder| holder.pid != me);
         }
+
         Ok(Facts {
             name: name.to_string(),
             kind: object.kind(),
@@ -72,7 +75,7 @@ impl Facts {
         })
     }
 
-    /// Works out what happened since this look before.
+    /// Computes the rates since the facts `before`.
     pub fn since(&mut self, before: &Facts) {
         if let (Some(now), Some(before)) = (&mut self.traffic, &before.traffic) {
             now.since(before);
@@ -97,9 +100,11 @@ impl Facts {
                 .collect::<Vec<_>>()),
             "hidden": self.holders.as_ref().map(|holders| holders.hidden),
         });
+
         if let Some(traffic) = &self.traffic {
             json["messages"] = traffic.json();
         }
+
         match &self.about {
             About::Section(info) => {
                 json["kernel_len"] = info.kernel_len.into();
@@ -116,10 +121,11 @@ impl Facts {
                 json["taken_by"] = (*taken_by).into();
             }
         }
+
         json
     }
 
-    /// A line for each fact: its title, and what there is to say.
+    /// Returns a line for each fact, with the title of the fact.
     pub fn lines(&self) -> Vec<String> {
         let mut table = Table::default();
         table.row("name", &self.name);
@@ -127,9 +133,11 @@ impl Facts {
         if let Some(whole) = companions::whole_of(&self.name) {
             table.row("part of", whole);
         }
+
         for (title, value) in self.traffic.iter().flat_map(Traffic::rows) {
             table.row(title, &value);
         }
+
         match &self.about {
             About::Section(info) => {
                 table.row("size", &output::bytes(info.kernel_len));
@@ -150,6 +158,7 @@ impl Facts {
                 table.maybe("state", by.as_deref().or(state));
             }
         }
+
         table.maybe("owner", self.object.owner.as_deref());
         table.maybe("access", self.object.access.as_deref());
         let grants = self.object.grants.iter();
@@ -163,12 +172,13 @@ impl Facts {
         table.lines
     }
 
-    /// The other objects, and the other processes.
+    /// Adds the companions and the holders to the table.
     fn others(&self, table: &mut Table) {
         match &self.companions {
             Some(all) => {
                 let words = |one: &Listed| format!("{}, {}", one.name, object::noun(one.kind));
-                // Those of its own are told by their number.
+                // Of the objects that belong to a queue, topic, values or calls, only the number is
+                // shown.
                 let is_own = |one: &&Listed| {
                     self.traffic.is_some() && companions::whole_of(&one.name).is_some()
                 };
@@ -182,6 +192,7 @@ impl Facts {
             }
             None => table.row("companions", UNKNOWN),
         }
+
         let Some(holders) = &self.holders else {
             return table.row("holders", UNKNOWN);
         };
@@ -189,18 +200,19 @@ impl Facts {
             Some(image) => format!("process {}, {image}", holder.pid),
             None => format!("process {}", holder.pid),
         });
+
         let hidden = match holders.hidden {
             0 => None,
-            1 => Some("1 process may not be looked into".to_string()),
-            n => Some(format!("{n} processes may not be looked into")),
+            1 => Some("1 process cannot be inspected".to_string()),
+            n => Some(format!("{n} processes cannot be inspected")),
         };
         table.rows("holders", found.chain(hidden), "no other process");
     }
 }
 
-const UNKNOWN: &str = "the system does not tell";
+const UNKNOWN: &str = "the system does not report this";
 
-/// Lines with a title each.
+/// Lines that each have a title.
 #[derive(Default)]
 struct Table {
     lines: Vec<String>,
@@ -216,7 +228,7 @@ impl Table {
         self.row(title, value.unwrap_or(UNKNOWN));
     }
 
-    /// A line for each value, under one title; where there is none, this word.
+    /// Adds a line for each value under one title, or a line with `none` if there is no value.
     fn rows(&mut self, title: &str, values: impl Iterator<Item = String>, none: &str) {
         let before = self.lines.len();
         for value in values {
@@ -253,7 +265,7 @@ fn backing(backing: Backing) -> &'static str {
 
 fn lives_in(backing: Option<Backing>) -> &'static str {
     match backing {
-        Some(Backing::Memory) => "memory, gone with its last holder",
+        Some(Backing::Memory) => "memory that ends with its last holder",
         Some(Backing::File) => "a file, which stays",
         Some(Backing::Image) => "an executable image",
         Some(Backing::Posix) => "memory, under a POSIX name that stays until it is unlinked",

@@ -1,9 +1,9 @@
-//! What a type is made of, for people and for programs.
+//! The fields of a type, as a table and as JSON.
 
 use serde_json::{Value, json};
 use shmkit::Layout;
 
-/// A table: the heading, and a row for each field.
+/// Returns a table: the heading, and a row for each field.
 pub fn rows(layout: &Layout) -> Vec<String> {
     let names = layout.fields.iter().map(|field| field.name.len());
     let width = names.max().unwrap_or(0).max(5);
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_stand_in_columns() {
+    fn layout_fields_print_in_columns() {
         let text = "16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];";
         let want = [
             "field   kind  count  offset",

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-/// The bytes of a row where there is room for them.
+/// The number of bytes in a row, if the screen is wide enough.
 pub const ROW: usize = 16;
 
-/// A row of up to `per` bytes, in pieces: each with the index of the byte that it is
-/// about, if it is about one.
+/// Calls `put` with the pieces of a row of up to `per` bytes, one after the other. A piece that
+/// shows one byte comes with the index of this byte.
 pub fn pieces(offset: u64, row: &[u8], per: usize, mut put: impl FnMut(Option<usize>, &str)) {
     const DIGITS: &str = "0123456789abcdef";
     put(None, &format!("{offset:08x} "));
@@ -16,6 +16,7 @@ pub fn pieces(offset: u64, row: &[u8], per: usize, mut put: impl FnMut(Option<us
             put(Some(i), &DIGITS[digit..=digit]);
         }
     }
+
     put(None, &" ".repeat(cells(per) - cells(row.len())));
     put(None, "  |");
     for (i, byte) in row.iter().enumerate() {
@@ -25,29 +26,31 @@ pub fn pieces(offset: u64, row: &[u8], per: usize, mut put: impl FnMut(Option<us
         };
         put(Some(i), shown.encode_utf8(&mut [0; 4]));
     }
+
     put(None, "|");
 }
 
-/// The columns of so many bytes in hexadecimal.
+/// Returns the number of columns that `bytes` bytes take in hexadecimal.
 fn cells(bytes: usize) -> usize {
     bytes * 3 + usize::from(bytes > ROW / 2)
 }
 
-/// How many bytes of a row fit into so many columns, if the last offset is `end`.
+/// Returns the number of bytes in a row that fits into `width` columns, if the last offset is
+/// `end`.
 pub fn fitting(width: usize, end: u64) -> usize {
     let offset = format!("{end:08x} ").len();
     let fits = |per: &usize| offset + cells(*per) + 4 + per <= width;
     [ROW, 8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }
 
-/// A row as text.
+/// Returns a row as text.
 pub fn row(offset: u64, row: &[u8]) -> String {
     let mut text = String::new();
     pieces(offset, row, ROW, |_, piece| text.push_str(piece));
     text
 }
 
-/// Writes rows; a star stands for those that repeat the one above them.
+/// Writes rows. A star stands for rows that repeat the row above them.
 pub struct Rows<W> {
     out: W,
     last: Option<Vec<u8>>,
@@ -63,8 +66,8 @@ impl<W: Write> Rows<W> {
         }
     }
 
-    /// Bytes that begin where the ones before ended; only the last may be a part of
-    /// a row.
+    /// Writes the rows of bytes that follow the bytes of the last call. Only the last call may end
+    /// with a part of a row.
     pub fn add(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
         for (i, bytes) in bytes.chunks(ROW).enumerate() {
             if self.last.as_deref() == Some(bytes) {
@@ -81,7 +84,7 @@ impl<W: Write> Rows<W> {
         Ok(())
     }
 
-    /// The line behind the last row.
+    /// Writes the line behind the last row.
     pub fn end(mut self, offset: u64) -> std::io::Result<()> {
         writeln!(self.out, "{offset:08x}")?;
         self.out.flush()
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_look_like_hexdump() {
+    fn hexdump_row_shows_offset_bytes_and_text() {
         assert_eq!(
             row(0x10, b"0123456789abcdef"),
             "00000010  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|"

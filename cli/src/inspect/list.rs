@@ -1,4 +1,4 @@
-//! `list`: the named objects in reach.
+//! `list`: lists the named objects of this session and of the whole machine.
 
 use crate::args::{List, Wanted};
 use crate::names::{companions, object};
@@ -18,12 +18,14 @@ pub fn run(args: &List) -> Outcome {
         let is_shown = |whole: &str| names.contains(whole);
         found.retain(|listed| !companions::whole_of(&listed.name).is_some_and(is_shown));
     }
+
     let all = found.len();
     found.retain(|listed| args.kind.kind().is_none_or(|kind| listed.kind == kind));
     let hint = match all - found.len() {
         0 => "",
-        _ => "\n  something of another kind does: --kind all",
+        _ => "\n  an object of another kind matches: use --kind all",
     };
+
     let what = args.kind.kind().map_or("object", object::word);
     if args.json {
         let rows = found.iter().map(|listed| {
@@ -38,23 +40,24 @@ pub fn run(args: &List) -> Outcome {
     } else if !found.is_empty() {
         output::line(&table(&found, args.kind))?;
     } else if args.pattern.is_none() {
-        output::remark(&format!("no named {what} is in reach"));
+        output::remark(&format!("there is no named {what}"));
     }
+
     match &args.pattern {
         Some(pattern) if found.is_empty() => Err(Failure::Absent(format!(
-            "no named {what} in reach matches {}{hint}",
+            "no named {what} matches {}{hint}",
             output::name(pattern)
         ))),
         _ => Ok(()),
     }
 }
 
-/// Whether a text is a pattern for whole names, and not a part of a name.
+/// Returns whether a text is a pattern for whole names, and not a part of a name.
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-/// Whether a pattern matches a whole text.
+/// Returns whether a pattern matches a whole text.
 pub fn matches_whole(text: &str, pattern: &str) -> bool {
     WildMatch::new(pattern).matches(text)
 }
@@ -67,7 +70,7 @@ fn matches(name: &str, pattern: &str) -> bool {
     }
 }
 
-/// The name comes last: it is the one column without a limit.
+/// Returns the objects as a table. The name is the last column, since its length has no limit.
 fn table(found: &[Listed], wanted: Wanted) -> String {
     let mut columns = Vec::new();
     if wanted == Wanted::All {
@@ -77,12 +80,14 @@ fn table(found: &[Listed], wanted: Wanted) -> String {
     if matches!(wanted, Wanted::All | Wanted::Section) {
         columns.push(aligned("SIZE", found.iter().map(size).collect(), true));
     }
+
     let owners = found
         .iter()
         .map(|l| output::name(l.owner_name().as_deref().unwrap_or("?")));
     columns.push(aligned("OWNER", owners.collect(), false));
     let names = found.iter().map(|l| output::name(&l.name));
     columns.push([vec!["NAME".to_string()], names.collect()].concat());
+
     let row = |n: usize| {
         let cells = columns.iter().map(|column| column[n].as_str());
         cells.collect::<Vec<_>>().join("  ")
@@ -90,7 +95,7 @@ fn table(found: &[Listed], wanted: Wanted) -> String {
     (0..=found.len()).map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// The size of a section; other objects have no size.
+/// Returns the size of a section as text; other objects have no size.
 fn size(listed: &Listed) -> String {
     match listed.len {
         Some(len) => len.to_string(),
@@ -99,7 +104,7 @@ fn size(listed: &Listed) -> String {
     }
 }
 
-/// A column under its title, all cells of one width.
+/// Returns a column with its title, in which all cells have the same width.
 fn aligned(title: &str, mut cells: Vec<String>, right: bool) -> Vec<String> {
     cells.insert(0, title.to_string());
     let width = cells
@@ -119,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_are_parts_or_globs() {
+    fn list_pattern_matches_substring_or_glob() {
         assert!(matches("Global\\Prices", "Pri"));
         assert!(matches("Global\\Prices", "Global\\*"));
         assert!(matches("Global\\Prices", "*\\Price?"));

@@ -1,4 +1,4 @@
-//! The verbs that look at what is there: `list`, `show`, `dump` and `doctor`.
+//! The commands that inspect objects: `list`, `show`, `dump` and `doctor`.
 
 pub mod doctor;
 pub mod dump;

@@ -1,4 +1,4 @@
-//! `show`: all that is known about one object, once or again and again.
+//! `show`: shows all that is known about one object, once or again and again.
 
 use crate::args::Show;
 use crate::inspect::facts::Facts;
@@ -26,7 +26,8 @@ pub fn run(args: &Show) -> Outcome {
     }
 }
 
-/// Adds the processes that hold objects whose names were removed: this name may be one of them.
+/// Adds the processes that hold objects whose names were removed. The name may be one of these
+/// names.
 fn or_removed(failure: Failure) -> Failure {
     let Failure::Absent(why) = failure else {
         return failure;
@@ -35,8 +36,8 @@ fn or_removed(failure: Failure) -> Failure {
     Failure::Absent(match lost.health {
         Health::Good => why,
         _ => format!(
-            "{why}\n  or its name was removed: {}, without a name; if that program made it, start \
-             the program again",
+            "{why}\n  or its name was removed: {} without a name; if this program created the \
+             object, start the program again",
             lost.says
         ),
     })
@@ -50,17 +51,17 @@ fn print(args: &Show, facts: &Facts) -> Outcome {
     Ok(())
 }
 
-/// The facts of each round.
+/// The state of `show --watch`.
 struct Watch<'a> {
     args: &'a Show,
     was_there: bool,
-    /// The last look at what is there.
+    /// The facts of the last look; `None` if the object does not exist.
     facts: Option<Facts>,
-    /// The first line on the screen, of how many, and how many fit.
+    /// The first line on the screen, the number of all lines, and the number of lines that fit.
     first: u64,
     all: u64,
     page: u64,
-    /// What was printed last.
+    /// The facts that were printed last, without the facts that change all the time.
     printed: Option<Value>,
 }
 
@@ -77,7 +78,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Opens it, looks, and lets go.
+    /// Opens the object, reads its facts, and closes the object.
     fn look_again(&mut self) -> Outcome {
         let name = &self.args.name;
         let looked = Object::open(name).and_then(|object| Facts::of(name, &object));
@@ -112,20 +113,23 @@ impl View for Watch<'_> {
     }
 
     fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure> {
-        // Under the values, where there is room for that.
+        // A wrapped line continues under the values, if the screen is wide enough.
         let indent = " ".repeat(if size.width < 40 { 1 } else { 12 });
         let options = textwrap::Options::new(size.width.into()).subsequent_indent(&indent);
         let lines = self.lines();
         let lines = lines.iter().flat_map(|l| textwrap::wrap(l, &options));
         let lines: Vec<Line> = lines.map(|line| Line::raw(line.into_owned())).collect();
+
         self.all = lines.len() as u64;
         self.page = u64::from(size.height).saturating_sub(1).max(1);
         self.first = self.first.min(self.all.saturating_sub(self.page));
+
         let help = match self.all > self.page {
             true => "arrows scroll, q ends",
             false => "q ends",
         };
         let bar = screen::bar(&output::name(&self.args.name), help, size.width);
+
         let shown = lines.into_iter().skip(self.first as usize);
         Ok(match size.height {
             1 => shown.collect(),
@@ -156,8 +160,8 @@ impl View for Watch<'_> {
     }
 }
 
-/// Without what is no news: processes that cannot be looked into come and go all the
-/// time, and those that take part wait and work.
+/// Returns the facts without those that change all the time and are not news: the number of
+/// processes that cannot be inspected, and whether a participant waits.
 fn news(json: &Value) -> Value {
     let mut news = json.clone();
     news["hidden"].take();

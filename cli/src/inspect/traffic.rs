@@ -1,5 +1,5 @@
-//! What is known about a queue, a topic, latest values or calls at one moment, and since the
-//! look before.
+//! The facts about a queue, a topic, latest values or calls at one moment, and the rates since the
+//! previous moment.
 
 use crate::inspect::fields;
 use crate::names::open;
@@ -9,7 +9,7 @@ use shmkit::Section;
 use shmkit::inspect::{Participant, Pattern, SegmentInfo};
 use std::time::Instant;
 
-/// A look at it, or why there was none.
+/// The facts about the messages, or why they cannot be read.
 #[derive(Debug)]
 pub enum Traffic {
     Seen(Box<Seen>),
@@ -20,12 +20,12 @@ pub enum Traffic {
 pub struct Seen {
     info: SegmentInfo,
     at: Instant,
-    /// Messages a second since the look before: of the owner, and of each of the others.
+    /// Messages per second since the previous moment: of the owner, and of each other participant.
     rates: Option<(f64, Vec<Option<f64>>)>,
 }
 
 impl Traffic {
-    /// `None` where no messages go through the section.
+    /// Returns the facts; `None` if the section is not the ownership record of a segment.
     pub fn of(name: &str, section: &Section) -> Option<Traffic> {
         if !open::holds_messages(section) {
             return None;
@@ -40,7 +40,7 @@ impl Traffic {
         })
     }
 
-    /// Works out the rates.
+    /// Computes the rates since the facts `before`.
     pub fn since(&mut self, before: &Traffic) {
         let (Traffic::Seen(now), Traffic::Seen(before)) = (self, before) else {
             return;
@@ -57,7 +57,8 @@ impl Traffic {
         }
     }
 
-    /// Titles, and what there is to say; no title where it is that of the row above.
+    /// Returns the facts as rows of a title and a text. The title is empty if it is the title of
+    /// the row above.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         match self {
             Traffic::Seen(seen) => seen.rows(),
@@ -74,7 +75,7 @@ impl Seen {
         let owner = rate(self.owned(&self.info), self.owned(&before.info));
         let (new, old) = (all(&self.info.others), all(&before.info.others));
         let others = new.iter().enumerate().map(|(n, one)| {
-            // A process may take part more than once.
+            // A process can be several participants.
             let nth = new[..n].iter().filter(|other| other.pid == one.pid).count();
             let same = old.iter().filter(|other| other.pid == one.pid).nth(nth)?;
             Some(rate(counted(one), counted(same)))
@@ -82,7 +83,7 @@ impl Seen {
         (owner, others.collect())
     }
 
-    /// What the owner sends or receives.
+    /// Returns the number of messages that the owner of `info` has sent or received.
     fn owned(&self, info: &SegmentInfo) -> u64 {
         match self.info.pattern {
             Pattern::Topic | Pattern::Values => info.owner.sent,
@@ -90,7 +91,7 @@ impl Seen {
         }
     }
 
-    /// What another one receives or sends.
+    /// Returns the number of messages that another participant has received or sent.
     fn counted(&self, one: &Participant) -> u64 {
         match self.info.pattern {
             Pattern::Topic | Pattern::Values => one.received,
@@ -107,6 +108,7 @@ impl Seen {
             Pattern::Values => ("latest", "set"),
             Pattern::Calls => ("rpc", "received"),
         };
+
         let mut owner = person(&info.owner);
         owner[counted] = self.owned(info).into();
         let mut json = json!({
@@ -119,11 +121,13 @@ impl Seen {
             "closed": info.closed,
             "layout": info.layout.as_ref().map(fields::json),
         });
+
         let others = info.others.as_ref().map(|others| {
             let others = others.iter().map(|one| self.other(one));
             others.collect::<Vec<Value>>()
         });
         json["participants"] = others.into();
+
         match info.pattern {
             Pattern::Queue => json["senders"] = info.lanes.into(),
             Pattern::Topic => {}
@@ -135,6 +139,7 @@ impl Seen {
                 json["response_layout"] = info.response_layout.as_ref().map(fields::json).into();
             }
         }
+
         let is_counted = info.pattern != Pattern::Values;
         if let Some((rate, rates)) = &self.rates {
             owner["rate"] = rate.round().into();
@@ -146,7 +151,7 @@ impl Seen {
         json
     }
 
-    /// One that is not the owner, for programs.
+    /// Returns a participant other than the owner as JSON.
     fn other(&self, one: &Participant) -> Value {
         let mut json = person(one);
         let (key, count) = match self.info.pattern {
@@ -174,11 +179,13 @@ impl Seen {
                 info.lanes, info.in_flight
             ),
         };
+
         let longest = info.max_message;
         let one = match info.pattern {
             Pattern::Values => "value",
             _ => "message",
         };
+
         let rate = self.rates.as_ref().map(|(rate, _)| *rate);
         let state = if info.closed { ", has closed" } else { "" };
         let mut rows = vec![
@@ -188,6 +195,7 @@ impl Seen {
                 format!("{room}, {longest} bytes the longest {one}"),
             ),
         ];
+
         let title = match info.pattern {
             Pattern::Calls => "requests",
             _ => "type",
@@ -195,12 +203,14 @@ impl Seen {
         rows.extend(under(title, info.layout.iter().flat_map(fields::rows)));
         let responses = info.response_layout.iter().flat_map(fields::rows);
         rows.extend(under("responses", responses));
+
         let answered = match info.pattern {
             Pattern::Calls => format!(", answered {}", info.owner.sent),
             _ => String::new(),
         };
         let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
         rows.push((owner, format!("{}{state}, {doing}", self.owner())));
+
         let first = rows.len();
         let others = all(&info.others).iter().enumerate().map(|(n, one)| {
             let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
@@ -211,7 +221,8 @@ impl Seen {
             let none = info.others.as_ref().map(|_| "none");
             rows.push((
                 other,
-                none.unwrap_or("this account may not look").to_string(),
+                none.unwrap_or("this account has no right to read them")
+                    .to_string(),
             ));
         }
         rows
@@ -229,14 +240,14 @@ impl Seen {
             Pattern::Calls => {
                 let (who, sent) = (who(one, "waiting", ""), one.sent);
                 format!(
-                    "{who}, asked {sent}{rate}, of them {} to be taken",
+                    "{who}, asked {sent}{rate}, of them {} not taken yet",
                     one.behind
                 )
             }
             Pattern::Queue => {
-                let (who, sent) = (who(one, "waiting for room", ""), one.sent);
+                let (who, sent) = (who(one, "waiting for space", ""), one.sent);
                 format!(
-                    "{who}, sent {sent}{rate}, of them {} to be received",
+                    "{who}, sent {sent}{rate}, of them {} not received yet",
                     one.behind
                 )
             }
@@ -252,11 +263,12 @@ impl Seen {
     }
 }
 
-/// What it is, who owns it, what that one does, and who else takes part.
+/// Returns four texts: what the segment is, the name of its owner, what the owner has done with
+/// messages, and the name of the other participants.
 fn words(info: &SegmentInfo) -> [&'static str; 4] {
     match (info.pattern, info.lossless) {
         (Pattern::Queue, _) => [
-            "a queue: nothing is lost",
+            "a queue: no message is lost",
             "receiver",
             "received",
             "senders",
@@ -268,19 +280,19 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "subscribers",
         ],
         (Pattern::Topic, false) => [
-            "a topic: slow subscribers miss messages, and are told",
+            "a topic: slow subscribers miss messages, and learn how many",
             "publisher",
             "sent",
             "subscribers",
         ],
         (Pattern::Calls, _) => [
-            "calls: a request, and its response",
+            "calls: each request gets a response",
             "server",
             "received",
             "clients",
         ],
         (Pattern::Values, _) => [
-            "latest values: readers get the newest one",
+            "latest values: readers get the newest value",
             "writer",
             "set",
             "readers",
@@ -288,7 +300,7 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
     }
 }
 
-/// Several rows, the first of which has the title.
+/// Returns several rows, of which the first has the title.
 fn under(
     title: &'static str,
     rows: impl Iterator<Item = String>,
@@ -311,7 +323,8 @@ fn person(one: &Participant) -> Value {
     })
 }
 
-/// A process, whether it is alive, and what it does while it waits or does not.
+/// Returns a text with the process of a participant, whether the process is alive, and the word
+/// `waiting` or `busy` for what the participant does.
 fn who(one: &Participant, waiting: &str, busy: &str) -> String {
     let doing = if one.asleep { waiting } else { busy };
     let state = match one.alive {

@@ -1,13 +1,13 @@
-//! Which names look as if they belonged together.
+//! Finds names that look as if they belong together.
 
 use crate::names::object::base_of;
 use shmkit::Name;
 use shmkit::inspect::Listed;
 
-/// What stands between the words of a name.
+/// The characters that separate the words of a name.
 const BETWEEN: [char; 4] = ['.', '_', '-', '~'];
 
-/// The listed objects that belong to `name`, without itself.
+/// Returns the listed objects that belong to `name`, without the object `name` itself.
 pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
     let is_itself = |other: &Listed| {
         Name::new(&other.name).is_ok_and(|n| n.base() == name.base() && n.scope() == name.scope())
@@ -19,8 +19,8 @@ pub fn of(name: &Name, listed: Vec<Listed>) -> Vec<Listed> {
         .collect()
 }
 
-/// Of what queue, topic, values or calls this name is a part, by its looks: the sections, the
-/// events and the mutex that stand beside their name for their own use.
+/// Returns the name of the queue, topic, values or calls to which an object with this name belongs;
+/// `None` if the name does not look like one of their sections, events or mutexes.
 pub fn whole_of(name: &str) -> Option<&str> {
     let (whole, part) = name.rsplit_once('~')?;
     let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
@@ -47,12 +47,12 @@ fn related(a: &str, b: &str) -> bool {
         || stems.is_some_and(|(a, b)| a == b)
 }
 
-/// Whether this is a word, and what stands between words behind it.
+/// Returns whether this is a word with a separator behind it.
 fn is_front(text: &str) -> bool {
     text.strip_suffix(BETWEEN).is_some_and(is_word)
 }
 
-/// What stands in front of the last word.
+/// Returns the part in front of the last word and its separator.
 fn stem(base: &str) -> Option<&str> {
     let (stem, word) = base.rsplit_once(BETWEEN)?;
     (!stem.is_empty() && is_word(word)).then_some(stem)
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_a_queue_or_topic_are_known_by_their_names() {
+    fn companion_name_yields_segment_name() {
         for part in [
             "control-00000001",
             "lanes-0000000f",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn companions_share_a_stem() {
+    fn names_with_common_stem_are_related() {
         for (a, b) in [
             ("Foo", "FooMutex"),
             ("Foo", "Foo_Event"),

@@ -1,4 +1,4 @@
-//! From a name of the command line to the object behind it.
+//! Finds the object that a name of the command line stands for.
 
 pub mod companions;
 pub mod object;

@@ -1,9 +1,9 @@
-//! An object of whatever kind a name stands for.
+//! An object of any kind that a name stands for.
 
 use shmkit::inspect::Kind;
 use shmkit::{Error, ErrorKind, Event, Mutex, RawObject, Section};
 
-/// An object that was opened to be looked at.
+/// An object that is open for reading.
 #[derive(Debug)]
 pub enum Object {
     Section(Section),
@@ -12,7 +12,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Opens a name. Where it is of none of the three kinds, the error is that of a
+    /// Opens a name. If the object is of none of the three kinds, returns the error of opening a
     /// section.
     pub fn open(name: &str) -> shmkit::Result<Object> {
         let is_other = |error: &Error| error.kind() == ErrorKind::WrongKind;
@@ -47,7 +47,7 @@ impl Object {
     }
 }
 
-/// A kind in one word, also for programs.
+/// Returns the kind as one word, which is also a value in JSON.
 pub fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Section => "section",
@@ -57,7 +57,7 @@ pub fn word(kind: Kind) -> &'static str {
     }
 }
 
-/// A kind in a sentence.
+/// Returns the kind with its article, for a sentence.
 pub fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Section => "a section",
@@ -67,8 +67,8 @@ pub fn noun(kind: Kind) -> &'static str {
     }
 }
 
-/// What a listed name has behind its scope. It may break the rules for names, so
-/// `Name` cannot say.
+/// Returns the part of a listed name behind its scope. A listed name can break the rules for names,
+/// so `Name` cannot parse it.
 pub fn base_of(name: &str) -> &str {
     name.split_once('\\').map_or(name, |(_, base)| base)
 }

@@ -1,4 +1,4 @@
-//! Opening what a command is about, and which part of it that is.
+//! Opens the object of a command, and explains why an object cannot be opened.
 
 use crate::args::Dump;
 use crate::names::companions;
@@ -9,7 +9,7 @@ use shmkit::{ErrorKind, Name, Section};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What a command looks for behind a name.
+/// The kind of object that a command looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sought {
     Topic,
@@ -27,7 +27,7 @@ pub enum Sought {
 }
 
 impl Sought {
-    /// What to do where nothing has this name.
+    /// Returns what to do if no object has this name.
     fn advice(self, name: &str) -> String {
         let arg = platform::argument(&output::name(name));
         match self {
@@ -52,7 +52,7 @@ impl Sought {
 }
 
 impl Sought {
-    /// Whether messages or values go through it.
+    /// Returns whether the object carries messages or values.
     fn is_segment(self) -> bool {
         matches!(
             self,
@@ -61,8 +61,8 @@ impl Sought {
     }
 }
 
-/// Opens a section for reading. Where nothing has the name, the error says so, and names an object
-/// of nearly that name.
+/// Opens a section for reading. If no object has the name, the error says so, and names an object
+/// with a similar name if there is one.
 pub fn section(name: &str) -> Result<Section, Failure> {
     Section::open(name).map_err(|error| explain(name, Sought::Section, error))
 }
@@ -72,8 +72,11 @@ pub fn any(name: &str) -> Result<Object, Failure> {
     Object::open(name).map_err(|error| explain(name, Sought::Object, error))
 }
 
-/// Whether a section may be one that messages go through. The library knows for certain, and
-/// takes its time where one may be in the making: its first word comes last.
+/// Returns whether a section may be the ownership record of a segment.
+///
+/// This function is quick and may return a wrong `true`; the library knows for certain. The first
+/// word of an ownership record is written last, so a section of the right size whose first word is
+/// zero may be an ownership record that is not complete yet. The library waits for such a section.
 pub fn may_hold_messages(section: &Section) -> shmkit::Result<bool> {
     Ok(match first_word(section)? {
         Some(MAGIC) => true,
@@ -84,12 +87,13 @@ pub fn may_hold_messages(section: &Section) -> shmkit::Result<bool> {
     })
 }
 
-/// Whether a section looks like one that messages go through.
+/// Returns whether a section looks like the ownership record of a segment.
 pub fn holds_messages(section: &Section) -> bool {
     matches!(first_word(section), Ok(Some(MAGIC)))
 }
 
-/// What it begins with, where it is as large as one that messages go through.
+/// Returns the first four bytes of a section; `None` if the section is too small for an ownership
+/// record.
 fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
     let mut first = [0; 4];
     if section.len()? < HEADER {
@@ -99,46 +103,47 @@ fn first_word(section: &Section) -> shmkit::Result<Option<[u8; 4]>> {
     Ok(Some(first))
 }
 
-/// How often a full segment is asked for a place.
+/// The pause between two attempts to join a segment that has no free place.
 const PLACE_EVERY: Duration = Duration::from_millis(10);
 
-/// What such a section begins with.
+/// The first four bytes of an ownership record.
 const MAGIC: [u8; 4] = *b"SHMK";
-/// Its size.
+/// The size of an ownership record.
 const HEADER: u64 = 4 * 4096 + 64;
-/// Some systems tell whole pages only.
+/// Some systems report the size of a section in whole pages only.
 const PAGE: u64 = 4096;
 
-/// The bytes that are asked for, of a section of `size` bytes.
+/// Returns the requested range of a section of `size` bytes.
 pub fn range(args: &Dump, size: u64) -> Result<Range<u64>, Failure> {
     let start = args.offset;
     let Some(rest) = size.checked_sub(start).filter(|rest| *rest > 0) else {
         return Err(Failure::Other(format!(
-            "byte {start} lies beyond a section of {size} bytes"
+            "offset {start} is outside of a section of {size} bytes"
         )));
     };
     let len = args.length.unwrap_or(rest);
     if len > rest {
         return Err(Failure::Other(format!(
-            "only {rest} bytes stand from {start} on; leave --length out to get them all"
+            "only {rest} bytes follow from offset {start} on; leave out --length to get all of them"
         )));
     }
     Ok(start..start + len)
 }
 
-/// The advice of the library where nothing has a name begins with this. The library does not know
-/// what the caller looks for.
+/// The beginning of the advice that the library gives if no object has a name. The library does not
+/// know what the caller looks for.
 const ANY_ADVICE: &str = "start the server first; ";
 
-/// What to say when `name`, behind which there was to be `sought`, could not be opened.
+/// Returns the failure for a `name` that should stand for `sought` and could not be opened.
 pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     let missing = error.kind() == ErrorKind::NotFound;
     if missing && error.subject() != name && companions::whole_of(error.subject()).is_some() {
         let name = output::name(name);
         return Failure::Absent(format!(
-            "{name} was closed at this moment\n  start it again"
+            "{name} was closed at this moment\n  start its owner again"
         ));
     }
+
     if error.kind() == ErrorKind::WrongKind
         && let Ok(info) = shmkit::inspect::segment_info(name)
     {
@@ -153,6 +158,7 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
             output::name(name)
         ));
     }
+
     let failure = match error.advice().strip_prefix(ANY_ADVICE) {
         Some(rest) => {
             let advice = format!("{}\n  or {rest}", sought.advice(name));
@@ -160,6 +166,7 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
         }
         None => Failure::from(error),
     };
+
     match (failure, elsewhere(name)) {
         (Failure::Absent(why), Some((kind, other))) if missing => Failure::Absent(format!(
             "{why}\n  there is {kind} {}; is that the one?",
@@ -169,13 +176,14 @@ pub fn explain(name: &str, sought: Sought, error: shmkit::Error) -> Failure {
     }
 }
 
-/// Whether this is a section outside the library's patterns.
+/// Returns whether the name stands for a section that is not part of a queue, topic, values or
+/// calls.
 fn is_bare(name: &str) -> bool {
     let opened = Section::open(name);
     opened.is_ok_and(|section| matches!(may_hold_messages(&section), Ok(false)))
 }
 
-/// Adds how long a command waited, where it waited, to a failure that says what is absent.
+/// Adds the time that a command waited, if it waited, to a failure that says what is absent.
 pub fn after(wait: Option<Duration>, failure: Failure) -> Failure {
     match (failure, wait) {
         (Failure::Absent(why), Some(time)) => {
@@ -185,8 +193,10 @@ pub fn after(wait: Option<Duration>, failure: Failure) -> Failure {
     }
 }
 
-/// Opens an endpoint; with `wait`, once its owner is there and has a place for one more. The library
-/// waits for the owner, for as long as `open` is told. Nothing tells when a place becomes free.
+/// Opens an endpoint. With `wait`, waits until the owner exists and has a free place.
+///
+/// `open` gets the time that is left, and the library waits for the owner for this time. No event
+/// reports a free place, so this function tries again and again.
 pub fn in_time<T>(
     wait: Option<Duration>,
     open: impl Fn(Duration) -> shmkit::Result<T>,
@@ -203,27 +213,27 @@ pub fn in_time<T>(
     }
 }
 
-/// What a name is, and what to do with it.
+/// Returns a text that says what a name stands for, and which commands use it.
 pub fn purpose(name: &str, pattern: Pattern) -> String {
     let is = match pattern {
         Pattern::Queue => {
-            "is a queue: its messages go to the one program that made it\n  shmkit send sends to it, and shmkit recv makes one"
+            "is a queue: its messages go to the program that created it\n  shmkit send sends messages to it, and shmkit recv creates a queue"
         }
         Pattern::Topic => {
-            "is a topic: what its publisher sends goes to all subscribers\n  shmkit subscribe prints it, and shmkit publish makes one"
+            "is a topic: each message of its publisher goes to all subscribers\n  shmkit subscribe prints the messages, and shmkit publish creates a topic"
         }
         Pattern::Values => {
-            "are latest values, of which each reader gets the newest\n  shmkit get prints them, and shmkit set sets its own"
+            "holds latest values: each reader gets the newest value\n  shmkit get prints them, and shmkit set creates values"
         }
         Pattern::Calls => {
-            "is a server of calls: each response goes to the one who asked\n  shmkit call calls it, and shmkit answer makes one"
+            "is a server of calls: each response goes to the client that sent the request\n  shmkit call calls it, and shmkit answer starts a server"
         }
     };
     format!("{} {is}", output::name(name))
 }
 
-/// Something whose name is easily mistaken for this one: of the other scope, in other
-/// letters, or with the backslash that a shell eats.
+/// Returns the kind and name of an object whose name is easily mistaken for `name`: a name in the
+/// other scope, with other capitals, or with the backslash that a shell has removed.
 fn elsewhere(name: &str) -> Option<(&'static str, String)> {
     let wanted = Name::new(name).ok()?;
     let plain = |text: &str| text.replace('\\', "").to_lowercase();
@@ -241,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_names_the_command_that_is_missing() {
+    fn not_found_advice_names_creating_command() {
         for (sought, command) in [
             (Sought::Topic, "shmkit publish Name"),
             (Sought::Text, "shmkit serve Name TEXT"),

@@ -1,4 +1,4 @@
-//! Names that lost the backslash of `Global\` or `Local\` to a shell.
+//! Warns of names from which a shell has removed the backslash of `Global\` or `Local\`.
 
 use crate::args::Command;
 use crate::output;
@@ -13,7 +13,7 @@ pub fn warn(command: &Command) {
     }
 }
 
-/// The names of objects on the command line.
+/// Returns the names of objects on the command line.
 fn names(command: &Command) -> Vec<&str> {
     let name = match command {
         Command::Serve(args) => {
@@ -50,7 +50,7 @@ fn names(command: &Command) -> Vec<&str> {
     vec![name]
 }
 
-/// What to say of a name that begins with a prefix and has no backslash.
+/// Returns the warning for a name that begins with a prefix and has no backslash.
 fn warning(name: &str) -> Option<String> {
     if name.contains('\\') {
         return None;
@@ -76,7 +76,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     #[test]
-    fn name_without_its_backslash_is_warned_of() {
+    fn prefix_without_backslash_triggers_warning() {
         let told = warning("GlobalPrices").unwrap();
         let forms = [
             "'Global\\Prices' in sh and PowerShell",
@@ -98,9 +98,9 @@ mod tests {
         }
     }
 
-    /// Each command whose first argument is a name, and each option that takes one.
+    /// Covers each command whose first argument is a name, and each option that takes a name.
     #[test]
-    fn names_of_all_commands_are_looked_at() {
+    fn backslash_check_covers_names_of_every_command() {
         let mut found = 0;
         for command in Args::command().get_subcommands() {
             let is_name = |arg: &clap::Arg| arg.get_id() == "name" && !command.is_hide_set();

@@ -1,4 +1,4 @@
-//! `clean`: removes what killed programs left.
+//! `clean`: removes the files that killed programs left.
 
 use crate::args::Clean;
 use crate::{Outcome, output};

@@ -8,13 +8,14 @@ use crate::{Failure, Outcome, output};
 use serde_json::json;
 
 pub fn run(args: &Hold) -> Outcome {
-    // Before the object is held, so that no signal finds it without a caretaker.
+    // The signals are watched before the object is opened, so that no signal ends the program while
+    // it holds the object.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let object = open::any(&args.name)?;
     output::announce(|| say(args, &object, &ends))?;
     let reason = ends.wait();
     drop(object);
-    output::remark(&format!("{} let go: {reason}", output::name(&args.name)));
+    output::remark(&format!("released {}: {reason}", output::name(&args.name)));
     Ok(())
 }
 

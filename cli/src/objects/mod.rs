@@ -1,4 +1,4 @@
-//! The verbs that change, wait for or keep single objects: `write`, `signal`, `wait`, `hold` and
+//! The commands that change, wait for or keep single objects: `write`, `signal`, `wait`, `hold` and
 //! `clean`.
 
 pub mod clean;

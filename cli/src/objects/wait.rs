@@ -1,4 +1,4 @@
-//! `wait`: until an event is signaled, a mutex is free, or a section exists.
+//! `wait`: waits until an event is signaled, a mutex is free, or a section exists.
 
 use crate::args::Wait;
 use crate::names::object::Object;
@@ -8,7 +8,8 @@ use crate::{Failure, Outcome, output};
 use shmkit::{ErrorKind, Event, Locked, Mutex};
 use std::time::{Duration, Instant};
 
-/// There is nothing to wait on before a name exists, so it is tried this often.
+/// The pause between two attempts to open a name that does not exist yet: no object can be waited
+/// for before the name exists.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub fn run(args: &Wait) -> Outcome {
@@ -18,7 +19,7 @@ pub fn run(args: &Wait) -> Outcome {
         Object::Event(event) if signaled(&event, &patience)? => return Ok(()),
         Object::Mutex(mutex) if taken(&mutex, &patience)? => return Ok(()),
         Object::Event(_) => "was not signaled",
-        Object::Mutex(_) => "was not given back",
+        Object::Mutex(_) => "was not unlocked",
     };
     let name = output::name(&args.name);
     Err(Failure::Absent(format!(
@@ -27,7 +28,7 @@ pub fn run(args: &Wait) -> Outcome {
     )))
 }
 
-/// How long to wait.
+/// The time limit of the command, and when the command started.
 struct Patience {
     limit: Option<Duration>,
     start: Instant,
@@ -39,7 +40,7 @@ impl Patience {
         Patience { limit, start }
     }
 
-    /// What is left of it; `None` where there is no limit.
+    /// Returns the time that is left; `None` if there is no limit.
     fn left(&self) -> Option<Duration> {
         self.limit
             .map(|limit| limit.saturating_sub(self.start.elapsed()))
@@ -80,7 +81,7 @@ fn signaled(event: &Event, patience: &Patience) -> shmkit::Result<bool> {
     }
 }
 
-/// Takes it, and gives it back.
+/// Locks the mutex and unlocks it. Returns whether that was possible in time.
 fn taken(mutex: &Mutex, patience: &Patience) -> shmkit::Result<bool> {
     let locked = match patience.left() {
         Some(left) => mutex.lock_timeout(left)?,
@@ -88,7 +89,7 @@ fn taken(mutex: &Mutex, patience: &Patience) -> shmkit::Result<bool> {
     };
     if locked.as_ref().is_some_and(Locked::is_abandoned) {
         output::remark(
-            "its last owner ended without giving it back; what it protects may be half written",
+            "the last owner of the mutex ended without unlocking it; the data that it protects may be half written",
         );
     }
     Ok(locked.is_some())

@@ -1,4 +1,4 @@
-//! `write`: a number, bytes, a text or a file into a section that exists.
+//! `write`: writes a number, bytes, a text or a file into a section that exists.
 
 use crate::args::{Write, Written};
 use crate::input::content;
@@ -9,7 +9,7 @@ use crate::{Failure, Outcome, output};
 use shmkit::{Mapping, ReadWrite, Section};
 use std::sync::atomic::Ordering;
 
-/// What is to be written.
+/// The value to write.
 enum Value {
     Word(u32),
     Long(u64),
@@ -39,6 +39,7 @@ pub fn run(args: &Write) -> Outcome {
         .map_err(|error| open::explain(&args.name, Sought::Section, error))?;
     let size = section.len()?;
     let room = size.saturating_sub(args.offset);
+
     let value = value(&args.what, args.encoding, room)?;
     let len = value.len();
     if len == 0 {
@@ -46,23 +47,25 @@ pub fn run(args: &Write) -> Outcome {
             "there is nothing to write: the file is empty",
         ));
     }
+
     if len > room {
-        // Of a file, no more is read than shows that it does not fit.
+        // Only one byte more than fits is read of a file, so the length of the file is not known.
         let what = match args.what.file {
             Some(_) => "the file does".to_string(),
             None => format!("{} do", output::bytes(len)),
         };
         return Err(Failure::Other(format!(
-            "{what} not fit into the {room} bytes from {} on, in a section of {size} bytes\n  \
+            "{what} not fit: the section of {size} bytes has {room} bytes from offset {} on\n  \
              use a smaller --offset, or write less",
             args.offset
         )));
     }
+
     let view = section.map_rw(args.offset..args.offset + len)?;
     store(&view, args.offset, value)?;
     let name = output::name(&args.name);
     let len = output::bytes(len);
-    output::remark(&format!("wrote {len} at {} of {name}", args.offset));
+    output::remark(&format!("wrote {len} at offset {} of {name}", args.offset));
     Ok(())
 }
 
@@ -82,16 +85,16 @@ fn value(what: &Written, encoding: Option<Encoding>, room: u64) -> Result<Value,
         .ok_or_else(|| Failure::other("there is nothing to write"))
 }
 
-/// Writes to the start of `view`, which stands at `offset` of its section.
+/// Writes to the start of `view`, which begins at `offset` of its section.
 fn store(view: &Mapping<ReadWrite>, offset: u64, value: Value) -> shmkit::Result<()> {
     match value {
-        // Release: pairs with the acquiring load of a reader that takes the number for
-        // a sign that what was written before it is there.
+        // Release: pairs with the acquiring load of a reader that waits for this number, and then
+        // reads what was written before it.
         Value::Word(word) if offset.is_multiple_of(4) => {
             view.atomic_u32(0)?.store(word.to_le(), Ordering::Release);
             return Ok(());
         }
-        // Release: pairs with the same.
+        // Release: pairs with the same load.
         Value::Long(long) if offset.is_multiple_of(8) => {
             view.atomic_u64(0)?.store(long.to_le(), Ordering::Release);
             return Ok(());
@@ -99,7 +102,7 @@ fn store(view: &Mapping<ReadWrite>, offset: u64, value: Value) -> shmkit::Result
         Value::Word(_) | Value::Long(_) => {
             let len = value.len();
             output::remark(&format!(
-                "{offset} is no multiple of {len}: the number is copied, and a reader may see half of it"
+                "offset {offset} is not a multiple of {len}: the number is copied, and a reader may see a part of it"
             ));
         }
         Value::Bytes(_) => {}

@@ -1,4 +1,4 @@
-//! Looking again and again: on a screen of its own, or line by line into a pipe.
+//! Shows an object again and again: on a screen of its own, or line by line in a pipe.
 
 use crate::output::screen::Screen;
 use crate::{Failure, Outcome, output, platform};
@@ -9,30 +9,32 @@ use shmkit::ErrorKind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// What is looked at. Nothing of it is held between two calls.
+/// An object that is shown again and again. The view does not keep the object open between two
+/// calls.
 pub trait View {
-    /// How often to look.
+    /// The time of one round.
     const EVERY: Duration;
 
-    /// Begins the next round.
+    /// Begins the next round on a screen.
     fn look(&mut self) -> Outcome;
 
-    /// The lines for a screen of this size; called again in the same round when it was
-    /// scrolled.
+    /// Returns the lines for a screen of this size. Called again in the same round after the user
+    /// has scrolled.
     fn draw(&mut self, size: Size) -> Result<Vec<Line<'static>>, Failure>;
 
+    /// Scrolls the lines.
     fn scroll(&mut self, how: Scroll);
 
-    /// Instead of all that: prints what is new.
+    /// Prints what is new. Without a screen, each round is one call of this function.
     fn print(&mut self) -> Outcome;
 
-    /// Whether this was the last round, and it ends by itself.
+    /// Returns whether this was the last round: the view ends by itself.
     fn is_over(&self) -> bool {
         false
     }
 }
 
-/// Which way to go.
+/// A direction and a distance to scroll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scroll {
     Up,
@@ -44,7 +46,8 @@ pub enum Scroll {
 }
 
 impl Scroll {
-    /// The first line to show after it, of `all` lines, on a screen that shows `page`.
+    /// Returns the first line to show after the scroll, if there are `all` lines and the screen
+    /// shows `page` lines.
     pub fn from(self, first: u64, all: u64, page: u64) -> u64 {
         let wanted = match self {
             Scroll::Up => first.saturating_sub(1),
@@ -58,12 +61,12 @@ impl Scroll {
     }
 }
 
-/// Whether an error says no more than that nothing is there at this moment.
+/// Returns whether an error only says that the object does not exist at this moment.
 pub fn is_absence(error: &shmkit::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy)
 }
 
-/// What to say while nothing is there.
+/// Returns the text to show while the object does not exist.
 pub fn absence(name: &str, was_there: bool) -> String {
     let name = output::name(name);
     match was_there {
@@ -72,7 +75,7 @@ pub fn absence(name: &str, was_there: bool) -> String {
     }
 }
 
-/// What happens at the terminal.
+/// An input of the user at the terminal, or a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
     Scroll(Scroll),
@@ -80,7 +83,7 @@ enum Input {
     End,
 }
 
-/// Looks until somebody says it is enough, and prints what is new each time.
+/// Prints what is new in each round, until a signal comes or the view is over.
 pub fn in_lines<V: View>(view: &mut V) -> Outcome {
     let (tell, told) = channel();
     end_by_signals(tell)?;
@@ -98,17 +101,19 @@ pub fn in_lines<V: View>(view: &mut V) -> Outcome {
     }
 }
 
-/// Looks until somebody says it is enough, and redraws the screen each time.
+/// Redraws the screen in each round, until the user ends the program or the view is over.
 pub fn on_screen<V: View>(view: &mut V) -> Outcome {
     let (tell, told) = channel();
     end_by_signals(tell.clone())?;
     let mut screen = Screen::enter()?;
     std::thread::spawn(move || watch_keys(&tell));
+
     loop {
         view.look()?;
         if view.is_over() {
             return Ok(());
         }
+
         let next = Instant::now() + V::EVERY;
         loop {
             let size = Screen::size();
@@ -123,7 +128,7 @@ pub fn on_screen<V: View>(view: &mut V) -> Outcome {
     }
 }
 
-/// What happens first; `None` where nothing does in time.
+/// Waits for the next input; returns `None` if there is none before `next`.
 fn until(told: &Receiver<Input>, next: Instant) -> Option<Input> {
     let left = next.saturating_duration_since(Instant::now());
     match told.recv_timeout(left) {
@@ -135,7 +140,7 @@ fn until(told: &Receiver<Input>, next: Instant) -> Option<Input> {
 
 fn end_by_signals(tell: Sender<Input>) -> Outcome {
     let end = move |_| {
-        // Nobody listens any more when the end has begun.
+        // The receiver is gone if the program is already ending.
         let _ = tell.send(Input::End);
     };
     platform::on_end(end).map_err(Failure::Other)
@@ -156,9 +161,10 @@ fn meaning(event: &Event) -> Option<Input> {
         Event::Key(key) if key.kind != KeyEventKind::Release => key,
         _ => return None,
     };
+
     Some(match key.code {
         KeyCode::Char('q') => Input::End,
-        // Without its terminal's help, Ctrl-C is a key like any other.
+        // In raw mode, the terminal sends Ctrl-C as a key and not as a signal.
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::End,
         KeyCode::Up => Input::Scroll(Scroll::Up),
         KeyCode::Down => Input::Scroll(Scroll::Down),
@@ -175,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scrolling_stays_inside() {
+    fn scroll_position_stays_within_content() {
         for (how, first, want) in [
             (Scroll::Up, 0, 0),
             (Scroll::Down, 0, 1),

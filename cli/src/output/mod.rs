@@ -1,4 +1,4 @@
-//! What people and programs read.
+//! The output of the program, for people and for programs.
 
 pub mod live;
 pub mod printer;
@@ -7,20 +7,20 @@ pub mod screen;
 
 use std::io::{IsTerminal, Write};
 
-/// Says something on standard error, beside the data on standard output.
+/// Prints a remark on standard error, apart from the data on standard output.
 ///
 /// The text is one write, since other programs may write to the same file at the same time.
 pub fn remark(text: &str) {
     error(&format!("shmkit: {text}\n"));
 }
 
-/// Text on standard error, in one write.
+/// Prints a text on standard error, in one write.
 pub fn error(text: &str) {
-    // Nobody may be listening, and then there is nobody to tell.
+    // A write to standard error can fail, and then there is no place to report the error.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// A line on standard output, in one write.
+/// Prints a line on standard output, in one write.
 pub fn line(text: &str) -> std::io::Result<()> {
     let whole = format!("{text}\n");
     let mut out = std::io::stdout().lock();
@@ -28,7 +28,7 @@ pub fn line(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Prints a text that is not the result: the program continues where nothing reads it.
+/// Prints a text that is not the result of a command: the program continues if no process reads it.
 pub fn announce(print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
     match print() {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -36,12 +36,13 @@ pub fn announce(print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<
     }
 }
 
-/// A JSON value on one line of standard output.
+/// Prints a JSON value on one line of standard output.
 pub fn json(value: &serde_json::Value) -> std::io::Result<()> {
     line(&json_text(value))
 }
 
-/// JSON in which all control characters are escaped, also those that need not be.
+/// Returns a value as JSON in which all control characters are escaped. JSON itself requires this
+/// of some of them only.
 pub fn json_text(value: &serde_json::Value) -> String {
     let mut text = String::new();
     for c in value.to_string().chars() {
@@ -54,9 +55,8 @@ pub fn json_text(value: &serde_json::Value) -> String {
     text
 }
 
-/// Text that another program wrote, as it may go to standard output: verbatim to
-/// a file or pipe, and without control characters to a terminal, which would
-/// obey them.
+/// Returns a text of another program as it may go to standard output. A file or pipe gets the text
+/// unchanged. A terminal gets the text with escaped control characters, since it would obey them.
 pub fn foreign(text: &str) -> String {
     if std::io::stdout().is_terminal() {
         tame(text, &['\n', '\t'])
@@ -65,7 +65,7 @@ pub fn foreign(text: &str) -> String {
     }
 }
 
-/// A name in a line of its own: no control characters at all.
+/// Returns a name with all control characters escaped, so that the name stays in one line.
 pub fn name(text: &str) -> String {
     tame(text, &[])
 }
@@ -82,7 +82,7 @@ fn tame(text: &str, keep: &[char]) -> String {
     tamed
 }
 
-/// A number of bytes, exactly, and in units where that helps.
+/// Returns a number of bytes as text: the exact number, and a rounded number in a larger unit.
 pub fn bytes(len: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.iter().find(|(_, shift)| len >> shift > 0) {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_cannot_drive_the_terminal() {
+    fn output_escapes_terminal_control_characters() {
         assert_eq!(
             tame("a\x1b[2J\nb\u{9b}c", &['\n']),
             "a\\u{1b}[2J\nb\\u{9b}c"
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_no_control_characters_and_the_same_text() {
+    fn json_escapes_control_characters_without_loss() {
         let value = serde_json::json!({ "text": "a\x1b\n\u{7f}\u{9b}é" });
         let text = json_text(&value);
         assert!(!text.contains(char::is_control), "{text}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_exact() {
+    fn sizes_print_as_exact_byte_counts() {
         assert_eq!(bytes(256), "256 bytes");
         assert_eq!(bytes(4096), "4096 bytes (4 KiB)");
         assert_eq!(bytes(1536), "1536 bytes (1.5 KiB)");

@@ -1,4 +1,4 @@
-//! Messages, one on each line.
+//! Prints messages and values, one on each line.
 
 use crate::output;
 use crate::output::record;
@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 use shmkit::Layout;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
-/// Prints what comes. What is printed may be on its way until [`flush`](Printer::flush).
+/// Prints messages and values to standard output. Lines may stay in a buffer until
+/// [`flush`](Printer::flush).
 #[derive(Debug)]
 pub struct Printer {
     out: BufWriter<Stdout>,
     json: bool,
     terminal: bool,
-    /// What the messages are made of, where that is known.
+    /// The type of the messages, if they have one.
     layout: Option<Layout>,
-    /// How many more are wanted.
+    /// The number of messages that are still wanted; `None` if there is no limit.
     left: Option<u64>,
 }
 
@@ -31,32 +32,36 @@ impl Printer {
         }
     }
 
-    /// For messages of a type, where there is one.
+    /// Sets the type of the messages.
     pub fn of(mut self, layout: Option<Layout>) -> Printer {
         self.layout = layout;
         self
     }
 
-    /// Whether all that was wanted came.
+    /// Returns whether as many messages were printed as were wanted.
     pub fn is_done(&self) -> bool {
         self.left == Some(0)
     }
 
-    /// Messages of a type are told by the names of its fields. Others go to a file or pipe as
-    /// they are, and to a terminal as text without control characters, which would obey
-    /// them.
+    /// Prints a message.
+    ///
+    /// A message that has a type is printed as its fields. Any other message goes unchanged to a
+    /// file or pipe. A terminal gets it as text with escaped control characters, since the terminal
+    /// would obey them.
     pub fn message(&mut self, message: &[u8]) -> std::io::Result<()> {
         self.value("", message)
     }
 
-    /// The same for a message that comes alone: it may have brought the end of its line.
+    /// Prints a message that is the whole output of the command. If its text ends with a line feed,
+    /// the line feed is not doubled.
     pub fn only(&mut self, message: &[u8]) -> std::io::Result<()> {
         let is_text = !self.json && self.layout.is_none();
         let line = message.strip_suffix(b"\n").filter(|_| is_text);
         self.message(line.unwrap_or(message))
     }
 
-    /// The same for a value, of that name where it has one.
+    /// Prints a value, with its key unless the key is empty. See [`message`](Printer::message) for
+    /// the form.
     pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
         self.left = self.left.map(|left| left.saturating_sub(1));
         let layout = self.layout.as_ref();
@@ -68,6 +73,7 @@ impl Printer {
             }
             return self.json_line(&json);
         }
+
         if let Some(text) = layout.and_then(|layout| record::text(layout, value)) {
             // The fields of a struct have names of their own.
             let between = match layout.is_some_and(record::is_plain) {
@@ -80,6 +86,7 @@ impl Printer {
             };
             return self.line(format!("{key}{text}").into_bytes());
         }
+
         let message = match key {
             "" => value.to_vec(),
             key => [key.as_bytes(), b"=", value].concat(),
@@ -90,7 +97,7 @@ impl Printer {
         })
     }
 
-    /// Says how many messages did not come, beside the others.
+    /// Prints the number of missed messages: on standard error, or as JSON among the messages.
     pub fn missed(&mut self, missed: u64) -> std::io::Result<()> {
         if self.json {
             return self.json_line(&json!({ "missed": missed }));
@@ -111,7 +118,7 @@ impl Printer {
         self.line(output::json_text(value).into_bytes())
     }
 
-    /// The line and its end are one write, so that what is written to the file never ends within a
+    /// Writes a line and its end at once, so that the buffer is never flushed in the middle of a
     /// line.
     fn line(&mut self, mut line: Vec<u8>) -> std::io::Result<()> {
         line.push(b'\n');
@@ -131,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_hexadecimal() {
+    fn non_text_message_becomes_hex_in_json() {
         assert_eq!(as_json("é\n".as_bytes()), json!({ "text": "é\n" }));
         assert_eq!(as_json(b"\xff\0"), json!({ "hex": "ff00" }));
     }

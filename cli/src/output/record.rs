@@ -1,12 +1,12 @@
-//! Messages of a type, by the names of its fields.
+//! Converts messages that have a type to the text of their fields, and back.
 
 use crate::args::parse;
 use crate::output;
 use serde_json::{Map, Value, json};
 use shmkit::{Field, FieldKind, Layout};
 
-/// `price=101.5 volume=3 symbol="ABCD"`, or the bare value where there are no field names; `None`
-/// where the message has another length.
+/// Returns a message as text: `price=101.5 volume=3 symbol="ABCD"`, or the bare value if the type
+/// is not a struct. Returns `None` if the message has another length than the type.
 pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
     let all: Vec<String> = match is_plain(layout) {
         true => values(layout, message)?.map(plain).collect(),
@@ -15,16 +15,17 @@ pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
     Some(output::name(&all.join(" ")))
 }
 
-/// Whether messages are a number, an array of numbers or a text, and no struct: the library gives
-/// the one field of these the name `value`.
+/// Returns whether the messages are a number, an array of numbers or a text, and not a struct. The
+/// library gives the single field of such a type the name `value`.
 pub fn is_plain(layout: &Layout) -> bool {
     matches!(&layout.fields[..], [only] if only.name == VALUE)
 }
 
-/// The name of the one field of what is no struct.
+/// The name of the single field of a type that is not a struct.
 const VALUE: &str = "value";
 
-/// A value without a name. A text has quotes only where it begins like another form.
+/// Returns a value without a name. A text has quotes only if it begins with a quote or a bracket,
+/// and so could be read as another form.
 fn plain((field, value): (&Field, Value)) -> String {
     match &value {
         Value::String(text) if is_bytes(field) && text.starts_with(['"', '[']) => value.to_string(),
@@ -33,7 +34,7 @@ fn plain((field, value): (&Field, Value)) -> String {
     }
 }
 
-/// `price=101.5`. A text has its quotes, so that its end is seen.
+/// Returns a field as `price=101.5`. A text has quotes, which show where it ends.
 fn named((field, value): (&Field, Value)) -> String {
     match &value {
         Value::String(_) if is_bytes(field) => format!("{}={value}", field.name),
@@ -41,7 +42,7 @@ fn named((field, value): (&Field, Value)) -> String {
     }
 }
 
-/// A number, or `[1,2]`.
+/// Returns a number, or an array of numbers as `[1,2]`.
 fn unquoted(value: &Value) -> String {
     match value {
         Value::Array(all) => {
@@ -52,20 +53,22 @@ fn unquoted(value: &Value) -> String {
     }
 }
 
-/// An object of all fields; `None` where the message has another length.
+/// Returns a JSON object of all fields. Returns `None` if the message has another length than the
+/// type.
 pub fn json(layout: &Layout, message: &[u8]) -> Option<Value> {
     let named = |(field, value): (&Field, Value)| (field.name.clone(), value);
     let all: Map<String, Value> = values(layout, message)?.map(named).collect();
     Some(json!({ "values": all }))
 }
 
-/// The message that is given by its fields, each as `price=101.5`, in any order; or why there
-/// is none.
+/// Returns the message with the given fields, each written as `price=101.5`, in any order. The
+/// error says which field is wrong or missing.
 pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
     let all = || {
         let names = layout.fields.iter().map(|field| field.name.as_str());
         output::name(&names.collect::<Vec<_>>().join(", "))
     };
+
     let mut message = vec![0; layout.size];
     let mut given = Vec::new();
     for text in fields {
@@ -74,8 +77,12 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
             Some(value) => Some((VALUE, value)),
             None => text.split_once('='),
         };
-        let (name, value) = split
-            .ok_or_else(|| format!("{shown} is no FIELD=VALUE\n  the fields are {}", all()))?;
+        let (name, value) = split.ok_or_else(|| {
+            format!(
+                "{shown} is not of the form FIELD=VALUE\n  the fields are {}",
+                all()
+            )
+        })?;
         let field = layout.fields.iter().find(|field| field.name == name);
         let field = field.ok_or_else(|| {
             let name = output::name(name);
@@ -92,6 +99,7 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
             bytes_of(field, value).map_err(|how| format!("{shown} does not fit\n  {how}"))?;
         message[field.range()][..bytes.len()].copy_from_slice(&bytes);
     }
+
     match layout
         .fields
         .iter()
@@ -106,7 +114,8 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The text where it is a value without a name, as [`text`] writes a bare value.
+/// Returns the text if it is a value without a name, in the form in which [`text`] writes a bare
+/// value.
 fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
     let only = layout.fields.first().filter(|_| is_plain(layout))?;
     let is_named = match is_bytes(only) {
@@ -116,7 +125,8 @@ fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
     (!is_named).then_some(text)
 }
 
-/// What is written as [`text`] writes it, or a text without its quotes; or how to.
+/// Returns the bytes of a field whose value is written in the form of [`text`], or as a text
+/// without quotes. The error says how to write the value.
 fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
     let numbers = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
     if is_bytes(field) && numbers.is_none() {
@@ -128,18 +138,23 @@ fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
         let how = || format!("write a text of at most {} bytes", field.count);
         return fits.then(|| text.into_bytes()).ok_or_else(how);
     }
+
     let numbers = numbers.unwrap_or(value).split(',');
     let bytes: Vec<Vec<u8>> = numbers
         .map(|number| number_bytes(field.kind, number.trim()))
         .collect::<Result<_, _>>()?;
+
     match bytes.len() == field.count {
         true => Ok(bytes.concat()),
         false if field.count == 1 => Err("write one number".to_string()),
-        false => Err(format!("write {} numbers with commas between", field.count)),
+        false => Err(format!(
+            "write {} numbers, separated by commas",
+            field.count
+        )),
     }
 }
 
-/// A number in as many bytes as its kind has, or how to write it.
+/// Returns the bytes of a number of this kind. The error says how to write the number.
 fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
     let bits = 8 * kind.size() as u32;
     let is_signed = match kind {
@@ -148,14 +163,17 @@ fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
         FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => true,
         FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => false,
     };
+
     let (min, max) = match is_signed {
         true => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
         false => (0, (1i128 << bits) - 1),
     };
+
     let number = match text.strip_prefix("0x") {
         Some(_) => parse::u64(text).ok().map(i128::from),
         None => text.parse().ok(),
     };
+
     let fits = number.filter(|number| (min..=max).contains(number));
     let number = fits.ok_or_else(|| format!("write whole numbers from {min} to {max}"))?;
     Ok(number.to_le_bytes()[..kind.size()].to_vec())
@@ -170,7 +188,8 @@ fn values<'a>(
     fits.then(|| layout.fields.iter().map(of))
 }
 
-/// One number, or an array of them, or where that is one, a text.
+/// Returns the value of a field: a text if the field is an array of bytes that contains a text,
+/// otherwise a number or an array of numbers.
 fn value(field: &Field, bytes: &[u8]) -> Value {
     let one = |bytes: &[u8]| number(field.kind, bytes);
     match printable(bytes).filter(|_| is_bytes(field)) {
@@ -184,7 +203,7 @@ fn is_bytes(field: &Field) -> bool {
     field.kind == FieldKind::U8 && field.count > 1
 }
 
-/// Printable ASCII up to the zeros that fill the field.
+/// Returns the text of a field if it is printable ASCII up to the zeros that fill the field.
 fn printable(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().rposition(|byte| *byte != 0)? + 1;
     let text = str::from_utf8(&bytes[..end]).ok()?;
@@ -193,12 +212,13 @@ fn printable(bytes: &[u8]) -> Option<&str> {
         .then_some(text)
 }
 
-/// The number in the first bytes. What JSON has no number for is a text.
+/// Returns the number in the first bytes. Infinity and NaN, which are not numbers in JSON, become a
+/// text.
 fn number(kind: FieldKind, bytes: &[u8]) -> Value {
     let mut eight = [0; 8];
     eight[..kind.size()].copy_from_slice(&bytes[..kind.size()]);
     let unsigned = u64::from_le_bytes(eight);
-    // The sign is the uppermost bit of what is there.
+    // The sign is the uppermost bit of the number.
     let unused = 64 - 8 * kind.size() as u32;
     let signed = (unsigned << unused) as i64 >> unused;
     match kind {
@@ -209,13 +229,14 @@ fn number(kind: FieldKind, bytes: &[u8]) -> Value {
     }
 }
 
-/// From its shortest decimal text: as it was meant, in either width.
+/// Returns the floating-point number with this text, which is its shortest decimal text. So 0.1
+/// with 32 bits stays 0.1.
 fn float(text: &str) -> Value {
     let number = text.parse().ok().and_then(serde_json::Number::from_f64);
     number.map_or_else(|| text.into(), Value::Number)
 }
 
-/// A text without quotes.
+/// Returns a value as text; a text has no quotes.
 fn bare(value: &Value) -> String {
     value
         .as_str()
@@ -231,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_by_names() {
+    fn typed_message_prints_fields_by_name() {
         let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
         let message =
             |symbol: &[u8; 4]| [&101.5f64.to_le_bytes()[..], &3u32.to_le_bytes(), symbol].concat();
@@ -259,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_taken() {
+    fn printed_fields_parse_back_unchanged() {
         let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
         for shown in [
             r#"price=101.5 volume=3 symbol="ABCD""#,
@@ -283,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_value_has_no_name() {
+    fn value_field_prints_and_parses_without_name() {
         let number = layout("8;8;value:0:f64[1];");
         let numbers = layout("4;2;value:0:i16[2];");
         let bytes = layout("4;1;value:0:u8[4];");
@@ -309,12 +330,12 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_message_is_refused_and_explained() {
+    fn invalid_field_arguments_are_refused_with_reason() {
         let tick = layout("16;8;price:0:f64[1];volume:8:u32[1];symbol:12:u8[4];");
         for (fields, why) in [
             (
                 "price",
-                "is no FIELD=VALUE\n  the fields are price, volume, symbol",
+                "is not of the form FIELD=VALUE\n  the fields are price, volume, symbol",
             ),
             ("cost=1", "no field cost"),
             ("price=1 price=1", "price is given twice"),
@@ -334,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_exact_at_its_ends() {
+    fn number_kinds_print_exactly_at_limits() {
         let of = |kind: &str, size: usize, bytes: &[u8]| {
             let layout = layout(&format!("{size};{size};x:0:{kind}[1];"));
             text(&layout, bytes).unwrap()

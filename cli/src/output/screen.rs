@@ -1,5 +1,5 @@
-//! A screen of our own, which is drawn where it changed, and the terminal as it was when the screen is
-//! dropped.
+//! A screen of the program's own, which replaces the content of the terminal until it is dropped.
+//! Only changed cells are drawn.
 
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -13,8 +13,8 @@ use ratatui::text::{Line, Text};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use std::io::{Stdout, stdout};
 
-/// The bar above the rest, of this width: what it is about, and beside it what helps; of that only
-/// the last part, or nothing, where there is no space for it.
+/// Returns the bar at the top of the screen. `about` is on the left, and `help` is on the right. If
+/// there is no space for all of `help`, the bar has only its last part, or no help.
 pub fn bar(about: &str, help: &str, width: u16) -> Line<'static> {
     let width = usize::from(width);
     let columns = |text: &str| Line::raw(text).width();
@@ -26,7 +26,7 @@ pub fn bar(about: &str, help: &str, width: u16) -> Line<'static> {
     Line::raw(format!("{about}{}{help}", " ".repeat(gap))).reversed()
 }
 
-/// How bytes look that changed a moment ago.
+/// Returns the style of bytes that have just changed.
 pub fn changed() -> Style {
     let is_set = |value: std::ffi::OsString| !value.is_empty();
     match std::env::var_os("NO_COLOR").is_some_and(is_set) {
@@ -43,7 +43,7 @@ impl Screen {
     pub fn enter() -> std::io::Result<Screen> {
         let viewport = Viewport::Fixed(Rect::from(Screen::size()));
         let backend = CrosstermBackend::new(stdout());
-        // From here on the screen is left, whatever fails.
+        // From here on an error drops `screen`, which leaves the alternate screen.
         let screen = Screen(Terminal::with_options(
             backend,
             TerminalOptions { viewport },
@@ -53,7 +53,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Its size now. A terminal that does not know its own is taken for a usual one.
+    /// Returns the current size of the terminal; 80 × 24 if the terminal does not report its size.
     pub fn size() -> Size {
         match size() {
             Ok((width, height)) if width > 0 && height > 0 => Size { width, height },
@@ -61,13 +61,13 @@ impl Screen {
         }
     }
 
-    /// Shows these lines, as much of them as fits.
+    /// Shows these lines, as far as they fit on the screen.
     pub fn show(&mut self, lines: Vec<Line<'_>>, size: Size) -> std::io::Result<()> {
         if self.0.get_frame().area().as_size() != size {
             self.0.resize(Rect::from(size))?;
         }
         let text = Text::from(lines);
-        // A terminal that knows these shows all changes at once.
+        // A terminal that knows synchronized updates shows all changes at once.
         queue!(stdout(), BeginSynchronizedUpdate)?;
         self.0
             .draw(|frame| frame.render_widget(text, frame.area()))?;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_wide_as_the_screen() {
+    fn status_bar_shows_help_that_fits() {
         for (width, want) in [(4, "Prices"), (12, "Prices      "), (14, "Prices  q ends")] {
             let bar = bar("Prices", "scroll, q ends", width);
             assert_eq!(bar.to_string(), want);

@@ -1,4 +1,4 @@
-//! The verbs of queues: `send` and `recv`.
+//! The commands of queues: `send` and `recv`.
 
 pub mod recv;
 pub mod send;

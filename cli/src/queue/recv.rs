@@ -1,4 +1,4 @@
-//! `recv`: the receiving end of a queue, which makes it.
+//! `recv`: creates a queue, and prints its messages.
 
 use crate::args::Recv;
 use crate::input::ends::{Ends, Woken};
@@ -7,16 +7,17 @@ use crate::{Failure, Outcome, output};
 use shmkit::{DisconnectReason, Receiver, RecvError};
 
 pub fn run(args: &Recv) -> Outcome {
-    // Before the queue exists, so that no signal finds it without a caretaker.
+    // The signals are watched before the queue exists, so that no signal ends the program without a
+    // clean end of the queue.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let mut receiver = create(args)?;
     output::remark(&format!(
-        "receiving on {}; shmkit send sends to it",
+        "receiving on {}; shmkit send sends messages to it",
         output::name(&args.name)
     ));
     let mut printer = Printer::new(args.json, args.count).of(args.layout.clone());
     let received = receive(&mut receiver, &mut printer, &ends);
-    // What came is printed, whatever came after it.
+    // The messages that were received are printed, also after an error.
     printer.flush()?;
     received
 }
@@ -39,6 +40,7 @@ fn create(args: &Recv) -> shmkit::Result<Receiver> {
 
 fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outcome {
     let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
+
     while !printer.is_done() && ends.now().is_none() {
         match receiver.try_recv() {
             Ok(message) => printer.message(message)?,
@@ -51,10 +53,10 @@ fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outco
             // Another sender may come.
             Err(RecvError::Disconnected(DisconnectReason::Closed)) => {}
             Err(RecvError::Disconnected(DisconnectReason::Died)) => {
-                output::remark("the last sender died; what it had sent came");
+                output::remark("the last sender died; all messages that it sent were received");
             }
             Err(RecvError::Corrupt) => {
-                output::remark("a sender wrote what is no message, and is not heard any more");
+                output::remark("a sender wrote an invalid message, and is ignored from now on");
             }
             Err(error) => return Err(error.into()),
         }

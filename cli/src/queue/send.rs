@@ -1,4 +1,4 @@
-//! `send`: messages into a queue that a receiver made.
+//! `send`: sends messages to a queue that a receiver created.
 
 use crate::args::Send;
 use crate::input::ends::Ends;
@@ -12,14 +12,17 @@ use std::time::{Duration, Instant};
 pub fn run(args: &Send) -> Outcome {
     let Some(source) = Source::of(&args.messages) else {
         return Err(Failure::Other(
-            "there is nothing to send\n  give a MESSAGE, or - to type them line by line"
+            "no message was given\n  give a MESSAGE, or - to type messages line by line"
                 .to_string(),
         ));
     };
+
     let mut sender = open_in_time(args)?;
-    // So that the receiver is told that we left, and did not die.
+    // A signal then ends the sender in good order, and the receiver does not take the end for a
+    // death.
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let max = sender.max_message();
+
     let ended = match source {
         Source::Given(messages) => {
             if let Some(long) = messages.iter().find(|message| message.len() > max) {
@@ -35,18 +38,21 @@ pub fn run(args: &Send) -> Outcome {
         Source::Lines => source::each_line(&ends, max, |line| match line {
             Line::Whole(message) => send(args, &mut sender, &ends, &message),
             Line::TooLong { number, len } => Err(Failure::Other(format!(
-                "{}\n  those before it were sent",
+                "{}\n  the lines before it were sent",
                 source::too_long(number, len, max)
             ))),
         })?,
     };
+
     match ended {
-        Some(reason) => Err(Failure::Other(format!("not all was sent: {reason}"))),
+        Some(reason) => Err(Failure::Other(format!(
+            "not all messages were sent: {reason}"
+        ))),
         None => Ok(()),
     }
 }
 
-/// Opens the queue; with --timeout, once it is there and has a place for us.
+/// Opens the queue. With --timeout, waits until the queue exists and has a place for this sender.
 fn open_in_time(args: &Send) -> Result<Sender, Failure> {
     let opened = open::in_time(args.timeout, |left| {
         Sender::options().wait(left).open(&args.name)
@@ -56,6 +62,7 @@ fn open_in_time(args: &Send) -> Result<Sender, Failure> {
 
 fn send(args: &Send, sender: &mut Sender, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
     let start = Instant::now();
+
     loop {
         let left = args.timeout.map(|all| all.saturating_sub(start.elapsed()));
         let wait = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));

@@ -9,17 +9,17 @@ use shmkit::inspect::Pattern;
 use shmkit::{ErrorKind, Section};
 use std::time::{Duration, Instant};
 
-/// The most bytes that are read of a section in search of the end of its text.
+/// The number of bytes of a section that are searched for the end of the text.
 const LONGEST: u64 = 16 << 20;
 
-/// How often it looks for the section and its text: nothing tells when a section appears, nor
-/// when a program of the classic recipe has written its text.
+/// The pause between two looks for the section and its text. The system does not notify a program
+/// when a section appears or when a program of the classic recipe has written its text.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What is behind the name.
+/// What a name stands for.
 enum Behind {
     Text(Found),
-    /// What other commands are for.
+    /// A queue, topic, values or calls, which other commands read.
     Other(Pattern),
     /// A POSIX object that exists and has no bytes yet.
     Nothing,
@@ -30,17 +30,18 @@ pub fn run(args: &Consume) -> Outcome {
         Behind::Text(found) => print(args, &found),
         Behind::Other(pattern) => Err(Failure::Other(open::purpose(&args.name, pattern))),
         Behind::Nothing => Err(Failure::Absent(format!(
-            "{} exists, and its owner has not given it a size",
+            "{} exists, but its owner has not set its size yet",
             output::name(&args.name)
         ))),
     }
 }
 
-/// With --wait, waits for the section, and for the text that the server writes into it a
-/// moment later.
+/// Looks for the section. With --wait, waits for the section and for its text, which the server
+/// writes a moment after it has created the section.
 fn wait_for(args: &Consume) -> Result<Behind, Failure> {
     let start = Instant::now();
     let patience = args.wait.unwrap_or(Duration::ZERO);
+
     loop {
         let late = start.elapsed() >= patience;
         match look(args) {
@@ -67,7 +68,8 @@ fn wait_for(args: &Consume) -> Result<Behind, Failure> {
 fn look(args: &Consume) -> shmkit::Result<Behind> {
     let section = Section::open(&args.name)?;
     if open::may_hold_messages(&section)? {
-        // Not held while the library looks: that would keep what a dead owner half made.
+        // The section is closed before the library looks: an open section would keep alive what a
+        // dead owner had not completed.
         drop(section);
         match shmkit::inspect::segment_info(&args.name) {
             Ok(info) => return Ok(Behind::Other(info.pattern)),
@@ -79,7 +81,7 @@ fn look(args: &Consume) -> shmkit::Result<Behind> {
     Ok(found.map_or(Behind::Nothing, Behind::Text))
 }
 
-/// A text as it was found.
+/// The text of a section, and how it was read.
 struct Found {
     text: String,
     encoding: Encoding,
@@ -94,17 +96,19 @@ impl Found {
     }
 }
 
-/// The text at the start of a section; `None` where a POSIX object exists and has no bytes yet.
+/// Reads the text at the start of a section. Returns `None` if a POSIX object exists and has no
+/// bytes yet.
 fn read(args: &Consume, section: &Section) -> shmkit::Result<Option<Found>> {
     let all = section.len()?;
     let size = all.min(LONGEST);
     if size == 0 {
         return Ok(None);
     }
+
     let mut bytes = Vec::new();
     let (mut encoding, mut why) = (args.encoding, None);
     loop {
-        // A page at first, which nearly every text fits in.
+        // The first read is one page, into which nearly every text fits.
         let len = (bytes.len().max(2048) as u64 * 2).min(size);
         bytes.resize(len as usize, 0);
         section.read_at(0, &mut bytes)?;
@@ -113,6 +117,7 @@ fn read(args: &Consume, section: &Section) -> shmkit::Result<Option<Found>> {
             why = Some(reason);
             guess
         });
+
         let end = text::end(&bytes, encoding);
         if end.is_some() || len == size {
             let text = text::decode(&bytes[..end.unwrap_or(bytes.len())], encoding);
@@ -133,11 +138,13 @@ fn print(args: &Consume, found: &Found) -> Outcome {
         let encoding = found.encoding.name();
         output::remark(&format!("guessed --encoding {encoding}: {why}"));
     }
+
     if found.cut {
-        output::remark("no NUL ends the text within 16 MiB; use dump for the rest");
+        output::remark("the text has no NUL within 16 MiB; use shmkit dump for the rest");
     } else if !found.has_end {
-        output::remark("no NUL ends the text; this is all that the section holds");
+        output::remark("the text has no NUL at its end; it fills the whole section");
     }
+
     if args.message_box {
         return platform::message_box(&args.name, &found.text).map_err(Failure::Other);
     }

@@ -1,4 +1,4 @@
-//! The verbs of the classic recipe over bare memory: `serve` and `consume`.
+//! The commands of the classic recipe over bare memory: `serve` and `consume`.
 
 pub mod consume;
 pub mod serve;

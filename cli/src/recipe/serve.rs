@@ -8,7 +8,7 @@ use serde_json::json;
 use shmkit::{Event, Mapping, Mutex, Name, ReadWrite, Reset, Section, SectionInfo};
 use std::sync::atomic::{Ordering, fence};
 
-/// What the classic recipe calls BUF_SIZE.
+/// The size that the classic recipe calls `BUF_SIZE`.
 const CLASSIC_SIZE: u64 = 256;
 
 pub fn run(args: &Serve) -> Outcome {
@@ -18,6 +18,7 @@ pub fn run(args: &Serve) -> Outcome {
                 .to_string(),
         ));
     }
+
     let content = content(args)?;
     let size = args.size.unwrap_or(match &args.file {
         Some(_) => content.len() as u64,
@@ -27,18 +28,22 @@ pub fn run(args: &Serve) -> Outcome {
         let len = content.len();
         return Err(Failure::Other(match &args.file {
             Some(_) => format!(
-                "the file has more than the {size} bytes of the section\n  use a larger --size, or leave it out"
+                "the file is longer than the {size} bytes of the section\n  use a larger --size, or leave out --size"
             ),
             None => format!(
-                "the text needs {len} bytes with its NUL, and the section has {size}\n  use --size {len} or more"
+                "the text needs {len} bytes with its NUL, and the section has {size} bytes\n  use --size {len} or more"
             ),
         }));
     }
+
     apart(args)?;
-    // Before the section exists, so that no signal finds it without a caretaker.
+    // The signals are watched before the section exists, so that no signal ends the program without
+    // a clean end of the section.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
-    // Before the section: a program that finds the section finds them too.
+    // The event and the mutex are created before the section, so that a program that finds the
+    // section finds them too.
     let beside = Beside::create(args)?;
+
     let section = Section::options()
         .access(args.access.clone())
         .create_new(&args.name, size)?;
@@ -46,16 +51,19 @@ pub fn run(args: &Serve) -> Outcome {
         fill(&section.map_rw(..content.len() as u64)?, &content)?;
         beside.event.as_ref().map_or(Ok(()), Event::set)?;
     }
+
     let info = section.info()?;
-    // A server serves on when nobody reads what it prints.
+    // The server continues if no process reads its output.
     output::announce(|| say(args, &info, &ends))?;
+
     let reason = ends.wait();
     drop((section, beside));
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
 }
 
-/// All kinds share one namespace.
+/// Checks that the section, the event and the mutex have different names: all kinds of objects
+/// share one namespace.
 fn apart(args: &Serve) -> Outcome {
     let names = [Some(&args.name), args.event.as_ref(), args.mutex.as_ref()];
     let names: Vec<Name> = names
@@ -63,11 +71,12 @@ fn apart(args: &Serve) -> Outcome {
         .flatten()
         .map(|name| Name::new(name))
         .collect::<shmkit::Result<_>>()?;
+
     let same = |a: &Name, b: &Name| (a.scope(), a.base()) == (b.scope(), b.base());
     for (n, name) in names.iter().enumerate() {
         if names[..n].iter().any(|other| same(name, other)) {
             return Err(Failure::Other(format!(
-                "{} cannot be two things at once\n  give the event and the mutex names of their own",
+                "{} is given as the name of two objects\n  give the section, the event and the mutex different names",
                 output::name(name.as_str())
             )));
         }
@@ -75,13 +84,13 @@ fn apart(args: &Serve) -> Outcome {
     Ok(())
 }
 
-/// The first word comes last: a program that looks meanwhile sees an empty text, and not
-/// half of one.
+/// Writes the content to the section. The first bytes are written last, so a program that reads at
+/// the same time sees an empty text and not a part of the text.
 fn fill(view: &Mapping<ReadWrite>, content: &[u8]) -> shmkit::Result<()> {
     let first = content.len().min(8);
     view.write(first, &content[first..])?;
-    // Release: the rest is there before the first word; pairs with whatever the
-    // reader does between the two.
+    // Release: the rest is written before the first bytes. Pairs with the fence or acquiring load,
+    // if any, that the reader has between its reads of the first bytes and of the rest.
     fence(Ordering::Release);
     view.write(0, &content[..first])
 }
@@ -94,10 +103,10 @@ fn content(args: &Serve) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// What stands beside the section.
+/// The event and the mutex that are created together with the section.
 struct Beside {
     event: Option<Event>,
-    /// Held, and not used.
+    /// The mutex, which the server keeps alive and does not use.
     _mutex: Option<Mutex>,
 }
 
@@ -129,6 +138,7 @@ fn say(args: &Serve, info: &SectionInfo, ends: &Ends) -> std::io::Result<()> {
             "mutex": args.mutex,
         }));
     }
+
     let len = output::bytes(info.requested_len.unwrap_or(info.kernel_len));
     let mut line = format!("serving {}, {len}", output::name(&args.name));
     for (what, name) in [("event", &args.event), ("mutex", &args.mutex)] {

@@ -1,4 +1,4 @@
-//! Who may do what with an object, and whose it is.
+//! Checks of the access rights and the owner of an object.
 
 use super::check::{Check, Checked, PATIENCE, Wrong, fails, must, refused, same, unique};
 use super::child::Child;
@@ -18,40 +18,42 @@ const fn access(name: &'static str, run: fn(&str) -> Checked) -> Check {
 }
 
 pub const CHECKS: [Check; 11] = [
-    access("what is created belongs to this user", belongs_to_me),
-    access("an object of somebody else is refused", foreign_objects),
+    access("a created object belongs to this user", belongs_to_me),
+    access("an object of another user is refused", foreign_objects),
     access(
-        "the ends of queues, topics, values and calls refuse a foreign owner",
+        "endpoints of queues, topics, values and calls refuse a foreign owner",
         foreign_owners,
     ),
-    access("by default nobody but this user is let in", same_user),
-    access("others may look where a preset lets them", others_look),
+    access("by default only this user has access", same_user),
+    access("the read-only presets let other users read", others_look),
     access(
-        "no access list has a generic right, or lets others write",
+        "no access list has a generic right or lets other users write",
         no_generic_right,
     ),
     access(
-        "a section that was opened to read cannot be written",
+        "a section that was opened for reading cannot be written",
         read_only,
     ),
     access(
-        "what a preset makes is opened by another process of this user",
+        "another process of this user can open a section of each preset",
         own_processes,
     ),
     access(
-        "a list that lets this user look lets it do nothing else",
+        "an access list with only the right to read allows nothing else",
         only_look,
     ),
-    access("a security descriptor must make sense", descriptors),
-    access("a section in Global\\ can be made and opened", global),
+    access("an invalid security descriptor is refused", descriptors),
+    access("a section in Global\\ can be created and opened", global),
 ];
 
-/// An account that this user is not: a number without a user on Linux, the system on Windows.
+/// Returns an account other than the account of this user: on Linux a user id without a user, on
+/// Windows the account of the system.
 fn other_account() -> Owner {
     Owner::Account(if cfg!(windows) { "S-1-5-18" } else { "4711" }.to_string())
 }
 
-/// Whether this is the account that stands for a other account, for which then no object is foreign.
+/// Returns whether this user has the account that [`other_account`] returns. For this account, no
+/// object of the check is foreign.
 fn is_other_account(info: &ObjectInfo) -> bool {
     cfg!(windows)
         && info
@@ -60,7 +62,7 @@ fn is_other_account(info: &ObjectInfo) -> bool {
             .is_some_and(|owner| owner.ends_with("(S-1-5-18)"))
 }
 
-/// What is told of a new section, event and mutex with this access.
+/// Creates a section, an event and a mutex with this access, and returns their facts.
 fn infos(access: &Access) -> Result<[ObjectInfo; 3], Wrong> {
     let names = [(); 3].map(|()| unique());
     let section = Section::options().access(access.clone());
@@ -73,10 +75,10 @@ fn infos(access: &Access) -> Result<[ObjectInfo; 3], Wrong> {
     ])
 }
 
-/// The access list: SDDL, or the mode.
+/// Returns the access list: SDDL on Windows, the mode on Linux.
 fn list(info: &ObjectInfo) -> Result<&str, Wrong> {
     let list = info.access.as_deref();
-    list.ok_or_else(|| Wrong::new("an access list that is told", "none"))
+    list.ok_or_else(|| Wrong::new("the object has an access list", "none"))
 }
 
 const PRESETS: [Access; 3] = [
@@ -95,7 +97,7 @@ fn belongs_to_me(name: &str) -> Checked {
     Mutex::options().expect_owner(Owner::Me).open(&*mutex)?;
     for access in PRESETS {
         for info in infos(&access)? {
-            must("its owner is told", info.owner.is_some())?;
+            must("the object has an owner", info.owner.is_some())?;
         }
     }
     Ok(())
@@ -104,11 +106,15 @@ fn belongs_to_me(name: &str) -> Checked {
 fn foreign_objects(name: &str) -> Checked {
     let made = Section::create_new(name, 1)?;
     if is_other_account(&made.info()?.object) {
-        return Err(Wrong::Skipped("this is the system's account".to_string()));
+        return Err(Wrong::Skipped(
+            "this is the account of the system".to_string(),
+        ));
     }
+
     let section = Section::options().expect_owner(other_account());
     refused(WrongOwner, section.open(name))?;
     refused(WrongOwner, section.open_or_create(name, 1))?;
+
     let (event, mutex) = (format!("{name}-e"), format!("{name}-m"));
     let _event = Event::create_new(&*event, Reset::Auto)?;
     let options = Event::options().expect_owner(other_account());
@@ -125,14 +131,19 @@ fn foreign_owners(name: &str) -> Checked {
     let _publisher = topic(t, Delivery::Lossy)?;
     let _writer = table(v)?;
     let _server = Server::create(c)?;
+
     Sender::options().expect_owner(Owner::Me).open(q)?;
     Subscriber::options().expect_owner(Owner::Me).open(t)?;
     Reader::options().expect_owner(Owner::Me).open(v)?;
     Client::options().expect_owner(Owner::Me).open(c)?;
+
     let probe = Section::create_new(name, 1)?;
     if is_other_account(&probe.info()?.object) {
-        return Err(Wrong::Skipped("this is the system's account".to_string()));
+        return Err(Wrong::Skipped(
+            "this is the account of the system".to_string(),
+        ));
     }
+
     refused(
         WrongOwner,
         Sender::options().expect_owner(other_account()).open(q),
@@ -153,15 +164,20 @@ fn foreign_owners(name: &str) -> Checked {
 
 fn same_user(_: &str) -> Checked {
     for info in infos(&Access::default())? {
-        same("who is let in", info.grants.len(), 1)?;
+        same("the number of granted accounts", info.grants.len(), 1)?;
+
         if cfg!(unix) {
             let mode = list(&info)?;
             must("the mode is 0600", mode.ends_with("600"))?;
         }
         if cfg!(windows) {
-            same("what this user may do", &*info.grants[0].may, "everything")?;
+            same(
+                "the rights of this user",
+                &*info.grants[0].may,
+                "everything",
+            )?;
             let owner = info.owner.as_deref().unwrap_or_default();
-            same("who may do it", &*info.grants[0].account, owner)?;
+            same("the granted account", &*info.grants[0].account, owner)?;
         }
     }
     Ok(())
@@ -173,18 +189,20 @@ fn others_look(_: &str) -> Checked {
         (Access::InteractiveReadOnly, "IU"),
     ] {
         let [section, event, _] = infos(&access)?;
-        must("others are let in", section.grants.len() > 1)?;
+        must("other users have access", section.grants.len() > 1)?;
         let may = section.grants.last().map(|grant| &*grant.may);
+
         if cfg!(windows) {
-            same("what they may do with a section", may, Some("read"))?;
+            same("their rights to a section", may, Some("read"))?;
             let may = event.grants.last().map(|grant| &*grant.may);
-            same("what they may do with an event", may, Some("wait"))?;
+            same("their rights to an event", may, Some("wait"))?;
             for info in [&section, &event] {
                 let dacl = list(info)?.split("S:").next().unwrap_or_default();
                 let ends = dacl.ends_with(&format!(";;;{sid})"));
                 must(&format!("the list ends with {sid}: {dacl}"), ends)?;
             }
         }
+
         if cfg!(unix) {
             must("the mode is 0644", list(&section)?.ends_with("644"))?;
         }
@@ -197,6 +215,7 @@ fn no_generic_right(_: &str) -> Checked {
         for info in infos(&access)? {
             let list = list(&info)?;
             let parts = list.split([';', '(', ')']);
+
             for part in parts.filter(|_| cfg!(windows)) {
                 // The rights of an entry are pairs of letters, or a number.
                 let mut pairs = part.as_bytes().chunks(2);
@@ -207,10 +226,11 @@ fn no_generic_right(_: &str) -> Checked {
                     !(letters && generic),
                 )?;
             }
+
             if cfg!(unix) {
                 let mode = u32::from_str_radix(list.trim_start_matches("mode "), 8);
                 let closed = mode.as_ref().is_ok_and(|mode| mode & 0o022 == 0);
-                must(&format!("others cannot write: {list}"), closed)?;
+                must(&format!("other users cannot write: {list}"), closed)?;
             }
         }
     }
@@ -220,11 +240,14 @@ fn no_generic_right(_: &str) -> Checked {
 fn read_only(name: &str) -> Checked {
     let made = Section::create_new(name, 4096)?;
     let opened = Section::open(name)?;
-    must("it says so", !opened.is_writable() && made.is_writable())?;
+    must(
+        "only the created section is writable",
+        !opened.is_writable() && made.is_writable(),
+    )?;
     refused(ReadOnly, opened.map_rw(..))?;
     opened.map(..)?;
     Section::open_rw(name)?.map_rw(..)?.write(0, b"new")?;
-    same("what was written", opened.map(..)?.read_value(0)?, *b"new")
+    same("the written bytes", opened.map(..)?.read_value(0)?, *b"new")
 }
 
 fn own_processes(name: &str) -> Checked {
@@ -234,12 +257,16 @@ fn own_processes(name: &str) -> Checked {
         let view = options.create_new(&*name, 4096)?.map_rw(..)?;
         let mut child = Child::start("section", &name)?;
         child.order("write there", "done")?;
-        same("what it wrote", view.read_value(0)?, *b"there")?;
+        same(
+            "the bytes that the other process wrote",
+            view.read_value(0)?,
+            *b"there",
+        )?;
     }
     Ok(())
 }
 
-/// The SID of this user, as its objects tell it.
+/// Returns the SID of this user, which is the owner of a new object.
 fn my_sid(name: &str) -> Result<String, Wrong> {
     let info = Mutex::create_new(&*format!("{name}-me"))?.info();
     let owner = info.owner.unwrap_or_default();
@@ -249,9 +276,10 @@ fn my_sid(name: &str) -> Result<String, Wrong> {
 
 fn only_look(name: &str) -> Checked {
     if !cfg!(windows) {
-        let why = "access lists are a thing of Windows".to_string();
+        let why = "access lists exist on Windows only".to_string();
         return Err(Wrong::Skipped(why));
     }
+
     let look = Access::Sddl(format!("D:P(A;;GR;;;{})", my_sid(name)?));
     let options = Section::options().access(look.clone());
     let _made = options.create_new(name, 4096)?;
@@ -259,12 +287,16 @@ fn only_look(name: &str) -> Checked {
     opened.map(..)?;
     refused(ReadOnly, opened.map_rw(..))?;
     refused(AccessDenied, Section::open_rw(name))?;
+
     let name = format!("{name}-e");
     let options = Event::options().access(look);
     let event = options.create_new(&*name, Reset::Auto)?;
     refused(AccessDenied, Event::open_rw(&*name))?;
     event.set()?;
-    must("it can be waited for", Event::open(&*name)?.try_wait()?)
+    must(
+        "the event can be waited for",
+        Event::open(&*name)?.try_wait()?,
+    )
 }
 
 fn descriptors(name: &str) -> Checked {
@@ -289,11 +321,17 @@ fn global(name: &str) -> Checked {
         }
         made => made?.map_rw(..)?,
     };
+
     refused(AlreadyExists, Section::create_new(&*name, 1))?;
     let mut child = Child::start("section", &name)?;
     child.order("write there", "done")?;
-    same("what it wrote", view.read_value(0)?, *b"there")?;
+    same(
+        "the bytes that the other process wrote",
+        view.read_value(0)?,
+        *b"there",
+    )?;
     drop(child);
+
     let queue = format!("{name}-q");
     let mut receiver = queue_for_all(&queue)?;
     let mut child = Child::start("sender", &queue)?;

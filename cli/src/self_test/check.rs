@@ -1,4 +1,4 @@
-//! What a check is, and how it says what is wrong.
+//! A check, and the functions with which it compares results and reports failures.
 
 use shmkit::{CallError, ErrorKind, GetError, RecvError, SendError, SetError};
 use std::fmt::{Debug, Display};
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// One promise, and the function that tries it with objects of this name and names that
-/// begin with it.
+/// One promise, and the function that checks it. The function uses objects whose names are, or
+/// begin with, the name that it gets.
 pub struct Check {
     pub area: &'static str,
-    /// What a user relies on.
+    /// The promise, on which a user relies.
     pub name: &'static str,
     pub run: fn(&str) -> Checked,
 }
@@ -27,7 +27,7 @@ pub type Checked = Result<(), Wrong>;
 /// Why a check has not passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// Something else came than what was expected.
+    /// The result differs from what was expected.
     Failed {
         expected: String,
         came: String,
@@ -65,16 +65,16 @@ an_error_is_wrong!(
     std::io::Error std::num::ParseIntError
 );
 
-/// How long anything may take that nothing is in the way of.
+/// The longest time of an operation that nothing blocks.
 pub const PATIENCE: Duration = Duration::from_secs(50);
 
-/// Longer than it takes to fall asleep.
+/// Longer than a waiting thread takes to fall asleep.
 pub const MOMENT: Duration = Duration::from_millis(5);
 
-/// What the names of all threads begin with whose panics are told in the report.
+/// The beginning of the names of all threads whose panics are part of the report.
 pub const THREAD: &str = "shmkit-check";
 
-/// A name that no other check, and no other run, uses.
+/// Returns a name that no other check and no other run uses.
 pub fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Relaxed: only the number counts.
@@ -82,14 +82,16 @@ pub fn unique() -> String {
     format!("Local\\shmkit-self-test-{}-{n}", std::process::id())
 }
 
+/// Checks that a condition holds.
 #[track_caller]
 pub fn must(expected: &str, holds: bool) -> Checked {
     match holds {
         true => Ok(()),
-        false => Err(Wrong::new(expected, "it is not so")),
+        false => Err(Wrong::new(expected, "this is not the case")),
     }
 }
 
+/// Checks that a result has the expected value.
 #[track_caller]
 pub fn same<T: PartialEq + Debug>(what: &str, came: T, expected: T) -> Checked {
     match came == expected {
@@ -101,23 +103,23 @@ pub fn same<T: PartialEq + Debug>(what: &str, came: T, expected: T) -> Checked {
     }
 }
 
-/// It must be refused for this reason.
+/// Checks that an operation failed with an error of this kind.
 #[track_caller]
 pub fn refused<T>(kind: ErrorKind, result: shmkit::Result<T>) -> Checked {
     match result {
         Err(error) if error.kind() == kind => Ok(()),
         Err(error) => Err(Wrong::new(
-            format_args!("it is refused: {kind:?}"),
+            format_args!("the call fails with {kind:?}"),
             format_args!("{:?}: {error}", error.kind()),
         )),
         Ok(_) => Err(Wrong::new(
-            format_args!("it is refused: {kind:?}"),
-            "it was done",
+            format_args!("the call fails with {kind:?}"),
+            "the call succeeded",
         )),
     }
 }
 
-/// It must not be done, and the reason, as `Debug` has it, is this.
+/// Checks that an operation failed, and that `Debug` prints its error as `reason`.
 #[track_caller]
 pub fn fails<T, E: Debug>(reason: &str, result: Result<T, E>) -> Checked {
     match result {
@@ -127,7 +129,7 @@ pub fn fails<T, E: Debug>(reason: &str, result: Result<T, E>) -> Checked {
     }
 }
 
-/// Tries until there is a result.
+/// Tries again and again until there is a result.
 #[track_caller]
 pub fn soon<T>(expected: &str, mut attempt: impl FnMut() -> Option<T>) -> Result<T, Wrong> {
     let start = Instant::now();
@@ -137,7 +139,7 @@ pub fn soon<T>(expected: &str, mut attempt: impl FnMut() -> Option<T>) -> Result
             return Ok(result);
         }
         if start.elapsed() > PATIENCE {
-            let came = format!("not so after {} s", PATIENCE.as_secs());
+            let came = format!("this is not the case after {} s", PATIENCE.as_secs());
             return Err(Wrong::new(expected, came));
         }
         std::thread::sleep(pause);
@@ -145,21 +147,22 @@ pub fn soon<T>(expected: &str, mut attempt: impl FnMut() -> Option<T>) -> Result
     }
 }
 
-/// Waits until nothing of a name is there. Other programs, such as a second self-test, may look
-/// at it for a moment, and so hold it.
+/// Waits until no object has a name. Another program, such as a second self-test, may inspect the
+/// object and so hold it for a moment.
 #[track_caller]
 pub fn gone<T>(mut open: impl FnMut() -> shmkit::Result<T>) -> Checked {
     let absent = |error: shmkit::Error| error.kind() == ErrorKind::NotFound;
-    soon("nothing of this name is left", || {
+    soon("no object has this name any more", || {
         open().is_err_and(absent).then_some(())
     })
 }
 
-/// Creates what may be there for a moment still, as `gone` says.
+/// Creates an object whose name may still be in use for a moment, for the reason that [`gone`]
+/// names.
 #[track_caller]
 pub fn created<T>(mut create: impl FnMut() -> shmkit::Result<T>) -> Result<T, Wrong> {
     let mut refusal = None;
-    let made = soon("it is created", || match create() {
+    let made = soon("the object is created", || match create() {
         Ok(made) => Some(Ok(made)),
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Busy) => {
             refusal = Some(error);
@@ -169,12 +172,13 @@ pub fn created<T>(mut create: impl FnMut() -> shmkit::Result<T>) -> Result<T, Wr
     });
     match (made, refusal) {
         (Ok(made), _) => Ok(made?),
-        (Err(_), Some(error)) => Err(Wrong::new("it is created", error)),
+        (Err(_), Some(error)) => Err(Wrong::new("the object is created", error)),
         (Err(wrong), None) => Err(wrong),
     }
 }
 
-/// Waits until somebody of that process sleeps in the queue, topic, values or calls of this name.
+/// Waits until a participant of the process `pid` sleeps in the queue, topic, values or calls with
+/// this name.
 #[track_caller]
 pub fn until_asleep(name: &str, pid: u32) -> Checked {
     let asleep = || {
@@ -184,14 +188,14 @@ pub fn until_asleep(name: &str, pid: u32) -> Checked {
         let asleep = all.iter().any(|who| who.pid == pid && who.asleep);
         asleep.then_some(())
     };
-    soon("a process that waits sleeps", asleep)?;
-    // A process that has just begun to sleep looks again by itself.
+    soon("the waiting process sleeps", asleep)?;
+    // A process that has just announced its sleep checks once more before it sleeps in the kernel.
     std::thread::sleep(MOMENT);
     Ok(())
 }
 
-/// Lets another thread work; the result is waited for, and the thread left alone where it does
-/// not come.
+/// Runs `work` on another thread. The returned function waits for the result. If no result comes in
+/// time, it returns a failure and leaves the thread alone.
 pub fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Wrong> + Send + 'static,
 ) -> Result<impl FnOnce(&str) -> Result<T, Wrong>, Wrong> {
@@ -199,7 +203,7 @@ pub fn aside<T: Send + 'static>(
     std::thread::Builder::new()
         .name(format!("{THREAD}-aside"))
         .spawn(move || {
-            // Nobody listens any more where it came too late.
+            // The receiver is gone if the result comes too late.
             let _ = tell.send(work());
         })?;
     Ok(move |expected: &str| match told.recv_timeout(PATIENCE) {
@@ -212,7 +216,7 @@ pub fn aside<T: Send + 'static>(
     })
 }
 
-/// The message of this number: 8 bytes and more, which only it has.
+/// Returns the message of this number: at least 8 bytes, which differ from those of other messages.
 pub fn message(number: u64) -> Vec<u8> {
     let len = 8 + (number * 37 % 150) as usize;
     let mut bytes = number.to_le_bytes().to_vec();
@@ -220,15 +224,12 @@ pub fn message(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// The number of a message, which must be whole.
+/// Returns the number of a message, and checks all its bytes.
 #[track_caller]
 pub fn number(bytes: &[u8]) -> Result<u64, Wrong> {
     let head = bytes.first_chunk().copied().map(u64::from_le_bytes);
     match head {
         Some(number) if bytes == message(number & 0xffff_ffff) => Ok(number),
-        _ => Err(Wrong::new(
-            "a message that is whole",
-            format_args!("{bytes:?}"),
-        )),
+        _ => Err(Wrong::new("a complete message", format_args!("{bytes:?}"))),
     }
 }

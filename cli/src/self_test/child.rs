@@ -1,7 +1,7 @@
-//! The other processes: this program, run again in a role.
+//! The child processes of the self-test: this program, which runs again in a role.
 //!
-//! Parent and child talk in lines: an order, and one answer to each. A child ends when its
-//! standard input ends, so that none outlives a parent that was killed.
+//! The parent sends an order as a line, and the child answers each order with one line. A child
+//! ends when its standard input ends, so no child outlives a parent that was killed.
 
 use super::check::{Checked, PATIENCE, Wrong};
 use super::roles;
@@ -12,11 +12,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
-/// What a child says before what is wrong: what was expected, what came, and where, with tabs
-/// between.
+/// The beginning of the line of a child that reports a failure. What was expected, what came, and
+/// the place follow, separated by tabs.
 const WRONG: &str = "wrong\t";
 
-/// A process in a role, killed when it is dropped.
+/// A child process in a role, which is killed when this value is dropped.
 pub struct Child {
     process: std::process::Child,
     input: Option<ChildStdin>,
@@ -24,13 +24,13 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts one, and waits until it is ready.
+    /// Starts a child, and waits until it is ready.
     #[track_caller]
     pub fn start(role: &str, name: &str) -> Result<Child, Wrong> {
         Child::start_with(role, name, "")
     }
 
-    /// The same for a role that takes an argument.
+    /// Starts a child in a role that takes an argument, and waits until the child is ready.
     #[track_caller]
     pub fn start_with(role: &str, name: &str, argument: &str) -> Result<Child, Wrong> {
         let mut process = spawned(&["self-test-peer", role, name, argument])?;
@@ -41,13 +41,15 @@ impl Child {
             process,
             said,
         };
+
         std::thread::Builder::new().spawn(move || {
             let lines = output.map(|output| BufReader::new(output).lines());
             for line in lines.into_iter().flatten().map_while(Result::ok) {
-                // Nobody listens any more where the check has ended.
+                // The receiver is gone if the check has ended.
                 let _ = tell.send(line);
             }
         })?;
+
         child.expect("ready")?;
         Ok(child)
     }
@@ -56,17 +58,20 @@ impl Child {
         self.process.id()
     }
 
-    /// Gives an order.
+    /// Sends an order to the child.
     #[track_caller]
     pub fn tell(&mut self, order: &str) -> Checked {
         let Some(input) = &mut self.input else {
-            return Err(Wrong::new("a child that listens", "it was told to end"));
+            return Err(Wrong::new(
+                "a child process that takes orders",
+                "its input was closed",
+            ));
         };
         writeln!(input, "{order}")?;
         Ok(input.flush()?)
     }
 
-    /// The answer to an order.
+    /// Waits for the answer to an order, and returns it.
     #[track_caller]
     pub fn hear(&mut self) -> Result<String, Wrong> {
         let line = match self.said.recv_timeout(PATIENCE) {
@@ -76,9 +81,13 @@ impl Child {
                 return Err(Wrong::new("an answer of the other process", came));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Wrong::new("an answer of the other process", "it ended"));
+                return Err(Wrong::new(
+                    "an answer of the other process",
+                    "the process ended",
+                ));
             }
         };
+
         let Some(wrong) = line.strip_prefix(WRONG) else {
             return Ok(line);
         };
@@ -109,14 +118,14 @@ impl Child {
         }
     }
 
-    /// Gives an order that is done by saying this.
+    /// Sends an order, and waits for this answer.
     #[track_caller]
     pub fn order(&mut self, order: &str, answer: &str) -> Checked {
         self.tell(order)?;
         self.expect(answer)
     }
 
-    /// SIGKILL, TerminateProcess.
+    /// Kills the child (SIGKILL, TerminateProcess).
     #[track_caller]
     pub fn kill(mut self) -> Checked {
         self.process.kill()?;
@@ -124,14 +133,14 @@ impl Child {
         Ok(())
     }
 
-    /// Ends its standard input, and waits until it has ended by itself.
+    /// Closes the standard input of the child, and waits until the child has ended by itself.
     #[track_caller]
     pub fn leave(mut self) -> Checked {
         drop(self.input.take());
         let status = self.process.wait()?;
         match status.success() {
             true => Ok(()),
-            false => Err(Wrong::new("the other process ends well", status)),
+            false => Err(Wrong::new("the other process succeeds", status)),
         }
     }
 }
@@ -143,16 +152,19 @@ impl Drop for Child {
     }
 }
 
-/// This program again, with pipes to and from it.
+/// Starts this program again, with pipes for its input and output.
 fn spawned(args: &[&str]) -> std::io::Result<std::process::Child> {
-    /// Wine 8 sometimes starts no process while others start and end; it does the next time.
+    /// Wine 8 sometimes fails to start a process while other processes start and end. The next
+    /// attempt succeeds.
     const INTERNAL_ERROR: i32 = 1359;
+
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
+
     for _ in 0..5 {
         match command.spawn() {
             Err(e) if cfg!(windows) && e.raw_os_error() == Some(INTERNAL_ERROR) => {}
@@ -162,11 +174,12 @@ fn spawned(args: &[&str]) -> std::io::Result<std::process::Child> {
     command.spawn()
 }
 
-/// What a child is told.
+/// The orders that a child receives.
 pub struct Orders(Receiver<String>);
 
 impl Orders {
-    /// Says that it is ready, and answers each order, a word and the rest of its line.
+    /// Reports that the child is ready, and answers each order. `each` gets the first word of the
+    /// order and the rest of its line.
     pub fn obey(&self, mut each: impl FnMut(&str, &str) -> Result<String, Wrong>) -> Checked {
         say("ready");
         while let Ok(order) = self.0.recv() {
@@ -177,9 +190,9 @@ impl Orders {
     }
 }
 
-/// In the child: plays a role until standard input ends.
+/// Runs in the child: plays a role until standard input ends.
 pub fn run(args: &SelfTestPeer) -> Outcome {
-    // Ctrl-C is for the parent, whose end is that of this process.
+    // Ctrl-C is for the parent, and this process ends with the parent.
     let _ends = Ends::watch(None).map_err(Failure::Other)?;
     std::panic::set_hook(Box::new(|info| {
         say_wrong(&Wrong::new("no panic", info));
@@ -194,7 +207,7 @@ pub fn run(args: &SelfTestPeer) -> Outcome {
     }
 }
 
-/// Takes orders until the input ends, and this process with it, whatever it waits for.
+/// Reads orders until the input ends, and then ends this process, also if its role still waits.
 fn listen(tell: &Sender<String>) {
     for line in std::io::stdin().lines().map_while(Result::ok) {
         // A role that has failed takes no orders.
@@ -210,11 +223,11 @@ fn say_wrong(wrong: &Wrong) {
             let [expected, came, at] = [expected, came, at].map(|text| tame(text));
             say(&format!("{WRONG}{expected}\t{came}\t{at}"));
         }
-        Wrong::Skipped(why) => say(&format!("{WRONG}that it can be tried\t{}", tame(why))),
+        Wrong::Skipped(why) => say(&format!("{WRONG}a check that can run\t{}", tame(why))),
     }
 }
 
 fn say(line: &str) {
-    // Where nobody listens, the input ends too.
+    // If the parent is gone, the input ends too, and this process with it.
     let _ = output::line(line);
 }

@@ -1,4 +1,5 @@
-//! Processes that are killed: nobody waits for them, and each death is told.
+//! Checks with processes that are killed: no other process waits for them for ever, and each death
+//! is reported.
 
 use super::check::{
     Check, Checked, MOMENT, PATIENCE, Wrong, aside, created, fails, gone, message, must, number,
@@ -17,44 +18,56 @@ const fn death(name: &'static str, run: fn(&str) -> Checked) -> Check {
 }
 
 pub const CHECKS: [Check; 16] = [
-    death("a killed last holder leaves a free name", last_holder),
-    death("a section outlives its killed creator", creator),
     death(
-        "a killed owner's mutex is free, and its death is told once",
+        "a name is free after its last holder is killed",
+        last_holder,
+    ),
+    death(
+        "a section that is held outlives its killed creator",
+        creator,
+    ),
+    death(
+        "the mutex of a killed owner is free, and reports the death once",
         owner_of_mutex,
     ),
-    death("a killed waiter takes no later signal with it", waiter),
-    death("a death ends a wait for an event", wait_or_death),
-    death("a process that was killed has ended for all", has_ended),
+    death("a killed waiter takes no later signal", waiter),
+    death(
+        "the death of a watched process ends a wait for an event",
+        wait_or_death,
+    ),
+    death("a killed process has ended for every watcher", has_ended),
     death(
         "an announced process is found until it is killed",
         announced,
     ),
     death(
-        "a killed sender leaves what it sent and nothing half-done",
+        "the messages of a killed sender arrive, its unfinished batch does not",
         sender,
     ),
     death(
-        "a killed receiver is told to a sender that sleeps",
+        "a sleeping sender is notified when its receiver is killed",
         receiver,
     ),
     death(
-        "the next receiver receives what the killed one did not",
+        "the next receiver gets the messages that the killed receiver left",
         next_receiver,
     ),
     death(
-        "a killed publisher is told to a subscriber that sleeps",
+        "a sleeping subscriber is notified when its publisher is killed",
         publisher,
     ),
     death(
-        "a killed subscriber is waited for no longer",
+        "a lossless publisher does not wait for a killed subscriber",
         slow_subscriber,
     ),
-    death("a killed writer is told, and its last value stays", writer),
-    death("a killed server ends every open call", server),
-    death("a killed client costs its server nothing", client),
     death(
-        "a living owner is not robbed, and a killed one is followed at once",
+        "a reader is notified when its writer is killed, and keeps the last value",
+        writer,
+    ),
+    death("every open call ends when its server is killed", server),
+    death("a server continues after its client is killed", client),
+    death(
+        "a name is refused while its owner lives, and free when the owner is killed",
         successor,
     ),
 ];
@@ -65,7 +78,11 @@ fn last_holder(name: &str) -> Checked {
     child.kill()?;
     gone(|| Section::open(name))?;
     let made = created(|| Section::create_new(name, 8))?;
-    same("what is new", made.map(..)?.read_value::<u64>(0)?, 0)
+    same(
+        "the content of the new section",
+        made.map(..)?.read_value::<u64>(0)?,
+        0,
+    )
 }
 
 fn creator(name: &str) -> Checked {
@@ -75,7 +92,7 @@ fn creator(name: &str) -> Checked {
     child.kill()?;
     refused(AlreadyExists, Section::create_new(name, 1))?;
     let kept = Section::open(name)?.map(..)?.read_value::<[u8; 4]>(0)?;
-    same("what stands there", kept, *b"kept")?;
+    same("the content", kept, *b"kept")?;
     drop(held);
     gone(|| Section::open(name))
 }
@@ -83,22 +100,36 @@ fn creator(name: &str) -> Checked {
 fn owner_of_mutex(name: &str) -> Checked {
     let mutex = Mutex::create_new(name)?;
     let mut child = Child::start("mutex", name)?;
-    same("it takes it", &*child.ask("take")?, "Clean")?;
-    same("before its death", elsewhere(&mutex)?, "Taken")?;
+    same(
+        "the mutex for the other process",
+        &*child.ask("take")?,
+        "Clean",
+    )?;
+    same("the mutex before the death", elsewhere(&mutex)?, "Taken")?;
+
     let own = name.to_string();
     let waiter = aside(move || Ok(Mutex::open(&*own)?.lock()?.is_abandoned()))?;
     std::thread::sleep(MOMENT);
     child.kill()?;
     must(
-        "who waits is told of the death",
-        waiter("who waits has the mutex")?,
+        "the mutex reports the death to the waiting thread",
+        waiter("the waiting thread gets the mutex")?,
     )?;
-    same("how the next one has it", elsewhere(&mutex)?, "Clean")?;
+    same("the mutex after that", elsewhere(&mutex)?, "Clean")?;
+
     let mut child = Child::start("mutex", name)?;
-    same("another one takes it", &*child.ask("take")?, "Clean")?;
+    same(
+        "the mutex for a third process",
+        &*child.ask("take")?,
+        "Clean",
+    )?;
     child.kill()?;
-    same("at once after its death", elsewhere(&mutex)?, "Abandoned")?;
-    same("and then", elsewhere(&mutex)?, "Clean")
+    same(
+        "the mutex at once after the death",
+        elsewhere(&mutex)?,
+        "Abandoned",
+    )?;
+    same("the mutex after that", elsewhere(&mutex)?, "Clean")
 }
 
 fn waiter(name: &str) -> Checked {
@@ -108,7 +139,7 @@ fn waiter(name: &str) -> Checked {
     std::thread::sleep(4 * MOMENT);
     child.kill()?;
     event.set()?;
-    must("the signal is there", event.try_wait()?)
+    must("the event is signaled", event.try_wait()?)
 }
 
 fn wait_or_death(name: &str) -> Checked {
@@ -116,38 +147,55 @@ fn wait_or_death(name: &str) -> Checked {
     let child = Child::start("idle", name)?;
     let peer = ProcessIdentity::of(child.id())?.watch()?;
     let wake = event.wait_or_death(&peer, Some(MOMENT))?;
-    same("while it lives", wake, Wake::TimedOut)?;
+    same("the wait while the process lives", wake, Wake::TimedOut)?;
+
     event.set()?;
     same(
-        "a signal",
+        "the wait after a signal",
         event.wait_or_death(&peer, None)?,
         Wake::Signaled,
     )?;
+
     let own = name.to_string();
     let waiter = aside(move || Ok(Event::open(&*own)?.wait_or_death(&peer, None)?))?;
     std::thread::sleep(4 * MOMENT);
     child.kill()?;
-    same("the wait", waiter("the death ends it")?, Wake::PeerDied)
+    same(
+        "the wait after the death",
+        waiter("the death ends the wait")?,
+        Wake::PeerDied,
+    )
 }
 
 fn has_ended(name: &str) -> Checked {
     let child = Child::start("idle", name)?;
     let identity = ProcessIdentity::of(child.id())?;
     let early = identity.watch()?;
-    must("it is alive", identity.is_alive()? && !early.has_ended()?)?;
+    must(
+        "the process is alive",
+        identity.is_alive()? && !early.has_ended()?,
+    )?;
+
     child.kill()?;
-    must("it has ended", early.has_ended()? && !identity.is_alive()?)?;
+    must(
+        "the process has ended",
+        early.has_ended()? && !identity.is_alive()?,
+    )?;
+
     let late = identity.watch()?;
-    must("it has for one who asks late", late.has_ended()?)
+    must(
+        "the process has ended for a late watcher",
+        late.has_ended()?,
+    )
 }
 
 fn announced(name: &str) -> Checked {
     refused(NotFound, Process::by_liveness(name))?;
     let child = Child::start("announcer", name)?;
     let peer = Process::by_liveness(name)?;
-    must("it is alive", !peer.wait_timeout(MOMENT)?)?;
+    must("the process is alive", !peer.wait_timeout(MOMENT)?)?;
     child.kill()?;
-    must("it has ended", peer.wait_timeout(PATIENCE)?)?;
+    must("the process has ended", peer.wait_timeout(PATIENCE)?)?;
     drop(peer);
     refused(NotFound, Process::by_liveness(name))
 }
@@ -177,7 +225,7 @@ fn receiver(name: &str) -> Checked {
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
-    sending("the death ends the wait for room")
+    sending("the death ends the wait for space")
 }
 
 fn next_receiver(name: &str) -> Checked {
@@ -188,13 +236,16 @@ fn next_receiver(name: &str) -> Checked {
     }
     child.order("take 0 4", "done")?;
     child.kill()?;
+
     let mut receiver = created(|| queue(name))?;
     for n in 10..15 {
         sender.send(&message(n))?;
     }
-    // What was received may come again: whether it was is not known of a dead one.
+
+    // The last message that the dead receiver received may come again: it is not known whether that
+    // receiver had handled the message.
     let mut next = number(receiver.recv()?)?;
-    must("nothing is lost", next <= 4)?;
+    must("no message is lost", next <= 4)?;
     while next < 14 {
         next += 1;
         let came = number(receiver.recv_timeout(PATIENCE)?)?;
@@ -207,21 +258,32 @@ fn publisher(name: &str) -> Checked {
     let mut child = Child::start("publisher", name)?;
     let mut subscriber = subscriber(name, Start::Oldest)?;
     child.order("send 0 3", "done")?;
+
     let receiving = aside(move || {
         let came = super::roles::receive_all(&mut subscriber)?;
         Ok((came, subscriber))
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
+
     let (came, mut subscriber) = receiving("the death ends the wait")?;
-    same("all", &*came, "3 0 Disconnected(Died)")?;
+    same(
+        "received, missed, and the end",
+        &*came,
+        "3 0 Disconnected(Died)",
+    )?;
+
     let mut next = created(|| Publisher::create(name))?;
     next.send(&message(9))?;
     must(
-        "the subscriber goes on with the next publisher",
+        "the subscriber continues with the next publisher",
         subscriber.wait_for_publisher(PATIENCE)?,
     )?;
-    same("its message", number(subscriber.recv()?)?, 9)
+    same(
+        "the message of the next publisher",
+        number(subscriber.recv()?)?,
+        9,
+    )
 }
 
 fn slow_subscriber(name: &str) -> Checked {
@@ -234,7 +296,7 @@ fn slow_subscriber(name: &str) -> Checked {
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
-    let mut publisher = sending("the publisher goes on")?;
+    let mut publisher = sending("the publisher continues")?;
     for n in 0..1000 {
         publisher.try_send(&message(n))?;
     }
@@ -245,7 +307,8 @@ fn writer(name: &str) -> Checked {
     let mut child = Child::start("writer", name)?;
     let mut reader = Reader::open(name)?;
     child.order("set 0 5", "done")?;
-    same("what has changed", reader.wait_change()?, 0)?;
+    same("the changed value", reader.wait_change()?, 0)?;
+
     let waiting = aside(move || {
         loop {
             if let Err(end) = reader.wait_change() {
@@ -255,16 +318,18 @@ fn writer(name: &str) -> Checked {
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
+
     let (end, mut reader) = waiting("the death ends the wait")?;
     same("the end", &*end, "Disconnected(Died)")?;
     same("the last value", number(reader.get()?)?, 4)?;
+
     let mut next = created(|| table(name))?;
     next.set_at(1, b"next")?;
     must(
-        "the reader goes on with the next writer",
+        "the reader continues with the next writer",
         reader.wait_for_writer(PATIENCE)?,
     )?;
-    same("its value", reader.get_at(1)?, b"next")
+    same("the value of the next writer", reader.get_at(1)?, b"next")
 }
 
 fn server(name: &str) -> Checked {
@@ -272,23 +337,27 @@ fn server(name: &str) -> Checked {
     let mut client = Client::open(name)?;
     let calls = [client.send(b"first")?, client.send(b"second")?];
     child.order("take", "done")?;
+
     let waiting = aside(move || {
         let ends = calls.each_ref().map(|call| outcome(client.recv(call)));
         Ok((ends, client))
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
+
     let (ends, mut client) = waiting("the death ends the wait")?;
     same(
-        "both calls",
+        "the end of both calls",
         ends,
         ["Disconnected(Died)"; 2].map(String::from),
     )?;
+
     let mut next = created(|| Server::create(name))?;
     must(
-        "the client goes on with the next server",
+        "the client continues with the next server",
         client.wait_for_server(PATIENCE)?,
     )?;
+
     let call = client.send(b"again")?;
     let request = next.recv_timeout(PATIENCE)?;
     same("the request", request.bytes(), b"again")?;
@@ -305,6 +374,7 @@ fn client(name: &str) -> Checked {
     child.kill()?;
     // The client has ended, and does not read the response.
     let _ = request.respond(b"too late");
+
     let mut next = Client::open(name)?;
     let call = next.send(b"next")?;
     loop {
@@ -315,21 +385,34 @@ fn client(name: &str) -> Checked {
             break;
         }
     }
+
     let came = outcome(next.recv_timeout(&call, PATIENCE));
-    same("its response", came, format!("{:?}", b"answer"))
+    same("the response", came, format!("{:?}", b"answer"))
 }
 
 fn successor(name: &str) -> Checked {
     let child = Child::start("receiver", name)?;
     let refusal = match Receiver::create(name) {
         Err(error) => error.to_string(),
-        Ok(_) => return Err(Wrong::new("it is refused", "it was done")),
+        Ok(_) => {
+            return Err(Wrong::new(
+                "the second receiver is refused",
+                "the call succeeded",
+            ));
+        }
     };
+
     let process = format!("process {}", child.id());
     match refusal.contains(&process) {
         true => {}
-        false => return Err(Wrong::new(format_args!("it names {process}"), refusal)),
+        false => {
+            return Err(Wrong::new(
+                format_args!("the error names {process}"),
+                refusal,
+            ));
+        }
     }
+
     refused(AlreadyExists, Publisher::create(name))?;
     child.kill()?;
     created(|| queue(name)).map(drop)

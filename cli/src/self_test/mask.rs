@@ -1,5 +1,5 @@
-//! Takes out of a report who ran it and where: names of users, machines and domains, home
-//! folders, and the parts of SIDs that say whose they are.
+//! Removes from a report the names of users, machines and domains, the home folders, and the parts
+//! of SIDs that identify a person.
 
 use shmkit::inspect::Finding;
 use std::path::Path;
@@ -9,20 +9,22 @@ const MACHINE: &str = "<machine>";
 const HOME: &str = "<home>";
 const ACCOUNT: &str = "<account>";
 
-/// What is put in the place of what.
+/// The words to replace, and their replacements.
 #[derive(Debug, Default)]
 pub struct Mask {
-    /// The longest first: a home folder has the name of its user in it.
+    /// The words in order of their length, longest first: a home folder contains the name of its
+    /// user.
     words: Vec<(String, &'static str)>,
 }
 
 impl Mask {
-    /// What tells who and where this is, by the environment and by what the doctor says of the
-    /// account.
+    /// Creates a mask for this user and this machine, from the environment and from the finding
+    /// about the account.
     pub fn of(findings: &[Finding]) -> Mask {
         let variable = |name: &&str| std::env::var(name).ok();
         let users = ["USER", "LOGNAME", "USERNAME"];
         let mut users: Vec<_> = users.iter().filter_map(variable).collect();
+
         let machines = [
             "HOSTNAME",
             "COMPUTERNAME",
@@ -32,6 +34,7 @@ impl Mask {
         ];
         let mut machines: Vec<_> = machines.iter().filter_map(variable).collect();
         machines.extend(std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+
         let accounts = findings.iter().filter(|one| one.topic == "account");
         for account in accounts.filter_map(|one| one.says.split_once(" (")) {
             match account.0.split_once('\\') {
@@ -42,6 +45,7 @@ impl Mask {
                 None => users.push(account.0.to_string()),
             }
         }
+
         let homes = ["HOME", "USERPROFILE"];
         let homes: Vec<_> = homes.iter().filter_map(variable).collect();
         Mask::new(users, machines, homes)
@@ -51,7 +55,7 @@ impl Mask {
         let mut mask = Mask::default();
         let first_labels = machines.iter().filter_map(|name| name.split_once('.'));
         let first_labels: Vec<_> = first_labels.map(|(label, _)| label.to_string()).collect();
-        // A root folder is nobody's home.
+        // A root folder as home folder would mask every path.
         let homes = homes.into_iter();
         let homes = homes.filter(|home| Path::new(home).parent().is_some());
         let homes = homes.map(|home| home.trim_end_matches(['/', '\\']).to_string());
@@ -69,7 +73,7 @@ impl Mask {
         self.words.extend(words.map(|word| (word, by)));
     }
 
-    /// The text without all that.
+    /// Returns the text with all private parts replaced.
     pub fn apply(&self, text: &str) -> String {
         let mut text = text.to_string();
         for (word, by) in &self.words {
@@ -83,12 +87,12 @@ impl Mask {
     }
 }
 
-/// Whether a word ends where this character follows or precedes it.
+/// Returns whether a word begins or ends next to this character.
 fn ends_word(c: Option<char>) -> bool {
     c.is_none_or(|c| !c.is_alphanumeric() && c != '_')
 }
 
-/// Names on Windows are the same in capitals.
+/// Returns whether a text begins with a word. On Windows, capitals do not count.
 fn begins_with(text: &str, word: &str) -> bool {
     let head = text.get(..word.len());
     head.is_some_and(|head| head == word || cfg!(windows) && head.eq_ignore_ascii_case(word))
@@ -100,7 +104,7 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
         let whole = begins_with(rest, word)
             && ends_word(masked.chars().next_back())
             && ends_word(rest[word.len()..].chars().next());
-        // What stands for something already is no name.
+        // A word behind `<` is part of a replacement.
         if whole && !masked.ends_with('<') {
             masked.push_str(by);
             rest = &rest[word.len()..];
@@ -112,14 +116,14 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
     masked
 }
 
-/// Replaces the home folders of all users.
+/// Replaces the names of the home folders of all users.
 fn without_homes(text: &str) -> String {
     let mut masked = text.to_string();
     for folder in ["/home/", "\\Users\\", "/Users/"] {
         let mut parts = masked.split(folder);
         let mut next = parts.next().unwrap_or_default().to_string();
         for part in parts {
-            // A name may have blanks where a path goes on behind it.
+            // The name of a folder inside a path may contain blanks.
             let end = part.find(['/', '\\', '"', '\'', '(', ')', ':', ',', ';']);
             let is_inside = end.is_some_and(|end| part[end..].starts_with(['/', '\\']));
             let end = match (is_inside, part.find(char::is_whitespace)) {
@@ -130,12 +134,13 @@ fn without_homes(text: &str) -> String {
             next.push_str(if end > 0 { USER } else { "" });
             next.push_str(&part[end..]);
         }
+
         masked = next;
     }
     masked
 }
 
-/// The name in front of a SID or number that is a person's, `DOMAIN\name (S-1-5-21-…)`.
+/// Replaces the name in front of the SID or user id of a person, as in `DOMAIN\name (S-1-5-21-…)`.
 fn without_account(text: &str, mark: &str) -> String {
     let mut parts = text.split(mark);
     let mut masked = parts.next().unwrap_or_default().to_string();
@@ -151,10 +156,11 @@ fn without_account(text: &str, mark: &str) -> String {
     masked
 }
 
-/// Where the name begins with which the text ends: behind the blank before its domain, or
-/// behind the last blank where it has none. A domain has no blanks.
+/// Returns the offset of the name at the end of the text. The name begins behind the blank in front
+/// of its domain, since a domain has no blanks. Without a domain, the name begins behind the last
+/// blank.
 fn name_before_end(text: &str) -> usize {
-    // What stands in front of another one in brackets is not of this one.
+    // The name begins behind these characters, which end what the text says about another account.
     let from = text.rfind([')', ':', ',', ';']).map_or(0, |at| at + 1);
     let before = text[from..].rfind('\\').map_or(text.len(), |at| from + at);
     let blank = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(');
@@ -164,7 +170,7 @@ fn name_before_end(text: &str) -> usize {
     })
 }
 
-/// Of a SID of a machine or domain only the last number stays; all others stay as they are.
+/// Masks the SIDs of machines and domains. Other SIDs stay unchanged.
 fn without_sids(text: &str) -> String {
     let (mut masked, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("S-1-") {
@@ -182,7 +188,7 @@ fn without_sids(text: &str) -> String {
 
 fn masked_sid(sid: &str) -> String {
     let numbers: Vec<&str> = sid.split('-').skip(2).collect();
-    // Twice masked is as once.
+    // A SID that is already masked stays unchanged.
     match numbers[..] {
         ["5", "21", ""] | ["12", _, ""] => sid.to_string(),
         ["5", "21", _, _, _, .., last] => format!("S-1-5-21-*-{last}"),
@@ -209,11 +215,11 @@ mod tests {
     fn masks(text: &str, wanted: &str) {
         let masked = mask().apply(text);
         assert_eq!(masked, wanted);
-        assert_eq!(mask().apply(&masked), wanted, "twice");
+        assert_eq!(mask().apply(&masked), wanted, "masked twice");
     }
 
     #[test]
-    fn sids_of_people_keep_their_last_number_and_well_known_ones_all() {
+    fn mask_hides_sids_except_well_known_ones() {
         masks("S-1-5-21-11-22-33-1001", "S-1-5-21-*-1001");
         masks(
             "O:S-1-5-21-1-2-3-500D:(A;;GA;;;S-1-1-0)",
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn this_user_and_machine_are_nobody() {
+    fn mask_replaces_current_user_and_machine() {
         masks("joe (uid 1000)", "<user> (uid 1000)");
         masks(
             "joe, and joey; xjoe joe_2 joe-pc",
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_to_homes_are_nobodys() {
+    fn mask_replaces_user_in_home_paths() {
         masks(
             "/home/joe/x /home/ann/y /home/ann",
             "<home>/x /home/<user>/y /home/<user>",
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_nobody_either() {
+    fn mask_replaces_other_account_names() {
         masks(
             "it belongs to ann (uid 1001), not",
             "it belongs to <account> (uid 1001), not",
@@ -275,7 +281,7 @@ mod tests {
 
     #[cfg(windows)]
     #[test]
-    fn capitals_make_no_other_name() {
+    fn mask_ignores_case_on_windows() {
         masks("desktop-x1\\JOE", "<machine>\\<user>");
     }
 }

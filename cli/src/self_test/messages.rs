@@ -1,4 +1,4 @@
-//! Queues, topics, values and calls, while everybody lives.
+//! Checks of queues, topics, values and calls whose processes all stay alive.
 
 use super::check::{
     Check, Checked, MOMENT, PATIENCE, Wrong, aside, created, fails, message, must, number, same,
@@ -26,32 +26,41 @@ const fn calls(name: &'static str, run: fn(&str) -> Checked) -> Check {
 }
 
 pub const CHECKS: [Check; 21] = [
-    queues("what is sent is received in order", in_order),
-    queues("every length arrives whole", every_length),
-    queues("a full queue says so and takes nothing", full),
-    queues("of many senders nothing is lost", many_senders),
-    queues("a batch is seen when it is sent", batch),
+    queues("messages are received in the order of sending", in_order),
+    queues("a message of every length arrives unchanged", every_length),
+    queues("a full queue refuses messages and loses none", full),
+    queues("no message of several senders is lost", many_senders),
+    queues("a batch becomes visible when it is flushed", batch),
     queues("a message is written and read in place", in_place),
-    queues("that all senders have gone is told once", all_gone),
-    topics("each subscriber sees every message", every_message),
-    topics("what is missed is counted to the message", missed),
-    topics("a subscriber begins where it says", starts),
+    queues(
+        "a receiver is notified once when its last sender closes",
+        all_gone,
+    ),
+    topics("each subscriber receives every message", every_message),
+    topics("missed messages are counted exactly", missed),
+    topics("a subscriber begins at the chosen message", starts),
     topics(
-        "a lossless publisher waits for the slowest",
+        "a lossless publisher waits for the slowest subscriber",
         waits_for_the_slowest,
     ),
-    topics("the end comes after every message", end_of_topic),
+    topics(
+        "a subscriber receives every message before the end",
+        end_of_topic,
+    ),
     values("a reader gets the newest value", newest),
-    values("a table tells which value has changed", changes),
+    values("a reader learns which value of a table changed", changes),
     values(
-        "a value is whole beside a writer in another process",
+        "a value is read whole while another process writes it",
         whole_values,
     ),
-    values("the next writer goes on with the last values", values_stay),
-    calls("each request is answered", answered),
+    values("the next writer keeps the last values", values_stay),
+    calls("each request gets a response", answered),
     calls("several calls are answered in any order", any_order),
-    calls("a request that is dropped is unanswered at once", dropped),
-    calls("a late response is given to no later call", late),
+    calls(
+        "a call ends at once when the server drops its request",
+        dropped,
+    ),
+    calls("a late response does not reach a later call", late),
     calls("two workers share the requests", workers),
 ];
 
@@ -102,6 +111,7 @@ fn many_senders(name: &str) -> Checked {
     for _ in 0..2 {
         children.push(Child::start("sender", name)?);
     }
+
     let mut own = Sender::open(name)?;
     for (n, child) in (1..).zip(&mut children) {
         child.tell(&format!("send {} {EACH}", n * 10_000))?;
@@ -112,17 +122,19 @@ fn many_senders(name: &str) -> Checked {
         }
         Ok(own)
     })?;
+
     let mut next = [0; 3];
     for _ in 0..3 * EACH {
         let number = number(receiver.recv_timeout(PATIENCE)?)?;
         let Some(next) = next.get_mut((number / 10_000) as usize) else {
             return Err(Wrong::new("the number of a sender", number));
         };
-        same("its next message", number % 10_000, *next)?;
+        same("the next message of the sender", number % 10_000, *next)?;
         *next += 1;
     }
-    same("what came of each", next, [EACH; 3])?;
-    let _own = sending("everything is sent")?;
+
+    same("the messages of each sender", next, [EACH; 3])?;
+    let _own = sending("all messages are sent")?;
     fails("Empty", receiver.try_recv())
 }
 
@@ -144,12 +156,13 @@ fn batch(name: &str) -> Checked {
 fn in_place(name: &str) -> Checked {
     let mut receiver = queue(name)?;
     let mut sender = Sender::open(name)?;
+
     for n in 0..100 {
         let bytes = message(n);
         let mut claim = sender.claim(bytes.len())?;
         claim.write_at(0, &bytes);
         match n % 3 {
-            // One that is dropped was never there.
+            // A claim that is dropped is not sent.
             0 => drop(claim),
             _ => {
                 claim.commit()?;
@@ -160,6 +173,7 @@ fn in_place(name: &str) -> Checked {
             }
         }
     }
+
     fails("Empty", receiver.try_recv())
 }
 
@@ -182,14 +196,16 @@ fn every_message(name: &str) -> Checked {
     let mut own = subscriber(name, Start::Oldest)?;
     child.tell("all")?;
     let receiving = aside(move || receive_all(&mut own))?;
+
     for n in 0..ALL {
         publisher.send_timeout(&message(n), PATIENCE)?;
     }
     drop(publisher);
+
     let all = format!("{ALL} 0 Disconnected(Closed)");
     same(
         "received, missed, and the end",
-        &receiving("the end")?,
+        &receiving("the subscriber receives the end")?,
         &all,
     )?;
     child.expect(&all)
@@ -201,10 +217,12 @@ fn missed(name: &str) -> Checked {
     let mut child = Child::start("subscriber", name)?;
     child.tell("all")?;
     let mut lagging = subscriber(name, Start::Oldest)?;
+
     for n in 0..ALL {
         publisher.send(&message(n))?;
     }
     drop(publisher);
+
     for told in [receive_all(&mut lagging)?, child.hear()?] {
         let mut words = told.splitn(3, ' ');
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
@@ -212,6 +230,7 @@ fn missed(name: &str) -> Checked {
         same("received and missed", sum, Some(ALL))?;
         same("the end", words.next(), Some("Disconnected(Closed)"))?;
     }
+
     must("something was missed", lagging.missed() > 0)
 }
 
@@ -220,16 +239,19 @@ fn starts(name: &str) -> Checked {
     for n in 0..5 {
         publisher.send(&message(n))?;
     }
+
     let mut oldest = subscriber(name, Start::Oldest)?;
     let mut latest = Subscriber::open(name)?;
     let mut new = subscriber(name, Start::New)?;
+
     same("the oldest", number(oldest.try_recv()?)?, 0)?;
     same("the latest", number(latest.try_recv()?)?, 4)?;
     fails("Empty", new.try_recv())?;
+
     publisher.send(&message(5))?;
     same("the next", number(new.try_recv()?)?, 5)?;
     same(
-        "how many are left",
+        "the number of messages that are left",
         [oldest.behind(), latest.behind()],
         [5, 1],
     )
@@ -239,14 +261,24 @@ fn waits_for_the_slowest(name: &str) -> Checked {
     let mut publisher = topic(name, Delivery::Lossless)?;
     let mut slow = subscriber(name, Start::New)?;
     let mut fast = subscriber(name, Start::New)?;
+
     let sent = fill(|message| publisher.try_send(message))?;
-    same("what the fast one reads", fast.drain(|_| {})? as u64, sent)?;
+    same(
+        "the messages of the fast subscriber",
+        fast.drain(|_| {})? as u64,
+        sent,
+    )?;
     fails("Full", publisher.try_send(&message(sent)))?;
+
     for n in 0..sent {
         same("the next message", number(slow.try_recv()?)?, n)?;
     }
     publisher.try_send(&message(sent))?;
-    same("what was missed", [fast.missed(), slow.missed()], [0; 2])
+    same(
+        "the missed messages",
+        [fast.missed(), slow.missed()],
+        [0; 2],
+    )
 }
 
 fn end_of_topic(name: &str) -> Checked {
@@ -255,7 +287,11 @@ fn end_of_topic(name: &str) -> Checked {
     child.order("send 0 10", "done")?;
     child.order("close", "done")?;
     let came = receive_all(&mut subscriber)?;
-    same("all", &*came, "10 0 Disconnected(Closed)")?;
+    same(
+        "received, missed, and the end",
+        &*came,
+        "10 0 Disconnected(Closed)",
+    )?;
     fails("Disconnected(Closed)", subscriber.recv())
 }
 
@@ -263,25 +299,25 @@ fn newest(name: &str) -> Checked {
     let mut writer = table(name)?;
     let mut child = Child::start("reader", name)?;
     let mut reader = Reader::open(name)?;
-    fails("Empty", reader.get())?;
+    fails("NotSet", reader.get())?;
     for n in 0..100 {
         writer.set(&message(n))?;
         same("the value", number(reader.get()?)?, n)?;
     }
-    same("in another process", &*child.ask("get")?, "99")
+    same("the value in another process", &*child.ask("get")?, "99")
 }
 
 fn changes(name: &str) -> Checked {
     let mut writer = table(name)?;
     let mut reader = Reader::open(name)?;
-    same("its names", reader.names(), writer.names())?;
-    same("where one stands", reader.index("second"), Some(1))?;
+    same("the names", reader.names(), writer.names())?;
+    same("the index of a name", reader.index("second"), Some(1))?;
     fails("Empty", reader.try_change())?;
     for index in [1, 0, 1] {
         writer.set_at(index, b"new")?;
     }
     for index in [1, 0, 1] {
-        same("what has changed", reader.try_change()?, index)?;
+        same("the changed value", reader.try_change()?, index)?;
     }
     fails("Timeout", reader.wait_change_timeout(MOMENT))
 }
@@ -290,6 +326,7 @@ fn whole_values(name: &str) -> Checked {
     let mut child = Child::start("writer", name)?;
     let mut reader = Reader::open(name)?;
     child.tell("run 150")?;
+
     let end = Instant::now() + Duration::from_millis(150);
     let (mut last, mut reads) = (0, 0);
     while Instant::now() < end || reads == 0 {
@@ -299,11 +336,12 @@ fn whole_values(name: &str) -> Checked {
                 must("values never get older", now >= last)?;
                 (last, reads) = (now, reads + 1);
             }
-            // It was not set yet.
+            // The value was not set yet.
             Err(GetError::NotSet) => {}
             Err(error) => return Err(error.into()),
         }
     }
+
     child.expect("done")
 }
 
@@ -312,15 +350,15 @@ fn values_stay(name: &str) -> Checked {
     first.set_at(0, b"kept")?;
     let mut reader = Reader::open(name)?;
     drop(first);
-    same("after its end", reader.get_at(0)?, b"kept")?;
+    same("the value after the end", reader.get_at(0)?, b"kept")?;
     let mut second = created(|| table(name))?;
     second.set_at(1, b"new")?;
     must(
-        "the reader goes on with the next writer",
+        "the reader continues with the next writer",
         reader.wait_for_writer(PATIENCE)?,
     )?;
-    same("what was carried over", reader.get_at(0)?, b"kept")?;
-    same("what is new", reader.get_at(1)?, b"new")
+    same("the kept value", reader.get_at(0)?, b"kept")?;
+    same("the new value", reader.get_at(1)?, b"new")
 }
 
 fn answered(name: &str) -> Checked {
@@ -342,11 +380,11 @@ fn any_order(name: &str) -> Checked {
     let calls = [client.send(b"first")?, client.send(b"second")?];
     let first = server.recv()?.defer();
     server.recv()?.respond(b"two")?;
-    same("the second", client.recv(&calls[1])?, b"two")?;
+    same("the second response", client.recv(&calls[1])?, b"two")?;
     let none = client.try_recv(&calls[0]).map(<[u8]>::to_vec);
     fails("Empty", none)?;
     first.respond(b"one")?;
-    same("the first", client.recv(&calls[0])?, b"one")
+    same("the first response", client.recv(&calls[0])?, b"one")
 }
 
 fn dropped(name: &str) -> Checked {
@@ -355,22 +393,22 @@ fn dropped(name: &str) -> Checked {
     let call = client.send(b"request")?;
     drop(server.recv()?);
     let came = outcome(client.recv(&call));
-    same("the call", &*came, "Unanswered")
+    same("the end of the call", &*came, "Unanswered")
 }
 
 fn late(name: &str) -> Checked {
     let mut server = Server::create(name)?;
     let mut client = Client::open(name)?;
     let came = outcome(client.call_timeout(b"slow", MOMENT));
-    same("a call that takes too long", &*came, "Timeout")?;
+    same("the end of a call that takes too long", &*came, "Timeout")?;
     let slow = server.recv()?.defer();
     let call = client.send(b"next")?;
     let next = server.recv()?.defer();
     slow.respond(b"too late")?;
     let came = outcome(client.recv_timeout(&call, MOMENT));
-    same("the next one, before its response", &*came, "Timeout")?;
+    same("the next call before its response", &*came, "Timeout")?;
     next.respond(b"in time")?;
-    same("its response", client.recv(&call)?, b"in time")
+    same("the next response", client.recv(&call)?, b"in time")
 }
 
 fn workers(name: &str) -> Checked {
@@ -390,19 +428,22 @@ fn workers(name: &str) -> Checked {
             }
         })
     };
+
     let workers = [work(first.clone())?, work(first)?];
     let mut client = Client::open(name)?;
     for n in 0..200 {
         let request = message(n);
         let answer = client.call_timeout(&request, PATIENCE)?;
-        must("its answer", answer == reversed(&request))?;
+        must("the response is right", answer == reversed(&request))?;
     }
+
     let mut answered = 0;
     for _ in 0..2 {
         client.call_timeout(b"end", PATIENCE)?;
     }
     for worker in workers {
-        answered += worker("each worker is told its end")?;
+        answered += worker("each worker ends")?;
     }
-    same("what both have answered", answered, 200)
+
+    same("the responses of both workers", answered, 200)
 }

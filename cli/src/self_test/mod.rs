@@ -1,5 +1,5 @@
-//! `doctor --self-test`: whether shmkit keeps its promises here, with objects and processes of
-//! its own.
+//! `doctor --self-test`: checks that shmkit keeps its promises on this machine, with objects and
+//! processes of its own.
 
 mod access;
 mod check;
@@ -26,7 +26,7 @@ use report::Report;
 use runner::guarded;
 use std::time::{Duration, Instant};
 
-/// A check that takes longer is given up.
+/// The longest time of a check. A check that takes longer fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn run(args: &Doctor) -> Outcome {
@@ -36,19 +36,19 @@ pub fn run(args: &Doctor) -> Outcome {
         let mut report = Report::new(shmkit::inspect::doctor(), args.full);
         test(args.json, &mut report, &interrupted)
     });
-    // Children that were killed left their names, in nobody's way.
+    // Removes the files that killed children left. They would do no harm.
     let _ = shmkit::inspect::clean();
     outcome
 }
 
-/// Most checks need another process.
+/// Checks that another process can be started, which most checks need.
 fn start_once(interrupted: &dyn Fn() -> bool) -> Outcome {
     let start = || Child::start("idle", &unique())?.leave();
     match guarded(LIMIT, interrupted, start) {
         Some(Ok(())) => Ok(()),
-        Some(Err(Wrong::Failed { came: why, .. } | Wrong::Skipped(why))) => {
-            Err(Failure::Other(format!("cannot start itself: {why}")))
-        }
+        Some(Err(Wrong::Failed { came: why, .. } | Wrong::Skipped(why))) => Err(Failure::Other(
+            format!("the self-test cannot start another process: {why}"),
+        )),
         None => Err(was_interrupted()),
     }
 }
@@ -62,6 +62,7 @@ fn test(json: bool, report: &mut Report, interrupted: &dyn Fn() -> bool) -> Outc
         true => Ok(()),
         false => output::line(text),
     };
+
     say(&report.head())?;
     for check in checks() {
         let (run, begin) = (check.run, Instant::now());
@@ -69,6 +70,7 @@ fn test(json: bool, report: &mut Report, interrupted: &dyn Fn() -> bool) -> Outc
         let result = result.ok_or_else(was_interrupted)?;
         say(&report.check(check, begin.elapsed(), &result))?;
     }
+
     say("")?;
     for speed in &speed::SPEEDS {
         let run = speed.run;
@@ -79,6 +81,7 @@ fn test(json: bool, report: &mut Report, interrupted: &dyn Fn() -> bool) -> Outc
     if json {
         output::json(&report.json())?;
     }
+
     match report.failed() {
         0 => Ok(()),
         1 => Err(Failure::Unsound(format!(
@@ -110,7 +113,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_check_has_a_name_of_its_own_and_a_known_area() {
+    fn checks_have_unique_names_and_known_areas() {
         let areas = [
             "sections", "events", "mutexes", "deaths", "queue", "topic", "values", "calls",
             "access", "waiting",

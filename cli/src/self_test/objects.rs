@@ -1,4 +1,4 @@
-//! Sections, events and mutexes.
+//! Checks of sections, events and mutexes.
 
 use super::check::{
     Check, Checked, MOMENT, PATIENCE, Wrong, aside, created, gone, must, refused, same, soon,
@@ -11,7 +11,7 @@ use shmkit::{Event, Mutex, Origin, Reset, Section};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often two processes do something in turn, or at once.
+/// The number of rounds in which two processes do something in turn or at once.
 const ROUNDS: u64 = 500;
 
 const fn section(name: &'static str, run: fn(&str) -> Checked) -> Check {
@@ -28,88 +28,100 @@ const fn mutex(name: &'static str, run: fn(&str) -> Checked) -> Check {
 
 pub const CHECKS: [Check; 23] = [
     section(
-        "a new section is all zero and as long as was asked",
+        "a new section is zero and has the requested length",
         new_is_zero,
     ),
     section(
-        "what one process writes another one reads",
+        "one process reads the bytes that another process writes",
         bytes_cross_over,
     ),
     section(
-        "two processes count in one word without a loss",
+        "two processes increment one word and lose no increment",
         atomics_are_shared,
     ),
     section(
-        "creating what exists is refused and leaves it untouched",
+        "creating a section that exists fails and does not change it",
         create_refuses,
     ),
-    section("opening never creates", open_refuses),
+    section("opening a name never creates an object", open_refuses),
     section(
-        "a name is of one kind and refuses the others",
+        "a name has one kind and cannot be opened as another",
         kinds_are_apart,
     ),
     section(
-        "a name lives with its last holder and is then free",
+        "a name exists until its last holder ends, and is then free",
         last_holder,
     ),
-    section("a view stays inside its section", bounds),
-    section("copy-on-write keeps its stores to itself", copy_on_write),
-    section("a reserved section grows by commit", reserved),
-    section("the list shows what is there", listed),
-    section(
-        "a wrong name is refused before the system is asked",
-        wrong_names,
+    section("an access outside of a section or view is refused", bounds),
+    section("stores to a copy-on-write view stay private", copy_on_write),
+    section("a reserved section can be committed in parts", reserved),
+    section("the list shows the objects that exist", listed),
+    section("an invalid name is refused", wrong_names),
+    event(
+        "each signal of an auto-reset event ends one wait",
+        auto_reset,
     ),
-    event("an auto-reset event ends one wait a signal", auto_reset),
     event(
         "a manual-reset event ends all waits until it is reset",
         manual_reset,
     ),
     event(
-        "a signal of another process ends a wait, each way round",
+        "a signal ends a wait in another process, in both directions",
         signals_cross,
     ),
     event(
-        "between two processes no signal is lost or doubled",
+        "no signal between two processes is lost or doubled",
         ping_pong,
     ),
-    event("a wait ends in time", waits_end_in_time),
-    event("an event that was opened to wait cannot be set", event_read),
+    event("a wait ends at its timeout", waits_end_in_time),
+    event(
+        "an event that was opened for waiting cannot be set",
+        event_read,
+    ),
     mutex(
-        "a mutex is with one thread, which may take it again",
+        "one thread at a time has a mutex, and can lock it again",
         one_owner,
     ),
-    mutex("a mutex is with one process at a time", one_process),
+    mutex("one process at a time has a mutex", one_process),
     mutex(
-        "who waits for a mutex has it when it is given back",
+        "a waiting thread gets the mutex when it is unlocked",
         mutex_waits,
     ),
-    mutex("what a mutex protects is exact", protects),
+    mutex("counting under a mutex loses no increment", protects),
     mutex(
-        "the end of a thread with a mutex is told to the next",
+        "the next owner learns that a thread ended with the mutex",
         thread_ends,
     ),
 ];
 
 fn new_is_zero(name: &str) -> Checked {
     let made = Section::create_new(name, 10_000)?;
-    same("its length", made.len()?, 10_000)?;
+    same("the length", made.len()?, 10_000)?;
     let mut bytes = vec![1; 10_000];
     made.map(..)?.read(0, &mut bytes)?;
     must("all bytes are zero", bytes.iter().all(|byte| *byte == 0))?;
     let opened = Section::open(name)?;
-    must("it is no shorter for others", opened.len()? >= 10_000)
+    must("the opened section is not shorter", opened.len()? >= 10_000)
 }
 
 fn bytes_cross_over(name: &str) -> Checked {
     let view = Section::create_new(name, 4096)?.map_rw(..)?;
     let mut child = Child::start("section", name)?;
     view.write(0, b"from here")?;
-    same("what it reads", &*child.ask("read 9")?, "from here")?;
+    same(
+        "the bytes that the other process reads",
+        &*child.ask("read 9")?,
+        "from here",
+    )?;
+
     child.order("write from there", "done")?;
     let mut bytes = [0; 10];
     view.read(0, &mut bytes)?;
-    same("what it wrote", &bytes, b"from there")
+    same(
+        "the bytes that the other process wrote",
+        &bytes,
+        b"from there",
+    )
 }
 
 fn atomics_are_shared(name: &str) -> Checked {
@@ -126,9 +138,9 @@ fn create_refuses(name: &str) -> Checked {
     made.map_rw(..)?.write(0, b"mine")?;
     refused(AlreadyExists, Section::create_new(name, 1 << 20))?;
     let (opened, origin) = Section::open_or_create(name, 1)?;
-    same("where it is from", origin, Origin::Opened)?;
+    same("the origin", origin, Origin::Opened)?;
     same(
-        "what stands there",
+        "the content",
         opened.map(..)?.read_value::<[u8; 4]>(0)?,
         *b"mine",
     )
@@ -164,10 +176,10 @@ fn last_holder(name: &str) -> Checked {
     let view = made.map_rw(..)?;
     view.write(0, b"kept")?;
     drop(made);
-    // A view holds it too, and then another process does.
+    // The view holds the section too, and then the other process does.
     let mut child = Child::start("section", name)?;
     drop(view);
-    same("what stands there", &*child.ask("read 4")?, "kept")?;
+    same("the content", &*child.ask("read 4")?, "kept")?;
     refused(AlreadyExists, Section::create_new(name, 1))?;
     child.leave()?;
     gone(|| Section::open(name))?;
@@ -184,7 +196,7 @@ fn bounds(name: &str) -> Checked {
     refused(OutOfBounds, view.write(1, b"two pages."))?;
     let mut bytes = [0; 10];
     made.read_at(4090, &mut bytes)?;
-    same("what stands across two pages", &bytes, b"two pages.")
+    same("the bytes across two pages", &bytes, b"two pages.")
 }
 
 fn copy_on_write(name: &str) -> Checked {
@@ -193,9 +205,13 @@ fn copy_on_write(name: &str) -> Checked {
     let own = made.map_copy_on_write(..)?;
     own.write(0, b"my own")?;
     let read = |view: shmkit::Mapping| view.read_value::<[u8; 6]>(0);
-    same("what others see", read(made.map(..)?)?, *b"shared")?;
     same(
-        "what stands here",
+        "the content of the section",
+        read(made.map(..)?)?,
+        *b"shared",
+    )?;
+    same(
+        "the content of the private view",
         own.read_value::<[u8; 6]>(0)?,
         *b"my own",
     )
@@ -210,11 +226,12 @@ fn reserved(name: &str) -> Checked {
     let opened = Section::open(name)?;
     let mut bytes = [0; 4];
     opened.read_at(1 << 20, &mut bytes)?;
-    same("what stands in the committed part", &bytes, b"here")
+    same("the content of the committed part", &bytes, b"here")
 }
 
 fn listed(name: &str) -> Checked {
     let base = name.trim_start_matches("Local\\");
+
     let look = || -> Result<Option<Kind>, Wrong> {
         let all = shmkit::inspect::list()?;
         let one = all
@@ -222,13 +239,15 @@ fn listed(name: &str) -> Checked {
             .find(|one| one.name.split_once('\\').is_some_and(|(_, b)| b == base));
         Ok(one.map(|one| one.kind))
     };
-    // Windows tells one name after the other, and may leave one out when another one goes.
+
+    // Windows returns one name after the other, and may leave out a name when another object ends.
     let tells = |what: &'static str, kind: Option<Kind>| {
         soon(what, || {
             look().is_ok_and(|found| found == kind).then_some(())
         })
     };
-    same("before", look()?, None)?;
+
+    same("the kind in the list before", look()?, None)?;
     let made = Section::create_new(name, 1)?;
     tells("the list has a section", Some(Kind::Section))?;
     drop(made);
@@ -236,7 +255,7 @@ fn listed(name: &str) -> Checked {
     let made = Event::create_new(name, Reset::Auto)?;
     tells("the list has an event", Some(Kind::Event))?;
     drop(made);
-    tells("the list forgets what is gone", None)
+    tells("the list no longer has the event", None)
 }
 
 fn wrong_names(name: &str) -> Checked {
@@ -255,15 +274,15 @@ fn wrong_names(name: &str) -> Checked {
 fn auto_reset(name: &str) -> Checked {
     let event = Event::create_new(name, Reset::Auto)?;
     let other = Event::open_rw(name)?;
-    must("it begins without a signal", !event.try_wait()?)?;
+    must("a new event is not signaled", !event.try_wait()?)?;
     other.set()?;
     other.set()?;
     must("the signal ends a wait", event.try_wait()?)?;
-    must("it ended one only", !other.try_wait()?)?;
+    must("the signal ended only one wait", !other.try_wait()?)?;
     other.set()?;
-    // Where the system tells.
+    // `is_set` returns `None` if the system does not report the state.
     must(
-        "a look takes no signal",
+        "reading the state takes no signal",
         event.is_set() != Some(false) && event.try_wait()?,
     )
 }
@@ -276,15 +295,20 @@ fn manual_reset(name: &str) -> Checked {
             Ok(())
         })
     };
+
     let waiters = [wait(name.to_string())?, wait(name.to_string())?];
     std::thread::sleep(MOMENT);
     event.set()?;
     for waiter in waiters {
         waiter("each wait ends")?;
     }
-    must("it stays signaled", event.try_wait()? && event.try_wait()?)?;
+
+    must(
+        "the event stays signaled",
+        event.try_wait()? && event.try_wait()?,
+    )?;
     event.reset()?;
-    must("it was reset", !event.try_wait()?)
+    must("the event is reset", !event.try_wait()?)
 }
 
 fn signals_cross(name: &str) -> Checked {
@@ -313,7 +337,7 @@ fn ping_pong(name: &str) -> Checked {
         event.set()?;
         let came = back.wait_timeout(PATIENCE)?;
         must("the signal comes back", came)?;
-        same("the signals before", counted(&cells)?, 2 * n)?;
+        same("the number of signals so far", counted(&cells)?, 2 * n)?;
     }
     child.expect("done")?;
     must("no signal is left", !event.try_wait()? && !back.try_wait()?)
@@ -341,7 +365,7 @@ fn event_read(name: &str) -> Checked {
     refused(ReadOnly, waiter.set())?;
     refused(ReadOnly, waiter.reset())?;
     event.set()?;
-    must("it can be waited for", waiter.try_wait()?)
+    must("the event can be waited for", waiter.try_wait()?)
 }
 
 fn one_owner(name: &str) -> Checked {
@@ -349,39 +373,63 @@ fn one_owner(name: &str) -> Checked {
     let second = Mutex::open(name)?;
     let first = mutex.lock()?;
     let again = second.lock()?;
-    same("for another thread", elsewhere(&mutex)?, "Taken")?;
+    same("the mutex for another thread", elsewhere(&mutex)?, "Taken")?;
     drop(again);
-    same("given back once of two", elsewhere(&second)?, "Taken")?;
+    same("the mutex after one unlock", elsewhere(&second)?, "Taken")?;
     drop(first);
-    same("given back twice of two", elsewhere(&second)?, "Clean")
+    same("the mutex after two unlocks", elsewhere(&second)?, "Clean")
 }
 
 fn one_process(name: &str) -> Checked {
     let mutex = Mutex::create_new(name)?;
     let mut child = Child::start("mutex", name)?;
     let guard = mutex.lock()?;
-    same("for another process", &*child.ask("try")?, "Taken")?;
+    same(
+        "the mutex for another process",
+        &*child.ask("try")?,
+        "Taken",
+    )?;
+
     drop(guard);
-    same("given back, there", &*child.ask("take")?, "Clean")?;
-    same("taken there", how(mutex.try_lock()?.as_ref()), "Taken")?;
+    same(
+        "the mutex for another process after the unlock",
+        &*child.ask("take")?,
+        "Clean",
+    )?;
+    same(
+        "the mutex for this process",
+        how(mutex.try_lock()?.as_ref()),
+        "Taken",
+    )?;
     must(
-        "a wait with a time-out ends without it",
+        "a wait with a timeout ends without the mutex",
         mutex.lock_timeout(MOMENT)?.is_none(),
     )?;
+
     child.order("give", "done")?;
-    same("given back here", how(mutex.try_lock()?.as_ref()), "Clean")
+    same(
+        "the mutex for this process after the unlock",
+        how(mutex.try_lock()?.as_ref()),
+        "Clean",
+    )
 }
 
 fn mutex_waits(name: &str) -> Checked {
     let mutex = Mutex::create_new(name)?;
     let mut child = Child::start("mutex", name)?;
-    same("it takes it", &*child.ask("take")?, "Clean")?;
+    same(
+        "the mutex for the other process",
+        &*child.ask("take")?,
+        "Clean",
+    )?;
+
     let own = name.to_string();
     let waiter = aside(move || Ok(how(Some(&Mutex::open(&*own)?.lock()?))))?;
     std::thread::sleep(4 * MOMENT);
     child.order("give", "done")?;
-    let came = waiter("who waits has it when another process gives it back")?;
-    same("how it was had", came, "Clean")?;
+    let came = waiter("the waiting thread gets the mutex when another process unlocks it")?;
+    same("the mutex for the waiting thread", came, "Clean")?;
+
     let guard = mutex.lock()?;
     child.tell("take")?;
     std::thread::sleep(4 * MOMENT);
@@ -410,6 +458,6 @@ fn thread_ends(name: &str) -> Checked {
     let told = soon("the mutex of a thread that has ended is free", || {
         elsewhere(&mutex).ok().filter(|how| *how != "Taken")
     })?;
-    same("how it was had", told, "Abandoned")?;
-    same("how the next one has it", elsewhere(&mutex)?, "Clean")
+    same("the mutex for the next thread", told, "Abandoned")?;
+    same("the mutex after that", elsewhere(&mutex)?, "Clean")
 }

@@ -1,4 +1,4 @@
-//! What the self-test tells: line by line as it goes on, and as one JSON object.
+//! The report of the self-test: line by line while it runs, and as one JSON object.
 
 use super::check::{Check, Wrong};
 use super::mask::Mask;
@@ -10,11 +10,11 @@ use shmkit::inspect::Finding;
 use std::env::consts::{ARCH, OS};
 use std::time::Duration;
 
-/// What a user does about a failed check.
+/// What a user should do about a failed check.
 pub const ADVICE: &str =
     "please report this: attach the output of `shmkit doctor --self-test --json`";
 
-/// All that was found, with what is to be masked masked already.
+/// The results of the self-test, in which private names are already masked.
 #[derive(Debug)]
 pub struct Report {
     mask: Option<Mask>,
@@ -26,7 +26,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// `full` is to mask nothing.
+    /// Creates a report with the findings of the doctor. With `full`, nothing is masked.
     pub fn new(mut findings: Vec<Finding>, full: bool) -> Report {
         let mask = (!full).then(|| Mask::of(&findings));
         for finding in &mut findings {
@@ -44,7 +44,7 @@ impl Report {
         }
     }
 
-    /// The lines before those of the checks.
+    /// Returns the lines in front of the lines of the checks.
     pub fn head(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let first = format!(
@@ -59,7 +59,7 @@ impl Report {
         lines.join("\n") + "\n"
     }
 
-    /// Takes what a check has come to, and says it in a line or two.
+    /// Adds the result of a check, and returns it as text.
     pub fn check(&mut self, check: &Check, took: Duration, result: &Result<(), Wrong>) -> String {
         let mut row = json!({
             "area": check.area,
@@ -68,6 +68,7 @@ impl Report {
         });
         let took = format!("{:.0} ms", took.as_secs_f64() * 1e3);
         let line = |outcome| format!("{outcome:<8} {}: {}   {took}", check.area, check.name);
+
         match result {
             Ok(()) => {
                 row["outcome"] = "passed".into();
@@ -103,9 +104,10 @@ impl Report {
         }
     }
 
-    /// Takes what was measured, and says it in a line.
+    /// Adds the result of a measurement, and returns it as a line.
     pub fn speed(&mut self, speed: &Speed, result: &Result<Ratio, Wrong>) -> String {
         let mut row = json!({ "name": speed.name, "floor": speed.floor });
+
         let told = match result {
             Ok(Ratio { took, floor }) => {
                 let ratio = took / floor.max(1e-3);
@@ -121,6 +123,7 @@ impl Report {
                 told
             }
         };
+
         self.speeds.push(row);
         format!("speed    {}: {told}", speed.name)
     }
@@ -129,7 +132,7 @@ impl Report {
         self.failed
     }
 
-    /// How many of the checks passed, in a line.
+    /// Returns a line with the number of checks that passed, failed and were skipped.
     pub fn summary(&self) -> String {
         let all = self.checks.len();
         let skipped = all - self.passed - self.failed;
@@ -172,7 +175,7 @@ fn milliseconds(time: Duration) -> Value {
     rounded(time.as_secs_f64() * 1e3)
 }
 
-/// Two digits behind the point are enough for a reader.
+/// Rounds a number to two decimals, which are enough for a reader.
 fn rounded(number: f64) -> Value {
     ((number * 100.0).round() / 100.0).into()
 }
@@ -188,7 +191,7 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(0, usize::from)
 }
 
-/// What this program was compiled for, as rustc writes it.
+/// Returns the target for which this program was compiled, as rustc writes it.
 fn target() -> String {
     let arch = match ARCH {
         "x86" => "i686",
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_told_in_a_line() {
+    fn report_lists_passed_and_skipped_checks() {
         let (report, lines) = report(&[Ok(()), Err(Wrong::Skipped("no luck".into()))]);
         assert_eq!(
             lines,
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_came_and_what_to_report() {
+    fn failed_check_reports_expected_and_actual_value() {
         let (report, lines) = report(&[same("the sum", 5, 4)]);
         for part in [
             "failed   queue",
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_masks_what_it_is_told_unless_it_is_full() {
+    fn report_masks_account_names_unless_full() {
         for full in [false, true] {
             let mut report = Report::new(Vec::new(), full);
             let wrong = Wrong::new("no error", "it belongs to A\\ann (S-1-5-21-1-2-3-1001)");

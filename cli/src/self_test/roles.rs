@@ -1,4 +1,4 @@
-//! What the other processes do.
+//! The roles of the child processes, and functions that the checks share with them.
 
 use super::check::{Checked, Wrong, fails, message, must, number, same};
 use super::child::Orders;
@@ -11,11 +11,11 @@ use shmkit::{
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The measures of all queues and topics here: few messages fill them.
+/// The sizes of all queues and topics of the checks: few messages fill them.
 const CAPACITY: u64 = 4096;
 const LONGEST: u64 = 200;
 
-/// Where the count stands in the section that a mutex protects.
+/// The offset of the counter in the section that a mutex protects.
 const COUNT: usize = 64;
 
 pub fn play(role: &str, name: &str, argument: &str, orders: &Orders) -> Checked {
@@ -70,7 +70,7 @@ pub fn subscriber(name: &str, start: Start) -> shmkit::Result<Subscriber> {
     Subscriber::options().start(start).open(name)
 }
 
-/// The words behind a mutex or an event, beside it.
+/// Opens the section that belongs to a mutex or an event. It contains the counter.
 pub fn cells(name: &str) -> Result<Mapping<ReadWrite>, Wrong> {
     let (section, _) = Section::open_or_create(&*format!("{name}-cells"), 4096)?;
     Ok(section.map_rw(..)?)
@@ -80,7 +80,7 @@ fn count(cells: &Mapping<ReadWrite>) -> Result<&AtomicU64, Wrong> {
     Ok(cells.atomic_u64(COUNT)?)
 }
 
-/// Adds so many to the count, each by one atomic addition.
+/// Adds `n` to the counter, in steps of one atomic addition.
 pub fn add_atomically(cells: &Mapping<ReadWrite>, n: u64) -> Checked {
     for _ in 0..n {
         // Relaxed: only the sum counts.
@@ -93,11 +93,11 @@ pub fn counted(cells: &Mapping<ReadWrite>) -> Result<u64, Wrong> {
     Ok(count(cells)?.load(Ordering::Relaxed))
 }
 
-/// Adds so many to the count, each under the mutex and by a load and a store.
+/// Adds `n` to the counter, in steps of a load and a store under the mutex.
 pub fn add_under(mutex: &Mutex, cells: &Mapping<ReadWrite>, n: u64) -> Checked {
     for _ in 0..n {
         let locked = mutex.lock()?;
-        must("nobody died with the mutex", !locked.is_abandoned())?;
+        must("no thread ended with the mutex", !locked.is_abandoned())?;
         let before = cells.read_value::<u64>(COUNT)?;
         cells.write_value(COUNT, &(before + 1))?;
         drop(locked);
@@ -105,7 +105,7 @@ pub fn add_under(mutex: &Mutex, cells: &Mapping<ReadWrite>, n: u64) -> Checked {
     Ok(())
 }
 
-/// How it was had, in a word.
+/// Returns the result of a lock as a word.
 pub fn how(locked: Option<&Locked<'_>>) -> &'static str {
     match locked {
         None => "Taken",
@@ -114,12 +114,12 @@ pub fn how(locked: Option<&Locked<'_>>) -> &'static str {
     }
 }
 
-/// How it can be had by a thread that has not had it.
+/// Returns the result of a lock by another thread as a word.
 pub fn elsewhere(mutex: &Mutex) -> Result<&'static str, Wrong> {
     let look = || Ok(how(mutex.try_lock()?.as_ref()));
     std::thread::scope(|scope| {
         let look = std::thread::Builder::new().spawn_scoped(scope, look)?;
-        let panicked = |_| Wrong::new("a look at a mutex", "a panic");
+        let panicked = |_| Wrong::new("a try to lock the mutex", "a panic");
         look.join().map_err(panicked)?
     })
 }
@@ -161,7 +161,7 @@ fn serve_event(name: &str, orders: &Orders) -> Checked {
             let cells = cells(name)?;
             for n in 1..=rest.parse::<u64>()? {
                 event.wait()?;
-                same("the signals before", counted(&cells)?, 2 * n - 1)?;
+                same("the number of signals so far", counted(&cells)?, 2 * n - 1)?;
                 add_atomically(&cells, 1)?;
                 back.set()?;
             }
@@ -174,6 +174,7 @@ fn serve_event(name: &str, orders: &Orders) -> Checked {
 fn serve_mutex(name: &str, orders: &Orders) -> Checked {
     let (mutex, _) = Mutex::options().open_or_create(name)?;
     let mut held: Vec<MutexGuard<'_>> = Vec::new();
+
     orders.obey(|word, rest| match word {
         "take" => {
             let locked = mutex.lock()?;
@@ -194,7 +195,7 @@ fn serve_mutex(name: &str, orders: &Orders) -> Checked {
     })
 }
 
-/// `send FROM COUNT`: the messages of these numbers.
+/// Returns the numbers of the messages of an order such as `send FROM COUNT`.
 fn numbers(rest: &str) -> Result<std::ops::Range<u64>, Wrong> {
     let (from, count) = rest.split_once(' ').unwrap_or(("0", rest));
     let from = from.parse()?;
@@ -215,7 +216,7 @@ fn serve_sender(name: &str, orders: &Orders) -> Checked {
             for n in numbers(rest)? {
                 batch.send(&message(n))?;
             }
-            // It is never sent: the test kills this process.
+            // The batch is never sent: the check kills this process.
             std::mem::forget(batch);
             done()
         }
@@ -261,7 +262,8 @@ fn serve_publisher(name: &str, orders: &Orders) -> Checked {
     })
 }
 
-/// All until the end: how many were received, how many missed, and how it ended.
+/// Receives all messages until the end. Returns the number of received messages, the number of
+/// missed messages, and the error at the end.
 pub fn receive_all(subscriber: &mut Subscriber) -> Result<String, Wrong> {
     let (mut received, mut missed) = (0, 0);
     loop {
@@ -288,6 +290,7 @@ fn serve_subscriber(name: &str, orders: &Orders) -> Checked {
 fn serve_writer(name: &str, orders: &Orders) -> Checked {
     let mut writer = table(name)?;
     let mut next = 0;
+
     orders.obey(|word, rest| match word {
         "set" => {
             for n in numbers(rest)? {
@@ -295,7 +298,7 @@ fn serve_writer(name: &str, orders: &Orders) -> Checked {
             }
             done()
         }
-        // As fast as it can for so many milliseconds.
+        // Sets values as fast as possible for this number of milliseconds.
         "run" => {
             let end = Instant::now() + Duration::from_millis(rest.parse()?);
             while Instant::now() < end {
@@ -317,7 +320,7 @@ fn serve_reader(name: &str, orders: &Orders) -> Checked {
     })
 }
 
-/// The answer to a request: its bytes from the end.
+/// Returns the response to a request: its bytes in reverse order.
 pub fn reversed(request: &[u8]) -> Vec<u8> {
     request.iter().rev().copied().collect()
 }
@@ -325,6 +328,7 @@ pub fn reversed(request: &[u8]) -> Vec<u8> {
 fn serve_calls(name: &str, orders: &Orders) -> Checked {
     let mut server = Some(Server::create(name)?);
     let mut held: Vec<Responder> = Vec::new();
+
     orders.obey(|word, rest| match (word, &mut server) {
         ("answer", Some(server)) => {
             for _ in 0..rest.parse::<u64>()? {
@@ -349,11 +353,15 @@ fn serve_calls(name: &str, orders: &Orders) -> Checked {
 fn serve_client(name: &str, orders: &Orders) -> Checked {
     let mut client = Client::open(name)?;
     let mut open = Vec::new();
+
     orders.obey(|word, rest| match word {
         "call" => {
             for n in numbers(rest)? {
                 let request = message(n);
-                must("its answer", client.call(&request)? == reversed(&request))?;
+                must(
+                    "the response is right",
+                    client.call(&request)? == reversed(&request),
+                )?;
             }
             done()
         }
@@ -365,7 +373,7 @@ fn serve_client(name: &str, orders: &Orders) -> Checked {
     })
 }
 
-/// Sends until there is no room, and says how many went in.
+/// Sends messages until there is no space, and returns the number of sent messages.
 pub fn fill(mut send: impl FnMut(&[u8]) -> Result<(), SendError>) -> Result<u64, Wrong> {
     let mut sent = 0;
     loop {
@@ -379,7 +387,7 @@ pub fn fill(mut send: impl FnMut(&[u8]) -> Result<(), SendError>) -> Result<u64,
     }
 }
 
-/// The answer to a call, or why there is none, as text.
+/// Returns the response to a call, or its error, as text.
 pub fn outcome(came: Result<&[u8], CallError>) -> String {
     match came {
         Ok(bytes) => format!("{bytes:?}"),

@@ -1,4 +1,5 @@
-//! Runs one check so that it neither ends nor stops the program, whatever it does.
+//! Runs one check on a thread of its own. A check that panics or hangs neither ends nor blocks the
+//! program.
 
 use super::check::{THREAD, Wrong};
 use std::cell::RefCell;
@@ -7,18 +8,19 @@ use std::sync::Once;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the user has interrupted.
+/// The pause between two looks whether the user has interrupted the program.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a check may go on after an interruption, to tidy up.
+/// The time for which a check may continue after an interruption, to clean up.
 const GRACE: Duration = Duration::from_secs(2);
 
 thread_local! {
-    /// What the last panic of this thread said, and where.
+    /// The message and the place of the last panic of this thread.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the panics of checks off standard error; those of other threads are said as before.
+/// Keeps the panics of checks away from standard error. Panics of other threads are printed as
+/// before.
 fn silence_checks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -36,30 +38,33 @@ fn silence_checks() {
     });
 }
 
-/// Runs `work` on a thread of its own, and gives it up after `limit`. There is no result where
-/// the user has interrupted.
+/// Runs `work` on a thread of its own, and returns its result. After the time `limit`, returns a
+/// failure, and leaves the thread alone. Returns `None` if the user has interrupted the program.
 pub fn guarded<T: Send + 'static>(
     limit: Duration,
     interrupted: &dyn Fn() -> bool,
     work: impl FnOnce() -> Result<T, Wrong> + Send + 'static,
 ) -> Option<Result<T, Wrong>> {
     silence_checks();
+
     let (tell, told) = channel();
     let thread = std::thread::Builder::new().name(THREAD.to_string());
     let started = thread.spawn(move || {
-        // Whatever the check was at work on is of no use to anybody else.
+        // The check owns all its objects, so no other code sees their state after a panic.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             let said = PANIC.with(|panic| panic.borrow_mut().take());
             Err(Wrong::new("no panic", said.unwrap_or_default()))
         });
-        // Nobody listens any more where it was given up.
+        // The receiver is gone if the time limit has passed.
         let _ = tell.send(result);
     });
+
     if let Err(error) = started {
         return Some(Err(error.into()));
     }
     let mut until = Instant::now() + limit;
     let mut asked_to_end = false;
+
     loop {
         match told.recv_timeout(LOOK) {
             Ok(_) if asked_to_end => return None,
@@ -74,8 +79,8 @@ pub fn guarded<T: Send + 'static>(
             until = until.min(Instant::now() + GRACE);
         }
         if Instant::now() >= until {
-            let came = format!("no answer in {} s", limit.as_secs_f64());
-            return (!asked_to_end).then(|| Err(Wrong::new("an end", came)));
+            let came = format!("no result in {} s", limit.as_secs_f64());
+            return (!asked_to_end).then(|| Err(Wrong::new("the check ends", came)));
         }
     }
 }
@@ -95,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_passes_or_fails_says_so() {
+    fn guarded_check_returns_its_result() {
         assert_eq!(guarded(LONG, &|| false, || Ok(7)), Some(Ok(7)));
         let (expected, came) = wrong(LONG, || same("the sum", 5, 4));
         assert_eq!([&*expected, &*came], ["the sum: 4", "5"]);
     }
 
     #[test]
-    fn a_check_that_panics_has_failed_with_its_message() {
+    fn panicking_check_fails_with_panic_message() {
         let (expected, came) = wrong(LONG, || panic!("no luck\nat all"));
         assert_eq!(expected, "no panic");
         assert!(came.contains("no luck at all"), "{came}");
@@ -110,16 +115,19 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_hangs_is_given_up() {
+    fn hanging_check_fails_after_limit() {
         let (expected, came) = wrong(Duration::from_millis(50), || {
             std::thread::sleep(LONG);
             Ok(())
         });
-        assert_eq!([&*expected, &*came], ["an end", "no answer in 0.05 s"]);
+        assert_eq!(
+            [&*expected, &*came],
+            ["the check ends", "no result in 0.05 s"]
+        );
     }
 
     #[test]
-    fn an_interruption_waits_for_the_check_and_has_no_result() {
+    fn interrupted_check_has_no_result() {
         let work = || {
             std::thread::sleep(5 * LOOK);
             Ok(())

@@ -1,5 +1,5 @@
-//! How fast things are here, each against a floor of the same run. It is reported, and fails
-//! nothing.
+//! Measures the speed of operations on this machine, each with a floor of the same run. The speeds
+//! are reported, and no speed makes the self-test fail.
 
 use super::check::{Checked, PATIENCE, Wrong, must};
 use super::child::{Child, Orders};
@@ -15,20 +15,20 @@ use std::time::{Duration, Instant};
 /// A measurement, and the function that makes it.
 pub struct Speed {
     pub name: &'static str,
-    /// What it is compared with.
+    /// The operation with which it is compared.
     pub floor: &'static str,
     pub run: fn(&str) -> Result<Ratio, Wrong>,
 }
 
-/// The median, in nanoseconds.
+/// The medians of the measurement and of its floor, in nanoseconds.
 pub struct Ratio {
     pub took: f64,
     pub floor: f64,
 }
 
 const COPIES: &str = "two copies and two stores";
-const LINE: &str = "a cache line that goes to and fro";
-const EVENT: &str = "an event, and a word that is stored";
+const LINE: &str = "the round trip of a cache line";
+const EVENT: &str = "a wake-up by an event, and one store";
 
 pub const SPEEDS: [Speed; 6] = [
     Speed {
@@ -52,7 +52,7 @@ pub const SPEEDS: [Speed; 6] = [
         run: round_trip,
     },
     Speed {
-        name: "send to one who sleeps in another process, and receive its answer",
+        name: "send to a receiver that sleeps in another process, and receive its answer",
         floor: EVENT,
         run: wake_by_queue,
     },
@@ -66,14 +66,15 @@ pub const SPEEDS: [Speed; 6] = [
 const MESSAGE: [u8; 64] = [7; 64];
 const SHORT: [u8; 56] = [7; 56];
 
-/// How long a measurement takes, where it is not counted.
+/// The duration of a measurement that has no fixed number of operations.
 const TIME: Duration = Duration::from_millis(60);
-/// What is short is measured so many at a time.
+/// The number of short operations that are measured together.
 const CHUNK: u32 = 256;
+/// The number of measured wake-ups.
 const WAKES: usize = 60;
-/// Longer than anybody polls before he sleeps.
+/// Longer than a waiting thread polls before it sleeps.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The line of the floor, and what ends its game.
+/// The offset of the cache line of the floor, and the number that ends its round trips.
 const BALL: usize = 0;
 const OVER: u64 = u64::MAX;
 
@@ -83,7 +84,7 @@ fn median(mut times: Vec<Duration>, each: u32) -> f64 {
     middle.as_nanos() as f64 / f64::from(each)
 }
 
-/// The time of one of what is short, measured in chunks.
+/// Returns the time of one short operation, which is measured in chunks.
 fn in_chunks(mut one: impl FnMut() -> Checked) -> Result<f64, Wrong> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < TIME {
@@ -96,7 +97,8 @@ fn in_chunks(mut one: impl FnMut() -> Checked) -> Result<f64, Wrong> {
     Ok(median(times, CHUNK))
 }
 
-/// The time of one of what is long, after a pause each time, and for as long as it is to go on.
+/// Returns the time of one long operation. Each operation is measured alone, after a pause, as long
+/// as `go_on` returns true for the number of operations so far.
 fn one_by_one(
     mut go_on: impl FnMut(usize) -> bool,
     mut one: impl FnMut() -> Checked,
@@ -112,16 +114,17 @@ fn one_by_one(
     Ok(median(times, 1))
 }
 
-/// What any message costs at least: to be copied in and out, and a word stored on either side.
+/// Returns the time that each message needs at least: to copy it into memory and out of it, and to
+/// store a word on each side.
 fn copies() -> Result<f64, Wrong> {
     let (mut there, mut here) = ([0; 64], [0; 64]);
     let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
     in_chunks(|| {
         black_box(&mut there).copy_from_slice(black_box(&MESSAGE));
-        // Pairs with nobody: what it costs is what is asked.
+        // Pairs with nothing: only the cost of the store is measured.
         sent.store(black_box(1), Ordering::Release);
         black_box(&mut here).copy_from_slice(black_box(&there));
-        // Pairs with nobody: what it costs is what is asked.
+        // Pairs with nothing: only the cost of the store is measured.
         received.store(black_box(1), Ordering::Release);
         Ok(())
     })
@@ -164,22 +167,22 @@ fn back(name: &str) -> String {
     format!("{name}-back")
 }
 
-/// A processor for each of the two processes, where there are several: on one both would wait for
-/// each other.
+/// A processor for each of the two processes; `None` if there is only one processor. On the same
+/// processor, the two processes would wait for each other.
 type Processors = Option<[usize; 2]>;
 
-/// A child that answers, on a processor of its own.
+/// Starts a child that answers, and pins both processes to their processors.
 fn peer(name: &str, what: &str, processors: Processors) -> Result<Child, Wrong> {
     let there = processors.map_or(String::new(), |[_, there]| there.to_string());
     let child = Child::start_with("speed", name, &format!("{what} {there}"))?;
     if let Some([here, _]) = processors {
-        // Where it is refused the system chooses.
+        // If the system refuses, the system chooses the processor.
         machine::pin(here);
     }
     Ok(child)
 }
 
-/// A queue in each direction, and a child that sends all back.
+/// A queue in each direction, and a child that sends each message back.
 struct Echo {
     inbox: Receiver,
     outbox: Sender,
@@ -202,7 +205,7 @@ impl Echo {
     fn trip(&mut self) -> Checked {
         self.outbox.send(&SHORT)?;
         let came = self.inbox.recv_timeout(PATIENCE)?;
-        must("it comes back", came.len() == SHORT.len())
+        must("the message comes back", came.len() == SHORT.len())
     }
 }
 
@@ -215,34 +218,37 @@ fn round_trip(name: &str) -> Result<Ratio, Wrong> {
         || echo.trip(),
         Duration::ZERO,
     )?;
+
     drop(echo);
     let name = format!("{name}-line");
     let view = Section::create_new(&*name, 4096)?.map_rw(..)?;
     let mut child = peer(&name, "line", processors)?;
     child.tell("go")?;
+
     let ball = view.atomic_u64(BALL)?;
     let mut number = 0;
     let floor = one_by_one(
         until(Instant::now() + 2 * TIME),
         || {
-            // Pairs with the load in `next`, there.
+            // Pairs with the load in `next` in the child.
             ball.store(number + 1, Ordering::Release);
             number = next(&view, number + 1)?;
             Ok(())
         },
         Duration::ZERO,
     )?;
+
     ball.store(OVER, Ordering::Relaxed);
     child.expect("done")?;
     Ok(Ratio { took, floor })
 }
 
-/// Waits until the other one has written the line.
+/// Waits until the other process has written the cache line, and returns the number in it.
 fn next(view: &Mapping<ReadWrite>, last: u64) -> Result<u64, Wrong> {
     let (ball, start) = (view.atomic_u64(BALL)?, Instant::now());
     loop {
         for _ in 0..1 << 12 {
-            // Pairs with the stores of the other side.
+            // Pairs with the stores of the other process.
             let number = ball.load(Ordering::Acquire);
             if number != last {
                 return Ok(number);
@@ -251,11 +257,12 @@ fn next(view: &Mapping<ReadWrite>, last: u64) -> Result<u64, Wrong> {
         }
         // On one processor only one of the two runs at a time.
         std::thread::yield_now();
-        must("the line comes back", start.elapsed() < PATIENCE)?;
+        must("the cache line comes back", start.elapsed() < PATIENCE)?;
     }
 }
 
-/// An event that wakes one who sleeps in another process, and a word that says that it did.
+/// Measures the floor of wake-ups: an event wakes a thread in another process, and the thread
+/// stores a word.
 fn event(name: &str, processors: Processors) -> Result<f64, Wrong> {
     let name = format!("{name}-event");
     let event = Event::create_new(&*name, Reset::Auto)?;
@@ -295,13 +302,14 @@ fn wake_by_call(name: &str) -> Result<Ratio, Wrong> {
     Ok(Ratio { took, floor })
 }
 
-/// In the child: sends back whatever comes, until it is killed.
+/// Runs in the child: sends back each message, until the child is killed.
 pub fn play(name: &str, argument: &str, orders: &Orders) -> Checked {
     let (what, processor) = argument.split_once(' ').unwrap_or((argument, ""));
     if let Ok(processor) = processor.parse() {
-        // Where it is refused the system chooses.
+        // If the system refuses, the system chooses the processor.
         machine::pin(processor);
     }
+
     match what {
         "queue" => {
             let mut inbox = Receiver::create(name)?;
@@ -319,7 +327,7 @@ pub fn play(name: &str, argument: &str, orders: &Orders) -> Checked {
             orders.obey(|_, _| {
                 for number in 1.. {
                     event.wait()?;
-                    // Pairs with the load in `next`, on the other side.
+                    // Pairs with the load in `next` in the parent.
                     view.atomic_u64(BALL)?.store(number, Ordering::Release);
                 }
                 Ok("done".to_string())
@@ -345,7 +353,7 @@ pub fn play(name: &str, argument: &str, orders: &Orders) -> Checked {
                         return Ok("done".to_string());
                     }
                     number += 1;
-                    // Pairs with the load in `next`, on the other side.
+                    // Pairs with the load in `next` in the parent.
                     view.atomic_u64(BALL)?.store(number, Ordering::Release);
                 }
             })

@@ -1,4 +1,4 @@
-//! Waiting for several things at once, and for the next owner.
+//! Checks of waits for several sources at once, and for the next owner.
 
 use super::check::{
     Check, Checked, MOMENT, PATIENCE, aside, created, fails, message, must, number, same, soon,
@@ -17,15 +17,18 @@ const fn waiting(name: &'static str, run: fn(&str) -> Checked) -> Check {
 
 pub const CHECKS: [Check; 6] = [
     waiting(
-        "a wait for several things is woken by an event of another process",
+        "a wait for several sources is woken by an event of another process",
         woken_by_event,
     ),
     waiting(
-        "a wait for several things is woken by a death",
+        "a wait for several sources is woken by the death of a process",
         woken_by_death,
     ),
-    waiting("none waits behind one that is always ready", fair),
-    waiting("a hundred things are waited for at once", a_hundred),
+    waiting(
+        "a source that is always ready does not hold up another source",
+        fair,
+    ),
+    waiting("one wait takes a hundred sources", a_hundred),
     waiting(
         "a subscriber that waits for the next publisher is woken",
         next_publisher,
@@ -48,8 +51,8 @@ fn woken_by_event(name: &str) -> Checked {
     until_asleep(&queue_name, std::process::id())?;
     child.order("set", "done")?;
     let (which, taken, _receiver) = waiting("the wait ends")?;
-    same("who is ready", which, 1)?;
-    must("the signal is there", taken)
+    same("the index of the ready source", which, 1)?;
+    must("the event is signaled", taken)
 }
 
 fn woken_by_death(name: &str) -> Checked {
@@ -62,7 +65,11 @@ fn woken_by_death(name: &str) -> Checked {
     })?;
     until_asleep(name, std::process::id())?;
     child.kill()?;
-    same("who is ready", waiting("the wait ends")?.0, 1)
+    same(
+        "the index of the ready source",
+        waiting("the wait ends")?.0,
+        1,
+    )
 }
 
 fn fair(name: &str) -> Checked {
@@ -71,6 +78,7 @@ fn fair(name: &str) -> Checked {
     let mut senders = [Sender::open(name)?, Sender::open(&*other)?];
     let mut told = [0; 2];
     let mut set = WaitSet::new();
+
     for n in 0..100 {
         for sender in &mut senders {
             sender.send(&message(n))?;
@@ -82,7 +90,8 @@ fn fair(name: &str) -> Checked {
             _ => quiet.drain(|_| {})?,
         };
     }
-    same("how often each had its turn", told, [50; 2])
+
+    same("how often each source was ready", told, [50; 2])
 }
 
 fn a_hundred(name: &str) -> Checked {
@@ -93,18 +102,24 @@ fn a_hundred(name: &str) -> Checked {
         events.push(Event::create_new(&*name, Reset::Auto)?);
         setters.push(Event::open_rw(&*name)?);
     }
+
     let mut set = WaitSet::new();
     for n in [0, 99, 50, 64, 63] {
         setters[n].set()?;
         let mut all: Vec<&mut dyn Waitable> = Vec::new();
         all.extend(events.iter_mut().map(|event| event as &mut dyn Waitable));
         let which = set.wait_timeout(&mut all, PATIENCE)?;
-        same("who is ready", which, Some(n))?;
-        must("the signal is there", events[n].try_wait()?)?;
+        same("the index of the ready source", which, Some(n))?;
+        must("the event is signaled", events[n].try_wait()?)?;
     }
+
     let mut all: Vec<&mut dyn Waitable> = Vec::new();
     all.extend(events.iter_mut().map(|event| event as &mut dyn Waitable));
-    same("then", set.wait_timeout(&mut all, MOMENT)?, None)
+    same(
+        "the ready source after that",
+        set.wait_timeout(&mut all, MOMENT)?,
+        None,
+    )
 }
 
 fn next_publisher(name: &str) -> Checked {
@@ -112,11 +127,17 @@ fn next_publisher(name: &str) -> Checked {
     let mut subscriber: Subscriber = subscriber(name, Start::New)?;
     drop(first);
     fails("Disconnected(Closed)", subscriber.recv())?;
+
     let waiting = aside(move || {
         let came = subscriber.wait_for_publisher(PATIENCE)?;
         must("the next publisher is found", came)?;
-        same("its message", number(subscriber.recv()?)?, 1)
+        same(
+            "the message of the next publisher",
+            number(subscriber.recv()?)?,
+            1,
+        )
     })?;
+
     std::thread::sleep(4 * MOMENT);
     let mut next = created(|| Publisher::create(name))?;
     next.send(&message(1))?;
@@ -127,6 +148,7 @@ fn next_receiver(name: &str) -> Checked {
     let first = queue(name)?;
     let mut sender = Sender::open(name)?;
     drop(first);
+
     let waiting = aside(move || {
         let came = sender.wait_for_receiver(PATIENCE)?;
         must("the next receiver is found", came)?;
@@ -134,13 +156,15 @@ fn next_receiver(name: &str) -> Checked {
         Ok(sender)
     })?;
     std::thread::sleep(4 * MOMENT);
+
     let mut next = created(|| queue(name))?;
     let came = soon("the message comes", || match next.recv_timeout(MOMENT) {
         Ok(bytes) => Some(Ok(bytes.to_vec())),
-        // That a sender has gone over is no message.
+        // A sender that has reattached is reported, and is not a message.
         Err(RecvError::Timeout | RecvError::Disconnected(_)) => None,
         Err(error) => Some(Err(error)),
     })??;
+
     same("the message", number(&came)?, 1)?;
     waiting("the wait ends").map(drop)
 }

@@ -1,5 +1,5 @@
-//! A process that sleeps in the kernel is woken by the other side, in both directions, and across the
-//! border of a process: the owner by a participant, and a participant by the owner.
+//! Checks that an endpoint that sleeps in the kernel is woken from another process: an owner by a
+//! participant, and a participant by the owner.
 
 use super::check::{Check, Checked, Wrong, aside, fails, message, must, same, until_asleep};
 use super::child::{Child, Orders};
@@ -9,12 +9,13 @@ use shmkit::{
 };
 use std::any::Any;
 
-/// What one end does: it sleeps until it is woken, or wakes. What it gives back is kept until all
-/// is done, since its end would wake too.
+/// The work of one endpoint: it sleeps until it is woken, or it wakes the other endpoint. The
+/// returned value is kept until the check has ended, since its drop would wake the other endpoint
+/// too.
 type Part = Box<dyn FnOnce() -> Result<Kept, Wrong> + Send>;
 type Kept = Box<dyn Any + Send>;
 
-/// Two ends of one name, of which one sleeps until the other does its part.
+/// Two endpoints of one name. One of them sleeps until the other one does its part.
 struct Pair {
     owner: fn(&str) -> Result<Part, Wrong>,
     other: fn(&str) -> Result<Part, Wrong>,
@@ -68,11 +69,11 @@ pub const CHECKS: [Check; 20] = [
         |name| wake(name, 1, false),
     ),
     there(
-        "a lossless publisher that sleeps in another process is woken by room",
+        "a lossless publisher that sleeps in another process is woken by space",
         |name| wake(name, 2, true),
     ),
     there(
-        "a lossless publisher that sleeps is woken by room that another process makes",
+        "a lossless publisher that sleeps is woken by space that another process frees",
         |name| wake(name, 2, false),
     ),
     there(
@@ -84,19 +85,19 @@ pub const CHECKS: [Check; 20] = [
         |name| wake(name, 3, false),
     ),
     there(
-        "a wait for several things that sleeps in another process is woken by one of them",
+        "a sleeping wait for several sources in another process is woken by one of them",
         |name| wake(name, 4, true),
     ),
     there(
-        "a wait for several things that sleeps is woken by another process",
+        "a sleeping wait for several sources is woken by another process",
         |name| wake(name, 4, false),
     ),
     there(
-        "a sender that sleeps in another process is woken by room",
+        "a sender that sleeps in another process is woken by space",
         |name| wake(name, 5, true),
     ),
     there(
-        "a sender that sleeps is woken by room that another process makes",
+        "a sender that sleeps is woken by space that another process frees",
         |name| wake(name, 5, false),
     ),
     there(
@@ -133,7 +134,8 @@ pub const CHECKS: [Check; 20] = [
     ),
 ];
 
-/// One end of a pair here and the other in a child: the sleeper sleeps, and is then woken.
+/// Runs a pair with one endpoint in this process and the other endpoint in a child. Waits until one
+/// endpoint sleeps, and then lets the other endpoint wake it.
 fn wake(name: &str, index: usize, child_sleeps: bool) -> Checked {
     let pair = &PAIRS[index];
     let child_owns = pair.owner_sleeps == child_sleeps;
@@ -145,22 +147,25 @@ fn wake(name: &str, index: usize, child_sleeps: bool) -> Checked {
         let child = Child::start_with("wake", name, &format!("{index} other"))?;
         (child, part)
     };
+
     if child_sleeps {
         child.tell("go")?;
         until_asleep(name, child.id())?;
-        // A client that wakes its server waits for the response too.
+        // The part of the waker runs on another thread, since a client that wakes its server also
+        // waits for the response.
         let waker = aside(part)?;
         child.expect("done")?;
-        waker("the waker continues").map(drop)
+        waker("the waking endpoint continues").map(drop)
     } else {
         let sleeper = aside(part)?;
         until_asleep(name, std::process::id())?;
         child.order("go", "done")?;
-        sleeper("the sleeper is woken").map(drop)
+        sleeper("the sleeping endpoint is woken").map(drop)
     }
 }
 
-/// In the child: the end that the argument says, with the number of its pair before it.
+/// Runs in the child: the argument is the number of a pair and the endpoint of the pair that the
+/// child runs.
 pub fn play(name: &str, argument: &str, orders: &Orders) -> Checked {
     let (index, end) = argument.split_once(' ').unwrap_or((argument, ""));
     let Some(pair) = PAIRS.get(index.parse::<usize>()?) else {
@@ -170,12 +175,13 @@ pub fn play(name: &str, argument: &str, orders: &Orders) -> Checked {
         "owner" => (pair.owner)(name)?,
         _ => (pair.other)(name)?,
     };
+
     let (mut part, mut kept) = (Some(part), None);
     orders.obey(|_, _| {
         if let Some(part) = part.take() {
             kept = Some(part()?);
         }
-        must("its part is done", kept.is_some())?;
+        must("the part of the child is done", kept.is_some())?;
         Ok("done".to_string())
     })
 }
@@ -248,17 +254,18 @@ fn receiver_receives(name: &str) -> Result<Part, Wrong> {
 fn receiver_waits_for_several(name: &str) -> Result<Part, Wrong> {
     let mut receiver = queue(name)?;
     let mut never = Event::create_new(&*format!("{name}-never"), Reset::Auto)?;
+
     part(move || {
         let mut set = WaitSet::new();
         loop {
             let which = set.wait(&mut [&mut receiver, &mut never])?;
-            same("who is ready", which, 0)?;
+            same("the index of the ready source", which, 0)?;
             match receiver.try_recv() {
                 Ok(bytes) => {
                     same("the message", bytes, &message(1))?;
                     return Ok(Box::new((receiver, never)));
                 }
-                // That a sender has come is reason to look.
+                // A new sender also makes the receiver ready.
                 Err(RecvError::Empty) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -322,7 +329,7 @@ fn client_is_told(name: &str) -> Result<Part, Wrong> {
     let mut client = Client::open(name)?;
     part(move || {
         let came = outcome(client.call(b"request"));
-        same("the call", &*came, "Disconnected(Closed)")?;
+        same("the end of the call", &*came, "Disconnected(Closed)")?;
         Ok(Box::new(client))
     })
 }
@@ -338,7 +345,7 @@ fn writer_sets(name: &str) -> Result<Part, Wrong> {
 fn reader_waits(name: &str) -> Result<Part, Wrong> {
     let mut reader = Reader::open(name)?;
     part(move || {
-        same("what has changed", reader.wait_change()?, 1)?;
+        same("the changed value", reader.wait_change()?, 1)?;
         same("the value", reader.get_at(1)?, &message(1))?;
         Ok(Box::new(reader))
     })

@@ -1,21 +1,23 @@
-//! In which encoding a text in memory is written, by the bytes alone.
+//! Guesses the encoding of a text in memory from its bytes alone.
 
 use crate::text::plausible;
 use crate::text::{self, Encoding};
 use encoding_rs::{Encoding as CodePage, UTF_8, WINDOWS_1252};
 use std::borrow::Cow;
 
-/// How many bytes are compared. The first part of a text is as telling as the whole text.
+/// The number of bytes that are compared. The first part of a text shows the encoding as well as
+/// the whole text does.
 const COMPARED: usize = 512;
 
-/// A text that has no NUL is that much less plausible.
+/// The bits that are added to the reading of a text that has no NUL, which is less plausible.
 const NO_END: u32 = 8;
 
-/// An empty text is that much less plausible where bytes other than zero are behind its NUL.
+/// The bits that are added to the reading as an empty text if bytes other than zero follow its NUL,
+/// which is less plausible.
 const EMPTY: u32 = 8;
 
-/// The likeliest encoding of the text at the start of `bytes`, and why. `page` is the ANSI code
-/// page.
+/// Returns the likeliest encoding of the text at the start of `bytes`, and the reason. `page` is
+/// the ANSI code page.
 ///
 /// UTF-8 or ANSI text ends at the first zero byte (`narrow`). UTF-16 text ends at the first zero
 /// unit (`wide`). Both readings must explain the same bytes:
@@ -27,7 +29,7 @@ const EMPTY: u32 = 8;
 /// ```
 ///
 /// The reading that needs fewer [bits](plausible::bits) is the likelier reading. The narrow
-/// text is UTF-8 where the bytes are valid UTF-8: hardly any ANSI text is.
+/// text is read as UTF-8 if its bytes are valid UTF-8: hardly any ANSI text is valid UTF-8.
 pub fn guess(bytes: &[u8], page: &'static CodePage) -> (Encoding, &'static str) {
     let narrow_end = text::end(bytes, Encoding::Utf8);
     let wide_end = text::end(bytes, Encoding::Utf16);
@@ -62,7 +64,7 @@ pub fn guess(bytes: &[u8], page: &'static CodePage) -> (Encoding, &'static str) 
     let is_wide = wide_bits < narrow_bits;
     match (is_wide, is_utf8) {
         (true, _) if narrow.len() <= 1 => {
-            (Encoding::Utf16, "a zero byte stands in the first character")
+            (Encoding::Utf16, "the first character contains a zero byte")
         }
         (true, true) => (
             Encoding::Utf16,
@@ -87,7 +89,7 @@ pub fn guess(bytes: &[u8], page: &'static CodePage) -> (Encoding, &'static str) 
     }
 }
 
-/// Whether bytes are UTF-8. Without its end, a text may stop within a character.
+/// Returns whether bytes are UTF-8. A text without its end may stop within a character.
 fn is_utf8(bytes: &[u8], has_end: bool) -> bool {
     match std::str::from_utf8(bytes) {
         Ok(_) => true,
@@ -95,10 +97,11 @@ fn is_utf8(bytes: &[u8], has_end: bool) -> bool {
     }
 }
 
-/// The text in `bytes`, of which the last character may lack bytes.
+/// Decodes the text in `bytes`. Bytes of the last character may be missing.
 fn decoded<'a>(bytes: &'a [u8], is_utf8: bool, page: &'static CodePage) -> Cow<'a, str> {
     if !is_utf8 {
-        // A system whose ANSI code page is UTF-8 does not tell the code page of other programs.
+        // If the ANSI code page of this system is UTF-8, the code page of the other program is not
+        // known.
         let page = if page == UTF_8 { WINDOWS_1252 } else { page };
         return page.decode_without_bom_handling(bytes).0;
     }
@@ -223,7 +226,8 @@ mod tests {
         "\x1b[31mred\x1b[0m",
     ];
 
-    /// What a section of 256 bytes or more has where this text was written: zeros behind it.
+    /// Returns the content of a section of at least 256 bytes that begins with this text and is
+    /// zero behind the text.
     fn section(mut text: Vec<u8>) -> Vec<u8> {
         let len = (text.len() + 2).max(256);
         text.resize(len, 0);
@@ -236,14 +240,14 @@ mod tests {
         assert_eq!(guessed, want, "{text} in {}: {why}", page.name());
     }
 
-    /// The bytes of a text in a code page that has all its characters.
+    /// Returns the bytes of a text in a code page; `None` if the code page lacks a character.
     fn in_page(text: &str, page: &'static CodePage) -> Option<Vec<u8>> {
         let (bytes, _, is_lossy) = page.encode(text);
         (!is_lossy).then(|| bytes.into_owned())
     }
 
     #[test]
-    fn texts_are_guessed_in_every_encoding() {
+    fn encoding_is_guessed_for_all_scripts() {
         let mut in_ansi = 0;
         for text in TEXTS.iter().chain(&WESTERN).copied() {
             // A lone Latin-1 letter in UTF-16 has the same bytes as in code page 1252.
@@ -259,8 +263,8 @@ mod tests {
                 if !text.is_ascii() {
                     in_ansi += 1;
                     is_guessed(text, bytes.clone(), page, Encoding::Ansi);
-                    // On a system whose code page is 1252, such as Linux. Arabic text of code page
-                    // 1256 has the bytes of Korean syllables in UTF-16: nothing tells these apart.
+                    // The reader's code page may be 1252, as on Linux. Arabic text is left out: its
+                    // bytes in code page 1256 are also Korean syllables in UTF-16.
                     if page != WINDOWS_1256 && SINGLE_BYTE.contains(&page) {
                         is_guessed(text, bytes, WINDOWS_1252, Encoding::Ansi);
                     }
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn single_characters_are_guessed_where_bytes_tell() {
+    fn unambiguous_single_characters_are_guessed() {
         for (c, want) in [
             ("A", Encoding::Utf8),
             ("é", Encoding::Utf8),
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn text_before_older_remains_is_guessed() {
+    fn encoding_is_guessed_before_leftover_bytes() {
         for (bytes, want) in [
             (&b"Hi\0lo world, this was longer\0"[..], Encoding::Utf8),
             (b"caf\xe9\0 au lait\0", Encoding::Ansi),
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn text_without_end_is_guessed() {
+    fn encoding_is_guessed_without_terminating_nul() {
         let cyrillic = "Съешь ещё этих мягких французских булок. ".repeat(100);
         let cut = &cyrillic.as_bytes()[..4095];
         assert!(std::str::from_utf8(cut).is_err());
@@ -342,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn one_letter_and_nothing_read_alike_either_way() {
+    fn short_ambiguous_text_decodes_without_garbage() {
         for bytes in [&b"A\0\0\0"[..], b"A\0", b"A", b"\0\0\0\0", b"", b"\0"] {
             let (encoding, _) = guess(bytes, WINDOWS_1252);
             let end = text::end(bytes, encoding).unwrap_or(bytes.len());

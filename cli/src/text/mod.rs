@@ -6,14 +6,14 @@ mod plausible;
 use crate::platform;
 use clap::ValueEnum;
 
-/// How a text is written.
+/// The encoding of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Encoding {
     /// UTF-16LE, the TCHAR of a Unicode program.
     Utf16,
     /// UTF-8.
     Utf8,
-    /// The code page of an ANSI program: this system's on Windows, else 1252.
+    /// The code page of an ANSI program: on Windows the code page of the system, otherwise 1252.
     Ansi,
 }
 
@@ -27,8 +27,8 @@ impl Encoding {
     }
 }
 
-/// The bytes of a text with its final NUL; `None` where the ANSI code page lacks
-/// a character of it.
+/// Returns the bytes of a text with its final NUL; `None` if the ANSI code page lacks a character
+/// of the text.
 pub fn encode(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Utf16 => Some(
@@ -45,7 +45,7 @@ pub fn encode(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
     }
 }
 
-/// Where the text ends: the offset of its NUL, `None` where there is none.
+/// Returns the offset of the NUL at the end of the text; `None` if there is no NUL.
 pub fn end(bytes: &[u8], encoding: Encoding) -> Option<usize> {
     match encoding {
         Encoding::Utf16 => bytes
@@ -56,7 +56,7 @@ pub fn end(bytes: &[u8], encoding: Encoding) -> Option<usize> {
     }
 }
 
-/// The text in `bytes`, without a NUL; what cannot be read becomes U+FFFD.
+/// Returns the text in `bytes`, which contain no NUL. Invalid bytes become U+FFFD.
 pub fn decode(bytes: &[u8], encoding: Encoding) -> String {
     match encoding {
         Encoding::Utf16 => {
@@ -77,7 +77,7 @@ fn units(bytes: &[u8]) -> impl Iterator<Item = u16> {
         .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
 }
 
-/// The likeliest encoding of the text at the start of `bytes`, and why.
+/// Returns the likeliest encoding of the text at the start of `bytes`, and the reason.
 pub fn guess(bytes: &[u8]) -> (Encoding, &'static str) {
     guess::guess(bytes, platform::ansi())
 }
@@ -89,7 +89,7 @@ mod tests {
     const ALL: [Encoding; 3] = [Encoding::Utf16, Encoding::Utf8, Encoding::Ansi];
 
     #[test]
-    fn what_is_written_is_read() {
+    fn text_round_trips_in_every_encoding() {
         for encoding in ALL {
             for text in ["Message from first process.", "", "x", "é ü"] {
                 let mut bytes = encode(text, encoding).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_nul_is_seen() {
+    fn missing_nul_terminator_is_detected() {
         for encoding in ALL {
             assert_eq!(end(b"abcd", encoding), None);
         }

@@ -1,14 +1,16 @@
-//! How plausible a text is: the bits that a simple model of texts needs to write the text down.
+//! Measures how plausible a text is: the number of bits that a simple model of texts needs to
+//! encode the text.
 //!
-//! The model knows three facts. Texts stay in one script. Within a script, few characters are
+//! The model has three rules. A text stays in one script. Within a script, few characters are
 //! frequent. Control characters and unassigned characters are rare. A text that is read in the
-//! wrong encoding breaks all three: ANSI text that is read as UTF-16 scatters over the blocks of
-//! Chinese, Yi, Korean and private characters.
+//! wrong encoding breaks all three rules: ANSI text that is read as UTF-16 scatters over the blocks
+//! of Chinese, Yi, Korean and private characters.
 //!
-//! The numbers are rounded information contents. An example is a Chinese character: 500 frequent
-//! ones make up three quarters of Chinese text (9 bits each), and 20,000 others the rest (15 bits).
+//! The numbers are rounded information contents. An example is Chinese: 500 frequent characters
+//! make up three quarters of a Chinese text (9 bits each), and 20,000 other characters make up the
+//! rest (15 bits each).
 
-/// The bits of a whole text. Fewer bits mean a more plausible text.
+/// Returns the bits of a whole text. Fewer bits mean a more plausible text.
 pub fn bits(text: impl Iterator<Item = char>) -> u32 {
     let mut all = 0;
     let mut script = Script::Common;
@@ -25,7 +27,7 @@ pub fn bits(text: impl Iterator<Item = char>) -> u32 {
     all
 }
 
-/// The bits of a byte that is behind the text and is not explained by the text.
+/// Returns the bits of a byte that follows the text and does not belong to the text.
 pub fn bits_of_remains(byte: u8) -> u32 {
     match byte {
         0 => 6,
@@ -33,23 +35,24 @@ pub fn bits_of_remains(byte: u8) -> u32 {
     }
 }
 
-/// What characters of one text have in common.
+/// A group of characters that occur together in one text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
-    /// Blanks, digits, punctuation and symbols: these go with every script.
+    /// Blanks, digits, punctuation and symbols, which occur together with every script.
     Common,
     Latin,
-    /// An alphabet other than Latin, by the number of its block.
+    /// An alphabet other than Latin, with the number of its block.
     Alphabet(u8),
     /// Chinese characters and Kana.
     Han,
     Hangul,
     Emoji,
-    /// Everything else, by the upper byte.
+    /// Any other character, with the upper bytes of its code.
     Rare(u16),
 }
 
-/// The bits of a change from one script to another. Latin is expected first.
+/// Returns the bits of a change from one script to another. The first script of a text is likely
+/// Latin.
 fn of_change(from: Script, to: Script) -> u32 {
     match (from, to) {
         (Script::Common, Script::Latin) => 1,
@@ -59,7 +62,7 @@ fn of_change(from: Script, to: Script) -> u32 {
     }
 }
 
-/// The bits that are added where a character is rare behind another one.
+/// Returns the bits that are added if the character `c` is rare behind the character `last`.
 fn of_pair(last: char, c: char) -> u32 {
     let is_mark = |c: char| matches!(c, ',' | ';' | '!' | '?' | ')' | ']' | '}');
     match (last, c) {
@@ -72,7 +75,7 @@ fn of_pair(last: char, c: char) -> u32 {
     }
 }
 
-/// The script of a character, and the bits of the character within its script.
+/// Returns the script of a character, and the bits of the character within its script.
 fn of(c: char) -> (Script, u32) {
     match c {
         '\0'..='\u{7f}' => of_ascii(c),
@@ -135,7 +138,7 @@ fn is_frequent(c: char, list: &str) -> bool {
     list.contains(c)
 }
 
-/// Frequent characters of Chinese in both ways of writing, and of Japanese.
+/// Frequent characters of simplified and traditional Chinese, and of Japanese.
 const FREQUENT_HAN: &str = "\
 的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过\
 发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本\

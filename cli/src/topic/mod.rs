@@ -1,4 +1,4 @@
-//! The verbs of topics: `publish` and `subscribe`.
+//! The commands of topics: `publish` and `subscribe`.
 
 pub mod pace;
 pub mod publish;

@@ -1,11 +1,12 @@
-//! So many a second.
+//! A constant number of messages per second.
 
 use std::time::{Duration, Instant};
 
-/// After this much of a pause, as when the machine slept, nothing is made up for.
+/// The longest delay after which the missed messages are still sent. After a longer delay, for
+/// example because the machine slept, the missed messages are left out.
 const LOST: Duration = Duration::from_secs(1);
 
-/// What is due when.
+/// Computes when the next message is due.
 #[derive(Debug)]
 pub struct Pace {
     rate: f64,
@@ -14,7 +15,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The first is due at once.
+    /// Creates a pace whose first message is due at once.
     pub fn new(rate: f64, now: Instant) -> Pace {
         Pace {
             rate,
@@ -23,7 +24,7 @@ impl Pace {
         }
     }
 
-    /// How many are due now; they are taken for done.
+    /// Returns the number of messages that are due now. The caller must send them.
     pub fn due(&mut self, now: Instant) -> u64 {
         let wait = now.saturating_duration_since(self.when(self.done));
         if wait > LOST {
@@ -37,7 +38,7 @@ impl Pace {
         due
     }
 
-    /// How long it is to the next one.
+    /// Returns the time until the next message is due.
     pub fn pause(&self, now: Instant) -> Duration {
         self.when(self.done).saturating_duration_since(now)
     }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_are_due_as_time_has_passed() {
+    fn pace_due_count_follows_elapsed_time() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut pace = Pace::new(10.0, start);
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(
             pace.due(at(99_000)),
             1,
-            "what is long past is not made up for"
+            "a pause of more than a second is not made up for"
         );
         assert_eq!(pace.due(at(99_100)), 1);
     }

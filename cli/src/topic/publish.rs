@@ -1,4 +1,4 @@
-//! `publish`: messages on a topic, each to every subscriber.
+//! `publish`: creates a topic, and sends messages to all its subscribers.
 
 use crate::args::Publish;
 use crate::input::ends::Ends;
@@ -14,16 +14,19 @@ pub fn run(args: &Publish) -> Outcome {
     let source = Source::of(&args.messages);
     if source.is_none() && args.rate.is_none() {
         return Err(Failure::Other(
-            "there is nothing to publish\n  give a MESSAGE, or - to type them line by line, or --rate NUMBER for a test"
+            "no message was given\n  give a MESSAGE, - to type messages line by line, or --rate NUMBER for a test"
                 .to_string(),
         ));
     }
-    // Before the topic exists, so that no signal finds it without a caretaker.
+
+    // The signals are watched before the topic exists, so that no signal ends the program without a
+    // clean end of the topic.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let mut topic = Topic {
         publisher: create(args)?,
         ends,
     };
+
     let ended = match (args.rate, source) {
         (Some(rate), _) => {
             announce(args, &topic)?;
@@ -39,9 +42,10 @@ pub fn run(args: &Publish) -> Outcome {
             topic.lines()?
         }
     };
+
     let Topic { publisher, ends } = topic;
     let reason = ended.unwrap_or_else(|| ends.wait());
-    // Its subscribers see that it closed.
+    // The publisher closes, and its subscribers are notified.
     drop(publisher);
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
@@ -72,7 +76,7 @@ impl Topic {
         if let Some(long) = messages.iter().find(|message| message.len() > max) {
             let len = long.len();
             return Err(Failure::Other(format!(
-                "a message has {}, and the longest message has {max}\n  use --max-message {len}",
+                "a message has {}; the limit is {max} bytes\n  use --max-message {len}",
                 output::bytes(len as u64)
             )));
         }
@@ -93,11 +97,12 @@ impl Topic {
             Line::TooLong { number, len } => {
                 let what = source::too_long(number, len, max);
                 output::remark(&format!(
-                    "{what}; it is left out\n  use --max-message {len}"
+                    "{what}; the line is left out\n  use --max-message {len}"
                 ));
                 Ok(None)
             }
         })?;
+
         if ended.is_none() {
             output::remark(&format!(
                 "the input has ended; the topic stays {}",
@@ -126,7 +131,7 @@ impl Topic {
     }
 }
 
-/// Sends it; with --lossless it waits for slow subscribers, until it is to end.
+/// Sends a message. With --lossless, waits for slow subscribers until there is a reason to end.
 fn send(publisher: &mut Publisher, ends: &Ends, message: &[u8]) -> Result<Ended, Failure> {
     loop {
         match publisher.send_timeout(message, LOOK_EVERY) {
@@ -144,7 +149,8 @@ fn announce(args: &Publish, topic: &Topic) -> Outcome {
     let capacity = shmkit::inspect::segment_info(&args.name)?.capacity;
     let publisher = &topic.publisher;
     let typed = args.messages == ["-"] && std::io::stdin().is_terminal();
-    // A publisher goes on when nobody reads what it prints.
+
+    // The publisher continues if no process reads its output.
     output::announce(|| {
         if args.json {
             return output::json(&json!({

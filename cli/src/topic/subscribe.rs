@@ -1,4 +1,4 @@
-//! `subscribe`: the messages of a topic.
+//! `subscribe`: prints the messages of a topic.
 
 use crate::args::Subscribe;
 use crate::input::ends::{Ends, Woken};
@@ -16,12 +16,15 @@ pub fn run(args: &Subscribe) -> Outcome {
         let failure = open::explain(&args.name, Sought::Topic, error);
         open::after(args.wait, failure)
     })?;
+
     let layout = shmkit::inspect::segment_info(&args.name)?.layout;
-    // So that a publisher that waits for this subscriber is told that it left.
+    // A signal then ends the subscriber in good order, and a publisher that waits for this
+    // subscriber continues at once.
     let ends = Ends::watch(None).map_err(Failure::Other)?;
+
     let mut printer = Printer::new(args.json, args.count).of(layout);
     let received = receive(args, &mut subscriber, &mut printer, &ends);
-    // What came is printed, whatever came after it.
+    // The messages that were received are printed, also after an error.
     printer.flush()?;
     received
 }
@@ -33,6 +36,7 @@ fn receive(
     ends: &Ends,
 ) -> Outcome {
     let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
+
     while !printer.is_done() && ends.now().is_none() {
         match subscriber.try_recv() {
             Ok(message) => printer.message(message)?,
@@ -58,7 +62,7 @@ fn gone(args: &Subscribe, how: DisconnectReason) -> Outcome {
             Ok(())
         }
         DisconnectReason::Died => Err(Failure::Absent(format!(
-            "the publisher of {name} died\n  these were all its messages; start it again"
+            "the publisher of {name} died\n  no more messages will come; start the publisher again"
         ))),
     }
 }

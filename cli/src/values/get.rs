@@ -1,4 +1,4 @@
-//! `get`: the newest values.
+//! `get`: prints the newest values.
 
 use crate::args::Get;
 use crate::input::ends::{Ends, Woken};
@@ -13,20 +13,24 @@ use std::time::Instant;
 pub fn run(args: &Get) -> Outcome {
     let until = Instant::now() + args.wait.unwrap_or_default();
     let mut reader = open_in_time(args)?;
+
     let wanted = Wanted::of(args.key.as_deref(), reader.names()).map_err(|keys| {
         let (name, key) = (&args.name, args.key.as_deref().unwrap_or_default());
         let (name, key) = (output::name(name), output::name(key));
         Failure::Other(format!("{name} has no value {key}\n  {keys}"))
     })?;
+
     let ends = Ends::watch(None).map_err(Failure::Other)?;
     let layout = shmkit::inspect::segment_info(&args.name)?.layout;
     let mut printer = Printer::new(args.json, args.count).of(layout);
+
     let mut shown = Shown {
         versions: vec![0; reader.names().len()],
         wanted,
     };
+
     let printed = print(args, &mut reader, &mut printer, &mut shown, until, &ends);
-    // What came is printed, whatever came after it.
+    // The values that were received are printed, also after an error.
     printer.flush()?;
     printed
 }
@@ -38,7 +42,7 @@ fn open_in_time(args: &Get) -> Result<Reader, Failure> {
     opened.map_err(|error| open::explain(&args.name, Sought::Values, error))
 }
 
-/// What was printed of each value, and which of them are to be.
+/// The version of each value that was printed last, and which values are wanted.
 struct Shown {
     versions: Vec<u64>,
     wanted: Wanted,
@@ -56,7 +60,7 @@ impl Shown {
         if !self.wanted.has(index) || version == self.versions[index] || printer.is_done() {
             return Ok(());
         }
-        // The name of the one that was asked for is known.
+        // The name of a single value is known to the user.
         let key = match self.wanted {
             Wanted::One(_) => String::new(),
             Wanted::All | Wanted::Some(_) => reader.names()[index].clone(),
@@ -82,8 +86,10 @@ fn print(
     for index in 0..reader.names().len() {
         shown.show(reader, index, printer)?;
     }
+
     let mut waits = ends.waits_of_printer().map_err(Failure::Other)?;
     let until = (!args.follow).then_some(until);
+
     while !printer.is_done() && (args.follow || shown.is_empty()) && ends.now().is_none() {
         match reader.try_change() {
             Ok(index) => shown.show(reader, index, printer)?,
@@ -117,7 +123,7 @@ fn gone(args: &Get, how: DisconnectReason) -> Outcome {
             Ok(())
         }
         DisconnectReason::Died => Err(Failure::Absent(format!(
-            "the writer of {name} died\n  this was the newest it had set; start it again"
+            "the writer of {name} died\n  the last printed value is the last one that it set; start the writer again"
         ))),
     }
 }

@@ -1,23 +1,23 @@
-//! Which values of a table a key of the command line stands for.
+//! Finds the values of a table that a key of the command line stands for.
 
 use crate::inspect::list;
 use crate::output;
 
-/// How many keys are named where a key is unknown.
+/// The number of keys that the error about an unknown key names.
 const NAMED: usize = 5;
 
-/// Which values of a table are wanted.
+/// The values of a table that are wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wanted {
     All,
     One(usize),
-    /// Those of a pattern, one flag for each value.
+    /// The values that match a pattern, with one flag for each value of the table.
     Some(Vec<bool>),
 }
 
 impl Wanted {
-    /// The values that `key` stands for: the value of this name, or where there is no such value,
-    /// those whose names match the pattern. The error names the nearest keys.
+    /// Returns the values that `key` stands for: the value with this name, or, if there is no such
+    /// value, the values whose names match the pattern `key`. The error names the nearest keys.
     pub fn of(key: Option<&str>, names: &[String]) -> Result<Wanted, String> {
         let Some(key) = key else {
             return Ok(Wanted::All);
@@ -44,7 +44,7 @@ impl Wanted {
     }
 }
 
-/// A line with the keys that an unknown key may have been meant for.
+/// Returns a line with the keys that the user may have meant.
 fn suggestion(key: &str, names: &[String]) -> String {
     match names {
         [only] if only.is_empty() => "the one value has no key; leave the key out".to_string(),
@@ -61,8 +61,8 @@ fn joined<T: AsRef<str>>(names: &[T]) -> String {
     names.join(", ")
 }
 
-/// The nearest names, the nearest first: those that contain the key, then those that the fewest
-/// changes make equal to the key.
+/// Returns the nearest names, nearest first: first the names that contain the key, then the others
+/// by the number of changes that make them equal to the key.
 fn nearest<'a>(key: &str, names: &'a [String]) -> Vec<&'a str> {
     let plain = key.replace(['*', '?'], "").to_lowercase();
     let far = |name: &&String| {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_patterns_stand_for_values() {
+    fn key_or_pattern_selects_values() {
         let names = ["a", "ab", "b*"].map(String::from);
         assert_eq!(Wanted::of(None, &names), Ok(Wanted::All));
         assert_eq!(Wanted::of(Some("ab"), &names), Ok(Wanted::One(1)));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_key_names_the_nearest_keys() {
+    fn suggestion_lists_nearest_keys() {
         let names = symbols();
         let told = suggestion("SYM10000", &names);
         assert!(told.contains("of the 10000 keys: "), "{told}");

@@ -1,4 +1,4 @@
-//! The verbs of values: `set` and `get`.
+//! The commands of values: `set` and `get`.
 
 pub mod get;
 mod keys;

@@ -1,4 +1,4 @@
-//! `set`: the writing end of latest values, which makes them.
+//! `set`: creates values, and sets them.
 
 use crate::args::Set;
 use crate::input::ends::Ends;
@@ -11,6 +11,7 @@ pub fn run(args: &Set) -> Outcome {
         Some((dash, given)) if dash == "-" => (given, true),
         _ => (&args.values[..], false),
     };
+
     let keys = keys(args, given)?;
     let lines = match reads_on {
         true => true,
@@ -19,13 +20,15 @@ pub fn run(args: &Set) -> Outcome {
             Some(Source::Given(_)) => false,
             None => {
                 return Err(Failure::Other(
-                    "there is nothing to set\n  give a VALUE, or - to type them line by line"
+                    "no value was given\n  give a VALUE, or - to type values line by line"
                         .to_string(),
                 ));
             }
         },
     };
-    // Before the value exists, so that no signal finds it without a caretaker.
+
+    // The signals are watched before the writer exists, so that no signal ends the program without
+    // a clean end of the writer.
     let ends = Ends::watch(args.duration).map_err(Failure::Other)?;
     let mut options = Writer::options()
         .max_value(args.max_value)
@@ -33,31 +36,35 @@ pub fn run(args: &Set) -> Outcome {
     if args.table {
         options = options.names(keys);
     }
+
     let mut table = Table {
         writer: options.create(&args.name)?,
         keyed: args.table,
     };
+
     for text in given {
         if !args.table || text.contains('=') {
             table.set(text.as_bytes()).map_err(Failure::Other)?;
         }
     }
     output::remark(&format!(
-        "{} is there; shmkit get reads it",
+        "{} is ready; shmkit get reads it",
         output::name(&args.name)
     ));
+
     let ended = match lines {
         true => table.lines(&ends)?,
         false => None,
     };
+
     let reason = ended.unwrap_or_else(|| ends.wait());
-    // Its readers see that it closed.
+    // The writer closes, and its readers are notified.
     drop(table);
     output::remark(&format!("{} ended: {reason}", output::name(&args.name)));
     Ok(())
 }
 
-/// The keys of a table, each once, in their order.
+/// Returns the keys of a table in the order of the command line, each key once.
 fn keys(args: &Set, given: &[String]) -> Result<Vec<String>, Failure> {
     let mut keys: Vec<String> = Vec::new();
     for text in given {
@@ -68,7 +75,7 @@ fn keys(args: &Set, given: &[String]) -> Result<Vec<String>, Failure> {
     }
     if args.table && keys.is_empty() {
         return Err(Failure::Other(
-            "a table has no keys\n  give each as KEY or KEY=VALUE".to_string(),
+            "the table has no keys\n  give each key as KEY or KEY=VALUE".to_string(),
         ));
     }
     Ok(keys)
@@ -76,12 +83,12 @@ fn keys(args: &Set, given: &[String]) -> Result<Vec<String>, Failure> {
 
 struct Table {
     writer: Writer,
-    /// Values come as KEY=VALUE.
+    /// Each value is written as KEY=VALUE.
     keyed: bool,
 }
 
 impl Table {
-    /// Sets what a text says, or says why not.
+    /// Sets the value that a text contains. The error says why the value was not set.
     fn set(&mut self, text: &[u8]) -> Result<(), String> {
         let (index, value) = match self.keyed {
             false => (0, text),
@@ -89,7 +96,7 @@ impl Table {
         };
         self.writer.set_at(index, value).map_err(|_| {
             let (len, max) = (value.len(), self.writer.max_value());
-            format!("a value has {len} bytes, and the longest has {max}\n  use --max-value {len}")
+            format!("a value has {len} bytes; the limit is {max} bytes\n  use --max-value {len}")
         })
     }
 
@@ -97,17 +104,17 @@ impl Table {
         let middle = text.iter().position(|byte| *byte == b'=');
         let Some((key, value)) = middle.map(|at| (&text[..at], &text[at + 1..])) else {
             let text = output::foreign(&String::from_utf8_lossy(text));
-            return Err(format!("{text} is no KEY=VALUE"));
+            return Err(format!("{text} is not of the form KEY=VALUE"));
         };
         let names = self.writer.names().iter();
         let index = names.clone().position(|name| name.as_bytes() == key);
         index.map(|index| (index, value)).ok_or_else(|| {
             let key = output::foreign(&String::from_utf8_lossy(key));
-            format!("there is no key {key}\n  the keys are those of the command line")
+            format!("there is no key {key}\n  the command line must name each key of the table")
         })
     }
 
-    /// Sets each line as it comes. What cannot be set is left out.
+    /// Sets the value of each line of standard input. A line that cannot be set is left out.
     fn lines(&mut self, ends: &Ends) -> Result<source::Ended, Failure> {
         let max = self.writer.max_value() + 64;
         let ended = source::each_line(ends, max, |line| {
@@ -116,12 +123,16 @@ impl Table {
                 Line::TooLong { number, len } => Some(source::too_long(number, len, max)),
             };
             if let Some(why) = refused {
-                output::remark(&format!("{why}; it is left out"));
+                output::remark(&format!("{why}; the line is left out"));
             }
             Ok(None)
         })?;
+
         if ended.is_none() {
-            output::remark(&format!("the input has ended; it is there {}", ends.how()));
+            output::remark(&format!(
+                "the input has ended; the value stays {}",
+                ends.how()
+            ));
         }
         Ok(ended)
     }

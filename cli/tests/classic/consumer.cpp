@@ -1,6 +1,6 @@
 // The classic message consumer: opens the section by name, maps it and shows the
 // text. It prints instead of opening a message box, so that a test can read it.
-// Compiled as Unicode and as ANSI.
+// It is compiled as Unicode and as ANSI.
 #include <windows.h>
 #include <tchar.h>
 #include <stdio.h>

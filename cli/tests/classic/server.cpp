@@ -1,6 +1,5 @@
-// The classic message server, as a thousand programs have it: a section of 256
-// bytes with a text in it, held until a key is pressed. Compiled as Unicode and
-// as ANSI.
+// The classic message server, as many programs have it: it keeps a section of 256
+// bytes with a text until a key is pressed. It is compiled as Unicode and as ANSI.
 #include <windows.h>
 #include <tchar.h>
 #include <conio.h>

@@ -1,5 +1,5 @@
-//! `shmkit bench`: what it prints, and that it ends whatever happens. How fast anything is
-//! does not matter here.
+//! Tests what `shmkit bench` prints, and that it always ends. These tests do not check how fast
+//! anything is.
 
 use crate::common::{eventually, started, watchdog};
 use crate::run::{Running, command, contains, parsed, shmkit};
@@ -12,14 +12,14 @@ const LOCAL: &str = if cfg!(windows) {
 };
 const TRANSPORTS: [&str; 4] = ["shared memory", "anonymous pipe", LOCAL, "TCP"];
 
-/// Measures for a moment.
+/// The arguments of a short measurement.
 const SHORT: [&str; 5] = ["bench", "--sizes", "4K,64", "--seconds", "0.2"];
 
-/// Measures for longer than any test takes.
+/// The arguments of a measurement that takes longer than any test.
 const LONG: [&str; 5] = ["bench", "--sizes", "64", "--seconds", "100"];
 
 #[test]
-fn the_table_has_a_row_for_each_transport_and_size() {
+fn bench_table_has_each_transport_and_size() {
     let _watchdog = watchdog();
     let ended = shmkit(&SHORT);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
@@ -41,7 +41,7 @@ fn the_table_has_a_row_for_each_transport_and_size() {
         for (row, transport) in lines[2..].iter().zip(TRANSPORTS) {
             assert!(row.starts_with(transport), "{transport}: {row}");
         }
-        // Against itself.
+        // The first transport is compared with itself.
         let columns: Vec<&str> = lines[2].split_whitespace().collect();
         assert!(columns.ends_with(&["1.00", "1.00"]), "{}", lines[2]);
     }
@@ -49,7 +49,7 @@ fn the_table_has_a_row_for_each_transport_and_size() {
 }
 
 #[test]
-fn the_json_is_complete_and_makes_sense() {
+fn bench_json_is_complete_and_consistent() {
     let _watchdog = watchdog();
     let ended = shmkit(&[&SHORT[..], &["--json"]].concat());
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
@@ -77,7 +77,7 @@ fn the_json_is_complete_and_makes_sense() {
     }
 }
 
-/// Round trips took some time, and most of them less than the slowest.
+/// Checks that there are round trips that took some time, and that the percentiles never fall.
 fn makes_sense(trips: &serde_json::Value) {
     let keys = ["p50_ns", "p99_ns", "p99_9_ns", "max_ns"];
     let times = keys.map(|key| trips[key].as_u64().unwrap());
@@ -86,7 +86,7 @@ fn makes_sense(trips: &serde_json::Value) {
 }
 
 #[test]
-fn wrong_arguments_are_refused_before_anything_is_measured() {
+fn bench_refuses_wrong_arguments_before_measuring() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("bench.svg");
@@ -103,7 +103,8 @@ fn wrong_arguments_are_refused_before_anything_is_measured() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// Each of the arguments is refused with these words, and nothing is printed.
+/// Checks that each list of arguments is refused with these words, and that nothing is printed to
+/// standard output.
 fn refused(cases: &[(&[&str], &[&str])]) {
     for (args, parts) in cases {
         let ended = shmkit(&[&["bench"], *args].concat());
@@ -117,7 +118,7 @@ fn refused(cases: &[(&[&str], &[&str])]) {
     }
 }
 
-/// The second process owns the queue in which it receives.
+/// Returns the pid of the second process: the owner of the queue in which that process receives.
 fn second_process(bench: &Running) -> u32 {
     let queue = format!("Local\\shmkit-bench-{}-there", bench.id());
     let mut found = None;
@@ -143,13 +144,14 @@ fn kill(pid: u32) {
 }
 
 #[test]
-fn a_killed_second_process_ends_it() {
+fn bench_fails_when_second_process_dies() {
     let _watchdog = watchdog();
-    // At the floor, where both spin.
+    // The second process is killed while the floor is measured and both processes spin.
     let bench = Running::start(&mut command(&LONG));
     kill(second_process(&bench));
     died(bench);
-    // In the middle of messages. The time for each size is that of the floor and more.
+    // The second process is killed while messages are exchanged. The measurement of each size takes
+    // at least as long as that of the floor.
     let mut bench = Running::start(&mut command(&["bench", "--seconds", "20"]));
     assert!(bench.line().contains("shmkit"));
     kill(second_process(&bench));
@@ -165,7 +167,7 @@ fn died(bench: Running) {
 }
 
 #[test]
-fn it_leaves_nothing_behind() {
+fn finished_bench_leaves_no_objects() {
     let _watchdog = watchdog();
     let bench = Running::start(&mut command(&SHORT));
     let id = bench.id();
@@ -175,8 +177,8 @@ fn it_leaves_nothing_behind() {
     assert_eq!(left_by(id), Vec::<String>::new());
 }
 
-/// What there is of the names of a benchmark. To list objects is to tidy up on Linux, so
-/// its files are looked at there.
+/// Returns the names of the objects that a benchmark has. On Linux `list` would remove stale files,
+/// so this function reads the folder `/dev/shm` instead.
 fn left_by(id: u32) -> Vec<String> {
     let mine = format!("shmkit-bench-{id}-");
     let all: Vec<String> = match std::fs::read_dir("/dev/shm") {
@@ -195,7 +197,7 @@ fn left_by(id: u32) -> Vec<String> {
 }
 
 #[test]
-fn it_ends_when_its_reader_has_left() {
+fn bench_succeeds_when_output_pipe_closes() {
     let _watchdog = watchdog();
     let ended = Running::start(&mut command(&SHORT)).leave();
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
@@ -207,7 +209,7 @@ mod plots {
     use roxmltree::Document;
 
     #[test]
-    fn the_plot_names_what_it_shows() {
+    fn bench_plot_labels_transports_sizes_and_units() {
         let _watchdog = watchdog();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bench.svg");
@@ -226,7 +228,7 @@ mod plots {
     }
 
     #[test]
-    fn a_plot_that_cannot_be_written_is_refused() {
+    fn unwritable_bench_plot_path_is_refused() {
         let _watchdog = watchdog();
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("no/such/folder/bench.svg");
@@ -241,7 +243,7 @@ mod plots {
 
 #[cfg(not(feature = "plots"))]
 #[test]
-fn a_program_without_plots_refuses_one() {
+fn svg_option_without_plots_feature_is_refused() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("bench.svg");

@@ -1,4 +1,4 @@
-//! Calls: answer and call, and what show tells of them; the same on every system.
+//! Tests `answer` and `call`, and what `show` prints about calls, on every system.
 
 use crate::common::{eventually, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, in_time, output, parsed, shmkit};
@@ -8,9 +8,9 @@ use std::process::Stdio;
 
 /// Commands of the system's shell.
 struct Lines {
-    /// Says the line again that has an "x".
+    /// Prints the input lines that contain an "x".
     echo: &'static str,
-    /// Runs for longer than a test; on Linux it ends with the server.
+    /// Runs for longer than a test; on Linux the command ends when the server ends.
     hang: &'static str,
     fail: &'static str,
 }
@@ -34,7 +34,7 @@ fn run(args: &[&str], code: i32) -> Ended {
     ended
 }
 
-/// A server that is up.
+/// Starts a server, and returns when it is up.
 fn answer(name: &str, exec: &str, more: &[&str]) -> Running {
     let args = ["answer", name, "--json", "--exec", exec];
     let mut server = Running::start(command(&args).args(more));
@@ -51,21 +51,21 @@ fn messages(name: &str) -> Value {
     }
 }
 
-/// A call that the server has received.
+/// Starts a call, and waits until the server has received `received` requests.
 fn calling(name: &str, received: u64) -> Running {
     let call = Running::start(&mut command(&["call", name, "x"]));
-    eventually("it is received", || {
+    eventually("the request is received", || {
         messages(name)["owner"]["received"] == received
     });
     call
 }
 
 #[test]
-fn what_is_asked_is_answered() {
+fn call_prints_response_of_answer_command() {
     let _watchdog = watchdog();
     let name = unique("asked");
     let server = answer(&name, LINES.echo, &["--count", "5"]);
-    // Its own end of the line is not doubled.
+    // The line end of the response is not doubled.
     assert_eq!(run(&["call", &name, "one x two"], 0).out, "one x two\n");
     let json = run(&["call", &name, "-x", "--json"], 2);
     contains(&json.err, &["-x"]);
@@ -101,7 +101,7 @@ fn long_requests_and_responses_pass_whole() {
 }
 
 #[test]
-fn what_fails_is_left_unanswered_and_said() {
+fn failed_answer_command_leaves_call_unanswered() {
     let _watchdog = watchdog();
     let name = unique("fails");
     let server = answer(&name, LINES.fail, &["--count", "2"]);
@@ -112,7 +112,7 @@ fn what_fails_is_left_unanswered_and_said() {
     }
     let ended = server.finish();
     assert_eq!(ended.code, 0);
-    let why = "a request was left unanswered: the command ended with 3\n";
+    let why = "a request was left unanswered: the command ended with exit code 3\n";
     assert_eq!(ended.err.matches(why).count(), 2, "{}", ended.err);
 
     let name = unique("fails");
@@ -128,7 +128,7 @@ fn what_fails_is_left_unanswered_and_said() {
 }
 
 #[test]
-fn a_call_needs_its_server() {
+fn call_without_server_fails_or_waits() {
     let _watchdog = watchdog();
     let name = unique("absent");
     contains(&run(&["call", &name, "x"], 1).err, &[&name]);
@@ -147,13 +147,13 @@ fn a_call_needs_its_server() {
 }
 
 #[test]
-fn a_call_ends_with_its_server() {
+fn call_command_fails_when_server_dies() {
     let _watchdog = watchdog();
     let name = unique("ends");
     let mut server = answer(&name, LINES.hang, &[]);
     let begun = calling(&name, 1);
     let queued = Running::start(&mut command(&["call", &name, "x"]));
-    eventually("it waits", || {
+    eventually("the second call waits", || {
         messages(&name)["participants"][1]["behind"] == 1
     });
     server.kill();
@@ -166,13 +166,13 @@ fn a_call_ends_with_its_server() {
 }
 
 #[test]
-fn a_call_ends_with_a_server_that_closes() {
+fn call_command_fails_when_server_closes() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("closes");
         let mut server = answer(&name, LINES.hang, &["--for", seconds]);
         let call = Running::start(&mut command(&["call", &name, "x"]));
-        eventually("it is received, or the server has ended", || {
+        eventually("the request is received, or the server has ended", || {
             messages(&name)["owner"]["received"] == 1 || !server.is_running()
         });
         let ended = call.finish();
@@ -187,13 +187,13 @@ fn a_call_ends_with_a_server_that_closes() {
 }
 
 #[test]
-fn a_response_is_waited_for_only_so_long() {
+fn timed_out_call_frees_its_slot() {
     let _watchdog = watchdog();
     let name = unique("slow");
     let _server = answer(&name, LINES.hang, &["--clients", "1"]);
     let late = run(&["call", &name, "x", "--timeout", "0.1"], 1);
     contains(&late.err, &["no response in time\n  ", "--timeout"]);
-    // The one place is free again, and taken.
+    // The only slot is free again, and another client takes it.
     let mut other = calling(&name, 1);
     contains(&run(&["call", &name, "x"], 2).err, &[&name]);
     let waiting = ["call", &name, "x", "--wait", "50", "--timeout", "0.1"];
@@ -203,21 +203,21 @@ fn a_response_is_waited_for_only_so_long() {
 }
 
 #[test]
-fn slow_commands_run_side_by_side() {
+fn answer_runs_one_command_per_worker() {
     let _watchdog = watchdog();
     let name = unique("workers");
     let _server = answer(&name, LINES.hang, &["--workers", "3"]);
     let _calls: Vec<_> = (1..=3).map(|count| calling(&name, count)).collect();
-    // A fourth has nobody who would take it.
+    // No worker is free to receive a fourth call.
     let _fourth = Running::start(&mut command(&["call", &name, "x"]));
-    eventually("it waits", || {
+    eventually("the fourth call waits", || {
         messages(&name)["participants"][3]["behind"] == 1
     });
     assert_eq!(messages(&name)["owner"]["received"], 3);
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn calls_tolerate_closed_output_pipe() {
     let _watchdog = watchdog();
     let name = unique("pipe");
     let args = ["answer", &name, "--exec", LINES.echo, "--json"];
@@ -240,14 +240,14 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn show_tells_who_calls() {
+fn show_lists_clients_of_a_server() {
     let _watchdog = watchdog();
     let name = unique("show");
     let more = ["--clients", "3", "--in-flight", "5", "--max-message", "100"];
     let server = answer(&name, LINES.hang, &more);
     let call = calling(&name, 1);
     let queued = Running::start(&mut command(&["call", &name, "x"]));
-    eventually("it waits", || {
+    eventually("the second call waits", || {
         messages(&name)["participants"][1]["behind"] == 1
     });
     let told = messages(&name);
@@ -296,7 +296,7 @@ fn show_tells_who_calls() {
 }
 
 #[test]
-fn calls_of_a_type_are_made_by_fields() {
+fn typed_call_takes_fields_by_name() {
     let _watchdog = watchdog();
     let name = unique("typed");
     let mut server = Server::options()
@@ -323,7 +323,7 @@ fn calls_of_a_type_are_made_by_fields() {
         (&["value=1"][..], "write 2 numbers"),
         (&["price=1"], "the fields are value"),
         (&["some text"], "write whole numbers from -32768 to 32767"),
-        (&["--hex", "00"], "1 byte, and those of"),
+        (&["--hex", "00"], "1 byte, and a request of"),
     ] {
         let ended = run(&[&["call", &name], wrong].concat(), 2);
         contains(&ended.err, &[why]);
@@ -345,7 +345,7 @@ fn calls_of_a_type_are_made_by_fields() {
 }
 
 #[test]
-fn wrong_uses_are_refused_and_explained() {
+fn misuse_of_calls_is_refused_with_reason() {
     let _watchdog = watchdog();
     let name = unique("wrong");
     let cases: &[(&[&str], &str)] = &[

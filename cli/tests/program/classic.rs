@@ -1,5 +1,5 @@
-//! The classic C++ server and consumer against ours, in all four pairings, each
-//! compiled as Unicode and as ANSI. `ci/classic` compiles them.
+//! Tests the classic C++ server with our consumer, and our server with the classic C++ consumer.
+//! `ci/classic` compiles each of the C++ programs as Unicode and as ANSI.
 
 use crate::common::start;
 use crate::run::{Running, shmkit};
@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const NAME: &str = "Local\\MyFileMappingObject";
 const MESSAGE: &str = "Message from first process.";
 
-/// There is one section of this name, and so one test at a time: here in one process, and by the
-/// group `classic` of `.config/nextest.toml` among several.
+/// Lets one test run at a time, because all tests use one section. This lock separates the tests of
+/// one process; the group `classic` of `.config/nextest.toml` separates those of several processes.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,17 +59,17 @@ fn their_server_our_consumer(character_set: &str, encoding: &str) {
     assert_eq!(
         shmkit(&["consume", NAME]).code,
         1,
-        "it is gone with its server"
+        "the section is gone after its server ended"
     );
 }
 
 #[test]
-fn their_unicode_server_our_consumer() {
+fn consumer_reads_classic_unicode_server() {
     their_server_our_consumer("unicode", "utf16");
 }
 
 #[test]
-fn their_ansi_server_our_consumer() {
+fn consumer_reads_classic_ansi_server() {
     their_server_our_consumer("ansi", "ansi");
 }
 
@@ -92,11 +92,11 @@ fn our_server_their_consumer(character_set: &str, encoding: &str) {
 }
 
 #[test]
-fn our_server_their_unicode_consumer() {
+fn classic_unicode_consumer_reads_server() {
     our_server_their_consumer("unicode", "utf16");
 }
 
 #[test]
-fn our_server_their_ansi_consumer() {
+fn classic_ansi_consumer_reads_server() {
     our_server_their_consumer("ansi", "ansi");
 }

@@ -1,4 +1,4 @@
-//! The program as a person and a script use it; the same on every system.
+//! Tests the program as a person and a script use it, on every system.
 
 use crate::common::{
     eventually, is_one_namespace, listed_as, may_create_global, prefixes, started, unique, watchdog,
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 #[test]
-fn what_is_served_is_consumed_in_every_encoding() {
+fn consume_prints_served_text_in_every_encoding() {
     let _watchdog = watchdog();
     for scope in prefixes() {
         for encoding in ["utf16", "utf8", "ansi"] {
@@ -45,7 +45,7 @@ fn ansi_text_is_consumed_as_written() {
 }
 
 #[test]
-fn a_consumer_alone_finds_nothing_and_creates_nothing() {
+fn commands_on_missing_name_create_nothing() {
     let _watchdog = watchdog();
     let name = unique("nobody");
     for command in ["consume", "subscribe", "show", "dump"] {
@@ -66,14 +66,14 @@ fn a_consumer_alone_finds_nothing_and_creates_nothing() {
         contains(&ended.err, &["there is a section", &other]);
     }
     drop(server);
-    // What another process is removing at this moment is still listed.
-    eventually("nothing of that name is there", || {
+    // A section that another process is removing at this moment is still listed.
+    eventually("no section of that name is listed", || {
         shmkit(&["list", &name]).code == 1
     });
 }
 
 #[test]
-fn missing_name_tells_the_command_to_run() {
+fn missing_name_error_advises_creating_command() {
     let _watchdog = watchdog();
     let name = unique("missing");
     for (args, advice) in [
@@ -112,7 +112,7 @@ fn missing_name_tells_the_command_to_run() {
 }
 
 #[test]
-fn name_without_backslash_is_warned_of() {
+fn name_without_backslash_causes_one_warning() {
     let _watchdog = watchdog();
     let base = unique("eaten");
     let eaten = format!("Local{base}");
@@ -132,7 +132,7 @@ fn name_without_backslash_is_warned_of() {
 }
 
 #[test]
-fn refused_sizes_name_option_and_limit() {
+fn size_error_names_option_and_limit() {
     let name = unique("sizes");
     for (args, parts) in [
         (
@@ -171,7 +171,7 @@ fn refused_sizes_name_option_and_limit() {
 }
 
 #[test]
-fn too_long_name_tells_the_limit() {
+fn too_long_name_error_states_limit() {
     let _watchdog = watchdog();
     let long = unique(&"x".repeat(230));
     let refused = shmkit(&["publish", &long, "hello"]);
@@ -187,7 +187,7 @@ fn too_long_name_tells_the_limit() {
 }
 
 #[test]
-fn a_killed_server_leaves_a_free_name() {
+fn killed_server_frees_its_name() {
     let _watchdog = watchdog();
     let name = unique("killed");
     for round in 0..5 {
@@ -200,7 +200,7 @@ fn a_killed_server_leaves_a_free_name() {
 }
 
 #[test]
-fn a_second_server_is_refused_and_the_first_stays_whole() {
+fn second_server_with_same_name_is_refused() {
     let _watchdog = watchdog();
     let name = unique("second");
     let _server = Running::serve(&[&name, "first"]);
@@ -211,7 +211,7 @@ fn a_second_server_is_refused_and_the_first_stays_whole() {
 }
 
 #[test]
-fn a_server_ends_by_its_time_and_not_by_its_input() {
+fn server_ends_after_time_not_on_input() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("time");
@@ -219,7 +219,7 @@ fn a_server_ends_by_its_time_and_not_by_its_input() {
         server.send("q\n\n");
         server.close_input();
         let consumed = shmkit(&["consume", &name]);
-        // Neither bytes nor the end of a pipe end it.
+        // Neither input nor the end of the input ends the server.
         let ended = server.finish();
         assert_eq!(ended.code, 0);
         contains(&ended.err, &["the time is up"]);
@@ -229,7 +229,7 @@ fn a_server_ends_by_its_time_and_not_by_its_input() {
 }
 
 #[test]
-fn wrong_arguments_say_what_to_do() {
+fn wrong_arguments_are_refused_with_advice() {
     let name = unique("wrong");
     let long = "x".repeat(300);
     let cases: &[(&[&str], &[&str])] = &[
@@ -270,7 +270,7 @@ fn wrong_arguments_say_what_to_do() {
 }
 
 #[test]
-fn a_consumer_waits_for_its_server_but_not_for_ever() {
+fn consume_waits_for_server_until_timeout() {
     let _watchdog = watchdog();
     let name = unique("wait");
     let late = shmkit(&["consume", &name, "--wait", "0.2"]);
@@ -282,7 +282,7 @@ fn a_consumer_waits_for_its_server_but_not_for_ever() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn commands_tolerate_closed_output_pipe() {
     let _watchdog = watchdog();
     let name = unique("pipe");
     let mut server = Running::serve(&[&name, "hello", "--size", "64K"]);
@@ -300,7 +300,7 @@ fn a_closed_pipe_is_no_error() {
         assert!(ended.status.success(), "{args:?}");
         assert!(ended.stderr.is_empty(), "{args:?}");
     }
-    // A server whose reader leaves serves on.
+    // A server continues when the reader of its output closes the pipe.
     let other = unique("pipe");
     let mut unread = command(&["serve", &other, "still here"]);
     unread.stdin(Stdio::null()).stderr(Stdio::null());
@@ -315,7 +315,7 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn list_and_show_tell_what_is_there() {
+fn list_and_show_describe_section() {
     let _watchdog = watchdog();
     let base = unique("list");
     let name = listed_as(&base);
@@ -348,7 +348,7 @@ fn list_and_show_tell_what_is_there() {
 }
 
 #[test]
-fn a_dump_is_exact() {
+fn dump_copies_bytes_exactly() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..70_000u32).map(|i| (i * 7 % 251) as u8).collect();
@@ -393,17 +393,17 @@ fn a_dump_is_exact() {
 }
 
 #[test]
-fn the_demo_ends_by_itself_and_tells_its_story() {
+fn demo_completes_and_prints_every_step() {
     let _watchdog = watchdog();
     let story = [
         "three subscribers have joined",
         "was killed",
         "was started again; it begins with the newest",
-        "were told of the end, and left",
+        "received the last messages and the end, and left",
         "a second",
         "Nothing is left behind",
     ];
-    // On a loaded machine its processes may need longer to start than it is to last.
+    // On a loaded machine the processes of the demo may need longer to start than the demo lasts.
     for seconds in ["1.5", "10"] {
         let ended = shmkit(&["demo", "--seconds", seconds]);
         if story.iter().all(|part| ended.out.contains(part)) {
@@ -417,7 +417,7 @@ fn the_demo_ends_by_itself_and_tells_its_story() {
 }
 
 #[test]
-fn help_and_version_are_there() {
+fn help_and_version_print_without_error() {
     for args in [
         &["--help"][..],
         &["help", "publish"],

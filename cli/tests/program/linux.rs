@@ -1,5 +1,5 @@
-//! The program on Linux: signals, keys on a terminal, POSIX objects, and what is
-//! left behind.
+//! Tests the program on Linux: signals, keys on a terminal, POSIX objects, and files that are left
+//! behind.
 
 use crate::common::{eventually, started, unique, watchdog};
 use crate::run::{Running, command, contains, shmkit};
@@ -16,7 +16,7 @@ fn file_of(base: &str) -> PathBuf {
 }
 
 #[test]
-fn a_watch_ends_when_its_reader_leaves() {
+fn watch_ends_when_output_pipe_closes() {
     let _watchdog = watchdog();
     let name = unique("left");
     let _server = Running::serve(&[&name, "hello"]);
@@ -33,7 +33,7 @@ fn a_watch_ends_when_its_reader_leaves() {
 }
 
 #[test]
-fn show_of_a_removed_name_tells_which_process_has_lost_names() {
+fn show_names_holder_of_removed_file() {
     let _watchdog = watchdog();
     let name = unique("lost");
     let server = Running::serve(&[&name, "hello"]);
@@ -47,7 +47,7 @@ fn show_of_a_removed_name_tells_which_process_has_lost_names() {
 }
 
 #[test]
-fn each_signal_that_asks_ends_the_server_cleanly() {
+fn termination_signals_end_server_cleanly() {
     let _watchdog = watchdog();
     for (signal, word) in [
         (Signal::INT, "Ctrl-C"),
@@ -67,7 +67,7 @@ fn each_signal_that_asks_ends_the_server_cleanly() {
 }
 
 #[test]
-fn program_that_is_asked_to_end_closes_its_objects() {
+fn signal_makes_publisher_and_subscriber_close() {
     let _watchdog = watchdog();
     let name = unique("closes");
     let mut server = Running::publish(&[&name, "hello"]);
@@ -80,7 +80,7 @@ fn program_that_is_asked_to_end_closes_its_objects() {
         let pid = Pid::from_raw(running.id().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
     };
-    // A consumer gives its place back, and its event.
+    // A subscriber that a signal ends frees its slot and removes its event.
     let consumer = consume();
     asked(&consumer, Signal::INT);
     assert_eq!(consumer.finish().code, 0);
@@ -90,7 +90,7 @@ fn program_that_is_asked_to_end_closes_its_objects() {
             .out
             .contains("~wake-00")
     );
-    // A server that was asked to end has closed.
+    // A publisher that a signal ends closes its topic.
     let consumer = consume();
     asked(&server, Signal::TERM);
     let ended = consumer.finish();
@@ -101,7 +101,7 @@ fn program_that_is_asked_to_end_closes_its_objects() {
 }
 
 #[test]
-fn a_receiver_that_is_asked_to_end_closes_its_queue() {
+fn sigterm_makes_receiver_close_its_queue() {
     let _watchdog = watchdog();
     let name = unique("closes");
     let mut receiver = Running::start(&mut command(&["recv", &name]));
@@ -119,10 +119,10 @@ fn a_receiver_that_is_asked_to_end_closes_its_queue() {
 }
 
 #[test]
-fn a_server_of_calls_that_is_asked_to_end_ends_its_commands() {
+fn sigint_to_answer_ends_its_commands() {
     let _watchdog = watchdog();
     let name = unique("answers");
-    // The command says when it is there, and hangs with children of its own.
+    // The command prints a line when it runs, and then blocks with child processes of its own.
     let exec = "echo there >&2; sleep 90 | sleep 90";
     let mut server = command(&["answer", &name, "--exec", exec]);
     server.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -138,13 +138,13 @@ fn a_server_of_calls_that_is_asked_to_end_ends_its_commands() {
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("has closed"), "{}", ended.err);
     assert!(server.wait().unwrap().success());
-    // The pipe ends with the last one that has it.
+    // The pipe ends when the last process that has it open ends.
     assert_eq!(said(), None);
     assert!(!file_of(&name).exists());
 }
 
 #[test]
-fn a_call_that_is_asked_to_end_gives_its_place_back() {
+fn sigint_to_call_frees_its_slot() {
     let _watchdog = watchdog();
     let name = unique("caller");
     let args = ["answer", &name, "--json", "--exec", "sleep 9"];
@@ -152,22 +152,22 @@ fn a_call_that_is_asked_to_end_gives_its_place_back() {
     assert!(server.line().contains("workers"));
     for input in ["x", "-"] {
         let call = Running::start(&mut command(&["call", &name, input]));
-        eventually("it is there", || {
+        eventually("the client is there", || {
             shmkit(&["show", &name]).out.contains("asked ")
         });
         let pid = Pid::from_raw(call.id().cast_signed()).unwrap();
-        // It may still be on its way to where it listens for the signal.
+        // The program may not handle signals yet; then the signal kills the program.
         kill_process(pid, Signal::INT).unwrap();
         let ended = call.finish();
         assert!(ended.code == 2 && ended.err.contains("Ctrl-C") || ended.code == -1);
-        eventually("it has left", || {
+        eventually("the client has left", || {
             shmkit(&["show", &name]).out.contains("clients     none")
         });
     }
 }
 
 #[test]
-fn a_server_under_nohup_survives_the_hangup() {
+fn server_under_nohup_survives_sighup() {
     let _watchdog = watchdog();
     let name = unique("nohup");
     let program = command(&[]).get_program().to_owned();
@@ -182,11 +182,11 @@ fn a_server_under_nohup_survives_the_hangup() {
 }
 
 #[test]
-fn a_key_on_a_terminal_ends_the_server() {
+fn key_press_on_terminal_ends_server() {
     let _watchdog = watchdog();
     let name = unique("key");
     let program = command(&[]).get_program().to_str().unwrap().to_owned();
-    // `script` gives it a terminal.
+    // `script` gives the program a terminal.
     let mut script = Command::new("script");
     script.args([
         "-qec",
@@ -196,7 +196,7 @@ fn a_key_on_a_terminal_ends_the_server() {
     let mut server = Running::start(&mut script);
     assert!(server.line().contains("until a key is pressed"));
     assert_eq!(shmkit(&["consume", &name]).code, 0);
-    // The key may come before the server listens for it; the terminal keeps it.
+    // The key may come before the server reads the terminal; the terminal keeps the key.
     server.send("q");
     let ended = server.finish();
     assert_eq!(ended.code, 0);
@@ -205,7 +205,7 @@ fn a_key_on_a_terminal_ends_the_server() {
 }
 
 #[test]
-fn a_watch_leaves_the_screen_as_it_was() {
+fn watch_restores_terminal_screen() {
     let _watchdog = watchdog();
     let name = unique("screen");
     let _server = Running::serve(&[&name, "hello", "--encoding", "utf8"]);
@@ -230,7 +230,7 @@ fn a_watch_leaves_the_screen_as_it_was() {
 }
 
 #[test]
-fn posix_objects_are_read_and_left_alone() {
+fn posix_objects_are_read_but_never_created() {
     let base = unique("posix");
     let path = PathBuf::from(format!("/dev/shm/{base}"));
     let name = format!("/{base}");
@@ -246,12 +246,12 @@ fn posix_objects_are_read_and_left_alone() {
     assert_eq!((full.code, full.out.as_str()), (0, "from a C program\n"));
     assert!(shown.out.contains("POSIX"), "{}", shown.out);
     assert_eq!(created.code, 2);
-    assert!(created.err.contains("never created"), "{}", created.err);
+    assert!(created.err.contains("only opens POSIX objects"), "{}", created.err);
     assert!(kept);
 }
 
 #[test]
-fn a_full_disk_is_said_and_leaves_no_half_file() {
+fn dump_to_full_disk_reports_error() {
     let _watchdog = watchdog();
     let name = unique("full");
     let _server = Running::serve(&[&name, "hello"]);
@@ -276,7 +276,7 @@ fn a_full_disk_is_said_and_leaves_no_half_file() {
 }
 
 #[test]
-fn a_full_file_system_tells_both_sizes() {
+fn out_of_space_error_states_both_sizes() {
     let space = rustix::fs::statvfs("/dev/shm").unwrap();
     let all = space.f_blocks * space.f_frsize;
     if all == 0 {
@@ -292,7 +292,7 @@ fn a_full_file_system_tells_both_sizes() {
 }
 
 #[test]
-fn a_file_that_does_not_end_is_not_swallowed() {
+fn endless_input_file_is_refused() {
     let name = unique("zero");
     let ended = shmkit(&["serve", &name, "--file", "/dev/zero", "--size", "4K"]);
     assert_eq!(ended.code, 2);
@@ -303,7 +303,7 @@ fn a_file_that_does_not_end_is_not_swallowed() {
 }
 
 #[test]
-fn a_dump_goes_through_a_link() {
+fn dump_writes_through_symbolic_link() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
@@ -320,8 +320,8 @@ fn a_dump_goes_through_a_link() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello");
 }
 
-/// What each write of the program has written to standard output, and to standard error: a datagram
-/// socket keeps the writes apart.
+/// A program whose writes to standard output and to standard error are received one by one: a
+/// datagram socket keeps the writes apart.
 struct Writes {
     out: UnixDatagram,
     err: UnixDatagram,
@@ -347,7 +347,7 @@ impl Writes {
         String::from_utf8(bytes[..len].to_vec()).unwrap()
     }
 
-    /// All writes to a socket after the program has ended.
+    /// Returns the writes to a socket that were not received yet, after the program has ended.
     fn rest(socket: &UnixDatagram) -> Vec<String> {
         socket.set_nonblocking(true).unwrap();
         let mut bytes = vec![0; 1 << 20];
@@ -384,7 +384,7 @@ fn remarks_and_lines_are_one_write_each() {
         "{err:?}"
     );
 
-    // More than the buffer of standard output holds.
+    // The line is longer than the buffer of standard output.
     let long = format!("{}é", "x".repeat(3000));
     let mut server = command(&["publish", &name, "--max-message", "10K", "-"]);
     let mut server = Running::start(&mut server);
@@ -433,7 +433,7 @@ fn usage_error_is_one_write() {
     assert_eq!(err.len(), 1, "{err:?}");
 }
 
-/// The files of a demo, a benchmark or a self-test, by the process id of the first process.
+/// Counts the files of a demo, a benchmark or a self-test; `id` is the pid of its first process.
 fn files_of(what: &str, id: u32) -> usize {
     let mine = format!("shmkit-{what}-{id}");
     let folder = std::fs::read_dir("/dev/shm").unwrap();
@@ -444,7 +444,7 @@ fn files_of(what: &str, id: u32) -> usize {
 }
 
 #[test]
-fn the_demo_leaves_nothing_behind() {
+fn finished_demo_leaves_no_files() {
     let _watchdog = watchdog();
     let demo = Running::start(&mut command(&["demo", "--seconds", "1.5"]));
     let id = demo.id();
@@ -456,7 +456,7 @@ fn the_demo_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_interrupted_demo_leaves_nothing_behind() {
+fn interrupted_demo_leaves_no_files() {
     let _watchdog = watchdog();
     let demo = Running::start(&mut command(&["demo"]));
     let id = demo.id();
@@ -471,12 +471,12 @@ fn an_interrupted_demo_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_interrupted_benchmark_leaves_nothing_behind() {
+fn interrupted_benchmark_leaves_no_files() {
     let _watchdog = watchdog();
     for signal in [Signal::INT, Signal::TERM] {
         let mut bench = Running::start(&mut command(&["bench", "--seconds", "20"]));
         let id = bench.id();
-        // The floor is measured, and messages go.
+        // The floor has been measured, and the processes exchange messages.
         assert!(bench.line().contains("shmkit"));
         assert!(files_of("bench", id) >= 3);
         kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
@@ -488,7 +488,7 @@ fn an_interrupted_benchmark_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_interrupted_self_test_leaves_nothing_behind() {
+fn interrupted_self_test_leaves_no_files() {
     let _watchdog = watchdog();
     for signal in [Signal::INT, Signal::TERM] {
         let mut test = Running::start(&mut command(&["doctor", "--self-test"]));
@@ -504,7 +504,8 @@ fn an_interrupted_self_test_leaves_nothing_behind() {
 
 const REPORT: &str = "please report this: attach the output of `shmkit doctor --self-test --json`";
 
-/// What is printed where so few descriptors may be open that a check cannot have what it needs.
+/// Returns the output of a self-test in which a check fails: the process may open fewer descriptors
+/// than the check needs.
 fn of_a_self_test_that_fails(more: &str) -> String {
     let _watchdog = watchdog();
     let program = command(&[]).get_program().to_str().unwrap().to_owned();
@@ -517,22 +518,22 @@ fn of_a_self_test_that_fails(more: &str) -> String {
 }
 
 #[test]
-fn a_self_test_that_fails_says_why_and_what_to_report() {
+fn failed_self_test_prints_reason_and_advice() {
     of_a_self_test_that_fails("");
 }
 
 #[test]
-fn a_self_test_that_fails_says_so_in_json() {
+fn failed_self_test_json_contains_advice() {
     contains(&of_a_self_test_that_fails("--json"), &[REPORT]);
 }
 
 #[test]
-fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
+fn bench_progress_goes_to_standard_error() {
     let _watchdog = watchdog();
     let program = command(&[]).get_program().to_str().unwrap().to_owned();
     let line = format!("'{program}' bench --sizes 64 --seconds 0.2 --json");
     let (bar, name) = (" %  64 B, ", "anonymous pipe");
-    // What stands on the terminal is what went to standard error.
+    // The terminal shows only standard error.
     let mut script = Command::new("script");
     script.args(["-qec", &format!("{line} >/dev/null"), "/dev/null"]);
     let shown = Running::start(&mut script).finish();
@@ -542,7 +543,7 @@ fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
         "{:?}",
         shown.out
     );
-    // And of a pipe, in a pipe.
+    // Now the terminal shows only standard output.
     let mut script = Command::new("script");
     script.args(["-qec", &format!("{line} 2>/dev/null"), "/dev/null"]);
     let shown = Running::start(&mut script).finish();
@@ -553,7 +554,7 @@ fn a_benchmark_shows_how_far_it_is_on_a_terminal_only() {
     );
 }
 
-/// How often the threads of a process went to sleep by themselves.
+/// Counts how often the threads of a process went to sleep: their voluntary context switches.
 fn sleeps_of(pid: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let sleeps = tasks.filter_map(|task| {
@@ -570,7 +571,7 @@ fn sleeps_of(pid: u32) -> u64 {
 }
 
 #[test]
-fn waiting_program_sleeps_until_woken() {
+fn waiting_program_sleeps_without_polling() {
     const TIME: std::time::Duration = std::time::Duration::from_millis(300);
     let _watchdog = watchdog();
     let name = unique("sleeps");

@@ -1,4 +1,4 @@
-//! The program `shmkit`, run as a person and a script run it.
+//! Tests the program `shmkit`, run as a person and a script run it.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;

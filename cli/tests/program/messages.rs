@@ -1,11 +1,11 @@
-//! Messages: publish and subscribe, send and recv, and what show and list tell of them; the
-//! same on every system.
+//! Tests `publish`, `subscribe`, `send` and `recv`, and what `show` and `list` print about topics
+//! and queues, on every system.
 
 use crate::common::{eventually, listed_as, prefixes, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, in_time, parsed, shmkit};
 use serde_json::{Value, json};
 
-/// Runs it, and expects this exit code.
+/// Runs the program, and expects the exit code `code`.
 fn run(args: &[&str], code: i32) -> Ended {
     let ended = shmkit(args);
     assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
@@ -16,14 +16,14 @@ fn start(args: &[&str]) -> Running {
     Running::start(&mut command(args))
 }
 
-/// What `show` tells of a queue or topic.
+/// Returns what `show` prints about a queue or topic.
 fn messages(name: &str) -> Value {
     parsed(&run(&["show", name, "--json"], 0).out)["messages"].take()
 }
 
-/// Waits until so many take part besides the owner.
+/// Waits until the segment has `count` participants besides the owner.
 fn joined(name: &str, count: usize) {
-    eventually("they have joined", || {
+    eventually("the participants have joined", || {
         let shown = shmkit(&["show", name, "--json"]);
         shown.code == 0 && {
             let told = parsed(&shown.out)["messages"].take();
@@ -33,7 +33,7 @@ fn joined(name: &str, count: usize) {
 }
 
 #[test]
-fn subscriber_begins_where_asked() {
+fn subscribe_begins_at_requested_position() {
     let _watchdog = watchdog();
     for scope in prefixes() {
         let name = format!("{scope}{}", unique("served"));
@@ -47,7 +47,7 @@ fn subscriber_begins_where_asked() {
 }
 
 #[test]
-fn lines_are_published_as_they_come() {
+fn publish_sends_each_input_line() {
     let _watchdog = watchdog();
     let name = unique("lines");
     let mut publisher = Running::publish(&[&name]);
@@ -66,7 +66,7 @@ fn lines_are_published_as_they_come() {
     }
     assert!(
         publisher.is_running(),
-        "the end of its input does not end it"
+        "the end of the input does not end the publisher"
     );
     let all = run(&["subscribe", &name, "--from", "start", "--count", "5"], 0);
     assert!(all.out.starts_with("first\nsecond\n"), "{}", all.out);
@@ -80,7 +80,7 @@ fn lines_are_published_as_they_come() {
 }
 
 #[test]
-fn ended_publisher_has_closed() {
+fn subscribe_reports_that_publisher_closed() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("closed");
@@ -102,7 +102,7 @@ fn ended_publisher_has_closed() {
 }
 
 #[test]
-fn programs_read_messages_as_json() {
+fn subscribe_prints_messages_as_json() {
     let _watchdog = watchdog();
     let name = unique("json");
     let mut publisher = start(&["publish", &name, "--json", "--capacity", "100000"]);
@@ -135,7 +135,8 @@ fn programs_read_messages_as_json() {
     assert!(!read.out.contains('\u{1b}'), "{}", read.out);
 }
 
-/// Many long messages for a subscriber whose output nobody reads for a while.
+/// Publishes many long messages for a subscriber whose output is not read before `meanwhile`
+/// returns. Returns how many messages the subscriber received and how many it missed.
 fn to_a_slow_subscriber(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64) {
     const COUNT: u64 = 100;
     let name = unique("slow");
@@ -170,7 +171,7 @@ fn to_a_slow_subscriber(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u6
 }
 
 #[test]
-fn what_was_missed_is_told_exactly() {
+fn subscribe_counts_missed_messages_exactly() {
     let _watchdog = watchdog();
     let (received, missed) = to_a_slow_subscriber(&[], |name| {
         eventually("all are sent", || messages(name)["owner"]["sent"] == 102);
@@ -191,7 +192,7 @@ fn lossless_publisher_waits_for_slow_subscriber() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_left_out_and_said() {
+fn publish_skips_and_reports_too_long_line() {
     let _watchdog = watchdog();
     let name = unique("long");
     let subscriber = start(&[
@@ -230,7 +231,7 @@ fn a_line_that_is_too_long_is_left_out_and_said() {
 }
 
 #[test]
-fn a_stream_comes_at_its_rate_and_ends_with_its_reader() {
+fn subscribe_ends_when_output_pipe_closes() {
     let _watchdog = watchdog();
     let name = unique("stream");
     let _server = Running::publish(&[&name, "--rate", "500"]);
@@ -243,7 +244,7 @@ fn a_stream_comes_at_its_rate_and_ends_with_its_reader() {
 }
 
 #[test]
-fn bare_memory_is_told_from_messages() {
+fn bare_memory_and_segments_are_distinguished() {
     let _watchdog = watchdog();
     let name = unique("bare");
     let _server = Running::serve(&[&name, "a text", "--size", "64K"]);
@@ -253,11 +254,11 @@ fn bare_memory_is_told_from_messages() {
         parsed(&run(&["show", &name, "--json"], 0).out).get("messages"),
         None
     );
-    // Of the very size that a topic has, and empty, as one that is being made.
+    // This section has the size of a topic and is empty, like a topic that is being created.
     let empty = unique("bare");
     let _other = Running::serve(&[&empty, "--size", "20224"]);
     assert_eq!(run(&["consume", &empty], 0).out, "\n");
-    // Of another size, and empty.
+    // This section has another size and is empty.
     let other_size = unique("bare");
     let _third = Running::serve(&[&other_size, "--size", "64K"]);
     contains(&run(&["send", &name, "hello"], 2).err, &["bare memory"]);
@@ -272,7 +273,7 @@ fn bare_memory_is_told_from_messages() {
 }
 
 #[test]
-fn what_is_sent_is_received() {
+fn recv_prints_all_sent_messages() {
     let _watchdog = watchdog();
     let name = unique("sent");
     let receiver = start(&["recv", &name, "--count", "5"]);
@@ -295,7 +296,7 @@ fn what_is_sent_is_received() {
 }
 
 #[test]
-fn what_short_lived_senders_sent_is_received() {
+fn recv_prints_messages_of_ended_senders() {
     let _watchdog = watchdog();
     let name = unique("short");
     let receiver = start(&["recv", &name, "--count", "20"]);
@@ -309,7 +310,7 @@ fn what_short_lived_senders_sent_is_received() {
 }
 
 #[test]
-fn a_sender_needs_its_receiver() {
+fn send_fails_without_live_receiver() {
     let _watchdog = watchdog();
     let name = unique("absent");
     contains(&run(&["send", &name, "hello"], 1).err, &[&name]);
@@ -329,13 +330,13 @@ fn a_sender_needs_its_receiver() {
 }
 
 #[test]
-fn a_full_queue_is_waited_for_only_so_long() {
+fn send_to_full_queue_times_out() {
     let _watchdog = watchdog();
     let name = unique("full");
     let long = ["recv", &name, "--capacity", "64K", "--max-message", "8000"];
     let mut receiver = start(&long);
     joined(&name, 0);
-    // From a file: a program that gives up reads no further.
+    // The input is a file, because a program that gives up reads no further.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines");
     let line = "x".repeat(8000) + "\n";
@@ -347,14 +348,14 @@ fn a_full_queue_is_waited_for_only_so_long() {
     assert_eq!(ended.status.code(), Some(1));
     let err = String::from_utf8(ended.stderr).unwrap();
     contains(&err, &["no room", "in time"]);
-    // Nothing of it is lost.
+    // The messages that were sent before the timeout are not lost.
     assert_eq!(receiver.line().len(), 8000);
     let refused = run(&["send", &name, &"x".repeat(8001)], 2);
     contains(&refused.err, &["8001", "8000"]);
 }
 
 #[test]
-fn a_receiver_outlives_its_senders() {
+fn recv_continues_after_sender_dies() {
     let _watchdog = watchdog();
     let name = unique("outlives");
     let mut receiver = start(&["recv", &name, "--count", "3", "--json"]);
@@ -383,7 +384,7 @@ fn a_receiver_outlives_its_senders() {
 }
 
 #[test]
-fn show_tells_who_takes_part() {
+fn show_lists_participants_of_a_topic() {
     let _watchdog = watchdog();
     let name = unique("topic");
     let publisher = Running::publish(&[&name, "one", "two", "--max-message", "100"]);
@@ -428,7 +429,7 @@ fn show_tells_who_takes_part() {
 }
 
 #[test]
-fn show_tells_who_sends_and_at_what_rate() {
+fn show_lists_senders_and_message_rate() {
     let _watchdog = watchdog();
     let name = unique("queue");
     let mut receiver = start(&["recv", &name, "--senders", "2"]);
@@ -471,7 +472,7 @@ fn show_tells_who_sends_and_at_what_rate() {
 }
 
 #[test]
-fn list_shows_the_parts_of_a_topic_only_when_asked() {
+fn list_hides_companions_of_topic_by_default() {
     let _watchdog = watchdog();
     let name = unique("parts");
     let _server = Running::publish(&[&name, "hello", "--access", "users-read-only"]);
@@ -492,12 +493,12 @@ fn list_shows_the_parts_of_a_topic_only_when_asked() {
             "~alive-00000001",
         ],
     );
-    // The part itself can be asked for.
+    // A companion is listed if the pattern is its name.
     assert_eq!(names(&[&format!("{name}~roster-00000001")]).len(), 1);
 }
 
 #[test]
-fn options_belong_together_or_are_refused() {
+fn options_of_other_commands_are_refused() {
     let name = unique("options");
     let recipe_only: &[&[&str]] = &[
         &["--size", "4K"],

@@ -1,4 +1,4 @@
-//! Running programs, ours above all.
+//! Runs programs, above all the program under test.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -17,17 +17,17 @@ pub fn contains(text: &str, parts: &[&str]) {
     }
 }
 
-/// What a program that has ended left behind.
+/// The exit code and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// -1 where a signal ended it.
+    /// The exit code; -1 if a signal ended the program.
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-/// The program under test. Where the test executables were copied elsewhere, so
-/// was the program.
+/// Returns a command that runs the program under test. If the test executables were copied
+/// elsewhere, `SHMKIT_TEST_PROGRAM` is the path of the program there.
 pub fn command(args: &[&str]) -> Command {
     let program = std::env::var_os("SHMKIT_TEST_PROGRAM")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_shmkit").into());
@@ -50,19 +50,20 @@ pub fn output(command: &mut Command) -> Ended {
     }
 }
 
-/// With the line ends of this system made alike.
+/// Returns the bytes as a text, with `\n` in place of the line ends of Windows.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
 }
 
-/// Tests a program that ends by itself after the seconds that the test is given. The test says
-/// `None` where the program had ended before the test was there: a busy machine needs more seconds.
+/// Runs a test of a program that ends by itself after the number of seconds that the test gets. The
+/// test returns `None` if the program ended too early, and is repeated with more seconds: a busy
+/// machine needs them.
 pub fn in_time<T>(test: impl FnMut(&str) -> Option<T>) -> T {
     let mut tries = ["2", "10", "30"].into_iter().inspect(|_| step());
     tries.find_map(test).expect("half a minute is not enough")
 }
 
-/// A program that runs, and is killed when it is dropped.
+/// A running program. Dropping this value kills the program.
 pub struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -83,12 +84,12 @@ impl Running {
         }
     }
 
-    /// A server of the classic recipe whose section is there and filled.
+    /// Starts a server of the classic recipe, and returns when its section exists and is filled.
     pub fn serve(args: &[&str]) -> Running {
         Running::announced("serve", "serving ", args)
     }
 
-    /// A publisher whose topic is there.
+    /// Starts a publisher, and returns when its topic exists.
     pub fn publish(args: &[&str]) -> Running {
         Running::announced("publish", "publishing ", args)
     }
@@ -107,7 +108,7 @@ impl Running {
         self.child.id()
     }
 
-    /// The next line of its output; empty where that has ended.
+    /// Reads the next line of the program's output; returns an empty text if the output has ended.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         let output = self.output.as_mut().unwrap();
@@ -129,19 +130,19 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// SIGKILL, TerminateProcess.
+    /// Kills the program with SIGKILL or `TerminateProcess`, and waits for its end.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Reads no more of its output, and waits until it has ended of that.
+    /// Closes the pipe from the program's output, and waits until the program has ended.
     pub fn leave(mut self) -> Ended {
         self.output = None;
         self.finish()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the program has ended by itself.
     pub fn finish(mut self) -> Ended {
         let mut out = Vec::new();
         if let Some(output) = &mut self.output {

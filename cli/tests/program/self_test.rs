@@ -1,4 +1,5 @@
-//! `shmkit doctor --self-test`: that it passes here, what it reports, and that it leaves nothing.
+//! Tests `shmkit doctor --self-test`: that it passes here, what it reports, and that it leaves no
+//! objects.
 
 use crate::common::{eventually, step, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, parsed, shmkit};
@@ -17,8 +18,9 @@ fn start(more: &[&str]) -> Running {
     Running::start(command(&["doctor", "--self-test"]).args(more))
 }
 
-/// Waits for one that prints a single line at its end. It ends by itself, since each check has a
-/// limit, but on a loaded machine later than the watchdog would wait.
+/// Waits for a self-test that prints a single line at its end. The self-test ends by itself,
+/// because each check has a time limit, but on a loaded machine it takes longer than the watchdog
+/// would wait.
 fn finish(test: Running) -> Ended {
     let (over, ended) = channel();
     std::thread::scope(|scope| {
@@ -33,7 +35,7 @@ fn finish(test: Running) -> Ended {
     })
 }
 
-/// Everything of these processes is gone.
+/// Checks that no object of these processes is left.
 fn nothing_is_left(pids: [u32; 2]) {
     let stems = pids.map(|pid| format!("shmkit-self-test-{pid}-"));
     let is_theirs = |name: &str| stems.iter().any(|stem| name.contains(stem));
@@ -49,7 +51,8 @@ fn nothing_is_left(pids: [u32; 2]) {
     }
 }
 
-/// This user as objects are told to be owned: a name, and a number in brackets.
+/// Returns the name and the number of this user. The owner of an object is printed as the name,
+/// with the number in brackets.
 fn me() -> (String, String) {
     let owner = Mutex::create_new(unique("me")).unwrap().info().owner;
     let owner = owner.unwrap();
@@ -63,9 +66,9 @@ fn account(report: &Value) -> &str {
     account.unwrap()["says"].as_str().unwrap()
 }
 
-/// Two of them at once, of which one tells who this is.
+/// Runs two self-tests at once. Only the self-test with `--full` prints the user.
 #[test]
-fn the_self_test_passes_and_tells_nobody_who_ran_it() {
+fn self_test_passes_and_masks_the_user() {
     let _watchdog = watchdog();
     let full = start(&["--json", "--full"]);
     let mut text = start(&[]);
@@ -96,7 +99,7 @@ fn the_self_test_passes_and_tells_nobody_who_ran_it() {
         assert!(lines.iter().any(|said| said.starts_with(&line)), "{line}");
     }
     for speed in report["speed"].as_array().unwrap() {
-        // On a busy machine a floor may take so long that the ratio is rounded to nothing.
+        // On a busy machine a floor may take so long that the ratio is rounded to zero.
         assert!(speed["ratio"].as_f64().unwrap() >= 0.0, "{speed}");
         for time in ["nanoseconds", "floor_nanoseconds"] {
             assert!(speed[time].as_f64().unwrap() > 0.0, "{speed}");
@@ -127,7 +130,7 @@ fn the_self_test_passes_and_tells_nobody_who_ran_it() {
 }
 
 #[test]
-fn a_self_test_whose_reader_leaves_ends() {
+fn self_test_ends_when_output_pipe_closes() {
     let _watchdog = watchdog();
     let mut test = start(&[]);
     while !test.line().starts_with("passed") {}
@@ -135,7 +138,7 @@ fn a_self_test_whose_reader_leaves_ends() {
 }
 
 #[test]
-fn only_the_self_test_has_a_full_report() {
+fn full_option_requires_self_test() {
     let ended = shmkit(&["doctor", "--full"]);
     assert_eq!(ended.code, 2);
     contains(&ended.err, &["--self-test"]);

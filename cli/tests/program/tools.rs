@@ -1,5 +1,5 @@
-//! The tools for a person who looks for what is wrong: show, list, dump --watch,
-//! write, signal, wait, hold, clean; the same on every system.
+//! Tests the commands that inspect and change objects, on every system: `show`, `list`,
+//! `dump --watch`, `write`, `signal`, `wait`, `hold`, `clean` and `doctor`.
 
 use crate::common::{eventually, listed_as, may_create_global, started, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, parsed, shmkit};
@@ -8,7 +8,7 @@ use shmkit::Mutex;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
 
-/// Runs it, and expects this exit code.
+/// Runs the program, and expects the exit code `code`.
 fn run(args: &[&str], code: i32) -> Ended {
     let ended = shmkit(args);
     assert_eq!(ended.code, code, "{args:?}: {}{}", ended.out, ended.err);
@@ -23,7 +23,7 @@ fn start(args: &[&str]) -> Running {
     Running::start(&mut command(args))
 }
 
-/// A server with an event and a mutex beside its section, all named after it.
+/// A server with a section, an event and a mutex. The names of all three share a stem.
 struct Trio {
     server: Running,
     section: String,
@@ -48,7 +48,7 @@ impl Trio {
 }
 
 #[test]
-fn a_server_announces_an_event_and_a_mutex() {
+fn serve_announces_event_and_mutex() {
     let _watchdog = watchdog();
     let base = unique("announce");
     let (event, mutex) = (format!("{base}_event"), format!("{base}_mutex"));
@@ -66,7 +66,7 @@ fn a_server_announces_an_event_and_a_mutex() {
 }
 
 #[test]
-fn the_event_beside_a_text_is_set_once_and_ends_with_its_server() {
+fn event_of_served_text_is_set_once() {
     let _watchdog = watchdog();
     let mut trio = Trio::serve("beside", &["hello"]);
     run(&["wait", &trio.event], 0);
@@ -79,7 +79,7 @@ fn the_event_beside_a_text_is_set_once_and_ends_with_its_server() {
 }
 
 #[test]
-fn an_event_beside_nothing_is_not_set() {
+fn event_without_text_stays_unset() {
     let _watchdog = watchdog();
     let trio = Trio::serve("quiet", &["--manual-reset"]);
     assert_eq!(facts(&trio.event)["signaled"], false);
@@ -90,7 +90,7 @@ fn an_event_beside_nothing_is_not_set() {
 }
 
 #[test]
-fn access_is_for_all_that_is_created() {
+fn access_option_applies_to_all_objects() {
     let _watchdog = watchdog();
     let private = Trio::serve("private", &[]);
     let public = Trio::serve("public", &["--access", "users-read-only"]);
@@ -107,7 +107,7 @@ fn access_is_for_all_that_is_created() {
 }
 
 #[test]
-fn show_tells_the_kinds_apart() {
+fn show_distinguishes_section_event_and_mutex() {
     let _watchdog = watchdog();
     let trio = Trio::serve("kinds", &["hello", "--size", "8192"]);
     let section = facts(&trio.section);
@@ -121,7 +121,7 @@ fn show_tells_the_kinds_apart() {
         (&json!("event"), &json!("auto"))
     );
     assert_eq!(event["signaled"], true);
-    // To look is not to take.
+    // `show` does not reset the event.
     assert_eq!(facts(&trio.event)["signaled"], true);
     let mutex = facts(&trio.mutex);
     assert_eq!(
@@ -140,7 +140,7 @@ fn show_tells_the_kinds_apart() {
 }
 
 #[test]
-fn show_names_companions_and_holders() {
+fn show_lists_companions_and_holders() {
     let _watchdog = watchdog();
     let trio = Trio::serve("company", &[]);
     let mut show = start(&["show", &trio.section, "--json"]);
@@ -152,7 +152,7 @@ fn show_names_companions_and_holders() {
     assert_eq!(facts["companions"], want);
     let shown = run(&["show", &trio.section], 0).out;
     contains(&shown, &["companions", &trio.event, "a mutex"]);
-    // Other tests may look at it at this moment.
+    // Other tests may have the section open at this moment.
     if let Some(holders) = facts["holders"].as_array() {
         let pids: Vec<_> = holders.iter().map(|holder| &holder["pid"]).collect();
         assert!(pids.contains(&&json!(trio.server.id())), "{pids:?}");
@@ -162,7 +162,7 @@ fn show_names_companions_and_holders() {
 }
 
 #[test]
-fn list_tells_the_kinds_apart() {
+fn list_filters_objects_by_kind() {
     let _watchdog = watchdog();
     let trio = Trio::serve("listed", &[]);
     let base = trio.section.split_once('\\').unwrap().1;
@@ -186,7 +186,7 @@ fn list_tells_the_kinds_apart() {
 }
 
 #[test]
-fn numbers_are_written_whole_or_a_word_is_said() {
+fn write_stores_numbers_and_reports_unaligned_ones() {
     let _watchdog = watchdog();
     let name = unique("numbers");
     let _server = Running::serve(&[&name]);
@@ -216,7 +216,7 @@ fn numbers_are_written_whole_or_a_word_is_said() {
 }
 
 #[test]
-fn texts_bytes_and_files_are_written() {
+fn write_stores_text_bytes_and_files() {
     let _watchdog = watchdog();
     let name = unique("bytes");
     let _server = Running::serve(&[&name, "an older and longer text"]);
@@ -248,7 +248,7 @@ fn texts_bytes_and_files_are_written() {
 }
 
 #[test]
-fn what_cannot_be_written_says_why_and_changes_nothing() {
+fn refused_write_explains_and_changes_nothing() {
     let _watchdog = watchdog();
     let name = unique("refused");
     let missing = run(&["write", &name, "--offset", "0", "--u32", "1"], 1);
@@ -315,7 +315,7 @@ fn what_cannot_be_written_says_why_and_changes_nothing() {
 }
 
 #[test]
-fn events_are_signaled_reset_and_waited_for() {
+fn wait_follows_signal_and_reset_of_event() {
     let _watchdog = watchdog();
     let auto = Trio::serve("auto", &[]);
     let waiter = start(&["wait", &auto.event]);
@@ -337,7 +337,7 @@ fn events_are_signaled_reset_and_waited_for() {
 }
 
 #[test]
-fn what_does_not_exist_yet_is_waited_for() {
+fn wait_continues_until_object_is_created() {
     let _watchdog = watchdog();
     let base = unique("appear");
     let event = format!("{base}_event");
@@ -354,7 +354,7 @@ fn what_does_not_exist_yet_is_waited_for() {
 }
 
 #[test]
-fn a_mutex_is_waited_for_and_given_back() {
+fn wait_acquires_and_releases_mutex() {
     let _watchdog = watchdog();
     let trio = Trio::serve("mutex", &[]);
     let name = trio.mutex.clone();
@@ -367,7 +367,7 @@ fn a_mutex_is_waited_for_and_given_back() {
         left.recv().unwrap();
         drop(guard);
         left.recv().unwrap();
-        // It ends with what it has.
+        // The thread ends while it owns the mutex.
         std::mem::forget(mutex.lock().unwrap());
     });
     told.recv().unwrap();
@@ -377,7 +377,7 @@ fn a_mutex_is_waited_for_and_given_back() {
         "{taken_by}"
     );
     let late = run(&["wait", &trio.mutex, "--timeout", "0.05"], 1);
-    contains(&late.err, &["was not given back within"]);
+    contains(&late.err, &["was not unlocked within"]);
 
     let waiter = start(&["wait", &trio.mutex]);
     leave.send(()).unwrap();
@@ -392,7 +392,7 @@ fn a_mutex_is_waited_for_and_given_back() {
 }
 
 #[test]
-fn what_is_held_outlives_its_server() {
+fn hold_keeps_objects_of_killed_server() {
     let _watchdog = watchdog();
     let mut trio = Trio::serve("held", &["still here", "--manual-reset"]);
     let names = [&trio.section, &trio.event, &trio.mutex];
@@ -414,11 +414,11 @@ fn what_is_held_outlives_its_server() {
 }
 
 #[test]
-fn clean_says_what_it_removed() {
+fn clean_reports_removed_names() {
     let _watchdog = watchdog();
     let name = unique("clean");
     Running::serve(&[&name]).kill();
-    // Any program that creates something may have removed it before.
+    // Any program that creates an object may have removed the stale file before.
     let removed = parsed(&run(&["clean", "--json"], 0).out);
     assert!(removed.as_array().unwrap().iter().all(Value::is_string));
     let again = run(&["clean"], 0);
@@ -427,7 +427,7 @@ fn clean_says_what_it_removed() {
 }
 
 #[test]
-fn a_name_that_is_nearly_right_is_shown_the_right_one() {
+fn misspelled_name_error_suggests_similar_name() {
     let _watchdog = watchdog();
     let base = unique("Nearly");
     let name = listed_as(&base);
@@ -445,19 +445,19 @@ fn a_name_that_is_nearly_right_is_shown_the_right_one() {
 }
 
 #[test]
-fn an_object_and_its_companion_need_two_names() {
+fn serve_refuses_companion_with_same_name() {
     let _watchdog = watchdog();
     let name = unique("apart");
     let same = format!("Local\\{name}");
     for args in [["--event", &same], ["--mutex", &same]] {
         let ended = run(&["serve", &name, args[0], args[1]], 2);
-        contains(&ended.err, &["two things at once"]);
+        contains(&ended.err, &["the name of two objects"]);
     }
     run(&["show", &name], 1);
 }
 
 #[test]
-fn the_doctor_finds_that_everything_works_here() {
+fn doctor_findings_match_this_machine() {
     let _watchdog = watchdog();
     let findings = parsed(&run(&["doctor", "--json"], 0).out);
     let health = |topic: &str| {
@@ -468,7 +468,7 @@ fn the_doctor_finds_that_everything_works_here() {
         found.iter().all(|health| **health == "good")
     };
     assert!(health("sections of this session") && health("events and mutexes"));
-    // Not every account has the privilege for it.
+    // Not every account has the privilege to create global sections.
     assert_eq!(
         health("sections for the whole machine"),
         may_create_global()
@@ -488,13 +488,13 @@ fn the_doctor_finds_that_everything_works_here() {
     contains(&told, &[" account: ", "events and mutexes: can"]);
 }
 
-/// Whether this is Windows as Wine plays it.
+/// Returns whether this program runs under Wine.
 fn wine() -> bool {
     std::env::var_os("WINEPREFIX").is_some() && cfg!(windows)
 }
 
 #[test]
-fn scripts_and_pages_know_all_commands_but_hidden_ones() {
+fn completions_and_manual_omit_hidden_commands() {
     let commands = ["serve", "signal", "completions"];
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell], 0).out;
@@ -517,7 +517,7 @@ fn scripts_and_pages_know_all_commands_but_hidden_ones() {
 }
 
 #[test]
-fn a_watched_object_is_not_kept_alive_and_comes_back() {
+fn show_watch_keeps_no_object_alive() {
     let _watchdog = watchdog();
     let name = unique("watched");
     let mut watch = start(&["show", &name, "--watch", "--json"]);
@@ -527,7 +527,7 @@ fn a_watched_object_is_not_kept_alive_and_comes_back() {
         let mut there = parsed(&watch.line());
         assert_eq!(there["name"], name);
         server.kill();
-        // Another process that looks at it is a holder for a moment.
+        // Another process that inspects the section is a holder for a moment.
         while there["kind"] == "section" {
             there = parsed(&watch.line());
         }
@@ -538,7 +538,7 @@ fn a_watched_object_is_not_kept_alive_and_comes_back() {
 }
 
 #[test]
-fn a_watch_prints_a_block_when_something_changed() {
+fn show_watch_prints_block_after_change() {
     let _watchdog = watchdog();
     let mut trio = Trio::serve("blocks", &["--manual-reset"]);
     let mut watch = start(&["show", &trio.event, "--watch"]);
@@ -562,7 +562,7 @@ fn a_watch_prints_a_block_when_something_changed() {
 }
 
 #[test]
-fn a_watched_dump_prints_the_rows_that_changed() {
+fn dump_watch_prints_only_changed_rows() {
     let _watchdog = watchdog();
     let name = unique("rows");
     let mut watch = start(&["dump", &name, "--watch", "--offset", "16", "--length", "64"]);
@@ -598,7 +598,7 @@ fn a_watched_dump_prints_the_rows_that_changed() {
 }
 
 #[test]
-fn a_watch_is_for_eyes_and_within_reason() {
+fn dump_watch_refuses_json_and_bad_ranges() {
     let _watchdog = watchdog();
     let name = unique("reason");
     let _server = Running::serve(&[&name]);
@@ -612,7 +612,7 @@ fn a_watch_is_for_eyes_and_within_reason() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error_for_the_tools() {
+fn tools_tolerate_closed_output_pipe() {
     let _watchdog = watchdog();
     let name = unique("closed");
     let _server = Running::serve(&[&name]);

@@ -1,5 +1,5 @@
-//! Messages of a type that another program made: show, subscribe and recv tell them by the
-//! names of its fields.
+//! Tests that `show`, `subscribe`, `recv` and `get` print typed messages and values of another
+//! program by the names of their fields.
 
 use crate::common::{eventually, unique, watchdog};
 use crate::run::{Running, command, contains, parsed, shmkit};
@@ -39,7 +39,7 @@ fn run(args: &[&str]) -> String {
 }
 
 #[test]
-fn fields_of_a_foreign_type_are_shown() {
+fn show_prints_fields_of_message_type() {
     let _watchdog = watchdog();
     let name = unique("typed-show");
     let _publisher = topic(&name);
@@ -60,7 +60,7 @@ fn fields_of_a_foreign_type_are_shown() {
 }
 
 #[test]
-fn what_says_nonsense_of_its_type_is_shown_without_one() {
+fn invalid_layout_text_is_shown_as_untyped() {
     let _watchdog = watchdog();
     let name = unique("typed-nonsense");
     let mut publisher = topic(&name);
@@ -77,7 +77,7 @@ fn what_says_nonsense_of_its_type_is_shown_without_one() {
 }
 
 #[test]
-fn subscribed_values_are_printed_by_name() {
+fn subscribe_prints_typed_fields_by_name() {
     let _watchdog = watchdog();
     let name = unique("typed-consume");
     let mut publisher = topic(&name);
@@ -107,7 +107,7 @@ fn subscribed_values_are_printed_by_name() {
 }
 
 #[test]
-fn a_queue_of_a_type_is_made_for_its_senders() {
+fn recv_creates_queue_of_given_type() {
     let _watchdog = watchdog();
     let name = unique("typed-recv");
     let recv = ["recv", &name, "--type", TEXT, "--count", "2"];
@@ -129,7 +129,7 @@ fn a_queue_of_a_type_is_made_for_its_senders() {
 }
 
 #[test]
-fn a_lossless_topic_of_numbers_is_printed() {
+fn subscribe_prints_lossless_topic_of_numbers() {
     let _watchdog = watchdog();
     let name = unique("typed-number");
     let options = Publisher::options().delivery(Delivery::Lossless);
@@ -141,7 +141,7 @@ fn a_lossless_topic_of_numbers_is_printed() {
 }
 
 #[test]
-fn latest_values_are_got_by_name() {
+fn get_prints_typed_values_by_name() {
     let _watchdog = watchdog();
     let name = unique("typed-latest");
     let options = Writer::options().names(["one", "two"]);
@@ -158,7 +158,7 @@ fn latest_values_are_got_by_name() {
 }
 
 #[test]
-fn plain_values_print_without_a_name() {
+fn get_omits_field_name_of_plain_values() {
     let _watchdog = watchdog();
     let name = unique("typed-table");
     let options = Writer::options().names(["SYM00", "SYM01", "x"]);

@@ -1,4 +1,4 @@
-//! Latest values: set and get, and what show tells of them; the same on every system.
+//! Tests `set` and `get`, and what `show` prints about values, on every system.
 
 use crate::common::{eventually, unique, watchdog};
 use crate::run::{Ended, Running, command, contains, in_time, parsed, shmkit};
@@ -10,7 +10,7 @@ fn run(args: &[&str], code: i32) -> Ended {
     ended
 }
 
-/// One that has set so many values.
+/// Starts a writer, and waits until it has set `count` values.
 fn set(args: &[&str], count: u64) -> Running {
     let writer = Running::start(command(&["set"]).args(args));
     has_set(args[0], count);
@@ -18,14 +18,14 @@ fn set(args: &[&str], count: u64) -> Running {
 }
 
 fn has_set(name: &str, count: u64) {
-    eventually("they are set", || {
+    eventually("the values are set", || {
         let shown = shmkit(&["show", name, "--json"]);
         shown.code == 0 && parsed(&shown.out)["messages"]["owner"]["set"] == count
     });
 }
 
 #[test]
-fn what_is_set_is_got_and_followed() {
+fn get_prints_and_follows_set_value() {
     let _watchdog = watchdog();
     let name = unique("set");
     let mut writer = set(&[&name, "first", "-5.5", "-"], 2);
@@ -48,7 +48,7 @@ fn what_is_set_is_got_and_followed() {
 }
 
 #[test]
-fn a_table_is_set_and_got_by_its_keys() {
+fn set_and_get_address_table_by_key() {
     let _watchdog = watchdog();
     let name = unique("table");
     let keys = [
@@ -83,11 +83,14 @@ fn a_table_is_set_and_got_by_its_keys() {
     );
     writer.kill();
     let told = writer.finish();
-    contains(&told.err, &["nonsense is no KEY=VALUE", "no key attic"]);
+    contains(
+        &told.err,
+        &["nonsense is not of the form KEY=VALUE", "no key attic"],
+    );
 }
 
 #[test]
-fn unknown_key_names_the_five_nearest_keys() {
+fn get_of_unknown_key_lists_nearest_keys() {
     let _watchdog = watchdog();
     let name = unique("keys");
     let keys: Vec<String> = (0..200).map(|n| format!("SYM{n:03}=1")).collect();
@@ -112,7 +115,7 @@ fn unknown_key_names_the_five_nearest_keys() {
 }
 
 #[test]
-fn a_writer_that_ends_has_closed() {
+fn get_reports_that_writer_closed() {
     let _watchdog = watchdog();
     in_time(|seconds| {
         let name = unique("closed");
@@ -132,7 +135,7 @@ fn a_writer_that_ends_has_closed() {
 }
 
 #[test]
-fn wrong_uses_are_refused_and_explained() {
+fn misuse_of_values_is_refused_with_reason() {
     let _watchdog = watchdog();
     let name = unique("wrong");
     contains(&run(&["get", &name], 1).err, &[&name]);

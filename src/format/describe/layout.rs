@@ -104,7 +104,7 @@ impl Layout {
         let mut pairs = (0..len).map(|n| (self.fields.get(n), there.fields.get(n)));
         if let Some((ours, theirs)) = pairs.find(|(ours, theirs)| ours != theirs) {
             // An inserted or removed field also moves the fields behind it. The inserted or removed
-            // field is the cause, so it goes before the moved fields.
+            // field is the cause, so it takes precedence over the moved fields.
             let alone = |field: &&Field| {
                 self.named(&field.name).is_none() || there.named(&field.name).is_none()
             };

@@ -15,15 +15,15 @@ pub(crate) use text::MAX_TEXT;
 use text::Text;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// A type whose values can be messages. A message has the bytes of the value in memory, and the
-/// layout of the type is in shared memory, where each process that opens the name can read it; see
-/// [`Payload`](crate::Payload).
+/// A type whose values can be messages. A message consists of the bytes that the value has in
+/// memory. The layout of the type is in shared memory, and each process that opens the name can
+/// read it; see [`Payload`](crate::Payload).
 ///
 /// The macro [`describe!`](crate::describe!) implements this trait for structs. The crate
 /// implements it for the numbers `u8` to `u64`, `i8` to `i64`, `f32` and `f64`, and for arrays of
 /// these numbers; the layout of a number or array has one field, `value`. The trait is not
-/// implemented for types whose size depends on the machine (`usize`, pointers), and for types for
-/// which some bytes are no value (`bool`, `char`, enums):
+/// implemented for types whose size depends on the machine (`usize`, pointers), and for types with
+/// bytes that are not a valid value (`bool`, `char`, enums):
 ///
 /// ```compile_fail,E0277
 /// shmkit::Layout::of::<usize>();
@@ -88,13 +88,14 @@ macro_rules! numbers {
 numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: I64, f32: F32, f64: F64);
 
 /// Implements [`Described`](crate::Described) for structs of your own, so that their values can be
-/// messages ([`Payload`](crate::Payload)). The macro repeats the fields of each struct in their
-/// order.
+/// messages ([`Payload`](crate::Payload)). A call of the macro lists the fields of each struct in
+/// their order.
 ///
-/// A struct is `#[repr(C)]` and has the derives of `zerocopy = { version = "0.8", features
-/// = ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of such
-/// numbers, or another described struct. The names of the fields of an inner struct have dots.
-/// Arrays of structs, arrays of arrays, generic structs and enums cannot be described.
+/// A struct is `#[repr(C)]` and has the derives of `zerocopy = { version = "0.8", features =
+/// ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of such
+/// numbers, or another described struct. The name of a field of an inner struct begins with the
+/// name of the inner struct and a dot. Arrays of structs, arrays of arrays, generic structs and
+/// enums cannot be described.
 ///
 /// ```
 /// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

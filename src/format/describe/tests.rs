@@ -119,7 +119,7 @@ fn document_has_the_fingerprints_of_types() {
 
 // layout: L024 L039
 #[test]
-fn document_has_the_fingerprints_of_accesses() {
+fn document_has_the_fingerprints_of_access_presets() {
     use crate::access::Access;
     let page = include_str!("../../../docs/layout.md");
     let section = page.split("\n## Ownership record").nth(1).unwrap();
@@ -283,7 +283,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn any_text_parses_to_itself_or_is_refused(text in "\\PC{0,200}|[0-9a-z;:.\\[\\]]{0,100}") {
+    fn parsed_layout_text_prints_back_unchanged(text in "\\PC{0,200}|[0-9a-z;:.\\[\\]]{0,100}") {
         if let Some(layout) = Layout::parse(&text) {
             prop_assert_eq!(layout.to_string(), text);
         }
@@ -291,7 +291,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn changed_text_is_refused_or_a_valid_layout(
+    fn mutated_layout_text_is_refused_or_valid(
         layout in any_layout(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),

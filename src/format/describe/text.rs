@@ -8,7 +8,7 @@ use crate::format::layout::control;
 pub(crate) const MAX_TEXT: usize = control::TYPE_MAX;
 /// The length of the longest name of a field, with its dots.
 pub(super) const MAX_NAME: usize = 100;
-/// The name of the one field of a type that is not a struct.
+/// The name of the only field of a type that is not a struct.
 // layout: L037
 const VALUE: &str = "value";
 

@@ -1,5 +1,5 @@
-//! Lanes in which somebody wrote who should not: their ends come to an end, and copy no
-//! more than the longest message.
+//! Tests of lanes in corrupt memory: each call of an endpoint returns, and copies no more than the
+//! longest message.
 
 use super::super::Step;
 use super::super::lossless::{LosslessReader, LosslessWriter};
@@ -10,7 +10,7 @@ use super::probe::Probe;
 use crate::format::layout::{LINE, cursor, lane, record};
 use crate::sync::{Words as _, WordsMut as _, heap};
 
-/// What a word may become.
+/// Returns the values that replace a word of 32 bits.
 fn corruptions(word: u32, max: usize) -> Vec<u32> {
     let length = 1 << record::KIND_BITS;
     let too_long = ((max as u32 + 1) * length) | record::MESSAGE;
@@ -22,13 +22,13 @@ fn corruptions(word: u32, max: usize) -> Vec<u32> {
     values
 }
 
-/// What both halves of a word may become.
+/// The values that replace a word of 64 bits.
 const WIDE: [u64; 5] = [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) + 1];
 
-/// What the end of a lane may look at in one call.
+/// The number of loads that an endpoint may make in one call.
 const MAX_LOADS: usize = 100_000;
 
-/// The ends of a lane that is in use.
+/// The endpoints of a lane that is in use.
 struct Ends {
     probe: Probe,
     reader: LosslessReader<Probe, Probe>,
@@ -36,9 +36,9 @@ struct Ends {
     subscriber: LossyReader<Probe, Probe>,
 }
 
-/// Leaves four messages and a pad in a lane, behind others that were read. It is one of
-/// a waiting writer and has the marks of one that does not wait, too: both lay their
-/// records down alike.
+/// Leaves four messages and a pad in a lane, behind messages that were received. A lossless writer
+/// fills the ring. A lossy writer with another ring sets the marks, since both writers write the
+/// same records.
 fn history(memory: &Memory) -> Ends {
     let probe = Probe::new(&memory.ring, usize::MAX);
     let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
@@ -64,7 +64,7 @@ fn history(memory: &Memory) -> Ends {
     ends
 }
 
-/// Has each corruption of each word of a lane looked at.
+/// Calls `look` for each corruption of each word of a lane.
 fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
     let sizes = Memory::new(bytes, max).parts().map(|(_, size)| size);
     for (part, size) in sizes.into_iter().enumerate() {
@@ -100,7 +100,7 @@ fn goes_on(step: Step, to: &[u8]) -> bool {
     }
 }
 
-/// Both ends of a lane of a waiting writer, on whatever stands there.
+/// Uses writers and readers of a lossless lane whose memory is corrupt.
 fn use_lossless(memory: &Memory, ends: Ends) {
     let calm = || ends.probe.loads.set(MAX_LOADS);
     let mut to = vec![0; memory.ring_geometry.max()];
@@ -124,7 +124,7 @@ fn use_lossless(memory: &Memory, ends: Ends) {
         }
     }
     for reader in &mut readers {
-        // A ring without an empty word is read round and round.
+        // A reader goes round and round in a ring without an empty word.
         for _ in 0..3 * lines(memory) {
             calm();
             if !goes_on(reader.receive(&mut to), &to) {
@@ -135,7 +135,7 @@ fn use_lossless(memory: &Memory, ends: Ends) {
     }
 }
 
-/// A reader that is not waited for, on whatever stands there.
+/// Uses a subscriber of a lossy lane whose memory is corrupt.
 fn use_lossy(memory: &Memory, mut ends: Ends) {
     let mut to = vec![0; memory.ring_geometry.max()];
     for begin in [
@@ -160,7 +160,7 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
 // layout: L107 L180 L181
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
+fn lossless_endpoints_terminate_on_corrupt_lane() {
     corrupt(512, 120, use_lossless);
     corrupt(1024, 184, use_lossless);
 }
@@ -168,14 +168,14 @@ fn whatever_stands_in_a_lane_its_ends_come_to_an_end() {
 // layout: L128 L181
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn whatever_stands_in_a_lane_a_subscriber_comes_to_an_end() {
+fn subscriber_terminates_on_corrupt_lane() {
     corrupt(512, 120, use_lossy);
     corrupt(1024, 184, use_lossy);
 }
 
 // layout: L064 L070 L180
 #[test]
-fn word_of_a_record_is_what_the_document_says() {
+fn commit_word_is_decoded_as_documented() {
     let ring_geometry = RingGeometry::new(512, 120).unwrap();
     let look = |position: u64, word: u32| {
         let memory = Memory::new(512, 120);
@@ -191,7 +191,7 @@ fn word_of_a_record_is_what_the_document_says() {
     for position in [0, 64, 448, 512, 512 + 448] {
         assert_eq!(look(position, 0), Record::Empty);
         assert!(is_message(position, 0) && is_message(position, 56));
-        // Kind 3, kinds with a length that have none, and a length without a kind.
+        // Kind 3, a pad with a length, a length without a kind, and a message that is too long.
         for wrong in [3, 7, 6, 4, 1 << 31, u32::MAX, message(121)] {
             assert_eq!(look(position, wrong), Record::Nonsense, "{wrong}");
         }
@@ -201,13 +201,14 @@ fn word_of_a_record_is_what_the_document_says() {
         };
         assert_eq!(look(position, 2), pad);
     }
-    // It ends with the ring, and does not reach beyond it.
+    // A message may end at the end of the ring, and not beyond it.
     assert!(is_message(384, 120) && is_message(512 + 376, 120));
     assert_eq!(look(392, message(120)), Record::Nonsense);
     assert_eq!(look(512 + 448, message(57)), Record::Nonsense);
 }
 
-/// The end of a writer, and those of readers, that take over a lane with these words.
+/// Returns whether these endpoints take over a lane with these words: a writer, a reader, and a
+/// reader that begins behind all records.
 fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
     let memory = Memory::new(512, 120);
     let (ring, ring_geometry) = (memory.ring.clone().round(), memory.ring_geometry);
@@ -228,7 +229,7 @@ fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
 
 // layout: L107 L145 L160 L179
 #[test]
-fn only_possible_positions_and_counts_are_taken_over() {
+fn resume_refuses_impossible_positions_and_counts() {
     const MOST: u64 = 1 << 62;
     for possible in [[0, 0], [8, 1], [512, MOST], [MOST, 0]] {
         assert_eq!(resumed(possible, possible), [true; 3], "{possible:?}");
@@ -243,7 +244,7 @@ fn only_possible_positions_and_counts_are_taken_over() {
 
 // layout: L108 L182
 #[test]
-fn room_is_believed_where_it_can_be_true() {
+fn sender_ignores_impossible_room_positions() {
     let memory = Memory::new(512, 120);
     let mut writer = memory.sender();
     while writer.try_send(&[7; 40]) {}
@@ -255,7 +256,7 @@ fn room_is_believed_where_it_can_be_true() {
     }
     memory.cursor.store64(cursor::ROOM, 128);
     assert!(writer.try_send(&[7; 40]));
-    // What was known does not become less.
+    // The space that the writer knows of does not shrink.
     for wrong in [0, 64, tail + 72, u64::MAX] {
         memory.cursor.store64(cursor::ROOM, wrong);
         assert!(writer.has_room(40), "{wrong}");

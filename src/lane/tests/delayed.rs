@@ -1,4 +1,4 @@
-//! Readers that are held up at each place where they can be, while the writer goes on.
+//! Tests of subscribers that are delayed at each of their accesses while the publisher goes on.
 
 use super::super::Step;
 use super::super::lossy::{Begin, LossyReader};
@@ -8,7 +8,8 @@ use crate::sync::{Words, heap};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// A reader's window that is held up once: after so many looks the writer has a turn.
+/// A window of a subscriber that is delayed once: before access number `looks` the publisher runs
+/// `turn`.
 #[derive(Clone)]
 struct HeldUp {
     window: Rc<dyn Words>,
@@ -50,7 +51,8 @@ impl Words for HeldUp {
     }
 }
 
-/// Begins and reads; after `looks` the writer sends `turn` messages. Says whether it did.
+/// Lets a subscriber begin and receive. Before access number `looks` of the subscriber, the
+/// publisher sends `turn` messages. Returns whether the publisher did.
 fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
     let memory = Memory::new(512, 120);
     let writer = RefCell::new(memory.publisher());
@@ -85,7 +87,7 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
         match reader.receive(&mut to) {
             Step::Message(len) => assert_eq!(to[..len], message(before, len)),
             Step::Lagged(missed) => assert_eq!(reader.number(), before + missed),
-            // The writer may have had its turn right after the look.
+            // The publisher may have sent its messages right after the subscriber looked.
             Step::Nothing if before < sent() && !late => late = true,
             Step::Nothing => break assert_eq!(before, sent()),
             step => panic!("{step:?} at {before}"),
@@ -97,7 +99,7 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
 // layout: L129 L130 L131
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn a_reader_that_is_held_up_anywhere_is_never_misled() {
+fn delayed_subscriber_reads_and_counts_correctly() {
     for begin in [Begin::Oldest, Begin::Last, Begin::Next] {
         for turn in 1..20 {
             assert!(

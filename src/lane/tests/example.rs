@@ -1,14 +1,14 @@
-//! The example in `docs/layout.md`.
+//! Test of the example in `docs/layout.md`.
 
 use super::super::lossless::LosslessWriter;
 use super::super::ring::RingGeometry;
 use crate::format::layout::{MIN_RING, lane};
 use crate::sync::{Words, heap};
 
-/// The bytes of the example stand where it says.
+/// The ring has the bytes of the example at the offsets of the example.
 // layout: L001 L060
 #[test]
-fn the_example_is_what_is_written() {
+fn written_record_matches_document_example() {
     let ring_geometry = RingGeometry::new(MIN_RING, 64).unwrap();
     let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
     let mut writer =

@@ -10,7 +10,7 @@ use crate::sync::{WordsMut as _, heap};
 const BYTES: u64 = 4096;
 const MAX: usize = 300;
 
-/// Sends and receives messages of every length from a position on, in each way.
+/// Sends and receives messages of every length from a position on: plain, tagged and claimed.
 fn pass(start: u64) {
     let memory = Memory::new(BYTES, MAX);
     for at in [cursor::ROOM, cursor::EXACT] {
@@ -51,9 +51,9 @@ fn pass(start: u64) {
 
 // layout: L007
 #[test]
-fn positions_beyond_the_addresses_are_as_good() {
+fn lane_works_at_positions_beyond_32_bits() {
     for limit in [1 << 31, 1 << 32, 1 << 33, 1 << 40] {
-        // The next records begin in front of it, at it, and behind it.
+        // The next records begin in front of the limit, at the limit, and behind the limit.
         for before in (0..=128u64)
             .step_by(record::ALIGN)
             .chain([BYTES, 2 * BYTES])

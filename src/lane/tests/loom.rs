@@ -1,9 +1,10 @@
-//! Lanes under a model checker: all the ways in which two threads can take turns, and
-//! all the old values that weakly ordered memory may show them.
+//! Tests of lanes under the model checker loom. The checker tries all orders in which two threads
+//! can run with a few preemptions (`explore`), and all old values that weakly ordered memory may
+//! return.
 //!
-//! Of a line it knows the first word, the tag and the eight bytes behind it; what
-//! else is copied in is forgotten. In the lane of a waiting writer those bytes are no
-//! atomics, so that reading them while they are written is found out as a race.
+//! The model of a line keeps the first word, the tag, and the eight bytes behind the tag. All other
+//! bytes that are copied in are dropped. In a lossless lane the eight bytes are not atomic, so the
+//! checker reports a read during a write as a race.
 
 use super::super::Step;
 use super::super::lossless::{LosslessReader, LosslessWriter};
@@ -19,7 +20,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// A message in one line, and one in two. All records begin with a line.
+/// The lengths of a message in one line and of a message in two lines. Each record begins at the
+/// beginning of a line.
 pub(crate) const SHORT: usize = 56;
 pub(crate) const LONG: usize = 120;
 
@@ -39,7 +41,7 @@ struct Line {
 pub(crate) struct Model {
     ring: Rc<Vec<Line>>,
     counters: Rc<BTreeMap<usize, AtomicU64>>,
-    /// How many more stores arrive before the writer is dead.
+    /// The number of stores that still arrive before the writer dies.
     life: Rc<Cell<usize>>,
 }
 
@@ -61,12 +63,12 @@ impl Model {
         Model::new((0..8).map(|_| line()).collect(), 0..0)
     }
 
-    /// A ring whose reader copies what may be overwritten.
+    /// Makes a ring whose reader copies bytes that may be overwritten meanwhile.
     pub fn overwritten_ring() -> Model {
         Model::ring(|| Body::Atomic(AtomicU64::new(0)))
     }
 
-    /// A ring whose reader copies what is not overwritten meanwhile.
+    /// Makes a ring whose reader copies only bytes that are not overwritten meanwhile.
     pub fn kept_ring() -> Model {
         Model::ring(|| Body::Racy(Racy::new(0)))
     }
@@ -84,7 +86,7 @@ impl Model {
         Model::new(Vec::new(), at.into_iter())
     }
 
-    /// The same memory, for a writer that lives for so many stores.
+    /// Returns the same memory for a writer that dies after `life` stores.
     fn mortal(&self, life: &Rc<Cell<usize>>) -> Model {
         Model {
             life: Rc::clone(life),
@@ -107,7 +109,7 @@ impl Model {
         &self.line(at).word
     }
 
-    /// The lines in a range of bytes, and where in the range they begin.
+    /// Returns the lines in a range of bytes, each with the offset in the range where it begins.
     fn lines(&self, at: usize, len: usize) -> impl Iterator<Item = (&Line, isize)> {
         let at = at % (self.ring.len() * LINE);
         assert!(at + len <= self.ring.len() * LINE);
@@ -116,7 +118,7 @@ impl Model {
     }
 }
 
-/// The part of a range at an offset, if all of it is inside.
+/// Returns the part of a range at an offset, if the whole part is inside the range.
 fn part(range: &[u8], at: isize, len: usize) -> Option<&[u8]> {
     let at = usize::try_from(at).ok()?;
     range.get(at..at + len)
@@ -206,7 +208,7 @@ impl WordsMut for Model {
             return;
         }
         for (line, begins) in self.lines(at, from.len()) {
-            // The first word of a line behind the first is payload like the rest.
+            // The first word of each further line of a record is payload.
             if let Some(word) = part(from, begins, 4) {
                 let word = u32::from_le_bytes(word.try_into().unwrap());
                 line.word.store(word, Ordering::Relaxed);
@@ -231,7 +233,7 @@ pub(crate) fn ring_geometry() -> RingGeometry {
     RingGeometry::new(512, LONG).unwrap()
 }
 
-/// Eight bytes that could be the first word of a message, again and again.
+/// Returns a message that repeats eight bytes, which could be the first word of a message.
 pub(crate) fn message(number: u64, len: usize) -> Vec<u8> {
     (number << 8 | 0x21)
         .to_le_bytes()
@@ -241,7 +243,7 @@ pub(crate) fn message(number: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Compares what the model keeps.
+/// Compares the bytes that the model keeps.
 pub(crate) fn check(text: &[u8], number: u64) {
     let expected = message(number, text.len());
     assert_eq!(text[..8], expected[..8], "the first line of {number}");
@@ -261,7 +263,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-// A lane whose writer waits.
+// Lossless lanes.
 
 struct Lossless {
     ring: Model,
@@ -271,7 +273,7 @@ struct Lossless {
 }
 
 impl Lossless {
-    /// A lane whose next record will stand at `from`.
+    /// Makes a lane whose next record begins with line `from`.
     fn new(from: u64) -> (Lossless, LosslessWriter<Model, Model, Model>) {
         let ring = Model::kept_ring();
         let (head, cursor) = (Model::head(), Model::cursor());
@@ -322,7 +324,7 @@ fn receive(reader: &mut LosslessReader<Model, Model>, number: u64, len: usize) {
 
 // layout: L065 L067
 #[test]
-fn a_full_lane_is_not_overwritten_while_it_is_read() {
+fn full_lane_is_not_overwritten_while_read() {
     explore(2, || {
         let (mut lossless, mut writer) = Lossless::new(5);
         for n in 0..7 {
@@ -344,7 +346,7 @@ fn a_full_lane_is_not_overwritten_while_it_is_read() {
 
 // layout: L066 L112
 #[test]
-fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
+fn messages_arrive_in_order_across_ring_end() {
     explore(3, || {
         let (mut lossless, mut writer) = Lossless::new(6);
         let reader = thread::spawn(move || {
@@ -362,7 +364,7 @@ fn messages_come_whole_and_in_order_over_the_end_of_the_ring() {
 
 // layout: L066
 #[test]
-fn a_tag_comes_with_its_message() {
+fn tag_arrives_with_its_message() {
     explore(3, || {
         let (lossless, mut writer) = Lossless::new(7);
         let mut reader = lossless.reader;
@@ -387,7 +389,7 @@ fn a_tag_comes_with_its_message() {
 
 // layout: L063 L066
 #[test]
-fn a_long_message_behind_a_pad_comes_whole() {
+fn long_message_behind_pad_arrives_whole() {
     explore(3, || {
         let (mut lossless, mut writer) = Lossless::new(7);
         let reader = thread::spawn(move || {
@@ -405,7 +407,7 @@ fn a_long_message_behind_a_pad_comes_whole() {
 
 // layout: L068
 #[test]
-fn a_batch_is_seen_as_a_whole_or_not_at_all() {
+fn batch_becomes_visible_all_at_once() {
     explore(3, || {
         let (mut lossless, mut writer) = Lossless::new(6);
         let reader = thread::spawn(move || {
@@ -424,11 +426,11 @@ fn a_batch_is_seen_as_a_whole_or_not_at_all() {
     });
 }
 
-/// What the first writer of a succession stores in a full life.
+/// The number of stores of the first writer of a succession, if the writer does not die early.
 const STORES: usize = 10;
 
-/// A writer sends a message, writes another to a batch and dies on the way; the next one
-/// sends two. Says how many stores the first would have done.
+/// A writer sends a message, adds another message to a batch, and dies after `life` stores. The
+/// next writer sends two messages. Returns the number of stores that the first writer made.
 fn succession(life: usize) -> usize {
     let (mut lossless, _) = Lossless::new(6);
     let (head, cursor) = (lossless.head.clone(), lossless.cursor.clone());
@@ -444,7 +446,7 @@ fn succession(life: usize) -> usize {
                     let number = u64::from(to[1]);
                     check(&to[..len], number);
                     assert!(number == next || number == 2 && next == 0);
-                    // The one in the batch is gone.
+                    // The message in the batch is lost.
                     next = if number == 0 { 2 } else { number + 1 };
                 }
                 step => panic!("{step:?}"),
@@ -463,15 +465,15 @@ fn succession(life: usize) -> usize {
 }
 
 #[test]
-fn the_successor_of_a_dead_writer_goes_on_while_the_reader_reads() {
+fn successor_of_dead_writer_resumes_beside_reader() {
     for life in 0..=STORES {
         explore(2, move || assert_eq!(succession(life), life));
     }
 }
 
-// A lane whose writer does not wait.
+// Lossy lanes.
 
-/// A publisher that has sent messages of these lengths, and a subscriber.
+/// Makes a publisher that has sent messages of these lengths, and a subscriber.
 fn lossy(lens: &[usize]) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
     let ring = Model::overwritten_ring();
     let head = Model::head();
@@ -493,7 +495,7 @@ fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {
     writer.send(&text);
 }
 
-/// Looks once; whatever is found is right, and `sent` messages at least are there.
+/// Receives once, and checks the result. At least `sent` messages must have been sent.
 fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
     let before = reader.number();
     let mut to = [0; LONG];
@@ -515,7 +517,7 @@ fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
 
 // layout: L122 L130 L131 L132
 #[test]
-fn an_overtaken_reader_counts_and_shows_nothing_torn() {
+fn overtaken_reader_counts_without_torn_messages() {
     explore(2, || {
         let (mut writer, mut reader) = lossy(&[SHORT; 7]);
         let writing = thread::spawn(move || {
@@ -533,7 +535,7 @@ fn an_overtaken_reader_counts_and_shows_nothing_torn() {
 }
 
 #[test]
-fn a_long_message_is_not_torn_either() {
+fn overwriting_never_tears_a_long_message() {
     explore(2, || {
         let (mut writer, mut reader) = lossy(&[LONG; 3]);
         let writing = thread::spawn(move || {
@@ -549,10 +551,10 @@ fn a_long_message_is_not_torn_either() {
     });
 }
 
-/// The second line of the long message is written over a short one right after it was
-/// announced, with no other message in between.
+/// The publisher announces the long message and writes its second line over a short message, with
+/// no other message in between.
 #[test]
-fn a_short_message_under_a_long_one_is_not_torn() {
+fn long_write_never_tears_a_short_message() {
     explore(2, || {
         let (mut writer, mut reader) = lossy(&[SHORT; 8]);
         assert!(reader.begin(Begin::Oldest));
@@ -566,7 +568,7 @@ fn a_short_message_under_a_long_one_is_not_torn() {
 }
 
 #[test]
-fn who_begins_with_the_last_message_gets_one_that_is_right() {
+fn begin_last_during_write_reads_correct_message() {
     explore(2, || {
         let (mut writer, mut reader) = lossy(&[SHORT; 9]);
         let writing = thread::spawn(move || {
@@ -584,7 +586,7 @@ fn who_begins_with_the_last_message_gets_one_that_is_right() {
 }
 
 #[test]
-fn who_begins_behind_the_last_message_knows_its_number() {
+fn begin_next_during_write_knows_its_number() {
     explore(2, || {
         let (mut writer, mut reader) = lossy(&[SHORT; 9]);
         let writing = thread::spawn(move || publish(&mut writer, SHORT));
@@ -598,11 +600,11 @@ fn who_begins_behind_the_last_message_knows_its_number() {
     });
 }
 
-/// The mark that is overwritten here still holds for a reader that finds its old
-/// position: a long message stands before it.
+/// The publisher overwrites a mark whose old position is still valid for a subscriber: a long
+/// message stands in front of that position.
 // layout: L124 L128
 #[test]
-fn a_mark_that_is_changed_is_not_believed() {
+fn reader_ignores_mark_that_is_changing() {
     explore(3, || {
         let mut lens = vec![SHORT; 7];
         lens.push(LONG);

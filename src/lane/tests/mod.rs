@@ -1,10 +1,10 @@
-//! Lanes under a model checker, beside plain models of them, and in memory that others damage.
+//! Tests of lanes: under a model checker, against naive models, and in corrupt memory.
 
 mod corrupt;
 mod delayed;
 mod example;
 mod late;
-// The model is of the memory and not of a system; its coroutines cannot unwind on Windows.
+// The models check the memory order and no system. The coroutines of loom cannot unwind on Windows.
 #[cfg(all(test, not(miri), not(windows)))]
 pub(crate) mod loom;
 mod model;

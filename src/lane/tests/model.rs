@@ -1,4 +1,4 @@
-//! Lanes beside a naive model of them, on memory of this process.
+//! Tests of lanes against naive models of them, in memory of this process.
 
 use super::super::Step;
 use super::super::lossless::{LosslessReader, LosslessWriter};
@@ -18,7 +18,7 @@ type Receiver = LosslessReader<Window<Round>, WindowMut>;
 type Publisher = LossyWriter<WindowMut<Round>, WindowMut>;
 type Subscriber = LossyReader<Window<Round>, Window>;
 
-/// The bytes of a lane; the one who tests it holds all of them.
+/// The memory of a lane. A test can write to each part of it.
 pub(super) struct Memory {
     pub ring: WindowMut,
     pub head: WindowMut,
@@ -36,7 +36,7 @@ impl Memory {
         }
     }
 
-    /// Each with its size.
+    /// Returns each part with its size.
     pub fn parts(&self) -> [(&WindowMut, usize); 3] {
         let ring = self.ring_geometry.bytes() as usize;
         [
@@ -70,52 +70,53 @@ impl Memory {
     }
 }
 
-/// What message `number` says. No two numbers have a word in common.
+/// Returns the content of message `number`. The contents of two numbers have no word in common.
 pub(super) fn message(number: u64, len: usize) -> Vec<u8> {
     let seed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = |n: u64| (seed ^ n.wrapping_mul(0xd1b5_4a32_d192_ed03)).to_le_bytes();
     (0..).flat_map(word).take(len).collect()
 }
 
-/// A length for a message with that number, anything from nothing to the longest.
+/// Returns a length of at most `max` for the message with this number.
 fn some_len(number: u64, max: usize) -> usize {
     let len = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % (max + 1);
-    // Miri knows no atomics of different sizes in one place, as records that begin anywhere
-    // have them; these take a line each. The processors do.
+    // Records at arbitrary positions need atomics of different sizes in one place, which Miri does
+    // not support. So under Miri each record takes one line.
     if cfg!(miri) { 32 + len % 4 * 8 } else { len }
 }
 
-// A lane whose writer waits.
+// Lossless lanes.
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Send(usize),
-    /// In place, a half at a time; committed, or left.
+    /// Claims a place and fills it in two halves. Then the claim is committed, or left.
     Claim(usize, bool),
     Receive,
     Begin,
     Flush,
     End,
-    /// The writer dies, another one takes its place.
+    /// The writer dies, and another writer resumes the lane.
     Die,
 }
 
-/// A lane and what should be in it.
+/// A lane, and a naive model of its content.
 struct Beside {
     memory: Memory,
     writer: Sender,
     reader: Receiver,
-    /// Sent, not received: the message, and the bytes that it and its pad take.
+    /// The messages that were sent and not received, each with the bytes of its record and pad.
     there: VecDeque<(Vec<u8>, u64)>,
-    /// Written to the batch, not sent.
+    /// The messages that were added to the batch and not sent, in the same form.
     held: Vec<(Vec<u8>, u64)>,
     batch: bool,
     number: u64,
     received: u64,
-    /// Behind what was sent and held, and before what was not received.
+    /// The position behind the last message that was sent or added.
     tail: u64,
+    /// The position of the next message to receive.
     position: u64,
-    /// What the writer may know of `position`.
+    /// The value of `position` that the reader last stored for the writer.
     room: u64,
 }
 
@@ -163,7 +164,7 @@ impl Beside {
         assert_eq!(counter(cursor::RECEIVED), self.received);
         assert_eq!(counter(cursor::EXACT), self.position);
         assert_eq!(counter(cursor::ROOM), self.room);
-        // Those that died with a batch are counted too.
+        // The messages that were lost in the batch of a dead writer are counted too.
         assert_eq!(self.writer.sent(), self.number);
         assert_eq!(self.memory.head.load64(lane::SENT), self.number);
     }
@@ -173,9 +174,9 @@ impl Beside {
         let need = takes(len);
         let left = bytes - self.tail % bytes;
         let takes = if need > left { left + need } else { need };
-        // Eight more, for the word behind it.
+        // Eight more bytes take the first word of the next record.
         let fits = self.tail + takes + 8 <= self.room + bytes;
-        // Whatever fits into seven eighths with its pad is taken.
+        // A message that fits into seven eighths of the ring with its pad is always taken.
         assert!(fits || self.tail - self.position + takes > bytes / 8 * 7);
         if self.number.is_multiple_of(3) {
             assert_eq!(self.writer.has_room(len), fits);
@@ -189,7 +190,7 @@ impl Beside {
             if self.batch {
                 self.held.push((text, takes));
             } else {
-                // What was held back goes with it.
+                // The message is sent together with the batch that was held back.
                 self.there.extend(self.held.drain(..));
                 self.there.push_back((text, takes));
             }
@@ -247,7 +248,7 @@ impl Beside {
         }
         self.act(Act::Receive);
         self.act(Act::Receive);
-        // Of an empty lane all but a pad and eight bytes can be used.
+        // All bytes of an empty lane can be used, except for a pad and eight bytes.
         let bytes = self.memory.ring_geometry.bytes();
         let before = self.number;
         self.act(Act::Send(self.memory.ring_geometry.max()));
@@ -264,7 +265,7 @@ impl Beside {
     }
 }
 
-/// Sends or adds a message, as senders and batches do.
+/// Sends a message as a sender does, or adds a message as a batch does.
 fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
     if batch {
         writer.add_quickly(text) || writer.try_add(text)
@@ -273,14 +274,14 @@ fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
     }
 }
 
-/// The bytes of a record.
+/// Returns the bytes of a record with a message of this length.
 fn takes(len: usize) -> u64 {
     let size = (len + record::PAYLOAD) as u64;
     let short = [8, 16, 32, 64].into_iter().find(|taken| size <= *taken);
     short.unwrap_or(size.div_ceil(8) * 8)
 }
 
-/// Rings, with messages as long as they can take and shorter ones.
+/// Generates lengths of rings, each with a longest message that the ring can take.
 fn ring_geometries() -> impl Strategy<Value = (u64, usize)> {
     prop_oneof![Just(512), Just(1024), Just(4096)].prop_flat_map(|bytes| {
         let longest = RingGeometry::longest(bytes);
@@ -341,7 +342,7 @@ fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
 fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
-        // Else a failure takes minutes to be told.
+        // Without this limit a failure is reported only after minutes.
         max_shrink_iters: 200,
         max_flat_map_regens: 100,
         ..ProptestConfig::default()
@@ -354,7 +355,7 @@ proptest! {
     // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn a_waiting_writer_loses_nothing_whatever_the_two_do((bytes, max, acts) in lossless_acts()) {
+    fn lossless_lane_agrees_with_naive_model((bytes, max, acts) in lossless_acts()) {
         let mut beside = Beside::new(bytes, max);
         for act in acts {
             beside.act(act);
@@ -365,7 +366,7 @@ proptest! {
     // layout: L059 L123 L129 L132
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn overtaken_readers_know_exactly_what_they_missed((bytes, max, acts) in lossy_acts()) {
+    fn overtaken_subscribers_count_missed_messages_exactly((bytes, max, acts) in lossy_acts()) {
         let mut audience = Audience::new(bytes, max);
         for act in acts {
             audience.act(act);
@@ -376,10 +377,10 @@ proptest! {
     }
 }
 
-/// Every history of a small lane, from places all over the ring.
+/// Runs each sequence of eight acts in a small lane, from several positions in the ring.
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn no_short_history_of_a_small_lane_goes_wrong() {
+fn every_short_operation_sequence_matches_model() {
     const ACTS: [Act; 3] = [Act::Send(3), Act::Send(120), Act::Receive];
     let depth = 8;
     for from in [0, 1, 7, 8, 40, 53, 60, 63] {
@@ -402,8 +403,8 @@ fn no_short_history_of_a_small_lane_goes_wrong() {
     }
 }
 
-/// Sends two messages and a batch of three, and says which of them are sent once the
-/// stores that remain are done.
+/// Sends two messages and a batch of three with a writer that dies after this number of stores.
+/// Returns the number of stores that the writer made.
 fn last_words(memory: &Memory, stores: usize) -> usize {
     let ring = Probe::new(&memory.ring, stores);
     let head = ring.with(&memory.head);
@@ -423,7 +424,7 @@ fn last_words(memory: &Memory, stores: usize) -> usize {
     stores - ring.stores.get()
 }
 
-/// A lane with messages of an earlier lap everywhere, which are read.
+/// Makes a lane whose whole ring holds received messages of an earlier lap.
 fn worn(from: u64) -> (Memory, Receiver) {
     let memory = Memory::new(1024, 120);
     let (mut writer, mut reader) = (memory.sender(), memory.receiver());
@@ -439,7 +440,7 @@ fn worn(from: u64) -> (Memory, Receiver) {
 // layout: L066 L068 L107
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
+fn next_writer_resumes_after_any_partial_write() {
     for from in 0..64 {
         let all = last_words(&worn(from).0, usize::MAX);
         for life in 0..=all {
@@ -459,7 +460,7 @@ fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
                 assert_eq!(to[..len], message(arrived, len));
                 arrived += 1;
             }
-            assert!(arrived <= 2 || arrived == 5, "a part of a batch");
+            assert!(arrived <= 2 || arrived == 5, "a batch arrived in part");
             assert!(life > 0 || arrived == 0);
             assert!(life < all || arrived == 5);
             assert_eq!(reader.receive(&mut to), Step::Nothing);
@@ -467,7 +468,7 @@ fn a_writer_may_die_after_any_store_and_the_next_one_goes_on() {
     }
 }
 
-// A lane whose writer does not wait.
+// Lossy lanes.
 
 struct Audience {
     ring_geometry: RingGeometry,
@@ -531,7 +532,7 @@ impl Audience {
             }
             Begin::Oldest => assert!(number <= sent),
         }
-        // Where it begins, it can read.
+        // A subscriber can receive the message with which it begins.
         let there = !matches!(self.receive(index), Step::Lagged(_));
         assert!(there, "began with a message that is gone");
     }
@@ -554,7 +555,7 @@ impl Audience {
                 assert!(position + self.ring_geometry.bytes() < self.writer.reserved());
             }
             Step::Nothing => assert_eq!((before, after), (sent, sent)),
-            Step::Overtaken | Step::Corrupt => panic!("an honest writer was found corrupt"),
+            Step::Overtaken | Step::Corrupt => panic!("a valid lane is refused"),
         }
         step
     }
@@ -564,7 +565,7 @@ impl Audience {
         loop {
             match self.receive(index) {
                 Step::Nothing => break,
-                // Nobody writes meanwhile.
+                // The publisher sends nothing meanwhile, so the subscriber lags at most once.
                 Step::Lagged(_) => assert!(!std::mem::replace(&mut lagged, true)),
                 _ => {}
             }
@@ -591,7 +592,7 @@ fn make_room(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]
 }
 
 #[test]
-fn a_waiting_subscriber_gets_a_batch_when_it_is_flushed() {
+fn subscriber_receives_batch_only_after_flush() {
     let memory = Memory::new(4096, 56);
     let mut writer = memory.publisher();
     let mut reader = memory.subscriber();
@@ -611,7 +612,7 @@ fn a_waiting_subscriber_gets_a_batch_when_it_is_flushed() {
 
 // layout: L125
 #[test]
-fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
+fn joining_subscriber_counts_committed_messages_only() {
     let memory = Memory::new(4096, 56);
     let mut writer = memory.publisher();
     let (mut to, mut sent) = ([0; 56], 0);
@@ -621,7 +622,7 @@ fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
         if n % 5 == 4 {
             writer.flush();
         }
-        // A line each: with the eighth one an eighth of the ring is full.
+        // Each message takes a line, so every eighth message fills an eighth of the ring.
         if n % 5 == 4 || n % 8 == 7 {
             sent = n + 1;
         }
@@ -636,7 +637,7 @@ fn who_comes_while_a_batch_is_open_sees_nothing_of_it() {
 
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn a_batch_longer_than_the_ring_does_no_harm() {
+fn oversized_batch_is_received_or_counted_missed() {
     for count in 0..40 {
         let memory = Memory::new(512, 120);
         let (mut writer, mut reader) = (memory.publisher(), memory.subscriber());
@@ -666,7 +667,7 @@ const MANY: u64 = if cfg!(miri) { 200 } else { 40_000 };
 
 // layout: L006
 #[test]
-fn what_one_thread_sends_another_receives_in_order() {
+fn lossless_lane_keeps_order_between_threads() {
     let memory = Memory::new(1024, 180);
     let (mut writer, mut reader) = (memory.sender(), memory.receiver());
     thread::scope(|scope| {
@@ -674,7 +675,7 @@ fn what_one_thread_sends_another_receives_in_order() {
             for n in 0..MANY {
                 let text = message(n, some_len(n, 180));
                 while !put(&mut writer, &text, n % 5 < 3) {
-                    // What is not sent is not received, and makes no room.
+                    // Messages that are not sent are not received, and free no space.
                     writer.flush();
                     thread::yield_now();
                 }
@@ -705,7 +706,7 @@ fn look(reader: &mut Subscriber, to: &mut [u8]) -> Step {
     }
 }
 
-/// Reads until `MANY` were sent; says how many were received, and how many missed.
+/// Receives until message `MANY`. Returns the numbers of received and of missed messages.
 fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
     while !reader.begin(begin) {}
     let mut to = vec![0; max];
@@ -729,7 +730,7 @@ fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
 
 // layout: L010
 #[test]
-fn a_hot_writer_never_shows_half_a_message() {
+fn busy_publisher_shows_no_torn_messages() {
     for (bytes, max) in [(512, 120), (4096, 248), (4096, 1016)] {
         let memory = Memory::new(bytes, max);
         let mut writer = memory.publisher();

@@ -1,11 +1,11 @@
-//! Windows of tests that count what is done through them.
+//! Windows for tests that count the accesses through them.
 
 use crate::sync::{WindowMut, Words, WordsMut};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A window that counts: of a writer that dies only the first stores arrive, and one who
-/// looks without end is found out.
+/// A window that counts its accesses. Only the first `stores` stores arrive, as those of a writer
+/// that dies. More than `loads` loads panic, as those of a reader in an endless loop.
 #[derive(Clone)]
 pub(super) struct Probe {
     window: Rc<dyn WordsMut>,
@@ -14,7 +14,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// One of a ring.
+    /// Makes a probe of a ring.
     pub fn new(ring: &WindowMut, stores: usize) -> Probe {
         Probe {
             window: Rc::new(ring.clone().round()),
@@ -23,7 +23,7 @@ impl Probe {
         }
     }
 
-    /// Another window of the same party.
+    /// Makes a probe of another window of the same endpoint, with the same counts.
     pub fn with(&self, window: &WindowMut) -> Probe {
         Probe {
             window: Rc::new(window.clone()),
@@ -33,7 +33,7 @@ impl Probe {
 
     fn look(&self) {
         let left = self.loads.get().checked_sub(1);
-        self.loads.set(left.expect("looks without end"));
+        self.loads.set(left.expect("loads without end"));
     }
 
     fn lives(&self) -> bool {
@@ -104,7 +104,7 @@ impl WordsMut for Probe {
     }
 
     fn copy_in(&self, at: usize, from: &[u8]) {
-        // It may die in the middle of a copy, too.
+        // A writer may also die in the middle of a copy.
         let (half, rest) = from.split_at(from.len() / 16 * 8);
         if self.lives() {
             self.window.copy_in(at, half);

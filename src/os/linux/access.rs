@@ -1,4 +1,4 @@
-//! Who may use a file: users in words, the mode of a file, and the checks of an opened file.
+//! Access to files: users in words, the mode of a file, and the checks of an opened file.
 
 use super::error::explain;
 use super::naming::{FOLDER, Place, PlaceKind};
@@ -49,7 +49,7 @@ pub(super) fn check(stat: &Stat, expected: &Owner, name: &dyn Display) -> Result
     let user = describe(stat.st_uid);
     let meaning = format!("it belongs to {user}, and not to {expected}");
     let error = Error::new(ErrorKind::WrongOwner, Operation::Open, name, meaning);
-    Err(error.with_advice("find out who squats the name, or expect its real owner"))
+    Err(error.with_advice("find the program that took the name, or expect the real owner"))
 }
 
 fn uid_of(account: &str) -> Result<u32> {
@@ -77,7 +77,7 @@ pub(super) fn what(stat: &Stat) -> &'static str {
     }
 }
 
-/// Refuses what is not a regular file, and a file of another user at a name of this user's session.
+/// Refuses a file that is not regular, and a file of another user at a name of this user's session.
 pub(super) fn check_file(
     stat: &Stat,
     place: &Place,
@@ -96,12 +96,14 @@ pub(super) fn check_file(
         );
         return Err(Error::new(ErrorKind::WrongKind, operation, name, meaning).with_advice(advice));
     }
+
     if place.kind == PlaceKind::Local && stat.st_uid != place.me {
         let user = describe(stat.st_uid);
-        let meaning = format!("{user} squats this session's name");
+        let meaning = format!("a file of {user} has a name of this user's session");
         let advice = format!("remove {} as {user} or root", place.path);
         return Err(Error::new(ErrorKind::WrongOwner, operation, name, meaning).with_advice(advice));
     }
+
     Ok(())
 }
 
@@ -115,6 +117,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
         }
         _ => return error,
     }
+
     match statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => {
             if let Err(squatted) = check_file(&stat, place, operation, name) {
@@ -124,11 +127,11 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             let mode = stat.st_mode & 0o777;
             let (lets, advice) = match fs::access(&place.path, fs::Access::READ_OK) {
                 Ok(()) => (
-                    "lets this account look, and not change it",
+                    "lets this account read it, but not change it",
                     "open it without the right to write, or run as that user",
                 ),
                 Err(_) => (
-                    "does not let this account in, or see whether anybody holds it",
+                    "does not let this account open it, or check whether a process holds it",
                     "run as that user, or have the owner grant access",
                 ),
             };
@@ -144,7 +147,7 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             format!("this account may not look into {FOLDER}"),
         )
         .with_code(errno.raw_os_error())
-        .with_advice("make it what it should be: chmod 1777 /dev/shm"),
+        .with_advice("restore its mode: chmod 1777 /dev/shm"),
     }
 }
 
@@ -171,11 +174,13 @@ pub(super) fn grants(stat: &Stat) -> Vec<Grant> {
         0o2 => Some("write"),
         _ => None,
     };
+
     let classes = [
         (describe(stat.st_uid), stat.st_mode >> 6),
         (format!("group {}", stat.st_gid), stat.st_mode >> 3),
         ("everybody else".to_string(), stat.st_mode),
     ];
+
     let grant = |(account, bits)| {
         let may = words(bits)?.to_string();
         Some(Grant { account, may })

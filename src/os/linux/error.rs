@@ -26,9 +26,10 @@ pub(super) fn explain_space(
     let Some(space) = space.ok().filter(|_| is_full) else {
         return explain(operation, subject, errno);
     };
+
     let (meaning, advice) = if space.f_files > 0 && space.f_favail == 0 {
         (
-            "the file system that holds it has the most files that it can have".to_string(),
+            "the file system that holds it has no free inodes".to_string(),
             "remove files there (df -i /dev/shm)",
         )
     } else {
@@ -47,6 +48,7 @@ pub(super) fn explain_space(
             },
         )
     };
+
     Error::new(ErrorKind::NoSpace, operation, subject, meaning)
         .with_code(errno.raw_os_error())
         .with_advice(advice)
@@ -119,7 +121,7 @@ fn meaning(operation: Operation, errno: Errno) -> (ErrorKind, &'static str, &'st
         ),
         Errno::NXIO | Errno::ISDIR | Errno::NODEV => (
             ErrorKind::WrongKind,
-            "what stands at its place is no shared memory",
+            "the file at its path is not shared memory",
             "find out who put it there, and remove it",
         ),
         Errno::MFILE | Errno::NFILE => (
@@ -158,7 +160,7 @@ fn not_found(operation: Operation) -> (ErrorKind, &'static str, &'static str) {
         ),
         _ => (
             ErrorKind::NotFound,
-            "nobody holds anything of this name",
+            "no process holds an object of this name",
             "start the server first; check spelling, case, and Local\\ against Global\\",
         ),
     }

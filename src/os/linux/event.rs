@@ -48,8 +48,10 @@ impl Event {
             MANUAL => Reset::Manual,
             _ => Reset::Auto,
         };
+
         let subject = name.to_string();
         let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
+
         Ok(Event {
             state: Arc::new(State {
                 view,
@@ -84,6 +86,7 @@ impl EventBackend for Event {
             Reset::Auto => AUTO,
             Reset::Manual => MANUAL,
         };
+
         let object = Object::create(name, Kind::Event, LEN as u64, how, |file| {
             object::allocate(file, FallocateFlags::empty(), 0, LEN as u64)?;
             if detail == MANUAL {
@@ -96,6 +99,7 @@ impl EventBackend for Event {
             }
             pwrite(file, &object::header(Kind::Event, detail), 0).map(|_| ())
         })?;
+
         Event::new(object, name, true, true)
     }
 
@@ -149,8 +153,7 @@ impl EventBackend for Event {
     fn signal(&self) -> Result<Signal> {
         let state = &self.state;
         if state.reset == Reset::Auto && !state.may_write {
-            let meaning = "its owner lets this account look, and to wait for an auto-reset event \
-                           is to change it";
+            let meaning = "its owner lets this account only read it, and waiting for an auto-reset event changes the event";
             let kind = ErrorKind::AccessDenied;
             let error = Error::new(kind, Operation::Wait, &state.subject, meaning);
             return Err(error
@@ -165,6 +168,7 @@ impl EventBackend for Event {
     // layout: L207
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
+
         let until = deadline_after(timeout);
         let before = self.word().load(Ordering::Relaxed);
         loop {
@@ -173,27 +177,31 @@ impl EventBackend for Event {
             if self.state.take(before) {
                 return Ok(Wake::Signaled);
             }
-            // Where this process has no descriptor left to be told of a death, it
-            // checks for the death.
+
+            // Where this process has no descriptor left for the watch of a peer, it checks below
+            // whether the peer has ended.
             signals.extend(peers.iter().filter_map(|peer| peer.signal().ok()));
             let slice = if signals.len() > peers.len() {
                 LONGEST_SLEEP
             } else {
                 LOOK_BACK
             };
+
             match wait_any(&signals, deadline_within(slice, until), false)? {
                 Woken::Signal(0) => return Ok(Wake::Signaled),
                 // A signal that the process sent before it died goes first.
                 Woken::Signal(_) if self.state.take(before) => return Ok(Wake::Signaled),
                 Woken::Signal(_) | Woken::TimedOut | Woken::Input => {}
             }
-            // A death goes before the time-out, also one that the watcher is about to
-            // learn of.
+
+            // A death goes before the time-out, also a death of which the watcher has not learned
+            // yet.
             for peer in peers {
                 if peer.wait(Some(Duration::ZERO))? {
                     return Ok(Wake::PeerDied);
                 }
             }
+
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Ok(Wake::TimedOut);
             }

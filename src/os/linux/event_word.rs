@@ -13,7 +13,7 @@ pub(super) const STATE: usize = 64;
 pub(crate) struct State {
     pub view: View,
     pub reset: Reset,
-    /// Whether the file may be written, which taking a signal needs too.
+    /// Whether this process may write the file. Taking a signal writes the file too.
     pub may_write: bool,
     pub subject: String,
 }
@@ -47,8 +47,8 @@ impl State {
         }
     }
 
-    /// Takes a signal, if there is one; of a manual-reset event, also one that came after the
-    /// word was `before`.
+    /// Takes a signal, and returns whether there was one. For a manual-reset event, a signal that
+    /// came after the word was `before` counts, even if it was reset.
     // layout: L207
     pub(super) fn take(&self, before: u32) -> bool {
         self.waited_word(before).take()

@@ -1,4 +1,4 @@
-//! What this account finds on this system: kernel, `/dev/shm`, limits, namespaces.
+//! The findings of this account on this system: kernel, `/dev/shm`, limits, namespaces.
 
 use super::naming::FOLDER;
 use super::{access, futex};
@@ -7,7 +7,7 @@ use rustix::fs::{self, stat, statvfs};
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 use std::path::{Path, PathBuf};
 
-/// The first version with the newest call that the crate uses, futex_waitv.
+/// The first version that has futex_waitv, the newest call that the crate uses.
 const OLDEST: (u32, u32) = (5, 16);
 /// The size of /dev/shm in a container that asks for no other.
 const SMALL: u64 = 64 << 20;
@@ -37,16 +37,18 @@ fn system() -> Finding {
         .split(['.', '-'])
         .map_while(|part| part.trim().parse().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+
     if release.is_empty() {
         return Finding::new("system", Health::Bad, "/proc is missing")
             .advise("mount proc at /proc");
     }
+
     let says = format!("Linux {}", release.trim());
     if version >= OLDEST {
         Finding::new("system", Health::Good, says)
     } else {
         Finding::new("system", Health::Limited, says)
-            .advise("waits look every few milliseconds: use Linux 5.16 or later")
+            .advise("waits poll every few milliseconds: use Linux 5.16 or later")
     }
 }
 
@@ -56,25 +58,29 @@ fn memory() -> Finding {
         return Finding::new(topic, Health::Bad, "it is missing")
             .advise("mount a tmpfs there: mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     };
+
     let mib = |blocks: u64| (blocks * space.f_frsize) >> 20;
     let (all, free) = (mib(space.f_blocks), mib(space.f_bavail));
     let says = format!("{free} of {all} MiB are free");
+
     if fs::access(FOLDER, fs::Access::WRITE_OK).is_err() {
         return Finding::new(
             topic,
             Health::Bad,
-            format!("{says}, and it may not be written"),
+            format!("{says}, but this account may not write to it"),
         )
         .advise("make it writable for all: chmod 1777 /dev/shm");
     }
+
     if folder.st_mode & 0o1000 == 0 && folder.st_mode & 0o002 != 0 {
         return Finding::new(
             topic,
             Health::Limited,
             format!("{says}, without a sticky bit"),
         )
-        .advise("without it anybody removes everybody's objects: chmod +t /dev/shm");
+        .advise("without it each user can remove the objects of all users: chmod +t /dev/shm");
     }
+
     if all << 20 <= SMALL {
         return Finding::new(topic, Health::Limited, says)
             .advise("in a container ask for more: --shm-size=1g");
@@ -86,24 +92,24 @@ fn namespace() -> Finding {
     let topic = "pid namespace";
     match stat("/proc/self/ns/pid") {
         Ok(found) if found.st_ino == MACHINE => {
-            Finding::new(topic, Health::Good, "that of the machine")
+            Finding::new(topic, Health::Good, "the namespace of the machine")
         }
         Ok(found) => Finding::new(
             topic,
             Health::Good,
             format!(
-                "a container's ({}); mutexes and deaths end at its border",
+                "the namespace of a container ({}); mutexes and reports of deaths do not work across its border",
                 found.st_ino
             ),
         ),
-        Err(_) => Finding::new(topic, Health::Bad, "/proc does not tell").advise("mount proc"),
+        Err(_) => Finding::new(topic, Health::Bad, "/proc does not show it").advise("mount proc"),
     }
 }
 
 fn processes() -> Finding {
     let topic = "processes of others";
     match std::fs::read("/proc/1/stat") {
-        Ok(_) => Finding::new(topic, Health::Good, "can be told apart"),
+        Ok(_) => Finding::new(topic, Health::Good, "are visible"),
         Err(_) => Finding::new(topic, Health::Limited, "are hidden (hidepid)")
             .advise("they cannot be watched: mount /proc without hidepid"),
     }
@@ -117,7 +123,7 @@ fn sleeping() -> Finding {
         Err(errno) => Finding::new(
             topic,
             Health::Limited,
-            format!("look every 5 ms, since futex_waitv is refused ({errno})"),
+            format!("poll every 5 ms, since futex_waitv is refused ({errno})"),
         )
         .advise("let the sandbox allow futex_waitv, or use Linux 5.16 or later"),
     }
@@ -127,11 +133,11 @@ fn sleeping() -> Finding {
 fn deaths() -> Finding {
     let topic = "deaths of processes";
     match pidfd_open(getpid(), PidfdFlags::empty()) {
-        Ok(_) => Finding::new(topic, Health::Good, "are told by the system"),
+        Ok(_) => Finding::new(topic, Health::Good, "are reported by the system"),
         Err(errno) => Finding::new(
             topic,
             Health::Limited,
-            format!("are looked for every 10 ms, since pidfd_open is refused ({errno})"),
+            format!("are polled every 10 ms, since pidfd_open is refused ({errno})"),
         )
         .advise("let the sandbox allow pidfd_open, or use Linux 5.3 or later"),
     }
@@ -161,6 +167,7 @@ fn logind_files() -> Vec<String> {
     let folders = ["/usr/lib/systemd", "/run/systemd", "/etc/systemd"];
     let mut files: Vec<PathBuf> = Vec::new();
     files.extend(folders.map(|folder| Path::new(folder).join("logind.conf")));
+
     for folder in folders {
         let drop_ins = std::fs::read_dir(Path::new(folder).join("logind.conf.d"));
         let mut drop_ins: Vec<PathBuf> = drop_ins
@@ -172,6 +179,7 @@ fn logind_files() -> Vec<String> {
         drop_ins.sort();
         files.extend(drop_ins);
     }
+
     files
         .iter()
         .filter_map(|file| std::fs::read_to_string(file).ok())
@@ -215,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_setting_of_the_login_manager_counts() {
+    fn last_remove_ipc_setting_wins() {
         let removes = |files: &[&str]| {
             removes_ipc(&files.iter().map(ToString::to_string).collect::<Vec<_>>())
         };

@@ -9,7 +9,8 @@ use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::time::{Duration, Instant};
 
-/// The longest sleep of one call; deadlines that no clock can hold end earlier.
+/// The longest sleep of one call. A sleep with a later deadline ends early, since no clock may hold
+/// that deadline.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The length of a sleep on several words where the system can only sleep on one.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -46,6 +47,7 @@ pub(super) fn sleep(
     deadline: Option<Instant>,
 ) -> rustix::io::Result<()> {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST));
+
     let slept = match words {
         [(word, expected)] => sleep_on_one(word, *expected, left),
         // The first word is that of the event, or of the gate: a message wakes the thread
@@ -56,6 +58,7 @@ pub(super) fn sleep(
         }
         words => sleep_on_several(words, left),
     };
+
     match slept {
         Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
         Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) if words.len() > 1 => {

@@ -59,8 +59,8 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How each file of the folder is opened: an open does not block on a FIFO, and does not follow a
-/// symbolic link.
+/// The flags with which each file of the folder is opened: an open does not block on a FIFO, and
+/// does not follow a symbolic link.
 // layout: L196 L201
 pub(super) const OPEN_FLAGS: OFlags = OFlags::CLOEXEC
     .union(OFlags::NOFOLLOW)
@@ -75,7 +75,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// The number of attempts to create a name that a process holds, and the pause between them. A
 /// child that another thread is starting has copies of all descriptors until its program is loaded,
-/// so it holds for a moment what this process has closed.
+/// so for a moment it holds objects that this process has closed.
 const CREATE_ATTEMPTS: u32 = 10;
 const CREATE_PAUSE: Duration = Duration::from_millis(1);
 
@@ -117,7 +117,7 @@ pub(super) fn create(
             Err(errno) => return Err(explain(Operation::Create, name, errno)),
         }
     }
-    let meaning = "other processes create and close it all the time";
+    let meaning = "other processes keep creating and closing an object of this name";
     Err(Error::new(
         ErrorKind::Busy,
         Operation::Create,
@@ -143,13 +143,14 @@ fn create_unnamed(
 
 /// Gives a file without a name its name; fails with `EXIST` where the name has a file.
 fn link(file: &OwnedFd, place: &Place) -> rustix::io::Result<()> {
-    // The folder `self` has the descriptors of the first thread, which may be other ones.
+    // The folder `/proc/self` shows the descriptors of the first thread, and this thread may have
+    // others.
     let unnamed = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     // AT_EMPTY_PATH needs no /proc, but needs a capability before Linux 6.10.
     linkat(CWD, unnamed, CWD, &place.path, AtFlags::SYMLINK_FOLLOW)
 }
 
-/// Returns when no process holds the file of a name; fails when a process holds the file in all
+/// Waits until no process holds the file of a name. Fails when a process holds the file in all
 /// attempts, or when this process may not remove a stale file.
 // layout: L195 L199
 fn await_free(
@@ -179,6 +180,7 @@ fn await_free(
             }
             Err(error) => return Err(error),
         }
+
         attempts += 1;
         std::thread::sleep(CREATE_PAUSE);
     }
@@ -233,7 +235,7 @@ pub(super) fn open(
             std::thread::sleep(OPEN_PAUSE);
         }
     }
-    let meaning = "another process keeps it locked and does not finish";
+    let meaning = "another process keeps the file locked";
     Err(Error::new(ErrorKind::Busy, operation, name, meaning)
         .with_advice(format!("see who holds {} (lslocks)", place.path)))
 }
@@ -270,7 +272,7 @@ fn unlink_stale(file: &OwnedFd, stat: &Stat, place: &Place) -> Option<rustix::io
     Some(unlinked)
 }
 
-/// Gives a lock back. To close the descriptor is not enough where a child that was forked meanwhile
+/// Gives a lock back. Closing the descriptor is not enough where a child that was forked meanwhile
 /// has a copy of the descriptor.
 fn unlock(file: &OwnedFd) {
     let unlocked = flock(file, FlockOperation::NonBlockingUnlock);
@@ -306,13 +308,13 @@ impl Drop for Turn {
     }
 }
 
-/// Whether the path of a name names this file.
+/// Returns whether the path of a name names this file.
 pub(super) fn is_named(stat: &Stat, place: &Place) -> bool {
     statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
-/// Whether the path of a name names anything, as far as this account may see.
+/// Returns whether the path of a name names anything, as far as this account may see.
 fn exists(place: &Place) -> bool {
     statat(CWD, &place.path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

@@ -1,7 +1,6 @@
 //! The objects in `/dev/shm`, and the processes that hold them.
 
 use super::error::explain_io;
-
 use super::naming::{Entry, FOLDER, PREFIX, PlaceKind, entries};
 use super::section::file_of;
 use super::{RawObject, access, lifetime, object};
@@ -49,6 +48,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let path = format!("/proc/self/fd/{raw}");
     let file = std::fs::metadata(&path).map_err(|e| explain_io(Operation::List, &path, &e))?;
     let ours = file_of(file.dev(), file.ino()).is_some_and(|name| name.starts_with(PREFIX));
+
     let mut holders = Holders {
         found: Vec::new(),
         hidden: 0,
@@ -64,6 +64,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
         else {
             continue;
         };
+
         match holds(&entry.path(), &file, ours) {
             Some(false) => {}
             Some(true) => holders.found.push(Holder {
@@ -75,12 +76,13 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             None => {}
         }
     }
+
     holders.found.sort_by_key(|holder| holder.pid);
     Ok(holders)
 }
 
 /// Returns whether the process of this number still has the object open. A program that replaced
-/// another one in the process (exec) has not. `None` where this account may not look.
+/// another one in the process (exec) does not have it open. `None` where this account may not look.
 pub(crate) fn has_open(pid: u32, raw: RawObject) -> Option<bool> {
     let file = std::fs::metadata(format!("/proc/self/fd/{raw}")).ok()?;
     holds(Path::new(&format!("/proc/{pid}")), &file, true)
@@ -93,10 +95,12 @@ pub(crate) fn nameless() -> Vec<(Holder, usize)> {
     else {
         return Vec::new();
     };
+
     let pids = processes.flatten().filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         Some((pid, entry.path()))
     });
+
     let holding = pids.filter_map(|(pid, path)| {
         let count = nameless_of(&path, folder.dev());
         let image = || super::Process::image(pid);
@@ -110,6 +114,7 @@ pub(crate) fn nameless() -> Vec<(Holder, usize)> {
             )
         })
     });
+
     holding.collect()
 }
 
@@ -144,9 +149,11 @@ fn holds(process: &Path, file: &Metadata, ours: bool) -> Option<bool> {
     if open.any(|entry| std::fs::metadata(entry.path()).is_ok_and(same)) {
         return Some(true);
     }
+
     if ours {
         return Some(false);
     }
+
     let device = format!("{:02x}:{:02x}", major(file.dev()), minor(file.dev()));
     let inode = file.ino().to_string();
     let maps = std::fs::read_to_string(process.join("maps")).ok()?;

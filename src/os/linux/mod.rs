@@ -1,5 +1,5 @@
-//! Linux: objects are files in `/dev/shm` that live as long as the locks of their holders. Needs
-//! Linux 5.16 and `/proc`.
+//! The backend for Linux. Objects are files in `/dev/shm` that live as long as the locks of their
+//! holders. It needs Linux 5.16 and `/proc`.
 
 mod access;
 mod error;
@@ -37,8 +37,8 @@ pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};
 pub(crate) use validity::Validity;
 pub(crate) use view::View;
 
-/// A descriptor, as foreign code wants it: `RawFd` here, `RawHandle` on Windows.
+/// A descriptor in the form that other code takes: `RawFd` on Linux, `RawHandle` on Windows.
 pub type RawObject = std::os::fd::RawFd;
 
-/// A descriptor and the duty to close it: `OwnedFd` here, `OwnedHandle` on Windows.
+/// A descriptor that is closed when it is dropped: `OwnedFd` on Linux, `OwnedHandle` on Windows.
 pub type OwnedObject = std::os::fd::OwnedFd;

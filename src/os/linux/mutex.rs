@@ -2,9 +2,9 @@
 //!
 //! The lower word, on which waiters sleep, is the thread id of the owner, or 0 while no thread has
 //! the mutex, with [`WAITERS`] and [`ABANDONED`] beside it. The upper word is folded from the start
-//! time of the owner, so that a thread which gets the number of a dead one is not taken for it.
-//! Both words change by one compare-exchange, so at every instant the file tells which thread has
-//! the mutex.
+//! time of the owner, so that a thread which gets the number of a dead thread is not taken for that
+//! thread. Both words change by one compare-exchange, so at every instant the file tells which
+//! thread has the mutex.
 //!
 //! A waiter also sleeps on the death of the owner's process. A thread that ends while its process
 //! lives on unlocks its mutexes as abandoned.
@@ -133,14 +133,17 @@ impl Shared {
             let here = is_there((now & THREAD) as u32);
             return Ok(here.then(|| Arc::clone(process)));
         }
+
         let Some(identity) = self.identity_of(now)? else {
             return Ok(None);
         };
+
         let process = Arc::new(Process::watch(identity)?);
-        // While the thread exists, its process is the one that is watched now.
+        // Where the thread still exists, its process is the one that is watched now.
         if !is_there((now & THREAD) as u32) {
             return Ok(None);
         }
+
         *last = Some((state, Arc::clone(&process)));
         Ok(Some(process))
     }
@@ -182,7 +185,7 @@ impl Lock for TimedLock<'_> {
         }
         match owner.death() {
             Ok(dead) => Ok(words::look(&*dead) == HAPPENED),
-            // This process has no descriptor left to be told of the end.
+            // This process has no descriptor left for a watch.
             Err(_) => owner.wait(Some(Duration::ZERO)),
         }
     }
@@ -214,9 +217,11 @@ impl Mutex {
         } else {
             Protection::ReadOnly
         };
+
         let subject = name.to_string();
         let view = View::new(object.file().as_fd(), protection, 0, LEN, subject.clone())?;
         let stat = fstat(object.file()).map_err(|e| explain(Operation::Open, name, e))?;
+
         Ok(Mutex {
             shared: Arc::new(Shared {
                 view,
@@ -260,7 +265,8 @@ impl Mutex {
 
     fn check_usable(&self) -> Result<()> {
         if !self.shared.writable {
-            let meaning = "its owner lets this account look, and to take it is to change it";
+            let meaning =
+                "its owner lets this account only read it, and locking a mutex changes it";
             let kind = ErrorKind::AccessDenied;
             let error = Error::new(kind, Operation::Lock, &self.shared.subject, meaning);
             return Err(error.with_advice("run as its owner"));
@@ -272,8 +278,7 @@ impl Mutex {
         if self.shared.is_here {
             return Ok(());
         }
-        let meaning = "it was created in another pid or time namespace, where a thread's number \
-                       and start mean another one";
+        let meaning = "it was created in another pid or time namespace, where the number and start time of a thread may identify another thread";
         let kind = ErrorKind::Unsupported;
         let error = Error::new(kind, Operation::Lock, &self.shared.subject, meaning);
         Err(error.with_advice("run both programs in one container, or start it with --pid=host"))
@@ -329,7 +334,7 @@ impl MutexBackend for Mutex {
             ..how.clone()
         };
         let (object, writable) = match Object::open(name, Kind::Mutex, &write) {
-            // The mutex can be looked at, and its owner watched.
+            // This account may look at the mutex, and watch its owner.
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let object = Object::open(name, Kind::Mutex, how).map_err(|_| error)?;
                 (object, false)
@@ -400,7 +405,7 @@ mod tests {
     // layout: L212
     #[test]
     #[cfg_attr(miri, ignore = "there are no files there")]
-    fn watcher_maps_a_mutex_to_read_it() {
+    fn watched_mutex_is_mapped_read_only() {
         let name = format!("Local\\shmkit-test-watched-{}", std::process::id());
         let name = Name::new(&name).unwrap();
         let mutex = Mutex::create(&name, true, &HowToCreate::default()).unwrap();

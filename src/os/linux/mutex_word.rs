@@ -45,6 +45,7 @@ pub(super) trait Lock {
                 }
                 continue;
             }
+
             let late = self.is_late();
             let owner = match self.owner(now)? {
                 Some(owner) if !self.has_ended(&owner, late)? => owner,
@@ -54,6 +55,7 @@ pub(super) trait Lock {
             if late {
                 return Ok(None);
             }
+
             let marked = now | WAITERS;
             // Relaxed: the bit only tells that a thread sleeps.
             if self.word().replace(now, marked, Ordering::Relaxed) {
@@ -69,8 +71,8 @@ pub(super) trait Lock {
         self.word().replace(now, next, Ordering::Acquire)
     }
 
-    /// Unlocks what `state` has locked. Wakes all sleepers, since a thread that was woken alone
-    /// may be killed before it can lock the mutex.
+    /// Unlocks the mutex where the thread of the word `state` has it, and stores `mark`. Wakes all
+    /// sleepers, since a thread that was woken alone may be killed before it can lock the mutex.
     fn give_back(&self, state: u64, mark: u64) {
         let is_ours = |now: u64| now & !WAITERS == state;
         let give = |now| is_ours(now).then_some(mark);

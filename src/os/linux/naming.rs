@@ -56,17 +56,20 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
     {
         return posix_place(name, posix, uid, operation);
     }
+
     let encoded = name.base().replace('%', "%25").replace('/', "%2F");
     let (kind, head) = match name.scope() {
         Scope::Global => (PlaceKind::Global, GLOBAL.to_string()),
         Scope::Session => (PlaceKind::Local, format!("{LOCAL}{uid}.")),
     };
+
     let kept = if name.base().contains(BESIDE) {
         0
     } else {
         COMPANION_ROOM
     };
     let room = NAME_MAX - kept - head.len();
+
     if encoded.len() > room {
         let meaning = format!(
             "it has {} bytes as a file name, and {room} is the limit",
@@ -74,6 +77,7 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
         );
         return Err(refuse(name, operation, meaning, "use a shorter name"));
     }
+
     Ok(Place {
         path: format!("{FOLDER}/{head}{encoded}"),
         kind,
@@ -87,7 +91,7 @@ fn posix_place(name: &Name, file: &str, me: u32, operation: Operation) -> Result
     } else if file.contains('/') {
         "a POSIX name has one slash, at its beginning".to_string()
     } else if file.starts_with(PREFIX) {
-        let meaning = "files of this name are sections with a lifetime of their own".to_string();
+        let meaning = "files with this prefix are objects of shmkit, not POSIX objects".to_string();
         let advice = "open it by its own name: Global\\X or Local\\X";
         return Err(refuse(name, operation, meaning, advice));
     } else if file.len() > NAME_MAX {
@@ -99,6 +103,7 @@ fn posix_place(name: &Name, file: &str, me: u32, operation: Operation) -> Result
             me,
         });
     };
+
     let advice = "write /X for a POSIX object, Local\\/X for a section with a slash in its name";
     Err(refuse(name, operation, meaning, advice))
 }
@@ -167,7 +172,7 @@ mod tests {
 
     // layout: L187 L188
     #[test]
-    fn names_become_files() {
+    fn names_map_to_expected_files() {
         for (text, name, kind) in [
             ("Global\\X", "shmkit.global.X", PlaceKind::Global),
             ("Local\\X", "shmkit.local.1000.X", PlaceKind::Local),
@@ -185,7 +190,7 @@ mod tests {
 
     // layout: L188
     #[test]
-    fn no_two_names_meet_in_one_file() {
+    fn distinct_names_map_to_distinct_files() {
         let odd = [
             "a/b", "a%2Fb", "a%b", "a%25b", "%", "%2", "%252F", "%/", "/%", "global.X", "X.event",
             "1000.X", ".", "..", "a.b",
@@ -202,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn files_become_names_again() {
+    fn file_names_map_back_to_names() {
         for text in ["Global\\a/b%c", "Local\\X.section", "/MumbleLink.1000"] {
             assert_eq!(name_of(&file(text), 1000).unwrap().as_str(), text);
         }
-        // Other users' sections, and what `place` cannot have written.
+        // Files of other users, and names that `place` does not write.
         for foreign in [
             "shmkit.global.%2f",
             "shmkit.local.7.X",
@@ -219,7 +224,7 @@ mod tests {
 
     // layout: L187 L189
     #[test]
-    fn wrong_posix_names_and_long_names_are_refused() {
+    fn invalid_posix_and_long_names_are_refused() {
         for text in ["/", "/.", "/..", "/a/b", "//", "/shmkit.global.X"] {
             let error = place(&Name::new(text).unwrap(), 1000, Operation::Open).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");

@@ -106,7 +106,7 @@ impl Object {
         Ok(object)
     }
 
-    /// Takes over a file that holds its lock already.
+    /// Makes an object of a file whose shared lock this process has already.
     pub fn held(file: OwnedFd, place: Place, stat: &Stat) -> Object {
         Object {
             file: Some(file),
@@ -203,6 +203,7 @@ pub(super) fn allocate(
         Err(Errno::INTR) => {}
         done => return done,
     }
+
     let mut done = 0;
     while done < len {
         let step = (len - done).min(ALLOCATE_STEP);
@@ -214,6 +215,7 @@ pub(super) fn allocate(
             }
         }
     }
+
     Ok(())
 }
 
@@ -250,7 +252,8 @@ fn wrong_kind(name: &Name, operation: Operation, found: Kind, stat: &Stat) -> Er
 }
 
 fn never_posix(name: &Name, place: &Place) -> Error {
-    let meaning = "a POSIX object would outlive its holders, so it is opened, never created";
+    let meaning =
+        "shmkit only opens POSIX objects, and never creates one: it would outlive its holders";
     let error = Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning);
     error.with_advice(format!("create a file-backed section at {}", place.path))
 }

@@ -49,8 +49,8 @@ struct OwnedName {
 }
 
 impl OwnedName {
-    /// Whether the file has lost its name, or another file has the name. A path that is not found
-    /// proves nothing: this process may have changed its root folder.
+    /// Returns whether the file has lost its name, or another file has the name. A path that is not
+    /// found proves nothing: this process may have changed its root folder.
     fn is_lost(&self) -> bool {
         let named = statat(CWD, &*self.path, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(named) = named {
@@ -118,8 +118,8 @@ impl Registration {
         })
     }
 
-    /// Whether the thread of this registration runs in this process, and not in the parent before a
-    /// fork.
+    /// Returns whether the thread of this registration runs in this process, and not in the parent
+    /// before a fork.
     pub fn is_of_this_process(&self) -> bool {
         self.process == std::process::id()
     }

@@ -84,7 +84,7 @@ pub(super) fn is_there(number: u32) -> bool {
 /// pids, with that of the times folded in.
 // layout: L214 L215
 pub(super) fn space() -> rustix::io::Result<u32> {
-    // A /proc that was mounted for another pid namespace has its numbers.
+    // A /proc that was mounted for another pid namespace has the numbers of that namespace.
     let me = std::fs::read_link("/proc/self").map_err(|e| errno_of(&e))?;
     if me.to_str().and_then(|me| me.parse().ok()) != Some(std::process::id()) {
         return Err(Errno::NOTSUP);
@@ -96,16 +96,18 @@ pub(super) fn space() -> rustix::io::Result<u32> {
 }
 
 /// Returns the process of a thread, and the start time of the thread; `None` where the thread has
-/// ended. Fails where that cannot be found out.
+/// ended. Fails where the system does not tell.
 pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     let Some(start) = start_of(thread)? else {
         return Ok(None);
     };
+
     let status = match std::fs::read_to_string(format!("/proc/{thread}/status")) {
         Ok(status) => status,
         Err(_) if !is_there(thread) => return Ok(None),
         Err(error) => return Err(explain_io(Operation::Watch, &subject(thread), &error)),
     };
+
     let line = |key: &str| {
         let found = status.lines().find_map(|l| l.strip_prefix(key));
         found.map_or("", str::trim)
@@ -114,6 +116,7 @@ pub(super) fn process_of(thread: u32) -> Result<Option<(u32, u64)>> {
     if line("State:").starts_with(['Z', 'X']) {
         return Ok(None);
     }
+
     let process = line("Tgid:").parse();
     let process = process.map_err(|_| explain(Operation::Watch, &subject(thread), Errno::IO))?;
     Ok(Some((process, start)))
@@ -127,7 +130,7 @@ pub(super) fn no_proc(pid: u32, errno: Errno) -> Error {
     if !matches!(errno, Errno::NOENT | Errno::NOTSUP) {
         return explain(Operation::Watch, &subject(pid), errno);
     }
-    let meaning = "/proc is missing, or that of another pid namespace";
+    let meaning = "/proc is missing, or belongs to another pid namespace";
     Error::new(
         ErrorKind::Unsupported,
         Operation::Watch,
@@ -139,7 +142,7 @@ pub(super) fn no_proc(pid: u32, errno: Errno) -> Error {
 }
 
 fn hidden(pid: u32) -> Error {
-    let meaning = "it is there, and /proc hides when it was started (hidepid)";
+    let meaning = "the process exists, but /proc hides its start time (hidepid)";
     Error::new(
         ErrorKind::AccessDenied,
         Operation::Watch,
@@ -155,7 +158,7 @@ mod tests {
 
     // layout: L213
     #[test]
-    fn a_program_may_be_called_anything() {
+    fn stat_parses_with_any_program_name() {
         let stat = b"7 (a) b) 1 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(field(stat, 22), Some(4711));
         assert_eq!(field(stat, 3), Some('S'));

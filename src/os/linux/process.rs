@@ -1,4 +1,4 @@
-//! One process for good: a pidfd, whose process has the expected start time. Where the system gives
+//! One process for good: a pidfd whose process has the expected start time. Where the system gives
 //! no pidfd (a sandbox, an emulator), the process is polled in `/proc` by its number and start
 //! time.
 
@@ -63,16 +63,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Returns a word that is 0, and 1 after the process has ended; sleepers on the word are
-    /// woken then.
+    /// Returns a word that is 0, and [`HAPPENED`] after the process has ended; sleepers on the word
+    /// are woken then. The word has another value where the watch ended before the process did: see
+    /// [`Watch::word`].
     pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
         if matches!(self.by, Identification::Ended) {
             return Ok(Arc::new(AtomicU32::new(HAPPENED)));
         }
+
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = watch.as_ref().filter(|watch| watch.is_in_force()) {
             return Ok(Arc::clone(watch.word()));
         }
+
         let begun = match &self.by {
             Identification::Number(identity) => {
                 let dead = Arc::new(AtomicU32::new(0));
@@ -84,6 +87,7 @@ impl Process {
             }
         }
         .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
+
         let dead = Arc::clone(begun.word());
         *watch = Some(begun);
         Ok(dead)
@@ -116,8 +120,8 @@ impl Process {
             Ok(pidfd) => Ok(Some(Identification::Pidfd(pidfd))),
             // The number is free, or that of a thread: no process has it.
             Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(Identification::Ended)),
-            // ENOSYS of an older or emulated kernel; EPERM, which the manual does not
-            // list, of a sandbox.
+            // An older or emulated kernel returns ENOSYS. A sandbox returns EPERM, which the manual
+            // does not list.
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(None),
             Err(errno) => Err(explain(Operation::Watch, &subject(pid), errno)),
         }
@@ -165,18 +169,21 @@ impl ProcessBackend for Process {
         if here != identity.space {
             return Err(other_space(pid));
         }
+
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let Some(number) = number else {
             return Ok(Process::new(pid, Identification::Ended));
         };
+
         let by = Process::open(number, pid)?.unwrap_or(Identification::Number(identity));
-        // After opening: a process that has the number now had it when the pidfd was
-        // opened.
+        // This check comes after the open: a process that has this number and start time now also
+        // had the number when the pidfd was opened.
         if start_of(pid)? != Some(identity.start) {
             return Ok(Process::new(pid, Identification::Ended));
         }
+
         let process = Process::new(pid, by);
-        // A zombie waits for its parent to ask how it ended.
+        // A zombie has ended, and waits for its parent to ask how it ended.
         if process.wait(Some(Duration::ZERO))? {
             return Ok(Process::new(pid, Identification::Ended));
         }
@@ -219,7 +226,7 @@ impl ProcessBackend for Process {
     }
 }
 
-/// Returns whether a process has ended when the time is over, by polling.
+/// Polls until a process has ended; returns whether it has when the time is over.
 fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
         match has_gone(process) {
@@ -254,8 +261,7 @@ fn no_process(pid: u32) -> Error {
 }
 
 fn other_space(pid: u32) -> Error {
-    let meaning = "it lives in another pid or time namespace, where number and start mean \
-                   another process";
+    let meaning = "it belongs to another pid or time namespace, where its number and start time may identify another process";
     Error::new(
         ErrorKind::Unsupported,
         Operation::Watch,

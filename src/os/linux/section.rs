@@ -76,14 +76,17 @@ impl Section {
             }
             Err(errno) => return Err(access::refused(&place, Operation::Open, name, errno)),
         };
+
         let stat = fstat(&file).map_err(|e| explain(Operation::Open, name, e))?;
         access::check_file(&stat, &place, Operation::Open, name)?;
         if let Some(expected) = &how.owner {
             access::check(&stat, expected, name)?;
         }
+
         if how.inheritable {
             let_inherit(&file, name)?;
         }
+
         Ok(Section {
             source: Source::Posix(file, place),
             subject: name.to_string(),
@@ -93,8 +96,8 @@ impl Section {
 }
 
 impl Section {
-    /// Returns the path and the descriptor of a file of this crate, with the device and number
-    /// that tell the file from a later file of that path.
+    /// Returns the path and the descriptor of a file of this crate, with the device and inode
+    /// number that tell the file from a later file of that path.
     pub(super) fn named_file(&self) -> Option<(&str, RawObject, (u64, u64))> {
         let Source::Named(object) = &self.source else {
             return None;
@@ -152,12 +155,14 @@ impl SectionBackend for Section {
             Err(Errno::NOENT) => return Err(no_such_file(&subject, Operation::Create)),
             Err(errno) => return Err(fail(errno)),
         };
+
         if let Err(errno) = size(&file, len, how.reserve) {
             // The file was created above, and is useless.
             let _ = rustix::fs::unlink(path);
             let (create, space) = (Operation::Create, fstatvfs(&file));
             return Err(explain_space(create, &subject, errno, len, space));
         }
+
         Section::user_file(file, subject, true, how.inheritable)
     }
 
@@ -172,6 +177,7 @@ impl SectionBackend for Section {
             Err(errno) if path.is_dir() => return Err(is_no_file("a folder", &subject, errno)),
             Err(errno) => return Err(fail(errno)),
         };
+
         let stat = fstat(&file).map_err(fail)?;
         check_regular(&stat, &subject)?;
         if stat.st_size == 0 {
@@ -179,6 +185,7 @@ impl SectionBackend for Section {
             let error = Error::new(kind, Operation::Open, &subject, "the file is empty");
             return Err(error.with_advice("a section has at least one byte"));
         }
+
         if let Some(expected) = &how.owner {
             access::check(&stat, expected, &subject)?;
         }
@@ -191,15 +198,17 @@ impl SectionBackend for Section {
         let fail = |e| explain(Operation::Open, &subject, e);
         let stat = fstat(&file).map_err(fail)?;
         check_regular(&stat, &subject)?;
-        // The descriptor was inheritable to get here; it need not reach children of this
-        // process.
+
+        // The descriptor was inheritable, so that it could reach this process. It need not reach
+        // the children of this process.
         fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(fail)?;
         let flags = rustix::fs::fcntl_getfl(&file).map_err(fail)?;
         if flags.contains(OFlags::WRONLY) {
-            let meaning = "it was opened for writing only, and cannot be mapped so";
+            let meaning = "it was opened for writing only, and a mapping needs read access";
             let kind = ErrorKind::InvalidArgument;
             return Err(Error::new(kind, Operation::Open, &subject, meaning));
         }
+
         let (source, name) = source_of(file, &stat)?;
         let section = Section {
             source,
@@ -263,7 +272,7 @@ impl SectionBackend for Section {
         while !to.is_empty() {
             match pread(self.file(), &mut *to, offset) {
                 Ok(0) => {
-                    let meaning = "its owner made it smaller while it was read";
+                    let meaning = "the file was truncated while it was read";
                     let kind = ErrorKind::OutOfBounds;
                     return Err(Error::new(kind, Operation::Read, &self.subject, meaning));
                 }
@@ -300,6 +309,7 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     let place = name
         .as_ref()
         .and_then(|name| place(name, me, Operation::Open).ok());
+
     match place {
         Some(place) if place.kind == PlaceKind::Posix => Ok((Source::Posix(file, place), name)),
         Some(place) if lifetime::hold(&file).is_ok() && lifetime::is_named(stat, &place) => {
@@ -308,7 +318,7 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
                 Kind::Section => Ok((Source::Named(object), name)),
                 other => {
                     let subject = object.place.path.clone();
-                    let meaning = format!("it is {}, and no section", other.noun());
+                    let meaning = format!("it is {}, not a section", other.noun());
                     let kind = ErrorKind::WrongKind;
                     Err(Error::new(kind, Operation::Open, &subject, meaning))
                 }
@@ -318,8 +328,8 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     }
 }
 
-/// Returns the name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not tell: for
-/// its creator a section stays the nameless file that was created.
+/// Returns the name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not tell the
+/// name: for its creator a section stays the file without a name that was created.
 pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
     let entries = std::fs::read_dir(FOLDER).ok()?;
     let same = |entry: &std::fs::DirEntry| {
@@ -352,7 +362,7 @@ fn check_regular(stat: &Stat, subject: &str) -> Result<()> {
 }
 
 fn is_no_file(what: &str, subject: &str, errno: Errno) -> Error {
-    let meaning = format!("it is {what}, and no file");
+    let meaning = format!("it is {what}, not a file");
     Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
         .with_code(errno.raw_os_error())
         .with_advice("check the path")

@@ -1,4 +1,4 @@
-//! Signals: what a thread can sleep on together with other signals, a word for each.
+//! Signals. Each is a word, so that a thread can sleep on several signals in one system call.
 
 use super::error::explain;
 use super::event_word::State;
@@ -17,17 +17,17 @@ use std::time::Instant;
 /// A signal that may happen. A clone is the same signal for another thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {
-    /// An event, with its word from when the wait began.
+    /// An event, with the value that its word had when the wait began.
     Event(Arc<State>, u32),
-    /// A word of the watcher: 0 until the end has happened, or the waiter has to check.
+    /// A word of the watcher: 0 until the end has happened, or until the waiter has to check.
     Once(Arc<AtomicU32>),
     /// A gate: 1 while it is open; the waiter closes it.
     Gate(Arc<AtomicU32>),
 }
 
 impl Signal {
-    /// Returns whether a wait that the signal ends takes the signal, so that no other wait may
-    /// include it.
+    /// Returns whether a wait that the signal ends takes the signal. Then no other wait may include
+    /// the signal.
     pub fn is_taken(&self) -> bool {
         matches!(self, Signal::Event(..) | Signal::Gate(_))
     }
@@ -46,7 +46,7 @@ impl WaitSource for Signal {
     }
 }
 
-/// The number of signals that [`wait_any`] takes.
+/// The most signals that [`wait_any`] takes.
 pub(crate) const MOST_SIGNALS: usize = futex::MOST;
 
 /// Waits for one of the signals. There are no messages to windows on this system.
@@ -128,15 +128,15 @@ impl Drop for WaitHandle {
     }
 }
 
-/// Returns whether a descriptor is readable when the time is over. A pidfd is readable after its
-/// process has ended.
+/// Waits until a descriptor is readable; returns whether it is when the time is over. A pidfd is
+/// readable after its process has ended.
 pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = left.map(futex::timespec);
         let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
-        // "EINTR: A signal occurred before any requested event" (poll), also without a time to
-        // wait.
+        // "EINTR: A signal occurred before any requested event" (poll). That happens also without a
+        // time to wait.
         let found = retry_on_intr(|| poll(&mut fds, timeout.as_ref()))? > 0;
         if found || until.is_some_and(|at| Instant::now() >= at) {
             return Ok(found);

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_has_a_byte_of_its_own() {
+    fn endpoints_get_distinct_validity_bytes() {
         let all: Vec<Validity> = (0..COUNT).map(|_| Validity::new()).collect();
         let mut places: Vec<_> = all.iter().filter_map(|one| one.place).collect();
         places.sort_unstable();

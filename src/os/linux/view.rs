@@ -10,13 +10,14 @@ use rustix::mm::{
 use std::os::fd::BorrowedFd;
 
 /// Makes a page that reads as zero in every child that is forked from this process; `None` where
-/// the system makes none. It is never unmapped.
+/// the system makes no such page. The page is never unmapped.
 pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
     // SAFETY: "If addr is NULL, then the kernel chooses the (page-aligned) address at which to
     // create the mapping" (mmap(2)). MAP_FIXED, which "forcibly removes preexisting mappings", is
     // not set. So no memory that is in use changes.
     let page = unsafe { mmap_anonymous(std::ptr::null_mut(), LEN, protection, flags) }.ok()?;
+
     // SAFETY: the range is the one that was just mapped, and no reference to it exists. The advice
     // changes no byte of this process: "Zero memory on fork, child only" (MADV_WIPEONFORK,
     // asm-generic/mman-common.h).
@@ -26,11 +27,12 @@ pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]>
         let _ = unsafe { munmap(page, LEN) };
         return None;
     }
+
     // SAFETY: the mapping has at least LEN bytes, readable and writable, and is never unmapped, so
     // it is valid for 'static. Its "contents are initialized to zero" (MAP_ANONYMOUS, mmap(2)),
     // which is a valid `AtomicU8`, and an `AtomicU8` has the size of a byte and needs no alignment.
     // Nothing but this reference accesses the pages. The kernel gives a child zeros before any code
-    // of the child runs, so no load of the child races with that.
+    // of the child runs, so no load of the child races with these zeros.
     Some(unsafe { &*page.cast::<[AtomicU8; LEN]>() })
 }
 
@@ -66,12 +68,14 @@ impl View {
             Protection::ReadWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
             Protection::CopyOnWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
         };
+
         let page = rustix::param::page_size() as u64;
         let lead = (offset % page) as usize;
         let fail = |errno| explain(Operation::Map, &subject, errno);
         let mapped = len
             .checked_add(lead)
             .ok_or_else(|| fail(rustix::io::Errno::NOMEM))?;
+
         // SAFETY: "If addr is NULL, then the kernel chooses the (page-aligned) address at which to
         // create the mapping" (mmap(2)). MAP_FIXED, which "forcibly removes preexisting mappings",
         // is not set. So no memory that is in use changes.
@@ -86,6 +90,7 @@ impl View {
             )
         };
         let base = base.map_err(fail)?.cast();
+
         Ok(View {
             base,
             mapped,
@@ -137,7 +142,7 @@ impl View {
         unsafe { sync::atomic_u64(self.aligned(offset, 8).cast()) }
     }
 
-    /// Returns when the file behind it has the changes.
+    /// Waits until the file behind the view has the changes.
     pub(super) fn flush(&self) -> Result<()> {
         // SAFETY: `base` and `mapped` are the range that `new` mapped, which lives as long as
         // `self`. msync "flushes changes made to the in-core copy of a file" (msync(2)), and

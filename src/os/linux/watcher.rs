@@ -25,11 +25,11 @@ const UNWATCHED: u32 = 2;
 #[derive(Debug)]
 struct Watcher {
     process: u32,
-    /// Never closed. The thread stops only where other code has closed the descriptor, whose
-    /// number then may be that of another file.
+    /// Never closed while there is a thread. The thread stops only where other code has closed the
+    /// descriptor. Then the number of the descriptor may be that of another file.
     epoll: ManuallyDrop<OwnedFd>,
     watched: Mutex<Watched>,
-    /// Whether the thread has stopped, since the system no longer lets it wait.
+    /// Whether the thread has stopped, which it does when the system no longer lets it wait.
     has_stopped: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl Watch {
     /// Begins to watch a descriptor, which must stay open until [`end`](Watch::end).
     pub fn begin(descriptor: BorrowedFd<'_>) -> Result<Watch> {
         match Watch::by(&Watcher::of_this_process()?, descriptor) {
-            // Other code has closed the descriptor of the thread, which sleeps on: a
+            // Other code has closed the epoll descriptor of the thread. The thread sleeps on, so a
             // new thread takes its place.
             Err((Errno::BADF | Errno::INVAL, watcher)) => {
                 watcher.stop();
@@ -70,7 +70,8 @@ impl Watch {
         let mut watched = watcher.lock();
         watched.last += 1;
         let id = watched.last;
-        // Under the lock: the thread looks the word up when the descriptor is readable already.
+        // Under the lock, since the thread looks the word up at once where the descriptor is
+        // readable already.
         let once = EventFlags::IN | EventFlags::ONESHOT;
         let data = EventData::new_u64(id);
         match epoll::add(&*watcher.epoll, descriptor, data, once) {
@@ -88,14 +89,14 @@ impl Watch {
         &self.dead
     }
 
-    /// Returns whether a thread of this process still watches. The thread may be that of the
-    /// parent before a fork, or may have stopped.
+    /// Returns whether a thread of this process still watches. It does not where the watch was
+    /// begun before a fork that made this process, or where the thread has stopped.
     pub fn is_in_force(&self) -> bool {
         self.watcher.is_ours() && !self.watcher.has_stopped()
     }
 
-    /// Ends the watch. A descriptor that was only closed would stay watched while a child has a
-    /// copy of it.
+    /// Ends the watch. Closing the descriptor is not enough: the descriptor would stay watched
+    /// while a child has a copy of it.
     pub fn end(self, descriptor: BorrowedFd<'_>) {
         if self.is_in_force() {
             self.watcher.lock().words.remove(&self.id);
@@ -125,6 +126,7 @@ impl Watcher {
             watched: Mutex::default(),
             has_stopped: AtomicBool::new(false),
         });
+
         let thread = std::thread::Builder::new().name("shmkit-watcher".into());
         let own = Arc::clone(&watcher);
         match thread.spawn(move || own.run()) {
@@ -150,6 +152,7 @@ impl Watcher {
                 // do.
                 Err(_) => return self.stop(),
             }
+
             for event in &events {
                 let dead = self.lock().words.remove(&event.data.u64());
                 if let Some(dead) = dead {

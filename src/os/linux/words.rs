@@ -14,12 +14,12 @@ pub(super) trait Atomic<T> {
     fn peek(&self) -> T;
     fn store(&self, value: T, order: Ordering);
     fn fetch_and(&self, bits: T, order: Ordering) -> T;
-    /// Replaces this value; returns whether the word had it. A word that stays is loaded
-    /// relaxed.
+    /// Replaces the value `from` by `to`; returns whether the word had the value `from`. Where it
+    /// had not, the word is loaded relaxed.
     fn replace(&self, from: T, to: T, order: Ordering) -> bool;
     /// Changes the value, and tries again when another thread changes it meanwhile. Returns the
-    /// value before, and `None` where `change` had nothing to store. A word that stays is
-    /// loaded relaxed.
+    /// value before, and `None` where `change` had nothing to store. Then the word is loaded
+    /// relaxed.
     fn change(&self, order: Ordering, change: impl FnMut(T) -> Option<T>) -> Option<T>;
 }
 
@@ -83,9 +83,10 @@ pub(super) trait Futex: Atomic<u32> + Sized {
 /// The condition under which a word ends a wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Condition {
-    /// The word is 1, which one wait takes.
+    /// The word is 1. One wait takes the signal by changing the word to 0.
     Auto,
-    /// The word is odd, or has another count than this one, which the wait found when it began.
+    /// The word is odd, or its count is not the count of this value, which the word had when the
+    /// wait began.
     Manual(u32),
     /// The word is not 0, for good.
     Once,
@@ -148,6 +149,7 @@ pub(super) fn wait_any<S: WaitSource>(
         if let Some(n) = sources.iter().position(happened) {
             return Ok(Woken::Signal(n));
         }
+
         if until.is_some_and(|at| Instant::now() >= at) {
             return Ok(Woken::TimedOut);
         }
@@ -162,8 +164,8 @@ pub(super) fn set(word: &impl Futex, reset: Reset) {
         // Release: pairs with the acquire of `take`.
         Reset::Auto => word.store(1, Ordering::Release),
         Reset::Manual => {
-            // A store also where the event is signaled: a thread that resets it
-            // afterwards sees what was written before.
+            // A store also where the event is signaled: a thread that resets it afterwards sees the
+            // stores in front of this signal.
             let signal = |now: u32| match now & 1 {
                 1 => Some(now),
                 _ => Some(now.wrapping_add(3)),

@@ -1,5 +1,5 @@
-//! The Win32 calls on named objects and processes, as safe functions: borrowed
-//! handles and texts in, owned handles and codes out.
+//! The Win32 calls on named objects and processes, as safe functions. They take borrowed handles
+//! and texts, and return owned handles and the codes of errors.
 
 use super::error::last;
 use super::ntdll::{self, wide};
@@ -26,7 +26,7 @@ use windows_sys::Win32::System::Threading::{
 };
 use windows_sys::core::{BOOL, PCWSTR};
 
-/// A result whose error is what GetLastError said.
+/// A result whose error is the code of GetLastError.
 pub(super) type Called<T> = Result<T, u32>;
 
 /// How a wait ended, and by which handle.
@@ -34,12 +34,12 @@ pub(super) type Called<T> = Result<T, u32>;
 pub(super) enum Ended {
     Signaled(usize),
     Abandoned(usize),
-    /// By a message to a window of this thread.
+    /// A message to a window of this thread ended the wait.
     Input,
     TimedOut,
 }
 
-/// CreateFileMappingW; also says whether the object existed before.
+/// Calls CreateFileMappingW; also returns whether the object existed before.
 // layout: L217
 pub(super) fn create_section(
     file: Option<BorrowedHandle<'_>>,
@@ -49,8 +49,8 @@ pub(super) fn create_section(
     name: Option<&Name>,
 ) -> Called<(OwnedHandle, bool)> {
     let name = name.map(|n| wide(n.as_str()));
-    // SAFETY: a file handle or none, attributes and a NUL-terminated name that
-    // outlive the call.
+    // SAFETY: the file handle, if there is one, is borrowed, so it is open during the call. The
+    // attributes and the name outlive the call, and the name is NUL-terminated.
     let handle = unsafe {
         CreateFileMappingW(
             file.map_or(INVALID_HANDLE_VALUE, |file| file.as_raw_handle()),
@@ -64,31 +64,31 @@ pub(super) fn create_section(
     made(handle)
 }
 
-/// CreateEventW; also says whether the object existed before.
+/// Calls CreateEventW; also returns whether the object existed before.
 pub(super) fn create_event(
     attributes: &SECURITY_ATTRIBUTES,
     manual: bool,
     name: &Name,
 ) -> Called<(OwnedHandle, bool)> {
     let name = wide(name.as_str());
-    // SAFETY: attributes and a NUL-terminated name that outlive the call.
+    // SAFETY: the attributes and the name outlive the call, and the name is NUL-terminated.
     made(unsafe { CreateEventW(attributes, manual.into(), 0, name.as_ptr()) })
 }
 
-/// An auto-reset event without a name.
+/// Creates an auto-reset event without a name.
 pub(super) fn create_gate() -> Called<OwnedHandle> {
-    // SAFETY: neither attributes nor a name.
+    // SAFETY: no attributes and no name are passed.
     made(unsafe { CreateEventW(null(), 0, 0, null()) }).map(|(handle, _)| handle)
 }
 
-/// CreateMutexW; also says whether the object existed before.
+/// Calls CreateMutexW; also returns whether the object existed before.
 pub(super) fn create_mutex(
     attributes: &SECURITY_ATTRIBUTES,
     taken: bool,
     name: &Name,
 ) -> Called<(OwnedHandle, bool)> {
     let name = wide(name.as_str());
-    // SAFETY: attributes and a NUL-terminated name that outlive the call.
+    // SAFETY: the attributes and the name outlive the call, and the name is NUL-terminated.
     made(unsafe { CreateMutexW(attributes, taken.into(), name.as_ptr()) })
 }
 
@@ -97,7 +97,7 @@ fn made(handle: HANDLE) -> Called<(OwnedHandle, bool)> {
     if handle.is_null() {
         return Err(code);
     }
-    // SAFETY: just made, ours alone.
+    // SAFETY: the handle was just made, and no other value owns it.
     let handle = unsafe { OwnedHandle::from_raw_handle(handle) };
     Ok((handle, code == ERROR_ALREADY_EXISTS))
 }
@@ -118,19 +118,19 @@ type Open = unsafe extern "system" fn(u32, BOOL, PCWSTR) -> HANDLE;
 
 fn open_by(function: Open, name: &Name, rights: u32) -> Called<OwnedHandle> {
     let name = wide(name.as_str());
-    // SAFETY: a NUL-terminated name.
+    // SAFETY: `name` is NUL-terminated.
     let handle = unsafe { function(rights, 0, name.as_ptr()) };
     let code = last();
     if handle.is_null() {
         Err(code)
     } else {
-        // SAFETY: just opened, ours alone.
+        // SAFETY: the handle was just opened, and no other value owns it.
         Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 
-/// As [`open`], with the first of several rights that is granted: foreign access lists
-/// may grant no more than the bare least.
+/// Opens a named object with the first of `rights` that is granted: the access list of another
+/// program may grant only the least right.
 pub(super) fn open_with_any(kind: Kind, name: &Name, rights: &[u32]) -> Called<OwnedHandle> {
     let mut code = 0;
     for rights in rights {
@@ -142,7 +142,8 @@ pub(super) fn open_with_any(kind: Kind, name: &Name, rights: &[u32]) -> Called<O
     Err(code)
 }
 
-/// What stands at a name, in words, with a handle where it lets us look.
+/// Returns the kind of the object that has a name, in words, and a handle of the object if this
+/// account may open it with this right.
 pub(super) fn participants_there(
     name: &Name,
     right: u32,
@@ -165,23 +166,23 @@ pub(super) fn participants_there(
 }
 
 pub(super) fn set_event(event: BorrowedHandle<'_>) -> Called<()> {
-    // SAFETY: a live handle.
+    // SAFETY: `event` is borrowed, so the handle is open during the call.
     done(unsafe { SetEvent(event.as_raw_handle()) })
 }
 
 pub(super) fn reset_event(event: BorrowedHandle<'_>) -> Called<()> {
-    // SAFETY: a live handle.
+    // SAFETY: `event` is borrowed, so the handle is open during the call.
     done(unsafe { ResetEvent(event.as_raw_handle()) })
 }
 
 pub(super) fn release_mutex(mutex: BorrowedHandle<'_>) -> Called<()> {
-    // SAFETY: a live handle.
+    // SAFETY: `mutex` is borrowed, so the handle is open during the call.
     done(unsafe { ReleaseMutex(mutex.as_raw_handle()) })
 }
 
 pub(super) fn set_inheritable(handle: BorrowedHandle<'_>, on: bool) -> Called<()> {
     let flags = if on { HANDLE_FLAG_INHERIT } else { 0 };
-    // SAFETY: a live handle.
+    // SAFETY: `handle` is borrowed, so it is open during the call.
     done(unsafe { SetHandleInformation(handle.as_raw_handle(), HANDLE_FLAG_INHERIT, flags) })
 }
 
@@ -190,16 +191,18 @@ fn done(done: BOOL) -> Called<()> {
     if done == 0 { Err(code) } else { Ok(()) }
 }
 
-/// Waits for the first of the handles, in their order, until a moment at the latest.
+/// Waits for one of the handles, at the latest until `until`. Reports the first signaled handle, in
+/// their order.
 pub(super) fn wait(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> Called<Ended> {
     wait_by(handles, until, |count, handles, limit| {
-        // SAFETY: so many live handles.
+        // SAFETY: `wait_by` passes `count` handles, which are borrowed, so they are open during the
+        // call.
         unsafe { WaitForMultipleObjects(count, handles, 0, limit) }
     })
 }
 
-/// The same, and for a message to a window of this thread. Where there can be none it only
-/// waits for the handles.
+/// Waits as [`wait`] does, and also for a message to a window of this thread. Waits only for the
+/// handles where user32.dll is not loaded, since such a process has no windows.
 pub(super) fn wait_or_input(
     handles: &[BorrowedHandle<'_>],
     until: Option<Instant>,
@@ -207,8 +210,10 @@ pub(super) fn wait_or_input(
     let Some(call) = ntdll::wait_for_messages() else {
         return wait(handles, until);
     };
+
     wait_by(handles, until, |count, handles, limit| {
-        // SAFETY: so many live handles, and flags.
+        // SAFETY: `wait_by` passes `count` handles, which are borrowed, so they are open during the
+        // call. The other arguments are numbers.
         unsafe {
             wait_for_messages(
                 call,
@@ -222,8 +227,9 @@ pub(super) fn wait_or_input(
     })
 }
 
-/// Any message, "an input, timer, paint, hot key, or posted message" (GetQueueStatus), and from
-/// Windows 8 on touch (0x800) and pen (0x1000), which winuser.h adds and windows-sys does not.
+/// Any message: "an input, timer, paint, hot key, or posted message" (GetQueueStatus). From Windows
+/// 8 on, touch (0x800) and pen (0x1000) belong to it, which winuser.h adds and windows-sys does
+/// not.
 const QS_ALLINPUT: u32 = 0x1cff;
 /// "The function returns if input exists for the queue, even if the input has been seen
 /// (but not removed) using a call to another function, such as PeekMessage"
@@ -237,26 +243,29 @@ fn wait_by(
 ) -> Called<Ended> {
     let raw: Vec<HANDLE> = handles.iter().map(|h| h.as_raw_handle()).collect();
     let count = raw.len() as u32;
+
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         let limit = match left {
             None => u32::MAX,
-            // Rounded up, and a minute at a time: the system does not count "time spent in
+            // Rounded up, and at most a minute at a time: the system does not count "time spent in
             // low-power states" (WaitForSingleObject), and `Instant` does.
             Some(left) => u32::try_from(left.as_nanos().div_ceil(1_000_000))
                 .map_or(A_MINUTE, |limit| limit.min(A_MINUTE)),
         };
+
         let woken = match count {
-            // "This parameter cannot be zero" (WaitForMultipleObjects); it is of what has
-            // happened before.
+            // "This parameter cannot be zero" (WaitForMultipleObjects). It is zero where all
+            // signals have happened before the wait, and then the limit is 0 too.
             0 if limit == 0 => WAIT_TIMEOUT,
             _ => call(count, raw.as_ptr(), limit),
         };
+
         let code = last();
         return match woken {
             WAIT_FAILED => Err(code),
-            // "The wait may time out in less than the specified length of time" (Wait
-            // Functions): the clock decides.
+            // "The wait may time out in less than the specified length of time" (Wait Functions),
+            // so the clock decides whether the time is over.
             WAIT_TIMEOUT if until.is_some_and(|at| Instant::now() >= at) => Ok(Ended::TimedOut),
             WAIT_TIMEOUT => continue,
             n if n < WAIT_OBJECT_0 + count => Ok(Ended::Signaled((n - WAIT_OBJECT_0) as usize)),
@@ -269,51 +278,54 @@ fn wait_by(
 const A_MINUTE: u32 = 60 * 1000;
 
 pub(super) fn open_process(pid: u32, rights: u32) -> Called<OwnedHandle> {
-    // SAFETY: takes numbers.
+    // SAFETY: OpenProcess takes numbers.
     let handle = unsafe { OpenProcess(rights, 0, pid) };
     let code = last();
     if handle.is_null() {
         Err(code)
     } else {
-        // SAFETY: just opened, ours alone.
+        // SAFETY: the handle was just opened, and no other value owns it.
         Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 
-/// Its number. "OpenProcess" takes the next ones too.
+/// Returns the number of a process. OpenProcess opens the process also for the numbers that follow
+/// it.
 pub(super) fn process_id(process: BorrowedHandle<'_>) -> u32 {
-    // SAFETY: a live handle.
+    // SAFETY: `process` is borrowed, so the handle is open during the call.
     unsafe { GetProcessId(process.as_raw_handle()) }
 }
 
-/// When a process was created, in units of 100 ns; this one without a handle.
+/// Returns when a process was created, in units of 100 ns; without a handle, for this process.
 // layout: L231
 pub(super) fn start_time(process: Option<BorrowedHandle<'_>>) -> Called<u64> {
     let mut times = [FILETIME::default(); 4];
     let [created, exited, kernel, user] = &mut times;
-    // SAFETY: gives the pseudo handle of this process.
+    // SAFETY: GetCurrentProcess takes no argument, and returns the pseudo handle of this process.
     let this = || unsafe { GetCurrentProcess() };
     let handle = process.map_or_else(this, |p| p.as_raw_handle());
-    // SAFETY: a live handle, and four places for the answer.
+    // SAFETY: the handle is borrowed or the pseudo handle, so it is open during the call. The other
+    // arguments are four places for the answer.
     done(unsafe { GetProcessTimes(handle, created, exited, kernel, user) })?;
     Ok(u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
 
-/// The path of a process's program.
+/// Returns the path of a process's program.
 pub(super) fn image(process: BorrowedHandle<'_>) -> Option<String> {
     let mut path = [0u16; 1024];
     let mut len = path.len() as u32;
     let (handle, to) = (process.as_raw_handle(), path.as_mut_ptr());
-    // SAFETY: a live handle, and a buffer with its length.
+    // SAFETY: `process` is borrowed, so the handle is open during the call. The buffer is passed
+    // with its length.
     let told = unsafe { QueryFullProcessImageNameW(handle, PROCESS_NAME_WIN32, to, &raw mut len) };
     (told != 0).then(|| String::from_utf16_lossy(&path[..len as usize]))
 }
 
-/// A handle of another process, as one of ours.
+/// Copies a handle of another process into this process.
 pub(super) fn duplicate(process: BorrowedHandle<'_>, handle: usize) -> Option<OwnedHandle> {
     let mut copy = null_mut();
-    // SAFETY: a process that may be duplicated from, a number that it may or may not
-    // have for a handle, and a place for the answer.
+    // SAFETY: `process` is borrowed, so its handle is open during the call. `handle` is a number,
+    // which that process may or may not have as a handle. `copy` is a place for the answer.
     let done = unsafe {
         DuplicateHandle(
             process.as_raw_handle(),
@@ -325,6 +337,7 @@ pub(super) fn duplicate(process: BorrowedHandle<'_>, handle: usize) -> Option<Ow
             DUPLICATE_SAME_ACCESS,
         )
     };
-    // SAFETY: on success the handle is ours alone.
+
+    // SAFETY: on success the copy is a new handle of this process, and no other value owns it.
     (done != 0).then(|| unsafe { OwnedHandle::from_raw_handle(copy) })
 }

@@ -1,4 +1,4 @@
-//! What a Win32 error code means at the place where it arose.
+//! The meaning of a Win32 error code at the place where it arose.
 
 use crate::error::{Error, ErrorKind, Operation};
 use crate::name::Scope;
@@ -13,14 +13,15 @@ use windows_sys::Win32::Foundation::{
     ERROR_WORKING_SET_QUOTA,
 };
 
-/// The code of the call that has just failed; to be taken on its very line.
+/// Returns the code of the call that has just failed. It is called right after that call, before
+/// any other call can change the code.
 pub(super) fn last() -> u32 {
     std::io::Error::last_os_error()
         .raw_os_error()
         .map_or(0, i32::cast_unsigned)
 }
 
-/// The error for a refused system call on `subject`.
+/// Returns the error for a refused system call on `subject`.
 pub(super) fn explain(operation: Operation, subject: &dyn Display, code: u32) -> Error {
     let (kind, meaning, advice) = meaning(operation, code);
     Error::new(kind, operation, subject, meaning)
@@ -34,13 +35,13 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
     match code {
         ERROR_FILE_NOT_FOUND => (
             ErrorKind::NotFound,
-            "nobody in reach holds anything of this name",
+            "no object of this name exists in the namespaces that this process can see",
             "start the server first; check spelling, case, and Local\\ against Global\\ \
              (a service and a desktop program meet only in Global\\)",
         ),
         ERROR_PATH_NOT_FOUND | ERROR_INVALID_NAME | ERROR_BAD_PATHNAME => (
             ErrorKind::InvalidName,
-            "the system has no place of this name",
+            "the name has a prefix or path that does not exist",
             "write Local\\X, Global\\X or X",
         ),
         ERROR_FILENAME_EXCED_RANGE => (
@@ -64,7 +65,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
         ERROR_INVALID_PARAMETER => (
             ErrorKind::InvalidArgument,
             "the system does not accept this size, range or protection",
-            "ask for less, or for reading only",
+            "ask for a smaller size, or for read-only access",
         ),
         // "Not a SID that the caller is authorized to assign as the owner of an object"
         // (SeAssignSecurity).
@@ -76,7 +77,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
         ERROR_PRIVILEGE_NOT_HELD | ERROR_INVALID_LABEL => (
             ErrorKind::PrivilegeMissing,
             "the access list needs a privilege that this process lacks",
-            "leave out what follows S:, or label no higher than your own integrity level",
+            "remove the part after S:, or use a label that is not higher than your own integrity level",
         ),
         ERROR_FILE_INVALID => (
             ErrorKind::OutOfBounds,
@@ -86,7 +87,7 @@ fn meaning(operation: Operation, code: u32) -> Meaning {
         ERROR_SHARING_VIOLATION | ERROR_USER_MAPPED_FILE => (
             ErrorKind::Busy,
             "another program has the file open and does not share it",
-            "close it there",
+            "close the file in that program",
         ),
         _ => no_space(code).unwrap_or((ErrorKind::System, "the system refused", "")),
     }
@@ -102,7 +103,7 @@ fn no_space(code: u32) -> Option<Meaning> {
         ERROR_WORKING_SET_QUOTA | ERROR_NOT_ENOUGH_QUOTA => (
             ErrorKind::NoSpace,
             "the quota of this process is used up",
-            "ask for less, or raise its limits (job object, working set)",
+            "ask for less, or raise the limits of the process (job object, working set)",
         ),
         ERROR_COMMITMENT_LIMIT => (
             ErrorKind::NoSpace,
@@ -115,34 +116,34 @@ fn no_space(code: u32) -> Option<Meaning> {
     Some(meaning)
 }
 
-/// Access is denied for five reasons (ERROR_ACCESS_DENIED). Two of them, a view
-/// that asks for more than the handle has, or is longer than the section, are
-/// refused before the system is asked; a third, an executable view, is not on
-/// offer. [`denied_create`] tells the two that remain apart.
+/// Returns the meaning of ERROR_ACCESS_DENIED, for which the system has five reasons. Two of them
+/// are refused before the system is asked: a view that asks for more rights than the handle has,
+/// and a view that is longer than the section. A third is an executable view, which this crate does
+/// not offer. [`denied_create`] tells the two that remain apart.
 fn denied(operation: Operation) -> Meaning {
     match operation {
         Operation::Map => (
             ErrorKind::AccessDenied,
-            "the section's own protection does not allow this view",
+            "the section was created with a protection that does not allow this view",
             "map it read-only",
         ),
         _ => (
             ErrorKind::AccessDenied,
-            "it exists, and its access list or integrity level does not let this account in",
+            "it exists, but its access list or integrity level refuses this account",
             "run as the same user and at the same elevation as its owner, or have the owner \
-             grant access; for reading, do not ask to write",
+             grant access; to read only, open it without the right to write",
         ),
     }
 }
 
-/// Why CreateFileMapping was denied. "Creating a file-mapping object in the global
-/// namespace, from a session other than session zero, requires the
-/// SeCreateGlobalPrivilege privilege" (CreateFileMappingW).
+/// Returns the meaning of ERROR_ACCESS_DENIED for a create. "Creating a file-mapping object in the
+/// global namespace, from a session other than session zero, requires the SeCreateGlobalPrivilege
+/// privilege" (CreateFileMappingW).
 pub(super) fn denied_create(exists: bool, scope: Scope, may_create_global: bool) -> Meaning {
     if exists {
         (
             ErrorKind::AlreadyExists,
-            "the name is taken by an object that does not let this account in",
+            "an object that this account may not open has the name",
             "use another name, or stop the program that holds it",
         )
     } else if scope == Scope::Global && !may_create_global {
@@ -157,7 +158,7 @@ pub(super) fn denied_create(exists: bool, scope: Scope, may_create_global: bool)
         (
             ErrorKind::AccessDenied,
             "this account may not create objects in that namespace",
-            "use Local\\, or leave the sandbox (AppContainer) this program runs in",
+            "use Local\\, or run this program outside its sandbox (AppContainer)",
         )
     }
 }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_meanings_of_access_denied() {
+    fn access_denied_is_explained_by_its_cause() {
         let kind = |m: Meaning| m.0;
         assert_eq!(
             kind(denied_create(true, Scope::Global, false)),

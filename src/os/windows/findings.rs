@@ -1,4 +1,4 @@
-//! What this account finds on this system: system, session, privileges, integrity.
+//! The findings of this account on this system: system, session, privileges, integrity.
 
 use super::access::token::MEDIUM;
 use super::access::{account, token};
@@ -18,9 +18,9 @@ pub(crate) fn findings() -> Vec<Finding> {
     findings
 }
 
-/// Of a build for tests: see `nt_rules.rs`.
+/// Returns the finding of a build for tests: see `nt_rules.rs`.
 fn rules(played: &str) -> Finding {
-    let says = format!("NT's rules are enforced, as for: {played}");
+    let says = format!("the rules of NT are enforced, for this simulated account: {played}");
     Finding::new("build", Health::Limited, says)
         .advise("for tests only: build without --cfg shmkit_nt_rules")
 }
@@ -30,7 +30,7 @@ fn system() -> Finding {
     let windows = format!("Windows {major}.{minor}, build {build}");
     match ntdll::wine_version() {
         Some(wine) => {
-            let says = format!("Wine {wine}, which says that it is {windows}");
+            let says = format!("Wine {wine}, which reports {windows}");
             Finding::new("system", Health::Limited, says)
                 .advise("for tests: it checks no privilege, integrity level or commit limit")
         }
@@ -44,9 +44,16 @@ fn system() -> Finding {
 fn account() -> Finding {
     let topic = "account";
     let Some(me) = token::identity() else {
-        return Finding::new(topic, Health::Bad, "the system does not tell who this is")
-            .advise("without a user nobody can be let in alone: run outside the sandbox");
+        return Finding::new(
+            topic,
+            Health::Bad,
+            "the system does not report the account of this process",
+        )
+        .advise(
+            "without a known user, access cannot be limited to that user: run outside the sandbox",
+        );
     };
+
     let level = match me.integrity {
         0..0x1000 => "untrusted integrity",
         0x1000..MEDIUM => "low integrity",
@@ -59,10 +66,12 @@ fn account() -> Finding {
     } else {
         "not elevated"
     };
+
     let user = account::shown(&me.user);
     let says = format!("{user}, {elevated}, {level}");
+
     if me.integrity < MEDIUM {
-        let advice = "it cannot write what programs of medium integrity made";
+        let advice = "this process cannot write objects of programs with medium integrity";
         return Finding::new(topic, Health::Limited, says).advise(advice);
     }
     Finding::new(topic, Health::Good, says)
@@ -70,8 +79,8 @@ fn account() -> Finding {
 
 fn session() -> Finding {
     match token::session() {
-        0 => Finding::new("session", Health::Good, "0, that of the services")
-            .advise("desktop programs find what is in Global\\ only"),
+        0 => Finding::new("session", Health::Good, "0, the session of the services")
+            .advise("desktop programs see only the objects in Global\\"),
         session => Finding::new("session", Health::Good, session.to_string()),
     }
 }
@@ -82,15 +91,15 @@ fn global() -> Finding {
         Finding::new(
             topic,
             Health::Good,
-            "is there: sections can be made in Global\\",
+            "is enabled: sections can be created in Global\\",
         )
     } else {
         Finding::new(
             topic,
             Health::Limited,
-            "is missing: no sections in Global\\",
+            "is missing: no sections can be created in Global\\",
         )
-        .advise("run elevated or as a service; opening one needs no privilege")
+        .advise("run elevated or as a service; opening a section in Global\\ needs no privilege")
     }
 }
 
@@ -100,7 +109,7 @@ fn locked_memory() -> Finding {
         Finding::new(
             topic,
             Health::Good,
-            "is there: memory can be locked in large pages",
+            "is enabled: memory can be locked in large pages",
         )
     } else {
         Finding::new(
@@ -114,8 +123,8 @@ fn locked_memory() -> Finding {
 fn holders() -> Finding {
     let topic = "who holds an object";
     match ntdll::all_handles() {
-        Some(_) => Finding::new(topic, Health::Good, "can be told"),
-        None => Finding::new(topic, Health::Limited, "the system does not tell")
+        Some(_) => Finding::new(topic, Health::Good, "can be listed"),
+        None => Finding::new(topic, Health::Limited, "the system does not list them")
             .advise("run outside the sandbox"),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
     if local != GLOBAL {
         folders.push(("Local\\", &local));
     }
+
     let mut found = Vec::new();
     let mut read = 0;
     for (prefix, folder) in folders {
@@ -29,6 +30,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
         });
         found.extend(known);
     }
+
     if read == 0 {
         let meaning = "the system does not show its object directories to this account";
         let error = Error::new(ErrorKind::AccessDenied, Operation::List, &local, meaning);
@@ -64,6 +66,7 @@ fn look(name: String, kind: Kind) -> Listed {
             owner = access::owner(handle.as_handle());
         }
     }
+
     Listed {
         name,
         kind,

@@ -1,5 +1,5 @@
-//! Windows: objects are what the kernel calls sections, events and mutants. Needs Windows 10, and
-//! runs under Wine 8 as far as that goes.
+//! The backend for Windows. Objects are sections, events and mutants of the kernel. It needs
+//! Windows 10. It also runs under Wine 8, within the limits of Wine.
 
 mod access;
 mod call;
@@ -37,8 +37,8 @@ pub(crate) use section::Section;
 pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};
 pub(crate) use view::{View, check_name, has_several_processors};
 
-/// A handle, as foreign code wants it: `RawHandle` here, `RawFd` on Linux.
+/// A handle in the form that other code takes: `RawHandle` on Windows, `RawFd` on Linux.
 pub type RawObject = std::os::windows::io::RawHandle;
 
-/// A handle and the duty to close it: `OwnedHandle` here, `OwnedFd` on Linux.
+/// A handle that is closed when it is dropped: `OwnedHandle` on Windows, `OwnedFd` on Linux.
 pub type OwnedObject = std::os::windows::io::OwnedHandle;

@@ -34,7 +34,7 @@ impl Mutex {
     }
 }
 
-/// Locks a mutex of this user that lost its owner, for this thread.
+/// Locks for this thread a mutex of this user that has lost its owner; `None` where there is none.
 fn inherit(name: &Name, how: &HowToCreate) -> Option<Mutex> {
     let ours = HowToOpen {
         owner: Some(Owner::Me),

@@ -6,7 +6,7 @@ use crate::name::Name;
 /// The directory behind `Global\`.
 pub(super) const GLOBAL: &str = "\\BaseNamedObjects";
 
-/// Returns the directory behind `Local\`; for services that is the global one.
+/// Returns the directory behind `Local\`, which for services is [`GLOBAL`].
 pub(super) fn local() -> String {
     match token::session() {
         0 => GLOBAL.to_string(),

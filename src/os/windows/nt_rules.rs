@@ -1,11 +1,11 @@
-//! Wine made as strict as NT, for tests: the calls of `win32.rs` with the checks that NT makes and
-//! Wine does not. Built with `--cfg shmkit_nt_rules` only.
+//! The calls of `win32.rs` with the checks that NT makes and Wine does not, so that tests under
+//! Wine are as strict as tests on NT. This file is built with `--cfg shmkit_nt_rules` only.
 //!
-//! Each rule is one function below, which quotes what it enforces. Where a rule depends on the
-//! account, the words in the environment variable `SHMKIT_NT_RULES` say what to play; without any,
-//! it is an ordinary user on a desktop:
+//! Each rule is one function below, and the comment of the function quotes the source of the rule.
+//! Some rules depend on the account. The words in the environment variable `SHMKIT_NT_RULES` tell
+//! which account is simulated; without words, it is an ordinary user on a desktop:
 //!
-//! | word | what it plays |
+//! | word | what it simulates |
 //! |---|---|
 //! | `elevated` | the full token of an administrator, whose objects belong to `BUILTIN\Administrators` |
 //! | `privileged` | the privilege SeCreateGlobalPrivilege is there and enabled |
@@ -39,7 +39,7 @@ use windows_sys::Win32::System::{
 };
 use windows_sys::core::{BOOL, PCWSTR};
 
-/// The account and session that are played.
+/// The account and the session that are simulated.
 #[derive(Clone, Debug, Default)]
 struct Played {
     elevated: bool,
@@ -70,6 +70,7 @@ impl Played {
                 },
             }
         }
+
         played
     }
 }
@@ -84,7 +85,7 @@ fn played() -> &'static Played {
     PLAYED.get_or_init(|| Played::by(words()))
 }
 
-/// What is played, for `doctor`.
+/// Returns the account that is simulated, for `doctor`.
 pub(super) fn rules() -> Option<&'static str> {
     match words() {
         "" => Some("an ordinary user"),
@@ -96,22 +97,24 @@ type Refusal<T = ()> = Result<T, u32>;
 
 // Rule 1
 
-/// Generic rights in a list become those of the object's type when the object is created: the
-/// system uses the type's "access mask values that specify the mapping between each generic rights
-/// to object-specific rights" (SeAssignSecurityEx).
+/// Replaces the generic rights in a list by rights of the object's type, as the system does when an
+/// object is created. The system uses the type's "access mask values that specify the mapping
+/// between each generic rights to object-specific rights" (SeAssignSecurityEx).
 fn map_generic_rights(descriptor: &mut Descriptor, kind: Kind) {
-    // Measured for Windows 7 to 10: NtQueryObject's type information.
+    // Measured on Windows 7 to 10: the type information of NtQueryObject.
     let (read, write, execute, all) = match kind {
         Kind::Section => (0x2_0005, 0x2_0002, 0x2_0008, 0xf_001f),
         Kind::Event => (0x2_0001, 0x2_0002, 0x12_0000, 0x1f_0003),
         Kind::Mutex | Kind::Other => (0x2_0001, 0x2_0000, 0x12_0000, 0x1f_0001),
     };
+
     let generic = [
         (GENERIC_READ, read),
         (GENERIC_WRITE, write),
         (GENERIC_EXECUTE, execute),
         (GENERIC_ALL, all),
     ];
+
     descriptor.for_each_mask(|mask| {
         let named = mask & 0x0fff_ffff;
         let meant = generic.iter().filter(|(bit, _)| mask & bit != 0);
@@ -121,13 +124,14 @@ fn map_generic_rights(descriptor: &mut Descriptor, kind: Kind) {
 
 // Rule 2
 
-/// Opening asks the list, for each right: "When you call the OpenEvent, OpenMutex, … functions, the
-/// system checks the requested access rights against the object's security descriptor"
-/// (Synchronization Object Security and Access Rights). A section has no right to wait: "File
-/// mapping objects do not support the SYNCHRONIZE standard access right" (File-Mapping Security and
-/// Access Rights).
+/// Refuses to open an object with a right that its list does not grant: "When you call the
+/// OpenEvent, OpenMutex, … functions, the system checks the requested access rights against the
+/// object's security descriptor" (Synchronization Object Security and Access Rights). A section has
+/// no right to wait: "File mapping objects do not support the SYNCHRONIZE standard access right"
+/// (File-Mapping Security and Access Rights).
 fn check_rights(found: &Descriptor, wanted: u32, me: &Identity, elevated: bool) -> Refusal {
-    // MS-DTYP 2.5.3.2: entries count in their order, and a right is decided by the first one.
+    // MS-DTYP 2.5.3.2: the entries count in their order, and the first entry that names a right
+    // decides about that right.
     let mut left = wanted & !GENERIC_ALL;
     const EVERYONE: &str = "S-1-1-0";
     const INTERACTIVE: &str = "S-1-5-4";
@@ -135,21 +139,24 @@ fn check_rights(found: &Descriptor, wanted: u32, me: &Identity, elevated: bool) 
     const ADMINISTRATORS: &str = "S-1-5-32-544";
     const OWNER_RIGHTS: &str = "S-1-3-4";
     let groups = [EVERYONE, INTERACTIVE, AUTHENTICATED];
+
     let entries = match found.list() {
         List::Entries(entries) => entries,
         List::Absent | List::Null => return Ok(()),
     };
+
     let owns = found.owner().is_some_and(|owner| owner == me.user);
     if owns && !entries.iter().any(|entry| entry.sid == OWNER_RIGHTS) {
-        // READ_CONTROL and WRITE_DAC are the owner's.
+        // Without an entry for OWNER RIGHTS, the owner has READ_CONTROL and WRITE_DAC.
         left &= !0x6_0000;
     }
+
     for entry in entries {
         let is_owner = owns && entry.sid == OWNER_RIGHTS;
         let is_me = is_owner || entry.sid == me.user || groups.contains(&&*entry.sid);
         let is_administrator = entry.sid == ADMINISTRATORS;
         match entry.effect {
-            // A group that is for denying only denies.
+            // An account that is not elevated has the group of administrators for denying only.
             Effect::Deny if (is_me || is_administrator) && entry.mask & left != 0 => {
                 return Err(ERROR_ACCESS_DENIED);
             }
@@ -157,6 +164,7 @@ fn check_rights(found: &Descriptor, wanted: u32, me: &Identity, elevated: bool) 
             _ => {}
         }
     }
+
     match left {
         0 => Ok(()),
         _ => Err(ERROR_ACCESS_DENIED),
@@ -165,8 +173,9 @@ fn check_rights(found: &Descriptor, wanted: u32, me: &Identity, elevated: bool) 
 
 // Rule 3
 
-/// An owner that "is not a SID that the caller is authorized to assign as the owner of an object"
-/// is refused (SeAssignSecurityEx): the user itself is, and a group that the token marks as an owner.
+/// Refuses an owner that "is not a SID that the caller is authorized to assign as the owner of an
+/// object" (SeAssignSecurityEx). The caller may assign its own user, and a group that the token
+/// marks as an owner.
 fn check_owner(descriptor: &Descriptor, me: &Identity) -> Refusal {
     match descriptor.owner() {
         Some(owner) if owner != me.user && owner != me.default_owner => Err(ERROR_INVALID_OWNER),
@@ -174,9 +183,9 @@ fn check_owner(descriptor: &Descriptor, me: &Identity) -> Refusal {
     }
 }
 
-/// "The owner of a new object is the default owner security identifier (SID) from the primary or
-/// impersonation token of the creating process" (Owner of a New Object), where the descriptor names
-/// none.
+/// Sets the owner of a descriptor that names no owner: "The owner of a new object is the default
+/// owner security identifier (SID) from the primary or impersonation token of the creating process"
+/// (Owner of a New Object).
 fn with_default_owner(descriptor: Descriptor, me: &Identity) -> Refusal<Descriptor> {
     match (descriptor.owner(), descriptor.sddl()) {
         (None, Some(sddl)) => Descriptor::parse(&format!("O:{}{sddl}", me.default_owner)),
@@ -186,10 +195,11 @@ fn with_default_owner(descriptor: Descriptor, me: &Identity) -> Refusal<Descript
 
 // Rule 4
 
-/// "An application must have SeCreateGlobalPrivilege enabled in order to create a file-mapping
-/// object … in the global namespace", "from a session other than session zero"; "the privilege check
-/// is limited to the creation of these objects" (Kernel Object Namespaces). The list of kinds there
-/// names sections and symbolic links, and so neither events nor mutexes.
+/// Refuses to create a section in `Global\` without the privilege. "An application must have
+/// SeCreateGlobalPrivilege enabled in order to create a file-mapping object … in the global
+/// namespace", "from a session other than session zero"; "the privilege check is limited to the
+/// creation of these objects" (Kernel Object Namespaces). That page lists sections and symbolic
+/// links, so events and mutexes need no privilege.
 fn check_privilege(kind: Kind, name: &str, played: &Played) -> Refusal {
     let may = played.privileged || played.session_0;
     if kind == Kind::Section && name.starts_with("Global\\") && !may {
@@ -201,9 +211,10 @@ fn check_privilege(kind: Kind, name: &str, played: &Played) -> Refusal {
 
 // Rule 5
 
-/// "Service applications use the global namespace by default" (Kernel Object Namespaces), and in
-/// their session, 0, `Local\` leads to the same directory: `Local\X`, `Global\X` and `X` are one
-/// object. (That `Local\` does is not in the documentation; it was measured by others.)
+/// Returns the name under which the system looks for an object. "Service applications use the
+/// global namespace by default" (Kernel Object Namespaces). In their session, 0, `Local\` leads to
+/// the global namespace too: `Local\X`, `Global\X` and `X` are one object. (The documentation does
+/// not tell that of `Local\`; others measured it.)
 fn place(name: &str, played: &Played) -> String {
     match name.strip_prefix("Local\\") {
         Some(base) if played.session_0 => format!("Global\\{base}"),
@@ -214,11 +225,12 @@ fn place(name: &str, played: &Played) -> String {
 
 // Rule 6
 
-/// Stricter than NT, where what is created without a label counts as of medium integrity if its
-/// creator has that or more: at the level high, every list must say that programs of medium
-/// integrity may write. "Objects you create receive your integrity level (medium or high)"
-/// (Mandatory Integrity Control) can be read to demand it. Below medium, a label that is higher than
-/// the creator's level needs a privilege.
+/// Refuses a new object whose label does not fit the level of its creator. At the level high, each
+/// new object needs a label that lets programs of medium integrity write it. This is stricter than
+/// NT, where an object without a label counts as of medium integrity if its creator has medium
+/// integrity or more. The sentence "Objects you create receive your integrity level (medium or
+/// high)" (Mandatory Integrity Control) can be read to demand such a label. Below medium, a label
+/// that is higher than the creator's level needs a privilege.
 fn check_label(descriptor: &Descriptor, played: &Played) -> Refusal {
     let label = descriptor.label();
     if played.low && !label.is_empty() && label != LOW {
@@ -234,7 +246,8 @@ fn check_label(descriptor: &Descriptor, played: &Played) -> Refusal {
 const MEDIUM: &str = "S:(ML;;NW;;;ME)";
 const LOW: &str = "S:(ML;;NW;;;LW)";
 
-/// What a process below medium integrity creates gets a label of its level.
+/// Adds the label of the process to an object without a label, where the process is below medium
+/// integrity.
 fn with_default_label(descriptor: Descriptor, played: &Played) -> Refusal<Descriptor> {
     match (
         played.low && descriptor.label().is_empty(),
@@ -245,9 +258,10 @@ fn with_default_label(descriptor: Descriptor, played: &Played) -> Refusal<Descri
     }
 }
 
-/// "Any object without an integrity SID is treated as if it had medium integrity" (Mandatory
-/// Integrity Control), and a lower one may not write it: it may neither map a section for writing
-/// nor set an event. To wait for a mutex, and to release it, is no writing.
+/// Refuses to let a process of low integrity write an object of medium integrity: the process may
+/// neither map a section for writing nor set an event. Waiting for a mutex and releasing a mutex
+/// are not writes. "Any object without an integrity SID is treated as if it had medium integrity"
+/// (Mandatory Integrity Control).
 fn check_level(kind: Kind, found: &Descriptor, wanted: u32, played: &Played) -> Refusal {
     let writes = match kind {
         Kind::Section | Kind::Event => 0x2,
@@ -262,9 +276,9 @@ fn check_level(kind: Kind, found: &Descriptor, wanted: u32, played: &Played) -> 
 
 // Rule 7
 
-/// "If the time-out interval is less than the resolution of the system clock, the wait may time out
-/// in less than the specified length of time" (Wait Functions): every second wait ends a tick of
-/// 15.6 ms early.
+/// Returns the time-out of a wait, where every second wait ends a tick of 15.6 ms early: "If the
+/// time-out interval is less than the resolution of the system clock, the wait may time out in less
+/// than the specified length of time" (Wait Functions).
 fn limit_of(limit: u32, played: &Played) -> u32 {
     static WAITS: AtomicU32 = AtomicU32::new(0);
     let is_timed = limit != 0 && limit != u32::MAX && !played.punctual;
@@ -277,8 +291,8 @@ fn limit_of(limit: u32, played: &Played) -> u32 {
 
 // Rule 8
 
-/// The list of a process says who may open it (Process Security and Access Rights), and that of a
-/// service lets no desktop program do so.
+/// Refuses to open some processes. The list of a process tells which accounts may open it (Process
+/// Security and Access Rights). The list of a service lets no desktop program open the service.
 fn check_process(pid: u32, played: &Played) -> Refusal {
     let denied = played.denied.contains(&pid)
         || played.others_denied && pid != std::process::id() && pid != 0;
@@ -288,16 +302,17 @@ fn check_process(pid: u32, played: &Played) -> Refusal {
     Ok(())
 }
 
-/// "It may not contain multiple copies of the same handle" (WaitForMultipleObjects). Stricter than
-/// NT, which accepts them where one handle is enough to end the wait.
+/// Refuses handles that occur twice: "It may not contain multiple copies of the same handle"
+/// (WaitForMultipleObjects). This is stricter than NT, which accepts copies where one handle is
+/// enough to end the wait.
 ///
 /// # Safety
 ///
-/// So many handles.
+/// `handles` points to `count` handles.
 unsafe fn check_handles(count: u32, handles: *const HANDLE) -> Refusal {
     let mut seen = BTreeSet::new();
     for n in 0..count as usize {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises `count` handles, and `n` is less than `count`.
         if !seen.insert(unsafe { *handles.add(n) } as usize) {
             return Err(ERROR_INVALID_PARAMETER);
         }
@@ -307,8 +322,9 @@ unsafe fn check_handles(count: u32, handles: *const HANDLE) -> Refusal {
 
 // Creating and opening
 
-/// The rights that creating an object asks for where it exists: "full access" (Synchronization
-/// Object Security and Access Rights); that to a section is what its protection needs.
+/// Returns the rights that a create asks for where the object exists: "full access"
+/// (Synchronization Object Security and Access Rights). For a section, full access is what its
+/// protection needs.
 fn full(kind: Kind) -> u32 {
     match kind {
         Kind::Section => 0xf_0007,
@@ -327,14 +343,15 @@ fn opening(kind: Kind) -> Open {
 
 type Open = unsafe extern "system" fn(u32, BOOL, PCWSTR) -> HANDLE;
 
-/// The descriptor of an object that exists; `None` where there is none, or it cannot be read.
+/// Returns the descriptor of an existing object; `None` where no object has the name, or this
+/// account may not read the descriptor.
 fn existing(kind: Kind, name: &[u16]) -> Option<Descriptor> {
-    // SAFETY: a NUL-terminated name.
+    // SAFETY: `name` is NUL-terminated: it comes from `wide`.
     let handle = unsafe { opening(kind)(READ_CONTROL, 0, name.as_ptr()) };
     if handle.is_null() {
         return None;
     }
-    // SAFETY: just opened, ours alone.
+    // SAFETY: the handle was just opened, and no other value owns it.
     let handle = unsafe { OwnedHandle::from_raw_handle(handle) };
     Descriptor::of_object(handle.as_handle())
 }
@@ -349,10 +366,12 @@ fn create(
     if name.is_null() || attributes.is_null() {
         return call(attributes, name);
     }
-    // SAFETY: attributes are valid, and a name is NUL-terminated, by contract of the functions.
+    // SAFETY: neither pointer is null. The attributes are valid, and the name is NUL-terminated, by
+    // the contract of the Win32 functions that call this one.
     let (mut attributes, name) = unsafe { (*attributes, text(name)) };
     let name = place(&name, played);
     let at = super::ntdll::wide(&name);
+
     let prepare = || {
         let me = token::identity().ok_or(ERROR_ACCESS_DENIED)?;
         if let Some(found) = existing(kind, &at) {
@@ -360,6 +379,7 @@ fn create(
             check_level(kind, &found, full(kind), played)?;
             return Ok(None);
         }
+
         check_privilege(kind, &name, played)?;
         let descriptor = Descriptor::copy(attributes.lpSecurityDescriptor)?;
         check_owner(&descriptor, &me)?;
@@ -369,6 +389,7 @@ fn create(
         map_generic_rights(&mut descriptor, kind);
         Ok(Some(descriptor))
     };
+
     match prepare() {
         Ok(descriptor) => {
             if let Some(descriptor) = &descriptor {
@@ -390,7 +411,8 @@ fn open(
     name: PCWSTR,
     played: &Played,
 ) -> HANDLE {
-    // SAFETY: NUL-terminated, by contract of the functions.
+    // SAFETY: the name is NUL-terminated, by the contract of the Win32 functions that call this
+    // one.
     let name = place(&unsafe { text(name) }, played);
     let at = super::ntdll::wide(&name);
     if let Some(kind) = kind
@@ -403,15 +425,18 @@ fn open(
             return refuse(ERROR_ACCESS_DENIED);
         }
     }
-    // SAFETY: a NUL-terminated name.
+
+    // SAFETY: `at` is NUL-terminated: it comes from `wide`.
     unsafe { call(rights, inherit, at.as_ptr()) }
 }
 
+/// Copies a text.
+///
 /// # Safety
 ///
-/// A NUL-terminated text.
+/// `at` points to a NUL-terminated text.
 unsafe fn text(at: PCWSTR) -> String {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the text is NUL-terminated.
     let units = unsafe {
         let len = (0..).take_while(|n| *at.add(*n) != 0).count();
         std::slice::from_raw_parts(at, len)
@@ -420,17 +445,17 @@ unsafe fn text(at: PCWSTR) -> String {
 }
 
 fn refuse(code: u32) -> HANDLE {
-    // SAFETY: takes a number.
+    // SAFETY: SetLastError takes a number.
     unsafe { SetLastError(code) };
     null_mut()
 }
 
-/// Does something without a change of what GetLastError says.
+/// Calls `what`, and restores the value of GetLastError afterwards.
 fn keep_error(what: impl FnOnce()) {
-    // SAFETY: takes nothing.
+    // SAFETY: GetLastError takes no argument.
     let code = unsafe { GetLastError() };
     what();
-    // SAFETY: takes a number.
+    // SAFETY: SetLastError takes a number.
     unsafe { SetLastError(code) };
 }
 
@@ -450,7 +475,8 @@ pub(super) unsafe extern "system" fn CreateFileMappingW(
         name,
         played(),
         |attributes, name| {
-            // SAFETY: what the caller promised, with another descriptor and name.
+            // SAFETY: the caller keeps the contract of this function. `create` passes the caller's
+            // descriptor and name, or valid ones of its own.
             unsafe { memory::CreateFileMappingW(file, attributes, protection, high, low, name) }
         },
     )
@@ -468,7 +494,8 @@ pub(super) unsafe extern "system" fn CreateEventW(
         name,
         played(),
         |attributes, name| {
-            // SAFETY: what the caller promised, with another descriptor and name.
+            // SAFETY: the caller keeps the contract of this function. `create` passes the caller's
+            // descriptor and name, or valid ones of its own.
             unsafe { threads::CreateEventW(attributes, manual, initial, name) }
         },
     )
@@ -485,13 +512,14 @@ pub(super) unsafe extern "system" fn CreateMutexW(
         name,
         played(),
         |attributes, name| {
-            // SAFETY: what the caller promised, with another descriptor and name.
+            // SAFETY: the caller keeps the contract of this function. `create` passes the caller's
+            // descriptor and name, or valid ones of its own.
             unsafe { threads::CreateMutexW(attributes, taken, name) }
         },
     )
 }
 
-/// Makes a function that opens a kind of object by name.
+/// Defines a function that opens objects of one kind by name.
 macro_rules! opens {
     ($name:ident, $kind:expr, $call:path) => {
         pub(super) unsafe extern "system" fn $name(
@@ -517,7 +545,7 @@ opens!(OpenJobObjectW, None, jobs::OpenJobObjectW);
 
 pub(super) unsafe fn OpenProcess(rights: u32, inherit: BOOL, pid: u32) -> HANDLE {
     match check_process(pid, played()) {
-        // SAFETY: takes numbers.
+        // SAFETY: OpenProcess takes numbers.
         Ok(()) => unsafe { threads::OpenProcess(rights, inherit, pid) },
         Err(code) => refuse(code),
     }
@@ -529,7 +557,7 @@ pub(super) unsafe fn WaitForMultipleObjects(
     all: BOOL,
     limit: u32,
 ) -> u32 {
-    // SAFETY: so many live handles, by contract of the function.
+    // SAFETY: `handles` points to `count` live handles, by the contract of the function.
     unsafe {
         if let Err(code) = check_handles(count, handles) {
             SetLastError(code);
@@ -539,11 +567,11 @@ pub(super) unsafe fn WaitForMultipleObjects(
     }
 }
 
-/// MsgWaitForMultipleObjectsEx, which was looked up.
+/// Calls MsgWaitForMultipleObjectsEx, whose address is `call`.
 ///
 /// # Safety
 ///
-/// As for the function itself: so many live handles.
+/// As for the function itself: `handles` points to `count` live handles.
 pub(super) unsafe fn wait_for_messages(
     call: WaitForMessages,
     count: u32,
@@ -552,7 +580,7 @@ pub(super) unsafe fn wait_for_messages(
     mask: u32,
     flags: u32,
 ) -> u32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises `count` live handles.
     unsafe {
         if let Err(code) = check_handles(count, handles) {
             SetLastError(code);
@@ -564,7 +592,7 @@ pub(super) unsafe fn wait_for_messages(
 
 thread_local!(static LOOKED_UP: Cell<u32> = const { Cell::new(0) });
 
-/// How often this thread asked for the name of an account.
+/// Returns how often this thread asked the system for the name of an account.
 #[cfg(test)]
 pub(crate) fn names_looked_up() -> u32 {
     LOOKED_UP.get()
@@ -580,12 +608,12 @@ pub(super) unsafe fn LookupAccountSidW(
     kind: *mut sec::SID_NAME_USE,
 ) -> BOOL {
     LOOKED_UP.set(LOOKED_UP.get() + 1);
-    // SAFETY: what the caller promised.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe { sec::LookupAccountSidW(system, sid, name, name_len, domain, domain_len, kind) }
 }
 
 pub(super) unsafe fn ProcessIdToSessionId(pid: u32, session: *mut u32) -> BOOL {
-    // SAFETY: a place for the answer, by contract of the function.
+    // SAFETY: `session` is a place for the answer, by the contract of the function.
     unsafe {
         let done = desktop::ProcessIdToSessionId(pid, session);
         if played().session_0 {
@@ -595,7 +623,7 @@ pub(super) unsafe fn ProcessIdToSessionId(pid: u32, session: *mut u32) -> BOOL {
     }
 }
 
-/// What is played of a token.
+/// Calls GetTokenInformation, and changes the answer to that of the simulated account.
 pub(super) unsafe fn GetTokenInformation(
     token: HANDLE,
     class: sec::TOKEN_INFORMATION_CLASS,
@@ -603,14 +631,14 @@ pub(super) unsafe fn GetTokenInformation(
     size: u32,
     used: *mut u32,
 ) -> BOOL {
-    // The owner of an ordinary user's objects is the user, and a TOKEN_USER begins as a
-    // TOKEN_OWNER does: with a pointer to a SID behind it.
+    // The owner of an ordinary user's objects is the user. A TOKEN_USER begins as a TOKEN_OWNER
+    // does: with a pointer to a SID, which lies behind it.
     let asked = match class {
         sec::TokenOwner => sec::TokenUser,
         class => class,
     };
-    // SAFETY: a buffer of this size, by contract of the function, in which the system puts the
-    // structure of the class.
+    // SAFETY: `buffer` has `size` bytes, by the contract of the function. On success the system has
+    // stored in it the structure of `asked`, as `play` requires.
     unsafe {
         let done = sec::GetTokenInformation(token, asked, buffer, size, used);
         if done != 0 {
@@ -620,14 +648,18 @@ pub(super) unsafe fn GetTokenInformation(
     }
 }
 
+/// Changes the answer for a token to that of the simulated account.
+///
 /// # Safety
 ///
-/// What GetTokenInformation filled in for the class.
+/// `buffer` has `size` bytes, in which GetTokenInformation stored the structure of the class, or
+/// for TokenOwner a TOKEN_USER, which begins as a TOKEN_OWNER does.
 unsafe fn play(class: sec::TOKEN_INFORMATION_CLASS, buffer: *mut c_void, size: u32) {
     /// SeCreateGlobalPrivilege (wdm.h: SE_CREATE_GLOBAL_PRIVILEGE).
     const CREATE_GLOBAL: u32 = 30;
     let played = played();
-    // SAFETY: the caller's promise.
+
+    // SAFETY: the caller promises the structure of the class in `buffer`.
     unsafe {
         match class {
             sec::TokenOwner if played.elevated => {

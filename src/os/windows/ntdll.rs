@@ -1,6 +1,6 @@
-//! The native calls that Win32 has no words for, looked up when first used: an
-//! import that a system lacks would keep the whole program from starting (or,
-//! under Wine, abort it at the call).
+//! The native calls for which Win32 has no function. Each is looked up when it is first used: an
+//! import that a system lacks would keep the whole program from starting, or under Wine abort the
+//! program at the call.
 
 use crate::os::Reset;
 use std::collections::BTreeSet;
@@ -52,59 +52,61 @@ fn lookup(function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     lookup_in("ntdll.dll", function)
 }
 
-/// A function of ntdll, of the type that it has by its documentation; looked up once.
+/// Looks up a function of ntdll once. `$form` is the documented type of the function.
 macro_rules! native {
     ($name:expr, $form:ty) => {{
         static FOUND: OnceLock<Option<$form>> = OnceLock::new();
         *FOUND.get_or_init(|| {
             let call = lookup($name)?;
-            // SAFETY: the documented signature.
+            // SAFETY: `$form` is the documented signature of the function.
             Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, $form>(call) })
         })
     }};
 }
 
-/// `library` is one that is never unloaded; `None` where it is not loaded either.
+/// Looks up a function of a library that is never unloaded; `None` where the library is not loaded.
 fn lookup_in(library: &str, function: &CStr) -> Option<unsafe extern "system" fn() -> isize> {
     let library = wide(library);
-    // SAFETY: a NUL-terminated name.
+    // SAFETY: `library` is NUL-terminated.
     let module = unsafe { GetModuleHandleW(library.as_ptr()) };
-    // SAFETY: a module handle or null, and a NUL-terminated name.
+    // SAFETY: `module` is a module handle or null, and the name is NUL-terminated.
     unsafe { GetProcAddress(module, function.as_ptr().cast()) }
 }
 
 pub(super) type WaitForMessages =
     unsafe extern "system" fn(u32, *const HANDLE, u32, u32, u32) -> u32;
 
-/// MsgWaitForMultipleObjectsEx, in a program that has windows and so what it belongs to.
+/// Returns MsgWaitForMultipleObjectsEx, if user32.dll is loaded, as it is in a program that has
+/// windows.
 pub(super) fn wait_for_messages() -> Option<WaitForMessages> {
     static FOUND: OnceLock<WaitForMessages> = OnceLock::new();
     if let Some(call) = FOUND.get() {
         return Some(*call);
     }
-    // Not for good where it is not there: a library may be loaded later.
+    // A failure is not remembered: the library may be loaded later.
     let call = lookup_in("user32.dll", c"MsgWaitForMultipleObjectsEx")?;
-    // SAFETY: its documented signature.
+    // SAFETY: `WaitForMessages` is the documented signature of the function.
     let call = unsafe { transmute::<unsafe extern "system" fn() -> isize, WaitForMessages>(call) };
     Some(*FOUND.get_or_init(|| call))
 }
 
-/// Whether this is Wine, which has an export that Windows lacks.
+/// Returns whether this is Wine, which has an export that Windows lacks.
 pub(super) fn is_wine() -> bool {
     static WINE: OnceLock<bool> = OnceLock::new();
     *WINE.get_or_init(|| lookup(c"wine_get_version").is_some())
 }
 
-/// What Wine calls itself.
+/// Returns the version of Wine; `None` on Windows.
 pub(super) fn wine_version() -> Option<String> {
     type Version = unsafe extern "system" fn() -> *const std::ffi::c_char;
     let call = native!(c"wine_get_version", Version)?;
-    // SAFETY: it gives a NUL-terminated text that lives for good.
+    // SAFETY: wine_get_version returns a NUL-terminated text that is never freed.
     let text = unsafe { CStr::from_ptr(call()) };
     Some(text.to_string_lossy().into_owned())
 }
 
-/// Major and minor version, and the build, whatever the program's manifest says.
+/// Returns the major version, the minor version and the build of the system, whatever the program's
+/// manifest says.
 pub(super) fn version() -> Option<(u32, u32, u32)> {
     type Version = unsafe extern "system" fn(*mut OSVERSIONINFOW) -> NTSTATUS;
     let call = native!(c"RtlGetVersion", Version)?;
@@ -112,17 +114,17 @@ pub(super) fn version() -> Option<(u32, u32, u32)> {
         dwOSVersionInfoSize: size_of::<OSVERSIONINFOW>() as u32,
         ..OSVERSIONINFOW::default()
     };
-    // SAFETY: a structure that says its size.
+    // SAFETY: `info` is a structure that tells its size.
     let status = unsafe { call(&raw mut info) };
     (status >= 0).then_some((info.dwMajorVersion, info.dwMinorVersion, info.dwBuildNumber))
 }
 
-/// Text as the W functions want it.
+/// Returns a text as the W functions take it: in UTF-16, with a NUL at its end.
 pub(super) fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }
 
-/// Size and attributes; `None` where the handle lacks SECTION_QUERY.
+/// Returns the size and the attributes of a section; `None` where the handle lacks SECTION_QUERY.
 pub(super) fn section_basics(section: HANDLE) -> Option<SectionBasics> {
     let call = native!(c"NtQuerySection", QuerySection)?;
     let mut basics = SectionBasics {
@@ -131,7 +133,8 @@ pub(super) fn section_basics(section: HANDLE) -> Option<SectionBasics> {
         size: 0,
     };
     let size = size_of::<SectionBasics>();
-    // SAFETY: a buffer of exactly the size that is passed along.
+
+    // SAFETY: the buffer has exactly the size that is passed with it.
     let status = unsafe {
         call(
             section,
@@ -141,15 +144,16 @@ pub(super) fn section_basics(section: HANDLE) -> Option<SectionBasics> {
             null_mut(),
         )
     };
+
     (status >= 0).then_some(basics)
 }
 
-/// The access that a handle was granted.
+/// Returns the rights that a handle was granted.
 pub(super) fn granted_access(handle: HANDLE) -> Option<u32> {
     let call = native!(c"NtQueryObject", QueryObject)?;
     let mut basics = ObjectBasics::default();
     let size = size_of::<ObjectBasics>() as u32;
-    // SAFETY: a buffer of exactly the size that is passed along.
+    // SAFETY: the buffer has exactly the size that is passed with it.
     let status = unsafe {
         call(
             handle,
@@ -162,14 +166,14 @@ pub(super) fn granted_access(handle: HANDLE) -> Option<u32> {
     (status >= 0).then_some(basics.granted_access)
 }
 
-/// EVENT_BASIC_INFORMATION ("NtQueryEvent", class 0), MUTANT_BASIC_INFORMATION and
-/// MUTANT_OWNER_INFORMATION ("NtQueryMutant", classes 0 and 1).
+/// The type of NtQueryEvent (class 0: EVENT_BASIC_INFORMATION) and of NtQueryMutant (class 0:
+/// MUTANT_BASIC_INFORMATION, class 1: MUTANT_OWNER_INFORMATION).
 type QueryState = unsafe extern "system" fn(HANDLE, i32, *mut c_void, u32, *mut u32) -> NTSTATUS;
 
-/// What takes an event's signal away, and whether it has one; `None` where the handle
-/// lacks EVENT_QUERY_STATE.
+/// Returns how an event is reset, and whether it is signaled; `None` where the handle lacks
+/// EVENT_QUERY_STATE.
 pub(super) fn event_state(event: HANDLE) -> Option<(Reset, bool)> {
-    // The type (0: notification, that is manual) and the state.
+    // The type of the event (0: notification, which is manual reset), and its state.
     let mut state = [0u32; 2];
     query(native!(c"NtQueryEvent", QueryState)?, event, 0, &mut state)?;
     let reset = if state[0] == 0 {
@@ -180,15 +184,16 @@ pub(super) fn event_state(event: HANDLE) -> Option<(Reset, bool)> {
     Some((reset, state[1] != 0))
 }
 
-/// Whether anybody has a mutex; `None` where the handle lacks MUTANT_QUERY_STATE.
+/// Returns whether a thread has a mutex; `None` where the handle lacks MUTANT_QUERY_STATE.
 pub(super) fn mutex_is_taken(mutex: HANDLE) -> Option<bool> {
-    // The count, which is 1 while nobody has it, and two flags.
+    // The count, which is 1 while no thread has the mutex, and two flags.
     let mut state = [0i32; 2];
     query(native!(c"NtQueryMutant", QueryState)?, mutex, 0, &mut state)?;
     Some(state[0] < 1)
 }
 
-/// The process whose thread has a mutex; `None` where nobody has, or that is not told.
+/// Returns the process whose thread has a mutex; `None` where no thread has it, or the system does
+/// not tell.
 pub(super) fn mutex_owner(mutex: HANDLE) -> Option<u32> {
     // A CLIENT_ID: process and thread, as wide as pointers.
     let mut owner = [0usize; 2];
@@ -198,7 +203,7 @@ pub(super) fn mutex_owner(mutex: HANDLE) -> Option<u32> {
 
 fn query<T>(call: QueryState, object: HANDLE, class: i32, answer: &mut [T]) -> Option<()> {
     let size = size_of_val(answer) as u32;
-    // SAFETY: a buffer of exactly the size that is passed along.
+    // SAFETY: the buffer has exactly the size that is passed with it.
     let status = unsafe { call(object, class, answer.as_mut_ptr().cast(), size, null_mut()) };
     (status >= 0).then_some(())
 }
@@ -207,7 +212,7 @@ fn query<T>(call: QueryState, object: HANDLE, class: i32, answer: &mut [T]) -> O
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct HandleEntry {
-    /// Its address; 0 where this process may not know it.
+    /// The address of the object; 0 where this process may not know it.
     pub object: usize,
     pub process: usize,
     pub handle: usize,
@@ -224,17 +229,19 @@ const PROCESSES: i32 = 5;
 const EXTENDED_HANDLES: i32 = 64;
 const STATUS_INFO_LENGTH_MISMATCH: NTSTATUS = 0xC000_0004_u32.cast_signed();
 
-/// What the system tells of all of a kind, aligned as pointers are.
+/// Returns the answer of NtQuerySystemInformation for a class, aligned as pointers are; `None`
+/// where the system refuses.
 fn system_information(class: i32) -> Option<Vec<usize>> {
     let call = native!(c"NtQuerySystemInformation", QuerySystem)?;
     let mut buffer = vec![0usize; 1 << 16];
+
     loop {
         let size = size_of_val(&*buffer) as u32;
         let to = buffer.as_mut_ptr().cast();
-        // SAFETY: a buffer of exactly the size that is passed along.
+        // SAFETY: the buffer has exactly the size that is passed with it.
         let status = unsafe { call(class, to, size, null_mut()) };
         match status {
-            // There are more all the time: ask with more room than needed.
+            // The answer may grow before the next call, so the next buffer is twice as long.
             STATUS_INFO_LENGTH_MISMATCH if buffer.len() < 1 << 26 => {
                 buffer.resize(buffer.len() * 2, 0);
             }
@@ -244,28 +251,31 @@ fn system_information(class: i32) -> Option<Vec<usize>> {
     }
 }
 
-/// What the system's list of processes says of a number.
+/// What the system's list of processes tells about the process of a number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LookedUp {
-    /// Since this time.
+    /// The process lives, and started at this time.
     Alive(u64),
     Ended,
-    /// It gives no list, or none of all processes.
+    /// The system gives no list, or no list of all processes.
     Untold,
 }
 
-/// Looks for the process of this number, which need not be one that may be opened.
+/// Looks for the process of this number in the system's list. This account need not be allowed to
+/// open the process.
 // layout: L232
 pub(super) fn look_up(pid: u32) -> LookedUp {
-    /// The process "System", which each list of all processes has. Wine lists all processes too, and
-    /// has none of this number.
+    /// The number of the process "System", which is in each list of all processes. Wine lists all
+    /// processes too, but has no process of this number.
     const SYSTEM: u32 = 4;
     let Some(words) = system_information(PROCESSES) else {
         return LookedUp::Untold;
     };
-    // SAFETY: initialised memory, as bytes.
+
+    // SAFETY: the bytes are those of `words`, which are initialized.
     let bytes =
         unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), size_of_val(&*words)) };
+
     match listed(bytes, pid) {
         // A process without a thread has ended.
         Some((0, _)) => LookedUp::Ended,
@@ -275,8 +285,9 @@ pub(super) fn look_up(pid: u32) -> LookedUp {
     }
 }
 
-/// The number of threads and the start time of a process, from SYSTEM_PROCESS_INFORMATION
-/// structures, each of which says where the next one is.
+/// Returns the number of threads and the start time of a process; `None` where the list lacks the
+/// process. `bytes` holds SYSTEM_PROCESS_INFORMATION structures, each of which tells where the next
+/// one is.
 fn listed(bytes: &[u8], pid: u32) -> Option<(u32, u64)> {
     const THREADS: usize = 4;
     const CREATE_TIME: usize = 0x20;
@@ -285,8 +296,10 @@ fn listed(bytes: &[u8], pid: u32) -> Option<(u32, u64)> {
     } else {
         0x44
     };
+
     let word32 = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let word64 = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+
     let mut at = 0;
     loop {
         if word32(at + PID)? == pid {
@@ -299,40 +312,41 @@ fn listed(bytes: &[u8], pid: u32) -> Option<(u32, u64)> {
     }
 }
 
-/// Every handle of every process.
+/// Returns every handle of every process; `None` where the system does not tell.
 pub(super) fn all_handles() -> Option<Vec<HandleEntry>> {
     let buffer = system_information(EXTENDED_HANDLES)?;
     // The number of entries, a reserved word, then the entries.
     let room = (buffer.len() - 2) * size_of::<usize>() / size_of::<HandleEntry>();
     let count = buffer[0].min(room);
-    // SAFETY: that many entries, which any bytes make, lie in the buffer.
+    // SAFETY: `count` entries lie in the buffer, and any bytes are valid entries.
     let entries = unsafe { std::slice::from_raw_parts(buffer[2..].as_ptr().cast(), count) };
     Some(entries.to_vec())
 }
 
 type CompareObjects = unsafe extern "system" fn(HANDLE, HANDLE) -> i32;
 
-/// Whether two handles are of one object.
+/// Returns whether two handles are handles of one object.
 pub(super) fn same_object(a: HANDLE, b: HANDLE) -> bool {
     static FOUND: OnceLock<Option<CompareObjects>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let call = lookup_in("kernelbase.dll", c"CompareObjectHandles")?;
-        // SAFETY: the documented signature of CompareObjectHandles.
+        // SAFETY: `CompareObjects` is the documented signature of CompareObjectHandles.
         Some(unsafe { transmute::<unsafe extern "system" fn() -> isize, CompareObjects>(call) })
     });
     let Some(call) = found else {
         return false;
     };
-    // SAFETY: two handles.
+    // SAFETY: `a` and `b` are handles.
     unsafe { call(a, b) != 0 }
 }
 
-/// The full path of an object in the kernel's namespace.
+/// Returns the full path of an object in the kernel's namespace; `None` where it has none.
 pub(super) fn object_path(handle: HANDLE) -> Option<String> {
     let call = native!(c"NtQueryObject", QueryObject)?;
     let mut buffer = [0u64; 1024];
     let size = size_of_val(&buffer) as u32;
-    // SAFETY: a buffer of exactly the size that is passed along.
+
+    // SAFETY: the buffer has exactly the size that is passed with it.
     let status = unsafe {
         call(
             handle,
@@ -345,15 +359,18 @@ pub(super) fn object_path(handle: HANDLE) -> Option<String> {
     if status < 0 {
         return None;
     }
+
     // SAFETY: on success the buffer starts with a UNICODE_STRING that points into it.
     let path = unsafe { text(&*buffer.as_ptr().cast::<UNICODE_STRING>()) };
     (!path.is_empty()).then_some(path)
 }
 
-/// The objects of a directory as (name, type); `None` where it may not be read.
+/// Returns the objects of a directory as (name, type); `None` where this account may not read the
+/// directory.
 ///
-/// The system tells one after the other, by their number, and leaves one out when one before it
-/// goes meanwhile. So it is asked until it tells the same twice, or has told all three times.
+/// The system reports one object after the other, by an index. It skips an object if an object
+/// before that one is removed meanwhile. So the directory is read until a reading is the same as
+/// what was found before, and at most three times. The result has the objects of all readings.
 pub(super) fn directory(path: &str) -> Option<BTreeSet<(String, String)>> {
     let mut found = objects_of(path)?;
     for _ in 0..2 {
@@ -372,10 +389,11 @@ fn objects_of(path: &str) -> Option<BTreeSet<(String, String)>> {
     let mut found = BTreeSet::new();
     let mut context = 0;
     let mut buffer = vec![0u64; 8192];
+
     loop {
         let size = size_of_val(&*buffer) as u32;
-        // One entry a call: Wine 8 has no other way.
-        // SAFETY: a buffer of exactly the size that is passed along.
+        // One entry for each call: Wine 8 knows no other way.
+        // SAFETY: the buffer has exactly the size that is passed with it.
         let status = unsafe {
             call(
                 folder.as_raw_handle(),
@@ -387,10 +405,12 @@ fn objects_of(path: &str) -> Option<BTreeSet<(String, String)>> {
                 null_mut(),
             )
         };
+
         // STATUS_NO_MORE_ENTRIES is a warning, and so negative too.
         if status < 0 {
             return Some(found);
         }
+
         // SAFETY: on success the buffer starts with the name and the type of one
         // entry, whose characters lie in the buffer too.
         let (name, kind) = unsafe {
@@ -410,6 +430,7 @@ fn open_directory(path: &str) -> Option<OwnedHandle> {
         MaximumLength: bytes,
         Buffer: characters.as_mut_ptr(),
     };
+
     let attributes = OBJECT_ATTRIBUTES {
         Length: size_of::<OBJECT_ATTRIBUTES>() as u32,
         RootDirectory: null_mut(),
@@ -418,16 +439,19 @@ fn open_directory(path: &str) -> Option<OwnedHandle> {
         SecurityDescriptor: std::ptr::null(),
         SecurityQualityOfService: std::ptr::null(),
     };
+
     let mut handle = null_mut();
     // SAFETY: `name` and `attributes` outlive the call.
     let status = unsafe { call(&raw mut handle, DIRECTORY_QUERY, &raw const attributes) };
-    // SAFETY: on success the handle is open and ours alone.
+    // SAFETY: on success the handle is open, and no other value owns it.
     (status >= 0).then(|| unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
+/// Copies a text of the kernel.
+///
 /// # Safety
 ///
-/// A valid UNICODE_STRING, as the kernel fills it in.
+/// `string` is a valid UNICODE_STRING, as the kernel fills it in.
 unsafe fn text(string: &UNICODE_STRING) -> String {
     if string.Buffer.is_null() {
         return String::new();
@@ -443,7 +467,7 @@ mod tests {
 
     // layout: L232
     #[test]
-    fn a_list_of_processes_is_read_no_further_than_it_goes() {
+    fn process_list_is_parsed_within_bounds() {
         const LEN: usize = 0x60;
         const PID: usize = if cfg!(target_pointer_width = "64") {
             0x50

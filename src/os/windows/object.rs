@@ -14,9 +14,9 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 
-/// Creates an object that does not exist. "If the object exists before the function call, the
-/// function returns a handle to the existing object ..., and GetLastError returns
-/// ERROR_ALREADY_EXISTS" (CreateFileMappingW).
+/// Creates an object, and fails where an object has the name already. The system opens the existing
+/// object: "If the object exists before the function call, the function returns a handle to the
+/// existing object ..., and GetLastError returns ERROR_ALREADY_EXISTS" (CreateFileMappingW).
 // layout: L016 L219
 pub(super) fn create(
     name: &Name,
@@ -37,7 +37,8 @@ pub(super) fn create(
     }
 }
 
-/// Opens an object with the first of several rights that is granted, and checks its owner.
+/// Opens an object with the first of `rights` that the system grants, and checks the owner of the
+/// object.
 pub(super) fn open(
     name: &Name,
     kind: Kind,
@@ -116,7 +117,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
             if open(name, kind, &least, &[rights::least(kind)]).is_err() {
                 return explain(Operation::Open, name, code);
             }
-            let meaning = "its owner lets this account look, and not change it";
+            let meaning = "its owner lets this account read it, but not change it";
             Error::new(ErrorKind::AccessDenied, Operation::Open, name, meaning)
                 .with_code(code.cast_signed())
                 .with_advice("open it without the right to write, or have the owner grant more")
@@ -125,7 +126,8 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
     }
 }
 
-/// Returns the error for code 6, with the kind and the owner of the object that has the name.
+/// Returns the error for ERROR_INVALID_HANDLE (code 6), which names the kind and the owner of the
+/// object that has the name.
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
     let (noun, handle) =
         call::participants_there(name, READ_CONTROL).unwrap_or(("another object", None));

@@ -1,5 +1,6 @@
-//! One process for good: a handle of the process with the expected start time, which keeps the
-//! number from being used again; or a mutex of the process, where the process may not be opened.
+//! One process for good: a handle of the process with the expected start time, or a liveness mutex
+//! of the process where the process may not be opened. An open handle keeps the number of the
+//! process from being used again.
 
 use super::call::{self, Ended};
 use super::error::explain;
@@ -17,7 +18,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
 };
 
-/// The namespace of all processes: number and start time name one process everywhere on a system.
+/// The namespace of all processes: a number and a start time name one process on the whole system.
 // layout: L231
 const SPACE: u32 = 0;
 
@@ -33,7 +34,8 @@ impl Process {
         }
     }
 
-    /// A process, one of whose threads has this mutex as long as the process lives.
+    /// Makes a process of its liveness mutex, which a thread of the process has as long as the
+    /// process lives.
     pub(super) fn of_liveness(mutex: OwnedHandle) -> Process {
         Process::new(Watched::Liveness(Liveness::new(mutex)))
     }
@@ -43,7 +45,7 @@ impl Process {
 enum Found {
     Nobody,
     Open(OwnedHandle),
-    /// A process with this start time, which does not let this account open it.
+    /// A process with this start time, which this account may not open.
     Closed(u64),
 }
 
@@ -54,8 +56,8 @@ fn find(pid: u32) -> Result<Found> {
         Ok(handle) if call::process_id(handle.as_handle()) != pid => Ok(Found::Nobody),
         Ok(handle) if is_alive(&handle) => Ok(Found::Open(handle)),
         Ok(_) | Err(ERROR_INVALID_PARAMETER) => Ok(Found::Nobody),
-        // The process of a service or of another user. The system tells every account that
-        // it lives, and since when.
+        // The process may be that of a service or of another user. The system tells every account
+        // whether it lives, and when it started.
         Err(ERROR_ACCESS_DENIED) => match ntdll::look_up(pid) {
             ntdll::LookedUp::Alive(start) => Ok(Found::Closed(start)),
             ntdll::LookedUp::Ended => Ok(Found::Nobody),
@@ -66,22 +68,23 @@ fn find(pid: u32) -> Result<Found> {
 }
 
 fn other_space(pid: u32) -> Error {
-    let meaning = "it was written on another system, and its number and start mean nothing here";
+    let meaning = "this identity is from another system; its process number and start time are not valid on this system";
     let kind = ErrorKind::Unsupported;
     let error = Error::new(kind, Operation::Watch, &subject(pid), meaning);
-    error.with_advice("use what was written on this system")
+    error.with_advice("use an identity from this system")
 }
 
 fn closed(pid: u32) -> Error {
-    let meaning = "it does not let this account watch it";
+    let meaning = "this account may not watch the process";
     let kind = ErrorKind::AccessDenied;
     Error::new(kind, Operation::Watch, &subject(pid), meaning)
         .with_code(ERROR_ACCESS_DENIED.cast_signed())
-        .with_advice("have it announce itself by a liveness mutex")
+        .with_advice("let that process create a liveness mutex")
 }
 
 /// Returns whether a process is alive. "A process object's state is signaled when the process
-/// terminates"; that the process can be opened proves nothing while any process has a handle of it.
+/// terminates"; an open that succeeds proves nothing, since an ended process can be opened while
+/// any process has a handle of it.
 fn is_alive(process: &OwnedHandle) -> bool {
     let now = deadline_after(Some(Duration::ZERO));
     call::wait(&[process.as_handle()], now) == Ok(Ended::TimedOut)
@@ -116,6 +119,7 @@ impl ProcessBackend for Process {
                 return Err(error.with_advice("it may have ended"));
             }
         };
+
         Ok(ProcessIdentity {
             pid,
             space: SPACE,
@@ -129,13 +133,15 @@ impl ProcessBackend for Process {
         if identity.space != SPACE {
             return Err(other_space(pid));
         }
+
         let since = |handle: &OwnedHandle| call::start_time(Some(handle.as_handle()));
         let watched = match find(pid)? {
             Found::Open(handle) if since(&handle) == Ok(identity.start) => Watched::Process(handle),
             Found::Closed(start) if start == identity.start => return Err(closed(pid)),
-            // Another process has its number.
+            // Another process has the number now, or none has it.
             Found::Open(_) | Found::Closed(_) | Found::Nobody => Watched::Ended,
         };
+
         Ok(Process::new(watched))
     }
 
@@ -173,12 +179,12 @@ fn subject(pid: u32) -> String {
     format!("process {pid}")
 }
 
-/// Returns the processes that have a handle of an object. No call tells them, so every handle of
-/// the same type is checked: by the address of its object, where the system shows the address, and
-/// otherwise by a copy of the handle.
+/// Returns the processes that have a handle of an object. No system call reports them, so this
+/// function checks every handle of the same type: by the address of its object where the system
+/// shows the address, and otherwise by a copy of the handle.
 pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     let unsupported = || {
-        let meaning = "the system does not tell who has which handle";
+        let meaning = "the system does not list the handles of processes";
         Error::new(
             ErrorKind::Unsupported,
             Operation::Inspect,
@@ -186,16 +192,19 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             meaning,
         )
     };
+
     let all = ntdll::all_handles().ok_or_else(unsupported)?;
     let me = std::process::id() as usize;
     let ours = all
         .iter()
         .find(|entry| entry.process == me && entry.handle == raw as usize)
         .ok_or_else(unsupported)?;
+
     let mut holders = Holders {
         found: Vec::new(),
         hidden: 0,
     };
+
     if ours.object != 0 {
         let is_same =
             |entry: &&ntdll::HandleEntry| (entry.object, entry.kind) == (ours.object, ours.kind);
@@ -204,6 +213,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
         holders.found = pids.into_iter().map(Holder::of).collect();
         return Ok(holders);
     }
+
     let mut by_process: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for entry in all.iter().filter(|entry| entry.kind == ours.kind) {
         by_process
@@ -211,6 +221,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             .or_default()
             .push(entry.handle);
     }
+
     for (pid, handles) in by_process {
         let pid = pid as u32;
         match has_copy(pid, &handles, raw) {
@@ -219,14 +230,15 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
             None => holders.hidden += 1,
         }
     }
+
     Ok(holders)
 }
 
-/// Returns whether one of these handles of a process is of the object; `None` where this account
-/// may not look.
+/// Returns whether one of these handles of a process is a handle of the object; `None` where this
+/// account may not look.
 ///
-/// The process that keeps the passwords is not checked: malware opens that process so, and virus
-/// scanners report it.
+/// The process that keeps the passwords is not checked: malware opens that process in this way, and
+/// virus scanners report a program that does so.
 fn has_copy(pid: u32, handles: &[usize], raw: RawObject) -> Option<bool> {
     let image = Process::image(pid)?;
     if image.to_ascii_lowercase().ends_with("\\lsass.exe") {
@@ -253,7 +265,7 @@ mod tests {
 
     // layout: L231 L232
     #[test]
-    fn every_process_has_the_start_time_that_its_handle_tells() {
+    fn looked_up_start_time_matches_handle() {
         let mine = call::start_time(None).unwrap();
         assert_eq!(
             ntdll::look_up(std::process::id()),

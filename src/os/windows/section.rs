@@ -24,13 +24,14 @@ use windows_sys::Win32::System::Memory::{
     SEC_LARGE_PAGES, SEC_NOCACHE, SEC_RESERVE, SEC_WRITECOMBINE, SECTION_QUERY,
 };
 
-/// The section is backed by a file (phnt; NtQuerySection reports it).
+/// The attribute of a section that is backed by a file. NtQuerySection reports it; the value is
+/// from phnt.
 const SEC_FILE: u32 = 0x0080_0000;
 
-/// The most bytes that are mapped at a time to copy bytes without a lasting view.
+/// The most bytes that `read_at` maps at a time.
 const WINDOW: usize = 16 << 20;
 
-/// The most bytes that are committed at a time.
+/// The most bytes that `commit` commits at a time.
 const COMMIT_STEP: u64 = 256 << 20;
 
 #[derive(Debug)]
@@ -41,14 +42,15 @@ pub(crate) struct Section {
     /// The name of the section in error messages.
     subject: String,
     writable: bool,
-    /// The size and the attributes that NtQuerySection told; neither ever changes.
+    /// The size in bytes, which never changes.
     size: u64,
+    /// The attributes, which never change; `None` where the system does not tell them.
     attributes: Option<u32>,
 }
 
 impl Section {
-    /// Makes a section of a handle. Asks the system for the size and attributes that are not
-    /// `known`.
+    /// Makes a section of a handle. `known` is the size and the attributes; where it is `None`, the
+    /// system is asked for them.
     fn new(
         handle: OwnedHandle,
         file: Option<File>,
@@ -60,10 +62,12 @@ impl Section {
             let basics = ntdll::section_basics(handle.as_raw_handle())?;
             Some((basics.size.cast_unsigned(), basics.attributes))
         });
+
         let size = match basics {
             Some((size, _)) => size,
             None => View::extent(handle.as_handle(), &subject)?,
         };
+
         Ok(Section {
             handle,
             file,
@@ -79,7 +83,7 @@ impl Section {
         access::owner(self.handle.as_handle())
     }
 
-    /// Maps a file, and extends the file to `len` where that is not 0.
+    /// Makes a section of a file. Extends the file to `len` bytes, unless `len` is 0.
     fn map_file(
         file: File,
         len: u64,
@@ -93,6 +97,7 @@ impl Section {
         };
         let protection = if write { PAGE_READWRITE } else { PAGE_READONLY };
         let fail = |code| explain(operation, &subject, code);
+
         let made = call::create_section(Some(file.as_handle()), None, protection, len, None);
         let (handle, _) = made.map_err(fail)?;
         call::set_inheritable(handle.as_handle(), inherit).map_err(fail)?;
@@ -120,8 +125,8 @@ impl SectionBackend for Section {
             let protection = PAGE_READWRITE | kind;
             call::create_section(None, Some(attributes.get()), protection, len, Some(name))
         })?;
-        // "The system rounds this value up to the nearest multiple of PAGE_SIZE"
-        // (ZwCreateSection); other processes are told the rounded value.
+        // "The system rounds this value up to the nearest multiple of PAGE_SIZE" (ZwCreateSection).
+        // The system reports the rounded value to other processes.
         let size = len.next_multiple_of(granularity().0 as u64);
         Section::new(handle, None, name.to_string(), true, Some((size, kind)))
     }
@@ -151,9 +156,9 @@ impl SectionBackend for Section {
             .create_new(true)
             .open(path)
             .map_err(|e| io(Operation::Create, &subject, &e))?;
-        // The mapping extends the file to its size, and so allocates it.
+        // Creating the section extends the file to `len` bytes, and so allocates them.
         Section::map_file(file, len, true, how.inheritable, subject).inspect_err(|_| {
-            // The file was created above, and is useless.
+            // The file was created above, and is useless without a section.
             let _ = std::fs::remove_file(path);
         })
     }
@@ -174,19 +179,24 @@ impl SectionBackend for Section {
     fn from_owned(handle: OwnedObject) -> Result<(Section, Option<Name>)> {
         let raw = handle.as_raw_handle();
         let subject = format!("handle {:#x}", raw as usize);
-        // The handle was inheritable to get here; it need not reach children of this
-        // process.
+
+        // The handle was inheritable, so that it could reach this process. It need not reach the
+        // children of this process.
         call::set_inheritable(handle.as_handle(), false)
             .map_err(|code| explain(Operation::Open, &subject, code))?;
+
         let granted = ntdll::granted_access(raw).unwrap_or(FILE_MAP_READ);
         let write = granted & FILE_MAP_WRITE != 0;
-        // The type is checked first: some other objects block when they are asked for their
-        // name.
+
+        // The type is checked before the name is read: some objects of other types block when they
+        // are asked for their name.
         let section = Section::new(handle, None, subject.clone(), write, None).map_err(|e| {
-            let meaning = "this handle is no section, or may not be read";
+            let meaning =
+                "this is not the handle of a section, or the handle does not allow reading";
             Error::new(ErrorKind::WrongKind, Operation::Open, &subject, meaning)
                 .with_code(e.code().unwrap_or(0))
         })?;
+
         let name = ntdll::object_path(raw).and_then(|path| naming::name_of(&path));
         Ok((section, name))
     }
@@ -204,15 +214,17 @@ impl SectionBackend for Section {
     }
 
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        // Other sections are committed, and a file cannot be.
+        // A section that is not reserved is committed already, and a file cannot be committed.
         if self.is_reserved() == Some(false) {
             return Ok(());
         }
+
         let page = granularity().0 as u64;
         let end = (offset + len).next_multiple_of(page).min(self.size);
         let mut start = offset - offset % page;
-        // In steps, so that a 32-bit process can commit more than it can map. Each view has
-        // a page more than is committed: see `View::commit`.
+
+        // In steps, so that a 32-bit process can commit more bytes than it can map. Each view is
+        // one page longer than the range that is committed: see `View::commit`.
         while start < end {
             let step = (end - start).min(COMMIT_STEP);
             let seen = (start + step + page).min(self.size) - start;
@@ -220,13 +232,14 @@ impl SectionBackend for Section {
             view.commit(step as usize)?;
             start += step;
         }
+
         Ok(())
     }
 
     fn companion_access(&self, kind: Kind) -> Result<Access> {
         let told = access::companion(self.handle.as_handle(), kind);
         told.ok_or_else(|| {
-            let meaning = "it does not tell who may use it, and so who may wake this program";
+            let meaning = "this account may not read its access list, so it is unknown which accounts may wake this program";
             let kind = ErrorKind::AccessDenied;
             let error = Error::new(kind, Operation::Open, &self.subject, meaning);
             error.with_advice("have its creator grant READ_CONTROL (RC), which GR and GW include")
@@ -238,8 +251,7 @@ impl SectionBackend for Section {
             offset,
             len,
             section_size: self.size,
-            // The system did not tell the attributes: each access checks what is
-            // committed.
+            // Where the system did not tell the attributes, each access checks what is committed.
             reserved: self.is_reserved().unwrap_or(true),
         };
         View::new(
@@ -252,8 +264,8 @@ impl SectionBackend for Section {
 
     fn flush(&self, view: &View) -> Result<()> {
         view.flush()?;
-        // "The FlushViewOfFile function does not flush the file metadata, and it
-        // does not wait to return until the changes are flushed ... to disk".
+        // "The FlushViewOfFile function does not flush the file metadata, and it does not wait to
+        // return until the changes are flushed ... to disk" (FlushViewOfFile).
         match &self.file {
             Some(file) => file
                 .sync_all()
@@ -314,15 +326,16 @@ fn io(operation: Operation, subject: &str, error: &std::io::Error) -> Error {
             } else {
                 (
                     ErrorKind::AccessDenied,
-                    "this account may not open the file so",
+                    "this account may not open the file with these rights",
                 )
             };
             return Error::new(kind, operation, &subject, meaning)
                 .with_code(code.cast_signed())
-                .with_advice("check the path, and who may read and write it");
+                .with_advice("check the path and the permissions of the file");
         }
         _ => return explain(operation, &subject, code),
     };
+
     Error::new(ErrorKind::NotFound, operation, &subject, meaning)
         .with_code(code.cast_signed())
         .with_advice("create it first, or check the path")

@@ -1,4 +1,4 @@
-//! Signals: what a thread can wait for together with other signals, a handle for each.
+//! Signals. Each is a handle, so that a thread can wait for several signals in one system call.
 
 use super::call::{self, Ended};
 use super::error::explain;
@@ -17,8 +17,8 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// Returns whether a wait that the signal ends takes the signal, so that no other wait may
-    /// include it.
+    /// Returns whether a wait that the signal ends takes the signal. Then no other wait may include
+    /// the signal.
     pub fn is_taken(&self) -> bool {
         matches!(self, Signal::Object(_))
     }
@@ -32,16 +32,17 @@ impl Signal {
     }
 }
 
-/// The number of signals that [`wait_any`] takes, one less than `WaitForMultipleObjects`: "The
-/// maximum number of object handles is MAXIMUM_WAIT_OBJECTS minus one"
-/// (MsgWaitForMultipleObjectsEx).
+/// The most signals that [`wait_any`] takes, one less than `WaitForMultipleObjects`: "The maximum
+/// number of object handles is MAXIMUM_WAIT_OBJECTS minus one" (MsgWaitForMultipleObjectsEx).
 pub(crate) const MOST_SIGNALS: usize = 63;
 
-/// Waits for one of the signals, of which there may be one more where `input` is `false`.
+/// Waits for one of the signals and, if `input` is `true`, for a message to a window of this
+/// thread. If `input` is `false`, there may be one signal more than [`MOST_SIGNALS`].
 pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) -> Result<Woken> {
     let mut handles = Vec::with_capacity(signals.len());
     let mut indices = Vec::with_capacity(signals.len());
     let mut happened = None;
+
     for (n, signal) in signals.iter().enumerate() {
         match signal.handle() {
             // "It may not contain multiple copies of the same handle" (WaitForMultipleObjects).
@@ -53,17 +54,21 @@ pub(crate) fn wait_any(signals: &[Signal], until: Option<Instant>, input: bool) 
             None => happened = happened.or(Some(n)),
         }
     }
-    // A signal that has happened needs no wait, and earlier signals go first.
+
+    // A signal that has happened needs no wait. But signals in front of it go first, so all handles
+    // are checked once.
     let until = match happened {
         Some(_) => deadline_after(Some(Duration::ZERO)),
         None => until,
     };
+
     let waited = if input {
         call::wait_or_input(&handles, until)
     } else {
         call::wait(&handles, until)
     };
     let woken = waited.map_err(|code| explain(Operation::Wait, &"several things", code))?;
+
     Ok(match woken {
         Ended::Signaled(n) | Ended::Abandoned(n) => {
             let n = indices[n];

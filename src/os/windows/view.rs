@@ -15,9 +15,9 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 
-/// A view of any range: the one behind it starts at a multiple of 64 KiB. "The
-/// combination of the high and low offsets must specify an offset ... that is a
-/// multiple of the allocation granularity" (MapViewOfFile).
+/// A view of any range of a section. The mapping behind the view starts at a multiple of 64 KiB:
+/// "The combination of the high and low offsets must specify an offset ... that is a multiple of
+/// the allocation granularity" (MapViewOfFile).
 #[derive(Debug)]
 pub(crate) struct View {
     base: *mut u8,
@@ -25,15 +25,17 @@ pub(crate) struct View {
     len: usize,
     subject: String,
     protection: Protection,
-    /// Parts may be uncommitted, and must be asked about before they are touched.
+    /// Whether parts of the view may be uncommitted, so that the system is asked about them before
+    /// an access.
     reserved: bool,
     committed: Committed,
-    /// From here on VirtualQuery does not tell what is committed: where Wine lost
-    /// the last page of a section, whose memory it gives when it is touched.
+    /// The offset from which on VirtualQuery does not tell what is committed. Under Wine it is that
+    /// of the last page of the section: Wine may lose the commit of that page, and gives it memory
+    /// when it is touched. On Windows it is `usize::MAX`.
     unknown: usize,
 }
 
-/// What a view shows of its section.
+/// The range of a section that a view maps, and what the view knows of the section.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
     pub offset: u64,
@@ -43,7 +45,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// See [`View::unknown`].
+    /// Returns the value of [`View::unknown`].
     fn unknown(self) -> usize {
         if !ntdll::is_wine() {
             return usize::MAX;
@@ -54,15 +56,16 @@ impl Part {
 }
 
 /// The longest run of pages that is known to be committed. "After the pages are committed, they
-/// cannot be freed or decommitted" (CreateFileMappingW): so it need not be asked about again, which
-/// would take the system as long as the run has pages.
+/// cannot be freed or decommitted" (CreateFileMappingW). So the system need not be asked about this
+/// run again. A question takes the system longer the more pages the run has.
 #[derive(Debug, Default)]
 struct Committed(AtomicU64);
 
 impl Committed {
-    /// The first page, and the one behind the last, counted from the base of the view.
+    /// Returns the first page of the run and the page behind its last, counted from the base of the
+    /// view.
     fn run(&self) -> Range<u64> {
-        // Relaxed: it says nothing about other memory.
+        // Relaxed: the run tells nothing about other memory.
         let run = self.0.load(Ordering::Relaxed);
         run >> 32..run & 0xffff_ffff
     }
@@ -76,15 +79,15 @@ impl Committed {
         let (known, pages) = (self.run(), pages_of(bytes));
         let is_longer = pages.end - pages.start > known.end.saturating_sub(known.start);
         if is_longer && pages.end <= u64::from(u32::MAX) {
-            // Relaxed: it says nothing about other memory. Each of two threads has a run that is
-            // true.
+            // Relaxed: the run tells nothing about other memory. Where two threads store at once,
+            // both runs are true.
             self.0
                 .store(pages.start << 32 | pages.end, Ordering::Relaxed);
         }
     }
 }
 
-/// The pages that have these bytes.
+/// Returns the pages that contain these bytes.
 fn pages_of(bytes: &Range<usize>) -> Range<u64> {
     let page = granularity().0;
     (bytes.start / page) as u64..bytes.end.div_ceil(page) as u64
@@ -94,8 +97,9 @@ fn pages_of(bytes: &Range<usize>) -> Range<u64> {
 // access it and unmap it. The methods of a view access its bytes through `sync` and `touch` only,
 // whose accesses may race with those of another thread.
 unsafe impl Send for View {}
-// SAFETY: of the view itself, methods change `committed` only, which is an atomic. They access its
-// bytes through `sync` and `touch` only, whose accesses may race with those of another thread.
+// SAFETY: the methods change only one field of a view, `committed`, which is an atomic. They access
+// the bytes of the view through `sync` and `touch` only, whose accesses may race with those of
+// another thread.
 unsafe impl Sync for View {}
 
 impl View {
@@ -112,6 +116,7 @@ impl View {
             Protection::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
             Protection::CopyOnWrite => FILE_MAP_COPY,
         };
+
         let lead = (offset % granularity().1) as usize;
         let start = offset - lead as u64;
         let Some(mapped) = len.checked_add(lead) else {
@@ -123,6 +128,7 @@ impl View {
                 meaning,
             ));
         };
+
         let (high, low) = ((start >> 32) as u32, start as u32);
         // SAFETY: `section` is borrowed, so the handle is open during the call. No base address is
         // suggested, as MapViewOfFileEx would, so the system maps at an address that is free, and
@@ -132,6 +138,7 @@ impl View {
         if view.Value.is_null() {
             return Err(explain(Operation::Map, &subject, last()));
         }
+
         Ok(View {
             base: view.Value.cast(),
             lead,
@@ -146,16 +153,18 @@ impl View {
 
     /// Commits the first `len` bytes of the view, for every process.
     ///
-    /// Wine 8 forgets a commit that reaches the end of its view, so the last page
-    /// is committed by itself; see [`View::unknown`].
+    /// Wine 8 forgets a commit that reaches the end of the view, so the last page of the view is
+    /// committed by itself; see [`View::unknown`].
     pub(super) fn commit(&self, len: usize) -> Result<()> {
         assert!(len <= self.len, "a commit beyond the view");
+
         let last_page = if len == self.len {
             len.min(granularity().0)
         } else {
             0
         };
         let rest = len - last_page;
+
         for (offset, len) in [(0, rest), (rest, last_page)] {
             if len == 0 {
                 continue;
@@ -163,18 +172,19 @@ impl View {
             let at = self.as_ptr().wrapping_add(offset).cast_const().cast();
             // SAFETY: the range lies in the view, as was checked above, and the view is mapped as
             // long as `self`. MEM_COMMIT changes no byte of a committed page: "It can commit a page
-            // that is already committed". An uncommitted page is accessed by nothing yet, and "when
-            // the caller later initially accesses the memory, the contents will be zero"
+            // that is already committed". Nothing accesses an uncommitted page yet, and "when the
+            // caller later initially accesses the memory, the contents will be zero"
             // (VirtualAlloc).
             let done = unsafe { VirtualAlloc(at, len, MEM_COMMIT, PAGE_READWRITE) };
             if done.is_null() {
                 return Err(explain(Operation::Commit, &self.subject, last()));
             }
         }
+
         Ok(())
     }
 
-    /// How many bytes from `offset` on are alike, and whether they are committed.
+    /// Returns how many bytes from `offset` on have the same state, and whether they are committed.
     pub(super) fn run(&self, offset: usize) -> (usize, bool) {
         if offset >= self.unknown {
             return (self.len - offset, true);
@@ -196,10 +206,12 @@ impl View {
         if len == 0 {
             return true;
         }
+
         let start = self.lead + offset;
         if self.committed.has(&(start..start + len)) {
             return true;
         }
+
         let mut done = 0;
         while done < len {
             let (run, committed) = self.run(offset + done);
@@ -208,12 +220,13 @@ impl View {
             }
             done += run;
         }
+
         self.committed.add(&(start..start + done));
         true
     }
 
-    /// All bytes from the start of a view that was mapped "to the end of the
-    /// section", whose length nobody told us: that of its runs.
+    /// Returns the size of a section where the system does not tell the size. Maps a view from the
+    /// start "to the end of the section", and adds up the lengths of its runs.
     pub(super) fn extent(section: BorrowedHandle<'_>, subject: &str) -> Result<u64> {
         // SAFETY: `section` is borrowed, so the handle is open during the call. No base address is
         // suggested, so the system maps at an address that is free, and no memory that is in use
@@ -223,9 +236,11 @@ impl View {
         if view.Value.is_null() {
             return Err(explain(Operation::Inspect, &subject, last()));
         }
+
         let mut info = MEMORY_BASIC_INFORMATION::default();
         let size = size_of::<MEMORY_BASIC_INFORMATION>();
         let mut extent = 0;
+
         loop {
             let at = view.Value.wrapping_byte_add(extent);
             // SAFETY: VirtualQuery "retrieves information about a range of pages" and changes none;
@@ -236,9 +251,10 @@ impl View {
             }
             extent += info.RegionSize;
         }
+
         // SAFETY: the base "must be identical to the value returned by a previous call to the
         // MapViewOfFile" (UnmapViewOfFile): it is the value that was returned above. This function
-        // has not accessed the view, and gives its address to nobody.
+        // has not accessed the view, and has given its address to no other code.
         unsafe { UnmapViewOfFile(view) };
         Ok(extent as u64)
     }
@@ -246,11 +262,13 @@ impl View {
     /// Copies bytes out of the view; uncommitted memory reads as zero.
     pub(super) fn copy_out(&self, to: &mut [u8]) {
         assert!(to.len() <= self.len, "a copy beyond the view");
+
         let mut done = 0;
         while done < to.len() {
             let (len, committed) = self.run(done);
             let len = len.min(to.len() - done);
             let part = &mut to[done..][..len];
+
             if committed {
                 // SAFETY: valid: `done + len <= to.len() <= self.len`, so the bytes lie in the
                 // view, which is mapped as long as `self`; `run` found all of them committed, and
@@ -261,11 +279,12 @@ impl View {
             } else {
                 part.fill(0);
             }
+
             done += part.len();
         }
     }
 
-    /// Hands changes to the system's cache of the file.
+    /// Writes the changes of the view to the system's cache of the file.
     pub(super) fn flush(&self) -> Result<()> {
         // SAFETY: `base` is the address at which `new` mapped the view, which lives as long as
         // `self`. FlushViewOfFile "writes to the disk a byte range within a mapped view" and
@@ -294,18 +313,21 @@ impl ViewBackend for View {
 
     fn prefault(&self) -> Result<()> {
         let page = granularity().0;
+
         let mut done = 0;
         while done < self.len {
             let (len, committed) = self.run(done);
             let address = self.as_ptr() as usize + done;
             let first = address.next_multiple_of(page) - address;
             let pages = (first..len).step_by(page).map(|at| done + at);
+
             for at in std::iter::once(done).chain(pages).filter(|_| committed) {
                 let at = self.as_ptr().wrapping_add(at);
-                // SAFETY: `at` is the address of a byte below `done + len <= self.len`, so in the
-                // view, which is mapped as long as `self`, and in the run that was found committed,
-                // which it stays (MapViewOfFile). Where the byte is touched, the view was mapped
-                // for writing. All accesses of this process go through `sync` and `touch`.
+                // SAFETY: `at` is the address of a byte below `done + len <= self.len`, so it lies
+                // in the view, which is mapped as long as `self`, and in the run that was found
+                // committed. A committed page stays committed (MapViewOfFile). Where the byte is
+                // touched, the view was mapped for writing. All accesses of this process go through
+                // `sync` and `touch`.
                 unsafe {
                     match self.protection {
                         // A page that was only read faults again at the first store.
@@ -318,6 +340,7 @@ impl ViewBackend for View {
             }
             done += len;
         }
+
         Ok(())
     }
 }
@@ -336,23 +359,23 @@ impl Drop for View {
     }
 }
 
-/// The page size, and the allocation granularity.
+/// Returns the page size and the allocation granularity.
 pub(super) fn granularity() -> (usize, u64) {
     let (page, granularity, _) = system();
     (page, granularity)
 }
 
-/// Every name can be, as [`Name`](crate::Name) lets it.
+/// Accepts every name: an object can have each name that [`Name`](crate::Name) allows.
 pub(crate) fn check_name(_name: &crate::name::Name) -> crate::error::Result<()> {
     Ok(())
 }
 
-/// Whether the machine has more than one processor.
+/// Returns whether the machine has more than one processor.
 pub(crate) fn has_several_processors() -> bool {
     system().2 > 1
 }
 
-/// Page size, allocation granularity, and number of processors.
+/// Returns the page size, the allocation granularity, and the number of processors.
 fn system() -> (usize, u64, u32) {
     static SYSTEM: OnceLock<(usize, u64, u32)> = OnceLock::new();
     *SYSTEM.get_or_init(|| {
@@ -368,14 +391,14 @@ fn system() -> (usize, u64, u32) {
     })
 }
 
-/// Writes a byte without changing it, so that later stores to its page do not fault.
+/// Writes a byte with the value that the byte has, so that later stores to its page do not fault.
 ///
 /// # Safety
 ///
-/// `at` is readable and writable. Meanwhile the byte is changed by another process or through
-/// `sync` only.
+/// `at` is readable and writable. During the call, only other processes change the byte, or this
+/// process through `sync`.
 unsafe fn touch(at: *mut u8) {
-    // In assembly, since the compiler leaves an atomic operation out that changes nothing.
+    // In assembly, since the compiler removes an atomic operation that changes nothing.
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     // SAFETY: the code reads and writes the byte at `at`, as the caller promises that a foreign
     // function may: "The set of memory locations that assembly code is allowed to read and write
@@ -385,6 +408,7 @@ unsafe fn touch(at: *mut u8) {
     unsafe {
         std::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack));
     }
+
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
     // SAFETY: valid: the caller promises that the byte is readable; the array is a slice of one
     // byte. shared: the caller promises it. (A page that was only read faults again at the first

@@ -17,16 +17,17 @@ pub(crate) enum Watched {
 #[derive(Debug)]
 pub(crate) struct Liveness {
     pub mutex: OwnedHandle,
-    /// The process that has the mutex, where the system tells. A watcher that finds the mutex
-    /// free has it for a moment, and is not taken for its owner.
+    /// The process that had the mutex when the watch began; `None` where the system does not tell.
+    /// A watcher that finds the mutex free has it for a moment; this field keeps that watcher from
+    /// being taken for the owner.
     owner: Option<u32>,
-    /// Whether the owner has ended, which stays so.
+    /// Whether the owner is known to have ended. Once `true`, it stays so.
     ended: AtomicBool,
 }
 
 impl Watched {
-    /// Returns the object that is signaled when the process ends; `None` where it is known to
-    /// have ended.
+    /// Returns the object that is signaled when the process ends; `None` where the process is known
+    /// to have ended.
     pub(super) fn death(&self) -> Option<BorrowedHandle<'_>> {
         match self {
             Watched::Process(handle) => Some(handle.as_handle()),
@@ -36,7 +37,8 @@ impl Watched {
         }
     }
 
-    /// Releases a liveness mutex after a wait for the death: this thread has the mutex then.
+    /// Releases a liveness mutex after the death has ended a wait: the wait has locked the mutex
+    /// for this thread.
     // layout: L230
     pub(super) fn give_back(&self) {
         if let Watched::Liveness(liveness) = self {

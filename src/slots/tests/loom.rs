@@ -1,4 +1,4 @@
-//! Values under a model checker: a writer that comes round, and readers that are disturbed.
+//! Tests of values under the model checker loom: the writer overwrites slots while a reader reads.
 
 use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
@@ -10,10 +10,10 @@ use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Two words, which can be torn apart.
+/// The length of each value: two words, of which a torn copy has one old and one new.
 pub(crate) const LEN: usize = 16;
 
-/// The words of a table that a model knows.
+/// The words of a table that a model uses.
 #[derive(Clone)]
 pub(crate) struct Model {
     words: Rc<BTreeMap<usize, AtomicU64>>,
@@ -115,7 +115,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// A table with fewer slots than there may be.
+/// Makes a geometry with fewer slots than a table may really have.
 pub(crate) fn table_geometry(count: usize, slots: u64) -> TableGeometry {
     TableGeometry {
         count,
@@ -128,21 +128,21 @@ pub(crate) fn value(number: u64) -> Vec<u8> {
     [number.to_le_bytes(); 2].concat()
 }
 
-/// The number of a value, which must be whole.
+/// Returns the number of a value, which must not be torn.
 pub(crate) fn whole(bytes: &[u8]) -> u64 {
     let [first, last] = [&bytes[..8], &bytes[8..]].map(|half| half.try_into().unwrap());
     assert_eq!(first, last, "torn");
     u64::from_le_bytes(first)
 }
 
-/// Whether the value with this number, the first of a table, stands in a slot that is held.
+/// Returns whether this hold keeps the slot in which the first value of a table has this number.
 pub(crate) fn is_held(table_geometry: TableGeometry, hold: Hold, number: u64) -> bool {
     hold.bit(0) == 1 << table_geometry.slot_of(number)
 }
 
 // layout: L076 L136 L137
 #[test]
-fn a_value_is_whole_and_never_older_than_the_last_one() {
+fn loaded_values_are_whole_and_never_older() {
     explore(2, move || {
         let table_geometry = table_geometry(1, 2);
         let memory = Model::new(table_geometry, 4);
@@ -154,7 +154,7 @@ fn a_value_is_whole_and_never_older_than_the_last_one() {
             for _ in 0..2 {
                 match reader.try_load(table_geometry.entry(0), &mut to) {
                     Look::Value(LEN, number) => {
-                        assert!(number >= last, "older");
+                        assert!(number >= last, "an older value");
                         assert_eq!(whole(&to), number);
                         last = number;
                     }
@@ -172,7 +172,7 @@ fn a_value_is_whole_and_never_older_than_the_last_one() {
 
 // layout: L139
 #[test]
-fn every_change_is_told() {
+fn reader_sees_every_change_in_order() {
     explore(3, || {
         let table_geometry = table_geometry(2, 2);
         let memory = Model::new(table_geometry, 3);
@@ -184,7 +184,7 @@ fn every_change_is_told() {
                 match reader.next_change() {
                     Some(index) => {
                         seen.push(index);
-                        assert!(reader.number(index) > 0, "told before it is there");
+                        assert!(reader.number(index) > 0, "the change precedes its value");
                     }
                     None => thread::yield_now(),
                 }

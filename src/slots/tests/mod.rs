@@ -1,4 +1,4 @@
-//! Slots under a model checker, and beside a plain model of them.
+//! Tests of tables of values: under a model checker, and against a naive model.
 
 #[cfg(all(test, not(miri), not(windows)))]
 pub(crate) mod loom;

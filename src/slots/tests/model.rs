@@ -1,4 +1,4 @@
-//! Values beside a naive model of them, on memory of this process.
+//! Tests of values against a naive model of them, in memory of this process.
 
 use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
@@ -17,7 +17,7 @@ fn pair(table_geometry: TableGeometry) -> (ValueWriter<WindowMut>, ValueReader<W
     (writer, reader, memory)
 }
 
-/// What store `number` says, all of it.
+/// Returns the value of store `number`: one word that repeats.
 fn value(number: u64, len: usize) -> Vec<u8> {
     let word = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     word.into_iter().cycle().take(len).collect()
@@ -51,7 +51,7 @@ proptest! {
     // layout: L076 L136 L139 L184
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn values_are_those_of_a_naive_table((count, max, acts) in acts()) {
+    fn value_table_agrees_with_naive_model((count, max, acts) in acts()) {
         let table_geometry = TableGeometry::new(count, max, 8).unwrap();
         let (mut writer, mut reader, _memory) = pair(table_geometry);
         let mut table = vec![None; count];
@@ -66,7 +66,7 @@ proptest! {
                     writer.store(index, &text, holds.iter().copied());
                     table[index] = Some(text);
                     changes.push_back(index);
-                    // What is held is left alone, as long as that leaves two.
+                    // The writer leaves held slots alone as long as two slots are not held.
                     let held = holds.iter().fold(0, |held, hold: &Hold| held | hold.bit(index));
                     let slot = table_geometry.slot_of(reader.number(index));
                     prop_assert!(held >> slot & 1 == 0 || held.count_ones() > 6);
@@ -92,11 +92,11 @@ proptest! {
     }
 }
 
-/// Holds of slots that a value does not have are nothing, however many they are: those of its slots
-/// are granted.
+/// Holds of slots that a value does not have change nothing, however many such holds there are. The
+/// writer still leaves a held slot of the value alone.
 // layout: L184
 #[test]
-fn holds_of_slots_that_are_not_there_are_ignored() {
+fn writer_ignores_holds_of_nonexistent_slots() {
     let table_geometry = TableGeometry::new(2, 8, 8).unwrap();
     let (mut writer, reader, _memory) = pair(table_geometry);
     writer.store(1, b"first", [].into_iter());
@@ -107,7 +107,7 @@ fn holds_of_slots_that_are_not_there_are_ignored() {
         writer.store(1, b"next", holds());
         assert_ne!(table_geometry.slot_of(reader.number(1)), first);
     }
-    // Alone they make the writer pass over no slot.
+    // Without another hold, these holds make the writer skip no slot.
     let number = reader.number(1);
     writer.store(1, b"last", absent);
     assert_eq!(reader.number(1), number + 1);
@@ -115,7 +115,7 @@ fn holds_of_slots_that_are_not_there_are_ignored() {
 
 // layout: L139
 #[test]
-fn after_too_many_changes_every_value_is_told_once() {
+fn change_overflow_reports_each_value_once() {
     let table_geometry = TableGeometry::new(3, 8, 8).unwrap();
     let (mut writer, mut reader, _memory) = pair(table_geometry);
     for more in [1, 500] {
@@ -132,7 +132,7 @@ fn after_too_many_changes_every_value_is_told_once() {
 
 // layout: L183
 #[test]
-fn names_are_kept_and_nonsense_is_none() {
+fn value_name_round_trips_unless_corrupt() {
     let table_geometry = TableGeometry::new(3, 8, 8).unwrap();
     let (writer, reader, memory) = pair(table_geometry);
     writer.name(0, "EURUSD");
@@ -144,15 +144,15 @@ fn names_are_kept_and_nonsense_is_none() {
     assert_eq!(reader.name(2), "");
 }
 
-/// Each word of a table changed to what could do harm: reads end, and copy no more than
-/// the longest value.
+/// Each word of a table is replaced by harmful values. Each read ends, and copies no more than the
+/// longest value.
 // layout: L137 L183
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn whatever_stands_in_a_table_a_reader_comes_to_an_end() {
+fn reader_of_corrupt_table_stays_in_bounds() {
     let table_geometry = TableGeometry::new(2, 24, 8).unwrap();
     for at in (0..table_geometry.len() as usize).step_by(4) {
-        // The names are bytes of any kind, and there are many words between.
+        // Skips most words in front of the entries: names may have any bytes.
         if (values::NAMES + 256..table_geometry.entry(0)).contains(&at) {
             continue;
         }
@@ -177,7 +177,8 @@ fn whatever_stands_in_a_table_a_reader_comes_to_an_end() {
     }
 }
 
-/// A hot writer and two readers, one of which asks that a slot be left alone at once.
+/// Runs a writer that stores without a pause, and two readers. The second reader asks for a hold at
+/// once.
 fn soak(table_geometry: TableGeometry, stores: u64) {
     let (mut writer, reader, memory) = pair(table_geometry);
     let second = ValueReader::new(heap::reading(&memory), table_geometry);
@@ -185,14 +186,14 @@ fn soak(table_geometry: TableGeometry, stores: u64) {
     let len = table_geometry.max();
     writer.store(0, &value(1, len), [].into_iter());
     let hold = |hold: Hold| {
-        // As a roster does it (L3): pairs with the writer's look.
+        // As in a roster (L3). Pairs with the writer's load.
         held.store(hold.0, Ordering::Release);
         fence(Ordering::SeqCst);
     };
     thread::scope(|scope| {
         scope.spawn(|| {
             for n in 2..=stores {
-                // Pairs with `hold`; and `done` with the readers' look.
+                // `held` pairs with the store in `hold`, `done` with the loads of the readers.
                 let hold = Hold(held.load(Ordering::Acquire));
                 writer.store(0, &value(n, len), [hold].into_iter());
             }
@@ -228,7 +229,7 @@ fn soak(table_geometry: TableGeometry, stores: u64) {
 // layout: L010
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
-fn a_hot_writer_never_shows_half_a_value() {
+fn busy_writer_shows_no_torn_values() {
     for (max, slots) in [(8, 8), (56, 16), (1024, 16), (4096, 8)] {
         let stores = 4_000_000 / (max as u64).max(200);
         soak(TableGeometry::new(1, max, slots).unwrap(), stores);
@@ -238,13 +239,13 @@ fn a_hot_writer_never_shows_half_a_value() {
 /// Takes seconds with optimisation and minutes without.
 #[test]
 #[ignore = "one of the long runs"]
-fn a_hundred_million_stores_show_no_half_a_value() {
+fn hundred_million_stores_show_no_torn_values() {
     soak(TableGeometry::new(1, 64, 8).unwrap(), 100_000_000);
 }
 
 // layout: L071
 #[test]
-fn table_has_the_size_of_the_document() {
+fn value_table_size_matches_the_document() {
     let bytes =
         |count, max| TableGeometry::new(count, max, 8).map(|table_geometry| table_geometry.len());
     assert_eq!(bytes(3, 40), Some(8448 + 3 * 640));
@@ -252,5 +253,5 @@ fn table_has_the_size_of_the_document() {
     assert_eq!(bytes(1, 48), Some(8320 + 640));
     assert_eq!(bytes(1, 49), Some(8320 + 1152));
     assert_eq!(bytes(1 << 20, 8), Some((8192 + (64 << 20)) + (640 << 20)));
-    assert_eq!(bytes(1 << 20, 64), None, "it has more than 1 GiB");
+    assert_eq!(bytes(1 << 20, 64), None, "the table has more than 1 GiB");
 }

@@ -60,8 +60,8 @@ pub(in crate::sync) unsafe fn copy_byte<const WHICH: bool>(from: *const u8, to: 
 #[inline(always)]
 pub(in crate::sync) unsafe fn load_half(from: *const u32) -> u32 {
     use std::sync::atomic::AtomicU32;
-    // SAFETY: the 4 bytes are valid for reads and aligned by the caller's promise, which is what
-    // the conversion of a pointer to a shared reference needs (std::ptr). The load races with
-    // accesses of its own size only.
+    // SAFETY: the 4 bytes are valid for reads and aligned by the caller's promise, as the
+    // conversion of a pointer to a shared reference needs (std::ptr). The load races with accesses
+    // of its own size only.
     unsafe { &*from.cast::<AtomicU32>() }.load(Ordering::Relaxed)
 }

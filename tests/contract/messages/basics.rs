@@ -1,7 +1,7 @@
-//! What queues and topics promise on every system. This file and those in `messages`
-//! run unchanged on Linux, on Windows and under Wine, and know nothing but the public
-//! interface. Here stands what holds for both: names, sizes, and what is told about
-//! them; the rest is in `messages`.
+//! The contract of queues and topics on every system. The files in `messages` run unchanged on
+//! Linux, on Windows and under Wine, and use only the public interface. This file tests what queues
+//! and topics have in common: names, sizes, and what `segment_info` reports. The other files in
+//! `messages` test the rest.
 
 use crate::common::{is_one_namespace, may_create_global, prefixes, refused, start};
 use crate::messages::{
@@ -10,9 +10,12 @@ use crate::messages::{
 };
 use shmkit::ErrorKind::{InvalidArgument, InvalidName, NoSpace, NotFound, WrongKind};
 use shmkit::inspect::{Pattern, segment_info};
-use shmkit::{Delivery, DisconnectReason, Error, Owner, Publisher, Receiver, RecvError, Section, SendError, Sender, Start, Subscriber};
+use shmkit::{
+    Delivery, DisconnectReason, Error, Owner, Publisher, Receiver, RecvError, Section, SendError,
+    Sender, Start, Subscriber,
+};
 
-/// What waits gets what then comes.
+/// Sends once the thread that runs `wait` sleeps, and returns what that thread received.
 fn wakes(wait: impl FnOnce() -> Vec<u8> + Send, name: &str, send: impl FnOnce()) -> Vec<u8> {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(wait);
@@ -22,7 +25,8 @@ fn wakes(wait: impl FnOnce() -> Vec<u8> + Send, name: &str, send: impl FnOnce())
     })
 }
 
-/// A message through a queue of that name, and one through a topic, for one who waits.
+/// Sends a message to a waiting receiver of a queue of that name, and then one to a waiting
+/// subscriber of a topic.
 fn both_work(name: &str) {
     let mut receiver = Receiver::create(name).unwrap();
     let mut sender = Sender::open(name).unwrap();
@@ -41,7 +45,8 @@ fn both_work(name: &str) {
     assert_eq!(came, b"101.5");
 }
 
-/// A name of so many characters works for everything, or is refused from the beginning.
+/// Pads a name to `len` characters. A queue and a topic must both work with the name, or both must
+/// refuse it with `InvalidName`.
 fn works_or_is_refused(name: &str, len: usize) {
     let name = format!("{name}{}", "x".repeat(len - name.len()));
     match Receiver::create(&*name) {
@@ -58,7 +63,7 @@ fn works_or_is_refused(name: &str, len: usize) {
 
 // layout: L013 L014
 #[test]
-fn they_have_names_like_everything_else() {
+fn queue_and_topic_accept_only_valid_names() {
     let (_test, name) = start("names");
     for prefix in prefixes() {
         both_work(&format!("{prefix}{name}"));
@@ -78,7 +83,7 @@ fn they_have_names_like_everything_else() {
 
 // layout: L015
 #[test]
-fn bare_and_local_are_one_queue_and_global_another() {
+fn unprefixed_and_local_names_share_one_queue() {
     let (_test, name) = start("scope");
     let local = format!("Local\\{name}");
     let global = format!("Global\\{name}");
@@ -101,7 +106,7 @@ fn bare_and_local_are_one_queue_and_global_another() {
 
 // layout: L100
 #[test]
-fn what_is_something_else_is_refused() {
+fn open_of_other_kind_is_refused() {
     let (_test, name) = start("kind");
     let receiver = queue(&name);
     refused(WrongKind, Subscriber::open(&*name));
@@ -124,7 +129,7 @@ fn what_is_something_else_is_refused() {
         refused(taken, Receiver::create(&*name));
         refused(taken, Publisher::create(&*name));
     }
-    // Nothing but zero bytes: that may yet become one.
+    // A section of zero bytes may still become a segment.
     let _section = Section::create_new(&*name, 4096).unwrap();
     let kinds = [
         Sender::open(&*name).err().unwrap().kind(),
@@ -137,17 +142,17 @@ fn what_is_something_else_is_refused() {
 
 #[track_caller]
 fn impossible<T>(created: shmkit::Result<T>) {
-    let error: Error = created.err().expect("that cannot be");
+    let error: Error = created.err().expect("impossible options must be refused");
     let kinds = [InvalidArgument, NoSpace];
     assert!(kinds.contains(&error.kind()), "{error}");
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
 }
 
 #[test]
-fn measures_that_cannot_be_are_refused() {
+fn impossible_queue_and_topic_geometry_is_refused() {
     let (_test, name) = start("odd");
     let huge = [u64::MAX, u64::MAX - 63, 1 << 63, (1 << 63) - 1, 1 << 50];
-    // No bytes are rounded up, and a message of none is one.
+    // A capacity of 0 is rounded up, and an empty message is valid.
     for none in [
         Receiver::options().capacity(0),
         Receiver::options().max_message(0),
@@ -174,13 +179,13 @@ fn measures_that_cannot_be_are_refused() {
         let options = Receiver::options().senders(63).capacity(huge);
         impossible(options.max_message(huge).prefault(true).create(&*name));
     }
-    // Nothing of all that is left in the way.
+    // The refused attempts left nothing behind.
     refused(NotFound, segment_info(&*name));
     drop(queue(&name));
 }
 
 #[test]
-fn the_longest_message_raises_the_capacity() {
+fn capacity_rises_to_fit_max_message() {
     let (_test, name) = start("raise");
     let sizes = [
         (1, 1),
@@ -197,7 +202,7 @@ fn the_longest_message_raises_the_capacity() {
         let mut receiver = options.senders(2).prefault(true).create(&*name).unwrap();
         let info = segment_info(&*name).unwrap();
         let needed = 4 * (max + 8).next_multiple_of(64);
-        // A page at least.
+        // At least one page.
         let least = capacity.max(needed).max(4096);
         assert_eq!(info.capacity, least.next_power_of_two());
         let max = max as usize;
@@ -232,7 +237,7 @@ fn the_longest_message_raises_the_capacity() {
 }
 
 #[test]
-fn a_queue_and_a_topic_in_one_process_do_not_mix() {
+fn parallel_queues_and_topics_stay_separate() {
     let (_test, name) = start("beside");
     let names = ["a", "b", "c", "d"].map(|end| format!("{name}-{end}"));
     let mut receivers = [0, 1].map(|i| queue(&names[i]));
@@ -254,7 +259,7 @@ fn a_queue_and_a_topic_in_one_process_do_not_mix() {
 }
 
 #[test]
-fn ends_may_move_to_another_thread() {
+fn endpoints_work_after_moving_to_another_thread() {
     fn moves<T: Send + 'static>(end: T, work: impl FnOnce(&mut T) + Send + 'static) -> T {
         let mut end = end;
         let thread = std::thread::spawn(move || {
@@ -280,7 +285,7 @@ fn ends_may_move_to_another_thread() {
 
 // layout: L202
 #[test]
-fn an_owner_can_be_asked_for() {
+fn sender_and_subscriber_check_expected_owner() {
     let (_test, name) = start("owner");
     let services = || Owner::Account("S-1-5-18".into());
     let options = Sender::options().expect_owner(Owner::Me);
@@ -297,7 +302,7 @@ fn an_owner_can_be_asked_for() {
 }
 
 #[test]
-fn reasons_say_what_they_mean() {
+fn send_and_recv_errors_display_their_cause() {
     let line = |text: String| assert_eq!(text.lines().count(), 1, "{text}");
     for how in [DisconnectReason::Closed, DisconnectReason::Died] {
         let (sent, received) = (SendError::Disconnected(how), RecvError::Disconnected(how));
@@ -316,7 +321,7 @@ fn reasons_say_what_they_mean() {
 }
 
 #[test]
-fn a_queue_is_known_from_outside() {
+fn segment_info_reports_queue_state() {
     let (mut test, name) = start("queue-info");
     let options = Receiver::options().capacity(CAPACITY).senders(5);
     let mut receiver = options.max_message(LONGEST).create(&*name).unwrap();
@@ -363,7 +368,7 @@ fn a_queue_is_known_from_outside() {
 }
 
 #[test]
-fn a_topic_is_known_from_outside() {
+fn segment_info_reports_topic_state() {
     let (mut test, name) = start("topic-info");
     let me = std::process::id();
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
@@ -410,7 +415,6 @@ fn a_topic_is_known_from_outside() {
     }
 }
 
-/// The owner and the others have the identities of their processes.
 #[test]
 fn participants_have_the_identity_of_their_process() {
     let (mut test, name) = start("roles");
@@ -428,7 +432,7 @@ fn participants_have_the_identity_of_their_process() {
     assert!(age.as_secs() < 3600, "{age:?}");
     let pid = child.id();
     child.kill();
-    // Until the receiver looks.
+    // The dead sender is listed until the receiver checks.
     let dead = others(&name);
     assert_eq!(
         (dead[0].pid, dead[0].alive, dead[0].identity),

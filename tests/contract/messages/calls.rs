@@ -1,4 +1,4 @@
-//! Calls: a request, and its response or at once the news that nobody will answer.
+//! Calls: each request gets a response, or at once an error if no response will come.
 
 mod ends;
 mod kinds;
@@ -15,37 +15,37 @@ use shmkit::{Call, CallError, Client, Responder, Server};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::scope;
 
-/// What is added to a client's number in what it is answered.
+/// The number of a client plus this constant is the sender number of its responses.
 const ANSWERED: u64 = 1 << 20;
-/// As long as anything here may take, and longer.
+/// A timeout that is longer than anything in these tests takes.
 const LONG: Duration = Duration::from_secs(600);
 
 fn server(name: &str) -> Server {
     Server::options().max_message(LONGEST).create(name).unwrap()
 }
 
-/// A server whose clients can have so many calls open, and one of its clients.
+/// Creates a server whose clients may have `in_flight` pending calls, and one client.
 fn pair(name: &str, in_flight: usize) -> (Server, Client) {
     let options = Server::options().max_message(LONGEST).in_flight(in_flight);
     let server = options.create(name).unwrap();
     (server, Client::open(name).unwrap())
 }
 
-/// The answer to a request, which must be whole: nobody else's is like it.
+/// Returns the response to a request, which must be whole. Each request has a different response.
 #[track_caller]
 fn answer_to(request: &[u8], max: usize) -> Vec<u8> {
     let (from, number) = whole(request, max);
     message(from + ANSWERED, number, max)
 }
 
-/// That it is the answer to this request.
+/// Asserts that `came` is the response to request `number` of client `from`.
 #[track_caller]
 fn is_answer(came: Result<&[u8], CallError>, from: u64, number: u64, max: usize) {
     let came = came.unwrap();
     assert_eq!(whole(came, max), (from + ANSWERED, number));
 }
 
-/// The next request, kept for later.
+/// Receives the next request, and defers its response.
 #[track_caller]
 fn kept(server: &mut Server) -> (Responder, Vec<u8>) {
     let request = server.recv().unwrap();
@@ -53,7 +53,7 @@ fn kept(server: &mut Server) -> (Responder, Vec<u8>) {
     (request.defer(), bytes)
 }
 
-/// Every way in which a client waits, and a way to ask and not to.
+/// Makes one call in one of five ways. In four ways the client waits, in one it polls.
 fn one_call(client: &mut Client, how: u64, request: &[u8]) -> Result<Vec<u8>, CallError> {
     let open = |client: &mut Client| client.send(request);
     match how % 5 {
@@ -80,7 +80,7 @@ fn one_call(client: &mut Client, how: u64, request: &[u8]) -> Result<Vec<u8>, Ca
 }
 
 #[test]
-fn a_call_is_answered_by_every_length() {
+fn requests_of_every_length_get_responses() {
     let (_test, name) = start("calls");
     let mut server = server(&name);
     let mut client = Client::open(&*name).unwrap();
@@ -109,7 +109,7 @@ fn a_call_is_answered_by_every_length() {
 
 // layout: L144
 #[test]
-fn requests_come_in_order_and_are_answered_in_any() {
+fn ordered_requests_accept_responses_in_any_order() {
     let (_test, name) = start("calls-order");
     let (mut server, mut client) = pair(&name, 8);
     let max = client.max_message();
@@ -128,7 +128,7 @@ fn requests_come_in_order_and_are_answered_in_any() {
         assert_eq!(why(server.try_recv()), "Empty");
         while !taken.is_empty() {
             let (responder, request) = taken.swap_remove(random.below(taken.len() as u64) as usize);
-            // From anywhere in the process.
+            // Any thread of the process may respond.
             let answer = answer_to(&request, max);
             match random.below(20) {
                 0 => scope(|s| {
@@ -142,7 +142,7 @@ fn requests_come_in_order_and_are_answered_in_any() {
         while !calls.is_empty() {
             let (n, call) = calls.swap_remove(random.below(calls.len() as u64) as usize);
             is_answer(client.recv(&call), 1, n, max);
-            // It is kept.
+            // The response stays available.
             is_answer(client.try_recv(&call), 1, n, max);
             is_answer(client.recv_timeout(&call, MOMENT), 1, n, max);
         }
@@ -152,7 +152,7 @@ fn requests_come_in_order_and_are_answered_in_any() {
 
 // layout: L141 L142
 #[test]
-fn so_many_calls_can_be_open_and_no_more() {
+fn call_beyond_in_flight_limit_is_full() {
     let (_test, name) = start("calls-full");
     for (asked, in_flight) in [(1, 1), (2, 2), (3, 4), (8, 8), (9, 16), (1000, 1024)] {
         let (mut server, mut client) = pair(&name, asked);
@@ -175,11 +175,15 @@ fn so_many_calls_can_be_open_and_no_more() {
             assert_eq!(whole(&request, max), (1, n));
             responder.respond(&answer_to(&request, max)).unwrap();
         }
-        // All are answered, and all are held.
+        // All calls have a response, and the client still holds all calls.
         assert_eq!(why(client.send(b"more")), "Full");
         is_answer(client.recv(&calls[0]), 1, 0, max);
         assert_eq!(why(client.try_send(b"more")), "Full");
-        assert_eq!(why(server.try_recv()), "Empty", "nothing of that was sent");
+        assert_eq!(
+            why(server.try_recv()),
+            "Empty",
+            "no refused request was sent"
+        );
         drop(calls.remove(0));
         calls.push(client.try_send(&message(1, 7000, max)).unwrap());
         assert_eq!(why(client.try_send(b"more")), "Full");
@@ -192,8 +196,8 @@ fn so_many_calls_can_be_open_and_no_more() {
     }
 }
 
-/// Where all calls are open, and these were dropped, `send` waits until this one is
-/// answered.
+/// Makes all calls that a client may have pending, and drops those in `dropped`. Asserts that the
+/// next call waits until call `answered` gets its response.
 fn send_waits(name: &str, dropped: &[u64], answered: u64, from_end: bool) {
     let (mut server, mut client) = pair(name, 4);
     let max = client.max_message();
@@ -228,18 +232,21 @@ fn send_waits(name: &str, dropped: &[u64], answered: u64, from_end: bool) {
         }
         let came = waiting.join().unwrap().unwrap();
         is_answer(Ok(&came), 1, 9, max);
-        assert!(came_soon, "{answered} of {dropped:?} was answered");
+        assert!(
+            came_soon,
+            "no request followed the response to {answered} of {dropped:?}"
+        );
     });
     for (n, call) in calls {
         is_answer(client.recv(&call), 1, n, max);
     }
 }
 
-/// Within that time comes what nothing is in the way of.
+/// A request that nothing blocks arrives within this time.
 const PROMPT: Duration = Duration::from_secs(20);
 
 #[test]
-fn send_waits_for_any_call_that_was_dropped() {
+fn blocked_client_resumes_when_dropped_call_ends() {
     let (_test, name) = start("calls-dropped");
     for from_end in [false, true] {
         send_waits(&name, &[2], 2, from_end);
@@ -250,7 +257,7 @@ fn send_waits_for_any_call_that_was_dropped() {
 }
 
 #[test]
-fn time_outs_leave_the_call_open() {
+fn timed_out_recv_leaves_call_pending() {
     let (_test, name) = start("calls-timeout");
     let (mut server, mut client) = pair(&name, 4);
     let max = client.max_message();
@@ -264,7 +271,7 @@ fn time_outs_leave_the_call_open() {
         assert_eq!(why(client.try_recv(&call)), "Empty");
         responder.respond(&answer_to(&request, max)).unwrap();
         is_answer(client.recv_timeout(&call, time), 1, 1, max);
-        // One that is over is over at once.
+        // A call that has its response returns at once.
         is_answer(client.recv_timeout(&call, Duration::ZERO), 1, 1, max);
     }
     assert_eq!(why(server.recv_timeout(Duration::ZERO)), "Timeout");
@@ -291,13 +298,13 @@ fn time_outs_leave_the_call_open() {
 
 // layout: L141 L142 L148
 #[test]
-fn late_responses_are_given_to_no_later_call() {
+fn late_response_never_reaches_later_call() {
     let (_test, name) = start("calls-late");
     for in_flight in [2, 4] {
         let (mut server, mut client) = pair(&name, in_flight);
         let max = client.max_message();
         for round in 0..2000 {
-            // Two of these where there is room for them, one timed out and one dropped.
+            // One earlier call, or two: every second one times out, and the others are dropped.
             let mut old = Vec::new();
             for n in 0..in_flight as u64 / 2 {
                 let request = message(2, 2 * round + n, max);
@@ -318,7 +325,7 @@ fn late_responses_are_given_to_no_later_call() {
             for (responder, request) in all {
                 let late = whole(&request, max).0 == 2;
                 if late && round % 3 == 2 {
-                    // It fails at the client, where nobody minds.
+                    // The call fails at the client, which does not wait for it.
                     drop(responder);
                     continue;
                 }
@@ -338,7 +345,7 @@ fn late_responses_are_given_to_no_later_call() {
 
 // layout: L144
 #[test]
-fn a_request_that_is_dropped_fails_at_once() {
+fn dropped_request_reports_unanswered_to_client() {
     let (_test, name) = start("calls-unanswered");
     let (mut server, mut client) = pair(&name, 4);
     let max = client.max_message();
@@ -374,7 +381,7 @@ fn a_request_that_is_dropped_fails_at_once() {
         assert_eq!(why(client.try_recv(&calls[0])), "Unanswered");
         let time_out = client.recv_timeout(&calls[0], Duration::ZERO);
         assert_eq!(why(time_out), "Unanswered");
-        // It tells nothing of the others.
+        // The other call is not affected.
         assert_eq!(why(client.try_recv(&calls[1])), "Empty");
         let (responder, request) = kept(&mut server);
         responder.respond(&answer_to(&request, max)).unwrap();
@@ -395,13 +402,13 @@ fn a_request_that_is_dropped_fails_at_once() {
 
 // layout: L146
 #[test]
-fn what_is_too_long_is_refused_and_disturbs_nothing() {
+fn too_long_request_is_refused_without_effect() {
     let (_test, name) = start("calls-long");
     let (mut server, mut client) = pair(&name, 1);
     let max = client.max_message();
     let long = vec![1; max + 1];
     let is = format!("TooLong {{ len: {}, max: {max} }}", max + 1);
-    // More often than there are places.
+    // More attempts than the client may have pending calls.
     for _ in 0..3 {
         assert_eq!(why(client.call(&long)), is);
         assert_eq!(why(client.call_timeout(&long, MOMENT)), is);
@@ -415,7 +422,7 @@ fn what_is_too_long_is_refused_and_disturbs_nothing() {
     request.respond(&long[1..]).unwrap();
     assert_eq!(client.recv(&call).unwrap(), &long[1..]);
     drop(call);
-    // Nothing is something too.
+    // Empty requests and responses are valid.
     let call = client.try_send(b"").unwrap();
     let request = server.recv().unwrap();
     assert_eq!(request.bytes(), b"");
@@ -424,7 +431,7 @@ fn what_is_too_long_is_refused_and_disturbs_nothing() {
 }
 
 #[test]
-fn a_call_of_another_client_is_no_call() {
+fn receiving_call_of_another_client_panics() {
     let (_test, name) = start("calls-foreign");
     let (_server, mut client) = pair(&name, 4);
     let mut other = Client::open(&*name).unwrap();
@@ -443,7 +450,7 @@ fn a_call_of_another_client_is_no_call() {
     panics(&mut other, &calls[0]);
     assert_eq!(why(client.try_recv(&calls[0])), "Empty");
     drop(client);
-    // One in the same slot is another one all the same.
+    // A new client in the same slot has no access to the calls of the old one.
     let mut heir = Client::open(&*name).unwrap();
     let own = heir.send(b"1").unwrap();
     panics(&mut heir, &calls[0]);
@@ -451,7 +458,7 @@ fn a_call_of_another_client_is_no_call() {
 }
 
 #[test]
-fn calls_may_go_anywhere() {
+fn calls_and_responders_move_between_threads() {
     fn moves<T: Send>(_: &T) {}
     let (_test, name) = start("calls-moves");
     let (mut server, mut client) = pair(&name, 1);

@@ -1,5 +1,5 @@
-//! What an endpoint does when it goes: what it holds back is sent, and an owner says that it closes
-//! before anything of its segment is missing.
+//! What an endpoint does when it is dropped: a sender sends what it holds back, and an owner gives
+//! up its ownership before it removes any object of its segment.
 
 use crate::common::start;
 use shmkit::ErrorKind::NotFound;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::thread::scope;
 
-/// Where the root section has its owner, and the generation in use.
+/// Offsets in the ownership record of the owner and of the generation in use.
 const OWNER: usize = 16;
 const GENERATION: usize = 28;
 /// How often an owner of each kind closes.
@@ -18,7 +18,7 @@ const ROUNDS: usize = 150;
 
 // layout: L069 L105
 #[test]
-fn forgotten_batch_is_sent_when_its_sender_goes() {
+fn forgotten_batch_is_sent_when_sender_drops() {
     let (_test, name) = start("closing-batch");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -34,7 +34,7 @@ fn forgotten_batch_is_sent_when_its_sender_goes() {
 
 // layout: L069
 #[test]
-fn forgotten_batch_is_sent_before_its_sender_reattaches() {
+fn forgotten_batch_is_sent_before_sender_reattaches() {
     let (_test, name) = start("closing-reattach");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
@@ -48,14 +48,14 @@ fn forgotten_batch_is_sent_before_its_sender_reattaches() {
     assert_eq!(receiver.recv().unwrap(), b"second");
 }
 
-/// Closes owners while another thread looks for what belongs to them.
+/// Closes owners while another thread opens the objects that belong to them.
 fn close_again_and_again<T>(case: &str, create: impl Fn(&str) -> Result<T>) {
     let (_test, name) = start(case);
     // Odd while an owner closes.
     let phase = AtomicU32::new(0);
     let is_over = AtomicBool::new(false);
     let mut owner = create(&name).unwrap();
-    // Held, so that each owner makes a generation of its own.
+    // This mapping keeps the ownership record, so that each owner makes a new generation.
     let root = Section::open(&*name).unwrap().map(..).unwrap();
     let words = || {
         let owner: u64 = root.read_value(OWNER).unwrap();
@@ -68,17 +68,18 @@ fn close_again_and_again<T>(case: &str, create: impl Fn(&str) -> Result<T>) {
         let beside = |part: &str| Name::new(&format!("{name}{part}")).unwrap();
         let event = beside(&format!("~wake-3f-{:x}-{generation:x}", who >> 32));
         let found = [
-            ("its event", Event::open(event).map(drop)),
+            ("the wake event", Event::open(event).map(drop)),
             section(beside(&format!("~control-{generation:08x}"))),
             section(beside(&format!("~roster-{generation:08x}"))),
             section(beside(&format!("~lanes-{generation:08x}"))),
         ];
-        // What is missing was missing before this look.
+        // Ownership is checked after the objects are opened: an object that was missing was missing
+        // while it had an owner.
         let is_owned = || who != 0 && words() == (who, generation);
         if before % 2 == 1 && is_owned() && phase.load(SeqCst) == before {
             for (what, found) in found {
                 let is_missing = found.is_err_and(|error| error.kind() == NotFound);
-                assert!(!is_missing, "{what} is missing of generation {generation}");
+                assert!(!is_missing, "{what} of generation {generation} is missing");
             }
         }
     };
@@ -105,27 +106,27 @@ fn section(name: Name) -> (&'static str, Result<()>) {
 
 // layout: L018 L165
 #[test]
-fn receiver_says_that_it_closes_before_anything_is_missing() {
+fn receiver_clears_ownership_before_removing_objects() {
     let options = Receiver::options().capacity(4096).senders(1);
     close_again_and_again("closing-queue", |name| options.create(name));
 }
 
 // layout: L018 L165
 #[test]
-fn publisher_says_that_it_closes_before_anything_is_missing() {
+fn publisher_clears_ownership_before_removing_objects() {
     let options = Publisher::options().capacity(4096);
     close_again_and_again("closing-topic", |name| options.create(name));
 }
 
 // layout: L018 L165
 #[test]
-fn writer_says_that_it_closes_before_anything_is_missing() {
+fn writer_clears_ownership_before_removing_objects() {
     close_again_and_again("closing-values", |name| Writer::create(name));
 }
 
 // layout: L018 L165
 #[test]
-fn server_says_that_it_closes_before_anything_is_missing() {
+fn server_clears_ownership_before_removing_objects() {
     let options = Server::options().clients(1).in_flight(1).max_message(8);
     close_again_and_again("closing-calls", |name| options.create(name));
 }

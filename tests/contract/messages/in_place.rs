@@ -1,4 +1,4 @@
-//! Messages that are written and read where they stand.
+//! Messages that are written and read in place, in shared memory.
 
 use super::*;
 use crate::common::start;
@@ -14,7 +14,7 @@ fn large(name: &str) -> (Receiver, Sender) {
 }
 
 #[test]
-fn what_is_written_in_place_is_read_in_place() {
+fn claim_contents_match_received_message_reference() {
     let (_test, name) = start("in-place");
     let (mut receiver, mut sender) = large(&name);
     for (n, len) in (0..).zip([0, 1, 7, 8, 63, 64, 65, 1000, 4096, 60_000]) {
@@ -30,10 +30,10 @@ fn what_is_written_in_place_is_read_in_place() {
             1 => {
                 claim.write_all(first).unwrap();
                 claim.write_all(rest).unwrap();
-                // There is no more room.
+                // The claim has no more space.
                 assert_eq!(claim.write(b"more").unwrap(), 0);
             }
-            // SAFETY: nobody else writes there.
+            // SAFETY: this test has no other process or thread that uses the bytes.
             _ => unsafe { claim.as_mut_slice() }.copy_from_slice(&text),
         }
         assert_eq!(why(receiver.try_recv_ref()), "Empty");
@@ -42,7 +42,7 @@ fn what_is_written_in_place_is_read_in_place() {
         let mut message = receiver.recv_ref().unwrap();
         assert_eq!((message.len(), message.is_empty()), (len, len == 0));
         assert_eq!(message.to_vec(), text);
-        // SAFETY: nobody writes there.
+        // SAFETY: this test does not write to the message while the slice exists.
         assert_eq!(unsafe { message.as_slice() }, text);
         let mut part = vec![0; rest.len()];
         message.copy_to(first.len(), &mut part);
@@ -57,7 +57,7 @@ fn what_is_written_in_place_is_read_in_place() {
 }
 
 #[test]
-fn both_ways_to_send_and_receive_are_of_one_queue() {
+fn mixed_claims_and_sends_keep_order() {
     let (_test, name) = start("both-ways");
     let mut receiver = queue(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -85,15 +85,15 @@ fn both_ways_to_send_and_receive_are_of_one_queue() {
 }
 
 #[test]
-fn a_claim_that_is_dropped_was_never_there() {
+fn dropped_claim_sends_nothing() {
     let (_test, name) = start("dropped");
     let mut receiver = queue(&name);
     let mut sender = Sender::open(&*name).unwrap();
-    // Over every place in the ring.
+    // So many rounds cover every position in the ring.
     for n in 0..500 {
         {
             let mut claim = sender.claim(LONGEST as usize).unwrap();
-            // What could be taken for first words of messages.
+            // These bytes look like the commit words of messages.
             claim.write_all(&[0x21; LONGEST as usize]).unwrap();
         }
         assert_eq!(why(receiver.try_recv()), "Empty");
@@ -105,10 +105,10 @@ fn a_claim_that_is_dropped_was_never_there() {
     assert!(sender.claim(LONGEST as usize + 1).is_err());
 }
 
-/// A sender that is always there first leaves the others their turn.
+/// A sender that always has messages does not starve another sender.
 // layout: L115
 #[test]
-fn each_sender_has_its_turn_in_place_too() {
+fn recv_ref_does_not_starve_other_senders() {
     let (_test, name) = start("turns");
     let (mut receiver, mut busy) = large(&name);
     let keep_busy = |busy: &mut Sender| while busy.try_send(&[1; 1016]).is_ok() {};
@@ -121,14 +121,13 @@ fn each_sender_has_its_turn_in_place_too() {
         while receiver.recv_ref().unwrap().len() != 8 {
             keep_busy(&mut busy);
             before += 1;
-            assert!(before <= 10, "the other one waits");
+            assert!(before <= 10, "the other sender waits too long");
         }
     }
 }
 
-/// What a forgotten batch holds back is in nobody's way.
 #[test]
-fn a_batch_that_is_forgotten_fills_no_lane() {
+fn forgotten_batch_leaves_lane_usable() {
     let (_test, name) = start("forgotten");
     let mut receiver = queue(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -148,7 +147,7 @@ fn a_batch_that_is_forgotten_fills_no_lane() {
 
 // layout: L114
 #[test]
-fn a_message_that_is_looked_at_is_not_overwritten() {
+fn referenced_message_is_not_overwritten() {
     let (_test, name) = start("looked-at");
     let mut receiver = queue(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -166,7 +165,7 @@ fn a_message_that_is_looked_at_is_not_overwritten() {
 }
 
 #[test]
-fn who_waits_in_place_is_woken() {
+fn blocked_claim_and_recv_ref_resume() {
     let (_test, name) = start("wakes");
     let me = std::process::id();
     let (mut receiver, mut sender) = large(&name);
@@ -188,7 +187,7 @@ fn who_waits_in_place_is_woken() {
 }
 
 #[test]
-fn a_sender_that_dies_with_a_claim_leaves_nothing() {
+fn killed_sender_leaves_no_uncommitted_claim() {
     let (mut test, name) = start("claims");
     let mut receiver = queue(&name);
     for n in 0..20 {
@@ -211,7 +210,7 @@ fn a_sender_that_dies_with_a_claim_leaves_nothing() {
 }
 
 #[test]
-fn a_topic_is_written_in_place_too() {
+fn subscriber_receives_only_committed_claims() {
     let (_test, name) = start("topic");
     for how in [Delivery::Lossy, Delivery::Lossless] {
         let mut publisher = topic(&name, how);
@@ -240,7 +239,7 @@ fn a_topic_is_written_in_place_too() {
 
 #[test]
 #[should_panic(expected = "beyond the message")]
-fn nothing_is_written_beyond_a_claim() {
+fn write_beyond_claim_panics() {
     let (_test, name) = start("beyond-claim");
     let (_receiver, mut sender) = large(&name);
     sender.claim(8).unwrap().write_at(1, &[0; 8]);
@@ -248,7 +247,7 @@ fn nothing_is_written_beyond_a_claim() {
 
 #[test]
 #[should_panic(expected = "beyond the message")]
-fn nothing_is_read_beyond_a_message() {
+fn copy_beyond_message_panics() {
     let (_test, name) = start("beyond-message");
     let (mut receiver, mut sender) = large(&name);
     sender.send(b"eight...").unwrap();

@@ -1,11 +1,11 @@
-//! Ends of queues and topics that are killed at any moment, while others go on.
+//! Endpoints of queues and topics that are killed at random moments while others continue.
 
 use super::*;
 use crate::common::start;
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
-/// How many are killed in each test, some at a time.
+/// How many processes each test kills, in groups of `AT_A_TIME`.
 pub const KILLS: u64 = if cfg!(windows) { 50 } else { 200 };
 const AT_A_TIME: u64 = 25;
 
@@ -26,7 +26,7 @@ pub fn victim(args: &[&str]) {
     }
 }
 
-/// Half of them say that they are there; others may be killed on their way.
+/// Reports for every second victim that it has joined. The others may be killed while they join.
 pub fn here(who: u64) {
     if who.is_multiple_of(2) {
         say("here");
@@ -67,7 +67,7 @@ fn receive(name: &str, who: u64, words: &Words) {
     loop {
         match receiver.recv() {
             Ok(bytes) => inbox.take(bytes),
-            // All have gone, or have not come yet.
+            // All senders have gone, or none has come yet.
             Err(error) => assert!(matches!(error, RecvError::Disconnected(_)), "{error}"),
         }
         words.done(who).store(inbox.all(), SeqCst);
@@ -104,11 +104,11 @@ fn subscribe(name: &str, who: u64, words: &Words) {
     }
 }
 
-/// A sender with much room learns that its receiver was killed in its sleep, and not only when the
-/// room is used up.
+/// A sender with much free space notices that its receiver was killed while asleep, before that
+/// space is used up.
 // layout: L098
 #[test]
-fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
+fn sender_notices_receiver_killed_while_asleep() {
     let (mut test, name) = start("asleep");
     let mut child = test.child("messages/victim", &["receiver", &name, "0"]);
     child.expect("ready");
@@ -118,25 +118,27 @@ fn receiver_killed_in_its_sleep_is_noticed_by_the_next_messages() {
     let all = || shmkit::inspect::segment_info(&*name).unwrap();
     assert!(all().capacity >= 4096);
     let mut sent = 0;
-    crate::common::eventually("it sleeps", || all().owner.asleep);
+    crate::common::eventually("the receiver sleeps", || all().owner.asleep);
     child.kill();
-    crate::common::eventually("its death is noticed", || match sender.try_send(b"x") {
-        Ok(()) => {
-            sent += 1;
-            false
+    crate::common::eventually("the sender notices the death", || {
+        match sender.try_send(b"x") {
+            Ok(()) => {
+                sent += 1;
+                false
+            }
+            Err(SendError::Disconnected(how)) => how == shmkit::DisconnectReason::Died,
+            Err(error) => panic!("{error} after {sent}"),
         }
-        Err(SendError::Disconnected(how)) => how == shmkit::DisconnectReason::Died,
-        Err(error) => panic!("{error} after {sent}"),
     });
     // A record takes at least 16 bytes.
-    assert!(sent < 4096 / 16, "only when the lane was full");
+    assert!(sent < 4096 / 16, "noticed only when the lane was full");
 }
 
-/// A publisher that waits for a slow subscriber waits for each one that joins meanwhile too, and
-/// learns of its death wherever it is killed.
+/// A publisher that waits for a slow subscriber also waits for each subscriber that joins
+/// meanwhile, and notices the death of that subscriber wherever it is killed.
 // layout: L236
 #[test]
-fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
+fn subscribers_killed_while_joining_block_no_publisher() {
     let (mut test, name) = start("joining");
     let mut publisher = topic(&name, Delivery::Lossless);
     let mut slow = subscriber(&name, Start::New);
@@ -146,7 +148,7 @@ fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
         scope.spawn(move || {
             let max = publisher.max_message();
             for n in 0.. {
-                // It mostly waits, without a time.
+                // The publisher waits most of the time, without a timeout.
                 match stop.load(SeqCst) {
                     true => break,
                     false => publisher.send(&message(0, n, max)).unwrap(),
@@ -156,7 +158,7 @@ fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
         let max = slow.max_message();
         each_victim(&mut test, "subscriber", &name, |_, mut child| {
             child.tell("go");
-            // The publisher waits for us, and then for what joined.
+            // The publisher waits for the slow subscriber, and then for the one that joined.
             for _ in 0..random.below(8) {
                 std::thread::yield_now();
             }
@@ -174,7 +176,7 @@ fn subscribers_killed_while_they_join_hold_no_waiting_publisher() {
     });
 }
 
-/// Starts victims some at a time, and has each killed by what is given.
+/// Starts victims in groups, and calls `kill` with each of them.
 pub fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut(u64, TestChild)) {
     for first in (0..KILLS).step_by(AT_A_TIME as usize) {
         let spawn =
@@ -187,7 +189,7 @@ pub fn each_victim(test: &mut Test, kind: &str, name: &str, mut kill: impl FnMut
     }
 }
 
-/// Has a victim begin, waits until it is there if it says so, and a moment more.
+/// Starts a victim, waits until it has joined if it reports that, and then for a random time.
 pub fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
     child.tell("go");
     if who.is_multiple_of(2) {
@@ -198,11 +200,12 @@ pub fn begin(who: u64, child: &mut TestChild, random: &mut Random) {
 
 // layout: L106 L107
 #[test]
-fn killed_senders_leave_what_they_sent_and_nothing_else() {
+fn killed_senders_lose_and_duplicate_no_messages() {
     let (mut test, name) = start("kill-senders");
     let mut random = Random::new();
     let words = Words::of(&name);
-    // One lane for those who are killed one after the other.
+    // Two lanes are for the surviving senders, and one for the victims, which are killed one after
+    // the other.
     let options = Receiver::options().capacity(CAPACITY).max_message(LONGEST);
     let mut receiver = options.senders(3).create(&*name).unwrap();
     let max = receiver.max_message();
@@ -245,7 +248,7 @@ fn killed_senders_leave_what_they_sent_and_nothing_else() {
         stop.store(true, SeqCst);
         let sent = [sending.join().unwrap(), driving.join().unwrap()];
         let (inbox, end) = receiving.join().unwrap();
-        // The death of the last victim may have been noticed after the others went.
+        // The death of the last victim may have been noticed after the other senders had gone.
         assert!(end.starts_with("Disconnected"), "{end}");
         assert_eq!([mine, theirs].map(|who| inbox.of(who)), sent);
         (0..KILLS).for_each(|who| words.agree(who, inbox.of(who)));
@@ -255,7 +258,7 @@ fn killed_senders_leave_what_they_sent_and_nothing_else() {
 }
 
 #[test]
-fn a_dead_sender_sends_nothing_more() {
+fn killed_sender_reports_died_after_last_message() {
     let (mut test, name) = start("kill-alone");
     let mut random = Random::new();
     let words = Words::of(&name);
@@ -278,8 +281,8 @@ fn a_dead_sender_sends_nothing_more() {
                     }
                 }
             });
-            // It has begun, and so the receiver will see it.
-            eventually("it sends", || words.begun(who).load(SeqCst) > 0);
+            // Once the victim has begun to send, the receiver notices its end.
+            eventually("the victim sends", || words.begun(who).load(SeqCst) > 0);
             random.pause();
             child.kill();
             assert_eq!(receiving.join().unwrap(), "Disconnected(Died)");
@@ -291,7 +294,7 @@ fn a_dead_sender_sends_nothing_more() {
 }
 
 #[test]
-fn a_receiver_killed_at_any_moment_lets_nobody_hang() {
+fn receiver_killed_at_random_disconnects_senders() {
     let (mut test, name) = start("kill-receiver");
     let mut random = Random::new();
     let words = Words::of(&name);
@@ -332,7 +335,7 @@ fn a_receiver_killed_at_any_moment_lets_nobody_hang() {
 }
 
 #[test]
-fn a_publisher_killed_at_any_moment_leaves_what_it_sent() {
+fn publisher_killed_at_random_leaves_sent_messages() {
     let (mut test, name) = start("kill-publisher");
     let mut random = Random::new();
     let words = Words::of(&name);
@@ -356,7 +359,10 @@ fn a_publisher_killed_at_any_moment_leaves_what_it_sent() {
                 let (end, seen) = one.join().unwrap();
                 assert_eq!(end, "Disconnected(Died)");
                 words.agree(who, seen.end());
-                assert!(seen.missed == 0 || who % 2 == 1, "lossless, and {seen:?}");
+                assert!(
+                    seen.missed == 0 || who % 2 == 1,
+                    "a lossless topic missed messages: {seen:?}"
+                );
                 seen.end()
             });
             assert_eq!(ends[0], ends[1]);
@@ -365,7 +371,7 @@ fn a_publisher_killed_at_any_moment_leaves_what_it_sent() {
 }
 
 #[test]
-fn subscribers_killed_at_any_moment_are_in_nobodys_way() {
+fn subscribers_killed_at_random_block_no_publisher() {
     let (mut test, name) = start("kill-subscribers");
     let mut random = Random::new();
     let mut publisher = topic(&name, Delivery::Lossless);

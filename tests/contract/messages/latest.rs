@@ -1,4 +1,4 @@
-//! Latest values: one writes and never waits, many read the newest.
+//! Values: one writer that never waits, and many readers of the newest value.
 
 use super::*;
 use crate::common::{refused, start};
@@ -13,12 +13,12 @@ fn table(name: &str, keys: &[&str]) -> Writer {
 }
 
 #[test]
-fn the_newest_value_is_read_and_no_other() {
+fn reader_gets_only_the_newest_value() {
     let (_test, name) = start("newest");
     let mut writer = Writer::create(&*name).unwrap();
     let mut early = Reader::open(&*name).unwrap();
     assert_eq!([writer.max_value(), early.max_value()], [1024; 2]);
-    assert_eq!(why(early.get()), "Empty");
+    assert_eq!(why(early.get()), "NotSet");
     assert_eq!(early.version(0), 0);
     for n in 0..2000 {
         let text = message(0, n, 1024);
@@ -35,7 +35,7 @@ fn the_newest_value_is_read_and_no_other() {
     let long = why(writer.set(&[0; 1025]));
     assert_eq!(long, "TooLong { len: 1025, max: 1024 }");
     assert_eq!(early.get().unwrap(), b"");
-    // The last one stays, also when nobody can set another one.
+    // The last value stays readable after the writer has closed.
     drop(writer);
     assert_eq!(early.get().unwrap(), b"");
     drop(early);
@@ -43,7 +43,7 @@ fn the_newest_value_is_read_and_no_other() {
 }
 
 #[test]
-fn values_of_a_table_have_names_and_indices() {
+fn table_values_have_names_and_indices() {
     let (_test, name) = start("table");
     let keys: Vec<String> = (0..10_000).map(|n| format!("key {n}")).collect();
     let options = Writer::options().names(keys.clone()).max_value(16);
@@ -56,7 +56,7 @@ fn values_of_a_table_have_names_and_indices() {
     for n in [0, 1, 77, 9_999] {
         let index = reader.index(&keys[n]).unwrap();
         assert_eq!(index, n);
-        assert_eq!(why(reader.get_at(index)), "Empty");
+        assert_eq!(why(reader.get_at(index)), "NotSet");
         writer.set_at(n, keys[n].as_bytes()).unwrap();
         assert_eq!(reader.get_at(index).unwrap(), keys[n].as_bytes());
         assert_eq!(reader.try_change().unwrap(), n);
@@ -69,7 +69,7 @@ fn values_of_a_table_have_names_and_indices() {
 
 // layout: L075 L176
 #[test]
-fn what_cannot_be_a_table_is_refused() {
+fn invalid_table_options_are_refused() {
     let (_test, name) = start("refused");
     let options = Writer::options();
     let bad = [
@@ -98,12 +98,12 @@ fn what_cannot_be_a_table_is_refused() {
 
 // layout: L097 L139 L140
 #[test]
-fn every_change_is_told_and_wakes_who_waits() {
+fn every_change_is_reported_and_wakes_readers() {
     let (_test, name) = start("changes");
     let mut writer = table(&name, &["a", "b", "c"]);
     writer.set_at(0, b"before").unwrap();
     let mut reader = Reader::open(&*name).unwrap();
-    // What was before it came is no news.
+    // A value that was set before the reader opened is no change.
     assert_eq!(why(reader.try_change()), "Empty");
     assert_eq!(why(reader.wait_change_timeout(MOMENT)), "Timeout");
     for index in [2, 2, 0] {
@@ -118,7 +118,7 @@ fn every_change_is_told_and_wakes_who_waits() {
             assert_eq!(waiter.join().unwrap(), 1);
         });
     }
-    // More than are told one by one.
+    // More changes than are reported one by one.
     for n in 0..3000 {
         writer.set_at(n % 2, b"z").unwrap();
     }
@@ -133,7 +133,7 @@ fn every_change_is_told_and_wakes_who_waits() {
 }
 
 #[test]
-fn many_readers_see_whole_values_of_a_hot_writer() {
+fn readers_of_busy_writer_see_whole_values() {
     let (mut test, name) = start("hot");
     let mut writer = table(&name, &["a", "b"]);
     let mut readers = children(&mut test, 2, |_| {
@@ -144,14 +144,17 @@ fn many_readers_see_whole_values_of_a_hot_writer() {
         assert_eq!(ask(reader, "watch"), "watching");
     }
     let mut numbers = 0..;
-    eventually("they have seen enough", || {
-        for n in numbers.by_ref().take(5000) {
-            let text = message(0, n, LONGEST as usize);
-            writer.set_at(n as usize % 2, &text).unwrap();
-        }
-        let info = segment_info(&*name).unwrap();
-        info.others.is_some_and(|others| others.len() == 2) && numbers.start > 100_000
-    });
+    eventually(
+        "the writer has set enough values beside both readers",
+        || {
+            for n in numbers.by_ref().take(5000) {
+                let text = message(0, n, LONGEST as usize);
+                writer.set_at(n as usize % 2, &text).unwrap();
+            }
+            let info = segment_info(&*name).unwrap();
+            info.others.is_some_and(|others| others.len() == 2) && numbers.start > 100_000
+        },
+    );
     drop(writer);
     for reader in readers {
         let mut reader = reader;
@@ -161,7 +164,7 @@ fn many_readers_see_whole_values_of_a_hot_writer() {
 }
 
 #[test]
-fn a_killed_writer_is_told_of_and_leaves_its_last_values() {
+fn killed_writer_wakes_reader_and_leaves_values() {
     let (mut test, name) = start("killed");
     for _ in 0..5 {
         let mut writer = child(&mut test, "writer", &[&name]);
@@ -190,10 +193,10 @@ fn a_killed_writer_is_told_of_and_leaves_its_last_values() {
     }
 }
 
-/// One that is killed while it has a writer leave a slot alone is in nobody's way.
+/// A reader that is killed while it holds a value slot does not block the writer.
 // layout: L138
 #[test]
-fn killed_readers_hold_nobody_back() {
+fn killed_readers_do_not_block_writer() {
     let (mut test, name) = start("killed-readers");
     let mut writer = table(&name, &["a", "b"]);
     writer.set_at(0, &message(0, 0, LONGEST as usize)).unwrap();
@@ -227,7 +230,7 @@ pub fn serve_writer(name: &str) {
     });
 }
 
-/// Reads both values again and again; they are whole and never get older.
+/// Reads both values again and again, and asserts that each is whole and never gets older.
 pub fn serve_reader(name: &str) {
     let mut reader = Reader::open(name).unwrap();
     let max = reader.max_value();

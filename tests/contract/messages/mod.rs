@@ -1,5 +1,5 @@
-//! What the tests of queues and topics share: messages that say whose they are and
-//! whether they are whole, and the roles that children play.
+//! Shared code of the contract tests: messages that name their sender and show damage, and the
+//! roles that child processes play.
 
 mod calls;
 mod closing;
@@ -24,14 +24,14 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 pub const MOMENT: Duration = Duration::from_millis(1);
-/// Four pages: what a lane or topic has here, if nothing else is said.
+/// The capacity of a lane or a topic, unless a test chooses another one.
 pub const CAPACITY: u64 = 4096;
 pub const LONGEST: u64 = 200;
-/// What a message takes that is no longer than `SHORT`, and longer than 24.
+/// The space in a ring of a message that is longer than 24 bytes and no longer than `SHORT`.
 pub const LINE: usize = 64;
 pub const SHORT: usize = 56;
 
-/// What one role is after another: orders, and what is said when they are done.
+/// Plays one role of a child process: the child follows orders, and replies when each is done.
 pub fn play(role: &str, args: &[&str]) {
     match (role, args) {
         ("sender", [name, from]) => serve_sender(name, from.parse().unwrap()),
@@ -76,10 +76,10 @@ pub fn subscriber(name: &str, start: Start) -> Subscriber {
     Subscriber::options().start(start).open(name).unwrap()
 }
 
-/// Why something was not done, as the names of the reasons.
+/// Returns the error of a failed operation in its debug form.
 #[track_caller]
 pub fn why<T, E: Debug>(result: Result<T, E>) -> String {
-    format!("{:?}", result.err().expect("it must not be done"))
+    format!("{:?}", result.err().expect("the operation must fail"))
 }
 
 fn mix(n: u64) -> u64 {
@@ -92,7 +92,7 @@ fn mix(n: u64) -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// Says its seed, and takes that of `SHMKIT_TEST_SEED` where there is one.
+    /// Prints its seed. The seed is `SHMKIT_TEST_SEED` if that variable is set.
     pub fn new() -> Random {
         let given = std::env::var("SHMKIT_TEST_SEED").ok();
         let any = || mix(std::process::id().into()) ^ since_1970();
@@ -106,7 +106,7 @@ impl Random {
         mix(self.0) % end
     }
 
-    /// Up to 5 ms.
+    /// Sleeps for up to 5 ms.
     pub fn pause(&mut self) {
         std::thread::sleep(Duration::from_micros(self.below(5000)));
     }
@@ -117,8 +117,8 @@ fn since_1970() -> u64 {
     now.as_nanos() as u64
 }
 
-/// The message of this number from somebody: a word that says both, and what only they
-/// make. It has 8 to `max` bytes; where that is `SHORT`, so many that each takes a `LINE`.
+/// Makes message `number` of sender `from`: a word with both numbers, and bytes that follow from
+/// that word. The message has 8 to `max` bytes. If `max` is `SHORT`, each message takes one `LINE`.
 pub fn message(from: u64, number: u64, max: usize) -> Vec<u8> {
     let head = from << 40 | number;
     let mut state = mix(head);
@@ -137,18 +137,21 @@ pub fn message(from: u64, number: u64, max: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whose message that is, and its number; it must be whole.
+/// Returns the sender and the number of a message, which must be whole.
 #[track_caller]
 pub fn whole(bytes: &[u8], max: usize) -> (u64, u64) {
-    assert!(bytes.len() >= 8, "no message of ours: {bytes:?}");
+    assert!(bytes.len() >= 8, "no message of these tests: {bytes:?}");
     let head = u64::from_le_bytes(bytes[..8].try_into().unwrap());
     let (from, number) = (head >> 40, head & ((1 << 40) - 1));
     let torn = bytes != message(from, number, max);
-    assert!(!torn, "torn: number {number} of {from}: {bytes:?}");
+    assert!(
+        !torn,
+        "torn message: number {number} of sender {from}: {bytes:?}"
+    );
     (from, number)
 }
 
-/// What has come from each: without a gap, and nothing twice.
+/// Counts the messages of each sender, which must come without a gap and only once.
 #[derive(Default)]
 pub struct Inbox {
     next: HashMap<u64, u64>,
@@ -165,7 +168,7 @@ impl Inbox {
     pub fn take(&mut self, bytes: &[u8]) {
         let (from, number) = whole(bytes, self.max);
         let next = self.next.entry(from).or_insert(0);
-        assert_eq!(number, *next, "from {from}");
+        assert_eq!(number, *next, "sender {from}");
         *next += 1;
     }
 
@@ -178,7 +181,7 @@ impl Inbox {
     }
 }
 
-/// What a subscriber has seen of one publisher, to the last message.
+/// Counts the messages of one publisher that a subscriber has received and missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub received: u64,
@@ -190,8 +193,8 @@ impl Seen {
         self.received + self.missed
     }
 
-    /// Takes what comes next, and says why nothing more does. Each message must have the
-    /// number that those before it, received and missed, give it.
+    /// Takes one result of a receive, and returns an error other than `Lagged`. Each message must
+    /// have the number that follows from the received and missed messages before it.
     #[track_caller]
     pub fn take(&mut self, came: Result<&[u8], RecvError>, max: usize) -> Option<RecvError> {
         match came {
@@ -208,7 +211,7 @@ impl Seen {
         None
     }
 
-    /// Takes all until the end.
+    /// Receives until an error other than `Lagged`, and returns that error.
     #[track_caller]
     pub fn take_all(&mut self, subscriber: &mut Subscriber) -> RecvError {
         let max = subscriber.max_message();
@@ -221,8 +224,8 @@ impl Seen {
     }
 }
 
-/// Words that parent and children share, two for each: what was begun, and what was
-/// done.
+/// Words that the parent and its children share. Each child has two words: how many operations it
+/// began, and how many it completed.
 pub struct Words(Mapping<ReadWrite>);
 
 impl Words {
@@ -239,14 +242,14 @@ impl Words {
         self.0.atomic_u64(who as usize * 16 + 8).unwrap()
     }
 
-    /// So many must have come: all that were done, and none that was not begun.
+    /// Asserts that `came` covers all completed operations, and none that was not begun.
     #[track_caller]
     pub fn agree(&self, who: u64, came: u64) {
         let [begun, done] = [self.begun(who), self.done(who)].map(|word| word.load(SeqCst));
         let right = (done..=begun).contains(&came);
         assert!(
             right,
-            "{came} came of {who}, who did {done} and began {begun}"
+            "{came} came from {who}, which completed {done} and began {begun}"
         );
     }
 }
@@ -255,7 +258,7 @@ pub fn children(test: &mut Test, n: u64, spawn: impl Fn(u64) -> TestChild) -> Ve
     test.spawning(|| (0..n).map(spawn).collect())
 }
 
-/// A child that is ready.
+/// Starts a child, and waits until it is ready.
 pub fn child(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
     let mut child = test.child(&format!("messages/{role}"), args);
     child.expect("ready");
@@ -267,17 +270,20 @@ pub fn ask(child: &mut TestChild, order: &str) -> String {
     child.hear()
 }
 
-/// Who else takes part there.
+/// Returns the participants of a segment without its owner.
 #[track_caller]
 pub fn others(name: &str) -> Vec<Participant> {
     let info = shmkit::inspect::segment_info(name).unwrap();
-    info.others.expect("its creator may look")
+    info.others
+        .expect("the creator of a segment may inspect it")
 }
 
-/// Waits until somebody of that process waits there, and has for a while: a process that has just
-/// begun to looks again by itself.
+/// Waits until a thread of that process sleeps in the segment, and 3 ms longer: a process that has
+/// just begun to wait polls again by itself.
 pub fn until_asleep(name: &str, pid: u32) {
-    eventually("it waits", || common::is_asleep(name, Some(pid)));
+    eventually("the process sleeps in the segment", || {
+        common::is_asleep(name, Some(pid))
+    });
     std::thread::sleep(3 * MOMENT);
 }
 
@@ -319,7 +325,7 @@ fn serve_sender(name: &str, from: u64) {
     });
 }
 
-/// Comes, sends, goes, and ends at once.
+/// Opens a sender, sends, drops the sender, and exits at once.
 fn be_brief(name: &str, count: u64) {
     say("ready");
     hear();
@@ -330,7 +336,7 @@ fn be_brief(name: &str, count: u64) {
     std::process::exit(0);
 }
 
-/// Sends until it is told why not.
+/// Sends until an error, and returns the error in its debug form.
 pub fn flood(mut send: impl FnMut() -> Result<(), SendError>) -> String {
     loop {
         if let Err(end) = send() {

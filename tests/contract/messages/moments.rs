@@ -1,5 +1,5 @@
-//! A process is killed at a random moment of whatever it does: on the way in, at work, or
-//! on the way out. The others go on.
+//! A process is killed at a random moment: while it joins, works or leaves. The other processes
+//! continue.
 
 use super::*;
 use crate::common::start;
@@ -8,7 +8,7 @@ use shmkit::{CallError, Client, Reader, Server, Writer};
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
 
-/// How long each of the others waits at most, and much longer than any death takes to be noticed.
+/// The longest wait of each surviving process. A death is noticed in much less time.
 const LONG: Duration = Duration::from_secs(600);
 const KINDS: [&str; 8] = [
     "sender",
@@ -21,7 +21,7 @@ const KINDS: [&str; 8] = [
     "server",
 ];
 const MAX: usize = LONGEST as usize;
-/// Who comes after the dead.
+/// The sender number of the endpoint that follows a killed one.
 const NEXT: u64 = 2;
 
 fn kills() -> u64 {
@@ -104,7 +104,7 @@ fn answer(server: &mut Server) -> (u64, u64) {
     whole(&bytes, MAX)
 }
 
-/// A victim that is to be killed after that time.
+/// A child that is killed after a delay.
 struct Doomed {
     child: TestChild,
     after: Duration,
@@ -143,7 +143,7 @@ fn sender(name: &str, words: &Words, mut doomed: Doomed) {
 }
 
 fn receiver(name: &str, words: &Words, mut doomed: Doomed) {
-    // The name is held from the beginning by who sends.
+    // The sender keeps the name in use from the beginning.
     let first = Receiver::options().max_message(LONGEST).create(name);
     let mut sender = Sender::open(name).unwrap();
     drop(first);
@@ -168,7 +168,7 @@ fn receiver(name: &str, words: &Words, mut doomed: Doomed) {
     while words.begun(0).load(SeqCst) <= sent {
         comes(next.recv_timeout(LONG).unwrap(), MAX, words);
     }
-    // What it had in hand.
+    // At most the message that the killed receiver was handling is lost.
     assert!(words.done(0).load(SeqCst) <= 1);
 }
 
@@ -181,12 +181,12 @@ fn publisher(name: &str, words: &Words, mut doomed: Doomed) {
             let mut listener = loop {
                 match open() {
                     Some(listener) => break listener,
-                    // It was not there yet when it died.
+                    // The publisher died before its topic existed.
                     None if died.load(SeqCst) => return None,
                     None => std::thread::yield_now(),
                 }
             };
-            // Nobody was waited for before.
+            // Before this subscriber joined, the publisher waited for no subscriber.
             let mut next = listener.next_number();
             let end = loop {
                 match listener.recv_timeout(LONG) {
@@ -303,7 +303,7 @@ fn client(name: &str, words: &Words, mut doomed: Doomed) {
                     (NEXT, 9) => break,
                     (NEXT, _) => {}
                     (_, n) => {
-                        assert!(n >= asked, "{n} again");
+                        assert!(n >= asked, "request {n} came again");
                         asked = n + 1;
                     }
                 }
@@ -355,7 +355,7 @@ fn server(name: &str, _: &Words, mut doomed: Doomed) {
 }
 
 #[test]
-fn kills_at_random_moments() {
+fn peers_survive_endpoint_killed_at_random() {
     let (mut test, name) = start("moments");
     let mut random = Random::new();
     for round in 0..kills() / KINDS.len() as u64 {
@@ -378,13 +378,13 @@ fn kills_at_random_moments() {
                 client,
                 server,
             ];
-            // It is at work after 3 ms or so.
+            // A child is at work after about 3 ms.
             let after = Duration::from_micros(random.below(8000));
             check[kind as usize](name, &words, Doomed { child, after });
         }
     }
     let (kills, roles) = (kills(), KINDS.len());
     println!("{kills} kills at random moments, of {roles} roles in turn, all survived");
-    // What the dead have left, which is nothing to anybody.
+    // Removes the stale files that the killed processes left.
     test.alone(shmkit::inspect::clean).unwrap();
 }

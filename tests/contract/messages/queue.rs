@@ -6,14 +6,14 @@ use common::refused;
 use shmkit::ErrorKind::{Busy, NotFound};
 use std::thread::scope;
 
-/// A queue of short messages, and how many of them it holds for one sender.
+/// Creates a queue of short messages, and returns with it how many messages one lane holds.
 fn short(name: &str) -> (Receiver, u64) {
     let options = Receiver::options()
         .capacity(CAPACITY)
         .max_message(SHORT as u64);
     let receiver = options.create(name).unwrap();
     let info = shmkit::inspect::segment_info(name).unwrap();
-    // One line stays free, and tells the end of the messages from older ones.
+    // One line stays free: it separates the last message from older ones.
     (receiver, info.capacity / LINE as u64 - 1)
 }
 
@@ -23,7 +23,7 @@ fn line(n: u64) -> [u8; SHORT] {
     bytes
 }
 
-/// Everything that is there, which must be these.
+/// Asserts that the queue holds exactly the messages with these numbers.
 #[track_caller]
 fn has_exactly(receiver: &mut Receiver, wanted: std::ops::Range<u64>) {
     for n in wanted {
@@ -33,7 +33,7 @@ fn has_exactly(receiver: &mut Receiver, wanted: std::ops::Range<u64>) {
 }
 
 #[test]
-fn every_length_arrives_whole_and_in_order() {
+fn messages_of_every_length_arrive_in_order() {
     let (_test, name) = start("lengths");
     let options = Receiver::options().capacity(8192).max_message(1000);
     let mut receiver = options.create(&*name).unwrap();
@@ -54,14 +54,14 @@ fn every_length_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn the_default_queue_takes_a_quarter_of_its_capacity() {
+fn default_max_message_is_quarter_of_capacity() {
     let (_test, name) = start("default");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
     let max = (256 << 10) / 4 - 8;
     assert_eq!([receiver.max_message(), sender.max_message()], [max; 2]);
     for n in 0..20 {
-        // Three of the longest fit at least, and the fourth does not.
+        // Three of the longest messages fit, and the fourth does not.
         (0..3).for_each(|i| sender.try_send(&vec![n ^ i; max]).unwrap());
         assert_eq!(why(sender.try_send(&vec![n; max])), "Full");
         (0..3).for_each(|i| assert_eq!(receiver.try_recv().unwrap(), vec![n ^ i; max]));
@@ -69,7 +69,7 @@ fn the_default_queue_takes_a_quarter_of_its_capacity() {
     }
 }
 
-/// One of the ways to send a number of messages.
+/// Sends all messages in one of five ways.
 fn send_somehow(sender: &mut Sender, way: u64, all: &[Vec<u8>]) {
     match way {
         0 => all.iter().for_each(|one| sender.send(one).unwrap()),
@@ -94,7 +94,7 @@ fn send_somehow(sender: &mut Sender, way: u64, all: &[Vec<u8>]) {
 
 // layout: L115
 #[test]
-fn nothing_is_lost_among_many_senders() {
+fn concurrent_senders_lose_no_messages() {
     const EACH: u64 = 3000;
     let (mut test, name) = start("many");
     let mut receiver = queue(&name);
@@ -142,7 +142,7 @@ fn nothing_is_lost_among_many_senders() {
 }
 
 #[test]
-fn a_full_queue_says_so_and_takes_nothing() {
+fn full_queue_refuses_messages_without_effect() {
     let (_test, name) = start("full");
     let (mut receiver, room) = short(&name);
     assert_eq!(room, CAPACITY / LINE as u64 - 1);
@@ -154,7 +154,7 @@ fn a_full_queue_says_so_and_takes_nothing() {
         let none = Duration::ZERO;
         assert_eq!(why(sender.send_timeout(&line(99), none)), "Timeout");
         assert_eq!(why(sender.batch().try_send(&line(99))), "Full");
-        // Another one has room of its own.
+        // Another sender has a lane of its own.
         let mut second = Sender::open(&*name).unwrap();
         second.try_send(b"second").unwrap();
         drop(second);
@@ -166,16 +166,16 @@ fn a_full_queue_says_so_and_takes_nothing() {
         assert_eq!((got.unwrap() as u64, others), (room + 1, 1));
         assert!(numbers.is_empty());
     }
-    // What was refused can be sent later.
+    // A refused message can be sent later.
     sender.try_send(&line(99)).unwrap();
     has_exactly(&mut receiver, 99..100);
 }
 
-/// What is received makes room in steps of an eighth of the lane.
+/// Received messages free space in steps of an eighth of the lane.
 const STEP: u64 = CAPACITY / LINE as u64 / 8;
 
 #[test]
-fn what_is_received_makes_room() {
+fn received_messages_free_space_for_sender() {
     let (_test, name) = start("room");
     let (mut receiver, room) = short(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -195,7 +195,7 @@ fn what_is_received_makes_room() {
 
 // layout: L097 L109
 #[test]
-fn who_waits_for_room_goes_on_with_it() {
+fn blocked_sender_resumes_when_space_frees() {
     let (_test, name) = start("wait-room");
     let (mut receiver, room) = short(&name);
     let me = std::process::id();
@@ -215,7 +215,7 @@ fn who_waits_for_room_goes_on_with_it() {
             for n in received..received + STEP {
                 assert_eq!(receiver.recv().unwrap(), line(n));
             }
-            // Nothing more is received until it has gone on.
+            // The sender must resume before anything more is received.
             waiter.join().unwrap().unwrap();
         });
         (1..STEP).for_each(|n| sender.try_send(&line(sent + n)).unwrap());
@@ -225,7 +225,7 @@ fn who_waits_for_room_goes_on_with_it() {
 
 // layout: L108
 #[test]
-fn what_is_too_long_is_refused_with_both_lengths() {
+fn too_long_message_reports_both_lengths() {
     let (_test, name) = start("long");
     let mut receiver = queue(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -249,12 +249,16 @@ fn what_is_too_long_is_refused_with_both_lengths() {
     );
     let mut n = 0;
     let got = receiver.drain(|bytes| n += usize::from(bytes == fits));
-    assert_eq!((got.unwrap(), n), (4, 4), "two of the batch, two of all");
+    assert_eq!(
+        (got.unwrap(), n),
+        (4, 4),
+        "two from the batch, two from `send_all`"
+    );
 }
 
 // layout: L068
 #[test]
-fn a_batch_is_sent_together_when_it_says() {
+fn batch_is_sent_on_flush_or_drop() {
     let (_test, name) = start("batch");
     let (mut receiver, room) = short(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -271,7 +275,7 @@ fn a_batch_is_sent_together_when_it_says() {
     has_exactly(&mut receiver, 5..8);
     drop(sender.batch());
     has_exactly(&mut receiver, 0..0);
-    // Each 16 are sent.
+    // A batch sends every 16 messages.
     let mut batch = sender.batch();
     (0..15).for_each(|n| batch.send(&line(n)).unwrap());
     has_exactly(&mut receiver, 0..0);
@@ -281,7 +285,7 @@ fn a_batch_is_sent_together_when_it_says() {
     has_exactly(&mut receiver, 0..0);
     drop(batch);
     has_exactly(&mut receiver, 16..17);
-    // So are those before one that finds no room.
+    // A batch also sends what it holds when the next message finds no space.
     (0..room - 3).for_each(|n| sender.try_send(&line(n)).unwrap());
     let mut batch = sender.batch();
     (room - 3..room).for_each(|n| batch.try_send(&line(n)).unwrap());
@@ -295,7 +299,7 @@ fn a_batch_is_sent_together_when_it_says() {
 
 // layout: L069
 #[test]
-fn a_batch_that_must_wait_is_sent_before() {
+fn batch_is_sent_before_sender_blocks() {
     let (_test, name) = start("batch-wait");
     let (mut receiver, room) = short(&name);
     let mut sender = Sender::open(&*name).unwrap();
@@ -310,7 +314,7 @@ fn a_batch_that_must_wait_is_sent_before() {
 }
 
 #[test]
-fn a_killed_batch_is_never_seen_and_what_was_sent_is() {
+fn unsent_batch_of_killed_sender_is_discarded() {
     let (mut test, name) = start("batch-killed");
     let mut receiver = queue(&name);
     for before in [0, 1, 7] {
@@ -327,7 +331,7 @@ fn a_killed_batch_is_never_seen_and_what_was_sent_is() {
             inbox.take(receiver.recv().unwrap());
         }
         assert_eq!(why(receiver.recv()), "Disconnected(Died)");
-        // The next sender in its lane does not send it either.
+        // The next sender in the lane does not send the batch either.
         let mut next = Sender::open(&*name).unwrap();
         next.send(b"next").unwrap();
         assert_eq!(receiver.recv().unwrap(), b"next");
@@ -338,12 +342,12 @@ fn a_killed_batch_is_never_seen_and_what_was_sent_is() {
 
 // layout: L118 L119
 #[test]
-fn that_all_have_gone_is_told_once() {
+fn disconnect_of_last_sender_is_reported_once() {
     let (mut test, name) = start("once");
     let mut receiver = queue(&name);
     let none_is_told = |receiver: &mut Receiver| {
         assert_eq!(why(receiver.try_recv()), "Empty");
-        assert_eq!(receiver.drain(|_| panic!("a message")).unwrap(), 0);
+        assert_eq!(receiver.drain(|_| panic!("unexpected message")).unwrap(), 0);
         for time in [Duration::ZERO, MOMENT] {
             assert_eq!(why(receiver.recv_timeout(time)), "Timeout");
         }
@@ -360,7 +364,7 @@ fn that_all_have_gone_is_told_once() {
         let told = match n {
             0 => why(receiver.try_recv()),
             1 => why(receiver.recv_timeout(Duration::ZERO)),
-            _ => why(receiver.drain(|_| panic!("a message"))),
+            _ => why(receiver.drain(|_| panic!("unexpected message"))),
         };
         assert_eq!(told, "Disconnected(Closed)");
         none_is_told(&mut receiver);
@@ -375,7 +379,7 @@ fn that_all_have_gone_is_told_once() {
 
 // layout: L117 L119 L237
 #[test]
-fn one_that_came_and_went_unseen_is_told_of() {
+fn sender_dropped_before_recv_is_still_reported() {
     let (mut test, name) = start("unseen");
     for before in ["nobody", "Closed", "Died"] {
         let mut receiver = queue(&name);
@@ -403,7 +407,7 @@ fn one_that_came_and_went_unseen_is_told_of() {
 
 // layout: L238
 #[test]
-fn who_closes_and_ends_at_once_has_closed() {
+fn sender_exiting_after_drop_reports_closed() {
     let (mut test, name) = start("brief");
     let mut receiver = queue(&name);
     let spawn = |n: u64| TestChild::spawn("messages/brief", &[&name, &(n % 5).to_string()]);
@@ -413,7 +417,7 @@ fn who_closes_and_ends_at_once_has_closed() {
         let mut received = 0;
         child.tell("go");
         let end = loop {
-            // Half of the time it looks all the time, which must end as well.
+            // In every second round the receiver polls, and must see the end as well.
             let came = match n % 2 {
                 0 => receiver.recv(),
                 _ => receiver.try_recv(),
@@ -433,7 +437,7 @@ fn who_closes_and_ends_at_once_has_closed() {
 }
 
 #[test]
-fn each_end_of_a_sender_is_told_once() {
+fn every_sender_disconnect_is_reported_once() {
     const ROUNDS: u64 = if cfg!(windows) { 500 } else { 3000 };
     let (_test, name) = start("told");
     let mut receiver = queue(&name);
@@ -442,7 +446,7 @@ fn each_end_of_a_sender_is_told_once() {
     scope(|scope| {
         scope.spawn(|| {
             for n in come {
-                // Until then the receiver sleeps, or is about to, or not.
+                // After the pause the receiver sleeps, is about to sleep, or still polls.
                 let pause = Duration::from_micros(random.below(400));
                 std::thread::sleep(pause);
                 Sender::open(&*name).unwrap().send(&line(n)).unwrap();
@@ -450,7 +454,7 @@ fn each_end_of_a_sender_is_told_once() {
         });
         for n in 0..ROUNDS {
             go.send(n).unwrap();
-            let came = receiver.recv().expect("nobody has gone again");
+            let came = receiver.recv().expect("a disconnect is reported only once");
             assert_eq!(came, line(n));
             assert_eq!(why(receiver.recv()), "Disconnected(Closed)");
         }
@@ -460,7 +464,7 @@ fn each_end_of_a_sender_is_told_once() {
 
 // layout: L238
 #[test]
-fn the_last_one_to_go_says_how() {
+fn last_sender_determines_disconnect_reason() {
     let (mut test, name) = start("last");
     let mut receiver = queue(&name);
     for closes_last in [false, true] {
@@ -483,7 +487,7 @@ fn the_last_one_to_go_says_how() {
     }
 }
 
-/// What comes to one who waits, when it does and then something is done.
+/// Runs `act` once the receiver sleeps, and returns what the receiver then gets.
 fn awaited(receiver: &mut Receiver, act: impl FnOnce()) -> Result<Vec<u8>, String> {
     let name = receiver.name().clone();
     scope(|scope| {
@@ -499,7 +503,7 @@ fn awaited(receiver: &mut Receiver, act: impl FnOnce()) -> Result<Vec<u8>, Strin
 
 // layout: L090 L091 L097 L116 L120
 #[test]
-fn a_waiting_receiver_is_woken_by_whatever_comes() {
+fn waiting_receiver_wakes_on_message_or_disconnect() {
     let (mut test, name) = start("woken");
     let mut receiver = queue(&name);
     let mut child = child(&mut test, "sender", &[&name, "1"]);
@@ -517,7 +521,7 @@ fn a_waiting_receiver_is_woken_by_whatever_comes() {
         });
         assert_eq!(whole(&came.unwrap(), 200), (1, n));
     }
-    // Its process lives on.
+    // The process of the last sender lives on.
     let second = Sender::open(&*name).unwrap();
     assert!(child.finish().success());
     drop(sender);
@@ -539,7 +543,7 @@ fn a_waiting_receiver_is_woken_by_whatever_comes() {
 
 // layout: L103 L104
 #[test]
-fn there_are_as_many_lanes_as_was_said() {
+fn sender_beyond_lane_count_is_busy() {
     let (mut test, name) = start("lanes");
     for lanes in [1, 3, 16, 63] {
         let name = format!("{name}-{lanes}");
@@ -568,14 +572,14 @@ fn there_are_as_many_lanes_as_was_said() {
         let child = child(&mut test, "sender", &[&name, "1"]);
         refused(Busy, Sender::open(&*name));
         child.kill();
-        // The receiver has not looked since.
+        // The receiver has not checked since the kill.
         drop(Sender::open(&*name).unwrap());
     }
 }
 
 // layout: L107
 #[test]
-fn who_has_a_lane_next_sends_after_those_before() {
+fn reused_lane_delivers_earlier_messages_first() {
     let (mut test, name) = start("heirs");
     let options = Receiver::options().capacity(CAPACITY).senders(1);
     let mut receiver = options.max_message(LONGEST).create(&*name).unwrap();
@@ -599,7 +603,7 @@ fn who_has_a_lane_next_sends_after_those_before() {
 
 // layout: L029 L108 L165
 #[test]
-fn a_receiver_that_closes_is_told_at_once() {
+fn closed_receiver_disconnects_all_senders() {
     let (mut test, name) = start("closes");
     let closed = "Disconnected(Closed)";
     let (receiver, room) = short(&name);
@@ -635,7 +639,7 @@ fn a_receiver_that_closes_is_told_at_once() {
 
 // layout: L091 L109 L110
 #[test]
-fn a_killed_receiver_ends_every_wait() {
+fn killed_receiver_disconnects_all_senders() {
     let (mut test, name) = start("killed");
     let died = "Disconnected(Died)";
     let mut owner = child(&mut test, "receiver", &[&name]);
@@ -654,11 +658,11 @@ fn a_killed_receiver_ends_every_wait() {
     });
     other.expect(died);
     assert_eq!(why(waiting.send(&[7; 200])), died);
-    // At the latest when its lane is full.
+    // An idle sender notices the death at the latest when its lane is full.
     let mut room = 0..CAPACITY / 16 + 1;
     assert_eq!(
         flood(|| {
-            room.next().expect("there is no more room");
+            room.next().expect("more messages than the lane holds");
             idle.send(b"word")
         }),
         died
@@ -672,7 +676,7 @@ fn a_killed_receiver_ends_every_wait() {
 }
 
 #[test]
-fn it_is_created_once_and_opened_where_it_is() {
+fn queue_exists_once_while_its_receiver_lives() {
     let (mut test, name) = start("created");
     refused(NotFound, Sender::open(&*name));
     refused(NotFound, shmkit::inspect::segment_info(&*name));

@@ -1,5 +1,5 @@
-//! Owners that come again: after a death, after a close, with other sizes, and while they
-//! run. Who takes part stays, and goes on.
+//! Owners that are replaced: after a death, after a close, with another geometry, and by `resize`.
+//! The other participants stay attached, and continue.
 
 use super::*;
 use crate::common::{refused, start};
@@ -11,7 +11,7 @@ use std::thread::scope;
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// Ends the owner; says how that is to be told.
+/// Ends the owner, and returns the error that its peers must report.
 fn end(owner: TestChild, killed: bool) -> &'static str {
     match killed {
         true => owner.kill(),
@@ -20,7 +20,7 @@ fn end(owner: TestChild, killed: bool) -> &'static str {
     ["Disconnected(Closed)", "Disconnected(Died)"][usize::from(killed)]
 }
 
-/// No generation is there but these.
+/// Asserts that these generations exist, and no others.
 #[track_caller]
 fn are_there(name: &str, wanted: std::ops::RangeInclusive<u32>) {
     for generation in 1..wanted.end() + 3 {
@@ -34,7 +34,7 @@ fn are_there(name: &str, wanted: std::ops::RangeInclusive<u32>) {
 
 // layout: L012 L018 L155 L160 L161 L167 L169 L170
 #[test]
-fn a_killed_receiver_comes_again_and_receives_what_was_sent() {
+fn next_receiver_gets_messages_of_previous_generation() {
     let (mut test, name) = start("receiver-again");
     for killed in [true, false] {
         let mut owner = child(&mut test, "receiver", &[&name]);
@@ -46,11 +46,11 @@ fn a_killed_receiver_comes_again_and_receives_what_was_sent() {
         assert_eq!(ask(&mut owner, "take 7"), "taken");
         let before = sender.generation();
         let how = end(owner, killed);
-        // Nobody is there to receive it, but somebody will be.
+        // No receiver exists now; the next one receives what was sent.
         refused(NotFound, Sender::open(&*name));
         let mut receiver = queue(&name);
         assert_eq!(receiver.generation(), before + 1);
-        // Who is asleep in full lanes, or sends at leisure, comes over.
+        // Each sender reattaches when it sends.
         (10..20).for_each(|n| sender.send(&message(0, n, max)).unwrap());
         assert_eq!(sender.generation(), before + 1, "{how}");
         assert_eq!(ask(&mut other, "send 10"), "sent");
@@ -74,7 +74,7 @@ fn a_killed_receiver_comes_again_and_receives_what_was_sent() {
 }
 
 #[test]
-fn a_sender_that_waits_is_told_and_waits_for_the_next_receiver() {
+fn blocked_sender_disconnects_then_awaits_next_receiver() {
     let (mut test, name) = start("sender-waits");
     for killed in [true, false] {
         let owner = child(&mut test, "receiver", &[&name]);
@@ -110,10 +110,10 @@ fn a_sender_that_waits_is_told_and_waits_for_the_next_receiver() {
 
 // layout: L158 L160 L170
 #[test]
-fn what_two_dead_receivers_left_is_received_by_the_third() {
+fn receiver_collects_messages_of_three_generations() {
     let (mut test, name) = start("third");
     let owner = child(&mut test, "receiver", &[&name]);
-    // Each of them stays where it is, since it sends no more.
+    // Each sender stays in its generation, since it sends nothing more.
     let mut idle: Vec<TestChild> = Vec::new();
     let mut owner = Some(owner);
     for n in 0..3 {
@@ -131,7 +131,7 @@ fn what_two_dead_receivers_left_is_received_by_the_third() {
     (0..15).for_each(|_| inbox.take(receiver.recv().unwrap()));
     assert_eq!(why(receiver.try_recv()), "Empty");
     are_there(&name, 1..=4);
-    // They come over by sending; one of them dies instead.
+    // Two senders reattach when they send; the third one dies instead.
     idle.pop().unwrap().kill();
     for sender in &mut idle {
         assert_eq!(ask(sender, "send 5"), "sent");
@@ -145,7 +145,7 @@ fn what_two_dead_receivers_left_is_received_by_the_third() {
 
 // layout: L155
 #[test]
-fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
+fn only_one_candidate_replaces_dead_owner() {
     let (mut test, name) = start("candidates");
     let mut owner = child(&mut test, "receiver", &[&name]);
     let sender = Sender::open(&*name).unwrap();
@@ -176,7 +176,7 @@ fn a_living_owner_is_never_robbed_and_one_of_many_candidates_wins() {
 
 // layout: L029 L111 L166 L171
 #[test]
-fn a_subscriber_reads_on_is_told_and_goes_on() {
+fn subscriber_reads_both_generations_across_publisher_restart() {
     let (mut test, name) = start("publisher-again");
     for (killed, how) in [(true, "lossy"), (false, "lossy"), (true, "lossless")] {
         let mut owner = child(&mut test, "publisher", &[&name, how]);
@@ -202,7 +202,7 @@ fn a_subscriber_reads_on_is_told_and_goes_on() {
 
 // layout: L090 L173
 #[test]
-fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
+fn waiting_subscriber_wakes_for_next_publisher() {
     let (mut test, name) = start("publisher-awaited");
     for killed in [true, false] {
         let owner = child(&mut test, "publisher", &[&name, "lossy"]);
@@ -211,7 +211,7 @@ fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
         scope(|scope| {
             let waiter = scope.spawn(|| {
                 let how = why(subscriber.recv());
-                // It stays so until there is another one.
+                // The error stays until there is another publisher.
                 assert_eq!(why(subscriber.recv()), how);
                 assert!(!subscriber.wait_for_publisher(MOMENT).unwrap());
                 told.wait();
@@ -231,7 +231,7 @@ fn a_subscriber_that_waits_for_the_next_publisher_is_woken() {
 
 pub fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
     let mut created = None;
-    eventually("it is created", || {
+    eventually("the endpoint is created", || {
         created = create().ok();
         created.is_some()
     });
@@ -240,7 +240,7 @@ pub fn eventually_created<T>(create: impl Fn() -> shmkit::Result<T>) -> T {
 
 // layout: L127 L163 L171
 #[test]
-fn what_a_new_publisher_overwrites_is_counted_or_kept() {
+fn restarted_topic_counts_or_keeps_all_messages() {
     let (mut test, name) = start("publisher-counts");
     let owner = child(&mut test, "publisher", &[&name, "lossy"]);
     let mut lagging = subscriber(&name, Start::New);
@@ -267,7 +267,7 @@ fn what_a_new_publisher_overwrites_is_counted_or_kept() {
     while publisher.try_send(&message(0, sent, max)).is_ok() {
         sent += 1;
     }
-    // It waits for those who have not come over yet, but for the dead.
+    // The publisher waits for subscribers that have not reattached yet, but not for dead ones.
     assert_eq!(why(publisher.try_send(&message(0, sent, max))), "Full");
     dead.kill();
     assert_eq!(why(slow.recv()), "Disconnected(Died)");
@@ -282,13 +282,13 @@ fn what_a_new_publisher_overwrites_is_counted_or_kept() {
 
 // layout: L172
 #[test]
-fn values_outlive_their_writer() {
+fn values_persist_across_writer_restarts() {
     let (mut test, name) = start("writer-again");
     let owner = child(&mut test, "writer", &[&name]);
     let mut reader = Reader::open(&*name).unwrap();
     let names: Vec<String> = reader.names().to_vec();
     owner.kill();
-    // Each of them takes over what the one before has set, where it fits.
+    // Each writer takes over the values of the previous writer that fit.
     for (n, size) in [(1u8, 64), (2, 200), (3, 32)] {
         let options = Writer::options().names(names.clone()).max_value(size);
         let mut writer = options.create(&*name).unwrap();
@@ -301,13 +301,13 @@ fn values_outlive_their_writer() {
         assert_eq!(reader.generation(), writer.generation());
         assert_eq!(reader.try_change().unwrap(), 0);
     }
-    // What was carried over is a change like any other.
+    // A value that was taken over is a change like any other.
     assert_eq!(reader.wait_change().unwrap(), 0);
     assert_eq!(why(reader.wait_change()), "Disconnected(Closed)");
     assert!(!reader.wait_for_writer(MOMENT).unwrap());
     let mut writer = Writer::options().names(["other"]).create(&*name).unwrap();
     writer.set(b"x").unwrap();
-    // Nothing stale is handed out, and each call says why.
+    // No call returns a stale value, and each call reports the reason.
     for _ in 0..2 {
         assert!(why(reader.wait_change()).contains("WrongType"));
         assert!(why(reader.get_at(0)).contains("WrongType"));
@@ -343,7 +343,8 @@ fn reader_follows_its_values_by_name() {
         assert_eq!(reader.get_at(0).unwrap(), b"new a");
         assert_eq!(reader.get_at(1).unwrap(), b"new b");
         assert_eq!((reader.index("b"), reader.index("new")), (Some(1), None));
-        // What was set before it came over is told as changed, and the unknown value never.
+        // Values that were set before the reader reattached are reported as changed. The unknown
+        // value never is.
         let mut changed: Vec<usize> = std::iter::from_fn(|| reader.try_change().ok()).collect();
         changed.sort_unstable();
         changed.dedup();
@@ -354,16 +355,16 @@ fn reader_follows_its_values_by_name() {
     assert!(why(reader.get_at(0)).contains("no value \"b\""));
 }
 
-/// Longer than it takes the next owner to come.
+/// Longer than the next owner takes to appear.
 const LONG_AGO: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// A name of which only the beginning was written keeps nobody longer than it waits for.
 // layout: L100 L101
 #[test]
-fn half_made_header_keeps_an_opener_no_longer_than_its_timeout() {
+fn open_of_incomplete_header_respects_timeout() {
     let (_test, name) = start("half-made");
     let _half = shmkit::Section::create_new(&*name, 16448).unwrap();
-    // With a wait of a second each this would take minutes, which the watchdog does not allow.
+    // With a wait of one second in each round the test would take minutes, which the watchdog does
+    // not allow.
     for _ in 0..150 {
         let opened = Sender::options().wait(MOMENT).open(&*name);
         assert_eq!(opened.unwrap_err().kind(), shmkit::ErrorKind::Busy);
@@ -372,7 +373,7 @@ fn half_made_header_keeps_an_opener_no_longer_than_its_timeout() {
 
 // layout: L150 L163
 #[test]
-fn calls_end_with_their_server_and_the_next_one_answers() {
+fn pending_calls_end_and_next_server_answers() {
     let (mut test, name) = start("server-again");
     let mut client: Option<Client> = None;
     for killed in [true, false, true] {
@@ -397,7 +398,7 @@ fn calls_end_with_their_server_and_the_next_one_answers() {
             told.wait();
             let options = Server::options().in_flight(2).max_message(100);
             let mut server = eventually_created(|| options.create(&*name));
-            // What was asked before is not asked again.
+            // The next server does not receive requests from before the restart.
             let request = server.recv().unwrap();
             assert_eq!(request.bytes(), b"again");
             request.respond(b"again").unwrap();
@@ -409,7 +410,7 @@ fn calls_end_with_their_server_and_the_next_one_answers() {
 
 // layout: L157 L161 L164
 #[test]
-fn measures_change_under_senders_and_nothing_is_lost() {
+fn resize_under_sending_loses_no_messages() {
     const EACH: u64 = 3000;
     let (_test, name) = start("resize");
     let mut receiver = queue(&name);
@@ -437,12 +438,12 @@ fn measures_change_under_senders_and_nothing_is_lost() {
 }
 
 #[test]
-fn measures_that_shrink_are_told_to_who_waits_for_room() {
+fn shrinking_resize_fails_blocked_long_send() {
     let (_test, name) = start("shrink");
     for longer in [1000, 100_000] {
         let options = Receiver::options().capacity(CAPACITY);
         let mut receiver = options.clone().max_message(longer).create(&*name).unwrap();
-        // That nobody was there is no end of anybody, before and after.
+        // A queue that had no sender yet reports no disconnect, before and after a resize.
         assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
         receiver
             .resize(&options.clone().max_message(longer))
@@ -472,7 +473,7 @@ fn measures_that_shrink_are_told_to_who_waits_for_room() {
 
 // layout: L127 L162
 #[test]
-fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
+fn publisher_resumes_when_old_generation_subscriber_leaves() {
     let (mut test, name) = start("leaves");
     let owner = child(&mut test, "publisher", &[&name, "lossless"]);
     let subscriber = subscriber(&name, Start::New);
@@ -483,7 +484,7 @@ fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
         let sending = scope.spawn(|| {
             (0..1000).for_each(|n| publisher.send(&message(0, n, max)).unwrap());
         });
-        eventually("it waits", || {
+        eventually("the publisher sleeps", || {
             shmkit::inspect::segment_info(&*name).unwrap().owner.asleep
         });
         drop(subscriber);
@@ -494,7 +495,7 @@ fn a_publisher_does_not_wait_for_who_leaves_an_earlier_generation() {
 
 // layout: L160
 #[test]
-fn what_is_of_another_type_is_left_behind() {
+fn new_type_discards_old_messages_and_values() {
     let (_test, name) = start("left-behind");
     let receiver = Receiver::options().typed::<u32>().create(&*name).unwrap();
     let mut sender = Sender::options().typed::<u32>().open(&*name).unwrap();
@@ -509,12 +510,12 @@ fn what_is_of_another_type_is_left_behind() {
     drop(writer);
     let _writer = Writer::options().typed::<f32>().create(&*name).unwrap();
     let mut reader = Reader::options().typed::<f32>().open(&*name).unwrap();
-    assert_eq!(why(reader.get()), "Empty");
+    assert_eq!(why(reader.get()), "NotSet");
 }
 
 // layout: L029 L127 L164 L171
 #[test]
-fn a_topic_grows_under_its_subscribers() {
+fn topic_resize_loses_no_messages() {
     let (_test, name) = start("topic-grows");
     let mut publisher = topic(&name, Delivery::Lossless);
     let mut subscriber = subscriber(&name, Start::New);
@@ -537,7 +538,7 @@ fn a_topic_grows_under_its_subscribers() {
         assert_eq!(subscriber.max_message() as u64, longer);
     }
     assert_eq!((subscriber.missed(), subscriber.generation()), (0, 10));
-    // What nobody is waited for in is let go of.
+    // A generation with no subscriber to wait for is removed.
     publisher.resize(&Publisher::options()).unwrap();
     are_there(&name, 10..=11);
     drop(publisher);
@@ -546,7 +547,7 @@ fn a_topic_grows_under_its_subscribers() {
 
 // layout: L024 L155
 #[test]
-fn other_rights_are_not_given_by_a_name_that_is_held() {
+fn takeover_with_other_access_is_refused() {
     let (mut test, name) = start("rights");
     let owner = child(&mut test, "receiver", &[&name]);
     let sender = Sender::open(&*name).unwrap();
@@ -560,7 +561,7 @@ fn other_rights_are_not_given_by_a_name_that_is_held() {
 
 // layout: L168
 #[test]
-fn another_type_is_refused_after_a_restart_too() {
+fn subscriber_refuses_other_type_after_restart() {
     let (_test, name) = start("types-again");
     let publisher = Publisher::options().typed::<u32>().create(&*name).unwrap();
     let mut subscriber = Subscriber::options().typed::<u32>().open(&*name).unwrap();
@@ -577,7 +578,7 @@ fn another_type_is_refused_after_a_restart_too() {
     drop(publisher);
     let _publisher = Publisher::options().typed::<f32>().create(&*name).unwrap();
     assert_eq!(why(subscriber.recv()), "Disconnected(Closed)");
-    // It stays so.
+    // The error stays.
     for _ in 0..2 {
         let told = why(subscriber.recv());
         assert!(told.contains("WrongType") && told.contains("f32"), "{told}");
@@ -585,10 +586,10 @@ fn another_type_is_refused_after_a_restart_too() {
     }
 }
 
-/// Of the calls that are made while a server is killed and comes again all end, and none is
-/// answered by what was meant for another.
+/// Every call ends, also if its server is killed and restarted. No call gets the response of
+/// another call.
 #[test]
-fn calls_through_many_restarts() {
+fn client_calls_work_across_server_restarts() {
     let (mut test, name) = start("restarts");
     let mut owner = child(&mut test, "echo", &[&name]);
     let mut client = Client::open(&*name).unwrap();
@@ -599,7 +600,7 @@ fn calls_through_many_restarts() {
         }
         owner.kill();
         owner = child(&mut test, "echo", &[&name]);
-        // It may find out only now that the one it knows has ended.
+        // The client may notice only now that its server has ended.
         match client.call(b"first") {
             Ok(response) => assert_eq!(response, b"first"),
             Err(error) => assert!(matches!(error, CallError::Disconnected(_)), "{error}"),
@@ -609,12 +610,12 @@ fn calls_through_many_restarts() {
     owner.kill();
 }
 
-/// Receivers that are killed at any moment, also while they take the name over, one after the
-/// other; senders go on all the time. Nothing is lost but what a receiver had in hand, and
-/// nothing comes twice.
+/// Kills receivers one after the other at random moments, also while they take the name over. The
+/// senders continue all the time. Each killed receiver loses at most the message that it was
+/// handling, and no message comes twice.
 // layout: L112 L156 L157 L160
 #[test]
-fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
+fn receivers_killed_at_random_leave_unread_messages() {
     let (mut test, name) = start("heirs");
     let mut random = Random::new();
     let words = Words::of(&name);
@@ -645,7 +646,7 @@ fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
         for mut heir in heirs.drain(..) {
             heir.expect("ready");
             heir.tell("go");
-            // The others may be killed before they are owners.
+            // A receiver that is not waited for may be killed before it is the owner.
             if random.below(2) == 0 {
                 heir.expect("here");
             }
@@ -672,8 +673,8 @@ fn receivers_killed_at_any_moment_hand_on_what_was_sent() {
     });
 }
 
-/// Each message is the next one of its sender, or a later one: each receiver that was killed may
-/// have taken one message that it never recorded. Those are counted.
+/// Asserts that a message is the next one of its sender, or a later one: each killed receiver may
+/// have taken one message that it never recorded. `done` counts these messages.
 pub fn comes(bytes: &[u8], max: usize, words: &Words) {
     let (from, number) = whole(bytes, max);
     let next = words.begun(from).load(SeqCst);
@@ -698,7 +699,7 @@ pub fn be_heir(name: &str, who: u64) {
     }
 }
 
-/// Takes requests, and answers none.
+/// Runs a server that answers no request.
 pub fn be_mute(name: &str) {
     let _server = Server::create(name).unwrap();
     say("ready");

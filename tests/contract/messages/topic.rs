@@ -1,4 +1,4 @@
-//! Topics: each subscriber sees every message, or is told exactly how many it missed.
+//! Topics: each subscriber receives every message, or learns exactly how many it missed.
 
 use super::*;
 use crate::common::start;
@@ -6,7 +6,7 @@ use common::refused;
 use shmkit::ErrorKind::{AlreadyExists, Busy, NotFound};
 use std::thread::scope;
 
-/// A topic of short messages, and how many of them its capacity is.
+/// Creates a topic of short messages, and returns with it how many messages its capacity holds.
 fn short(name: &str, delivery: Delivery) -> (Publisher, u64) {
     let options = Publisher::options()
         .capacity(CAPACITY)
@@ -16,13 +16,13 @@ fn short(name: &str, delivery: Delivery) -> (Publisher, u64) {
     (publisher, info.capacity / LINE as u64)
 }
 
-/// Sends the next one of short messages.
+/// Sends the next short message.
 fn next(publisher: &mut Publisher) -> Result<(), SendError> {
     let n = publisher.sent();
     publisher.try_send(&message(0, n, SHORT))
 }
 
-/// Fills it up, and says how many went in.
+/// Fills the topic, and returns how many messages went in.
 fn fill(publisher: &mut Publisher) -> u64 {
     let before = publisher.sent();
     let end = flood(|| next(publisher));
@@ -30,7 +30,7 @@ fn fill(publisher: &mut Publisher) -> u64 {
     publisher.sent() - before
 }
 
-/// The number of the next message.
+/// Receives the next message, and returns its number.
 #[track_caller]
 fn number(subscriber: &mut Subscriber) -> u64 {
     let max = subscriber.max_message();
@@ -41,7 +41,7 @@ const STARTS: [Start; 3] = [Start::Latest, Start::Oldest, Start::New];
 
 // layout: L129
 #[test]
-fn each_start_begins_where_it_says() {
+fn start_option_selects_first_message() {
     let (_test, name) = start("starts");
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let (mut publisher, _) = short(&name, delivery);
@@ -73,7 +73,7 @@ fn each_start_begins_where_it_says() {
 }
 
 #[test]
-fn between_seven_eighths_and_all_of_the_capacity_is_kept() {
+fn lossy_topic_keeps_seven_eighths_of_capacity() {
     let (_test, name) = start("kept");
     let (mut publisher, room) = short(&name, Delivery::Lossy);
     assert_eq!(room, CAPACITY / LINE as u64);
@@ -96,7 +96,7 @@ fn between_seven_eighths_and_all_of_the_capacity_is_kept() {
     let mut seen = Seen::default();
     while seen.take(from_the_start.try_recv(), SHORT).is_none() {}
     assert_eq!(seen.end(), publisher.sent());
-    // It goes on far enough away from what is overwritten next.
+    // After a loss the subscriber continues far enough from what is overwritten next.
     assert!((room * 3 / 8..=room).contains(&seen.received), "{seen:?}");
 }
 
@@ -154,7 +154,7 @@ fn all_subscribers_see_every_message() {
 
 // layout: L099 L123 L132
 #[test]
-fn what_is_missed_is_counted_to_the_message() {
+fn missed_messages_are_counted_exactly() {
     const ALL: u64 = 30_000;
     let (mut test, name) = start("missed");
     let mut publisher = topic(&name, Delivery::Lossy);
@@ -192,7 +192,7 @@ fn what_is_missed_is_counted_to_the_message() {
         drop(publisher);
         threads.map(|one| check(one.join().unwrap())).iter().sum()
     });
-    assert_ne!(missed, 0, "nobody was too slow");
+    assert_ne!(missed, 0, "no subscriber was too slow");
     for mut process in processes {
         process.expect("taking");
         let told = process.hear();
@@ -206,7 +206,7 @@ fn what_is_missed_is_counted_to_the_message() {
 }
 
 #[test]
-fn who_is_overtaken_is_told_once_and_goes_on_behind_it() {
+fn overrun_subscriber_reports_misses_once() {
     let (_test, name) = start("overtaken");
     let (mut publisher, room) = short(&name, Delivery::Lossy);
     let mut ends = STARTS.map(|start| (subscriber(&name, start), Seen::default()));
@@ -231,10 +231,10 @@ fn who_is_overtaken_is_told_once_and_goes_on_behind_it() {
 
 // layout: L126
 #[test]
-fn a_lossless_publisher_waits_for_the_slowest() {
+fn lossless_publisher_waits_for_slowest_subscriber() {
     let (_test, name) = start("lossless");
     let (mut publisher, room) = short(&name, Delivery::Lossless);
-    // For nobody there is nobody to wait for.
+    // Without subscribers the publisher does not wait.
     (0..5 * room).for_each(|_| next(&mut publisher).unwrap());
     let mut slow = subscriber(&name, Start::New);
     let mut fast = subscriber(&name, Start::New);
@@ -252,7 +252,7 @@ fn a_lossless_publisher_waits_for_the_slowest() {
         (from..from + full).for_each(|n| assert_eq!(number(&mut slow), n));
         assert_eq!([fast.missed(), slow.missed()], [0; 2]);
         from += full;
-        // Who comes now is waited for as well.
+        // The publisher waits for a subscriber that joins now as well.
         let mut late = subscriber(&name, STARTS[round % 3]);
         let mut all = fill(&mut publisher);
         let first = publisher.sent() - late.behind();
@@ -267,7 +267,7 @@ fn a_lossless_publisher_waits_for_the_slowest() {
 }
 
 #[test]
-fn a_publisher_that_waits_goes_on_when_there_is_room() {
+fn blocked_publisher_resumes_when_space_frees() {
     let (_test, name) = start("wait-room");
     for delivery in [
         Delivery::Lossless,
@@ -287,7 +287,7 @@ fn a_publisher_that_waits_goes_on_when_there_is_room() {
                     _ => publisher.send_timeout(&more, Duration::MAX),
                 });
                 until_asleep(&name, me);
-                // Going is as good as reading.
+                // Dropping the subscriber frees space just as reading does.
                 if way < 3 {
                     let n = subscriber.behind();
                     (from..from + n).for_each(|n| assert_eq!(number(&mut subscriber), n));
@@ -304,7 +304,7 @@ fn a_publisher_that_waits_goes_on_when_there_is_room() {
 
 // layout: L133
 #[test]
-fn what_is_read_makes_room_in_eighths() {
+fn subscriber_frees_space_in_eighths() {
     let (_test, name) = start("one");
     let (mut publisher, _) = short(&name, Delivery::Lossless);
     let mut subscriber = subscriber(&name, Start::New);
@@ -351,7 +351,7 @@ fn joining_a_busy_lossless_topic_misses_nothing() {
 
 // layout: L106 L126
 #[test]
-fn a_killed_slow_subscriber_is_waited_for_no_longer() {
+fn killed_slow_subscriber_unblocks_publisher() {
     let (mut test, name) = start("slow-killed");
     let (mut publisher, _) = short(&name, Delivery::Lossless);
     for round in 0..5 {
@@ -374,7 +374,7 @@ fn a_killed_slow_subscriber_is_waited_for_no_longer() {
         });
         assert_eq!(number(&mut other) + 1, publisher.sent());
         assert!(publisher.sent() > from);
-        // In nobody's way any more.
+        // The killed subscriber does not block the publisher any more.
         drop(other);
         (0..500).for_each(|_| next(&mut publisher).unwrap());
     }
@@ -382,7 +382,7 @@ fn a_killed_slow_subscriber_is_waited_for_no_longer() {
 
 // layout: L051 L133
 #[test]
-fn who_is_given_up_is_told_and_waited_for_again() {
+fn timed_out_subscriber_lags_then_regains_backpressure() {
     let (_test, name) = start("given-up");
     let (mut publisher, room) = short(&name, Delivery::LosslessFor(5 * MOMENT));
     let mut slow = subscriber(&name, Start::New);
@@ -402,13 +402,16 @@ fn who_is_given_up_is_told_and_waited_for_again() {
         }
         let missed = seen.missed;
         assert!(seen.take(slow.try_recv(), SHORT).is_none());
-        assert_ne!(seen.missed, missed, "it was given up");
+        assert_ne!(
+            seen.missed, missed,
+            "the publisher did not give up the slow subscriber"
+        );
         while slow.behind() > 0 {
             assert!(seen.take(slow.try_recv(), SHORT).is_none());
         }
         assert_eq!((slow.missed(), seen.end()), (seen.missed, publisher.sent()));
     }
-    // From when it was told.
+    // The publisher waits again as soon as the subscriber has read how many it missed.
     (0..3 * room).for_each(|_| {
         let more = message(0, publisher.sent(), SHORT);
         publisher.send(&more).unwrap();
@@ -426,7 +429,7 @@ fn who_is_given_up_is_told_and_waited_for_again() {
 
 // layout: L090 L097
 #[test]
-fn a_waiting_subscriber_is_woken_by_whatever_comes() {
+fn waiting_subscriber_wakes_on_message_or_disconnect() {
     let (_test, name) = start("woken");
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut publisher = topic(&name, delivery);
@@ -436,7 +439,9 @@ fn a_waiting_subscriber_is_woken_by_whatever_comes() {
                 let waiters = subscribers.each_mut().map(|subscriber| {
                     scope.spawn(|| subscriber.recv().map(<[u8]>::to_vec).unwrap())
                 });
-                eventually("both wait", || others(&name).iter().all(|one| one.asleep));
+                eventually("both subscribers sleep", || {
+                    others(&name).iter().all(|one| one.asleep)
+                });
                 let bytes = n.to_le_bytes();
                 match n % 4 {
                     0 => publisher.send(&bytes).unwrap(),
@@ -460,7 +465,7 @@ fn a_waiting_subscriber_is_woken_by_whatever_comes() {
 
 // layout: L029 L110 L111 L135
 #[test]
-fn the_end_comes_after_everything_and_stays() {
+fn disconnect_follows_all_messages_and_persists() {
     let (mut test, name) = start("end");
     for how in ["lossy", "lossless"] {
         for end in ["Disconnected(Closed)", "Disconnected(Died)"] {
@@ -480,7 +485,7 @@ fn the_end_comes_after_everything_and_stays() {
             });
             for (subscriber, first) in all.iter_mut().zip([9, 0, 10]) {
                 (first..10).for_each(|n| assert_eq!(number(subscriber), n));
-                // Who only looks need not learn of a death at once.
+                // `try_recv` need not notice a death at once.
                 let mut told = why(subscriber.try_recv());
                 while told == "Empty" && end.contains("Died") {
                     told = why(subscriber.try_recv());
@@ -490,7 +495,7 @@ fn the_end_comes_after_everything_and_stays() {
                     assert_eq!(why(subscriber.try_recv()), end);
                     assert_eq!(why(subscriber.recv()), end);
                     assert_eq!(why(subscriber.recv_timeout(MOMENT)), end);
-                    assert_eq!(why(subscriber.drain(|_| panic!("a message"))), end);
+                    assert_eq!(why(subscriber.drain(|_| panic!("unexpected message"))), end);
                 }
             }
             drop((all, waiting));
@@ -500,7 +505,7 @@ fn the_end_comes_after_everything_and_stays() {
 }
 
 #[test]
-fn a_topic_refuses_what_is_too_long() {
+fn topic_refuses_too_long_messages() {
     let (_test, name) = start("long");
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut publisher = topic(&name, delivery);
@@ -527,7 +532,7 @@ fn a_topic_refuses_what_is_too_long() {
 
 // layout: L103
 #[test]
-fn there_can_be_many_subscribers() {
+fn topic_accepts_many_subscribers() {
     let (_test, name) = start("many");
     for delivery in [Delivery::Lossy, Delivery::Lossless] {
         let mut publisher = topic(&name, delivery);
@@ -537,14 +542,18 @@ fn there_can_be_many_subscribers() {
                 Ok(one) => all.push(one),
                 Err(error) => {
                     assert_eq!(error.kind(), Busy, "{error}");
-                    assert_eq!(delivery, Delivery::Lossless, "who is waited for");
+                    assert_eq!(
+                        delivery,
+                        Delivery::Lossless,
+                        "only lossless subscribers are limited"
+                    );
                     break;
                 }
             }
         }
-        assert!(all.len() > 16, "there can be {}", all.len());
+        assert!(all.len() > 16, "only {} subscribers joined", all.len());
         if all.len() < 100 {
-            // One that goes makes room for another.
+            // A subscriber that leaves frees its slot for another one.
             all.pop();
             all.push(Subscriber::open(&*name).unwrap());
             refused(Busy, Subscriber::open(&*name));
@@ -558,7 +567,7 @@ fn there_can_be_many_subscribers() {
 }
 
 #[test]
-fn it_is_created_once_and_subscribed_where_it_is() {
+fn topic_exists_once_while_its_publisher_lives() {
     let (mut test, name) = start("created");
     refused(NotFound, Subscriber::open(&*name));
     let publisher = topic(&name, Delivery::Lossy);

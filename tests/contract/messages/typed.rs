@@ -1,4 +1,4 @@
-//! Queues and topics of one type: what goes through them, and who is refused.
+//! Typed queues, topics and values: what they deliver, and which types they refuse.
 
 use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
@@ -16,7 +16,7 @@ pub struct Tick {
     symbol: [u8; 4],
 }
 
-/// As it was before.
+/// An earlier version of `Tick`, with another type of `price`.
 #[repr(C)]
 #[derive(Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct OldTick {
@@ -25,7 +25,7 @@ pub struct OldTick {
     symbol: [u8; 4],
 }
 
-/// One of the same fields and another order.
+/// The fields of `Tick` in another order.
 #[repr(C)]
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Shuffled {
@@ -34,7 +34,7 @@ pub struct Shuffled {
     volume: u32,
 }
 
-/// A struct of the same bytes, which is as good as the other.
+/// Another struct with the same layout as `Tick`, which is accepted in its place.
 #[repr(C, packed)]
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct SameTick {
@@ -72,7 +72,7 @@ fn topic(name: &str) -> Publisher<Tick> {
         .unwrap()
 }
 
-/// Every way to send, one after another, as often as is ordered.
+/// Sends in each way, one after another, once for each order.
 pub fn serve_sender(name: &str) {
     let mut sender = Sender::options().typed().open(name).unwrap();
     say("ready");
@@ -100,7 +100,7 @@ pub fn serve_publisher(name: &str) {
 }
 
 #[test]
-fn values_of_another_process_come_through_a_queue() {
+fn typed_queue_delivers_values_between_processes() {
     let (mut test, name) = start("typed-queue");
     let mut receiver = queue(&name);
     let mut sender = child(&mut test, "typed-sender", &[&name]);
@@ -122,7 +122,7 @@ fn values_of_another_process_come_through_a_queue() {
 }
 
 #[test]
-fn values_of_another_process_come_through_a_topic() {
+fn typed_topic_delivers_values_between_processes() {
     let (mut test, name) = start("typed-topic");
     let mut publisher = child(&mut test, "typed-publisher", &[&name]);
     let options = shmkit::Subscriber::options().start(Start::Oldest);
@@ -147,7 +147,7 @@ fn values_of_another_process_come_through_a_topic() {
 }
 
 #[test]
-fn a_full_queue_of_values_is_told() {
+fn full_typed_queue_reports_full() {
     let (_test, name) = start("typed-full");
     let mut receiver = queue(&name);
     let mut sender = Sender::options().typed().open(&*name).unwrap();
@@ -167,7 +167,7 @@ fn a_full_queue_of_values_is_told() {
     assert_eq!(why(sender.send(&tick(0))), "Disconnected(Closed)");
 }
 
-/// Opened for the type `T`, a queue and a topic of `Tick` say what differs.
+/// Asserts that a queue and a topic refuse the type `T`, and that both errors contain `why`.
 #[track_caller]
 fn differs<T: Described>(names: [&str; 2], why: &str) {
     let [sent, received] = [
@@ -181,7 +181,7 @@ fn differs<T: Described>(names: [&str; 2], why: &str) {
 
 // layout: L040
 #[test]
-fn another_type_is_refused_and_its_first_difference_told() {
+fn wrong_type_error_names_first_difference() {
     let (_test, name) = start("typed-other");
     let names = [&*name, &*format!("{name}-topic")];
     let mut receiver = queue(names[0]);
@@ -189,7 +189,7 @@ fn another_type_is_refused_and_its_first_difference_told() {
     differs::<OldTick>(names, "price is f64[1] at 0 there and f32[1] at 0 here");
     differs::<Shuffled>(names, "symbol is u8[4] at 12 there and u8[4] at 8 here");
     differs::<[u8; 16]>(names, "value is missing there and u8[16] at 0 here");
-    // Not even joined.
+    // No refused endpoint has joined.
     assert!(segment_info(names[0]).unwrap().others.unwrap().is_empty());
     let mut sender = Sender::options()
         .typed::<SameTick>()
@@ -214,7 +214,7 @@ fn another_type_is_refused_and_its_first_difference_told() {
 
 // layout: L040
 #[test]
-fn bytes_without_a_type_are_no_values() {
+fn typed_open_of_untyped_segment_is_refused() {
     let (_test, name) = start("typed-bare");
     let names = [&*name, &*format!("{name}-topic")];
     let options = Receiver::options().max_message(16);
@@ -229,7 +229,7 @@ fn bytes_without_a_type_are_no_values() {
 
 // layout: L040 L042
 #[test]
-fn who_knows_no_type_has_the_bytes_and_their_layout() {
+fn untyped_endpoints_exchange_bytes_with_typed_ones() {
     let (_test, name) = start("typed-other");
     let names = [&*name, &*format!("{name}-topic")];
     let mut receiver = queue(names[0]);
@@ -279,7 +279,7 @@ fn who_knows_no_type_has_the_bytes_and_their_layout() {
 }
 
 #[test]
-fn a_type_can_be_told_when_the_program_runs() {
+fn runtime_layout_is_used_and_checked() {
     let (_test, name) = start("typed-late");
     let names = [&*name, &*format!("{name}-topic")];
     let layout = Layout::of::<Tick>();
@@ -298,7 +298,7 @@ fn a_type_can_be_told_when_the_program_runs() {
     assert_eq!(subscriber.recv().unwrap(), tick(2));
     assert_eq!([receiver.max_message(), publisher.max_message()], [16; 2]);
     drop((receiver, publisher, subscriber));
-    // One that no text can tell.
+    // Layouts that are not valid, or that have no form as a text.
     for spoil in [
         |layout: &mut Layout| layout.size = 15,
         |layout: &mut Layout| layout.fields[1].offset = 4,
@@ -315,10 +315,10 @@ fn a_type_can_be_told_when_the_program_runs() {
     }
 }
 
-/// The longest message that was asked for is shorter than the type, in either order of the options.
+/// The requested maximum length is shorter than the type, in either order of the options.
 // layout: L033
 #[test]
-fn type_longer_than_the_longest_message_is_refused() {
+fn type_longer_than_max_message_is_refused() {
     let (_test, name) = start("typed-longest");
     let tick = Layout::of::<Tick>;
     let number = Layout::of::<u32>;
@@ -352,7 +352,7 @@ fn type_longer_than_the_longest_message_is_refused() {
             "{text}"
         );
     }
-    // Each message has the size of the type: more is of no use.
+    // Each message has the size of the type, so a greater maximum has no effect.
     for options in [
         queue().layout(tick()).max_message(100),
         queue().max_message(100).layout(tick()),
@@ -366,10 +366,10 @@ fn type_longer_than_the_longest_message_is_refused() {
     assert_eq!(receiver.generation(), 1);
 }
 
-/// A header whose longest message is shorter than its type is damage to all who open it for a type.
+/// A typed open of a header whose maximum length is shorter than its type is `Corrupt`.
 // layout: L033 L041
 #[test]
-fn header_with_a_type_longer_than_its_longest_message_is_damaged() {
+fn header_type_longer_than_max_is_corrupt() {
     const MAX_MESSAGE: usize = 36;
     let (_test, name) = start("typed-damaged");
     let publisher = Publisher::options().typed::<Tick>().create(&*name).unwrap();
@@ -382,7 +382,7 @@ fn header_with_a_type_longer_than_its_longest_message_is_damaged() {
         Subscriber::options().typed::<OldTick>().open(&*name),
     );
     assert_eq!(segment_info(&*name).unwrap().layout, None);
-    // Bare bytes need no type.
+    // An untyped open needs no type.
     shmkit::Subscriber::open(&*name).unwrap();
     control.write_value(MAX_MESSAGE, &16u32).unwrap();
     Subscriber::options().typed::<Tick>().open(&*name).unwrap();
@@ -390,7 +390,7 @@ fn header_with_a_type_longer_than_its_longest_message_is_damaged() {
 }
 
 #[test]
-fn numbers_need_no_struct() {
+fn plain_number_is_a_valid_type() {
     let (_test, name) = start("typed-number");
     let mut publisher = Publisher::options().typed::<f64>().create(&*name).unwrap();
     let mut subscriber = Subscriber::options().typed::<f64>().open(&*name).unwrap();
@@ -405,14 +405,14 @@ fn numbers_need_no_struct() {
 }
 
 #[test]
-fn latest_values_have_a_type_too() {
+fn typed_writer_and_reader_exchange_values() {
     let (_test, name) = start("typed-latest");
     let options = Writer::options().names(["a", "b"]);
     let mut writer = options.typed::<Tick>().create(&*name).unwrap();
     assert_eq!(writer.max_value(), 16);
     let mut reader = Reader::options().typed::<SameTick>().open(&*name).unwrap();
     let b = reader.index("b").unwrap();
-    assert_eq!(why(reader.get_at(b)), "Empty");
+    assert_eq!(why(reader.get_at(b)), "NotSet");
     writer.set_at(b, &tick(7)).unwrap();
     assert_eq!(reader.wait_change().unwrap(), b);
     let volume = reader.get_at(b).unwrap().volume;

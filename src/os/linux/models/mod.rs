@@ -1,8 +1,11 @@
-//! The words of events, gates, mutexes and deaths under a model checker: the very code that ships,
-//! in all the ways in which threads can take turns.
+//! Tests of the words of events, gates, mutexes and deaths under the model checker loom.
 //!
-//! A futex is a lock of the checker. A sleeper compares its words under the lock before it waits,
-//! and a waker takes the lock, as both do in the kernel. A wake-up that is lost is a deadlock.
+//! The tests run the shipped code over the atomics of the checker. The checker tries all orders in
+//! which the threads can run with a few preemptions (`explore`).
+//!
+//! A lock of the checker stands for the futex of the kernel. A sleeper compares its words under the
+//! lock before it waits, and a waker takes the lock, as both do in the kernel. A lost wake-up is a
+//! deadlock.
 
 mod mutexes;
 mod signals;
@@ -19,7 +22,7 @@ use std::time::Instant;
 atomic!(AtomicU32, u32, fence);
 atomic!(AtomicU64, u64, fence);
 
-/// How often each word was woken.
+/// Counts how often each word was woken, under the lock that stands for the futex.
 #[derive(Default)]
 struct Queue {
     woken: loomed::Mutex<BTreeMap<usize, u32>>,
@@ -32,7 +35,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Sleeps on these words, if they are what is expected, until one of them is woken.
+    /// Sleeps until one of these words is woken. Returns at once if `is_expected` does not hold.
     fn sleep(&self, words: &[usize], is_expected: impl FnOnce() -> bool) {
         let mut woken = self.woken.lock().unwrap();
         if !is_expected() {
@@ -63,7 +66,7 @@ impl Word {
         }
     }
 
-    /// Its place in the queue.
+    /// Returns the key of the word in the queue.
     fn number(&self) -> usize {
         Rc::as_ptr(&self.value) as usize
     }
@@ -103,7 +106,7 @@ impl Futex for Word {
     fn sleep(words: &[(&Word, u32)], _until: Option<Instant>) -> rustix::io::Result<()> {
         let numbers: Vec<usize> = words.iter().map(|(word, _)| word.number()).collect();
         let queue = &words[0].0.queue;
-        // Relaxed: the kernel orders nothing for those that look.
+        // Relaxed: the kernel compares the words without an order for the sleeping thread.
         let is_expected =
             |(word, expected): &(&Word, u32)| word.value.load(Ordering::Relaxed) == *expected;
         queue.sleep(&numbers, || words.iter().all(is_expected));
@@ -111,7 +114,7 @@ impl Futex for Word {
     }
 }
 
-/// Something to wait for.
+/// A source for which a thread of the model waits.
 #[derive(Clone)]
 struct Signal {
     word: Word,
@@ -129,8 +132,8 @@ impl WaitSource for Signal {
     }
 }
 
-/// What is stored with no order of its own, such as a message: an access beside another one is
-/// found out as a race.
+/// Data that is stored without atomics, such as a message. The model checker reports two accesses
+/// at the same time as a race.
 #[derive(Clone)]
 struct Own(Rc<Cell<u64>>);
 
@@ -148,7 +151,7 @@ impl Own {
     }
 }
 
-/// How many preemptions are tried: more in the long runs.
+/// Runs a model with up to this number of preemptions, and with one more in the long runs.
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());

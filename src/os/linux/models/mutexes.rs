@@ -1,5 +1,5 @@
-//! A mutex has one owner at a time, nobody sleeps for ever beside it, and the death of an owner is
-//! told once.
+//! A mutex has one owner at a time, no thread sleeps for ever on a free mutex, and the death of an
+//! owner is reported once.
 
 use super::super::mutex_word::{ABANDONED, Lock, THREAD};
 use super::super::words::{look, tell};
@@ -9,14 +9,14 @@ use crate::os::Taken;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// What one thread knows of a mutex.
+/// A mutex, as one thread of the model uses it.
 #[derive(Clone)]
 struct Mutex {
     word: Rc<AtomicU64>,
     queue: Rc<Queue>,
-    /// Tells the deaths of the process of thread 1.
+    /// 1 after the process of thread 1 has died.
     dead: Word,
-    /// Thread 1 has ended, and its process lives on.
+    /// 1 after thread 1 has ended while its process lives on.
     has_left: Rc<AtomicU32>,
     own: Own,
 }
@@ -33,10 +33,10 @@ impl Mutex {
         }
     }
 
-    /// Takes it, and changes what it guards.
+    /// Locks the mutex, and changes the data that the mutex guards.
     fn enter(&self, thread: u64) -> Taken {
         let taken = self.lock(thread).unwrap().unwrap();
-        // The model checker finds out where this is not the only access.
+        // The model checker reports a second access at the same time as a race.
         self.own.add();
         taken
     }
@@ -66,7 +66,7 @@ impl Lock for Mutex {
 
     fn owner(&self, word: u64) -> Result<Option<u64>> {
         let thread = word & THREAD;
-        // Acquire: pairs with the release of the test; the kernel's tables are as strict.
+        // Acquire: pairs with the release of the test. The kernel's tables are as strict.
         let has_left = thread == 1 && self.has_left.load(Ordering::Acquire) == 1;
         Ok((!has_left).then_some(thread))
     }
@@ -85,7 +85,7 @@ impl Lock for Mutex {
         let words = [number, death];
         let count = if *owner == 1 { 2 } else { 1 };
         self.queue.sleep(&words[..count], || {
-            // Relaxed: the kernel orders nothing for those that look.
+            // Relaxed: the kernel compares the words without an order for the sleeping thread.
             let is_dead = *owner == 1 && self.dead.load(Ordering::Relaxed) != 0;
             self.word.load(Ordering::Relaxed) as u32 == lower && !is_dead
         });
@@ -111,9 +111,9 @@ fn mutex_has_one_owner_at_a_time() {
     });
 }
 
-/// Two sleep, or are about to, when it is given back.
+/// Two threads sleep, or are about to sleep, when the mutex is unlocked.
 #[test]
-fn mutex_that_is_given_back_is_had_by_all_that_wait() {
+fn unlocked_mutex_reaches_every_waiter() {
     explore(3, || {
         let mutex = Mutex::new();
         mutex.enter(4);
@@ -125,9 +125,9 @@ fn mutex_that_is_given_back_is_had_by_all_that_wait() {
     });
 }
 
-/// What a thread that ends has not given back is abandoned.
+/// A thread that ends without unlocking the mutex abandons it.
 #[test]
-fn abandoned_mutex_is_told_to_one() {
+fn abandoned_mutex_is_reported_to_one_waiter() {
     explore(3, || {
         let mutex = Mutex::new();
         mutex.enter(4);
@@ -139,16 +139,17 @@ fn abandoned_mutex_is_told_to_one() {
     });
 }
 
-/// The watcher of each process tells of the death; what the dead owner stored is seen.
+/// The watcher of each process reports the death of the owner, and the next owner sees the stores
+/// of the dead owner.
 #[test]
-fn mutex_of_a_dead_process_is_taken_by_one() {
+fn mutex_of_dead_process_is_abandoned_once() {
     explore(2, || {
         let mutex = Mutex::new();
         let dying = mutex.clone();
         let owner = thread::spawn(move || dying.enter(1));
         let watched = mutex.clone();
         let watching = thread::spawn(move || {
-            // As the kernel tells it, once the owner is gone.
+            // The kernel reports a death after the owner has ended.
             owner.join().unwrap();
             tell(&watched.dead, 1);
         });
@@ -157,17 +158,17 @@ fn mutex_of_a_dead_process_is_taken_by_one() {
         mutex.give_back(3, 0);
         let count = Mutex::count_abandoned([taken, other.join().unwrap()]);
         watching.join().unwrap();
-        // The owner may have come last.
+        // Thread 1 may have locked the mutex last, and then still has it.
         let is_left = mutex.word.load(Ordering::Relaxed) & THREAD == 1;
         assert_eq!(count, usize::from(!is_left));
         assert_eq!(mutex.own.get(), 3);
     });
 }
 
-/// A thread leaves by a bare system call, and its process lives on: nobody tells those that sleep,
-/// and the next owner wakes them.
+/// A thread ends by a bare system call while its process lives on. No death is reported to the
+/// sleeping threads, and the next owner wakes them.
 #[test]
-fn sleeper_behind_a_thread_that_left_is_woken_by_the_next_owner() {
+fn next_owner_wakes_waiter_of_ended_thread() {
     explore(5, || {
         let mutex = Mutex::new();
         mutex.enter(1);

@@ -1,4 +1,4 @@
-//! What has been signaled ends a wait, and is seen with all that was stored before it.
+//! A signal ends a wait, and the waiting thread sees all stores before the signal.
 
 use super::super::words::{self, Condition, WaitSource, wait_any};
 use super::{Atomic, AtomicU32, Ordering, Own, Queue, Signal, Word, explore};
@@ -18,7 +18,7 @@ impl Signal {
         }
     }
 
-    /// With its word from now.
+    /// Makes a manual-reset event whose word has this value, for a wait that begins now.
     fn manual(queue: &Rc<Queue>, word: u32) -> Signal {
         Signal {
             word: Word::new(queue, word),
@@ -49,7 +49,7 @@ fn wait(signals: &[Signal]) -> usize {
     }
 }
 
-/// Stores something, and signals it.
+/// Starts a thread that changes `own`, and then sets the signal.
 fn spawn(signal: &Signal, own: &Own) -> JoinHandle<()> {
     let (signal, own) = (signal.clone(), own.clone());
     thread::spawn(move || {
@@ -59,7 +59,7 @@ fn spawn(signal: &Signal, own: &Own) -> JoinHandle<()> {
 }
 
 #[test]
-fn signal_of_each_kind_ends_a_wait_with_what_was_stored_before() {
+fn woken_wait_sees_stores_before_its_signal() {
     let kinds: [fn(&Rc<Queue>) -> Signal; 3] =
         [Signal::auto, |queue| Signal::manual(queue, 6), Signal::once];
     for kind in kinds {
@@ -92,9 +92,9 @@ fn each_of_two_signals_ends_a_wait() {
     });
 }
 
-/// A signal that is set again while it is taken is there again.
+/// An event that is set again while its first signal is taken is signaled again.
 #[test]
-fn each_of_two_signals_of_one_event_is_taken() {
+fn event_set_twice_ends_two_waits() {
     explore(3, || {
         let queue = queue();
         let (event, answer) = (Signal::auto(&queue), Signal::auto(&queue));
@@ -112,7 +112,7 @@ fn each_of_two_signals_of_one_event_is_taken() {
 }
 
 #[test]
-fn auto_reset_signal_is_taken_by_one_of_two_waits() {
+fn auto_reset_signal_is_taken_once() {
     explore(3, || {
         let queue = queue();
         let (event, stop) = (Signal::auto(&queue), Signal::once(&queue));
@@ -122,7 +122,7 @@ fn auto_reset_signal_is_taken_by_one_of_two_waits() {
             thread::spawn(move || {
                 let is_taken = wait(&signals) == 0;
                 if is_taken {
-                    // The model checker finds out where both do.
+                    // The model checker reports a race if both waits take the signal.
                     own.add();
                 }
                 is_taken
@@ -154,9 +154,9 @@ fn manual_reset_signal_ends_both_waits() {
     });
 }
 
-/// A wait that had begun is ended by a signal that is taken away again.
+/// A signal that is reset at once ends a wait that had begun before the signal.
 #[test]
-fn manual_reset_signal_ends_a_wait_though_it_is_reset() {
+fn signal_reset_at_once_still_ends_wait() {
     explore(5, || {
         let (event, own) = (Signal::manual(&queue(), 6), Own::new());
         let (theirs, stored) = (event.clone(), own.clone());
@@ -171,10 +171,10 @@ fn manual_reset_signal_ends_a_wait_though_it_is_reset() {
     });
 }
 
-/// One that takes a signal away and then looks finds what was stored before the signal, or is
-/// signaled again, also where it was signaled all the time.
+/// A thread that resets an event and then looks sees the stores before the signal, or finds the
+/// event set again. This also holds if the event was set all the time.
 #[test]
-fn what_was_stored_before_a_signal_is_seen_after_its_reset() {
+fn reset_sees_earlier_store_or_later_signal() {
     for before in [6, 7] {
         explore(5, move || {
             let (event, item) = (Signal::manual(&queue(), before), Rc::new(AtomicU32::new(0)));
@@ -187,7 +187,7 @@ fn what_was_stored_before_a_signal_is_seen_after_its_reset() {
             let is_seen = item.load(Ordering::Relaxed) == 1;
             setting.join().unwrap();
             let is_set = event.word.load(Ordering::Relaxed) & 1 == 1;
-            assert!(is_seen || is_set, "it is lost");
+            assert!(is_seen || is_set, "the signal is lost");
         });
     }
 }

@@ -1,5 +1,6 @@
 //! The names of accounts, for people. The system may ask a domain controller for a name, which can
-//! take seconds; so nothing but what is shown asks for names, and each is asked for once.
+//! take seconds. So only code that shows a name to people asks for it, and each name is asked for
+//! once.
 
 use super::super::error::last;
 use super::super::ntdll::wide;
@@ -14,7 +15,8 @@ use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::ConvertStringSidToSidW;
 use windows_sys::Win32::Security::{LookupAccountNameW, PSID};
 
-/// The same without asking anybody: the name of an account that every system has, or the SID alone.
+/// Returns `name (SID)` for this user and for some accounts that every system has, and the SID
+/// alone for other accounts. Does not ask the system for a name.
 pub(in crate::os::windows) fn brief(sid: &str) -> String {
     let name = match sid {
         "S-1-5-18" => "NT AUTHORITY\\SYSTEM",
@@ -27,7 +29,7 @@ pub(in crate::os::windows) fn brief(sid: &str) -> String {
     format!("{name} ({sid})")
 }
 
-/// `DOMAIN\name (SID)`, or the SID alone where the system has no name for it.
+/// Returns `DOMAIN\name (SID)`, or the SID alone where the system has no name for it.
 ///
 /// "If the name cannot be resolved on the local system, this function will try to resolve the name
 /// using domain controllers" (LookupAccountSidW).
@@ -45,14 +47,16 @@ pub(crate) fn shown(sid: &str) -> String {
 fn look_up(sid: &str) -> Option<String> {
     let text = wide(sid);
     let mut sid: PSID = null_mut();
-    // SAFETY: a NUL-terminated text and a place for the answer.
+    // SAFETY: `text` is NUL-terminated, and `sid` is a place for the answer.
     if unsafe { ConvertStringSidToSidW(text.as_ptr(), &raw mut sid) } == 0 {
         return None;
     }
+
     let (mut name, mut domain) = ([0u16; 256], [0u16; 256]);
     let (mut name_len, mut domain_len) = (name.len() as u32, domain.len() as u32);
     let mut kind = 0;
-    // SAFETY: a SID from the system, which is freed once, and buffers with their lengths.
+    // SAFETY: `sid` is a SID that the system has just allocated, and only this block frees it. The
+    // buffers are passed with their lengths.
     let done = unsafe {
         let done = LookupAccountSidW(
             null(),
@@ -66,20 +70,22 @@ fn look_up(sid: &str) -> Option<String> {
         LocalFree(sid);
         done
     };
+
     let text = |units: &[u16], len: u32| String::from_utf16_lossy(&units[..len as usize]);
     (done != 0).then(|| format!("{}\\{}", text(&domain, domain_len), text(&name, name_len)))
 }
 
-/// The SID of an account, which is given by it or by name.
+/// Returns the SID of an account, which is given by its SID or by its name.
 pub(in crate::os::windows) fn sid_of(account: &str) -> Result<String> {
     if account.starts_with("S-1-") {
         return Ok(account.to_string());
     }
+
     let name = wide(account);
     let (mut sid, mut domain) = ([0u64; 32], [0u16; 256]);
     let (mut sid_len, mut domain_len) = (size_of_val(&sid) as u32, domain.len() as u32);
     let mut kind = 0;
-    // SAFETY: a NUL-terminated name, and buffers with their lengths.
+    // SAFETY: `name` is NUL-terminated, and the buffers are passed with their lengths.
     let done = unsafe {
         LookupAccountNameW(
             null(),
@@ -91,6 +97,7 @@ pub(in crate::os::windows) fn sid_of(account: &str) -> Result<String> {
             &raw mut kind,
         )
     };
+
     let code = last();
     let text = (done != 0).then(|| sid_text(sid.as_mut_ptr().cast()));
     text.flatten().ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Who may do what: the descriptors of new objects, and the owners of existing ones.
+//! Access rights: the security descriptors of new objects, and the owners of existing objects.
 
 pub(super) mod account;
 pub(super) mod descriptor;
@@ -39,8 +39,8 @@ impl Attributes {
     }
 }
 
-/// The security attributes of a new object. Where the system would not build them, no
-/// object is created, since the default would let others in.
+/// Returns the security attributes of a new object. Fails where the system does not build them, so
+/// that no object is created: the default attributes would let other accounts in.
 // layout: L222 L224
 pub(super) fn attributes(access: &Access, kind: Kind, name: &Name) -> Result<Attributes> {
     let me = token::identity().ok_or_else(|| nobody(name))?;
@@ -58,14 +58,16 @@ pub(super) fn attributes(access: &Access, kind: Kind, name: &Name) -> Result<Att
 }
 
 fn nobody(name: &Name) -> Error {
-    let meaning = "the system does not tell who this user is, so access cannot be limited";
+    let meaning =
+        "the system does not report the user of this process, so access cannot be limited";
     Error::new(ErrorKind::AccessDenied, Operation::Create, name, meaning)
 }
 
-/// The label that says that programs of medium integrity may write what this process creates. An
-/// object without a label "is treated as if it had medium integrity", though the same page says that
-/// "objects you create receive your integrity level (medium or high)" (Mandatory Integrity Control):
-/// this leaves no doubt. A process below medium may not set it.
+/// Returns the label that lets programs of medium integrity write the objects that this process
+/// creates. An object without a label "is treated as if it had medium integrity", but the same page
+/// says that "objects you create receive your integrity level (medium or high)" (Mandatory
+/// Integrity Control). The label leaves no doubt. A process below medium integrity may not set it,
+/// and gets an empty text.
 // layout: L224
 fn label(me: &Identity) -> String {
     match me.integrity {
@@ -74,30 +76,34 @@ fn label(me: &Identity) -> String {
     }
 }
 
-/// What a user's SDDL says. It is this user's where it names no owner: the default owner of an
-/// elevated program is `BUILTIN\Administrators`.
+/// Returns what a user's SDDL grants. Where the SDDL names no owner, the owner is this user, and
+/// not the default owner, which is `BUILTIN\Administrators` for an elevated program.
 // layout: L224
 fn written(access: &Access, me: &Identity) -> Result<Grants> {
     let Access::Sddl(sddl) = access else {
-        unreachable!("every other one is a preset");
+        unreachable!("every access but SDDL is a preset");
     };
     let descriptor = Descriptor::parse(sddl).map_err(|code| unreadable(sddl, code))?;
+
     let refuse = |meaning: &'static str, advice: &'static str| {
         let kind = ErrorKind::InvalidArgument;
         Err(Error::new(kind, Operation::Access, sddl, meaning).with_advice(advice))
     };
+
     let List::Entries(entries) = descriptor.list() else {
         let meaning = "it has no access list, which would let everybody do everything";
         return refuse(meaning, "add one: D:P(A;;GA;;;…)");
     };
+
     let others = entries.iter().any(|entry| entry.effect == Effect::Other);
     if others || descriptor.has_audit() {
-        let meaning = "it has an entry that is not for allowing, denying or labelling";
+        let meaning = "it has an entry that neither allows, denies nor labels";
         return refuse(
             meaning,
             "use entries of the types A, D and ML, without conditions",
         );
     }
+
     let own = descriptor.label();
     Ok(Grants {
         owner: descriptor.owner().or_else(|| Some(me.user.clone())),
@@ -107,7 +113,7 @@ fn written(access: &Access, me: &Identity) -> Result<Grants> {
 }
 
 fn unreadable(sddl: &str, code: u32) -> Error {
-    let meaning = "the system does not read it as a security descriptor";
+    let meaning = "it is not a valid security descriptor";
     Error::new(
         ErrorKind::InvalidArgument,
         Operation::Access,
@@ -118,10 +124,11 @@ fn unreadable(sddl: &str, code: u32) -> Error {
     .with_advice("write SDDL, such as D:P(A;;GA;;;<your SID>)(A;;GR;;;AU)")
 }
 
-/// Who may use the events or mutexes that belong to a section; see [`Grants::of_companion`].
-/// `None` where the section does not tell who may use it.
+/// Returns the access for the events or mutexes that belong to a section; see
+/// [`Grants::of_companion`]. `None` where the system does not tell who may use the section.
 ///
-/// The object belongs to its creator, which may be another thread that impersonates no account.
+/// The access names no owner, so the object will belong to the account of the thread that creates
+/// it. That may be another thread, which impersonates no account.
 // layout: L226 L227
 pub(super) fn companion(section: BorrowedHandle<'_>, kind: Kind) -> Option<Access> {
     let me = token::identity()?;
@@ -138,7 +145,7 @@ pub(super) fn companion(section: BorrowedHandle<'_>, kind: Kind) -> Option<Acces
     Some(Access::Sddl(grants.sddl(kind)))
 }
 
-/// The owner of an object, its access list as SDDL, and the same in words.
+/// Returns the owner of an object, its access list as SDDL, and its access list in words.
 pub(super) fn describe(
     object: BorrowedHandle<'_>,
     kind: Kind,
@@ -153,7 +160,7 @@ pub(super) fn describe(
     }
 }
 
-/// The entries of an access list in words.
+/// Returns the entries of an access list in words.
 fn grants(list: &List, kind: Kind) -> Vec<Grant> {
     let List::Entries(entries) = list else {
         let (account, may) = ("everybody".to_string(), "everything".to_string());
@@ -172,12 +179,12 @@ fn grants(list: &List, kind: Kind) -> Vec<Grant> {
     told.collect()
 }
 
-/// The SID of an object's owner.
+/// Returns the SID of an object's owner.
 pub(super) fn owner(object: BorrowedHandle<'_>) -> Option<String> {
     Descriptor::of_object(object)?.owner()
 }
 
-/// Refuses an object that belongs to another account than expected.
+/// Refuses an object that does not belong to the expected owner.
 pub(super) fn check_owner(
     object: BorrowedHandle<'_>,
     expected: &Owner,
@@ -186,7 +193,7 @@ pub(super) fn check_owner(
     check(Descriptor::of_object(object), expected, subject)
 }
 
-/// As [`check_owner`], of a file.
+/// Refuses a file that does not belong to the expected owner.
 pub(super) fn check_file_owner(
     file: BorrowedHandle<'_>,
     expected: &Owner,
@@ -198,16 +205,19 @@ pub(super) fn check_file_owner(
 // layout: L233
 fn check(found: Option<Descriptor>, expected: &Owner, subject: &dyn Display) -> Result<()> {
     let wanted = match expected {
-        // What this process creates without saying whose it is belongs to its default owner.
+        // An object that this process creates without an owner in its descriptor belongs to the
+        // default owner of the process.
         Owner::Me => token::identity().map(|me| [me.user, me.default_owner]),
         Owner::Account(account) => Some(account::sid_of(account)?).map(|sid| [sid.clone(), sid]),
     };
+
     let owner = found.and_then(|found| found.owner());
     if let (Some(owner), Some(wanted)) = (&owner, &wanted)
         && wanted.contains(owner)
     {
         return Ok(());
     }
+
     let meaning = match owner {
         Some(who) => {
             let who = account::brief(&who);
@@ -215,8 +225,9 @@ fn check(found: Option<Descriptor>, expected: &Owner, subject: &dyn Display) -> 
         }
         None => format!("it does not report its owner, which is expected to be {expected}"),
     };
+
     let error = Error::new(ErrorKind::WrongOwner, Operation::Open, subject, meaning);
-    Err(error.with_advice("find out who squats the name, or expect its real owner"))
+    Err(error.with_advice("find the program that took the name, or expect the real owner"))
 }
 
 #[cfg(test)]
@@ -240,7 +251,7 @@ mod tests {
 
     // layout: L224
     #[test]
-    fn what_is_written_belongs_to_this_user_unless_it_says_whose_it_is() {
+    fn sddl_without_owner_belongs_to_this_user() {
         let me = token::identity().unwrap();
         let of = |sddl: &str| written(&Access::Sddl(sddl.into()), &me).unwrap();
         assert_eq!(of("D:P(A;;GA;;;WD)").owner, Some(me.user.clone()));

@@ -1,9 +1,9 @@
-//! Which rights an access list grants: always those of the object's own type.
+//! The rights that an access list grants. They are always rights of the object's own type.
 //!
-//! Generic rights are not written into objects. The system maps them when an object is created, and
-//! not as users of shmkit mean them: `GR` on an event does not include the right to wait, and `GA`
-//! on a section becomes a list that, copied to an event, lets nobody wait (SYNCHRONIZE is no right
-//! of sections). So this module maps them itself, for each kind of object.
+//! This module maps generic rights itself, for each kind of object, and never writes them into an
+//! object. The system would map them when the object is created, and not as users of shmkit mean
+//! them: `GR` on an event would not include the right to wait. `GA` on a section becomes a list
+//! that, copied to an event, lets nobody wait, since SYNCHRONIZE is no right of sections.
 
 use super::descriptor::{Effect, Entry};
 use crate::access::Access;
@@ -12,7 +12,7 @@ use windows_sys::Win32::Foundation::{GENERIC_ALL, GENERIC_EXECUTE, GENERIC_READ,
 
 pub(in crate::os::windows) const READ_CONTROL: u32 = 0x2_0000;
 pub(in crate::os::windows) const SYNCHRONIZE: u32 = 0x10_0000;
-/// SECTION_QUERY, EVENT_QUERY_STATE and MUTANT_QUERY_STATE.
+/// The value of SECTION_QUERY, EVENT_QUERY_STATE and MUTANT_QUERY_STATE.
 pub(in crate::os::windows) const QUERY: u32 = 1;
 pub(in crate::os::windows) const SECTION_MAP_WRITE: u32 = 2;
 pub(in crate::os::windows) const SECTION_MAP_READ: u32 = 4;
@@ -21,7 +21,7 @@ const SECTION_MAP_EXECUTE: u32 = 8;
 /// (Synchronization Object Security and Access Rights).
 pub(in crate::os::windows) const EVENT_MODIFY_STATE: u32 = 2;
 
-/// All rights that an object of a kind has, those to change its list included.
+/// Returns all rights of an object of a kind, including the rights to change its access list.
 // layout: L223 L225
 pub(in crate::os::windows) const fn everything(kind: Kind) -> u32 {
     match kind {
@@ -31,7 +31,7 @@ pub(in crate::os::windows) const fn everything(kind: Kind) -> u32 {
     }
 }
 
-/// Without this, a handle is of no use.
+/// Returns the right without which a handle is of no use.
 pub(in crate::os::windows) const fn least(kind: Kind) -> u32 {
     match kind {
         Kind::Section => SECTION_MAP_READ,
@@ -39,8 +39,8 @@ pub(in crate::os::windows) const fn least(kind: Kind) -> u32 {
     }
 }
 
-/// What [`Access`]'s documentation calls looking: to read a section, to wait for an event, to take
-/// a mutex.
+/// Returns the rights for what the documentation of [`Access`] calls looking: to read a section, to
+/// wait for an event, to take a mutex.
 // layout: L223 L225
 pub(in crate::os::windows) const fn looking(kind: Kind) -> u32 {
     match kind {
@@ -49,8 +49,9 @@ pub(in crate::os::windows) const fn looking(kind: Kind) -> u32 {
     }
 }
 
-/// To write a section, to set an event. Who uses a mutex changes it: "Only the SYNCHRONIZE access
-/// right is required to use a mutex" (OpenMutexW).
+/// Returns the rights to write a section or to set an event. For a mutex they include the right to
+/// take it, since each use changes the mutex: "Only the SYNCHRONIZE access right is required to use
+/// a mutex" (OpenMutexW).
 // layout: L225
 const fn changing(kind: Kind) -> u32 {
     match kind {
@@ -60,7 +61,7 @@ const fn changing(kind: Kind) -> u32 {
     }
 }
 
-/// `GX`.
+/// Returns the rights for `GX`.
 const fn executing(kind: Kind) -> u32 {
     match kind {
         Kind::Section => READ_CONTROL | SECTION_MAP_EXECUTE,
@@ -68,8 +69,9 @@ const fn executing(kind: Kind) -> u32 {
     }
 }
 
-/// The rights of a mask with each generic right replaced by those of the kind. What is denied is no
-/// more than the one right that is meant: who may not write may read.
+/// Returns a mask with each generic right replaced by the rights of the kind. An entry that denies
+/// a generic right denies only the one right that is meant: an account that may not write may still
+/// read.
 // layout: L225
 fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
     let [read, write, execute] = match (effect, kind) {
@@ -89,19 +91,19 @@ fn specific(mask: u32, kind: Kind, effect: Effect) -> u32 {
     meant.fold(named, |all, (_, rights)| all | rights)
 }
 
-/// An access list with the owner of the object, and its integrity label, as SDDL.
+/// An access list, with the owner and the integrity label of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::os::windows) struct Grants {
-    /// `None`: the creator of the object.
+    /// The SID of the owner; `None` for the creator of the object.
     pub owner: Option<String>,
     pub entries: Vec<Entry>,
-    /// `S:(ML;;NW;;;ME)`, or empty.
+    /// The label as SDDL, such as `S:(ML;;NW;;;ME)`, or an empty text.
     pub label: String,
 }
 
 impl Grants {
-    /// The list of an object of this kind, each right a specific one. It is protected: it grants
-    /// nothing that it does not name.
+    /// Returns the SDDL for an object of this kind, with specific rights only. The access list is
+    /// protected: it grants nothing that it does not name.
     // layout: L222
     pub fn sddl(&self, kind: Kind) -> String {
         let entry = |entry: &Entry| {
@@ -117,14 +119,16 @@ impl Grants {
         format!("{}D:P{entries}{}", owner.unwrap_or_default(), self.label)
     }
 
-    /// The list of an event or a mutex that belongs to a segment, from that of one of its sections.
+    /// Returns the access list of an event or a mutex that belongs to a segment. The list follows
+    /// from the list of a section of that segment.
     ///
-    /// Who may write the section may set the event. Who may read the section may take the mutex,
-    /// which tells that a process lives. Nobody may wait for the event, which would take its signal
-    /// away, but those who have all rights: `mine`, who creates the object, and the owner of the
-    /// section, which its list need not name. The list names no owner: the system refuses one that
-    /// is "not a SID that the caller is authorized to assign as the owner of an object"
-    /// (SeAssignSecurity).
+    /// An account that may write the section may set the event. An account that may read the
+    /// section may take the mutex, which tells that a process lives. A wait for the event would
+    /// take its signal away. So only accounts with all rights may wait for it: accounts that have
+    /// all rights to the section, `mine`, which creates the object, and `owner`, which owns the
+    /// section and which its list need not name. The returned list names no owner, since the system
+    /// refuses an owner that is "not a SID that the caller is authorized to assign as the owner of
+    /// an object" (SeAssignSecurity).
     // layout: L226 L227
     pub fn of_companion(
         section: &[Entry],
@@ -132,12 +136,13 @@ impl Grants {
         kind: Kind,
         label: String,
     ) -> Grants {
-        /// OWNER RIGHTS, which would be those of the companion's owner.
+        /// OWNER RIGHTS, which in the returned list would mean the owner of the companion.
         const OWNER_RIGHTS: &str = "S-1-3-4";
         let (right, granted, denied) = match kind {
             Kind::Event => (SECTION_MAP_WRITE, changing(kind), EVENT_MODIFY_STATE),
             _ => (SECTION_MAP_READ, looking(kind), SYNCHRONIZE),
         };
+
         let everything_of_a_section = everything(Kind::Section);
         let translate = |entry: &Entry| {
             let mask = specific(entry.mask, Kind::Section, entry.effect);
@@ -159,6 +164,7 @@ impl Grants {
                 sid: sid.to_string(),
             })
         };
+
         let mut entries: Vec<Entry> = section.iter().filter_map(translate).collect();
         for sid in [owner, mine] {
             let all = allow(everything(kind), sid);
@@ -166,6 +172,7 @@ impl Grants {
                 entries.push(all);
             }
         }
+
         Grants {
             owner: None,
             entries,
@@ -174,13 +181,14 @@ impl Grants {
     }
 }
 
-/// What a preset stands for; `None` for SDDL, which says it itself.
+/// Returns the entries of a preset; `None` for SDDL, which has entries of its own.
 // layout: L223
 pub(in crate::os::windows) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
     const SYSTEM: &str = "S-1-5-18";
     const ADMINISTRATORS: &str = "S-1-5-32-544";
     const AUTHENTICATED: &str = "S-1-5-11";
     const INTERACTIVE: &str = "S-1-5-4";
+
     let mut entries = vec![allow(everything(kind), me)];
     match access {
         Access::SameUser => {}
@@ -192,6 +200,7 @@ pub(in crate::os::windows) fn preset(access: &Access, kind: Kind, me: &str) -> O
         ]),
         Access::Sddl(_) => return None,
     }
+
     Some(entries)
 }
 
@@ -203,7 +212,7 @@ fn allow(mask: u32, sid: &str) -> Entry {
     }
 }
 
-/// What the bits of an access mask let somebody do with an object of a kind.
+/// Returns in words what an access mask allows for an object of a kind.
 pub(in crate::os::windows) fn in_words(mask: u32, kind: Kind) -> String {
     let own: &[(u32, &str)] = match kind {
         Kind::Section => &[
@@ -215,14 +224,16 @@ pub(in crate::os::windows) fn in_words(mask: u32, kind: Kind) -> String {
         Kind::Mutex => &[(SYNCHRONIZE, "take")],
         Kind::Other => &[],
     };
+
     let mask = specific(mask, kind, Effect::Allow);
     let all = everything(kind);
     if mask & all == all {
         return "everything".to_string();
     }
+
     let standard = [
         (0x1_0000, "delete"),
-        (0x4_0000, "change who may what"),
+        (0x4_0000, "change the access list"),
         (0x8_0000, "become the owner"),
     ];
     let named = own.iter().chain(&standard);
@@ -230,6 +241,7 @@ pub(in crate::os::windows) fn in_words(mask: u32, kind: Kind) -> String {
         .filter(|(bits, _)| mask & bits != 0)
         .map(|(_, word)| *word)
         .collect();
+
     if words.is_empty() {
         format!("{mask:#x}")
     } else {
@@ -252,17 +264,17 @@ mod tests {
     const ME: &str = "S-1-5-21-1-2-3-1001";
     const OTHER: &str = "S-1-5-21-1-2-3-1002";
 
-    /// The list of what I make beside a section of this list and owner.
+    /// Returns the access list of a companion of a section with this list and owner.
     fn companion(section: &str, owner: &str, kind: Kind, label: &str) -> String {
         let entries = entries(section);
         let grants = Grants::of_companion(&entries, [ME, owner], kind, label.to_string());
         grants.sddl(kind)
     }
 
-    /// "O:…D:P(A;;CCDCLCSWRPSDRCWDWO;;;…)" is what NT gives back for a section with `GA`.
+    /// NT returns "O:…D:P(A;;CCDCLCSWRPSDRCWDWO;;;…)" for a section that was created with `GA`.
     // layout: L226
     #[test]
-    fn a_waker_may_set_whatever_form_the_right_to_write_has() {
+    fn section_writers_may_set_companion_event() {
         for right in ["CCDCLCSWRPSDRCWDWO", "0xf001f", "GA"] {
             let list = format!("O:{OTHER}D:P(A;;{right};;;{OTHER})");
             let expected = format!("D:P(A;;0x1f0003;;;{OTHER})(A;;0x1f0003;;;{ME})");
@@ -277,7 +289,7 @@ mod tests {
 
     // layout: L226 L227
     #[test]
-    fn who_may_only_read_may_not_set_and_may_watch() {
+    fn section_readers_may_watch_but_not_set() {
         let list = format!("D:P(A;;GA;;;{ME})(A;;GR;;;AU)");
         let expected = format!("D:P(A;;0x1f0003;;;{ME})");
         assert_eq!(companion(&list, ME, Kind::Event, ""), expected);
@@ -287,7 +299,7 @@ mod tests {
 
     // layout: L226
     #[test]
-    fn the_owner_of_the_section_is_let_in_though_no_entry_names_it() {
+    fn unlisted_section_owner_gets_all_rights() {
         for list in [
             "D:P(A;;GA;;;SY)(A;;GRGW;;;IU)",
             "D:P(A;;GA;;;OW)(A;;GRGW;;;IU)",
@@ -303,7 +315,7 @@ mod tests {
 
     // layout: L226
     #[test]
-    fn who_is_denied_stays_so() {
+    fn companion_event_keeps_write_denials() {
         let list = "D:P(D;;GW;;;BG)(D;;GX;;;AN)(A;;GA;;;WD)";
         let expected = format!(
             "D:P(D;;0x2;;;S-1-5-32-546)(A;;0x1f0003;;;S-1-1-0)(A;;0x1f0003;;;{ME})\
@@ -315,7 +327,7 @@ mod tests {
 
     // layout: L225
     #[test]
-    fn generic_rights_mean_for_each_kind_what_it_can_do() {
+    fn generic_rights_map_to_specific_rights() {
         for (kind, [read, write, all]) in [
             (Kind::Section, [0x2_0005, 0x2_0007, 0xf_001f]),
             (Kind::Event, [0x12_0001, 0x2_0002, 0x1f_0003]),
@@ -326,7 +338,7 @@ mod tests {
             assert_eq!(allowed(GENERIC_WRITE), write);
             assert_eq!(allowed(GENERIC_ALL), all);
             assert_eq!(allowed(GENERIC_READ | GENERIC_WRITE), read | write);
-            assert_eq!(allowed(0x4), 0x4, "a right of its own stays");
+            assert_eq!(allowed(0x4), 0x4, "a specific right stays");
         }
         for (kind, bit) in [
             (Kind::Section, 0x2),

@@ -1,4 +1,4 @@
-//! Each rule, deliberately violated.
+//! Tests that violate each rule.
 
 use super::*;
 use std::os::windows::io::AsRawHandle;
@@ -15,7 +15,7 @@ fn descriptor(sddl: &str) -> Descriptor {
     Descriptor::parse(sddl).unwrap()
 }
 
-/// An event or a section of this list, or why there is none.
+/// Creates an object of this kind with this descriptor, or returns the error code.
 fn make(kind: Kind, name: &str, sddl: &str, played: &Played) -> Refusal<OwnedHandle> {
     let descriptor = descriptor(sddl);
     let attributes = sec::SECURITY_ATTRIBUTES {
@@ -46,7 +46,7 @@ fn make(kind: Kind, name: &str, sddl: &str, played: &Played) -> Refusal<OwnedHan
 }
 
 fn owned(handle: HANDLE) -> Refusal<OwnedHandle> {
-    // SAFETY: takes nothing; and a handle that was just made.
+    // SAFETY: `GetLastError` takes nothing, and the handle was just made.
     unsafe {
         if handle.is_null() {
             Err(GetLastError())
@@ -87,10 +87,10 @@ fn rule_1_generic_rights_become_specific_ones() {
 }
 
 #[test]
-fn rule_2_what_is_not_granted_is_not_opened() {
+fn rule_2_open_without_grant_is_denied() {
     let name = unique("granted");
     let none = Played::default();
-    // The list of a section, copied to an event: nobody may wait.
+    // The access list of a section, copied to an event, lets no account wait.
     let _event = make(Kind::Event, &name, "D:P(A;;0xf001f;;;WD)", &none).unwrap();
     assert!(reopen(Kind::Event, &name, 0x2).is_ok());
     assert_eq!(
@@ -111,12 +111,12 @@ fn rule_2_what_is_not_granted_is_not_opened() {
     assert_eq!(
         rights(0x2, false),
         Err(ERROR_ACCESS_DENIED),
-        "it is denied first"
+        "the right is denied first"
     );
     assert_eq!(
         rights(READ_CONTROL, false),
         Err(ERROR_ACCESS_DENIED),
-        "not the owner"
+        "the caller is not the owner"
     );
     let granted_to_administrators = descriptor("O:SYD:P(A;;0x1f0003;;;BA)");
     let rights = |elevated| check_rights(&granted_to_administrators, 0x2, &me, elevated);
@@ -125,7 +125,7 @@ fn rule_2_what_is_not_granted_is_not_opened() {
 }
 
 #[test]
-fn rule_3_nobody_gives_objects_away() {
+fn rule_3_foreign_owner_is_refused() {
     let none = Played::default();
     let made = make(Kind::Event, &unique("given"), "O:SYD:P(A;;GA;;;WD)", &none);
     assert_eq!(made.err(), Some(ERROR_INVALID_OWNER));
@@ -141,13 +141,13 @@ fn rule_3_nobody_gives_objects_away() {
 }
 
 #[test]
-fn rule_4_sections_in_global_need_the_privilege() {
+fn rule_4_global_sections_need_the_privilege() {
     let name = format!("Global\\{}", unique("global"));
     let make = |kind, words| make(kind, &name, "D:P(A;;GA;;;WD)", &Played::by(words));
     assert_eq!(make(Kind::Section, "").err(), Some(ERROR_ACCESS_DENIED));
     drop(make(Kind::Event, "").unwrap());
     let held = make(Kind::Section, "privileged").unwrap();
-    assert!(make(Kind::Section, "").is_ok(), "it exists");
+    assert!(make(Kind::Section, "").is_ok(), "the section exists");
     assert!(reopen(Kind::Section, &name, 0x4).is_ok());
     drop(held);
     assert!(make(Kind::Section, "session-0").is_ok());
@@ -163,7 +163,7 @@ fn rule_5_services_have_one_namespace() {
 }
 
 #[test]
-fn rule_6_a_high_level_needs_a_label() {
+fn rule_6_high_integrity_needs_a_label() {
     let high = Played::by("high");
     let sddl = "D:P(A;;GA;;;WD)";
     let made = make(Kind::Event, &unique("label"), sddl, &high);
@@ -196,7 +196,7 @@ fn rule_6_a_high_level_needs_a_label() {
 }
 
 #[test]
-fn rule_7_every_second_wait_ends_early() {
+fn rule_7_timed_waits_may_end_early() {
     let early = |_| u32::from(limit_of(100, &Played::default()) == 84);
     let count: u32 = (0..100).map(early).sum();
     assert!((1..100).contains(&count), "{count}");
@@ -207,7 +207,7 @@ fn rule_7_every_second_wait_ends_early() {
 }
 
 #[test]
-fn rule_8_processes_are_closed_and_handles_are_different() {
+fn rule_8_denies_pids_and_repeated_handles() {
     let (me, deny) = (std::process::id(), Played::by("deny=4,deny=12"));
     assert_eq!(check_process(12, &deny), Err(ERROR_ACCESS_DENIED));
     assert_eq!(check_process(me, &deny), Ok(()));
@@ -216,9 +216,9 @@ fn rule_8_processes_are_closed_and_handles_are_different() {
     assert_eq!(check_process(me, &others), Ok(()));
     let event = make(Kind::Event, &unique("twice"), "D:P(A;;GA;;;WD)", &deny).unwrap();
     let twice = [event.as_raw_handle(); 2];
-    // SAFETY: two live handles, though they are one.
+    // SAFETY: both handles are live. They are the same handle.
     let woken = unsafe { WaitForMultipleObjects(2, twice.as_ptr(), 0, 0) };
-    // SAFETY: takes nothing.
+    // SAFETY: `GetLastError` takes nothing.
     let code = unsafe { GetLastError() };
     assert_eq!((woken, code), (WAIT_FAILED, ERROR_INVALID_PARAMETER));
 }

@@ -1,4 +1,4 @@
-//! Servers that close, or are killed, and servers that are not there yet.
+//! Servers that close, servers that are killed, and servers that do not exist yet.
 
 use super::super::kills::{KILLS, each_victim};
 use super::*;
@@ -22,7 +22,7 @@ pub fn be_victim(kind: &str, name: &str, who: u64, words: &Words) {
     }
 }
 
-/// A server, and what it is told to do.
+/// Runs a server that follows the orders of the parent.
 pub fn serve_server(name: &str) {
     let mut server = Some(server(name));
     let mut taken = Vec::new();
@@ -47,8 +47,7 @@ pub fn serve_server(name: &str) {
     });
 }
 
-/// Each way to wait for a server that will not answer, and what it comes to. How many of
-/// them there are, and how many sleep.
+/// The number of ways to wait for a server that will not answer, and how many of the ways sleep.
 const WAYS: usize = 8;
 const SLEEP: usize = 6;
 
@@ -82,7 +81,7 @@ fn wait_in_vain(name: &str, way: usize, sent: &Barrier) -> String {
             why(client.recv_timeout(&calls[1], LONG))
         }
         4 | 5 => {
-            // There is no place.
+            // All calls of the client are pending.
             drop(several(&mut client, 8));
             match way {
                 4 => why(client.send(&request)),
@@ -102,10 +101,11 @@ fn wait_in_vain(name: &str, way: usize, sent: &Barrier) -> String {
     }
 }
 
-/// How many requests those make together, with one that is there before.
+/// The number of requests of all ways together, with one request from before.
 const ASKED: u64 = 1 + 1 + 8 + 3 + 8 + 8 + 1 + 2 + 1;
 
-/// A server with requests that it does not answer, which it has received or not, goes so.
+/// Ends a server with `go` while it has unanswered requests, which it has `received` or not.
+/// Asserts that each wait then ends with `how`.
 fn a_server_goes(how: &str, received: bool, go: impl FnOnce(TestChild) -> Option<TestChild>) {
     let (mut test, name) = start("ends");
     let mut process = child(&mut test, "server", &[&name]);
@@ -123,7 +123,7 @@ fn a_server_goes(how: &str, received: bool, go: impl FnOnce(TestChild) -> Option
         if received {
             assert_eq!(ask(&mut process, &format!("take {ASKED}")), "taken");
         }
-        eventually("all sleep that will", || {
+        eventually("all ways that sleep are asleep", || {
             let me = std::process::id();
             let sleeps = |one: &Participant| one.pid == me && one.asleep;
             others(name).into_iter().filter(sleeps).count() == SLEEP
@@ -132,7 +132,7 @@ fn a_server_goes(how: &str, received: bool, go: impl FnOnce(TestChild) -> Option
         for (way, one) in waiting.into_iter().enumerate() {
             assert_eq!(one.join().unwrap(), how, "way {way}");
         }
-        // What was answered is there.
+        // The responses from before the end are received.
         is_answer(early.recv(&calls[1]), 1, 1, max);
         is_answer(early.try_recv(&calls[0]), 1, 0, max);
         assert_eq!(why(early.recv(&calls[2])), how);
@@ -141,14 +141,14 @@ fn a_server_goes(how: &str, received: bool, go: impl FnOnce(TestChild) -> Option
         assert_eq!(why(early.try_send(b"more")), how);
         assert_eq!(why(early.call(b"more")), how);
         is_answer(early.recv(&calls[1]), 1, 1, max);
-        // Though this one holds what it made.
+        // The name is gone although `early` still has its objects open.
         gone(|| Client::open(&**name));
         drop(rest);
     });
 }
 
 #[test]
-fn a_server_that_is_killed_lets_nobody_wait() {
+fn killed_server_ends_every_client_wait() {
     for received in [false, true] {
         a_server_goes("Disconnected(Died)", received, |process| {
             process.kill();
@@ -159,7 +159,7 @@ fn a_server_that_is_killed_lets_nobody_wait() {
 
 // layout: L150
 #[test]
-fn a_server_that_closes_lets_nobody_wait() {
+fn closed_server_ends_every_client_wait() {
     a_server_goes("Disconnected(Closed)", false, |mut process| {
         assert_eq!(ask(&mut process, "drop"), "dropped");
         Some(process)
@@ -168,7 +168,7 @@ fn a_server_that_closes_lets_nobody_wait() {
 
 // layout: L150
 #[test]
-fn what_was_answered_before_the_end_is_received() {
+fn responses_sent_before_close_are_received() {
     let (_test, name) = start("ends-answered");
     for left in 0..3 {
         let (mut server, mut client) = pair(&name, 8);
@@ -182,7 +182,7 @@ fn what_was_answered_before_the_end_is_received() {
         }
         drop(server);
         refused(AlreadyExists, Server::create(&*name));
-        // It holds the server open.
+        // The request that is not answered yet keeps the server draining.
         assert_eq!(why(client.try_recv(&calls[7 - left])), "Empty");
         drop(unanswered);
         assert_eq!(why(client.try_recv(&calls[7 - left])), "Unanswered");
@@ -198,7 +198,7 @@ fn what_was_answered_before_the_end_is_received() {
 }
 
 #[test]
-fn a_server_killed_at_any_moment_lets_nobody_hang() {
+fn server_killed_at_random_disconnects_clients() {
     let (mut test, name) = start("kill-server");
     let mut random = Random::new();
     each_victim(&mut test, "server", &name, |who, mut child| {
@@ -230,10 +230,10 @@ fn a_server_killed_at_any_moment_lets_nobody_hang() {
     assert_ne!(KILLS, 0);
 }
 
-/// When the last worker goes, what was received may be answered, and nothing else is.
+/// After the last worker has gone, a received request may still be answered. All other calls end.
 // layout: L028 L090 L102 L146 L149 L154
 #[test]
-fn last_worker_ends_new_calls_while_a_responder_answers() {
+fn draining_server_refuses_calls_but_answers_received() {
     let (mut test, name) = start("draining");
     let mut process = child(&mut test, "server", &[&name]);
     let mut client = Client::open(&*name).unwrap();
@@ -248,7 +248,7 @@ fn last_worker_ends_new_calls_while_a_responder_answers() {
         let waiting = scope.spawn(|| why(other.call(&message(2, 1, max))));
         until_asleep(&name, std::process::id());
         assert_eq!(ask(&mut process, "drop 0"), "dropped");
-        // Each waits without a time, and ends at once.
+        // The call has no timeout, and ends at once.
         assert_eq!(waiting.join().unwrap(), "Disconnected(Closed)");
     });
     assert_eq!(why(client.recv(&left)), "Disconnected(Closed)");
@@ -269,16 +269,16 @@ fn last_worker_ends_new_calls_while_a_responder_answers() {
     assert_eq!(why(client.call(b"late")), "Disconnected(Closed)");
 }
 
-/// A client that waits for a free place waits no longer when the last worker goes, though its calls
-/// were received and may still be answered.
+/// A client that waits because all its calls are pending stops waiting when the last worker goes,
+/// although these calls were received and may still be answered.
 // layout: L147
 #[test]
-fn last_worker_ends_a_wait_for_a_free_place() {
+fn draining_server_disconnects_client_at_call_limit() {
     let (_test, name) = start("draining-place");
     let (mut server, mut client) = pair(&name, 8);
     let max = client.max_message();
     for n in 0..8 {
-        // Dropped, so that its place is free as soon as it is answered.
+        // The call is dropped, so that its response makes space for another call at once.
         drop(client.send(&message(1, n, max)).unwrap());
     }
     let received: Vec<_> = (0..8).map(|_| kept(&mut server)).collect();
@@ -295,7 +295,7 @@ fn last_worker_ends_a_wait_for_a_free_place() {
 }
 
 #[test]
-fn a_client_can_wait_for_its_server() {
+fn client_open_waits_for_server() {
     let (mut test, name) = start("ends-wait");
     refused(NotFound, Client::open(&*name));
     for time in [Duration::ZERO, MOMENT, 20 * MOMENT] {
@@ -309,7 +309,7 @@ fn a_client_can_wait_for_its_server() {
                 begun.wait();
                 let mut client = options.open(&*name).unwrap();
                 let max = client.max_message();
-                // It stays until what it asks is received.
+                // The client stays until its request is received.
                 let call = client.send(&message(1, 1, max)).unwrap();
                 (client, call)
             });
@@ -319,12 +319,12 @@ fn a_client_can_wait_for_its_server() {
             drop(calling.join().unwrap());
             process
         });
-        // One that is there is not waited for.
+        // A client does not wait for a server that exists.
         Client::options().wait(LONG).open(&*name).unwrap();
         process.kill();
         gone(|| Client::options().wait(MOMENT).open(&*name));
     }
-    // What is something else is not waited for either.
+    // A client does not wait at a segment of another kind either.
     let _queue = queue(&name);
     let options = Client::options().wait(LONG);
     refused(shmkit::ErrorKind::WrongKind, options.open(&*name));

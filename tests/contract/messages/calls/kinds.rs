@@ -1,4 +1,4 @@
-//! What is told of a server, who is refused, and calls with types.
+//! What a server reports, what a server and a client refuse, and calls with types.
 
 use super::*;
 use crate::common::refused;
@@ -70,7 +70,7 @@ fn typed_server(name: &str) -> Server<Order, Fill> {
 
 // layout: L100
 #[test]
-fn a_server_is_no_queue_and_nothing_else_is_a_server() {
+fn calls_and_other_patterns_refuse_each_other() {
     let (_test, name) = start("kinds");
     let is = |error: shmkit::Error, words: [&str; 2]| {
         let text = error.to_string();
@@ -119,7 +119,7 @@ fn a_server_is_no_queue_and_nothing_else_is_a_server() {
 }
 
 #[test]
-fn measures_that_cannot_be_are_refused() {
+fn impossible_server_options_are_refused() {
     let (_test, name) = start("kinds-odd");
     for n in [0, 1025, 4096, usize::MAX] {
         refused(
@@ -152,12 +152,12 @@ fn measures_that_cannot_be_are_refused() {
         let options = Server::options().layouts(good(), bad);
         refused(InvalidArgument, options.create(&*name));
     }
-    // Nothing of all that is left in the way.
+    // The refused attempts left nothing behind.
     drop(server(&name));
 }
 
 #[test]
-fn a_server_is_known_from_outside() {
+fn segment_info_reports_server_state() {
     let (mut test, name) = start("kinds-info");
     let options = Server::options().clients(5).in_flight(3);
     let mut server = options.max_message(LONGEST).create(&*name).unwrap();
@@ -169,7 +169,7 @@ fn a_server_is_known_from_outside() {
         (info.closed, info.layout, info.response_layout),
         (false, None, None)
     );
-    // Six of the longest, and a seventh.
+    // The space of six of the longest messages, and a seventh of that space.
     assert!(info.capacity >= 6 * (LONGEST + 8) * 8 / 7 && info.capacity.is_power_of_two());
     let me = std::process::id();
     assert_eq!((info.owner.pid, info.owner.alive), (me, Some(true)));
@@ -208,7 +208,7 @@ fn a_server_is_known_from_outside() {
 type Kept = (Responder, Vec<u8>);
 
 #[test]
-fn reasons_say_what_they_mean() {
+fn call_errors_display_their_cause() {
     let line = |text: String| assert_eq!(text.lines().count(), 1, "{text}");
     for how in [DisconnectReason::Closed, DisconnectReason::Died] {
         let text = CallError::Disconnected(how).to_string();
@@ -226,7 +226,7 @@ fn reasons_say_what_they_mean() {
 }
 
 #[test]
-fn an_owner_can_be_asked_for() {
+fn client_checks_expected_owner() {
     let (_test, name) = start("kinds-owner");
     let (mut server, _) = pair(&name, 2);
     let options = Client::options().expect_owner(shmkit::Owner::Me);
@@ -244,7 +244,7 @@ fn an_owner_can_be_asked_for() {
 
 // layout: L038
 #[test]
-fn values_are_answered_by_values() {
+fn typed_requests_get_typed_responses() {
     let (_test, name) = start("kinds-typed");
     let mut server = typed_server(&name);
     assert_eq!(server.max_message(), size_of::<Fill>());
@@ -297,7 +297,7 @@ fn values_are_answered_by_values() {
 
 // layout: L038 L040
 #[test]
-fn what_differs_is_told_of_requests_and_of_responses() {
+fn call_type_mismatch_names_requests_or_responses() {
     let (_test, name) = start("kinds-differ");
     let is = |error: shmkit::Error, words: [&str; 2]| {
         let text = error.to_string();
@@ -319,13 +319,13 @@ fn what_differs_is_told_of_requests_and_of_responses() {
         refused(WrongType, open),
         ["requests", "value is missing there"],
     );
-    // They are not one another.
+    // The types of requests and responses may not be exchanged.
     let open = Client::options().typed::<Fill, Order>().open(&*name);
     is(
         refused(WrongType, open),
         ["requests", "number is missing there"],
     );
-    // Not even joined.
+    // No refused client has joined.
     assert!(others(&name).is_empty());
     drop(server);
     let _bare = Server::options().max_message(24).create(&*name).unwrap();
@@ -335,7 +335,7 @@ fn what_differs_is_told_of_requests_and_of_responses() {
 
 // layout: L042
 #[test]
-fn bytes_of_another_length_are_no_values() {
+fn typed_calls_report_wrong_length_as_corrupt() {
     let (_test, name) = start("kinds-bare");
     let mut server = typed_server(&name);
     let mut bare = Client::open(&*name).unwrap();
@@ -359,7 +359,7 @@ fn bytes_of_another_length_are_no_values() {
     assert_eq!(bare.recv(&call).unwrap(), fill(&order(6)).as_bytes());
     drop((server, bare, client));
 
-    // Its types are told when the program runs, and not kept.
+    // This server is given its layouts at run time, and may send responses that do not match them.
     let layouts = [Layout::of::<Order>(), Layout::of::<Fill>()];
     let [requests, responses] = layouts;
     let options = Server::options().layouts(requests, responses);

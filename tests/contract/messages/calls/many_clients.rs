@@ -1,12 +1,12 @@
-//! Many clients and several workers: no answer is lost, doubled or given to another one.
+//! Many clients and several workers: no response is lost, doubled or given to another call.
 
 use super::*;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-/// How many calls each of four clients makes in a leg. `SHMKIT_TEST_LONG` makes it a million
-/// in all: 25 legs, since each has a watchdog of its own.
+/// How many calls each of four clients makes in a leg. With `SHMKIT_TEST_LONG` all legs together
+/// make a million calls. There are 25 legs then, since each leg has a watchdog of its own.
 const CALLS: u64 = if cfg!(windows) { 2_000 } else { 10_000 };
 
 fn legs() -> usize {
@@ -16,7 +16,8 @@ fn legs() -> usize {
     }
 }
 
-/// Makes calls of these numbers, several open at a time, and takes the answers in any order.
+/// Makes the calls with these numbers, several pending at a time, and receives the responses in
+/// random order.
 pub fn call_all(client: &mut Client, who: u64, numbers: std::ops::Range<u64>, random: &mut Random) {
     let max = client.max_message();
     let mut open: Vec<(u64, Call)> = Vec::new();
@@ -40,14 +41,15 @@ pub fn call_all(client: &mut Client, who: u64, numbers: std::ops::Range<u64>, ra
     }
 }
 
-/// Answers one of those that were put off, whichever.
+/// Answers a random one of the deferred requests.
 fn answer_one(pool: &mut Vec<(Responder, Vec<u8>)>, random: &mut Random, max: usize) {
     let one = random.below(pool.len() as u64) as usize;
     let (responder, request) = pool.swap_remove(one);
     responder.respond(&answer_to(&request, max)).unwrap();
 }
 
-/// How a worker answers: at once, some later in any order, or by another thread.
+/// Answers requests in one of three ways: at once, later in random order, or by another thread.
+/// Returns the requests that came.
 fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -> Vec<(u64, u64)> {
     let max = server.max_message();
     let mut came = Vec::new();
@@ -59,7 +61,7 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
         }
     });
     loop {
-        // Nobody is kept waiting where there is nothing else to do.
+        // The worker waits only if it has no deferred request to answer.
         let next = match pool.is_empty() {
             true => server.recv_timeout(MOMENT),
             false => server.try_recv(),
@@ -92,7 +94,7 @@ fn work(mut server: Server, how: usize, mut random: Random, stop: &AtomicBool) -
     came
 }
 
-/// Four clients, two of them of other processes, and workers of these manners.
+/// Runs four clients, two of them in other processes, and one worker for each way in `workers`.
 fn many_clients(stem: &str, workers: &[usize]) {
     for _ in 0..legs() {
         let (mut test, name) = start(stem);
@@ -135,7 +137,7 @@ fn leg(test: &mut Test, name: &str, workers: &[usize]) {
         stop.store(true, SeqCst);
         let all = working.into_iter().map(|one| one.join().unwrap());
         all.inspect(|came| {
-            // One worker alone gets each client's in order.
+            // A single worker receives the requests of each client in order.
             let mut inbox = HashMap::new();
             for (from, number) in came
                 .iter()
@@ -151,7 +153,7 @@ fn leg(test: &mut Test, name: &str, workers: &[usize]) {
     });
     came.sort_unstable();
     let wanted = (0..4).flat_map(|who| (0..CALLS).map(move |n| (who, n)));
-    assert!(came.into_iter().eq(wanted), "each came once");
+    assert!(came.into_iter().eq(wanted), "each request must come once");
     for child in others {
         assert!(child.finish().success());
     }
@@ -163,7 +165,7 @@ fn one_worker_answers_many_clients() {
 }
 
 #[test]
-fn one_worker_answers_many_clients_in_any_order() {
+fn one_worker_answers_clients_in_any_order() {
     many_clients("many_clients-any", &[1]);
 }
 
@@ -173,7 +175,7 @@ fn several_workers_answer_many_clients() {
 }
 
 #[test]
-fn many_workers_answer_one_client_each_request_once() {
+fn many_workers_receive_each_request_once() {
     let (_test, name) = start("many_clients-workers");
     let (server, mut client) = pair(&name, 8);
     let seen = Mutex::new(Vec::new());
@@ -195,21 +197,21 @@ fn many_workers_answer_one_client_each_request_once() {
     assert!(seen.into_iter().eq((0..CALLS).map(|n| (5, n))));
 }
 
-/// What a call comes to: a response, or that there is none.
+/// The result of a call: a response, or none.
 type End = Option<Vec<u8>>;
 
-/// Client and server step by step, and what each must see.
+/// A client and a server that run step by step, and the results that each must see.
 struct Model {
     server: Server,
     client: Client,
     max: usize,
     next: u64,
-    /// Sent, and not received.
+    /// Requests that were sent, and not received.
     sent: VecDeque<(u64, Vec<u8>)>,
     taken: Vec<(u64, Responder)>,
-    /// Those that are held, with what they come to.
+    /// Calls that the client holds, with the result of those that have ended.
     held: Vec<(u64, Call, Option<End>)>,
-    /// Those that were dropped before they were over.
+    /// Calls that were dropped before they ended.
     dropped: Vec<u64>,
 }
 
@@ -274,7 +276,7 @@ impl Model {
             }
             _ => {
                 let bytes = self.bytes(random);
-                // Never is there no room.
+                // A response always has space.
                 responder.respond(&bytes).unwrap();
                 Some(bytes)
             }
@@ -309,7 +311,7 @@ impl Model {
 }
 
 #[test]
-fn any_order_of_steps_keeps_the_rules() {
+fn random_call_steps_match_model() {
     let (_test, name) = start("many_clients-steps");
     let mut random = Random::new();
     let many = if cfg!(windows) { 3_000 } else { 10_000 };
@@ -327,7 +329,8 @@ fn any_order_of_steps_keeps_the_rules() {
                 held: Vec::new(),
                 dropped: Vec::new(),
             };
-            // Now one side is ahead and now the other.
+            // For 100 steps at a time one kind of step is more frequent, so that one side is ahead
+            // of the other.
             let mut hurry = 0;
             for step in 0..many {
                 if step % 100 == 0 {
@@ -351,12 +354,12 @@ fn any_order_of_steps_keeps_the_rules() {
 
 // layout: L143
 #[test]
-fn all_the_longest_have_room_both_ways() {
+fn longest_requests_and_responses_always_fit() {
     the_longest_have_room(&[0, 1, 47, 48, 49, 100, 248, 1000, 5000]);
 }
 
 #[test]
-fn all_the_longest_of_many_pages_have_room_both_ways() {
+fn longest_multi_page_requests_and_responses_fit() {
     the_longest_have_room(&[70_000]);
 }
 
@@ -370,10 +373,10 @@ fn the_longest_have_room(sizes: &[u64]) {
         let options = options.clients(2).prefault(max == 100);
         let mut server = options.create(&*name).unwrap();
         let mut clients = [0, 1].map(|_| Client::open(&*name).unwrap());
-        // A ring is a few times as long as all that.
+        // A ring is a few times as long as the messages of one lap.
         for lap in 0..24u64 {
             let len = match lap % 6 {
-                // Out of step, so that each place in the ring is a record's beginning.
+                // Another length, so that records begin at each place in the ring.
                 5 => (lap * 37 % (max + 1)) as usize,
                 _ => max as usize,
             };
@@ -397,7 +400,7 @@ fn the_longest_have_room(sizes: &[u64]) {
                 responder.respond(&answer).unwrap();
             }
             if lap % 4 == 3 {
-                // Nobody has them before the next lap.
+                // No response of this lap is received.
                 drop(calls);
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Clients that go in the middle of a call, and the clients that have their place then.
+//! Clients that leave in the middle of a call, and the next clients in their slots.
 
 use super::super::kills::{self, KILLS, each_victim};
 use super::many_clients::call_all;
@@ -6,7 +6,7 @@ use super::*;
 use shmkit::ErrorKind::Busy;
 use std::sync::atomic::AtomicBool;
 
-/// A client, and what it is told to do.
+/// Runs a client that follows the orders of the parent.
 pub fn serve_caller(name: &str, who: u64) {
     let mut client = Client::open(name).unwrap();
     let max = client.max_message();
@@ -41,7 +41,7 @@ pub fn serve_caller(name: &str, who: u64) {
     });
 }
 
-/// Calls until it is killed; tells of an answer that is not its own.
+/// Makes calls until it is killed. Reports a response that is not its own as `u64::MAX` in `done`.
 pub fn call_until_killed(name: &str, who: u64, words: &Words) {
     let mut client = Client::open(name).unwrap();
     let max = client.max_message();
@@ -64,7 +64,8 @@ pub fn call_until_killed(name: &str, who: u64, words: &Words) {
     }
 }
 
-/// Answers the requests of some at once, and those of others long after.
+/// Answers most requests at once, and every third request of a victim later. Returns how many
+/// requests came from each client.
 fn serve(mut server: Server, stop: &AtomicBool) -> Vec<u64> {
     let max = server.max_message();
     let mut pool = Vec::new();
@@ -96,11 +97,12 @@ fn serve(mut server: Server, stop: &AtomicBool) -> Vec<u64> {
 }
 
 #[test]
-fn clients_killed_at_any_moment_are_in_nobodys_way() {
+fn clients_killed_at_random_leave_others_working() {
     let (mut test, name) = start("kill-callers");
     let mut random = Random::new();
     let words = Words::of(&name);
-    // One place for those who are killed one after the other.
+    // Two slots are for the surviving clients, and one for the victims, which are killed one after
+    // the other.
     let options = Server::options().max_message(LONGEST).in_flight(4);
     let server = options.clients(3).create(&*name).unwrap();
     let (mine, theirs) = (KILLS, KILLS + 1);
@@ -142,8 +144,8 @@ fn clients_killed_at_any_moment_are_in_nobodys_way() {
     });
 }
 
-/// A client of another process that has sent as much as it can, of which the server has
-/// received so many, and is no more.
+/// Kills a client of another process that has sent as many requests as it may. Returns the first
+/// `taken` requests, which the server has received before.
 fn dead_client(test: &mut Test, name: &str, server: &mut Server, taken: usize) -> Vec<Kept> {
     let mut child = child(test, "caller", &[name, "1"]);
     let all = shmkit::inspect::segment_info(name).unwrap().in_flight;
@@ -155,8 +157,9 @@ fn dead_client(test: &mut Test, name: &str, server: &mut Server, taken: usize) -
 
 type Kept = (Responder, Vec<u8>);
 
-/// As many calls as can be, of the longest messages, in the place of another client, whose
-/// requests are answered late or never: each has its own answer, and nobody has no room.
+/// Makes as many calls of the longest messages as a client may, in the slot of an earlier client.
+/// The `old` requests of that client are answered after the new ones are received (`late`), or
+/// before. Asserts that each call gets its own response, and that all messages have space.
 fn calls_of_the_next(name: &str, server: &mut Server, old: Vec<Kept>, late: bool, who: u64) {
     let mut client = Client::open(name).unwrap();
     let max = client.max_message();
@@ -176,12 +179,17 @@ fn calls_of_the_next(name: &str, server: &mut Server, old: Vec<Kept>, late: bool
     let mut new = Vec::new();
     for n in all.clone() {
         let (responder, bytes) = kept(server);
-        assert_eq!(bytes, request(n), "what nobody waits for is left out");
+        assert_eq!(
+            bytes,
+            request(n),
+            "the server must skip the requests of a closed client"
+        );
         new.push((responder, bytes));
     }
     assert_eq!(why(server.try_recv()), "Empty");
     answer_all(old);
-    // Half of them look, and else all that is answered stands there together.
+    // In half of the rounds the client polls now. In the others all responses are in the ring
+    // together.
     if (who / 4).is_multiple_of(2) {
         let whys = calls.iter().map(|call| why(client.try_recv(call)));
         assert!(whys.into_iter().all(|why| why == "Empty"));
@@ -198,13 +206,13 @@ fn calls_of_the_next(name: &str, server: &mut Server, old: Vec<Kept>, late: bool
 
 fn answer_all(old: Vec<Kept>) {
     for (responder, request) in old {
-        // Nothing is done, and that is no error.
+        // A response to a client that has gone does nothing, and is no error.
         responder.respond(&request).unwrap();
     }
 }
 
-/// One place, whose rings have hardly more room than is needed: of 4096 bytes, those of 10
-/// messages, and a seventh.
+/// Creates a server for one client, whose rings have hardly more space than is needed: 4096 bytes,
+/// for 10 messages and a seventh.
 fn tight(name: &str) -> Server {
     let options = Server::options().max_message(340).in_flight(8);
     options.clients(1).create(name).unwrap()
@@ -212,13 +220,13 @@ fn tight(name: &str) -> Server {
 
 // layout: L145 L151 L152
 #[test]
-fn the_next_client_gets_no_answers_to_a_dead_one() {
+fn client_never_gets_killed_predecessors_responses() {
     let (mut test, name) = start("successors-killed");
     let mut server = tight(&name);
     for round in 0..12u64 {
         let taken = [0, 1, 4, 8][round as usize % 4];
         let mut old = dead_client(&mut test, &name, &mut server, taken);
-        // Until it sees that nobody is there.
+        // The server receives requests until it notices that the client is dead.
         while let Ok(request) = server.recv_timeout(MOMENT) {
             let bytes = request.bytes().to_vec();
             old.push((request.defer(), bytes));
@@ -229,7 +237,7 @@ fn the_next_client_gets_no_answers_to_a_dead_one() {
 
 // layout: L151 L152
 #[test]
-fn what_a_client_asked_that_has_gone_is_left_out() {
+fn server_skips_requests_of_closed_client() {
     let (_test, name) = start("successors-left");
     let mut server = tight(&name);
     let max = server.max_message();
@@ -254,7 +262,7 @@ fn what_a_client_asked_that_has_gone_is_left_out() {
 
 // layout: L104 L237
 #[test]
-fn the_places_of_the_dead_are_taken_in_turn() {
+fn slot_of_killed_client_is_reused() {
     const CLIENTS: usize = 5;
     let (mut test, name) = start("successors-slots");
     let options = Server::options().max_message(LONGEST).in_flight(2);
@@ -267,7 +275,8 @@ fn the_places_of_the_dead_are_taken_in_turn() {
         for child in &mut all {
             assert_eq!(ask(child, "send 2"), "sent");
         }
-        // Before the server has seen anything, or in the middle.
+        // The client dies before the server has received anything, or after the server has received
+        // all requests.
         let mut taken: Vec<_> = match round % 2 {
             0 => Vec::new(),
             _ => (0..2 * CLIENTS).map(|_| kept(&mut server)).collect(),
@@ -276,9 +285,9 @@ fn the_places_of_the_dead_are_taken_in_turn() {
         let id = dead.id();
         dead.kill();
         if round % 2 == 0 {
-            // It is left out as soon as the server has looked.
+            // The dead client is listed until the server has checked.
             assert!(others(&name).iter().any(|one| one.pid == id));
-            eventually("it is seen", || {
+            eventually("the server notices the death", || {
                 let came = server.recv_timeout(MOMENT);
                 if let Ok(request) = came {
                     let bytes = request.bytes().to_vec();
@@ -312,7 +321,7 @@ fn the_places_of_the_dead_are_taken_in_turn() {
 }
 
 #[test]
-fn a_client_that_waits_is_killed_and_the_server_goes_on() {
+fn killed_waiting_client_leaves_server_working() {
     let (mut test, name) = start("successors-waiting");
     let mut server = tight(&name);
     for waits in [false, true] {
@@ -324,7 +333,7 @@ fn a_client_that_waits_is_killed_and_the_server_goes_on() {
         }
         let request = server.recv().unwrap();
         one.kill();
-        // At once, or when another one is there.
+        // The response is sent at once, or when the next client exists.
         let bytes = request.bytes().to_vec();
         let responder = request.defer();
         if waits {
@@ -338,7 +347,7 @@ fn a_client_that_waits_is_killed_and_the_server_goes_on() {
 
 // layout: L145 L151
 #[test]
-fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
+fn requests_before_slot_reuse_are_skipped() {
     let (_test, name) = start("successors-heir");
     let mut server = tight(&name);
     let max = server.max_message();
@@ -350,7 +359,7 @@ fn what_an_earlier_client_asked_is_not_taken_for_the_next_ones() {
 
 // layout: L147
 #[test]
-fn the_next_client_has_room_for_its_calls() {
+fn space_of_skipped_requests_is_reused() {
     let (_test, name) = start("successors-room");
     let mut server = tight(&name);
     let ask_all = |client: &mut Client| {
@@ -360,7 +369,7 @@ fn the_next_client_has_room_for_its_calls() {
     ask_all(&mut Client::open(&*name).unwrap());
     for _ in 0..3 {
         let mut client = Client::open(&*name).unwrap();
-        // Nobody receives what its predecessor has asked, and once that is passed there is room.
+        // The server skips the requests of the predecessor, which frees their space.
         assert_eq!(why(server.try_recv()), "Empty");
         ask_all(&mut client);
     }
@@ -384,7 +393,7 @@ fn the_next_client_has_room_for_its_calls() {
 
 // layout: L145
 #[test]
-fn the_next_client_has_room_for_its_answers() {
+fn new_client_has_space_for_all_responses() {
     let (_test, name) = start("successors-answers");
     let mut server = tight(&name);
     let long = vec![1; server.max_message()];

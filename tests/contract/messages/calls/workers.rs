@@ -5,7 +5,7 @@ use crate::common::refused;
 use shmkit::ErrorKind::{AlreadyExists, NotFound};
 
 #[test]
-fn the_last_worker_closes_the_server() {
+fn server_closes_with_its_last_worker() {
     let (_test, name) = start("workers-last");
     for first in [true, false] {
         let (server, mut client) = pair(&name, 8);
@@ -24,7 +24,7 @@ fn the_last_worker_closes_the_server() {
             request.respond(&answer).unwrap();
             is_answer(client.recv(&call), 1, n, max);
         }
-        // A clone of the only one that is left is as good.
+        // A clone of the last worker works as well.
         let mut clone = left.clone();
         let call = client.send(&message(1, 200, max)).unwrap();
         let (responder, request) = kept(&mut clone);
@@ -40,7 +40,7 @@ fn the_last_worker_closes_the_server() {
 }
 
 #[test]
-fn a_worker_waits_no_longer_than_it_wants_for_its_turn() {
+fn follower_recv_timeout_expires_while_leader_waits() {
     let (_test, name) = start("workers-turn");
     let (server, mut client) = pair(&name, 8);
     let max = client.max_message();
@@ -62,7 +62,7 @@ fn a_worker_waits_no_longer_than_it_wants_for_its_turn() {
         is_answer(client.call(&message(1, 1, max)), 1, 1, max);
         waiting.join().unwrap();
     });
-    // Whose turn it was has gone, and it is another one's.
+    // The leader has gone, and another worker becomes the leader.
     let call = client.send(&message(1, 2, max)).unwrap();
     let request = others[1].recv_timeout(LONG).unwrap();
     let answer = answer_to(request.bytes(), max);
@@ -70,7 +70,7 @@ fn a_worker_waits_no_longer_than_it_wants_for_its_turn() {
     is_answer(client.recv(&call), 1, 2, max);
 }
 
-/// So many workers, each in the middle of a request.
+/// Runs `count` workers that handle one request each at the same time.
 fn all_handle(name: &str, count: u64) {
     let (server, mut client) = pair(name, 8);
     let max = client.max_message();
@@ -83,7 +83,8 @@ fn all_handle(name: &str, count: u64) {
             .map(|n| client.send(&message(1, n, max)).unwrap());
         let calls: Vec<_> = calls.collect();
         let mut open = Vec::new();
-        // Each keeps its own, bytes and all, while the next one receives.
+        // Each worker keeps its request and the bytes of that request while the next worker
+        // receives.
         for (n, worker) in numbers.clone().zip(&mut workers) {
             let request = worker.recv().unwrap();
             assert_eq!(whole(request.bytes(), max), (1, n));
@@ -100,7 +101,7 @@ fn all_handle(name: &str, count: u64) {
 }
 
 #[test]
-fn a_worker_that_handles_is_in_no_others_way() {
+fn busy_worker_does_not_block_other_workers() {
     let (_test, name) = start("workers-handle");
     for count in [2, 3, 8] {
         all_handle(&name, count);
@@ -108,12 +109,12 @@ fn a_worker_that_handles_is_in_no_others_way() {
 }
 
 #[test]
-fn workers_that_sleep_are_woken_one_for_each_request() {
+fn sleeping_workers_wake_for_concurrent_requests() {
     let (_test, name) = start("workers-sleep");
     let (server, mut client) = pair(&name, 4);
     let max = client.max_message();
     let (tell, told) = std::sync::mpsc::channel();
-    // Each handles its own until all are in the middle of one.
+    // Each worker handles its request until all four are in the middle of one.
     let all_busy = std::sync::Barrier::new(4);
     scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| server.clone()).collect();
@@ -150,7 +151,7 @@ fn workers_that_sleep_are_woken_one_for_each_request() {
 }
 
 #[test]
-fn a_worker_that_panics_leaves_the_others_to_work() {
+fn panicking_worker_leaves_others_serving() {
     let (_test, name) = start("workers-panic");
     let (mut server, mut client) = pair(&name, 4);
     let max = client.max_message();
