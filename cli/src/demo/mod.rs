@@ -18,8 +18,9 @@ const RATE: f64 = 10_000.0;
 /// The capacity of the topic: the messages of more than a second, so only the slow subscriber
 /// misses messages.
 const CAPACITY: u64 = 1 << 20;
-/// How long the demo waits for its subscribers to join, to return or to leave.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the demo waits for its subscribers to join, to return or to leave while none of them
+/// reports anything. On a loaded machine a process may take minutes to start.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// When a subscriber is killed and started again, as parts of the whole time.
 const KILL: f64 = 5.0 / 13.0;
@@ -78,7 +79,10 @@ struct Demo {
     publishing: Option<Publishing>,
     peers: Vec<Peer>,
     stage: Stage,
+    /// When the stage began, or when a subscriber reported last.
     since: Instant,
+    /// The number of reports until then.
+    reports: u64,
     /// When the first message was sent.
     start: Instant,
     took: Duration,
@@ -113,6 +117,7 @@ impl Demo {
             peers: Vec::new(),
             stage: Stage::Create,
             since: now,
+            reports: 0,
             start: now,
             took: Duration::ZERO,
             story: Vec::new(),
@@ -137,8 +142,9 @@ impl Demo {
         let before = self.stage;
         self.act()?;
 
-        if self.stage != before {
-            self.since = Instant::now();
+        let reports = self.peers.iter().map(Peer::reports).sum();
+        if self.stage != before || self.reports != reports {
+            (self.since, self.reports) = (Instant::now(), reports);
         } else if self.stage.waits_for_subscribers() && self.since.elapsed() > PATIENCE {
             return Err(Failure::other("the subscribers do not answer"));
         }
