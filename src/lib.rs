@@ -14,7 +14,7 @@
 //! let mut server = Publisher::create(name)?;
 //! server.send(b"Message from first process.")?;
 //!
-//! // A consumer, in any other process. A consumer cannot create the name, and cannot write.
+//! // A consumer, in any other process. A consumer cannot create the name, and cannot send.
 //! let mut consumer = Subscriber::open(name)?;
 //! assert_eq!(consumer.recv()?, b"Message from first process.");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -24,7 +24,7 @@
 //!
 //! | pattern | creates the name | opens the name | use the pattern when |
 //! |---|---|---|---|
-//! | topic | [`Publisher`] | [`Subscriber`], many | one process sends, and each of many processes receives every message; a slow subscriber receives [`Lagged(n)`](RecvError::Lagged) because it missed n messages, or the publisher waits for it ([`Delivery`]) |
+//! | topic | [`Publisher`] | [`Subscriber`], many | one process sends to many; a subscriber that is too slow receives [`Lagged(n)`](RecvError::Lagged) in place of the n messages that it missed, or the publisher waits for it ([`Delivery`]) |
 //! | queue | [`Receiver`] | [`Sender`], many | many processes send, one process receives, and no message may be lost |
 //! | calls | [`Server`] | [`Client`], many | a process sends a request and needs the response; if the server ends, the call fails at once |
 //! | values | [`Writer`] | [`Reader`], many | readers need only the newest value, of one value or of a table of thousands; the writer never waits |
@@ -45,10 +45,11 @@
 //! # Guarantees on every system
 //!
 //! - A section lives as long as a process holds a [`Section`] or a [`Mapping`] of it. The section
-//!   is gone when the last process closes it, ends or is killed. The name is then free at once, and
-//!   nothing that matters is left behind.
-//! - Creating never returns an object that exists. Opening never creates an object. Reading asks
-//!   for no right to write.
+//!   is gone when the last process closes it, ends or is killed. The name is then free at once.
+//!   `docs/platform.md` has one exception: `Global\` names of other users on Linux.
+//! - Creating a section, an event or a mutex never returns an object that exists. Creating an
+//!   endpoint takes over a name whose owner has closed or died. Opening never creates an object.
+//!   Reading asks for no right to write.
 //! - All bytes of a new section are zero. A new section belongs to this user alone, unless its
 //!   [`Access`] says otherwise.
 //! - A message arrives whole. The message is visible to receivers when `send` returns.
@@ -56,11 +57,11 @@
 //!   that it waits for has closed or died.
 //! - A kill of a participant loses no message that the participant had sent. A killed participant
 //!   leaves nothing half-done, and blocks no other participant.
-//! - An [`Event`] and a [`Mutex`] have the same names and the same lifetime as a section. A mutex
-//!   reports that its owner died. A wait for an event can watch a [`Process`] too. These
-//!   waits do not poll.
-//! - The crate trusts nothing that another process wrote. Every range is checked, and no `&[u8]`
-//!   points into memory that another process may be writing.
+//! - An [`Event`] and a [`Mutex`] share the namespace of sections, and have the same lifetime. A
+//!   mutex reports that its owner died. A wait for an event can watch a [`Process`] too. A wait
+//!   does not poll, except on Linux before 5.16 and in some sandboxes.
+//! - The crate trusts nothing that another process wrote. Every range is checked. Without `unsafe`,
+//!   no `&[u8]` points into memory that another process may be writing.
 //! - An [`Error`] contains the operation, the name, the system's code, the most probable meaning of
 //!   the code at this place, and what to do.
 //!

@@ -8,6 +8,7 @@ mod layout_rules;
 mod mutations;
 mod packages;
 mod planted;
+mod references;
 mod source;
 mod test_names;
 mod tokens;

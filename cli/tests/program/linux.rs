@@ -246,7 +246,11 @@ fn posix_objects_are_read_but_never_created() {
     assert_eq!((full.code, full.out.as_str()), (0, "from a C program\n"));
     assert!(shown.out.contains("POSIX"), "{}", shown.out);
     assert_eq!(created.code, 2);
-    assert!(created.err.contains("only opens POSIX objects"), "{}", created.err);
+    assert!(
+        created.err.contains("only opens POSIX objects"),
+        "{}",
+        created.err
+    );
     assert!(kept);
 }
 
