@@ -45,7 +45,7 @@ const UNSAFE: [(&str, &str); 15] = [
     ),
 ];
 
-const MAX_FILE_LINES: usize = 800;
+const MAX_FILE_LINES: usize = 700;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// Returns the faults that a law finds in all files.
