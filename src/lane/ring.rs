@@ -286,10 +286,8 @@ impl<M: WordsMut> RingWriter<M> {
         if message.len() <= SHORT {
             self.ring.copy_in(at, message)
         } else {
-            {
-                let first = LINE - at % LINE;
-                self.ring.copy_in_tail_first(at, message, first, self.far);
-            }
+            let first = LINE - at % LINE;
+            self.ring.copy_in_tail_first(at, message, first, self.far);
         }
         self.commit(place, message.len(), hold);
     }
