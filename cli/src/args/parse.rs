@@ -1,6 +1,5 @@
 //! Parsers for the numbers and types of the command line.
 
-use data_encoding::HEXLOWER_PERMISSIVE;
 use shmkit::Layout;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,7 +15,7 @@ impl FromStr for Hex {
     fn from_str(text: &str) -> Result<Hex, String> {
         let text = text.strip_prefix("0x").unwrap_or(text);
         let digits: String = text.split_whitespace().collect();
-        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
+        let bytes = hex::decode(digits);
         bytes
             .ok()
             .filter(|bytes| !bytes.is_empty())

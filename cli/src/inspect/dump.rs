@@ -5,7 +5,6 @@ use crate::inspect::dump_watch;
 use crate::inspect::hexdump::Rows;
 use crate::names::open;
 use crate::{Failure, Outcome, output};
-use data_encoding::HEXLOWER;
 use serde_json::json;
 use shmkit::Section;
 use std::fs::File;
@@ -76,7 +75,7 @@ fn as_json(args: &Dump, section: &Section, len: u64) -> Outcome {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     write!(out, "{},\"hex\":\"", head.trim_end_matches('}'))?;
     each_chunk(section, args.offset, len, |_, bytes| {
-        Ok(out.write_all(HEXLOWER.encode(bytes).as_bytes())?)
+        Ok(out.write_all(hex::encode(bytes).as_bytes())?)
     })?;
     writeln!(out, "\"}}")?;
     out.flush()?;

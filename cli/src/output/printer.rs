@@ -2,7 +2,6 @@
 
 use crate::output;
 use crate::output::record;
-use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use shmkit::Layout;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
@@ -129,7 +128,7 @@ impl Printer {
 fn as_json(message: &[u8]) -> Value {
     match std::str::from_utf8(message) {
         Ok(text) => json!({ "text": text }),
-        Err(_) => json!({ "hex": HEXLOWER.encode(message) }),
+        Err(_) => json!({ "hex": hex::encode(message) }),
     }
 }
 
