@@ -48,8 +48,8 @@
 //!   is gone when the last process closes it, ends or is killed. The name is then free at once.
 //!   `docs/platform.md` has one exception: `Global\` names of other users on Linux.
 //! - Creating a section, an event or a mutex never returns an object that exists. Creating an
-//!   endpoint takes over a name whose owner has closed or died. Opening never creates an object.
-//!   Reading asks for no right to write.
+//!   endpoint takes over a name whose owner has closed or died. Opening never creates an object. A
+//!   section that is opened for reading asks for no right to write.
 //! - All bytes of a new section are zero. A new section belongs to this user alone, unless its
 //!   [`Access`] says otherwise.
 //! - A message arrives whole. The message is visible to receivers when `send` returns.
@@ -59,9 +59,11 @@
 //!   leaves nothing half-done, and blocks no other participant.
 //! - An [`Event`] and a [`Mutex`] share the namespace of sections, and have the same lifetime. A
 //!   mutex reports that its owner died. A wait for an event can watch a [`Process`] too. A wait
-//!   does not poll, except on Linux before 5.16 and in some sandboxes.
-//! - The crate trusts nothing that another process wrote. Every range is checked. Without `unsafe`,
-//!   no `&[u8]` points into memory that another process may be writing.
+//!   does not poll, with these exceptions: Linux before 5.16, some sandboxes, an endpoint whose
+//!   account may only read, and `wait` for a name that does not exist yet.
+//! - The crate checks everything that another process wrote before it uses it: no content leads to
+//!   an access outside of a section. `docs/safety.md` has what a peer can still do. Without
+//!   `unsafe`, no `&[u8]` points into memory that another process may be writing.
 //! - An [`Error`] contains the operation, the name, the system's code, the most probable meaning of
 //!   the code at this place, and what to do.
 //!
