@@ -1,7 +1,7 @@
 //! A lane whose writer waits for its one reader: no message is lost.
 
 use super::ring::{Found, Place, Record, RingGeometry, RingReader, RingWriter};
-use super::{IMPLAUSIBLE, Step, is_possible};
+use super::{GREATEST, Step, is_possible};
 use crate::format::layout::{cursor, lane, record};
 use crate::sync::{Round, Window, Words, WordsMut, ticks};
 
@@ -84,7 +84,7 @@ impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
                 Record::Nonsense => return None,
                 Record::Empty => {
                     let sent = head.load64(lane::SENT);
-                    if sent > IMPLAUSIBLE {
+                    if sent > GREATEST {
                         return None;
                     }
                     return Some(LosslessWriter {
@@ -334,7 +334,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
     // layout: L160 L179
     pub fn resume(ring: M, cursor: C, ring_geometry: RingGeometry) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
-        let possible = is_possible(exact) && received <= IMPLAUSIBLE;
+        let possible = is_possible(exact) && received <= GREATEST;
         let mut reader =
             possible.then(|| LosslessReader::at(ring, cursor, ring_geometry, [exact, received]))?;
         // This reader stores `room` after its first message. The store also frees the messages that
@@ -352,7 +352,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         ring_geometry: RingGeometry,
     ) -> Option<LosslessReader<M, C>> {
         let [exact, received] = [cursor::EXACT, cursor::RECEIVED].map(|at| cursor.load64(at));
-        if !is_possible(exact) || received > IMPLAUSIBLE {
+        if !is_possible(exact) || received > GREATEST {
             return None;
         }
 

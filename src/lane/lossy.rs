@@ -9,7 +9,7 @@
 //! the record. So the number of missed messages is exact.
 
 use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
-use super::{IMPLAUSIBLE, Step, is_possible};
+use super::{GREATEST, Step, is_possible};
 use crate::format::layout::lane;
 use crate::sync::{Words, WordsMut};
 
@@ -430,7 +430,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         // Pairs with the writer's fence behind CHANGING.
         self.head.acquire();
         let again = self.head.load64(at + lane::MARK_POSITION);
-        let whole = position == again && is_possible(position) && number <= IMPLAUSIBLE;
+        let whole = position == again && is_possible(position) && number <= GREATEST;
         whole.then_some(Mark { position, number })
     }
 }

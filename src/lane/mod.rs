@@ -49,10 +49,10 @@ pub(crate) enum Step {
 }
 
 /// The greatest plausible position or number. Greater ones are refused.
-const IMPLAUSIBLE: u64 = 1 << 62;
+const GREATEST: u64 = 1 << 62;
 
 /// Returns whether a record may begin at a position that a peer wrote.
 // layout: L179
 fn is_possible(position: u64) -> bool {
-    position <= IMPLAUSIBLE && position.is_multiple_of(record::ALIGN as u64)
+    position <= GREATEST && position.is_multiple_of(record::ALIGN as u64)
 }

@@ -23,9 +23,9 @@ use crate::format::layout::{control, cursor, ownership, roster};
 use crate::os::Wake;
 use crate::segment::notifier::{Notifier, System};
 use crate::segment::roster::{Roster, slot_at};
+pub(super) use crate::sync::explore::explore;
 use crate::sync::{Shared, Words, WordsMut};
 use crate::wait::spin::FIRST_PARK;
-use ::loom::model::Builder;
 use ::loom::sync as loomed;
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::cell::RefCell;
@@ -309,13 +309,4 @@ impl System for Kernel {
     fn is_dead(&self, word: u64) -> bool {
         self.dead.borrow().contains(&word)
     }
-}
-
-/// Runs a model with up to this number of preemptions, and with one more in the long runs.
-pub(super) fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());
-    builder.preemption_bound = Some(preemptions + more);
-    builder.max_branches = 20_000;
-    builder.check(model);
 }

@@ -6,6 +6,8 @@
 //! promise the compiler that they do not change.
 
 mod copy;
+#[cfg(all(test, not(miri), not(windows)))]
+pub(crate) mod explore;
 mod machine;
 mod window;
 

@@ -11,9 +11,9 @@ use super::super::lossless::{LosslessReader, LosslessWriter};
 use super::super::lossy::{Begin, LossyReader, LossyWriter};
 use super::super::ring::RingGeometry;
 use crate::format::layout::{LINE, cursor, lane, record};
+use crate::sync::explore::explore;
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell as Racy;
-use ::loom::model::Builder;
 use ::loom::{sync as loomed, thread};
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::cell::Cell;
@@ -254,13 +254,6 @@ pub(crate) fn check(text: &[u8], number: u64) {
             "the last line of {number}"
         );
     }
-}
-
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    builder.check(model);
 }
 
 // Lossless lanes.

@@ -144,10 +144,7 @@ pub(super) fn open_with_any(kind: Kind, name: &Name, rights: &[u32]) -> Called<O
 
 /// Returns the kind of the object that has a name, in words, and a handle of the object if this
 /// account may open it with this right.
-pub(super) fn participants_there(
-    name: &Name,
-    right: u32,
-) -> Option<(&'static str, Option<OwnedHandle>)> {
+pub(super) fn object_there(name: &Name, right: u32) -> Option<(&'static str, Option<OwnedHandle>)> {
     let kinds: [(&str, Open); 6] = [
         ("a section", OpenFileMappingW),
         ("an event", OpenEventW),

@@ -97,7 +97,7 @@ fn refused_create(name: &Name, kind: Kind, code: u32) -> Error {
     match code {
         ERROR_INVALID_HANDLE => wrong_kind(name, Operation::Create),
         ERROR_ACCESS_DENIED => {
-            let there = call::participants_there(name, READ_CONTROL);
+            let there = call::object_there(name, READ_CONTROL);
             // Events and mutexes need no privilege.
             let may_create = kind != Kind::Section || token::may_create_global();
             let (kind, meaning, advice) = denied_create(there.is_some(), name.scope(), may_create);
@@ -129,8 +129,7 @@ fn refused_open(name: &Name, kind: Kind, code: u32, write: bool) -> Error {
 /// Returns the error for ERROR_INVALID_HANDLE (code 6), which names the kind and the owner of the
 /// object that has the name.
 fn wrong_kind(name: &Name, operation: Operation) -> Error {
-    let (noun, handle) =
-        call::participants_there(name, READ_CONTROL).unwrap_or(("another object", None));
+    let (noun, handle) = call::object_there(name, READ_CONTROL).unwrap_or(("another object", None));
     let owner = handle.and_then(|handle| access::owner(handle.as_handle()));
     let whose = owner.map_or(String::new(), |owner| {
         format!(", which belongs to {}", account::brief(&owner))

@@ -2,8 +2,8 @@
 
 use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
+use crate::sync::explore::explore;
 use crate::sync::{Words, WordsMut};
-use ::loom::model::Builder;
 use ::loom::sync as loomed;
 use ::loom::thread;
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -106,13 +106,6 @@ impl WordsMut for Model {
         // Pairs with `acquire`.
         fence(Ordering::Release);
     }
-}
-
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    builder.check(model);
 }
 
 /// Makes a geometry with fewer slots than a table may really have.

@@ -11,8 +11,8 @@ mod mutexes;
 mod signals;
 
 use super::words::{Atomic, Condition, Futex, WaitSource, WaitedWord, atomic};
+use crate::sync::explore::explore;
 use ::loom::cell::Cell;
-use ::loom::model::Builder;
 use ::loom::sync as loomed;
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::BTreeMap;
@@ -149,13 +149,4 @@ impl Own {
     fn get(&self) -> u64 {
         self.0.get()
     }
-}
-
-/// Runs a model with up to this number of preemptions, and with one more in the long runs.
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    let more = usize::from(std::env::var_os("SHMKIT_TEST_LONG").is_some());
-    builder.preemption_bound = Some(preemptions + more);
-    builder.max_branches = 20_000;
-    builder.check(model);
 }
