@@ -59,8 +59,9 @@
 //!   leaves nothing half-done, and blocks no other participant.
 //! - An [`Event`] and a [`Mutex`] share the namespace of sections, and have the same lifetime. A
 //!   mutex reports that its owner died. A wait for an event can watch a [`Process`] too. A wait
-//!   does not poll, with these exceptions: Linux before 5.16, some sandboxes, an endpoint whose
-//!   account may only read, and `wait` for a name that does not exist yet.
+//!   does not poll, with these exceptions: Linux before 5.16, some sandboxes, a subscriber or
+//!   reader whose account may only read or that found no free slot, and `wait` for a name that does
+//!   not exist yet.
 //! - The crate checks everything that another process wrote before it uses it: no content leads to
 //!   an access outside of a section. `docs/safety.md` has what a peer can still do. Without
 //!   `unsafe`, no `&[u8]` points into memory that another process may be writing.
