@@ -5,15 +5,18 @@ use super::source::{Source, everything, files, none, root, text_of};
 use std::path::Path;
 
 /// The folders and files at the root of the repository that documents name.
-const AT_THE_ROOT: [&str; 8] = [
+const AT_THE_ROOT: [&str; 11] = [
     "src/",
     "tests/",
     "cli/",
     "ci/",
     "docs/",
     "bench/",
+    "measure/",
     "examples/",
     ".github/",
+    ".config/",
+    ".ci/",
 ];
 
 /// A row of a table, an item of a list or a paragraph, with the number of its first line.
@@ -85,19 +88,24 @@ fn starts_with_word(text: &str, word: &str) -> bool {
         .is_some_and(|behind| !behind.starts_with(is_word))
 }
 
-/// Whether a text of Rust defines a name: an item, a public field, or a variant of an enum.
-fn defines(text: &str, name: &str) -> bool {
+/// Whether a text of Rust has an item of this name.
+fn has_item(text: &str, name: &str) -> bool {
     let items = [
         "fn ", "mod ", "const ", "static ", "struct ", "enum ", "trait ", "type ",
     ];
-    let is_variant = |line: &str| starts_with_word(line.trim_start(), name);
     let is_item = |item: &str| {
         let mut behind = text.split(item).skip(1);
         behind.any(|behind| starts_with_word(behind, name))
     };
+    items.into_iter().any(is_item)
+}
+
+/// Whether a text of Rust defines a name: an item, a public field, or a variant of an enum.
+fn defines(text: &str, name: &str) -> bool {
+    let is_variant = |line: &str| starts_with_word(line.trim_start(), name);
     let is_camel = name.starts_with(char::is_uppercase);
     let is_field = text.contains(&format!("pub {name}:"));
-    items.into_iter().any(is_item) || is_field || is_camel && text.lines().any(is_variant)
+    has_item(text, name) || is_field || is_camel && text.lines().any(is_variant)
 }
 
 /// The name of an item of Rust, without its arguments; `None` for other code, and for the words of
@@ -131,9 +139,10 @@ fn wrong_references(path: &str, page: &str, all: &[Source]) -> Vec<String> {
         let files = linked(folder, &block.text);
         let texts: Vec<String> = files.iter().map(|file| text_of(file)).collect();
         for (piece, behind) in code(&block.text) {
-            if AT_THE_ROOT.iter().any(|at| piece.starts_with(at)) && !piece.contains([' ', '*']) {
-                if !root().join(piece).exists() {
-                    wrong.push(format!("{path}:{}: no file {piece}", block.line));
+            let first = piece.split(' ').next().expect("a word");
+            if AT_THE_ROOT.iter().any(|at| first.starts_with(at)) && !first.contains('*') {
+                if !root().join(first).exists() {
+                    wrong.push(format!("{path}:{}: no file {first}", block.line));
                 }
                 continue;
             }
@@ -152,15 +161,46 @@ fn wrong_references(path: &str, page: &str, all: &[Source]) -> Vec<String> {
     wrong
 }
 
-/// Whether a file defines `b` of `A::b` and names `A`. A type that no file defines is foreign, and a
-/// module is not looked up.
+/// Whether `A::b` exists: `b` is defined in a block of `A`, such as `impl A` or `enum A`. A type that
+/// no file defines is foreign, and a module is not looked up.
 fn is_defined(name: &str, all: &[Source]) -> bool {
     let (of, last) = name.rsplit_once("::").expect("a qualified name");
     let of = of.rsplit("::").next().expect("a name");
     let is_type = of.starts_with(char::is_uppercase);
-    let is_ours = is_type && all.iter().any(|source| defines(&source.text, of));
-    let mut with = all.iter().filter(|source| source.text.contains(of));
-    !is_ours || with.any(|source| defines(&source.text, last))
+    if !is_type || !all.iter().any(|source| has_item(&source.text, of)) {
+        return true;
+    }
+    all.iter().any(|source| has_member(&source.text, of, last))
+}
+
+/// Whether a block that begins with a line with `of`, at the left margin, defines `last`. The members
+/// of an alias are not looked up.
+fn has_member(text: &str, of: &str, last: &str) -> bool {
+    let names = |line: &str| {
+        let words = line.split(|c| !is_word(c));
+        words.into_iter().any(|word| word == of)
+    };
+    let mut is_inside = false;
+    let mut found = false;
+    let mut block = String::new();
+    for line in text.lines() {
+        let is_head = line.starts_with(|c: char| c.is_ascii_lowercase()) && names(line);
+        let alias = line.strip_prefix("pub type ");
+        if alias.is_some_and(|alias| starts_with_word(alias, of)) {
+            return true;
+        }
+        is_inside |= is_head && !line.ends_with(';');
+        if is_inside {
+            block.push_str(line);
+            block.push('\n');
+        }
+        if line.starts_with('}') && is_inside {
+            is_inside = false;
+            found |= defines(&block, last);
+            block.clear();
+        }
+    }
+    found
 }
 
 #[test]
@@ -168,11 +208,23 @@ fn documents_name_existing_code() {
     let mut pages = files("docs", "md");
     pages.extend(["README.md", "CONTRIBUTING.md"].map(String::from));
     let all = everything();
-    let mut wrong = Vec::new();
+    pages.push("measure/README.md".to_string());
+    let (mut wrong, mut count) = (Vec::new(), 0);
     for path in pages {
-        wrong.extend(wrong_references(&path, &text_of(&path), &all));
+        let page = text_of(&path);
+        assert_eq!(
+            page.matches("\n```").count() % 2,
+            0,
+            "{path}: code does not end"
+        );
+        count += blocks(&page)
+            .iter()
+            .flat_map(|block| code(&block.text))
+            .count();
+        wrong.extend(wrong_references(&path, &page, &all));
     }
     none(wrong);
+    assert!(count > 1000, "{count} pieces of code only");
 }
 
 #[test]
@@ -199,6 +251,8 @@ fn wrong_references_are_found() {
         "a\n`Sender::unheard_of`",
         "`src/nothing.rs`",
         "```\n`src/nothing.rs`\n```\n`src/nothing.rs`",
+        "`RecvError::Busy`, which another enum has",
+        "`ci/nothing models`",
     ] {
         assert_eq!(wrong(fault), 1, "{fault}");
     }
