@@ -271,8 +271,8 @@ impl Calling {
         asked.for_each(|pending| pending.state = State::Lost(how));
     }
 
-    /// Marks an open call as lost if the server has not received its request: the server will not
-    /// receive it any more. The other calls may still be answered.
+    /// Marks each open call whose request the server has not received as lost: the server will not
+    /// receive the request any more. The other calls may still be answered.
     // layout: L149
     #[cold]
     fn lose_what_was_not_received(&mut self) {

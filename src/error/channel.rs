@@ -177,9 +177,9 @@ impl From<Error> for CallError {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum RecvError {
-    /// There is no message now, and the call does not wait.
+    /// There is no message now, or no value that changed, and the call does not wait.
     Empty,
-    /// There was no message until the deadline.
+    /// There was no message, or no value that changed, until the deadline.
     Timeout,
     /// The subscriber missed this number of messages. The publisher overwrote them, or the
     /// subscriber skipped them to continue at a safe distance from the publisher. The next call
@@ -205,8 +205,8 @@ pub enum RecvError {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecvError::Empty => f.write_str("there is no message now"),
-            RecvError::Timeout => f.write_str("there was no message in time"),
+            RecvError::Empty => f.write_str("there is nothing to receive now"),
+            RecvError::Timeout => f.write_str("there was nothing to receive in time"),
             RecvError::Lagged(1) => f.write_str("1 message was missed"),
             RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),

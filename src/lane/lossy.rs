@@ -406,8 +406,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         Step::Nothing
     }
 
-    /// Returns the marks at which the reader can continue now. None of them is older than the
-    /// reader's position.
+    /// Returns the marks at which the reader can continue now. None of them is before the reader's
+    /// next message.
     // layout: L128
     fn marks(&self) -> impl Iterator<Item = Mark> + use<R, H> {
         // Pairs with the writer's store (P2).

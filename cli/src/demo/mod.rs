@@ -18,8 +18,8 @@ const RATE: f64 = 10_000.0;
 /// The capacity of the topic: the messages of more than a second, so only the slow subscriber
 /// misses messages.
 const CAPACITY: u64 = 1 << 20;
-/// How long the demo waits for its subscribers to join, to return or to leave while none of them
-/// reports anything. On a loaded machine a process may take minutes to start.
+/// How long the demo waits for its subscribers to join, to return or to leave without any progress.
+/// On a loaded machine a process may take minutes to start.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// When a subscriber is killed and started again, as parts of the whole time.
@@ -79,10 +79,10 @@ struct Demo {
     publishing: Option<Publishing>,
     peers: Vec<Peer>,
     stage: Stage,
-    /// When the stage began, or when a subscriber reported last.
+    /// When the stage began, or when its progress was last seen to change.
     since: Instant,
-    /// The number of reports until then.
-    reports: u64,
+    /// The progress that was seen last.
+    progress: u64,
     /// When the first message was sent.
     start: Instant,
     took: Duration,
@@ -117,7 +117,7 @@ impl Demo {
             peers: Vec::new(),
             stage: Stage::Create,
             since: now,
-            reports: 0,
+            progress: 0,
             start: now,
             took: Duration::ZERO,
             story: Vec::new(),
@@ -142,9 +142,9 @@ impl Demo {
         let before = self.stage;
         self.act()?;
 
-        let reports = self.peers.iter().map(Peer::reports).sum();
-        if self.stage != before || self.reports != reports {
-            (self.since, self.reports) = (Instant::now(), reports);
+        let progress = self.progress();
+        if self.stage != before || self.progress != progress {
+            (self.since, self.progress) = (Instant::now(), progress);
         } else if self.stage.waits_for_subscribers() && self.since.elapsed() > PATIENCE {
             return Err(Failure::other("the subscribers do not answer"));
         }
@@ -212,6 +212,22 @@ impl Demo {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Returns a number that changes as long as the subscribers do what the stage waits for: how many
+    /// have joined, whether the killed one has joined again, or how many have ended and how many
+    /// messages all have received.
+    fn progress(&self) -> u64 {
+        let count =
+            |is: fn(&Peer) -> bool| self.peers.iter().filter(|peer| is(peer)).count() as u64;
+        match self.stage {
+            Stage::Join => count(Peer::has_joined),
+            Stage::Return => u64::from(self.peers[UNLUCKY].has_joined()),
+            _ => {
+                let received = self.peers.iter().filter_map(|peer| peer.number("received"));
+                count(Peer::has_ended) + received.sum::<u64>()
+            }
+        }
     }
 
     fn look_at_the_slow_one(&mut self) {

@@ -69,19 +69,12 @@ impl Publishing {
     }
 }
 
-/// What a subscriber has reported so far.
-#[derive(Default)]
-struct Report {
-    count: u64,
-    last: Value,
-}
-
 /// A subscriber: a process of its own, which is killed when this value is dropped.
 pub struct Peer {
     pub title: &'static str,
     pub rate: Rate,
     process: Child,
-    told: Arc<Mutex<Report>>,
+    told: Arc<Mutex<Value>>,
     reader: Option<JoinHandle<()>>,
     ended: bool,
 }
@@ -97,15 +90,14 @@ impl Peer {
             .spawn()
             .map_err(|e| Failure::Other(format!("cannot start a subscriber: {e}")))?;
 
-        let told = Arc::<Mutex<Report>>::default();
+        let told = Arc::<Mutex<Value>>::default();
         let (write, output) = (Arc::clone(&told), process.stdout.take());
         let read = move || {
             let lines = output.map(|output| BufReader::new(output).lines());
             for line in lines.into_iter().flatten().map_while(Result::ok) {
                 // A line that a kill has cut short is ignored.
                 if let Ok(last) = serde_json::from_str(&line) {
-                    let mut told = write.lock().unwrap_or_else(PoisonError::into_inner);
-                    (told.count, told.last) = (told.count + 1, last);
+                    *write.lock().unwrap_or_else(PoisonError::into_inner) = last;
                 }
             }
         };
@@ -125,17 +117,12 @@ impl Peer {
     }
 
     pub fn has_joined(&self) -> bool {
-        self.reports() > 0
-    }
-
-    /// Returns the number of reports of the subscriber.
-    pub fn reports(&self) -> u64 {
-        self.told().count
+        !self.told().is_null()
     }
 
     /// Returns a number that the subscriber reported; `None` if it has not reported the number yet.
     pub fn number(&self, what: &str) -> Option<u64> {
-        self.told().last.get(what).and_then(Value::as_u64)
+        self.told().get(what).and_then(Value::as_u64)
     }
 
     pub fn has_ended(&self) -> bool {
@@ -176,7 +163,7 @@ impl Peer {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Report> {
+    fn told(&self) -> MutexGuard<'_, Value> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use crate::args::Set;
 use crate::input::ends::Ends;
 use crate::input::source::{self, Line, Source};
 use crate::{Failure, Outcome, output};
-use shmkit::Writer;
+use shmkit::{SetError, Writer};
 
 pub fn run(args: &Set) -> Outcome {
     let (given, reads_on) = match args.values.split_last() {
@@ -94,10 +94,14 @@ impl Table {
             false => (0, text),
             true => self.parse(text)?,
         };
-        self.writer.set_at(index, value).map_err(|_| {
-            let (len, max) = (value.len(), self.writer.max_value());
-            format!("a value has {len} bytes; the limit is {max} bytes\n  use --max-value {len}")
-        })
+        self.writer
+            .set_at(index, value)
+            .map_err(|error| match error {
+                SetError::TooLong { len, max } => format!(
+                    "a value has {len} bytes; the limit is {max} bytes\n  use --max-value {len}"
+                ),
+                error => error.to_string(),
+            })
     }
 
     fn parse<'a>(&self, text: &'a [u8]) -> Result<(usize, &'a [u8]), String> {

@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// The name: ASCII letters, digits and underscores. The name of a field of an inner struct
-    /// begins with the name of the inner struct and a dot.
+    /// begins with the name of the field that has the inner struct, and a dot.
     pub name: String,
     /// The offset of the field in the message, in bytes.
     pub offset: usize,

@@ -91,11 +91,11 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 /// messages ([`Payload`](crate::Payload)). A call of the macro lists the fields of each struct in
 /// their order.
 ///
-/// A struct is `#[repr(C)]` and has the derives of `zerocopy = { version = "0.8", features =
-/// ["derive"] }`, which refuse padding. A field is a number of fixed size, an array of such
-/// numbers, or another described struct. The name of a field of an inner struct begins with the
-/// name of the inner struct and a dot. Arrays of structs, arrays of arrays, generic structs and
-/// enums cannot be described.
+/// A struct is `#[repr(C)]` and has the derives of
+/// `zerocopy = { version = "0.8", features = ["derive"] }`, which refuse padding. A field is a
+/// number of fixed size, an array of such numbers, or another described struct. The name of a field
+/// of an inner struct begins with the name of the field that has the inner struct, and a dot.
+/// Arrays of structs, arrays of arrays, generic structs and enums cannot be described.
 ///
 /// ```
 /// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
