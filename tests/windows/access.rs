@@ -84,9 +84,14 @@ fn access_list_grants_only_listed_rights() {
     let ([section, event, mutex], objects) = three(&format!("D:P(A;;GR;;;{me})"));
     let opened = Section::open(&section).unwrap();
     refused(Kind::ReadOnly, opened.map_rw(..));
-    assert!(refused(Kind::AccessDenied, Section::open_rw(&section)).contains("look"));
+    assert!(
+        refused(Kind::AccessDenied, Section::open_rw(&section))
+            .contains("read it, but not change it")
+    );
     // For events and mutexes, GR is the right to wait.
-    assert!(refused(Kind::AccessDenied, Event::open_rw(&event)).contains("look"));
+    assert!(
+        refused(Kind::AccessDenied, Event::open_rw(&event)).contains("read it, but not change it")
+    );
     objects.1.set().unwrap();
     assert!(Event::open(&event).unwrap().try_wait().unwrap());
     assert!(Mutex::open(&mutex).unwrap().try_lock().unwrap().is_some());
@@ -95,7 +100,9 @@ fn access_list_grants_only_listed_rights() {
     let ([_, event, mutex], objects) = three(&format!("D:P(A;;0x100000;;;{me})"));
     let opened = Event::open(&event).unwrap();
     refused(Kind::ReadOnly, opened.set());
-    assert!(refused(Kind::AccessDenied, Event::open_rw(&event)).contains("look"));
+    assert!(
+        refused(Kind::AccessDenied, Event::open_rw(&event)).contains("read it, but not change it")
+    );
     assert_eq!(opened.is_set(), None);
     objects.1.set().unwrap();
     assert!(opened.try_wait().unwrap());

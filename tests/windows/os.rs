@@ -115,7 +115,10 @@ fn read_only_section_opens_only_for_reading() {
             (error.kind(), error.code()),
             (ErrorKind::AccessDenied, Some(5))
         );
-        assert!(error.meaning().contains("look, and not change"), "{error}");
+        assert!(
+            error.meaning().contains("read it, but not change it"),
+            "{error}"
+        );
         // CreateFileMapping is denied here, and that alone does not say that the name is taken.
         let error = Section::create_new(&name, PAGE).unwrap_err();
         assert_eq!(
