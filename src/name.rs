@@ -64,7 +64,7 @@ impl Name {
     ///
     /// [`ErrorKind::InvalidName`], with the broken rule, if the name is empty or too long, contains
     /// a NUL or a backslash other than the backslash of the prefix, has a prefix in the wrong case,
-    /// or has nothing behind the prefix.
+    /// or has nothing after the prefix.
     // layout: L014 L015
     pub fn new(text: &str) -> Result<Name> {
         let refuse = |meaning: String, advice: &'static str| {
@@ -78,7 +78,7 @@ impl Name {
             return refuse("a name must not be empty".into(), "give the section a name");
         }
         if text.contains('\0') {
-            return refuse("a name ends at a NUL".into(), "take the NUL out");
+            return refuse("a name cannot contain a NUL".into(), "remove the NUL");
         }
 
         let units = text.encode_utf16().count();
@@ -102,8 +102,8 @@ impl Name {
         let base = &text[base_at..];
         if base.is_empty() {
             return refuse(
-                "there is nothing behind the prefix".into(),
-                "write the name behind the prefix",
+                "there is no name after the prefix".into(),
+                "write the name after the prefix",
             );
         }
         if base.contains('\\') {
@@ -281,8 +281,8 @@ mod tests {
         assert!(reason("global\\X").contains("Global\\"));
         assert!(reason("GLOBAL\\X").contains("case"));
         assert!(reason("local\\X").contains("Local\\"));
-        assert!(reason("Global\\").contains("behind"));
-        assert!(reason("Local\\").contains("behind"));
+        assert!(reason("Global\\").contains("after the prefix"));
+        assert!(reason("Local\\").contains("after the prefix"));
         assert!(reason("a\\b").contains("backslash"));
         assert!(reason("Global\\a\\b").contains("backslash"));
         assert!(reason("\\BaseNamedObjects\\X").contains("path"));

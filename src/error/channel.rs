@@ -84,8 +84,8 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendError::Full => f.write_str("there is no room for the message now"),
-            SendError::Timeout => f.write_str("there was no room for the message in time"),
+            SendError::Full => f.write_str("there is no space for the message now"),
+            SendError::Timeout => f.write_str("there was no space for the message in time"),
             SendError::Disconnected(how) => write!(f, "the receiving side has {how}"),
             SendError::TooLong { len, max } => write!(
                 f,
@@ -151,7 +151,7 @@ impl fmt::Display for CallError {
         match self {
             CallError::Empty => f.write_str("there is no response now"),
             CallError::Timeout => f.write_str("there was no response in time"),
-            CallError::Full => f.write_str("as many calls are open as there can be"),
+            CallError::Full => f.write_str("all calls that can be open are open"),
             CallError::Disconnected(how) => write!(f, "the server has {how} and did not answer"),
             CallError::Unanswered => f.write_str("the server dropped the request"),
             CallError::TooLong { len, max } => write!(

@@ -277,7 +277,7 @@ impl<M: Mode> Mapping<M> {
         let at = self.at(operation, offset, len)?;
         if !(at as usize).is_multiple_of(len) {
             let meaning = format!(
-                "the address of the {len} bytes at {offset} is no multiple of {len} (the offset \
+                "the address of the {len} bytes at {offset} is not a multiple of {len} (the offset \
                  of the view counts too)"
             );
             let error = self.error(ErrorKind::InvalidArgument, operation, meaning);

@@ -140,7 +140,7 @@ impl Process {
         let os = mutex.watch_owner()?;
         if os.wait(Some(Duration::ZERO))? {
             // Other watchers may still hold the mutex.
-            let meaning = "the process that announced itself so has ended";
+            let meaning = "the process with this liveness mutex has ended";
             let error = Error::new(ErrorKind::NotFound, Operation::Watch, &name, meaning);
             return Err(error.with_advice("wait until it is started again"));
         }
@@ -289,7 +289,7 @@ fn holder(name: &Name) -> Result<Arc<Sender<Order>>> {
 }
 
 fn no_thread(name: &Name, code: Option<i32>) -> Error {
-    let meaning = "there is no thread to be had that would hold it";
+    let meaning = "no thread can be started to hold it";
     let error = Error::new(ErrorKind::NoSpace, Operation::Create, name, meaning)
         .with_advice("end other threads, or raise the limit of threads");
     match code {

@@ -481,10 +481,12 @@ impl SectionOptions {
         let path = path.as_ref();
         check_len(&path.display(), len)?;
         if self.create.access != Access::SameUser {
-            let meaning = "who may use a file is up to the file system";
+            let meaning = "the file system decides which accounts may use a file";
             let kind = ErrorKind::Unsupported;
             let error = Error::new(kind, Operation::Create, &path.display(), meaning);
-            return Err(error.with_advice("leave the access out, and set it on the file"));
+            return Err(
+                error.with_advice("leave out the access, and set the permissions of the file")
+            );
         }
         let os = os::Section::create_file(path, len, &self.create)?;
         Ok(Section::unnamed(os, path, Some(len)))

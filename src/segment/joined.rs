@@ -495,7 +495,7 @@ impl Found {
 
         let pid = self.owner.pid();
         let meaning =
-            format!("its owner, process {pid}, has {how}; others still hold its sections");
+            format!("its owner, process {pid}, has {how}; other processes still hold its sections");
         let error = Error::new(ErrorKind::NotFound, Operation::Open, &self.name, meaning);
         Err(error.with_advice("stop the other processes, and start the owner again"))
     }
@@ -527,15 +527,15 @@ fn wrong_pattern(name: &Name, is: Pattern, expected: Pattern) -> Error {
         Pattern::Queue => ("a queue", "send to it: Sender::open"),
         Pattern::Topic => ("a topic", "subscribe to it: Subscriber::open"),
         Pattern::Calls => ("a server of calls", "call it: Client::open"),
-        Pattern::Values => ("latest values", "read them: Reader::open"),
+        Pattern::Values => ("values", "read them: Reader::open"),
     };
     let expected = match expected {
-        Pattern::Queue => "queue",
-        Pattern::Topic => "topic",
-        Pattern::Calls => "server of calls",
-        Pattern::Values => "latest value",
+        Pattern::Queue => "a queue",
+        Pattern::Topic => "a topic",
+        Pattern::Calls => "a server of calls",
+        Pattern::Values => "values",
     };
-    let meaning = format!("it is {is}, and no {expected}");
+    let meaning = format!("it is {is}, not {expected}");
     let error = Error::new(ErrorKind::WrongKind, Operation::Open, name, meaning);
     error.with_advice(advice)
 }
@@ -551,8 +551,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
         owner => {
             // The owner may also be closing the part at this moment. Another look shows that.
             let meaning = format!(
-                "its part \"{part}\" is missing, and its owner, process {}, is alive: somebody \
-                 removed that part",
+                "its part \"{part}\" is missing, and its owner, process {}, is alive: another program removed that part",
                 pid_of(owner)
             );
             let error = Error::new(ErrorKind::NameLost, Operation::Open, name, meaning);
@@ -560,7 +559,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
         }
     };
 
-    let meaning = format!("its owner has {how}; others still hold its sections");
+    let meaning = format!("its owner has {how}; other processes still hold its sections");
     let error = Error::new(ErrorKind::NotFound, Operation::Open, name, meaning);
     error.with_advice("start the owner again")
 }

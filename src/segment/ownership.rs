@@ -201,8 +201,9 @@ impl OwnershipRecord {
         }
         if words.0.load64(ownership::ACCESS) != fingerprint(&access.to_string()) {
             return refuse(
-                "others hold the sections of its last owner, with other rights".to_string(),
-                "create it with the same rights, or stop the others: a name lives while it is held",
+                "other processes hold the sections of its last owner, with other rights"
+                    .to_string(),
+                "create it with the same rights, or stop the other processes",
             );
         }
 
@@ -354,7 +355,8 @@ impl RecordView {
                 return refuse(ErrorKind::Busy, meaning, advice);
             }
             _ => {
-                let meaning = "it is no queue, topic, values or server of this crate".to_string();
+                let meaning =
+                    "it is not a queue, topic, values or server of this crate".to_string();
                 return refuse(ErrorKind::WrongKind, meaning, raw);
             }
         }

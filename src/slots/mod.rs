@@ -1,4 +1,4 @@
-//! The algorithm of latest values: one writer, and many readers that write nothing.
+//! The algorithm of values: one writer, and many readers that write nothing.
 //!
 //! Each value has several slots. The writer uses the slots in turn: it marks a slot as being
 //! written, writes the value, marks the slot as whole, and then stores the number of the value as

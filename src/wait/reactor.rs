@@ -236,7 +236,7 @@ impl Worker {
         match thread.spawn(move || runs.run()) {
             Ok(_) => Ok(worker),
             Err(error) => {
-                let meaning = "the system starts no thread that would wait";
+                let meaning = "the system cannot start a thread that waits";
                 let kind = ErrorKind::System;
                 let refused = Error::new(kind, Operation::Wait, &"several things", meaning);
                 Err(refused.with_code(error.raw_os_error().unwrap_or_default()))

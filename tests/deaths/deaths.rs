@@ -1,4 +1,4 @@
-//! Kills a process in each operation on messages and latest values: at every instruction that
+//! Kills a process in each operation on messages and values: at every instruction that
 //! changes shared memory or calls the system. Nothing that was committed is lost, nothing else
 //! appears, nothing arrives twice, no process waits forever, and the name can be taken over.
 //!

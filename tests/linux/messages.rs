@@ -1,4 +1,4 @@
-//! Promises about messages and latest values that hold on Linux only, or that only Linux can show:
+//! Promises about messages and values that hold on Linux only, or that only Linux can show:
 //! views that cannot be written, a steady state without system calls and allocations, and the files
 //! that remain in `/dev/shm`.
 

@@ -1,4 +1,4 @@
-//! The facts about a queue, a topic, latest values or calls at one moment, and the rates since the
+//! The facts about a queue, a topic, values or calls at one moment, and the rates since the
 //! previous moment.
 
 use crate::inspect::fields;
@@ -292,7 +292,7 @@ fn words(info: &SegmentInfo) -> [&'static str; 4] {
             "clients",
         ],
         (Pattern::Values, _) => [
-            "latest values: readers get the newest value",
+            "values: readers get the newest value",
             "writer",
             "set",
             "readers",

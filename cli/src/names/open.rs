@@ -223,7 +223,7 @@ pub fn purpose(name: &str, pattern: Pattern) -> String {
             "is a topic: each message of its publisher goes to all subscribers\n  shmkit subscribe prints the messages, and shmkit publish creates a topic"
         }
         Pattern::Values => {
-            "holds latest values: each reader gets the newest value\n  shmkit get prints them, and shmkit set creates values"
+            "holds values: each reader gets the newest value\n  shmkit get prints them, and shmkit set creates values"
         }
         Pattern::Calls => {
             "is a server of calls: each response goes to the client that sent the request\n  shmkit call calls it, and shmkit answer starts a server"

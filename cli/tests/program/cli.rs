@@ -236,7 +236,7 @@ fn wrong_arguments_are_refused_with_advice() {
         (&["serve", "global\\x"], &["Global\\"]),
         (&["serve", "a\\b"], &["backslash"]),
         (&["serve", ""], &["empty"]),
-        (&["serve", "Local\\"], &["behind"]),
+        (&["serve", "Local\\"], &["after the prefix"]),
         (&["serve", &long], &["300"]),
         (&["serve", &name, "--size", "0"], &["at least one byte"]),
         (&["serve", &name, &long], &["602", "--size"]),

@@ -347,7 +347,7 @@ fn send_to_full_queue_times_out() {
     });
     assert_eq!(ended.status.code(), Some(1));
     let err = String::from_utf8(ended.stderr).unwrap();
-    contains(&err, &["no room", "in time"]);
+    contains(&err, &["no space", "in time"]);
     // The messages that were sent before the timeout are not lost.
     assert_eq!(receiver.line().len(), 8000);
     let refused = run(&["send", &name, &"x".repeat(8001)], 2);

@@ -79,7 +79,12 @@ fn set_and_get_address_table_by_key() {
     let shown = run(&["show", &name], 0).out;
     contains(
         &shown,
-        &["latest values", "for 3 of them", "writer", "set 3"],
+        &[
+            "values: readers get the newest",
+            "for 3 of them",
+            "writer",
+            "set 3",
+        ],
     );
     writer.kill();
     let told = writer.finish();
@@ -148,9 +153,9 @@ fn misuse_of_values_is_refused_with_reason() {
     contains(&run(&["set", &name, "again"], 2).err, &[&name]);
     contains(
         &run(&["consume", &name], 2).err,
-        &["latest values", "shmkit get"],
+        &["holds values", "shmkit get"],
     );
-    contains(&run(&["send", &name, "x"], 2).err, &["latest values"]);
+    contains(&run(&["send", &name, "x"], 2).err, &["holds values"]);
     let other = unique("served");
     let _topic = Running::publish(&[&other, "message"]);
     contains(&run(&["get", &other], 2).err, &["a topic"]);
