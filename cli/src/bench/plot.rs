@@ -84,7 +84,7 @@ fn draw(report: &Report, text: &mut String) -> Drawn {
         title: "One way, throughput",
         unit: "GB/s",
         value: Block::gigabytes_per_s,
-        label: |gigabytes| format!("{gigabytes}"),
+        label: |gigabytes| units::power(*gigabytes),
         floor: None,
     };
     flow.draw(&right, &report.blocks)?;

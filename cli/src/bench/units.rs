@@ -34,6 +34,12 @@ pub fn plain(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// Returns a power of ten as text. Its computation may have left an error in the last digits.
+#[cfg(feature = "plots")]
+pub fn power(value: f64) -> String {
+    format!("{}", (value * 1e9).round() / 1e9)
+}
+
 /// Returns a value in the largest unit in which it is at least 1. A whole number has no decimals.
 fn scaled(value: f64, units: [&str; 4]) -> String {
     let (mut value, mut units) = (value, units.iter());
@@ -53,6 +59,18 @@ fn scaled(value: f64, units: [&str; 4]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "plots")]
+    #[test]
+    fn powers_of_ten_have_few_digits() {
+        let all = [
+            0.000010000000000000006,
+            0.10000000000000007,
+            1.0,
+            99.99999999999999,
+        ];
+        assert_eq!(all.map(power), ["0.00001", "0.1", "1", "100"]);
+    }
 
     #[test]
     fn numbers_have_three_digits_and_a_unit() {

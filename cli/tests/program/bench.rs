@@ -224,7 +224,10 @@ mod plots {
         let words = plot.descendants().filter(|node| node.has_tag_name("text"));
         let words: String = words.filter_map(|node| node.text()).collect();
         contains(&words, &TRANSPORTS);
-        contains(&words, &["64 B", "4 KiB", "GB/s", "µs", "floor"]);
+        contains(&words, &["64 B", "4 KiB", "GB/s", "floor"]);
+        // On a loaded machine all times may be milliseconds.
+        let has_unit = |unit: &&str| words.contains(*unit);
+        assert!(["ns", "µs", "ms"].iter().any(has_unit), "{words}");
     }
 
     #[test]
