@@ -1,6 +1,7 @@
 //! Tests have short names, and what selects tests by name selects some.
 
-use super::source::{Source, everything, files, none, text_of};
+use super::documents::pages;
+use super::source::{Source, everything, none, text_of};
 use regex_lite::Regex;
 
 /// The greatest number of words in the name of a test.
@@ -149,9 +150,7 @@ fn test_filters_select_existing_tests() {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let words = lines.filter_map(|line| line.split(' ').nth(1));
     wanted.extend(words.map(|word| (skips.to_string(), word.to_string())));
-    let mut pages = files("docs", "md");
-    pages.push("CONTRIBUTING.md".to_string());
-    for page in pages {
+    for page in pages() {
         let found = commands(&text_of(&page));
         wanted.extend(found.into_iter().map(|word| (page.clone(), word)));
     }
