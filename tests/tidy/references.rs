@@ -189,7 +189,8 @@ fn has_member(text: &str, of: &str, last: &str) -> bool {
         if alias.is_some_and(|alias| starts_with_word(alias, of)) {
             return true;
         }
-        is_inside |= is_head && !line.ends_with(';');
+        // A block on one line, such as `impl Error for A {}`, defines nothing.
+        is_inside |= is_head && !line.ends_with([';', '}']);
         if is_inside {
             block.push_str(line);
             block.push('\n');
