@@ -100,21 +100,6 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-impl From<Fault> for SendError {
-    fn from(fault: Fault) -> SendError {
-        match fault {
-            Fault::Forked => SendError::Forked,
-            Fault::NameLost => SendError::NameLost,
-        }
-    }
-}
-
-impl From<Error> for SendError {
-    fn from(error: Error) -> SendError {
-        SendError::System(error)
-    }
-}
-
 /// Why a call has no response.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -167,12 +152,6 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-impl From<Error> for CallError {
-    fn from(error: Error) -> CallError {
-        CallError::System(error)
-    }
-}
-
 /// Why there is no message.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -220,21 +199,6 @@ impl fmt::Display for RecvError {
 
 impl std::error::Error for RecvError {}
 
-impl From<Fault> for RecvError {
-    fn from(fault: Fault) -> RecvError {
-        match fault {
-            Fault::Forked => RecvError::Forked,
-            Fault::NameLost => RecvError::NameLost,
-        }
-    }
-}
-
-impl From<Error> for RecvError {
-    fn from(error: Error) -> RecvError {
-        RecvError::System(error)
-    }
-}
-
 /// Why a value was not read.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -265,12 +229,6 @@ impl fmt::Display for GetError {
 }
 
 impl std::error::Error for GetError {}
-
-impl From<Error> for GetError {
-    fn from(error: Error) -> GetError {
-        GetError::System(error)
-    }
-}
 
 /// Why a value was not set.
 #[non_exhaustive]
@@ -308,11 +266,30 @@ impl fmt::Display for SetError {
 
 impl std::error::Error for SetError {}
 
-impl From<Fault> for SetError {
-    fn from(fault: Fault) -> SetError {
-        match fault {
-            Fault::Forked => SetError::Forked,
-            Fault::NameLost => SetError::NameLost,
+/// Implements the conversion of a refusal of the system.
+macro_rules! from_error {
+    ($($error:ident)*) => {$(
+        impl From<Error> for $error {
+            fn from(error: Error) -> $error {
+                $error::System(error)
+            }
         }
-    }
+    )*};
 }
+
+/// Implements the conversion of a fault, for endpoints that may own a name.
+macro_rules! from_fault {
+    ($($error:ident)*) => {$(
+        impl From<Fault> for $error {
+            fn from(fault: Fault) -> $error {
+                match fault {
+                    Fault::Forked => $error::Forked,
+                    Fault::NameLost => $error::NameLost,
+                }
+            }
+        }
+    )*};
+}
+
+from_error!(SendError RecvError CallError GetError);
+from_fault!(SendError RecvError SetError);
