@@ -15,11 +15,14 @@ compile_error!(
 /// last.
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"SHMK");
 /// The major version of the format. A program refuses every other major version.
-pub(crate) const MAJOR: u32 = 2;
+pub(crate) const MAJOR: u32 = 3;
+/// The major version whose ownership record has the same words in its first 36 bytes. A dead segment
+/// of that version may be replaced.
+pub(crate) const OLDER_MAJOR: u32 = 2;
 /// The minor version of the format. A minor version gives a meaning only to bytes that were zero
 /// before, and zero keeps the old meaning.
 // layout: L022 L023
-pub(crate) const MINOR: u32 = 1;
+pub(crate) const MINOR: u32 = 0;
 
 /// The size of a cache line, the unit that processors exchange. A record of at most this size never
 /// lies across two lines.
@@ -45,7 +48,7 @@ pub(crate) const ROSTER_SUFFIX: &str = "~roster-";
 pub(crate) const LANES_SUFFIX: &str = "~lanes-";
 /// The suffix of the owner's liveness mutex. The number of the generation follows in hexadecimal.
 pub(crate) const ALIVE_SUFFIX: &str = "~alive-";
-/// The suffix of a participant's wake event. The slot, the pid and the slot epoch follow in
+/// The suffix of a participant's wake event (Windows). The slot, the pid and the slot epoch follow in
 /// hexadecimal.
 pub(crate) const WAKE_SUFFIX: &str = "~wake-";
 /// The suffix of a participant's liveness mutex (Windows). The slot, the pid and the slot epoch
@@ -65,7 +68,8 @@ pub(crate) mod ownership {
     /// `u64`: the process word of the owner, or 0 if no process owns the name. After the first
     /// store, this word changes by compare and swap only.
     pub(crate) const OWNER: usize = 16;
-    /// `u32`: the namespaces in which [`OWNER`](self::OWNER) has a meaning (Linux).
+    /// `u32`: the namespaces in which [`OWNER`](self::OWNER) has a meaning (Linux). The next owner
+    /// stores this word after it has become the owner.
     pub(crate) const SPACE: usize = 24;
     /// `u32`: the generation in use, or 0 if there is none yet.
     pub(crate) const GENERATION: usize = 28;
@@ -189,8 +193,11 @@ pub(crate) mod roster {
     pub(crate) const PARTICIPANT_CHANGES: usize = APART;
     /// `u32`: the park epoch of the owner. The owner adds 1 before each sleep.
     pub(crate) const OWNER_PARK_EPOCH: usize = 2 * APART;
-    /// `u32`: the number of the generation, which is also in the name of the owner's wake event.
+    /// `u32`: the number of the generation, which is also in the name of the owner's wake event
+    /// (Windows).
     pub(crate) const OWNER_EPOCH: usize = 2 * APART + 4;
+    /// `u32`: the park word of the owner (Linux).
+    pub(crate) const OWNER_PARK_WORD: usize = 2 * APART + 8;
     /// `u64`: bit i is set while the participant in slot i has a hold. Each participant changes its
     /// own bit.
     pub(crate) const HOLDING: usize = 3 * APART;
@@ -208,11 +215,16 @@ pub(crate) mod roster {
     pub(crate) const PARK_EPOCH: usize = 12;
     /// `u32`: the slot epoch. Each process that takes the slot adds 1.
     pub(crate) const SLOT_EPOCH: usize = 16;
+    /// `u32`: the namespaces in which [`PROCESS`](self::PROCESS) has a meaning (Linux).
+    pub(crate) const SPACE: usize = 20;
     /// `u64`: the hold of a values reader, or 0. A hold is `index of the value << 8 | number of the
     /// value slot + 1`, and asks the writer to leave that value slot alone.
     pub(crate) const HOLD: usize = 24;
     /// `u64`: the position of a client's first request in its lane.
     pub(crate) const BEGINNING: usize = 32;
+    /// `u32`: the park word of the participant (Linux): 1 after it was woken, and 0 after it has
+    /// taken the wake-up.
+    pub(crate) const PARK_WORD: usize = 40;
     /// The cursor of a subscriber, or of a client in its lane of responses.
     pub(crate) const CURSOR: usize = APART;
 
@@ -329,7 +341,7 @@ const _: () = {
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
-    assert!(roster::BEGINNING + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
+    assert!(roster::PARK_WORD + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -388,6 +400,31 @@ mod tests {
         ])
     }
 
+    fn roster_rows() -> Vec<(String, usize, usize)> {
+        table(&[
+            ("ASLEEP", roster::ASLEEP, 8),
+            ("PARTICIPANT_CHANGES", roster::PARTICIPANT_CHANGES, 4),
+            ("OWNER_PARK_EPOCH", roster::OWNER_PARK_EPOCH, 4),
+            ("OWNER_EPOCH", roster::OWNER_EPOCH, 4),
+            ("OWNER_PARK_WORD", roster::OWNER_PARK_WORD, 4),
+            ("HOLDING", roster::HOLDING, 8),
+            ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
+            ("PROCESS", roster::PROCESS, 8),
+            ("STATE", roster::STATE, 4),
+            ("PARK_EPOCH", roster::PARK_EPOCH, 4),
+            ("SLOT_EPOCH", roster::SLOT_EPOCH, 4),
+            ("SPACE", roster::SPACE, 4),
+            ("HOLD", roster::HOLD, 8),
+            ("BEGINNING", roster::BEGINNING, 8),
+            ("PARK_WORD", roster::PARK_WORD, 4),
+            (
+                "CURSOR",
+                roster::CURSOR,
+                roster::SLOT_STRIDE - roster::CURSOR,
+            ),
+        ])
+    }
+
     fn value_rows() -> Vec<(String, usize, usize)> {
         let recent = values::RECENT_COUNT as usize * 4;
         table(&[
@@ -433,26 +470,7 @@ mod tests {
         assert_eq!(tables["Control"], table(&control));
         assert_eq!(tables["Cursor"], cursor_rows());
 
-        let roster = [
-            ("ASLEEP", roster::ASLEEP, 8),
-            ("PARTICIPANT_CHANGES", roster::PARTICIPANT_CHANGES, 4),
-            ("OWNER_PARK_EPOCH", roster::OWNER_PARK_EPOCH, 4),
-            ("OWNER_EPOCH", roster::OWNER_EPOCH, 4),
-            ("HOLDING", roster::HOLDING, 8),
-            ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
-            ("PROCESS", roster::PROCESS, 8),
-            ("STATE", roster::STATE, 4),
-            ("PARK_EPOCH", roster::PARK_EPOCH, 4),
-            ("SLOT_EPOCH", roster::SLOT_EPOCH, 4),
-            ("HOLD", roster::HOLD, 8),
-            ("BEGINNING", roster::BEGINNING, 8),
-            (
-                "CURSOR",
-                roster::CURSOR,
-                roster::SLOT_STRIDE - roster::CURSOR,
-            ),
-        ];
-        assert_eq!(tables["Roster"], table(&roster));
+        assert_eq!(tables["Roster"], roster_rows());
 
         let lanes = [
             ("RESERVED", lane::RESERVED, 8),

@@ -3,7 +3,6 @@
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind};
-use crate::inspect::segment::{list, segment_info};
 use crate::object::event::Event;
 use crate::object::mutex::Mutex;
 use crate::object::section::Section;
@@ -40,7 +39,6 @@ pub fn doctor() -> Vec<Finding> {
         section(&global, Access::UsersReadOnly),
     ));
     findings.push(lost_names());
-    findings.push(replaced_programs());
     findings.push(tried(
         "events and mutexes",
         "can be created and waited for, together with the death of a process",
@@ -76,35 +74,6 @@ pub fn lost_names() -> Finding {
             "no other process can open these objects: start these programs again, and find out \
              what removed the names (rm, RemoveIPC)",
         )
-    }
-}
-
-/// Looks for processes that were participants of a segment and now run another program (exec).
-fn replaced_programs() -> Finding {
-    let topic = "programs that replaced others (exec)";
-    let names = list()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|listed| listed.name);
-
-    let infos = names.filter(|name| !name.contains('~')).filter_map(|name| {
-        let info = segment_info(&*name).ok()?;
-        let all = info.others.into_iter().flatten().chain([info.owner]);
-        let left = all.filter(|one| one.alive == Some(true) && one.attached == Some(false));
-        let left: Vec<String> = left
-            .map(|one| format!("process {} of {name}", one.pid))
-            .collect();
-        (!left.is_empty()).then(|| left.join(", "))
-    });
-
-    let found: Vec<String> = infos.collect();
-
-    if found.is_empty() {
-        Finding::new(topic, Health::Good, "no such program keeps a slot")
-    } else {
-        let says = format!("programs that keep a slot: {}", found.join(", "));
-        Finding::new(topic, Health::Limited, says)
-            .advise("a slot becomes free when its process ends: close endpoints before exec")
     }
 }
 

@@ -5,8 +5,10 @@ use crate::error::{Error, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{MAJOR, OWNER, SLOTS, cursor, roster};
 use crate::name::Name;
-use crate::os::{self, Holders, Listed, ProcessIdentity, RawObject};
-use crate::segment::roster::{identity_of, is_dead, pid_of, slot_at};
+use crate::os::{
+    self, Holders, Listed, LivesBackend, Occupant, ProcessIdentity, RawObject, pid_of,
+};
+use crate::segment::roster::{identity_of, slot_at};
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{Fixed, Window, Words};
 
@@ -68,12 +70,9 @@ pub struct Participant {
     /// identity also gives the program and the start time. `None` if the process has ended, or if
     /// the system does not show the identity.
     pub identity: Option<ProcessIdentity>,
-    /// Whether its process is alive; `None` if the system does not show this.
+    /// Whether it is alive; `None` if the system does not show this. On Linux a participant also ends
+    /// when another program replaces the program of its process (exec).
     pub alive: Option<bool>,
-    /// Whether its process still has the segment open; `None` if the system does not show this. A
-    /// program that replaced the participant's program (exec, Linux) does not have the segment
-    /// open. The process then keeps the slot until it ends.
-    pub attached: Option<bool>,
     /// Whether the participant is sleeping or about to sleep.
     pub asleep: bool,
     /// The number of messages that the participant has sent. For a sender or client, this is the
@@ -157,30 +156,32 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
     let section = found.roster_to_look();
     let roster = section.as_ref().map(|section| section.words());
 
-    let attached = |pid| os::has_open(pid, section.as_ref().ok()?.as_raw());
+    let lives = section
+        .as_ref()
+        .ok()
+        .and_then(|section| section.lives().ok());
+
     let sent = found
         .sent()
         .unwrap_or_else(|_| vec![0; geometry.rings().max(1)]);
     let others = roster.as_ref().ok().and_then(|words| {
         let words = words.as_ref().ok()?;
         let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::PROCESS) != 0);
-        let all = slots.map(|slot| participant(&found, pattern, words, slot, &sent));
-        let all = all.map(|one| Participant {
-            attached: attached(one.pid),
+        let is_alive = |slot: usize, words: &Roster| {
+            let word = words.load64(slot_at(slot) + roster::PROCESS);
+            let has_ended = lives.as_ref()?.has_ended(slot, word).ok()?;
+            Some(!has_ended)
+        };
+        let all = slots.map(|slot| (slot, participant(&found, pattern, words, slot, &sent)));
+        let all = all.map(|(slot, one)| Participant {
+            alive: is_alive(slot, words),
             ..one
         });
         Some(all.collect())
     });
 
-    let owner = Participant {
-        attached: attached(found.owner.pid()),
-        ..owner(
-            &found,
-            pattern,
-            roster.as_ref().ok().and_then(|words| words.as_ref().ok()),
-            &sent,
-        )
-    };
+    let words = roster.as_ref().ok().and_then(|words| words.as_ref().ok());
+    let owner = owner(&found, pattern, words, &sent);
 
     let mut layouts = found.layouts().unwrap_or_default().into_iter();
     Ok(SegmentInfo {
@@ -208,8 +209,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
     Participant {
         pid: found.owner.pid(),
         identity: Some(found.owner),
-        alive: found.owner.is_alive().ok(),
-        attached: None,
+        alive: found.is_owner_alive().ok(),
         asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) >> OWNER & 1 == 1),
         sent: match pattern {
             Pattern::Queue => 0,
@@ -237,14 +237,16 @@ fn participant(
     slot: usize,
     sent: &[u64],
 ) -> Participant {
-    let process_word = words.load64(slot_at(slot) + roster::PROCESS);
+    let occupant = Occupant {
+        word: words.load64(slot_at(slot) + roster::PROCESS),
+        space: words.load32(slot_at(slot) + roster::SPACE),
+    };
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
 
     let mut seen = Participant {
-        pid: pid_of(process_word),
-        identity: identity_of(process_word),
-        alive: Some(!is_dead(process_word)),
-        attached: None,
+        pid: pid_of(occupant.word),
+        identity: identity_of(occupant),
+        alive: None,
         asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
         sent: 0,
         received: 0,

@@ -4,7 +4,7 @@
 //! ring holds seven messages, a subscriber that has not read the first message blocks the eighth
 //! message.
 
-use super::{Kernel, Memory, WORDS, explore};
+use super::{Kernel, Memory, WORDS, claim, explore};
 use crate::format::layout::OWNER;
 use crate::lane::Step;
 use crate::lane::lossy::{LossyReader, LossyWriter};
@@ -42,7 +42,7 @@ impl Topic {
             assert!(publisher.try_send(number));
         }
 
-        publisher.roster.claim(WORDS[1], 1, |_| false).unwrap();
+        claim(&publisher.roster, WORDS[1], 0).unwrap();
         // Stores the ROOM that the last subscriber in the slot left behind.
         publisher.roster.set_room(0, ring_geometry().bytes());
         (topic, publisher)

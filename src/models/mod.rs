@@ -9,7 +9,7 @@
 //! park. A waker takes the lock between its store and its look at ASLEEP. A sleeper takes the lock
 //! at the end of its first park. The thread that takes the lock second sees the stores of the
 //! thread that took the lock first, and the lock guarantees nothing else. Every later sleep ends
-//! only by an event, so a lost wake-up is a deadlock.
+//! only by a wake-up, so a lost wake-up is a deadlock.
 
 mod backpressure;
 mod generations;
@@ -20,7 +20,7 @@ mod slots;
 
 use crate::error::Result;
 use crate::format::layout::{control, cursor, ownership, roster};
-use crate::os::Wake;
+use crate::os::{Occupant, Wake};
 use crate::segment::notifier::{Notifier, System};
 use crate::segment::roster::{Roster, slot_at};
 pub(super) use crate::sync::explore::explore;
@@ -69,6 +69,7 @@ impl Memory {
                 slot(roster::STATE),
                 slot(roster::PARK_EPOCH),
                 slot(roster::SLOT_EPOCH),
+                slot(roster::SPACE),
                 THEIRS[0],
                 THEIRS[1],
             ],
@@ -210,20 +211,28 @@ impl Shared for Memory {
     }
 }
 
-/// An auto-reset event: one wait takes its signal.
-pub(super) struct Event {
+/// Takes the slot of a roster with one slot, if the slot is free or has the dead process `dead`.
+pub(super) fn claim(roster: &Roster<Memory>, word: u64, dead: u64) -> Option<usize> {
+    let begin = |_, before| Ok((before == 0 || before == dead).then_some(()));
+    let me = Occupant { word, space: 0 };
+    let claimed = roster.claim(me, 1, begin).unwrap();
+    claimed.map(|(slot, ())| slot)
+}
+
+/// A parker: one sleep takes a wake-up.
+pub(super) struct Parker {
     is_set: loomed::Mutex<bool>,
     set: loomed::Condvar,
 }
 
-/// The events by slot, process word and slot epoch of the participants that sleep on them.
-type ByOwner = BTreeMap<(usize, (u64, u32)), Rc<Event>>;
+/// The parkers by slot, process word and slot epoch of the participants that sleep there.
+type ByOwner = BTreeMap<(usize, (u64, u32)), Rc<Parker>>;
 
-/// The events of a segment, and the processes that are dead.
+/// The parkers of a segment, and the processes that are dead.
 #[derive(Clone)]
 pub(super) struct Kernel {
     memory: Memory,
-    events: Rc<RefCell<ByOwner>>,
+    parkers: Rc<RefCell<ByOwner>>,
     dead: Rc<RefCell<BTreeSet<u64>>>,
     /// Whether the stores of a waker become visible during a first park.
     has_first_parks: bool,
@@ -233,7 +242,7 @@ impl Kernel {
     pub fn new(memory: &Memory) -> Kernel {
         Kernel {
             memory: memory.clone(),
-            events: Rc::default(),
+            parkers: Rc::default(),
             dead: Rc::default(),
             has_first_parks: true,
         }
@@ -259,36 +268,33 @@ impl Kernel {
 }
 
 impl System for Kernel {
-    type Event = Rc<Event>;
+    type Parker = Rc<Parker>;
     type Peer = ();
 
-    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Rc<Event>> {
-        let event = Rc::new(Event {
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Rc<Parker>> {
+        let parker = Rc::new(Parker {
             is_set: loomed::Mutex::new(false),
             set: loomed::Condvar::new(),
         });
         let before = self
-            .events
+            .parkers
             .borrow_mut()
-            .insert((slot, occupant), Rc::clone(&event));
-        assert!(
-            before.is_none(),
-            "two participants have an event of one name"
-        );
-        Ok(event)
+            .insert((slot, occupant), Rc::clone(&parker));
+        assert!(before.is_none(), "two participants have one parker");
+        Ok(parker)
     }
 
-    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Rc<Event>>> {
-        Ok(self.events.borrow().get(&(slot, occupant)).map(Rc::clone))
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Rc<Parker>>> {
+        Ok(self.parkers.borrow().get(&(slot, occupant)).map(Rc::clone))
     }
 
-    fn set(&self, event: &Rc<Event>) {
-        *event.is_set.lock().unwrap() = true;
-        event.set.notify_one();
+    fn unpark(&self, parker: &Rc<Parker>) {
+        *parker.is_set.lock().unwrap() = true;
+        parker.set.notify_one();
     }
 
-    fn wait(&self, event: &Rc<Event>, _peers: &[&()], time: Duration) -> Result<Wake> {
-        let mut is_set = event.is_set.lock().unwrap();
+    fn park(&self, parker: &Rc<Parker>, _peers: &[&()], time: Duration) -> Result<Wake> {
+        let mut is_set = parker.is_set.lock().unwrap();
         if time <= FIRST_PARK {
             if std::mem::take(&mut *is_set) {
                 return Ok(Wake::Signaled);
@@ -300,13 +306,13 @@ impl System for Kernel {
             return Ok(Wake::TimedOut);
         }
         while !*is_set {
-            is_set = event.set.wait(is_set).unwrap();
+            is_set = parker.set.wait(is_set).unwrap();
         }
         *is_set = false;
         Ok(Wake::Signaled)
     }
 
-    fn is_dead(&self, word: u64) -> bool {
+    fn is_dead(&self, _slot: usize, word: u64) -> bool {
         self.dead.borrow().contains(&word)
     }
 }

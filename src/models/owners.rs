@@ -1,8 +1,9 @@
 //! A name has one owner at a time. A participant that joins while the owner changes does not stay
 //! in the old generation.
 
-use super::{Kernel, Memory, THEIRS, WORDS, explore};
+use super::{Kernel, Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::{MAGIC, MAJOR, control};
+use crate::os::Occupant;
 use crate::segment::ending::end;
 use crate::segment::notifier::Sleeper;
 use crate::segment::ownership::Ownership;
@@ -75,7 +76,11 @@ fn opener_of_new_name_sees_owner() {
         let record = Memory::record();
         let new = Ownership(record.clone());
 
-        let creating = thread::spawn(move || new.begin(17, 4, WORDS[0]));
+        let me = Occupant {
+            word: WORDS[0],
+            space: 4,
+        };
+        let creating = thread::spawn(move || new.begin(17, me));
 
         // In a second thread: the model checker lets no other thread run before the first look of
         // the main thread.
@@ -140,7 +145,7 @@ impl Generation {
     /// Takes a slot, and counts the join in PARTICIPANT_CHANGES.
     fn join(&self, word: u64) -> usize {
         let roster = Roster::new(self.roster.clone());
-        let slot = roster.claim(word, 1, |_| false).unwrap();
+        let slot = claim(&roster, word, 0).unwrap();
         roster.tell(JOINED);
         slot
     }

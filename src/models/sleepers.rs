@@ -1,6 +1,6 @@
 //! No participant keeps sleeping when the message that it waits for is there.
 
-use super::{Kernel, Memory, THEIRS, WORDS, explore};
+use super::{Kernel, Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::OWNER;
 use crate::segment::notifier::{Notifier, Sleeper};
 use crate::segment::roster::Roster;
@@ -128,7 +128,7 @@ fn next_participant_in_a_slot_is_woken() {
         let following = thread::spawn(move || {
             let roster = Roster::new(sleeping.memory.clone());
             for wanted in 1..=2 {
-                let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+                let slot = claim(&roster, WORDS[1], 0).unwrap();
                 sleeping.wait(slot, WORDS[1], wanted);
                 roster.leave(slot, WORDS[1]);
             }
@@ -151,7 +151,7 @@ fn sleeper_in_dead_participants_slot_is_woken() {
         let segment = Segment::new();
         let roster = Roster::new(segment.memory.clone());
 
-        let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+        let slot = claim(&roster, WORDS[1], 0).unwrap();
         let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
         dead.register(&segment.kernel.notifier()).unwrap();
         segment.kernel.kill(WORDS[1]);
@@ -159,7 +159,7 @@ fn sleeper_in_dead_participants_slot_is_woken() {
         let successor = segment.clone();
         let inheriting = thread::spawn(move || {
             let roster = Roster::new(successor.memory.clone());
-            let slot = roster.claim(WORDS[2], 1, |word| word == WORDS[1]).unwrap();
+            let slot = claim(&roster, WORDS[2], WORDS[1]).unwrap();
             successor.wait(slot, WORDS[2], 1);
         });
 

@@ -1,11 +1,13 @@
 //! A slot has one participant at a time, and the owner sees what the participant stores about
 //! itself.
 
-use super::{Memory, THEIRS, WORDS, explore};
+use super::{Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::roster::state;
+use crate::os::Occupant;
 use crate::segment::roster::{JOINED, LEFT, Roster};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell;
+use ::loom::sync::Mutex;
 use ::loom::thread;
 use std::rc::Rc;
 
@@ -30,7 +32,7 @@ fn slot_has_one_participant_at_a_time() {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
             thread::spawn(move || {
                 let roster = Roster::new(memory);
-                while roster.claim(word, 1, |_| false).is_none() {
+                while claim(&roster, word, 0).is_none() {
                     thread::yield_now();
                 }
                 own.change();
@@ -55,14 +57,13 @@ fn dead_participant_has_at_most_one_successor() {
         let memory = Memory::roster();
         let own = Rc::new(Cell::new(0));
         let roster = Roster::new(memory.clone());
-        roster.claim(WORDS[0], 1, |_| false).unwrap();
+        claim(&roster, WORDS[0], 0).unwrap();
 
-        let is_dead = |word: u64| word == WORDS[0];
         let successors = [WORDS[1], WORDS[2]].map(|word| {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
             thread::spawn(move || {
                 let roster = Roster::new(memory);
-                let taken = roster.claim(word, 1, is_dead).is_some();
+                let taken = claim(&roster, word, WORDS[0]).is_some();
                 if taken {
                     own.change();
                 }
@@ -71,12 +72,69 @@ fn dead_participant_has_at_most_one_successor() {
         });
 
         // The owner frees the slot at the same time, at most once.
-        let evicted = roster.evict(0, WORDS[0]);
+        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(Some(())));
         let taken = successors.map(|one| one.join().unwrap());
 
         assert!(evicted || taken != [false; 2]);
         assert_ne!(taken, [true; 2], "both processes took the slot");
         assert_ne!(roster.process_word(0), WORDS[0]);
+    });
+}
+
+/// The life of the participant in one slot, as the kernel keeps it: a lock with one holder.
+#[derive(Clone)]
+struct Life(Rc<Mutex<bool>>);
+
+impl Life {
+    fn begin(&self) -> Option<Alive> {
+        let was_taken = std::mem::replace(&mut *self.0.lock().unwrap(), true);
+        (!was_taken).then(|| Alive(self.clone()))
+    }
+}
+
+struct Alive(Life);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap() = false;
+    }
+}
+
+/// A process that calls `exec` ends the life of its participant, and keeps its process word. At most
+/// one participant of the same process takes the slot, and the owner, which frees the slot at the
+/// same time, never frees the slot of that participant.
+#[test]
+fn slot_after_exec_has_one_successor() {
+    explore(3, || {
+        let memory = Memory::roster();
+        let (own, life) = (Rc::new(Cell::new(0)), Life(Rc::new(Mutex::new(false))));
+        claim(&Roster::new(memory.clone()), WORDS[0], 0).unwrap();
+
+        let successors = [0, 1].map(|_| {
+            let (memory, own, life) = (memory.clone(), Own(Rc::clone(&own)), life.clone());
+            thread::spawn(move || {
+                let me = Occupant {
+                    word: WORDS[0],
+                    space: 0,
+                };
+                let roster = Roster::new(memory);
+                let claimed = roster.claim(me, 1, |_, _| Ok(life.begin())).unwrap();
+                claimed.map(|(_, alive)| {
+                    own.change();
+                    alive
+                })
+            })
+        });
+
+        let roster = Roster::new(memory);
+        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(life.begin()));
+        let taken = successors.map(|one| one.join().unwrap());
+
+        let count = taken.iter().flatten().count();
+        assert!(count <= 1, "both participants took the slot");
+        assert!(evicted || count == 1);
+        let word = roster.process_word(0);
+        assert_eq!(word, if count == 1 { WORDS[0] } else { 0 });
     });
 }
 
@@ -91,7 +149,7 @@ fn owner_sees_stores_of_joined_participant() {
 
         let joined = thread::spawn(move || {
             let roster = Roster::new(joining.clone());
-            let slot = roster.claim(WORDS[1], 1, |_| false).unwrap();
+            let slot = claim(&roster, WORDS[1], 0).unwrap();
             roster.set_beginning(slot, 4711);
             joining.store32(THEIRS[0], 17);
             roster.set_state(slot, state::ACTIVE);
@@ -126,7 +184,7 @@ fn slot_is_free_once_leave_is_counted() {
     explore(3, || {
         let memory = Memory::roster();
         let roster = Roster::new(memory.clone());
-        roster.claim(WORDS[1], 1, |_| false).unwrap();
+        claim(&roster, WORDS[1], 0).unwrap();
         roster.set_state(0, state::ACTIVE);
         let leaving = memory.clone();
         let left = thread::spawn(move || Roster::new(leaving).leave(0, WORDS[1]));
@@ -174,11 +232,11 @@ fn writer_that_sees_holding_sees_the_hold() {
 fn successor_clears_state_of_dead_participant() {
     explore(3, || {
         let roster = Roster::new(Memory::roster());
-        roster.claim(WORDS[0], 1, |_| false).unwrap();
+        claim(&roster, WORDS[0], 0).unwrap();
         roster.set_state(0, state::ACTIVE);
         roster.set_asleep(0, true);
         roster.set_hold(0, 0x105);
-        roster.claim(WORDS[1], 1, |_| true).unwrap();
+        claim(&roster, WORDS[1], WORDS[0]).unwrap();
         assert_eq!((roster.state(0), roster.asleep()), (state::PASSIVE, 0));
         assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
     });

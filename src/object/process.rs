@@ -147,6 +147,11 @@ impl Process {
         Ok(Process { os })
     }
 
+    /// Returns the process of a participant, which ends when the participant does.
+    pub(crate) fn of_participant(os: os::Process) -> Process {
+        Process { os }
+    }
+
     /// Adds the end of the process to the signals that a sleeper waits for. If the system has no
     /// descriptor or thread left to report the end, the sleeper wakes up soon and checks.
     pub(crate) fn add_to(&self, signals: &mut Signals) {

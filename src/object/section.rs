@@ -6,8 +6,8 @@ use crate::name::Name;
 use crate::object::mapping::{CopyOnWrite, Mapping, Mode, ReadOnly, ReadWrite};
 use crate::object::options::{Options, Origin, open_or_create};
 use crate::os::{
-    self, Backing, Kind, ObjectBackend, ObjectInfo, OwnedObject, Protection, RawObject,
-    SectionBackend,
+    self, Backing, Kind, LivesBackend, ObjectBackend, ObjectInfo, OwnedObject, Protection,
+    RawObject, SectionBackend,
 };
 use crate::sync::{Fixed, Window, WindowMut};
 use std::fmt;
@@ -219,6 +219,11 @@ impl Section {
 
     pub(crate) fn os(&self) -> &os::Section {
         &self.os
+    }
+
+    /// Returns the lives of the participants of this section.
+    pub(crate) fn lives(&self) -> Result<os::Lives> {
+        os::Lives::of(&self.os)
     }
 
     /// Returns the first `LEN` bytes as words. The words keep the section alive.

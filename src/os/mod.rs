@@ -20,6 +20,9 @@
 //!   that one waiter takes, such as that of an auto-reset event, is taken only if [`wait_any`]
 //!   reports it. A [`GateBackend`] is a signal of a process to itself, a [`WaitHandleBackend`] a
 //!   signal of a handle from outside this crate.
+//! - A [`LivesBackend`] tells which participants of a section are alive.
+//! - A [`ParkerBackend`] is the place where a participant sleeps: a word in the roster, or a named
+//!   event.
 //! - A [`ProcessBackend`] is one process for good: another process that gets its number later is
 //!   never taken for it.
 //! - Errors carry the code of the system, which is read right after the call, and tell what the
@@ -34,10 +37,14 @@ use crate::access::{Access, Owner};
 use crate::error::channel::Fault;
 use crate::error::{Operation, Result};
 use crate::name::Name;
+use crate::sync::{Fixed, WindowMut};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+mod occupant;
 mod per_process;
+pub(crate) use occupant::{Occupant, pid_of, word_of};
 pub(crate) use per_process::PerProcess;
 
 #[cfg(not(target_os = "linux"))]
@@ -60,8 +67,8 @@ mod unsupported;
 use unsupported as backend;
 
 pub(crate) use backend::{
-    Event, Gate, MOST_SIGNALS, Mutex, Process, Section, Signal, Validity, View, WaitHandle,
-    check_name, clean, findings, has_open, has_several_processors, holders, list, nameless,
+    Event, Gate, Lives, MOST_SIGNALS, Mutex, Parker, Process, Section, Signal, Validity, View,
+    WaitHandle, check_name, clean, findings, has_several_processors, holders, list, nameless,
     wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
@@ -380,6 +387,9 @@ pub(crate) trait SectionBackend: ObjectBackend + Sized {
     /// Copies bytes without a lasting view; uncommitted memory reads as zero.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()>;
     fn facts(&self) -> Facts;
+    /// Removes the name of the section, so that others can create it anew. Returns `false` where the
+    /// system removes no name while a process holds the object.
+    fn remove_name(&self) -> Result<bool>;
 }
 
 pub(crate) trait ViewBackend {
@@ -393,8 +403,6 @@ pub(crate) trait ViewBackend {
 pub(crate) trait EventBackend: ObjectBackend + Sized {
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Self>;
     fn open(name: &Name, how: &HowToOpen) -> Result<Self>;
-    /// Opens an event with the right to set it, and no other right.
-    fn open_to_set(name: &Name) -> Result<Self>;
     /// Returns how the event is reset; `None` where the system does not tell.
     fn reset_mode(&self) -> Option<Reset>;
     /// Returns whether the event is signaled now; `None` where the system does not tell.
@@ -407,6 +415,26 @@ pub(crate) trait EventBackend: ObjectBackend + Sized {
     /// Waits for a signal, or for the end of one of at most [`MAX_PEERS`] peers. A signal goes
     /// before a death, and both go before the time-out.
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake>;
+}
+
+/// The park word of a participant, and the 4 bytes behind it, in the roster.
+pub(crate) type ParkPlace = WindowMut<Fixed<8>>;
+
+/// The place where a participant sleeps, and where others wake it: its park word (Linux), or its
+/// wake event (Windows).
+pub(crate) trait ParkerBackend: Sized {
+    /// Creates the parker of a participant of this process. `access` names the accounts that may
+    /// wake the participant.
+    fn create(word: ParkPlace, event: &Name, access: &Access) -> Result<Self>;
+    /// Opens the parker of another participant; `None` if it is gone.
+    fn open(word: ParkPlace, event: &Name) -> Result<Option<Self>>;
+    /// Wakes the participant, now or at its next sleep.
+    fn unpark(&self);
+    /// Returns the signal of a wake-up, for the participant.
+    fn signal(&self) -> Result<Signal>;
+    /// Sleeps until a wake-up, until the end of one of at most [`MAX_PEERS`] peers, or until the
+    /// time is over.
+    fn park(&self, peers: &[&Process], timeout: Duration) -> Result<Wake>;
 }
 
 pub(crate) trait MutexBackend: ObjectBackend + Sized {
@@ -453,6 +481,28 @@ pub(crate) trait ProcessBackend: Sized {
     /// Waits until the process has ended, and returns whether it has when the time is over.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }
+
+/// The lives of the participants of a section, by their numbers: the slots of a roster, or
+/// [`OWNER_LIFE`].
+pub(crate) trait LivesBackend: Clone + Sized {
+    /// The life of a participant of this process. It ends when the value is dropped, and when the
+    /// process ends.
+    type Life;
+    fn of(section: &Arc<Section>) -> Result<Self>;
+    /// Begins the life of a participant. `word` is the process word of the participant that had the
+    /// number before, or 0. Returns `None` if that participant, or another one with the number, is
+    /// alive.
+    fn take(&self, number: usize, word: u64) -> Result<Option<Self::Life>>;
+    /// Returns whether the participant with this number and process word has certainly ended.
+    fn has_ended(&self, number: usize, word: u64) -> Result<bool>;
+    /// Watches the process of the participant with this number; `None` if the participant has
+    /// certainly ended.
+    fn watch(&self, number: usize, occupant: Occupant) -> Result<Option<Process>>;
+}
+
+/// The number of the owner's life, in the ownership record and in control.
+// layout: L239
+pub(crate) const OWNER_LIFE: usize = 0;
 
 /// The mark of an endpoint that tells whether this process may use the endpoint.
 pub(crate) trait ValidityBackend: Sized {
@@ -508,23 +558,26 @@ pub(crate) trait WaitHandleBackend {
 
 /// Fails to compile where a backend lacks a part.
 const _: fn() = || {
-    fn complete<S, V, E, M, P, G, H, L>(_: fn() -> Result<Vec<Listed>>)
+    fn complete<S, V, E, M, P, I, K, G, H, L>(_: fn() -> Result<Vec<Listed>>)
     where
         S: SectionBackend,
         V: ViewBackend,
         E: EventBackend,
         M: MutexBackend,
         P: ProcessBackend,
+        I: LivesBackend,
+        K: ParkerBackend,
         G: GateBackend,
         H: WaitHandleBackend,
         L: ValidityBackend,
     {
     }
-    complete::<Section, View, Event, Mutex, Process, Gate, WaitHandle, Validity>(list);
+    complete::<Section, View, Event, Mutex, Process, Lives, Parker, Gate, WaitHandle, Validity>(
+        list,
+    );
     let _: fn(&[Signal], Option<Instant>, bool) -> Result<Woken> = wait_any;
     let _: fn() -> Result<Vec<String>> = clean;
     let _: fn(RawObject) -> Result<Holders> = holders;
-    let _: fn(u32, RawObject) -> Option<bool> = has_open;
     let _: fn() -> Vec<(Holder, usize)> = nameless;
     let _: fn() -> Vec<Finding> = findings;
     let _: fn() -> bool = has_several_processors;

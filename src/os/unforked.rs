@@ -1,13 +1,8 @@
-//! The parts of a backend for systems without fork, without exec, and without names that can be
+//! The parts of a backend for systems without fork, and without names that can be
 //! removed. Endpoints stay valid on these systems.
 
-use super::{Holder, RawObject, Section, ValidityBackend};
+use super::{Holder, Section, ValidityBackend};
 use crate::error::channel::Fault;
-
-/// Returns `None`: no program replaces another one in a process on these systems.
-pub(crate) fn has_open(_pid: u32, _object: RawObject) -> Option<bool> {
-    None
-}
 
 /// Returns nothing: names are not removed on these systems while a process holds the object.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {

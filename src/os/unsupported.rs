@@ -3,16 +3,18 @@
 
 use super::{
     EventBackend, Facts, Finding, GateBackend, Health, Holders, HowToCreate, HowToOpen, Kind,
-    Listed, MutexBackend, ObjectBackend, ObjectInfo, ProcessBackend, ProcessIdentity, Protection,
-    Reset, SectionBackend, Taken, ViewBackend, WaitHandleBackend, Wake, Woken,
+    Listed, LivesBackend, MutexBackend, ObjectBackend, ObjectInfo, Occupant, ParkPlace,
+    ParkerBackend, ProcessBackend, ProcessIdentity, Protection, Reset, SectionBackend, Taken,
+    ViewBackend, WaitHandleBackend, Wake, Woken,
 };
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::unforked::{Validity, has_open, nameless};
+pub(crate) use super::unforked::{Validity, nameless};
 
 pub(crate) fn account_name(owner: &str) -> String {
     owner.to_string()
@@ -110,10 +112,6 @@ impl EventBackend for Event {
         unsupported(Operation::Open, name)
     }
 
-    fn open_to_set(name: &Name) -> Result<Event> {
-        unsupported(Operation::Open, name)
-    }
-
     fn reset_mode(&self) -> Option<Reset> {
         match *self {}
     }
@@ -139,6 +137,54 @@ impl EventBackend for Event {
     }
 
     fn wait(&self, _peers: &[&Process], _timeout: Option<Duration>) -> Result<Wake> {
+        match *self {}
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Lives {}
+
+impl LivesBackend for Lives {
+    type Life = std::convert::Infallible;
+
+    fn of(section: &Arc<Section>) -> Result<Lives> {
+        match **section {}
+    }
+
+    fn take(&self, _number: usize, _word: u64) -> Result<Option<Self::Life>> {
+        match *self {}
+    }
+
+    fn has_ended(&self, _number: usize, _word: u64) -> Result<bool> {
+        match *self {}
+    }
+
+    fn watch(&self, _number: usize, _occupant: Occupant) -> Result<Option<Process>> {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Parker {}
+
+impl ParkerBackend for Parker {
+    fn create(_word: ParkPlace, event: &Name, _access: &Access) -> Result<Parker> {
+        unsupported(Operation::Create, event)
+    }
+
+    fn open(_word: ParkPlace, event: &Name) -> Result<Option<Parker>> {
+        unsupported(Operation::Open, event)
+    }
+
+    fn unpark(&self) {
+        match *self {}
+    }
+
+    fn signal(&self) -> Result<Signal> {
+        match *self {}
+    }
+
+    fn park(&self, _peers: &[&Process], _timeout: Duration) -> Result<Wake> {
         match *self {}
     }
 }
@@ -319,6 +365,10 @@ impl SectionBackend for Section {
     }
 
     fn facts(&self) -> Facts {
+        match *self {}
+    }
+
+    fn remove_name(&self) -> Result<bool> {
         match *self {}
     }
 }

@@ -23,7 +23,7 @@ use crate::lane::lossless::LosslessReader;
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
-use crate::segment::participant::{Participant, has_died};
+use crate::segment::participant::Participant;
 use crate::segment::roster::{LEFT, Roster, has_joined};
 use crate::segment::{Cursor, Owned};
 use crate::sync::{Round, Window, WindowMut};
@@ -277,12 +277,12 @@ impl FanIn {
         }
     }
 
-    /// Opens the events of the participants. That may take time, so a call that does not wait does
+    /// Opens the parkers of the participants. That may take time, so a call that does not wait does
     /// not open them.
     fn meet_all(&mut self) {
         let there = self.lanes.iter().enumerate();
         for (slot, _) in there.filter(|(_, lane)| lane.process_word != 0) {
-            self.participant.open_event(slot);
+            self.participant.open_parker(slot);
         }
     }
 
@@ -296,7 +296,7 @@ impl FanIn {
                 continue;
             }
             if lane.process.is_none() {
-                match self.participant.watch(slot, lane.process_word) {
+                match self.participant.kernel().watch(slot) {
                     Ok(Some(process)) => lane.process = Some(process),
                     Ok(None) => {}
                     // The system cannot tell, so the process counts as alive.
@@ -308,11 +308,12 @@ impl FanIn {
             if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
                 continue;
             }
-            if !has_died(lane.process.take(), lane.process_word) {
+            let kernel = self.participant.kernel();
+            if !kernel.has_died(lane.process.take(), slot, lane.process_word) {
                 continue;
             }
 
-            if self.participant.roster().evict(slot, lane.process_word) {
+            if kernel.evict(slot, lane.process_word) {
                 self.last = DisconnectReason::Died;
                 self.participant_changes = self.participant_changes.wrapping_add(LEFT);
             } else {

@@ -14,11 +14,11 @@ use crate::name::Name;
 use crate::object::process::Process;
 use crate::object::section::{Section, SectionOptions};
 use crate::os::{
-    Kind, ProcessIdentity, Validity, ValidityBackend, deadline_after, deadline_within,
+    self, LivesBackend, OWNER_LIFE, Occupant, ProcessIdentity, Validity, ValidityBackend,
+    deadline_after, deadline_within, pid_of,
 };
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
-use crate::segment::roster::{Roster, is_dead, pid_of};
 use crate::sync::{Window, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +87,8 @@ pub(crate) struct Found {
     pub geometry: Geometry,
     pub owner: ProcessIdentity,
     pub control: Window<Control>,
+    /// The life of the owner of this generation.
+    lives: os::Lives,
     pub name: Name,
     pub minor: u32,
     pub generation: u32,
@@ -177,6 +179,7 @@ impl Found {
             owner: ProcessIdentity::from_words(owner),
             generation,
             control: words,
+            lives: section.lives()?,
             name: name.clone(),
             minor: record.minor,
             expect: expect.clone(),
@@ -352,13 +355,9 @@ impl Found {
         }
     }
 
-    /// Takes one of the first `slots` slots. An account that may use the roster may wake this
-    /// participant, and watch it.
+    /// Takes one of the first `slots` slots.
     pub fn take_slot(&self, roster: &Section, slots: usize) -> Result<Participant> {
-        let wake = roster.companion_access(Kind::Event)?;
-        let watch = roster.companion_access(Kind::Mutex)?;
-        let roster = Roster::new(roster.words_mut()?);
-        Participant::take(roster, &self.name, [wake, watch], slots, &self.owner)
+        Participant::take(roster, &self.name, slots, &self.owner)
     }
 
     /// Opens the roster for reading.
@@ -471,10 +470,16 @@ impl Found {
         GenerationEnd::of(self.control.load32(control::END))
     }
 
+    /// Returns whether the owner is alive.
+    pub fn is_owner_alive(&self) -> Result<bool> {
+        let word = Occupant::of(&self.owner).word;
+        self.lives.has_ended(OWNER_LIFE, word).map(|ended| !ended)
+    }
+
     /// Watches the owner. Returns an error if the owner is not alive.
     // layout: L079 L082 L100
     pub fn watch_owner(&self) -> Result<Process> {
-        let owner = match self.owner.watch() {
+        let owner = match self.lives.watch(OWNER_LIFE, Occupant::of(&self.owner)) {
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let companions = Companions::of(&self.name, self.generation)?;
                 match Process::by_liveness(companions.alive) {
@@ -484,13 +489,13 @@ impl Found {
                     Err(_) => return Err(error),
                 }
             }
-            watched => Some(watched?),
+            watched => watched?.map(Process::of_participant),
         };
 
         let how = match owner {
-            Some(owner) if owner.has_ended()? => "ended",
-            Some(owner) if !self.is_ended() => return Ok(owner),
-            _ => "closed it",
+            Some(owner) if !owner.has_ended()? && !self.is_ended() => return Ok(owner),
+            _ if self.is_ended() => "closed it",
+            _ => "ended",
         };
 
         let pid = self.owner.pid();
@@ -547,7 +552,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
     let how = match record.owner() {
         0 => "closed it",
         _ if is_closed => "closed it",
-        owner if is_dead(owner) => "died",
+        _ if record.has_dead_owner() => "died",
         owner => {
             // The owner may also be closing the part at this moment. Another look shows that.
             let meaning = format!(

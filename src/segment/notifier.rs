@@ -7,9 +7,9 @@
 //!   set its bit in ASLEEP
 //!   full fence                             store what the sleeper waits for
 //!   look: is there something?              look at ASLEEP: is the bit set?
-//!   sleep for FIRST_PARK at most           then, once for each value of PARK_EPOCH: set the event
+//!   sleep for FIRST_PARK at most           then, once for each value of PARK_EPOCH: unpark
 //!   look again
-//!   sleep until the event is set
+//!   sleep until it is unparked
 //!   clear its bit
 //! ```
 //!
@@ -23,7 +23,7 @@
 //! as long as it has to. So a wake-up can come late, and is never lost.
 //!
 //! This module uses only words and a [`System`]. So it runs over shared memory and the kernel, and
-//! over the atomics and events of a model checker (`src/models/sleepers.rs`).
+//! over the atomics and parkers of a model checker (`src/models/sleepers.rs`).
 
 use crate::error::Result;
 use crate::format::layout::OWNER;
@@ -40,19 +40,19 @@ const WAKE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The operations of the system that sleepers and wakers need.
 pub(crate) trait System: Clone {
-    /// The event on which one participant sleeps. A set event ends one wait, now or later.
-    type Event;
+    /// The place where one participant sleeps. A wake-up ends one sleep, now or later.
+    type Parker;
     /// A process whose end ends a sleep.
     type Peer;
-    /// Creates the event of the participant in this slot. `occupant` is its process word and slot
+    /// Creates the parker of the participant in this slot. `occupant` is its process word and slot
     /// epoch.
-    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Self::Event>;
-    /// Opens the event of another participant; `None` if the event is gone.
-    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Self::Event>>;
-    fn set(&self, event: &Self::Event);
-    fn wait(&self, event: &Self::Event, peers: &[&Self::Peer], time: Duration) -> Result<Wake>;
-    /// Returns whether the process with this word has certainly ended.
-    fn is_dead(&self, word: u64) -> bool;
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<Self::Parker>;
+    /// Opens the parker of another participant; `None` if it is gone.
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<Self::Parker>>;
+    fn unpark(&self, parker: &Self::Parker);
+    fn park(&self, parker: &Self::Parker, peers: &[&Self::Peer], time: Duration) -> Result<Wake>;
+    /// Returns whether the participant with this slot and process word has certainly ended.
+    fn is_dead(&self, slot: usize, word: u64) -> bool;
 }
 
 /// The notifier of a segment, which wakes parked participants.
@@ -61,24 +61,24 @@ pub(crate) struct Notifier<S: System, W = Table> {
     roster: Roster<W>,
     system: S,
     owner: u64,
-    others: Vec<Other<S::Event>>,
+    others: Vec<Other<S::Parker>>,
 }
 
 /// The facts about a participant that may have to be woken.
 #[derive(Debug)]
-struct Other<E> {
+struct Other<P> {
     /// The process word and the slot epoch of the participant.
     occupant: (u64, u32),
-    event: Option<E>,
+    parker: Option<P>,
     /// The park epoch for which the participant was notified, and when.
     notified: Option<(u32, Instant)>,
 }
 
-impl<E> Other<E> {
-    fn new(occupant: (u64, u32)) -> Other<E> {
+impl<P> Other<P> {
+    fn new(occupant: (u64, u32)) -> Other<P> {
         Other {
             occupant,
-            event: None,
+            parker: None,
             notified: None,
         }
     }
@@ -151,9 +151,9 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
                 _ => {}
             }
 
-            match event_of(&self.system, &mut self.others[slot], slot, occupant) {
-                Ok(Some(event)) => self.system.set(event),
-                // The event is gone, and there is no participant to wake.
+            match parker_of(&self.system, &mut self.others[slot], slot, occupant) {
+                Ok(Some(parker)) => self.system.unpark(parker),
+                // The parker is gone, and there is no participant to wake.
                 Ok(None) => {}
                 // The sleeper looks by itself before long, and the next message tries again.
                 Err(_) => continue,
@@ -162,12 +162,12 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    /// Opens the event of a participant that was seen for the first time, so that a later wake-up
-    /// needs no descriptor. If the event cannot be opened now, a wake-up tries again.
-    pub fn open_event(&mut self, slot: usize) {
+    /// Opens the parker of a participant that was seen for the first time, so that a later wake-up
+    /// needs no descriptor. If the parker cannot be opened now, a wake-up tries again.
+    pub fn open_parker(&mut self, slot: usize) {
         self.make_room();
         let occupant = self.occupant(slot);
-        let _ = event_of(&self.system, &mut self.others[slot], slot, occupant);
+        let _ = parker_of(&self.system, &mut self.others[slot], slot, occupant);
     }
 
     /// Clears the bit of a participant that was killed while it slept. As long as the bit is set,
@@ -185,7 +185,7 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
             // The system is not asked with each message, since its answer takes time.
             *at = Instant::now();
         }
-        if self.system.is_dead(word) && self.roster.process_word(slot) == word {
+        if self.system.is_dead(slot, word) && self.roster.process_word(slot) == word {
             self.roster.set_asleep(slot, false);
         }
     }
@@ -219,40 +219,40 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     }
 }
 
-/// Returns the event of a participant, which was opened before or is opened now; `None` if the
-/// participant has no event.
+/// Returns the parker of a participant, which was opened before or is opened now; `None` if the
+/// participant has none.
 // layout: L095
-fn event_of<'a, S: System>(
+fn parker_of<'a, S: System>(
     system: &S,
-    other: &'a mut Other<S::Event>,
+    other: &'a mut Other<S::Parker>,
     slot: usize,
     occupant: (u64, u32),
-) -> Result<Option<&'a S::Event>> {
+) -> Result<Option<&'a S::Parker>> {
     if other.occupant != occupant {
         *other = Other::new(occupant);
     }
-    if other.event.is_none() {
-        other.event = system.open(slot, occupant)?;
+    if other.parker.is_none() {
+        other.parker = system.open(slot, occupant)?;
     }
-    Ok(other.event.as_ref())
+    Ok(other.parker.as_ref())
 }
 
-/// A participant that sleeps in a slot: its park epoch and its event.
+/// A participant that sleeps in a slot: its park epoch and its parker.
 #[derive(Debug)]
-pub(crate) struct Sleeper<E> {
+pub(crate) struct Sleeper<P> {
     slot: usize,
     me: u64,
     park_epoch: u32,
-    event: Option<E>,
+    parker: Option<P>,
 }
 
-impl<E> Sleeper<E> {
-    pub fn new<W: Shared + Clone>(roster: &Roster<W>, slot: usize, me: u64) -> Sleeper<E> {
+impl<P> Sleeper<P> {
+    pub fn new<W: Shared + Clone>(roster: &Roster<W>, slot: usize, me: u64) -> Sleeper<P> {
         Sleeper {
             park_epoch: roster.park_epoch(slot),
             slot,
             me,
-            event: None,
+            parker: None,
         }
     }
 
@@ -264,26 +264,26 @@ impl<E> Sleeper<E> {
         self.me
     }
 
-    /// Creates the event now, so that other participants can open it before this participant sleeps
-    /// on it.
-    pub fn prepare<S: System<Event = E>, W: Shared + Clone>(
+    /// Creates the parker now, so that other participants can open it before this participant sleeps
+    /// there.
+    pub fn prepare<S: System<Parker = P>, W: Shared + Clone>(
         &mut self,
         notifier: &Notifier<S, W>,
-    ) -> Result<&E> {
-        let event = match self.event.take() {
-            Some(event) => event,
+    ) -> Result<&P> {
+        let parker = match self.parker.take() {
+            Some(parker) => parker,
             None => {
                 let occupant = (self.me, notifier.roster.slot_epoch(self.slot));
                 notifier.system.create(self.slot, occupant)?
             }
         };
-        Ok(self.event.insert(event))
+        Ok(self.parker.insert(parker))
     }
 
     /// Sleeps until `ready`, a wake-up, the death of a peer, or the deadline. The caller looks
     /// again in each case. Returns whether a peer has ended.
     // layout: L087
-    pub fn park<S: System<Event = E>, W: Shared + Clone>(
+    pub fn park<S: System<Parker = P>, W: Shared + Clone>(
         &mut self,
         notifier: &Notifier<S, W>,
         mut ready: impl FnMut() -> bool,
@@ -294,7 +294,7 @@ impl<E> Sleeper<E> {
         if ready() {
             return Ok(false);
         }
-        let Some(event) = &self.event else {
+        let Some(parker) = &self.parker else {
             return Ok(false);
         };
 
@@ -303,21 +303,21 @@ impl<E> Sleeper<E> {
             left.map_or(most, |left| left.min(most))
         };
 
-        match notifier.system.wait(event, peers, left(FIRST_PARK))? {
+        match notifier.system.park(parker, peers, left(FIRST_PARK))? {
             Wake::TimedOut if !ready() => {}
             woken => return Ok(woken == Wake::PeerDied),
         }
-        let woken = notifier.system.wait(event, peers, left(LONGEST_SLEEP))?;
+        let woken = notifier.system.park(parker, peers, left(LONGEST_SLEEP))?;
         Ok(woken == Wake::PeerDied)
     }
 
-    /// Says that this participant sleeps, and returns its event. After one more look it may sleep
-    /// on the event for [`FIRST_PARK`], and after the next look for as long as it has to.
+    /// Says that this participant sleeps, and returns its parker. After one more look it may sleep
+    /// there for [`FIRST_PARK`], and after the next look for as long as it has to.
     // layout: L087
-    pub fn register<S: System<Event = E>, W: Shared + Clone>(
+    pub fn register<S: System<Parker = P>, W: Shared + Clone>(
         &mut self,
         notifier: &Notifier<S, W>,
-    ) -> Result<&E> {
+    ) -> Result<&P> {
         self.prepare(notifier)?;
         self.park_epoch = self.park_epoch.wrapping_add(1);
         notifier.roster.set_park_epoch(self.slot, self.park_epoch);
@@ -329,7 +329,7 @@ impl<E> Sleeper<E> {
     }
 
     /// Says that this participant sleeps no longer.
-    pub fn deregister<S: System<Event = E>, W: Shared + Clone>(&self, notifier: &Notifier<S, W>) {
+    pub fn deregister<S: System<Parker = P>, W: Shared + Clone>(&self, notifier: &Notifier<S, W>) {
         notifier.roster.set_asleep(self.slot, false);
     }
 }
@@ -339,18 +339,19 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind, Operation};
     use crate::format::layout::{SLOTS, roster};
+    use crate::os::Occupant;
     use crate::sync::{WindowMut, heap};
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     /// A system that records the time limit of each wait, and the owner's bit and park epoch during
-    /// the wait. Its first `open` fails. It counts the events that it sets.
+    /// the wait. Its first `open` fails. It counts the wake-ups.
     #[derive(Clone)]
     struct Notes {
         roster: Roster<WindowMut>,
         waits: Rc<RefCell<Vec<(Duration, bool, u32)>>>,
         has_opened: Rc<Cell<bool>>,
-        set: Rc<Cell<u32>>,
+        unparked: Rc<Cell<u32>>,
     }
 
     impl Notes {
@@ -359,13 +360,13 @@ mod tests {
                 roster: roster.clone(),
                 waits: Rc::default(),
                 has_opened: Rc::default(),
-                set: Rc::default(),
+                unparked: Rc::default(),
             }
         }
     }
 
     impl System for Notes {
-        type Event = ();
+        type Parker = ();
         type Peer = ();
 
         fn create(&self, _slot: usize, _who: (u64, u32)) -> Result<()> {
@@ -377,21 +378,21 @@ mod tests {
                 return Ok(Some(()));
             }
             let (kind, meaning) = (ErrorKind::NoSpace, "too many are open");
-            Err(Error::new(kind, Operation::Open, &"an event", meaning))
+            Err(Error::new(kind, Operation::Open, &"a parker", meaning))
         }
 
-        fn set(&self, (): &()) {
-            self.set.set(self.set.get() + 1);
+        fn unpark(&self, (): &()) {
+            self.unparked.set(self.unparked.get() + 1);
         }
 
-        fn wait(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
+        fn park(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
             let asleep = self.roster.asleep() == 1 << OWNER;
             let note = (time, asleep, self.roster.park_epoch(OWNER));
             self.waits.borrow_mut().push(note);
             Ok(Wake::TimedOut)
         }
 
-        fn is_dead(&self, _word: u64) -> bool {
+        fn is_dead(&self, _slot: usize, _word: u64) -> bool {
             false
         }
     }
@@ -431,17 +432,19 @@ mod tests {
     #[test]
     fn next_wake_retries_a_failed_wake() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
-        let slot = roster.claim(7, SLOTS, |_| false).unwrap();
+        let me = Occupant { word: 7, space: 0 };
+        let claimed = roster.claim(me, SLOTS, |_, _| Ok(Some(())));
+        let (slot, ()) = claimed.unwrap().unwrap();
         roster.set_asleep(slot, true);
         let system = Notes::of(&roster);
         let mut notifier = Notifier::new(roster, system.clone(), 3);
 
         notifier.wake(1 << slot);
-        assert_eq!(system.set.get(), 0);
+        assert_eq!(system.unparked.get(), 0);
         notifier.wake(1 << slot);
-        assert_eq!(system.set.get(), 1);
-        // The event is set once for each sleep.
+        assert_eq!(system.unparked.get(), 1);
+        // A sleeper is unparked once for each sleep.
         notifier.wake(1 << slot);
-        assert_eq!(system.set.get(), 1);
+        assert_eq!(system.unparked.get(), 1);
     }
 }

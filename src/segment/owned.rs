@@ -11,11 +11,11 @@ use crate::format::layout::{MAGIC, MAJOR, MINOR, control, roster};
 use crate::name::Name;
 use crate::object::process::Liveness;
 use crate::object::section::Section;
-use crate::os::{self, Kind, ProcessBackend, ProcessIdentity};
+use crate::os::{self, Kind, LivesBackend, OWNER_LIFE, ProcessBackend, ProcessIdentity, word_of};
 use crate::segment::ending;
 use crate::segment::ownership::OwnershipRecord;
-use crate::segment::participant::{Kernel, Notifier, Participant};
-use crate::segment::roster::{Roster, word_of};
+use crate::segment::participant::{Kernel, Life, Notifier, Participant};
+use crate::segment::roster::Roster;
 use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub(crate) struct Owned {
     control: WindowMut<Control>,
     name: Name,
     access: Access,
+    /// The life of the owner of this generation, if this process made the generation.
+    _life: Option<Life>,
     /// The liveness mutex, for processes that may not watch this process.
     _alive: Option<Liveness>,
     /// The ownership record, if this generation is in use. Declared last, so that it is dropped
@@ -140,19 +142,21 @@ impl Owned {
         let section = create(access, &companions.control, control::LEN as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_mut()?;
+        let life = section.lives()?.take(OWNER_LIFE, 0)?;
         let section = create(&inner, &companions.roster, roster::LEN as u64)?;
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
+        let kernel = Kernel::new(name, &section, &roster, &may_wake)?;
         let lanes = create(&lanes_access, &companions.lanes, geometry.len())?;
 
-        // layout: L011 L211
-        let alive = match access {
-            Access::SameUser if !os::Process::MAY_BE_CLOSED => None,
-            _ => Some(Liveness::announce(companions.alive, may_watch)?),
+        // layout: L011
+        let alive = match os::Process::MAY_BE_CLOSED {
+            true => Some(Liveness::announce(companions.alive, may_watch)?),
+            false => None,
         };
 
         format(&control, &geometry, &me, generation);
-        let notifier = Notifier::new(roster, Kernel::new(name, &may_wake), word_of(&me));
+        let notifier = Notifier::new(roster, kernel, word_of(&me));
         let participant = Participant::of_owner(notifier.afresh(), &me);
         let segment = Owned {
             geometry,
@@ -162,6 +166,7 @@ impl Owned {
             control,
             name: name.clone(),
             access: access.clone(),
+            _life: life,
             _alive: alive,
             record: None,
         };
@@ -210,8 +215,8 @@ impl Owned {
         let roster = Roster::new(section.words_mut()?);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
-        let notifier =
-            |owner| Notifier::new(roster.clone(), Kernel::new(&self.name, &may_wake), owner);
+        let kernel = Kernel::new(&self.name, &section, &roster, &may_wake)?;
+        let notifier = |owner| Notifier::new(roster.clone(), kernel.clone(), owner);
 
         let segment = Owned {
             geometry,
@@ -221,6 +226,7 @@ impl Owned {
             control,
             name: self.name.clone(),
             access: self.access.clone(),
+            _life: None,
             _alive: None,
             record: None,
         };

@@ -6,7 +6,7 @@
 //!     1  create the section with that name
 //!          it is new:     store OWNER and the other words, then MAGIC; go to 4
 //!     2  it exists:       open it, and refuse a section of another user
-//!                         refuse if OWNER is alive, or if SPACE or ACCESS differ
+//!                         refuse if OWNER is alive, or if ACCESS differs
 //!     3  compare and swap OWNER, from the word that was found to this process: one winner
 //!          lost, or the name has gone:  repeat from 1
 //!     4  create the sections of the next generation (owned.rs)
@@ -21,11 +21,15 @@
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::fingerprint;
-use crate::format::layout::{MAGIC, MAJOR, MINOR, ownership};
+use crate::format::layout::{MAGIC, MAJOR, MINOR, OLDER_MAJOR, ownership};
 use crate::name::Name;
 use crate::object::section::{Section, SectionOptions};
-use crate::os::{self, ProcessIdentity, Validity, ValidityBackend};
-use crate::segment::roster::{identity_of, is_dead, pid_of, word_of};
+use crate::os::{
+    self, LivesBackend, OWNER_LIFE, Occupant, ProcessIdentity, SectionBackend, Validity,
+    ValidityBackend, pid_of,
+};
+use crate::segment::participant::Life;
+use crate::segment::roster::identity_of;
 use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
 use std::time::SystemTime;
 
@@ -45,6 +49,14 @@ impl<W: Words> Ownership<W> {
     /// Returns the process word of the owner; 0 if there is no owner.
     pub fn owner(&self) -> u64 {
         self.0.load64(ownership::OWNER)
+    }
+
+    /// Returns the owner, as the words of the record say.
+    fn occupant(&self) -> Occupant {
+        Occupant {
+            word: self.owner(),
+            space: self.0.load32(ownership::SPACE),
+        }
     }
 
     /// Returns [`MAGIC`] after [`begin`](Ownership::begin). Before that, returns 0; for a section
@@ -77,11 +89,11 @@ impl<W: Words> Ownership<W> {
 
 impl<W: Shared> Ownership<W> {
     /// Fills a new section, which other processes may have opened already.
-    pub fn begin(&self, access: u64, space: u32, me: u64) {
+    pub fn begin(&self, access: u64, me: Occupant) {
         self.0.store32(ownership::VERSION, MAJOR << 16 | MINOR);
         self.0.store64(ownership::ACCESS, access);
-        self.0.store32(ownership::SPACE, space);
-        self.0.store64(ownership::OWNER, me);
+        self.0.store32(ownership::SPACE, me.space);
+        self.0.store64(ownership::OWNER, me.word);
         self.0.store32(ownership::OLDEST, 1);
         // Stored last: pairs with the load of `magic`.
         self.0.publish32(ownership::MAGIC, MAGIC);
@@ -103,6 +115,11 @@ impl<W: Shared> Ownership<W> {
         self.0.replace64(ownership::OWNER, me, 0, Ordering::AcqRel);
     }
 
+    /// Stores the namespaces in which the owner's word has a meaning.
+    fn set_space(&self, space: u32) {
+        self.0.store32(ownership::SPACE, space);
+    }
+
     /// Puts a generation in use.
     // layout: L021
     pub fn publish(&self, generation: u32) {
@@ -118,6 +135,8 @@ pub(crate) struct OwnershipRecord {
     words: Ownership<WindowMut<RecordWords>>,
     section: Section,
     me: u64,
+    /// The life of the owner of the name, until the name is released.
+    life: Option<Life>,
     validity: Validity,
     /// The generation that was in use before; 0 if there was none.
     before: u32,
@@ -144,6 +163,10 @@ impl OwnershipRecord {
                 Ok(None) if tries < TRIES => {}
                 Ok(None) => return Err(exists),
                 Ok(Some(record)) => return Ok(record),
+                Err(error)
+                    if error.kind() == ErrorKind::WrongVersion
+                        && tries < TRIES
+                        && remove_older(name, me)? => {}
                 Err(error) => return Err(refused(exists, error)),
             }
         }
@@ -152,12 +175,14 @@ impl OwnershipRecord {
     // layout: L021 L024 L155
     fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let words = Ownership(section.words_mut::<{ ownership::LEN }>()?);
-        words.begin(fingerprint(&access.to_string()), me.space, word_of(me));
-        Ok(OwnershipRecord::of(section, words, word_of(me), 0))
+        let me = Occupant::of(me);
+        let life = section.lives()?.take(OWNER_LIFE, 0)?;
+        words.begin(fingerprint(&access.to_string()), me);
+        Ok(OwnershipRecord::of(section, words, me.word, life, 0))
     }
 
     /// Takes over a record that exists; `None` if it changes at this moment.
-    // layout: L024 L079 L155
+    // layout: L024 L155
     fn take_over(
         name: &Name,
         access: &Access,
@@ -180,20 +205,14 @@ impl OwnershipRecord {
 
         let words = section.words_mut::<{ ownership::LEN }>()?;
         let words = Ownership(words);
-        let owner = words.owner();
+        let owner = words.occupant();
         let refuse = |meaning: String, advice| {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
             Err(error.with_advice(advice))
         };
 
-        if words.0.load32(ownership::SPACE) != me.space {
-            let meaning = "it belongs to processes of another namespace, which cannot be watched";
-            return refuse(
-                meaning.to_string(),
-                "run both in one namespace, or use another name",
-            );
-        }
-        if owner != 0 && !is_dead(owner) {
+        let lives = section.lives()?;
+        if owner.word != 0 && !matches!(lives.has_ended(OWNER_LIFE, owner.word), Ok(true)) {
             return refuse(
                 format!("it is owned by {}, which is alive", describe(owner)),
                 "stop that process, use another name, or open what is there",
@@ -207,24 +226,34 @@ impl OwnershipRecord {
             );
         }
 
-        let me = word_of(me);
-        let taken = words.replace(owner, me);
+        // Another candidate has just begun its life there, or an owner that has released the name is
+        // about to end its life.
+        let Some(life) = lives.take(OWNER_LIFE, owner.word)? else {
+            return Ok(None);
+        };
+        let me = Occupant::of(me);
+        let taken = words.replace(owner.word, me.word);
         let before = words.generation();
         // No `OwnershipRecord` is created if the name was not taken: its drop would release the
         // name of another thread.
-        Ok(taken.then(|| OwnershipRecord::of(section, words, me, before)))
+        Ok(taken.then(|| {
+            words.set_space(me.space);
+            OwnershipRecord::of(section, words, me.word, Some(life), before)
+        }))
     }
 
     fn of(
         section: Section,
         words: Ownership<WindowMut<RecordWords>>,
         me: u64,
+        life: Option<Life>,
         before: u32,
     ) -> OwnershipRecord {
         OwnershipRecord {
             words,
             section,
             me,
+            life,
             validity: Validity::new(),
             before,
             is_let_go: false,
@@ -275,6 +304,7 @@ impl OwnershipRecord {
         if self.is_held() {
             self.is_let_go = true;
             self.words.let_go(self.me);
+            self.life = None;
         }
     }
 }
@@ -286,10 +316,33 @@ impl Drop for OwnershipRecord {
     }
 }
 
+/// Removes the name of a segment of version 2 whose owner has released it or has ended, so that it
+/// can be created anew. Returns whether the name was removed: the system may not let names be removed
+/// (Windows). Processes that hold the segment keep it, and learn that its owner has ended.
+// layout: L246
+fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
+    let section = Section::options().expect_owner(Owner::Me).open(name)?;
+    if section.len()? < ownership::LEN as u64 {
+        return Ok(false);
+    }
+    let words = Ownership(section.words::<{ ownership::LEN }>()?);
+    let is_older = words.magic() == MAGIC && words.version() >> 16 == OLDER_MAJOR;
+    let Occupant { word, space } = words.occupant();
+    // The process word of version 2 is that of this version, and has a meaning in one space only.
+    let is_alive = || match ProcessIdentity::of(pid_of(word)) {
+        Ok(identity) => space != me.space || Occupant::of(&identity).word == word,
+        Err(error) => space != me.space || error.kind() != ErrorKind::NotFound,
+    };
+    if !is_older || word != 0 && is_alive() {
+        return Ok(false);
+    }
+    section.os().remove_name()
+}
+
 /// Returns a text with the process id, the program, and how long the process has run.
-fn describe(word: u64) -> String {
-    let pid = pid_of(word);
-    let identity = identity_of(word);
+fn describe(owner: Occupant) -> String {
+    let pid = pid_of(owner.word);
+    let identity = identity_of(owner);
     let started = identity.and_then(|identity| identity.started());
     let age = started.and_then(|at| SystemTime::now().duration_since(at).ok());
     let image = identity.and_then(|identity| identity.image());
@@ -328,6 +381,7 @@ fn refused(exists: Error, why: Error) -> Error {
 #[derive(Clone, Debug)]
 pub(crate) struct RecordView {
     words: Ownership<Window<RecordWords>>,
+    lives: os::Lives,
     pub minor: u32,
 }
 
@@ -370,12 +424,22 @@ impl RecordView {
             let advice = "use one version of shmkit on both sides";
             return refuse(ErrorKind::WrongVersion, meaning, advice);
         }
-        Ok(RecordView { words, minor })
+        let lives = section.lives()?;
+        Ok(RecordView {
+            words,
+            lives,
+            minor,
+        })
     }
 
     /// Returns the process word of the owner; see [`Ownership::owner`].
     pub fn owner(&self) -> u64 {
         self.words.owner()
+    }
+
+    /// Returns whether the owner has ended without releasing the name.
+    pub fn has_dead_owner(&self) -> bool {
+        matches!(self.lives.has_ended(OWNER_LIFE, self.owner()), Ok(true))
     }
 
     /// Returns whether the last owner has released the name. An owner that was killed has not.

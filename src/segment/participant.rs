@@ -1,5 +1,5 @@
-//! A participant of a segment, on the events of the kernel: where it sleeps, how it is woken, and
-//! how others see that it is alive. [`notifier`](crate::segment::notifier) explains sleeping and
+//! A participant of a segment, on the system: where it sleeps, how it is woken, and how others see
+//! that it is alive. [`notifier`](crate::segment::notifier) explains sleeping and
 //! waking.
 
 use crate::access::Access;
@@ -7,66 +7,107 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
 use crate::name::Name;
 use crate::object::process::{Liveness, Process};
+use crate::object::section::Section;
 use crate::os::{
-    self, EventBackend, HowToCreate, LONGEST_SLEEP, ProcessBackend, ProcessIdentity, Reset,
-    Validity, ValidityBackend, Wake,
+    self, Kind, LONGEST_SLEEP, LivesBackend, Occupant, ParkerBackend, ProcessBackend,
+    ProcessIdentity, Validity, ValidityBackend, Wake, pid_of, word_of,
 };
 use crate::segment::notifier::{self, Sleeper, System};
-use crate::segment::roster::{Roster, is_dead, pid_of, watch, word_of};
+use crate::segment::roster::Roster;
 use crate::wait::source::Signals;
 use std::time::{Duration, Instant};
 
-/// The notifier of a segment, on the events of the kernel.
+/// The notifier of a segment, on the parkers of the system.
 pub(crate) type Notifier = notifier::Notifier<Kernel>;
 
-/// The events of a segment. Their names begin with the name of the segment.
+/// How often a participant tries to take a slot that another participant is leaving or taking, and
+/// the pause between two tries.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The life of a participant of this process.
+pub(crate) type Life = <os::Lives as LivesBackend>::Life;
+
+/// The participants of a generation, as the system knows them: where they sleep, and whether they
+/// are alive.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
+    /// The name of the segment.
     name: Name,
+    roster: Roster,
+    lives: os::Lives,
     /// The accounts that may wake this participant.
     access: Access,
 }
 
 impl Kernel {
-    pub fn new(name: &Name, access: &Access) -> Kernel {
-        Kernel {
+    /// `section` is the roster.
+    pub fn new(name: &Name, section: &Section, roster: &Roster, access: &Access) -> Result<Kernel> {
+        Ok(Kernel {
             name: name.clone(),
+            roster: roster.clone(),
+            lives: section.lives()?,
             access: access.clone(),
+        })
+    }
+
+    /// Watches the process of the participant in this slot; `None` if the participant has ended. An
+    /// error does not prove that it has ended.
+    // layout: L082
+    pub fn watch(&self, slot: usize) -> Result<Option<Process>> {
+        let occupant = self.roster.occupant(slot);
+        match self.lives.watch(slot, occupant) {
+            // The process is of another user, or runs elevated.
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                let occupant = (occupant.word, self.roster.slot_epoch(slot));
+                let name = name_of(LIVE_SUFFIX, &self.name, slot, occupant)?;
+                Process::by_liveness(name).map(Some).or(Err(error))
+            }
+            watched => Ok(watched?.map(Process::of_participant)),
         }
+    }
+
+    /// Checks a participant that seems to have ended, and returns whether it has ended. A liveness
+    /// mutex is also free after its participant has left, and the same process may have the slot
+    /// again.
+    // layout: L082
+    pub fn has_died(&self, watched: Option<Process>, slot: usize, word: u64) -> bool {
+        watched.is_none() || self.is_dead(slot, word)
+    }
+
+    /// Frees the slot of a participant that was proved dead; see [`Roster::evict`].
+    pub fn evict(&self, slot: usize, word: u64) -> bool {
+        self.roster
+            .evict(slot, word, |slot, word| self.lives.take(slot, word))
     }
 }
 
 impl System for Kernel {
-    type Event = os::Event;
+    type Parker = os::Parker;
     type Peer = os::Process;
 
-    /// Creates the event. Only accounts that may write the roster can set it.
-    // layout: L086
-    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<os::Event> {
-        let how = HowToCreate {
-            access: self.access.clone(),
-            ..HowToCreate::default()
-        };
-        os::Event::create(&event_name(&self.name, slot, occupant)?, Reset::Auto, &how)
+    /// Creates the parker. Only accounts that may write the roster can wake the participant.
+    fn create(&self, slot: usize, occupant: (u64, u32)) -> Result<os::Parker> {
+        let event = event_name(&self.name, slot, occupant)?;
+        os::Parker::create(self.roster.park_word(slot), &event, &self.access)
     }
 
-    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<os::Event>> {
-        match os::Event::open_to_set(&event_name(&self.name, slot, occupant)?) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            opened => opened.map(Some),
-        }
+    fn open(&self, slot: usize, occupant: (u64, u32)) -> Result<Option<os::Parker>> {
+        let event = event_name(&self.name, slot, occupant)?;
+        os::Parker::open(self.roster.park_word(slot), &event)
     }
 
-    fn set(&self, event: &os::Event) {
-        let _ = event.set();
+    fn unpark(&self, parker: &os::Parker) {
+        parker.unpark();
     }
 
-    fn wait(&self, event: &os::Event, peers: &[&os::Process], time: Duration) -> Result<Wake> {
-        event.wait(peers, Some(time))
+    fn park(&self, parker: &os::Parker, peers: &[&os::Process], time: Duration) -> Result<Wake> {
+        parker.park(peers, time)
     }
 
-    fn is_dead(&self, word: u64) -> bool {
-        is_dead(word)
+    // layout: L080
+    fn is_dead(&self, slot: usize, word: u64) -> bool {
+        matches!(self.lives.has_ended(slot, word), Ok(true))
     }
 }
 
@@ -75,9 +116,11 @@ impl System for Kernel {
 #[derive(Debug)]
 pub(crate) struct Participant {
     notifier: Notifier,
-    sleeper: Sleeper<os::Event>,
+    sleeper: Sleeper<os::Parker>,
     /// The liveness mutex of a participant in a slot, for processes that may not watch its process.
     alive: Option<Liveness>,
+    /// The life of a participant in a slot. It ends after the slot was given back.
+    life: Option<Life>,
     /// The validity of the endpoint that has this participant.
     pub validity: Validity,
 }
@@ -88,18 +131,32 @@ impl Participant {
         Participant::new(notifier, OWNER, word_of(me))
     }
 
-    /// Takes one of the first `slots` slots. `wake` names the accounts that may wake this
-    /// participant, and `watch` those that may watch it.
+    /// Takes one of the first `slots` slots of the roster in this section. An account that may use
+    /// the roster may wake this participant, and watch it.
     // layout: L085 L104
     pub fn take(
-        roster: Roster,
+        section: &Section,
         name: &Name,
-        [wake, watch]: [Access; 2],
         slots: usize,
         owner: &ProcessIdentity,
     ) -> Result<Participant> {
-        let me = word_of(&ProcessIdentity::current()?);
-        let Some(slot) = roster.claim(me, slots, is_dead) else {
+        let me = Occupant::of(&ProcessIdentity::current()?);
+        let wake = section.companion_access(Kind::Event)?;
+        let roster = Roster::new(section.words_mut()?);
+        let kernel = Kernel::new(name, section, &roster, &wake)?;
+
+        let begin = |slot, word| kernel.lives.take(slot, word);
+        let mut claimed = roster.claim(me, slots, begin)?;
+        for _ in 0..TRIES {
+            // A participant frees its slot a moment before its life ends.
+            if claimed.is_some() || !roster.has_free(slots) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            claimed = roster.claim(me, slots, begin)?;
+        }
+
+        let Some((slot, life)) = claimed else {
             let meaning = format!("all {slots} slots are taken by living processes");
             let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
             return Err(
@@ -107,10 +164,12 @@ impl Participant {
             );
         };
 
-        let notifier = Notifier::new(roster, Kernel::new(name, &wake), word_of(owner));
-        let mut participant = Participant::new(notifier, slot, me);
+        let notifier = Notifier::new(roster, kernel, word_of(owner));
+        let mut participant = Participant::new(notifier, slot, me.word);
+        participant.life = Some(life);
         if os::Process::MAY_BE_CLOSED {
-            let occupant = (me, participant.roster().slot_epoch(slot));
+            let watch = section.companion_access(Kind::Mutex)?;
+            let occupant = (me.word, participant.roster().slot_epoch(slot));
             let name = name_of(LIVE_SUFFIX, name, slot, occupant)?;
             participant.alive = match Liveness::announce(name, watch) {
                 // Another object has this name. Most processes may watch this process itself, and
@@ -121,18 +180,18 @@ impl Participant {
         }
 
         participant.sleeper.prepare(&participant.notifier)?;
-        participant.notifier.open_event(OWNER);
+        participant.notifier.open_parker(OWNER);
         Ok(participant)
     }
 
-    /// Creates the event of an owner that has taken its name, and lets
+    /// Creates the parker of an owner that has taken its name, and lets
     /// [`check`](Participant::check) report when that name is removed.
     pub fn settle(&mut self, named: &os::Section) -> Result<()> {
         self.validity = Validity::of_owner(named);
         self.sleeper.prepare(&self.notifier).map(drop)
     }
 
-    /// Creates the event of an owner that continues in another generation.
+    /// Creates the parker of an owner that continues in another generation.
     pub fn prepare(&mut self) -> Result<()> {
         self.sleeper.prepare(&self.notifier).map(drop)
     }
@@ -148,6 +207,7 @@ impl Participant {
             sleeper: Sleeper::new(notifier.roster(), number, me),
             notifier,
             alive: None,
+            life: None,
             validity: Validity::new(),
         }
     }
@@ -184,15 +244,14 @@ impl Participant {
         self.notifier.has_to_wake(participants)
     }
 
-    /// Opens the event of another participant; see
-    /// [`Notifier::open_event`](notifier::Notifier::open_event).
-    pub fn open_event(&mut self, slot: usize) {
-        self.notifier.open_event(slot);
+    /// Opens the parker of another participant; see
+    /// [`Notifier::open_parker`](notifier::Notifier::open_parker).
+    pub fn open_parker(&mut self, slot: usize) {
+        self.notifier.open_parker(slot);
     }
 
-    /// Watches the process of the participant in a slot; see [`open_occupant`].
-    pub fn watch(&self, slot: usize, word: u64) -> Result<Option<Process>> {
-        open_occupant(self.roster(), self.name(), slot, word)
+    pub fn kernel(&self) -> &Kernel {
+        self.notifier.system()
     }
 
     /// Returns whether a notified participant has not woken up; see
@@ -244,33 +303,7 @@ impl Drop for Participant {
     }
 }
 
-/// Watches the process with this word, which has the slot; `None` if the process has ended. An
-/// error does not prove that it has ended.
-// layout: L082
-pub(crate) fn open_occupant(
-    roster: &Roster,
-    name: &Name,
-    slot: usize,
-    word: u64,
-) -> Result<Option<Process>> {
-    match watch(word) {
-        // The process is of another user, or runs elevated.
-        Err(error) if error.kind() == ErrorKind::AccessDenied => {
-            let name = name_of(LIVE_SUFFIX, name, slot, (word, roster.slot_epoch(slot)))?;
-            Process::by_liveness(name).map(Some).or(Err(error))
-        }
-        watched => watched,
-    }
-}
-
-/// Checks a process that seems to have ended, and returns whether it has ended. A liveness mutex is
-/// also free after its participant has left, and the same process may have the slot again.
-// layout: L082
-pub(crate) fn has_died(watched: Option<Process>, word: u64) -> bool {
-    watched.is_none() || is_dead(word)
-}
-
-/// Returns the name of the event on which a participant sleeps.
+/// Returns the name of the event on which a participant sleeps (Windows).
 pub(crate) fn event_name(name: &Name, slot: usize, occupant: (u64, u32)) -> Result<Name> {
     name_of(WAKE_SUFFIX, name, slot, occupant)
 }

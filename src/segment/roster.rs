@@ -1,14 +1,14 @@
 //! The roster of a segment: a table of slots that participants take and leave.
 //!
 //! A slot belongs to the participant whose process word is in it. The word is the process id and a
-//! fold of the process's start time, so the process can be proved dead. The word changes by compare
-//! and swap only, so each claim of a slot has one winner. All participants of a segment can write
-//! all slots. So a process trusts the table only to say which slots are taken.
+//! fold of the process's start time. The word changes by compare and swap only, so each claim of a
+//! slot has one winner. Before a process changes the word of another participant, it takes the life
+//! of the slot, which proves that the other participant has ended. All participants of a segment can
+//! write all slots. So a process trusts the table only to say which slots are taken.
 
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
-use crate::object::process::Process;
-use crate::os::ProcessIdentity;
+use crate::os::{Occupant, ProcessIdentity, pid_of};
 use crate::sync::{Fixed, Ordering, Shared, WindowMut};
 
 /// How often a slot is tried while other processes change it.
@@ -27,52 +27,10 @@ pub(crate) fn has_joined(before: u32, now: u32) -> bool {
     (before ^ now) & (LEFT - 1) != 0
 }
 
-/// Returns the process word of a process.
-// layout: L077
-pub(crate) fn word_of(identity: &ProcessIdentity) -> u64 {
-    u64::from(identity.pid) << 32 | u64::from(fold(identity.start))
-}
-
-/// Folds a start time to 32 bits, never to 0.
-// layout: L078
-fn fold(start: u64) -> u32 {
-    ((start >> 32) as u32 ^ start as u32).max(1)
-}
-
-/// Returns the process id in a process word.
-pub(crate) fn pid_of(word: u64) -> u32 {
-    (word >> 32) as u32
-}
-
-/// Returns the living process with this word, as far as the system tells.
-pub(crate) fn identity_of(word: u64) -> Option<ProcessIdentity> {
-    let identity = ProcessIdentity::of(pid_of(word)).ok();
-    identity.filter(|identity| word_of(identity) == word)
-}
-
-/// Watches the process with this word; `None` if the process has ended. An error does not prove
-/// that it has ended.
-// layout: L080
-pub(crate) fn watch(word: u64) -> Result<Option<Process>> {
-    let identity = match ProcessIdentity::of(pid_of(word)) {
-        Ok(identity) => identity,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if word_of(&identity) != word {
-        return Ok(None);
-    }
-    let process = identity.watch()?;
-    Ok(if process.has_ended()? {
-        None
-    } else {
-        Some(process)
-    })
-}
-
-/// Returns whether the process with this word has certainly ended.
-pub(crate) fn is_dead(word: u64) -> bool {
-    matches!(watch(word), Ok(None))
+/// Returns the living process of an occupant, as far as the system tells.
+pub(crate) fn identity_of(occupant: Occupant) -> Option<ProcessIdentity> {
+    let identity = ProcessIdentity::of(pid_of(occupant.word)).ok();
+    identity.filter(|identity| Occupant::of(identity) == occupant)
 }
 
 pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
@@ -85,6 +43,14 @@ pub(crate) struct Roster<W = Table> {
 }
 
 impl Roster {
+    /// Returns the word on which the participant in this slot, or the owner, sleeps (Linux).
+    pub fn park_word(&self, slot: usize) -> WindowMut<Fixed<8>> {
+        self.words.part(match slot {
+            OWNER => roster::OWNER_PARK_WORD,
+            slot => slot_at(slot) + roster::PARK_WORD,
+        })
+    }
+
     /// Returns the cursor of the participant in this slot.
     pub fn cursor(&self, slot: usize) -> WindowMut<Fixed<{ cursor::LEN }>> {
         self.words.part(slot_at(slot) + roster::CURSOR)
@@ -118,39 +84,65 @@ impl<W: Shared> Roster<W> {
         &self.words
     }
 
-    /// Takes a free slot, or the slot of a dead process, for the process `me`; `None` if living
-    /// processes have all slots.
+    /// Takes a free slot, or the slot of a participant that has ended, for the process `me`; `None`
+    /// if all slots have living participants. `begin` begins the life of the slot with this number
+    /// and process word, and returns `None` if a participant lives there.
     // layout: L052 L104
-    pub fn claim(&self, me: u64, slots: usize, is_dead: impl Fn(u64) -> bool) -> Option<usize> {
-        let slots = slots.min(SLOTS);
-        let free = (0..slots).find(|slot| self.take(*slot, 0, me));
-        let slot = free.or_else(|| (0..slots).find(|slot| self.inherit(*slot, me, &is_dead)))?;
+    pub fn claim<L>(
+        &self,
+        me: Occupant,
+        slots: usize,
+        begin: impl Fn(usize, u64) -> Result<Option<L>>,
+    ) -> Result<Option<(usize, L)>> {
+        let all = 0..slots.min(SLOTS);
+        let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
+        for slot in free.chain(all) {
+            if let Some(life) = self.inherit(slot, me.word, &begin)? {
+                self.begin_occupancy(slot, me.space);
+                return Ok(Some((slot, life)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns whether one of the first `slots` slots is free.
+    pub fn has_free(&self, slots: usize) -> bool {
+        (0..slots.min(SLOTS)).any(|slot| self.process_word(slot) == 0)
+    }
+
+    /// Stores what a new occupant stores in its slot.
+    fn begin_occupancy(&self, slot: usize, space: u32) {
         // The new slot epoch keeps processes from mistaking the event of the last occupant for the
         // event of this occupant. The old event exists as long as any process has it open.
         let slot_epoch = self.slot_epoch(slot).wrapping_add(1);
         self.words
             .store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
+        self.words.store32(slot_at(slot) + roster::SPACE, space);
         // The last occupant may have died in any state.
         self.set_state(slot, roster::state::PASSIVE);
         self.set_asleep(slot, false);
         self.set_hold(slot, 0);
-        Some(slot)
     }
 
-    /// Takes the slot of a dead process, or a slot that was freed since the last look.
+    /// Takes a slot that is free, or whose participant has ended.
     // layout: L053 L104
-    fn inherit(&self, slot: usize, me: u64, is_dead: impl Fn(u64) -> bool) -> bool {
+    fn inherit<L>(
+        &self,
+        slot: usize,
+        me: u64,
+        begin: impl Fn(usize, u64) -> Result<Option<L>>,
+    ) -> Result<Option<L>> {
         // Other processes may free the slot, or take it, at the same time.
         for _ in 0..TRIES {
             let word = self.process_word(slot);
-            if word != 0 && !is_dead(word) {
-                return false;
-            }
+            let Some(life) = begin(slot, word)? else {
+                return Ok(None);
+            };
             if self.take(slot, word, me) {
-                return true;
+                return Ok(Some(life));
             }
         }
-        false
+        Ok(None)
     }
 
     fn take(&self, slot: usize, from: u64, to: u64) -> bool {
@@ -169,11 +161,20 @@ impl<W: Shared> Roster<W> {
         self.tell(LEFT);
     }
 
-    /// Frees the slot of a process that was proved dead; returns `false` if the process no longer
-    /// has the slot. The bit in ASLEEP stays set. The next occupant clears it, and may have taken
-    /// the slot already.
+    /// Frees the slot of a participant that was proved dead; returns `false` if the participant no
+    /// longer has the slot. The bit in ASLEEP stays set. The next occupant clears it, and may have
+    /// taken the slot already. For `begin` see [`claim`](Roster::claim).
     // layout: L106
-    pub fn evict(&self, slot: usize, word: u64) -> bool {
+    pub fn evict<L>(
+        &self,
+        slot: usize,
+        word: u64,
+        begin: impl Fn(usize, u64) -> Result<Option<L>>,
+    ) -> bool {
+        // Until this function returns, no other process takes the slot.
+        let Ok(Some(_life)) = begin(slot, word) else {
+            return false;
+        };
         let evicted = self.take(slot, word, 0);
         if evicted {
             self.tell(LEFT);
@@ -184,6 +185,14 @@ impl<W: Shared> Roster<W> {
     /// Returns the process word of the participant in this slot, or 0.
     pub fn process_word(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::PROCESS)
+    }
+
+    /// Returns the process of the participant in this slot, as the slot says.
+    pub fn occupant(&self, slot: usize) -> Occupant {
+        Occupant {
+            word: self.process_word(slot),
+            space: self.words.load32(slot_at(slot) + roster::SPACE),
+        }
     }
 
     /// Returns the slot epoch of this slot, or of the owner.
@@ -322,22 +331,32 @@ mod tests {
     const DEAD: u64 = 1 << 32 | 7;
     const MINE: u64 = 2 << 32 | 7;
 
-    fn new() -> Roster<WindowMut> {
-        Roster::begin(heap::window(roster::LEN), 3)
+    fn occupant(word: u64) -> Occupant {
+        Occupant { word, space: 7 }
     }
 
-    // layout: L077 L078
-    #[test]
-    fn process_word_joins_pid_and_start_fold() {
-        let word = |pid, start| {
-            word_of(&ProcessIdentity {
-                pid,
-                space: 7,
-                start,
-            })
-        };
-        assert_eq!(word(0x1234, 5 << 32 | 3), 0x1234 << 32 | 6);
-        assert_eq!(word(1, 9 << 32 | 9), 1 << 32 | 1, "a fold is never 0");
+    /// Begins the life of a free slot only.
+    fn of_nobody(_slot: usize, word: u64) -> Result<Option<()>> {
+        Ok((word == 0).then_some(()))
+    }
+
+    /// Begins the life of a free slot, and of the slot of the dead process.
+    fn of_the_dead(_slot: usize, word: u64) -> Result<Option<()>> {
+        Ok((word == 0 || word == DEAD).then_some(()))
+    }
+
+    fn claim(
+        roster: &Roster<WindowMut>,
+        word: u64,
+        slots: usize,
+        begin: impl Fn(usize, u64) -> Result<Option<()>>,
+    ) -> Option<usize> {
+        let claimed = roster.claim(occupant(word), slots, begin).unwrap();
+        claimed.map(|(slot, ())| slot)
+    }
+
+    fn new() -> Roster<WindowMut> {
+        Roster::begin(heap::window(roster::LEN), 3)
     }
 
     // layout: L048 L052 L053 L104
@@ -346,16 +365,16 @@ mod tests {
         let roster = new();
         let first = roster.slot_epoch(1);
         assert_eq!(first.wrapping_sub(FIRST_COUNT as u32), 3 << 16);
-        assert_eq!(roster.claim(MINE, 2, |_| false), Some(0));
-        assert_eq!(roster.claim(DEAD, 2, |_| false), Some(1));
+        assert_eq!(claim(&roster, MINE, 2, of_nobody), Some(0));
+        assert_eq!(claim(&roster, DEAD, 2, of_nobody), Some(1));
         for slot in [1, 5] {
             roster.set_state(slot, roster::state::ACTIVE);
             roster.set_asleep(slot, true);
             roster.set_hold(slot, 0x105);
         }
         let participant_changes = roster.participant_changes();
-        assert_eq!(roster.claim(MINE, 2, |_| false), None);
-        assert_eq!(roster.claim(MINE, 2, |word| word == DEAD), Some(1));
+        assert_eq!(claim(&roster, MINE, 2, of_nobody), None);
+        assert_eq!(claim(&roster, MINE, 2, of_the_dead), Some(1));
         assert_eq!([0, 1].map(|slot| roster.process_word(slot)), [MINE; 2]);
         assert_eq!(roster.state(1), roster::state::PASSIVE);
         assert_eq!(roster.slot_epoch(1), first.wrapping_add(2));
@@ -373,7 +392,7 @@ mod tests {
     fn leaving_participant_clears_only_its_slot() {
         let roster = new();
         let participant_changes = roster.participant_changes();
-        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        assert_eq!(claim(&roster, MINE, 1, of_nobody), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
         for slot in [0, 5, OWNER] {
             roster.set_asleep(slot, true);
@@ -397,15 +416,15 @@ mod tests {
     #[test]
     fn dead_participant_is_evicted_exactly_once() {
         let roster = new();
-        assert_eq!(roster.claim(DEAD, 1, |_| false), Some(0));
+        assert_eq!(claim(&roster, DEAD, 1, of_nobody), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
         let participant_changes = roster.participant_changes();
-        assert!(!roster.evict(0, MINE));
+        assert!(!roster.evict(0, MINE, of_the_dead));
         assert_eq!(
             (roster.process_word(0), roster.participant_changes()),
             (DEAD, participant_changes)
         );
-        assert!(roster.evict(0, DEAD) && !roster.evict(0, DEAD));
+        assert!(roster.evict(0, DEAD, of_the_dead) && !roster.evict(0, DEAD, of_the_dead));
         assert_eq!((roster.process_word(0), roster.state(0)), (0, 1));
         assert_eq!(
             roster.participant_changes(),
@@ -419,7 +438,7 @@ mod tests {
         let roster = new();
         let slot_epoch = slot_at(0) + roster::SLOT_EPOCH;
         roster.words.store32(slot_epoch, u32::MAX);
-        assert_eq!(roster.claim(MINE, 1, |_| false), Some(0));
+        assert_eq!(claim(&roster, MINE, 1, of_nobody), Some(0));
         assert_eq!(roster.slot_epoch(0), 0);
         roster.words.store32(roster::PARTICIPANT_CHANGES, u32::MAX);
         let before = roster.participant_changes();

@@ -3,9 +3,8 @@
 
 use crate::format::layout::SLOTS;
 use crate::lane::ring::RingGeometry;
-use crate::name::Name;
 use crate::object::process::Process;
-use crate::segment::participant::{Participant, has_died, open_occupant};
+use crate::segment::participant::{Kernel, Participant};
 use crate::segment::roster::Roster;
 use crate::segment::{Owned, Pattern};
 use crate::topic::backpressure::{self, is_waited_for};
@@ -23,7 +22,7 @@ pub(crate) fn lowest(generations: &[Subscribers], position: u64) -> u64 {
 /// The subscribers of one generation, as far as the publisher waits for them.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
-    name: Name,
+    kernel: Kernel,
     roster: Roster,
     /// The watched process of each slot, with the process word and the slot epoch for which it was
     /// opened.
@@ -39,7 +38,7 @@ pub(crate) struct Subscribers {
 impl Subscribers {
     pub fn of(segment: &Owned, ring: RingGeometry) -> Subscribers {
         Subscribers {
-            name: segment.name().clone(),
+            kernel: segment.notifier().system().clone(),
             roster: segment.roster().clone(),
             processes: Vec::new(),
             earlier: None,
@@ -112,7 +111,7 @@ impl Subscribers {
                 .as_ref()
                 .is_none_or(|(watched, _)| *watched != occupant)
             {
-                let watched = open_occupant(&self.roster, &self.name, slot, occupant.0);
+                let watched = self.kernel.watch(slot);
                 // The system cannot tell, so the process counts as alive.
                 let untold = watched.is_err();
                 *known = watched.ok().flatten().map(|process| (occupant, process));
@@ -123,11 +122,13 @@ impl Subscribers {
 
             let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
             let dead = known.as_ref().is_none_or(ended);
-            if dead && !has_died(known.take().map(|(_, process)| process), occupant.0) {
+            let process =
+                |known: &mut Option<(_, Process)>| known.take().map(|(_, process)| process);
+            if dead && !self.kernel.has_died(process(known), slot, occupant.0) {
                 continue;
             }
             if dead {
-                self.roster.evict(slot, occupant.0);
+                self.kernel.evict(slot, occupant.0);
             } else if late {
                 backpressure::drop_late(&self.roster, slot);
             }

@@ -15,13 +15,12 @@ use shmkit::{
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The version that this library writes. It reads what version 2.0 has written.
-const VERSION: &str = "2.1";
-const READ: &str = "2.0";
-const OTHERS: [&str; 1] = ["1.0"];
+/// The version that this library writes and reads.
+const VERSION: &str = "3.0";
+const OTHERS: [&str; 2] = ["1.0", "2.0"];
 const PATTERNS: [&str; 4] = ["queue", "topic", "latest", "rpc"];
 
-const IMAGES: [(&str, &str); 7] = [
+const IMAGES: [(&str, &str); 11] = [
     ("1.0-queue", include_str!("images/1.0-queue.txt")),
     ("1.0-topic", include_str!("images/1.0-topic.txt")),
     ("1.0-latest", include_str!("images/1.0-latest.txt")),
@@ -29,6 +28,10 @@ const IMAGES: [(&str, &str); 7] = [
     ("2.0-topic", include_str!("images/2.0-topic.txt")),
     ("2.0-latest", include_str!("images/2.0-latest.txt")),
     ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
+    ("3.0-queue", include_str!("images/3.0-queue.txt")),
+    ("3.0-topic", include_str!("images/3.0-topic.txt")),
+    ("3.0-latest", include_str!("images/3.0-latest.txt")),
+    ("3.0-rpc", include_str!("images/3.0-rpc.txt")),
 ];
 
 /// The offset of the start time and the pid of the owner in control, and the offset of the
@@ -59,17 +62,42 @@ fn restore(image: &str, name: &str) -> Vec<(String, Section, Mapping<ReadWrite>)
     all
 }
 
-/// Changes an image as if this process were its owner, on this machine.
-fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) {
+/// Changes an image as if this process were its owner, on this machine. On Linux the returned files
+/// have the locks that an owner has.
+fn adopt(sections: &[(String, Section, Mapping<ReadWrite>)]) -> Vec<std::fs::File> {
     let me = ProcessIdentity::current().unwrap().to_words();
-    for (suffix, _, view) in sections {
+    let mut lives = Vec::new();
+    for (suffix, section, view) in sections {
         if suffix.is_empty() {
             view.write_value(SPACE, &((me[1] >> 32) as u32)).unwrap();
         }
         if suffix.starts_with("~control-") {
             view.write_value(OWNER, &me).unwrap();
+            lives.extend(begin_life(section));
         }
     }
+    lives
+}
+
+/// Begins the life of the owner in a section, until the file is closed.
+#[cfg(target_os = "linux")]
+fn begin_life(section: &Section) -> Option<std::fs::File> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", section.as_raw());
+    let options = std::fs::OpenOptions::new().read(true).write(true).clone();
+    let file = options.open(path).unwrap();
+    // SAFETY: all bytes of a `flock` may be 0.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    (lock.l_type, lock.l_len) = (libc::F_WRLCK as i16, 1);
+    // SAFETY: an open descriptor, and a `flock` that lives as long as the call.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) };
+    assert_eq!(done, 0);
+    Some(file)
+}
+
+#[cfg(windows)]
+fn begin_life(_section: &Section) -> Option<std::fs::File> {
+    None
 }
 
 // layout: L022 L100
@@ -85,8 +113,6 @@ fn wrong_version_error_names_both_versions() {
                 Subscriber::open(&*name).map(drop),
                 Reader::open(&*name).map(drop),
                 Client::open(&*name).map(drop),
-                Receiver::create(&*name).map(drop),
-                Publisher::create(&*name).map(drop),
                 shmkit::inspect::segment_info(&*name).map(drop),
             ];
             for refusal in refusals {
@@ -99,12 +125,47 @@ fn wrong_version_error_names_both_versions() {
     }
 }
 
+/// An owner replaces a dead segment of version 2 on Linux, and is refused everywhere else.
+// layout: L022 L246
+#[test]
+fn dead_segment_of_older_version_is_replaced() {
+    let _dog = watchdog();
+    for version in OTHERS {
+        for pattern in ["queue", "topic", "latest"] {
+            let name = unique("golden-dead");
+            let held = restore(&format!("{version}-{pattern}"), &name);
+            let create = || Receiver::create(&*name);
+            if version == "2.0" {
+                // The owner of the image is this process, which lives.
+                let [start, pid] = ProcessIdentity::current().unwrap().to_words();
+                let word = pid << 32 | u64::from(((start >> 32) as u32 ^ start as u32).max(1));
+                adopt(&held);
+                let root = &held[0].2;
+                let before: u64 = root.read_value(OWNER).unwrap();
+                root.write_value(OWNER, &word).unwrap();
+                let error = create().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WrongVersion, "{error}");
+                root.write_value(OWNER, &before).unwrap();
+            }
+
+            if cfg!(target_os = "linux") && version == "2.0" {
+                let mut receiver = create().unwrap();
+                Sender::open(&*name).unwrap().send(b"new").unwrap();
+                assert_eq!(receiver.recv().unwrap(), b"new");
+            } else {
+                let error = create().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WrongVersion, "{error}");
+            }
+        }
+    }
+}
+
 // layout: L002 L022 L112 L158 L160
 #[test]
 fn new_receiver_reads_older_queue_image() {
     let (_test, name) = start("golden-queue");
-    let held = restore(&format!("{READ}-queue"), &name);
-    adopt(&held);
+    let held = restore(&format!("{VERSION}-queue"), &name);
+    let _lives = adopt(&held);
     let mut receiver = Receiver::create(&*name).unwrap();
     assert_eq!(receiver.generation(), 2);
     assert_eq!(receiver.recv().unwrap(), b"second");
@@ -118,8 +179,8 @@ fn new_receiver_reads_older_queue_image() {
 #[test]
 fn subscriber_reads_older_topic_image() {
     let (_test, name) = start("golden-topic");
-    let held = restore(&format!("{READ}-topic"), &name);
-    adopt(&held);
+    let held = restore(&format!("{VERSION}-topic"), &name);
+    let _lives = adopt(&held);
     let options = Subscriber::options().start(Start::Oldest);
     let mut subscriber = options.open(&*name).unwrap();
     for n in 0..3u8 {
@@ -128,7 +189,7 @@ fn subscriber_reads_older_topic_image() {
     let info = shmkit::inspect::segment_info(&*name).unwrap();
     assert_eq!(
         (info.version, info.max_message, info.owner.sent),
-        ((2, 0), 100, 3)
+        ((3, 0), 100, 3)
     );
 }
 
@@ -136,8 +197,8 @@ fn subscriber_reads_older_topic_image() {
 #[test]
 fn reader_reads_older_values_image() {
     let (_test, name) = start("golden-latest");
-    let held = restore(&format!("{READ}-latest"), &name);
-    adopt(&held);
+    let held = restore(&format!("{VERSION}-latest"), &name);
+    let _lives = adopt(&held);
     let mut reader = Reader::open(&*name).unwrap();
     assert_eq!(reader.names(), ["indoors", "outdoors"]);
     assert_eq!(reader.get_at(0).unwrap(), b"21.5");
@@ -148,8 +209,8 @@ fn reader_reads_older_values_image() {
 #[test]
 fn client_sends_call_in_older_image() {
     let (_test, name) = start("golden-rpc");
-    let held = restore(&format!("{READ}-rpc"), &name);
-    adopt(&held);
+    let held = restore(&format!("{VERSION}-rpc"), &name);
+    let _lives = adopt(&held);
     let mut client = Client::open(&*name).unwrap();
     assert_eq!((client.max_message(), client.in_flight()), (100, 2));
     let call = client.send(b"?").unwrap();

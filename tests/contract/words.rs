@@ -2,12 +2,12 @@
 
 use crate::common::start;
 use crate::messages::{MOMENT, why};
-use shmkit::ErrorKind::AlreadyExists;
 use shmkit::{
-    Client, Delivery, Event, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Reset,
-    Section, Sender, Server, Subscriber, Writer,
+    Client, Delivery, Event, Mapping, Publisher, ReadWrite, Reader, Receiver, RecvError, Section,
+    Sender, Server, Subscriber, Writer,
 };
 use std::ops::Range;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 const RING: usize = 4096;
@@ -18,11 +18,13 @@ const SLOTS: usize = 63;
 const ASLEEP: usize = 0;
 const PARTICIPANT_CHANGES: usize = 128;
 const OWNER_EPOCH: usize = 260;
+const OWNER_PARK_WORD: usize = 264;
 const SLOTS_AT: usize = 4096;
 const SLOT: usize = 512;
 const PROCESS: usize = 0;
 const STATE: usize = 8;
 const SLOT_EPOCH: usize = 16;
+const PARK_WORD: usize = 40;
 const CURSOR: usize = 128;
 
 fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
@@ -53,14 +55,14 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     let mut ranges = match section {
         "root" => vec![0..24, 24..36],
         "control" => vec![0..60, 128..132, 256..268, 1024..4096],
-        "roster" => vec![0..8, 128..132, 256..264, 384..392],
+        "roster" => vec![0..8, 128..132, 256..268, 384..392],
         // The rest belongs to the values and their names.
         _ if lanes == 0 => vec![0..8, 128..4224, 8192..usize::MAX],
         _ => Vec::new(),
     };
     ranges.extend(match section {
         "control" => all(SLOTS, 4096, 256, &[0..8, 128..160]),
-        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..20, 24..40, 128..136, 256..288]),
+        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..44, 128..136, 256..288]),
         "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..384, 512..LANE]),
         _ => Vec::new(),
     });
@@ -224,42 +226,85 @@ fn each_writer_has_its_lane() {
     assert_eq!(sent(&name, 4), [1, 1, 1, 1]);
 }
 
-/// Returns the name of the wake event of a participant of this process, or of the owner.
-fn wake_event(name: &str, slot: Option<usize>) -> String {
-    let roster = open(name, "roster");
-    let (slot, slot_epoch): (usize, u32) = match slot {
-        Some(slot) => (slot, of_slot(&roster, slot, SLOT_EPOCH)),
-        None => (SLOTS, roster.read_value(OWNER_EPOCH).unwrap()),
-    };
-    let pid = std::process::id();
-    format!("{name}~wake-{slot:02x}-{pid:x}-{slot_epoch:x}")
+/// The place where a participant of this process, or the owner, sleeps.
+struct Parker {
+    name: String,
+    slot: Option<usize>,
+}
+
+impl Parker {
+    fn of(name: &str, slot: Option<usize>) -> Parker {
+        let name = name.to_string();
+        Parker { name, slot }
+    }
+
+    /// Returns the name of the wake event (Windows).
+    fn event(&self) -> String {
+        let roster = open(&self.name, "roster");
+        let (slot, slot_epoch): (usize, u32) = match self.slot {
+            Some(slot) => (slot, of_slot(&roster, slot, SLOT_EPOCH)),
+            None => (SLOTS, roster.read_value(OWNER_EPOCH).unwrap()),
+        };
+        let (name, pid) = (&self.name, std::process::id());
+        format!("{name}~wake-{slot:02x}-{pid:x}-{slot_epoch:x}")
+    }
+
+    /// Returns the offset of the park word (Linux).
+    fn park_word(&self) -> usize {
+        match self.slot {
+            Some(slot) => SLOTS_AT + SLOT * slot + PARK_WORD,
+            None => OWNER_PARK_WORD,
+        }
+    }
+
+    fn wake(&self) {
+        if cfg!(windows) {
+            let event = Event::open_rw(self.event()).unwrap();
+            return event.set().unwrap();
+        }
+        let roster = open(&self.name, "roster");
+        let word = roster.atomic_u32(self.park_word()).unwrap();
+        word.store(1, SeqCst);
+    }
+
+    fn is_woken(&self) -> bool {
+        if cfg!(windows) {
+            let event = Event::open(self.event()).unwrap();
+            return event.is_set() == Some(true);
+        }
+        let roster = open(&self.name, "roster");
+        roster.read_value::<u32>(self.park_word()).unwrap() == 1
+    }
 }
 
 // layout: L012 L085 L086
 #[test]
+#[cfg(windows)]
 fn wake_events_exist_before_first_sleep() {
+    use shmkit::{ErrorKind::AlreadyExists, Reset};
     let (_test, name) = start("events");
-    let is_new = |event: &str| {
-        let there = Event::open(event).unwrap();
+    let is_new = |slot| {
+        let event = Parker::of(&name, slot).event();
+        let there = Event::open(&*event).unwrap();
         assert_eq!(there.reset_mode(), Some(Reset::Auto));
         assert_eq!(there.is_set(), Some(false));
-        let again = Event::create_new(event, Reset::Auto);
+        let again = Event::create_new(&*event, Reset::Auto);
         assert_eq!(again.err().unwrap().kind(), AlreadyExists);
     };
     let receiver = Receiver::create(&*name).unwrap();
-    is_new(&wake_event(&name, None));
+    is_new(None);
     let senders = [0, 1].map(|_| Sender::open(&*name).unwrap());
-    is_new(&wake_event(&name, Some(0)));
-    is_new(&wake_event(&name, Some(1)));
+    is_new(Some(0));
+    is_new(Some(1));
     drop((receiver, senders));
     let publisher = Publisher::create(&*name).unwrap();
     let subscriber = Subscriber::open(&*name).unwrap();
-    is_new(&wake_event(&name, None));
-    is_new(&wake_event(&name, Some(0)));
+    is_new(None);
+    is_new(Some(0));
     drop((publisher, subscriber));
 }
 
-// layout: L069 L092
+// layout: L069 L092 L206
 #[test]
 fn sent_forgotten_batch_wakes_receiver() {
     let (_test, name) = start("words-batch");
@@ -273,22 +318,23 @@ fn sent_forgotten_batch_wakes_receiver() {
     open(&name, "roster")
         .write(ASLEEP, &(1_u64 << 63).to_le_bytes())
         .unwrap();
-    let event = Event::open(&*wake_event(&name, None)).unwrap();
+    let parker = Parker::of(&name, None);
+    assert!(!parker.is_woken());
     assert!(!sender.wait_for_receiver(Duration::ZERO).unwrap());
-    assert_eq!(event.is_set(), Some(true), "the receiver was not woken");
+    assert!(parker.is_woken());
 }
 
-// layout: L089
+// layout: L089 L207
 #[test]
 fn spurious_wake_signal_yields_no_message() {
     let (_test, name) = start("reasons");
     let mut receiver = Receiver::create(&*name).unwrap();
     let mut sender = Sender::open(&*name).unwrap();
-    let event = Event::open_rw(wake_event(&name, None)).unwrap();
+    let parker = Parker::of(&name, None);
     for n in 0..20u8 {
-        event.set().unwrap();
+        parker.wake();
         assert_eq!(why(receiver.recv_timeout(MOMENT)), "Timeout");
-        event.set().unwrap();
+        parker.wake();
         sender.send(&[n]).unwrap();
         assert_eq!(receiver.recv().unwrap(), [n]);
     }

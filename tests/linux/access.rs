@@ -173,7 +173,6 @@ fn wait(name: &str) {
     say("died");
 }
 
-// layout: L212
 #[test]
 #[ignore = "needs root"]
 fn liveness_mutex_reports_death_to_another_user() {
@@ -234,7 +233,6 @@ fn scribble(name: &str, at: usize, bytes: &[u8]) {
     file.write_all_at(bytes, at as u64).unwrap();
 }
 
-// layout: L210
 #[test]
 fn corrupt_event_or_mutex_word_never_hangs() {
     let (_test, name) = start("scribble");
@@ -260,7 +258,6 @@ fn corrupt_event_or_mutex_word_never_hangs() {
     }
 }
 
-// layout: L205
 #[test]
 fn invalid_object_file_is_wrong_kind() {
     let (_test, name) = start("odd");
@@ -364,7 +361,7 @@ fn elsewhere(name: &str) {
     say("refused");
 }
 
-// layout: L212 L214 L215
+// layout: L214 L215
 #[test]
 fn objects_from_another_namespace_are_unsupported() {
     let (mut test, name) = start("namespace");

@@ -1,15 +1,11 @@
-//! Names and files that another program removed, and processes that have replaced their program
-//! (exec).
+//! Names and files that another program removed.
 
 use crate::common::{Test, TestChild, eventually, hear, refused, say, start};
-use shmkit::inspect::segment_info;
 use shmkit::{
-    Client, Delivery, ErrorKind, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server,
-    SetError, Subscriber, Writer,
+    Client, ErrorKind, Publisher, Reader, Receiver, RecvError, SendError, Sender, Server, SetError,
+    Subscriber, Writer,
 };
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -17,7 +13,6 @@ const LONG: Duration = Duration::from_secs(600);
 /// Plays a role in a child process.
 pub fn play(role: &str, args: &[&str]) {
     match (role, args) {
-        ("exec", [name]) => become_another_program(name),
         ("owner", [name]) => {
             let _receiver = Receiver::create(*name).unwrap();
             say("ready");
@@ -184,52 +179,6 @@ fn open_waits_for_briefly_missing_control() {
     owner.kill();
 }
 
-/// Becomes a participant, and then runs another program in this process.
-fn become_another_program(name: &str) {
-    let subscriber = Subscriber::open(name).unwrap();
-    std::mem::forget(subscriber);
-    say("ready");
-    hear();
-    let error = Command::new("sleep").arg("1000").exec();
-    panic!("{error}");
-}
-
-/// A program that replaced a participant has the slot until its process ends. A publisher waits for
-/// that slot no longer than its options allow.
-// layout: L084
-#[test]
-fn participant_after_exec_is_reported_unattached() {
-    let (mut test, name) = start("exec");
-    let options = Publisher::options().capacity(4096);
-    let how = Delivery::LosslessFor(Duration::from_millis(5));
-    let mut publisher = options.delivery(how).create(&*name).unwrap();
-    let mut process = child(&mut test, "exec", &name);
-    let pid = process.id();
-    let attached = || {
-        let all = segment_info(&*name).unwrap().others.unwrap();
-        let one = all.iter().find(|one| one.pid == pid).unwrap();
-        assert_eq!(one.alive, Some(true));
-        one.attached
-    };
-    assert_eq!(attached(), Some(true));
-    process.tell("go");
-    eventually("another program runs", || attached() == Some(false));
-    let all = shmkit::inspect::doctor();
-    let found = all.iter().find(|one| one.topic.contains("exec")).unwrap();
-    assert!(
-        found.says.contains(&format!("process {pid} of ")),
-        "{}",
-        found.says
-    );
-    for _ in 0..1000 {
-        publisher.send(&[7; 500]).unwrap();
-    }
-    process.kill();
-    let mut next = Subscriber::open(&*name).unwrap();
-    publisher.send(b"next").unwrap();
-    assert!(next.recv().is_ok());
-}
-
 /// Waits until this process has checked all its names: the name of another writer is removed, and
 /// the writer reports `NameLost`.
 fn names_are_looked_at(another: &str) {
@@ -268,48 +217,4 @@ fn removed_name_loses_no_message() {
     names_are_looked_at(&format!("{name}-second"));
     publisher.send(b"last").unwrap();
     assert_eq!(subscriber.recv().unwrap(), b"last");
-}
-
-/// A wake-up that fails is only late, since no sleep of an endpoint lasts longer than a second.
-// layout: L012 L088 L096
-#[test]
-fn sleeper_with_removed_event_still_wakes() {
-    let (_test, name) = start("no-event");
-    let of = |what: &str| format!("{name}-{what}");
-    let mut receiver = Receiver::create(of("queue")).unwrap();
-    remove(
-        &of("queue"),
-        &format!("~wake-3f-{:x}-1", std::process::id()),
-    );
-    let mut sender = Sender::open(of("queue")).unwrap();
-    let mut server = Server::create(of("calls")).unwrap();
-    let mut client = Client::open(of("calls")).unwrap();
-    remove(
-        &of("calls"),
-        &format!("~wake-3f-{:x}-1", std::process::id()),
-    );
-    remove(
-        &of("calls"),
-        &format!("~wake-00-{:x}-10001", std::process::id()),
-    );
-    let mut publisher = Publisher::create(of("topic")).unwrap();
-    let mut subscriber = Subscriber::open(of("topic")).unwrap();
-    remove(
-        &of("topic"),
-        &format!("~wake-00-{:x}-10001", std::process::id()),
-    );
-    std::thread::scope(|scope| {
-        let received = scope.spawn(|| receiver.recv().unwrap().to_vec());
-        let subscribed = scope.spawn(|| subscriber.recv().unwrap().to_vec());
-        let called = scope.spawn(|| client.call(b"calls").unwrap().to_vec());
-        for what in ["queue", "topic", "calls"] {
-            eventually("it sleeps", || crate::common::is_asleep(&of(what), None));
-        }
-        sender.send(b"queue").unwrap();
-        publisher.send(b"topic").unwrap();
-        server.recv().unwrap().respond(b"answer").unwrap();
-        assert_eq!(received.join().unwrap(), b"queue");
-        assert_eq!(subscribed.join().unwrap(), b"topic");
-        assert_eq!(called.join().unwrap(), b"answer");
-    });
 }

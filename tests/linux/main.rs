@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod fork;
 mod holders;
+mod lives;
 mod lost;
 mod messages;
 mod refused;
@@ -22,6 +23,7 @@ fn child_entry() {
         ("facts", facts::play),
         ("fork", fork::play),
         ("holders", holders::play),
+        ("lives", lives::play),
         ("lost", lost::play),
         ("messages", messages::play),
         ("refused", refused::play),

@@ -93,7 +93,8 @@ fn files(name: &str) -> Vec<(fs::DirEntry, String)> {
     of_name.collect()
 }
 
-/// Returns the views that this process has of a segment: section, rights and address.
+/// Returns the views that this process has of a segment: section, rights and address. A page that
+/// nobody can access, as the life of a participant keeps one, is no view.
 fn views(name: &str) -> Vec<(String, String, usize)> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let files = files(name);
@@ -104,6 +105,9 @@ fn views(name: &str) -> Vec<(String, String, usize)> {
         let (at, _) = fields.next()?.split_once('-')?;
         let at = usize::from_str_radix(at, 16).ok()?;
         let may = fields.next()?;
+        if may == "---s" {
+            return None;
+        }
         let number: u64 = fields.nth(2)?.parse().ok()?;
         let is = |file: &&(fs::DirEntry, String)| file.0.ino() == number;
         let section = match &*files.iter().find(is)?.1 {

@@ -1,4 +1,4 @@
-/* A peer of the shared-memory protocol of layout.md, version 2.1. "Lnnn" names a rule there. */
+/* A peer of the shared-memory protocol of layout.md, version 3.0. "Lnnn" names a rule there. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,6 @@
 typedef HANDLE Handle;
 #else
 #include <linux/futex.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -34,12 +32,13 @@ enum { LIVE, CLOSED, DIED, RESIZED };     /* how a generation stands */
 enum { ROOT_SIZE = 16448, CONTROL_SIZE = 20224, ROSTER_SIZE = 36352 };
 enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 32 };
 enum { END = 128, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
-  HOLDING = 384 };
-enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, HOLD = 24, BEGINNING = 32, CURSOR = 128 };
+  OWNER_PARK_WORD = 264, HOLDING = 384 };
+enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
+  PARK_WORD = 40, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
   MARKS = 256, RING = 512 };
 #define MAGIC 0x4b4d4853u
-#define VERSION 0x00020001u
+#define VERSION 0x00030000u
 #define SAME_USER 0x7445c3a493b75a05ull /* L024 */
 #define LIMIT_62 (1ull << 62)
 #define BIT(slot) (1ull << (slot))
@@ -61,7 +60,9 @@ static u32 fold(u64 s) { u32 f = (u32)(s >> 32) ^ (u32)s; return f ? f : 1; } /*
 static _Noreturn void fail(const char *text);
 /* ---- The system: sections, events, mutexes, processes ---- */
 typedef struct { int kind; Handle h; u8 *p; u64 size; char path[800]; } Obj; /* path: on Linux */
-typedef struct { u32 pid; int open, dead, mutex; Handle h; } Proc; /* mutex: h is ~alive */
+typedef struct { u32 pid; int open, dead, mutex; Handle h; const Obj *of; int byte; } Proc;
+/* mutex: h is ~alive; of, byte: the life (Linux) */
+typedef struct { void *page; } Life;
 #ifndef _WIN32
 #define OPEN_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 static void sleep_ms(int ms) { usleep((unsigned)ms * 1000); }
@@ -101,11 +102,6 @@ static int map(Obj *o, int fd, int kind, u64 size, int rw) {
   void *p = mmap(NULL, size, PROT_READ | (rw ? PROT_WRITE : 0), MAP_SHARED, fd, 0); /* L193 */
   if (p == MAP_FAILED) return 0;
   o->h = fd, o->kind = kind, o->p = p, o->size = size; return 1; }
-static int right_kind(int fd, const struct stat *st, int kind) { /* L191 L205 */
-  u32 head[2] = { 0 }; if (kind == SECTION) return !(st->st_mode & S_ISVTX);
-  return st->st_mode & S_ISVTX && st->st_size == 128 && pread(fd, head, 8, 0) == 8 &&
-    head[0] == 0x6b6d6873 && head[1] == 1;
-}
 static int obj_open(Obj *o, const char *name, int kind, int rw) { /* L196 */
   struct stat st;
   path_of(o->path, name); int local = strncmp(name, "Global\\", 7) != 0;
@@ -115,7 +111,7 @@ static int obj_open(Obj *o, const char *name, int kind, int rw) { /* L196 */
     int fine = !fstat(fd, &st) && S_ISREG(st.st_mode) && (!local || is_own(&st));
     int old = fine ? stale(fd, &st, o->path) : -1;
     int held = !old && !flock(fd, LOCK_SH | LOCK_NB), there = same_file(o->path, &st);
-    if (held && there && right_kind(fd, &st, kind) && map(o, fd, kind, (u64)st.st_size, rw))
+    if (held && there && !(st.st_mode & S_ISVTX) /* L191 */ && map(o, fd, kind, (u64)st.st_size, rw))
       return FOUND;
     close(fd); if (!fine || (held && there)) return REFUSED;
     if (old > 0 && there) return ABSENT; /* L199 */
@@ -129,32 +125,44 @@ static void obj_close(Obj *o) { /* L200 */
   os_close(fd); }
 static int obj_make(Obj *o, const char *name, int kind, u64 size) { /* L195 */
   char link[48];
-  if (kind == MUTEX) return FOUND; /* L211: left out, since the access is same-user. */
+  if (kind != SECTION) return FOUND; /* L011: on Windows only */
   int taken = obj_open(o, name, kind, 0), fd; obj_close(o);
   if (taken != ABSENT || (fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
     return REFUSED;
   path_of(o->path, name), snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
   if (!flock(fd, LOCK_SH | LOCK_NB) && !fallocate(fd, 0, 0, (off_t)size) &&
     /* L192 */ map(o, fd, kind, size, 1)) {
-    if (kind == EVENT) st32(o->p, 0x6b6d6873), st32(o->p + 4, 1); /* L203 */
-    if (!fchmod(fd, kind == EVENT ? 01600 : 0600) &&
-      /* L190 L204 */ !linkat(AT_FDCWD, link, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW)) return FOUND;
+    if (!fchmod(fd, 0600) && /* L190 */
+      !linkat(AT_FDCWD, link, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW)) return FOUND;
     o->kind = NONE, munmap(o->p, size); }
   close(fd); return REFUSED; }
-static void event_set(Obj *o) { /* L206 L208 */
-  sr32(o->p + 64, 1); syscall(SYS_futex, o->p + 64, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0); }
+static void unpark(u8 *word, const char *event) { /* L206 L208 */
+  (void)event; sr32(word, 1); syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0); }
 static u64 now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t); return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec; }
 /* L207: the caller asks for deaths afterwards. */
-static int event_wait(Obj *o, int ms, Proc **procs, int n) {
-  (void)procs, (void)n;
+static int sleep_on(Obj *o, u8 *at, int ms, Proc **procs, int n) {
+  (void)o, (void)procs, (void)n;
   for (u64 now, end = now_ns() + (u64)ms * 1000000;;) {
-    u32 one = 1, *word = (u32 *)(o->p + 64);
+    u32 one = 1, *word = (u32 *)at, seen = ld32(at);
     if (__atomic_compare_exchange_n(word, &one, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return 1;
     if ((now = now_ns()) >= end) return 0;
     struct timespec t = { (time_t)((end - now) / 1000000000), (long)((end - now) % 1000000000) };
-    syscall(SYS_futex, word, FUTEX_WAIT, 0, &t, NULL, 0); } }
+    syscall(SYS_futex, word, FUTEX_WAIT, seen, &t, NULL, 0); } }
+static int lock_byte(int fd, int command, short kind, int byte) { /* L239: -1, or 1 if it is locked */
+  struct flock f = { .l_type = kind, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+  return fcntl(fd, command, &f) ? -1 : f.l_type != F_UNLCK; }
+static int life_begin(Life *l, const Obj *o, int byte, u64 who) { /* L240 L241 */
+  char link[48]; (void)who, snprintf(link, sizeof link, "/proc/thread-self/fd/%d", o->h);
+  int fd = open(link, O_RDWR | O_CLOEXEC);
+  void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+  if (p == MAP_FAILED || madvise(p, 1, MADV_DONTFORK)) fail("L240: no page");
+  int begun = lock_byte(fd, F_OFD_SETLK, F_WRLCK, byte) >= 0; close(fd);
+  if (begun && lock_byte(o->h, F_OFD_GETLK, F_RDLCK, byte) != 1) fail("L245: the lock has gone");
+  if (begun) l->page = p; else munmap(p, 1);
+  return begun; }
+static void life_end(Life *l) { if (l->page) munmap(l->page, 1), l->page = NULL; } /* L243 */
 static int proc_start(const Proc *p, u64 *start) { /* L213 */
   char path[40], line[1024], *at; snprintf(path, sizeof path, "/proc/%u/stat", p->pid);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -163,13 +171,9 @@ static int proc_start(const Proc *p, u64 *start) { /* L213 */
   for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
   if (at) *start = strtoull(at + 1, NULL, 10);
   return at != NULL; }
-static void proc_open(Proc *p, const char *mutex) { /* L216 */
-  (void)mutex; p->h = (int)syscall(SYS_pidfd_open, p->pid, 0);
-  p->dead = p->h < 0 && (errno == ESRCH || errno == EINVAL || errno == ENOENT); }
-static int proc_dead(Proc *p) { /* L216 */
-  struct pollfd fd = { p->h, POLLIN, 0 };
-  if (!p->dead) p->dead = p->h >= 0 ? poll(&fd, 1, 0) == 1 && fd.revents & POLLIN :
-    kill((pid_t)p->pid, 0) && errno == ESRCH;
+static void proc_open(Proc *p, const char *mutex) { (void)mutex; p->h = -1; }
+static int proc_dead(Proc *p) { /* L080 L244 */
+  if (p->of && !p->dead) p->dead = !lock_byte(p->of->h, F_OFD_GETLK, F_RDLCK, p->byte);
   return p->dead; }
 #else /* _WIN32 */
 static void sleep_ms(int ms) { Sleep((DWORD)ms); }
@@ -177,7 +181,6 @@ static u32 os_pid(void) { return GetCurrentProcessId(); }
 static u32 os_space(void) { return 0; } /* L231 */
 static void os_begin(void) { _setmode(_fileno(stdout), _O_BINARY); }
 static void os_close(HANDLE h) { if (h) CloseHandle(h); }
-static void event_set(Obj *o) { SetEvent(o->h); } /* L229 */
 static const WCHAR *wide(const char *name) {
   static WCHAR text[300];
   if (!MultiByteToWideChar(CP_ACP, 0, name, -1, text, 300)) text[0] = 0;
@@ -237,7 +240,11 @@ static int took(Proc *p, DWORD answer, DWORD index) { /* L230 */
   int mine = p->mutex && (answer == index || answer == WAIT_ABANDONED_0 + index);
   if (mine) ReleaseMutex(p->h);
   return p->dead |= mine || answer == index; }
-static int event_wait(Obj *o, int ms, Proc **procs, int n) { /* L229 */
+static void unpark(u8 *word, const char *event) { /* L096 L229 */
+  Obj o = { 0 }; (void)word;
+  if (obj_open(&o, event, EVENT, 1) == FOUND) SetEvent(o.h), obj_close(&o); }
+static int sleep_on(Obj *o, u8 *word, int ms, Proc **procs, int n) { /* L229 */
+  (void)word;
   HANDLE h[64] = { o->h }; Proc *of[64]; DWORD m = 1;
   for (int i = 0; i < n && m < 64; i++) if (procs[i]->open && procs[i]->h && !procs[i]->dead)
     of[m] = procs[i], h[m++] = procs[i]->h;
@@ -255,14 +262,25 @@ static void proc_open(Proc *p, const char *mutex) { /* L082 L232 */
 static int proc_dead(Proc *p) { return p->dead ||
   (p->h && took(p, WaitForSingleObject(p->h, 0), 0)); }
 #endif
-/* L081: 1 the process is proved dead. */
-static int proc_watch(Proc *p, u32 pid, u64 start, int by_fold, const char *mutex) {
-  u64 s; *p = (Proc){ .pid = pid, .open = 1 }; proc_open(p, mutex);
-  if (!p->dead && proc_start(p, &s)) p->dead = (by_fold ? fold(s) : s) != start;
+/* L080 L081: 1 the process is proved dead. */
+static int proc_watch(Proc *p, const Obj *of, int byte, u32 pid, u32 start, const char *mutex) {
+  *p = (Proc){ .pid = pid, .open = 1, .of = of, .byte = byte }; proc_open(p, mutex);
+#ifdef _WIN32
+  u64 s; if (!p->dead && proc_start(p, &s)) p->dead = fold(s) != start;
+#else
+  (void)start;
+#endif
   return proc_dead(p); }
-static int word_watch(Proc *p, u64 who) { /* L077 */
-  return proc_watch(p, (u32)(who >> 32), (u32)who, 1, NULL); }
+static int word_watch(Proc *p, const Obj *of, int byte, u64 who) { /* L077 */
+  return proc_watch(p, of, byte, (u32)(who >> 32), (u32)who, NULL); }
 static void proc_close(Proc *p) { if (p->open) os_close(p->h), p->open = 0; }
+#ifdef _WIN32
+static int life_begin(Life *l, const Obj *o, int byte, u64 who) { /* L080 */
+  Proc p; int free = !who; (void)l;
+  if (who) free = word_watch(&p, o, byte, who), proc_close(&p);
+  return free; }
+static void life_end(Life *l) { (void)l; }
+#endif
 /* ---- Generations ---- */
 typedef struct { /* checked copies of control */
   u32 kind, lanes, ring, max, generation, delivery, values, value_slots, in_flight, pid, space;
@@ -274,6 +292,7 @@ typedef struct { /* a lane that is read; given: ROOM as stored; wakes: who waits
 } Lane;
 typedef struct {
   Obj root, control, roster, lanes, event, live; Head h; Proc owner;
+  Life life, root_life; /* of the slot or the generation; of the name */
   int slot; /* -1 a looker, 63 the owner */
   u32 park_epoch, end, tried, members, turn; /* end, members: the last values seen */
   u64 tail, need, room, sent, number, missed; /* number: of messages, calls or changes */
@@ -336,40 +355,40 @@ static int open_gen(Gen *g) { /* L100 */
   if (r == REFUSED || g->root.size < ROOT_SIZE) fail("L100 step 2: root refused");
   u32 magic = ld32(g->root.p), n; if (!magic) return NOT_READY;
   if (magic != MAGIC) fail("L100 step 3: not a segment");
-  if (ld32(g->root.p + 4) >> 16 != 2) fail("L022: another major version");
+  if (ld32(g->root.p + 4) >> 16 != 3) fail("L022: another major version");
   if (!(n = ld32(g->root.p + R_GENERATION))) return NOT_READY;
   r = obj_open(&g->control, with("~control-%08x", n), SECTION, 0);
   if (r == ABSENT) return ld32(g->root.p + R_GENERATION) != n ? NOT_READY : NO_OWNER;
   if (r == REFUSED || g->control.size < CONTROL_SIZE) fail("L017: control refused");
   const char *rule = check(&g->h, g->control.p); if (rule) fail(rule); g->h.generation = n;
   if (g->h.kind != kind) fail("L100 step 9: another kind");
-  if (g->h.space != os_space()) fail("L079: the owner is in another space");
-  if (proc_watch(&g->owner, g->h.pid, g->h.start, 0, with("~alive-%08x", n)) ||
+  if (proc_watch(&g->owner, &g->control, 0, g->h.pid, fold(g->h.start), with("~alive-%08x", n)) ||
     ld32(g->control.p + END) & 7) return NO_OWNER; /* step 10 */
   r = obj_open(&g->lanes, with("~lanes-%08x", n), SECTION, writes());
   if (r == ABSENT) return NOT_READY;
   if (r == REFUSED || g->lanes.size < lanes_size(&g->h)) fail("L177: lanes refused");
   return READY; }
 /* ---- Sleeping and waking ---- */
+static u8 *park_word(Gen *g, int i) {
+  return i == 63 ? g->roster.p + OWNER_PARK_WORD : slot(g, i) + PARK_WORD; }
 static void wake(Gen *g, u64 mask) { /* L092 L096 */
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   if (!g->roster.kind || !(mask &= __atomic_load_n((u64 *)g->roster.p, __ATOMIC_RELAXED))) return;
   acquire_fence();
   for (int i = 0; i < 64; i++) {
-    Obj event = { 0 }; if (!(mask & BIT(i))) continue;
+    if (!(mask & BIT(i))) continue;
     u32 pid = i == 63 ? g->h.pid : (u32)(ld64(slot(g, i) + PROCESS) >> 32);
     u32 epoch = ld32(i == 63 ? g->roster.p + OWNER_EPOCH : slot(g, i) + SLOT_EPOCH);
-    if (obj_open(&event, with("~wake-%02x-%x-%x", i, pid, epoch), EVENT, 1) == FOUND)
-      event_set(&event), obj_close(&event);
-  } }
+    unpark(park_word(g, i), with("~wake-%02x-%x-%x", i, pid, epoch)); } }
 static void wake_owner(Gen *g) { if (g->slot >= 0) wake(g, BIT(63)); }
 static int reason(Gen *g, Ready *ready) { /* L090 */
   return ld32(g->control.p + END) != g->end || ready(g); }
 static void park(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L088 */
   st32(g->slot == 63 ? g->roster.p + OWNER_PARK_EPOCH : slot(g, g->slot) + PARK_EPOCH, ++g->park_epoch);
   or64(g->roster.p + ASLEEP, BIT(g->slot)); full_fence();
-  if (!reason(g, ready) && !event_wait(&g->event, 1, procs, n) && !reason(g, ready))
-    event_wait(&g->event, ms, procs, n);
+  u8 *word = park_word(g, g->slot);
+  if (!reason(g, ready) && !sleep_on(&g->event, word, 1, procs, n) && !reason(g, ready))
+    sleep_on(&g->event, word, ms, procs, n);
   and64(g->roster.p + ASLEEP, ~BIT(g->slot)); }
 static void rest(Gen *g, Ready *ready) { /* L091 L099 */
   Proc *owner = &g->owner; if (g->slot < 0) sleep_ms(1);
@@ -434,14 +453,15 @@ static void leave(Gen *g, int keep) { /* L105 */
   if (g->slot >= 0 && g->slot < 63) {
     sr32(slot(g, g->slot) + STATE, 0); and64(g->roster.p + ASLEEP, ~BIT(g->slot));
     cas64(slot(g, g->slot) + PROCESS, me, 0); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
-    wake_owner(g), obj_close(&g->event), obj_close(&g->live); }
+    wake_owner(g), life_end(&g->life), obj_close(&g->event), obj_close(&g->live); }
   if (!keep) close_gen(g); /* else the sections stay open until this process ends */ }
 static int take_slot(Gen *g, int n) { /* L104 steps 2 and 3 */
-  Proc p; for (int i = 0; i < n; i++) if (cas64(slot(g, i) + PROCESS, 0, me)) return i;
-  for (int i = 0; i < n; i++) {
-    u64 who = ld64(slot(g, i) + PROCESS); int dead = who && word_watch(&p, who);
-    if (who) proc_close(&p);
-    if (dead && cas64(slot(g, i) + PROCESS, who, me)) return i; }
+  for (int tries = 0, free = 1; free && tries < 50; tries++, sleep_ms(2)) {
+    for (int any = free = 0; any < 2; any++) for (int i = 0; i < n; i++) {
+      u64 who = ld64(slot(g, i) + PROCESS); if (who && !any) continue;
+      free |= !who; if (!life_begin(&g->life, &g->roster, i, who)) continue;
+      if (cas64(slot(g, i) + PROCESS, who, me)) return i;
+      life_end(&g->life); } }
   return -1; }
 static int enter(Gen *g, int again) { /* L104; 0: begin again */
   int r = obj_open(&g->roster, with("~roster-%08x", g->h.generation), SECTION, 1);
@@ -455,7 +475,7 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   if (g->slot < 0) { /* L103: a looker */
     obj_close(&g->roster), begin_reading(g, again); return 1; }
   u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1; /* step 4 */
-  st32(s + SLOT_EPOCH, epoch);
+  st32(s + SLOT_EPOCH, epoch), st32(s + SPACE, os_space());
   sr32(s + STATE, 0), and64(g->roster.p + ASLEEP, ~BIT(g->slot)); /* step 5 */
   st64(s + HOLD, 0), and64(g->roster.p + HOLDING, ~BIT(g->slot));
   obj_make(&g->live, with("~live-%02x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
@@ -515,26 +535,29 @@ static void follow_earlier(Gen *g) { /* L159; a generation without lanes is drop
   full_fence(); wake(g, ~BIT(63));
   if (g->h.kind != QUEUE || ld32(g->control.p + 264)) g->h.lanes = 0; /* L160 */
   begin_lanes(g); }
-static void take_root(Obj *o) { /* L155 steps 2 to 5 */
+static void take_root(Obj *o, Life *life) { /* L155 steps 2 to 5 */
   Proc p;
   for (int tries = 0; tries < 100; tries++, sleep_ms(2)) {
     if (obj_make(o, name, SECTION, ROOT_SIZE) == FOUND) {
+      if (!life_begin(life, o, 0, 0)) fail("L239: the life is taken");
       st32(o->p + 4, VERSION), st64(o->p + R_ACCESS, SAME_USER), st32(o->p + R_SPACE, os_space());
       st64(o->p + R_OWNER, me), st32(o->p + R_OLDEST, 1), sr32(o->p, MAGIC); return; }
     if (obj_open(o, name, SECTION, 1) != FOUND) continue;
     u64 who = ld64(o->p + R_OWNER);
-    if (!obj_mine(o) || o->size < ROOT_SIZE || ld32(o->p) != MAGIC || ld32(o->p + 4) >> 16 != 2)
+    if (!obj_mine(o) || o->size < ROOT_SIZE || ld32(o->p) != MAGIC || ld32(o->p + 4) >> 16 != 3)
       fail("L155 step 3: the name is taken");
-    if (ld32(o->p + R_SPACE) != os_space() || ld64(o->p + R_ACCESS) != SAME_USER)
-      fail("L155 step 4: another space or access");
-    if (who && !word_watch(&p, who)) fail("L155 step 4: the name has an owner");
+    if (ld64(o->p + R_ACCESS) != SAME_USER) fail("L155 step 4: another access");
+    if (who && !word_watch(&p, o, 0, who)) fail("L155 step 4: the name has an owner");
     if (who) proc_close(&p);
-    if (cas64(o->p + R_OWNER, who, me)) return;
+    if (life_begin(life, o, 0, who)) {
+      if (cas64(o->p + R_OWNER, who, me)) { st32(o->p + R_SPACE, os_space()); return; }
+      life_end(life); }
     obj_close(o); }
   fail("L155: root cannot be created"); }
 static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
   u32 n = g->h.generation;
   if (obj_make(&g->control, with("~control-%08x", n), SECTION, CONTROL_SIZE) != FOUND ||
+    !life_begin(&g->life, &g->control, 0, 0) ||
     obj_make(&g->roster, with("~roster-%08x", n), SECTION, ROSTER_SIZE) != FOUND ||
     obj_make(&g->lanes, with("~lanes-%08x", n), SECTION, lanes_size(&g->h)) != FOUND ||
     obj_make(&g->live, with("~alive-%08x", n), MUTEX, 0) != FOUND ||
@@ -548,11 +571,11 @@ static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
 static void become_owner(u64 start) { /* L155 */
   Gen *g = calloc(1, sizeof *g); g->slot = 63;
   g->h = (Head){ .kind = QUEUE, .lanes = 8, .ring = 65536, .max = 1000, .pid = os_pid() };
-  take_root(&g->root);
+  take_root(&g->root, &g->root_life);
   u32 last = ld32(g->root.p + R_GENERATION), n = ld32(g->root.p + R_OLDEST), tries = 0;
   for (g->h.generation = last + 1; ++tries; g->h.generation++) { /* steps 6 to 9 */
     if (g->h.generation && make_sections(g, start)) break;
-    close_sections(g); if (tries < 64) continue; cas64(g->root.p + R_OWNER, me, 0); /* L156 */
+    life_end(&g->life), close_sections(g); if (tries < 64) continue; cas64(g->root.p + R_OWNER, me, 0); /* L156 */
     fail("L155 step 7: the sections cannot be created"); }
   for (n = last - n > 4096 ? last - 4096 : n; last && n != last + 1; n++) open_earlier(n);
   sr32(g->control.p, MAGIC), sr32(g->root.p + R_GENERATION, g->h.generation); /* step 11 */
@@ -560,16 +583,19 @@ static void become_owner(u64 start) { /* L155 */
   st32(g->root.p + R_OLDEST, (queue_count ? queues[0] : g)->h.generation);
   queues[queue_count++] = own = g; }
 static void look_at_slot(Gen *g, Lane *l, u8 *s) { /* L116 L120 */
+  int i = (int)((s - slot(g, 0)) / 512); Life life = { 0 };
   int taken = ld32(s + STATE) == 1; u64 who = ld64(s + PROCESS); u32 slot_epoch = ld32(s + SLOT_EPOCH);
   taken = taken && who;
   if (l->taken ? !taken || who != l->who || slot_epoch != l->slot_epoch : !who && slot_epoch != l->slot_epoch)
     l->taken = 0, l->left = "left closed", proc_close(&l->proc);
-  if (taken && !l->taken) word_watch(&l->proc, who);
+  if (taken && !l->taken) word_watch(&l->proc, &g->roster, i, who);
   if (taken || !who) l->slot_epoch = slot_epoch;
   l->taken = taken, l->who = who;
-  if (taken && proc_dead(&l->proc) && cas64(s + PROCESS, who, 0)) { /* L106 */
+  if (!taken || !proc_dead(&l->proc) || !life_begin(&life, &g->roster, i, who)) return;
+  if (cas64(s + PROCESS, who, 0)) { /* L106 */
     l->left = "left died", l->taken = 0, proc_close(&l->proc); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
-  } }
+  }
+  life_end(&life); }
 static int receive(Gen *g, u32 *len) { /* L115 L118 L121: one message of the lanes in turn */
   for (u32 k = 0, tag; k < g->h.lanes; k++) {
     Lane *l = &g->lane[g->turn = (g->turn + 1) % g->h.lanes];
@@ -615,7 +641,7 @@ static void command_recv(u32 count, u64 start) {
       print("", buffer, len), count--;
     else wait_for_messages(); }
   if (!(ld32(own->control.p + END) & 7)) or32(own->control.p + END, 1); /* L030 L165 */
-  full_fence(); wake(own, ~BIT(63)); cas64(own->root.p + R_OWNER, me, 0);
+  full_fence(); wake(own, ~BIT(63)); cas64(own->root.p + R_OWNER, me, 0), life_end(&own->root_life);
   for (int q = 0; q < queue_count; q++) close_gen(queues[q]); }
 /* ---- Subscriber ---- */
 /* L128: the mark with the smallest position from `from` on, else the last one; 0: none is valid. */
@@ -785,7 +811,7 @@ int main(int argc, char **argv) {
   Proc self; u64 start = 0; follow = argc > 1 && !strcmp(argv[1], "--follow");
   if ((argc -= follow) < 3) fail("peer [--follow] send|recv|subscribe|get|watch|call NAME ...");
   argv += follow, name = argv[2]; u32 count = argc > 3 ? (u32)strtoul(argv[3], NULL, 10) : 0;
-  os_begin(), check_name(); proc_watch(&self, os_pid(), 0, 0, NULL);
+  os_begin(), check_name(); proc_watch(&self, NULL, 0, os_pid(), 0, NULL);
   if (!proc_start(&self, &start)) fail("L077: no start time");
   me = (u64)os_pid() << 32 | fold(start);
   kind = !strcmp(argv[1], "subscribe") ? TOPIC : !strcmp(argv[1], "call") ? CALLS :

@@ -6,7 +6,7 @@ use super::tokens::Path;
 use std::collections::BTreeSet;
 
 /// Every file of the library that may contain `unsafe`, and why.
-const UNSAFE: [(&str, &str); 15] = [
+const UNSAFE: [(&str, &str); 17] = [
     ("src/sync/", "atomics over memory that peers write"),
     (
         "src/object/mapping.rs",
@@ -18,6 +18,8 @@ const UNSAFE: [(&str, &str); 15] = [
         "a slice, on the caller's promise",
     ),
     ("src/os/linux/view.rs", "mmap and related calls"),
+    ("src/os/linux/record_lock.rs", "fcntl"),
+    ("src/os/linux/no_fork.rs", "pthread_atfork"),
     ("src/os/windows/ntdll.rs", "native calls, looked up by name"),
     (
         "src/os/windows/call.rs",

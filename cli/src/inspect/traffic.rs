@@ -318,7 +318,6 @@ fn person(one: &Participant) -> Value {
     json!({
         "pid": one.pid,
         "alive": one.alive,
-        "attached": one.attached,
         "waiting": one.asleep,
     })
 }
@@ -328,7 +327,6 @@ fn person(one: &Participant) -> Value {
 fn who(one: &Participant, waiting: &str, busy: &str) -> String {
     let doing = if one.asleep { waiting } else { busy };
     let state = match one.alive {
-        Some(true) if one.attached == Some(false) => ", replaced by another program (exec)",
         Some(false) => ", dead",
         Some(true) if doing.is_empty() => ", alive",
         Some(true) => ", alive, ",

@@ -393,7 +393,7 @@ fn show_lists_participants_of_a_topic() {
     let told = messages(&name);
     assert_eq!(
         (&told["pattern"], &told["format"]),
-        (&json!("topic"), &json!("2.1"))
+        (&json!("topic"), &json!("3.0"))
     );
     assert_eq!(
         (&told["capacity"], &told["max_message"]),
@@ -410,7 +410,7 @@ fn show_lists_participants_of_a_topic() {
         &shown,
         &[
             "a topic",
-            "format 2.1",
+            "format 3.0",
             "100 bytes the longest",
             "alive, sent 2",
         ],
@@ -486,12 +486,7 @@ fn list_hides_companions_of_topic_by_default() {
     let all = names(&[&name, "--all"]).join(" ");
     contains(
         &all,
-        &[
-            "~control-00000001",
-            "~roster-00000001",
-            "~lanes-00000001",
-            "~alive-00000001",
-        ],
+        &["~control-00000001", "~roster-00000001", "~lanes-00000001"],
     );
     // A companion is listed if the pattern is its name.
     assert_eq!(names(&[&format!("{name}~roster-00000001")]).len(), 1);

@@ -80,7 +80,6 @@ impl ObjectBackend for Event {
 }
 
 impl EventBackend for Event {
-    // layout: L203
     fn create(name: &Name, reset: Reset, how: &HowToCreate) -> Result<Event> {
         let detail = match reset {
             Reset::Auto => AUTO,
@@ -101,15 +100,6 @@ impl EventBackend for Event {
         })?;
 
         Event::new(object, name, true, true)
-    }
-
-    // layout: L204
-    fn open_to_set(name: &Name) -> Result<Event> {
-        let how = HowToOpen {
-            write: true,
-            ..HowToOpen::default()
-        };
-        Event::open(name, &how)
     }
 
     fn open(name: &Name, how: &HowToOpen) -> Result<Event> {
@@ -139,7 +129,6 @@ impl EventBackend for Event {
         Some(self.word().load(Ordering::Relaxed) & 1 == 1)
     }
 
-    // layout: L206
     fn set(&self) -> Result<()> {
         words::set(self.state.writable_word(), self.state.reset);
         Ok(())
@@ -165,7 +154,6 @@ impl EventBackend for Event {
         ))
     }
 
-    // layout: L207
     fn wait(&self, peers: &[&Process], timeout: Option<Duration>) -> Result<Wake> {
         debug_assert!(peers.len() <= MAX_PEERS);
 

@@ -81,13 +81,6 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
     Ok(holders)
 }
 
-/// Returns whether the process of this number still has the object open. A program that replaced
-/// another one in the process (exec) does not have it open. `None` where this account may not look.
-pub(crate) fn has_open(pid: u32, raw: RawObject) -> Option<bool> {
-    let file = std::fs::metadata(format!("/proc/self/fd/{raw}")).ok()?;
-    holds(Path::new(&format!("/proc/{pid}")), &file, true)
-}
-
 /// Returns the processes that hold objects of this crate whose names were removed, as far as this
 /// account may see, and the number of such objects for each of them.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {

@@ -12,10 +12,10 @@
 use super::error::explain;
 use super::mutex_word::{ABANDONED, Lock, THREAD, WAITERS};
 use super::object::{self, LEN, Object};
+use super::park_word::HAPPENED;
 use super::proc::{identity_of, is_there, process_of, start_time};
 use super::view::View;
-use super::watcher::HAPPENED;
-use super::{RawObject, futex, words};
+use super::{RawObject, futex};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{
@@ -111,7 +111,6 @@ fn thread_id() -> u64 {
 }
 
 /// Returns the word that names a thread in a mutex.
-// layout: L210
 fn state_of(thread: u64, start: u64) -> u64 {
     let fold = (start ^ start >> 32) << 32;
     fold | thread
@@ -150,7 +149,6 @@ impl Shared {
 
     /// Returns the identity of the owner's process. `None` proves that the thread has ended; a
     /// thread that may not be looked at is an error.
-    // layout: L212
     fn identity_of(&self, now: u64) -> Result<Option<ProcessIdentity>> {
         let thread = now & THREAD;
         let Some((pid, start)) = process_of(thread as u32)? else {
@@ -184,7 +182,7 @@ impl Lock for TimedLock<'_> {
             return owner.wait(Some(Duration::ZERO));
         }
         match owner.death() {
-            Ok(dead) => Ok(words::look(&*dead) == HAPPENED),
+            Ok(latch) => Ok(latch.value() == HAPPENED),
             // This process has no descriptor left for a watch.
             Err(_) => owner.wait(Some(Duration::ZERO)),
         }
@@ -199,7 +197,10 @@ impl Lock for TimedLock<'_> {
         let death = owner.death().ok();
         let own = (self.0.sleep_word(), lower);
         match death.as_deref() {
-            Some(dead) => futex::sleep(&[own, (dead, 0)], deadline_within(LONGEST_SLEEP, self.1)),
+            Some(latch) => futex::sleep(
+                &[own, (latch.word(), 0)],
+                deadline_within(LONGEST_SLEEP, self.1),
+            ),
             None => futex::sleep(&[own], deadline_within(LOOK_BACK, self.1)),
         }
         .map_err(|errno| explain(Operation::Lock, &self.0.subject, errno))
@@ -311,7 +312,6 @@ impl ObjectBackend for Mutex {
 }
 
 impl MutexBackend for Mutex {
-    // layout: L209
     fn create(name: &Name, taken: bool, how: &HowToCreate) -> Result<Mutex> {
         let space = Process::current()?.space;
         let mine = this_thread(name, |_, state| Ok(state))?;
@@ -344,7 +344,6 @@ impl MutexBackend for Mutex {
         Mutex::opened(object, name, writable)
     }
 
-    // layout: L212
     fn open_to_watch(name: &Name) -> Result<Mutex> {
         let object = Object::open(name, Kind::Mutex, &HowToOpen::default())?;
         Mutex::opened(object, name, false)
@@ -389,7 +388,6 @@ impl MutexBackend for Mutex {
         self.owning_process().ok()?.map(|owner| owner.pid)
     }
 
-    // layout: L212
     fn watch_owner(self) -> Result<Process> {
         match self.owning_process()? {
             Some(identity) => Process::watch(identity),
@@ -402,7 +400,6 @@ impl MutexBackend for Mutex {
 mod tests {
     use super::*;
 
-    // layout: L212
     #[test]
     #[cfg_attr(miri, ignore = "there are no files there")]
     fn watched_mutex_is_mapped_read_only() {

@@ -150,7 +150,6 @@ pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
 }
 
 /// Returns the first words of an event or a mutex: its kind, and a detail that depends on the kind.
-// layout: L203 L209
 pub(super) fn header(kind: Kind, detail: u32) -> [u8; 12] {
     let kind = if kind == Kind::Event { EVENT } else { MUTEX };
     let mut header = [0; 12];
@@ -173,13 +172,12 @@ fn read_header(file: &OwnedFd) -> Option<(Kind, u32)> {
 }
 
 /// Returns the detail with which an event or a mutex was created.
-// layout: L205
 pub(super) fn detail(object: &Object) -> u32 {
     read_header(object.file()).map_or(0, |(_, detail)| detail)
 }
 
 /// Returns the kind of a file of this crate.
-// layout: L191 L205
+// layout: L191
 pub(super) fn kind_of(file: &OwnedFd, stat: &Stat) -> Kind {
     if stat.st_mode & Mode::SVTX.as_raw_mode() == 0 {
         return Kind::Section;

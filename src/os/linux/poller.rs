@@ -1,23 +1,25 @@
 //! The polling thread of this process: it checks what the system does not report, which is the end
-//! of processes without a pidfd, and the loss of names that this process owns.
+//! of processes without a pidfd and of participants in other pid namespaces, and the loss of names
+//! that this process owns.
 //!
 //! The first registration starts the thread, which then never ends. The thread has no descriptors,
 //! so a program that closes all unknown descriptors (`close_range`, as daemons do) takes nothing
 //! from the thread. The child of a fork starts a thread of its own.
 
+use super::life_locks::LifeLocks;
+use super::park_word::{HAPPENED, Latch};
 use super::proc::has_gone;
 use super::section::Section;
-use super::words;
 use crate::os::{PerProcess, ProcessIdentity};
-use crate::sync::{AtomicU8, AtomicU32};
+use crate::sync::AtomicU8;
 use rustix::fs::{AtFlags, CWD, stat, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time between two checks of a process without a pidfd.
-const PROCESS_INTERVAL: Duration = Duration::from_millis(10);
+/// The time between two checks of a process or a participant.
+const PROCESS_INTERVAL: Duration = Duration::from_millis(20);
 /// The time between two checks of the names that this process owns.
 const NAME_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -33,8 +35,24 @@ struct Poller {
 struct Polled {
     last_id: u64,
     has_thread: bool,
-    processes: HashMap<u64, (ProcessIdentity, Arc<AtomicU32>)>,
+    processes: HashMap<u64, (PolledPeer, Arc<Latch>)>,
     names: HashMap<u64, OwnedName>,
+}
+
+/// What is polled until it has ended.
+pub(super) enum PolledPeer {
+    Process(ProcessIdentity),
+    /// The participant with this number.
+    Life(LifeLocks, usize),
+}
+
+impl PolledPeer {
+    fn has_ended(&self) -> bool {
+        match self {
+            PolledPeer::Process(identity) => has_gone(*identity) == Ok(true),
+            PolledPeer::Life(lives, place) => matches!(lives.is_free(*place), Ok(true)),
+        }
+    }
 }
 
 /// A name that the file of an owner has, until another process removes it.
@@ -69,13 +87,9 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Registers a process. When the process has ended, the thread sets the word `dead` and wakes
-    /// its sleepers.
-    pub fn of_process(
-        process: ProcessIdentity,
-        dead: Arc<AtomicU32>,
-    ) -> rustix::io::Result<Registration> {
-        Registration::add(|polled, id| drop(polled.processes.insert(id, (process, dead))))
+    /// Registers a process or a participant. The thread sets the latch when it has ended.
+    pub fn of_peer(peer: PolledPeer, latch: Arc<Latch>) -> rustix::io::Result<Registration> {
+        Registration::add(|polled, id| drop(polled.processes.insert(id, (peer, latch))))
     }
 
     /// Registers the name of a section that this process owns. The thread calls `report` once when
@@ -152,10 +166,10 @@ impl Poller {
         loop {
             polled = self.pause(polled, names_at);
 
-            let has_ended = |_: &u64, (process, dead): &mut (ProcessIdentity, Arc<AtomicU32>)| {
-                let has_ended = has_gone(*process) == Ok(true);
+            let has_ended = |_: &u64, (peer, latch): &mut (PolledPeer, Arc<Latch>)| {
+                let has_ended = peer.has_ended();
                 if has_ended {
-                    words::tell(&**dead, super::watcher::HAPPENED);
+                    latch.set(HAPPENED);
                 }
                 has_ended
             };

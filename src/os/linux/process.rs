@@ -1,16 +1,21 @@
 //! One process for good: a pidfd whose process has the expected start time. Where the system gives
 //! no pidfd (a sandbox, an emulator), the process is polled in `/proc` by its number and start
 //! time.
+//!
+//! The process of a participant has ended when the life of the participant is over (see
+//! [`life_locks`](super::life_locks)). A pidfd only tells when to look. Without a pidfd, as for a process of
+//! another pid namespace, the life is polled.
 
 use super::RawObject;
 use super::error::explain;
-use super::poller::Registration;
+use super::life_locks::LifeLocks;
+use super::park_word::{HAPPENED, Latch, ParkWord};
+use super::poller::{PolledPeer, Registration};
 use super::proc::{has_gone, identity_of, no_proc, space, start_of, start_time, stat_of, subject};
 use super::signal::{Signal, readable};
-use super::watcher::{HAPPENED, Watch};
+use super::watcher::Watch;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::os::{ProcessBackend, ProcessIdentity, deadline_after};
-use crate::sync::AtomicU32;
+use crate::os::{Occupant, ProcessBackend, ProcessIdentity, deadline_after, pid_of, word_of};
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -29,13 +34,15 @@ enum Identification {
     Number(ProcessIdentity),
     /// The process had ended before it was opened.
     Ended,
+    /// The system gives no pidfd of the process: only its life tells of it.
+    Unknown,
 }
 
 /// The watch that reports the end of a process.
 #[derive(Debug)]
 enum EndWatch {
     Pidfd(Watch),
-    Polled(Registration, Arc<AtomicU32>),
+    Polled(Registration, Arc<Latch>),
 }
 
 impl EndWatch {
@@ -46,10 +53,10 @@ impl EndWatch {
         }
     }
 
-    fn word(&self) -> &Arc<AtomicU32> {
+    fn latch(&self) -> &Arc<Latch> {
         match self {
-            EndWatch::Pidfd(watch) => watch.word(),
-            EndWatch::Polled(_, word) => word,
+            EndWatch::Pidfd(watch) => watch.latch(),
+            EndWatch::Polled(_, latch) => latch,
         }
     }
 }
@@ -58,39 +65,88 @@ impl EndWatch {
 pub(crate) struct Process {
     by: Identification,
     pid: u32,
+    /// The life of the participant whose process this is.
+    life: Option<(LifeLocks, usize)>,
     /// The watch, which the first wait that needs it begins.
     watch: std::sync::Mutex<Option<EndWatch>>,
 }
 
 impl Process {
-    /// Returns a word that is 0, and [`HAPPENED`] after the process has ended; sleepers on the word
-    /// are woken then. The word has another value where the watch ended before the process did: see
-    /// [`Watch::word`].
-    pub(super) fn death(&self) -> Result<Arc<AtomicU32>> {
+    /// Returns the latch that a thread of this process sets when the process has ended, or when the
+    /// watch has ended before the process did: see [`Watch::latch`].
+    pub(super) fn death(&self) -> Result<Arc<Latch>> {
         if matches!(self.by, Identification::Ended) {
-            return Ok(Arc::new(AtomicU32::new(HAPPENED)));
+            return Ok(Arc::new(Latch::set_already()));
         }
 
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = watch.as_ref().filter(|watch| watch.is_in_force()) {
-            return Ok(Arc::clone(watch.word()));
+        let is_useful = |watch: &&EndWatch| watch.is_in_force() && !self.is_premature(watch);
+        if let Some(watch) = watch.as_ref().filter(is_useful) {
+            return Ok(Arc::clone(watch.latch()));
         }
 
-        let begun = match &self.by {
-            Identification::Number(identity) => {
-                let dead = Arc::new(AtomicU32::new(0));
-                let polled = Registration::of_process(*identity, Arc::clone(&dead));
-                polled.map(|registration| EndWatch::Polled(registration, dead))
+        let begun = match (self.pidfd(), &self.life, &self.by) {
+            (Some(pidfd), ..) if watch.as_ref().is_none_or(|watch| !self.is_premature(watch)) => {
+                Watch::begin(pidfd).map(EndWatch::Pidfd)
             }
-            _ => {
-                Watch::begin(self.pidfd().ok_or_else(|| no_process(self.pid))?).map(EndWatch::Pidfd)
-            }
+            (_, Some((lives, place)), _) => poll(PolledPeer::Life(lives.clone(), *place)),
+            (_, None, Identification::Number(identity)) => poll(PolledPeer::Process(*identity)),
+            (_, None, _) => return Err(no_process(self.pid)),
         }
         .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
 
-        let dead = Arc::clone(begun.word());
+        let latch = Arc::clone(begun.latch());
         *watch = Some(begun);
-        Ok(dead)
+        Ok(latch)
+    }
+
+    /// Returns whether a pidfd has reported the end of the process while the life of its participant
+    /// goes on. A child that the process was starting keeps that life until its program is loaded.
+    fn is_premature(&self, watch: &EndWatch) -> bool {
+        let has_reported =
+            matches!(watch, EndWatch::Pidfd(watch) if watch.latch().value() == HAPPENED);
+        let is_alive =
+            |(lives, place): &(LifeLocks, usize)| matches!(lives.is_free(*place), Ok(false));
+        has_reported && self.life.as_ref().is_some_and(is_alive)
+    }
+
+    /// Lets the end of the process wake a participant of this process.
+    pub(super) fn wake_when_ended(&self, participant: &Arc<ParkWord>) -> Result<()> {
+        self.death().map(|latch| latch.wake_too(participant))
+    }
+
+    /// Returns whether a thread of this process has reported something about the process.
+    pub(super) fn has_report(&self) -> bool {
+        if matches!(self.by, Identification::Ended) {
+            return true;
+        }
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch
+            .as_ref()
+            .is_some_and(|watch| watch.latch().value() != 0)
+    }
+
+    /// Returns the process of the participant with this number. The process is known by a pidfd if
+    /// it is in the namespaces of this process, and if the system gives a pidfd.
+    pub(super) fn of_life(lives: LifeLocks, place: usize, occupant: Occupant) -> Process {
+        let pid = pid_of(occupant.word);
+        let here = space().is_ok_and(|here| here == occupant.space);
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = number
+            .filter(|_| here)
+            .and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
+        // The check comes after the open, as in `watch`. A process with another start time would
+        // only wake this process in vain.
+        let is_it = || {
+            let identity = identity_of(pid).ok().flatten();
+            identity.is_some_and(|identity| word_of(&identity) == occupant.word)
+        };
+        let by = pidfd
+            .filter(|_| is_it())
+            .map_or(Identification::Unknown, Identification::Pidfd);
+        let mut process = Process::new(pid, by);
+        process.life = Some((lives, place));
+        process
     }
 
     /// Returns a process that had ended before it was watched.
@@ -102,6 +158,7 @@ impl Process {
         Process {
             by,
             pid,
+            life: None,
             watch: std::sync::Mutex::default(),
         }
     }
@@ -109,7 +166,7 @@ impl Process {
     fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         match &self.by {
             Identification::Pidfd(pidfd) => Some(pidfd.as_fd()),
-            Identification::Number(_) | Identification::Ended => None,
+            Identification::Number(_) | Identification::Ended | Identification::Unknown => None,
         }
     }
 
@@ -217,23 +274,41 @@ impl ProcessBackend for Process {
 
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
         let until = deadline_after(timeout);
+        if let Some((lives, place)) = &self.life {
+            return by(until, || lives.is_free(*place));
+        }
         let ended = match &self.by {
             Identification::Pidfd(pidfd) => readable(pidfd, until),
-            Identification::Number(identity) => gone_by(*identity, until),
-            Identification::Ended => Ok(true),
+            Identification::Number(identity) => by(until, || has_gone_for_sure(*identity)),
+            Identification::Ended | Identification::Unknown => Ok(true),
         };
         ended.map_err(|errno| explain(Operation::Wait, &subject(self.pid), errno))
     }
 }
 
-/// Polls until a process has ended; returns whether it has when the time is over.
-fn gone_by(process: ProcessIdentity, until: Option<Instant>) -> rustix::io::Result<bool> {
+/// Returns whether a process has ended.
+fn has_gone_for_sure(process: ProcessIdentity) -> rustix::io::Result<bool> {
+    match has_gone(process) {
+        // The check needs a descriptor: without one the process counts as alive.
+        Err(Errno::MFILE | Errno::NFILE) => Ok(false),
+        told => told,
+    }
+}
+
+fn poll(peer: PolledPeer) -> rustix::io::Result<EndWatch> {
+    let latch = Arc::new(Latch::default());
+    let registration = Registration::of_peer(peer, Arc::clone(&latch))?;
+    Ok(EndWatch::Polled(registration, latch))
+}
+
+/// Polls until `has_ended`; returns whether it has when the time is over.
+fn by<E>(
+    until: Option<Instant>,
+    has_ended: impl Fn() -> std::result::Result<bool, E>,
+) -> std::result::Result<bool, E> {
     loop {
-        match has_gone(process) {
-            Ok(true) => return Ok(true),
-            // The check needs a descriptor: without one the process counts as alive.
-            Ok(false) | Err(Errno::MFILE | Errno::NFILE) => {}
-            Err(errno) => return Err(errno),
+        if has_ended()? {
+            return Ok(true);
         }
         let left = until.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
         if left.is_zero() {

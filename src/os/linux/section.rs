@@ -41,7 +41,7 @@ enum Source {
 }
 
 impl Section {
-    fn file(&self) -> &OwnedFd {
+    pub(super) fn file(&self) -> &OwnedFd {
         match &self.source {
             Source::Named(object) => object.file(),
             Source::Posix(file, _) | Source::File(file) => file,
@@ -249,7 +249,6 @@ impl SectionBackend for Section {
     }
 
     /// Returns the access of this user only: no preset lets other users write.
-    // layout: L204
     fn companion_access(&self, _kind: Kind) -> Result<Access> {
         Ok(Access::SameUser)
     }
@@ -285,6 +284,20 @@ impl SectionBackend for Section {
             }
         }
         Ok(())
+    }
+
+    fn remove_name(&self) -> Result<bool> {
+        let Source::Named(object) = &self.source else {
+            return Ok(false);
+        };
+        let stat = self.stat(Operation::Create)?;
+        if !lifetime::is_named(&stat, &object.place) {
+            return Ok(true);
+        }
+        match rustix::fs::unlink(&object.place.path) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(errno) => Err(explain(Operation::Create, &self.subject, errno)),
+        }
     }
 
     fn facts(&self) -> Facts {

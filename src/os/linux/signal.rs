@@ -3,6 +3,7 @@
 use super::error::explain;
 use super::event_word::State;
 use super::futex;
+use super::park_word::{Latch, ParkWord};
 use super::watcher::Watch;
 use super::words::{self, Condition, WaitSource, WaitedWord};
 use crate::error::{Operation, Result};
@@ -19,8 +20,10 @@ use std::time::Instant;
 pub(crate) enum Signal {
     /// An event, with the value that its word had when the wait began.
     Event(Arc<State>, u32),
-    /// A word of the watcher: 0 until the end has happened, or until the waiter has to check.
-    Once(Arc<AtomicU32>),
+    /// The park word of a participant.
+    Park(Arc<ParkWord>),
+    /// A latch: 0 until the end has happened, or until the waiter has to check.
+    Once(Arc<Latch>),
     /// A gate: 1 while it is open; the waiter closes it.
     Gate(Arc<AtomicU32>),
 }
@@ -29,7 +32,7 @@ impl Signal {
     /// Returns whether a wait that the signal ends takes the signal. Then no other wait may include
     /// the signal.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Signal::Event(..) | Signal::Gate(_))
+        matches!(self, Signal::Event(..) | Signal::Park(_) | Signal::Gate(_))
     }
 }
 
@@ -39,8 +42,9 @@ impl WaitSource for Signal {
     fn waited_word(&self) -> WaitedWord<'_, AtomicU32> {
         let (word, condition) = match self {
             Signal::Event(state, before) => return state.waited_word(*before),
-            Signal::Once(word) => (word, Condition::Once),
-            Signal::Gate(word) => (word, Condition::Auto),
+            Signal::Park(word) => (word.word(), Condition::Auto),
+            Signal::Once(latch) => (latch.word(), Condition::Once),
+            Signal::Gate(word) => (&**word, Condition::Auto),
         };
         WaitedWord { word, condition }
     }
@@ -116,9 +120,9 @@ impl WaitHandleBackend for WaitHandle {
         self.set_watch(None);
         let watch = Watch::begin(self.descriptor.as_fd())
             .map_err(|errno| explain(Operation::Watch, &SUBJECT, errno))?;
-        let word = Arc::clone(watch.word());
+        let latch = Arc::clone(watch.latch());
         self.set_watch(Some(watch));
-        Ok(Signal::Once(word))
+        Ok(Signal::Once(latch))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::sync::{self, AtomicU8, AtomicU32, AtomicU64};
 use rustix::mm::{
     Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, mmap_anonymous, msync, munmap,
 };
+use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 
 /// Makes a page that reads as zero in every child that is forked from this process; `None` where
@@ -34,6 +35,55 @@ pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]>
     // Nothing but this reference accesses the pages. The kernel gives a child zeros before any code
     // of the child runs, so no load of the child races with these zeros.
     Some(unsafe { &*page.cast::<[AtomicU8; LEN]>() })
+}
+
+/// A page of a file that no code accesses, and that a child of a fork does not get. It keeps the
+/// open file description of the file.
+#[derive(Debug)]
+pub(super) struct UnforkedPage {
+    base: *mut c_void,
+    process: u32,
+}
+
+// SAFETY: a page belongs to the process and to no thread: any thread may unmap it. No method
+// accesses its bytes.
+unsafe impl Send for UnforkedPage {}
+// SAFETY: no method changes the page or accesses its bytes.
+unsafe impl Sync for UnforkedPage {}
+
+impl UnforkedPage {
+    const LEN: usize = 1;
+
+    pub fn map(file: BorrowedFd<'_>) -> rustix::io::Result<UnforkedPage> {
+        let (protection, flags) = (ProtFlags::empty(), MapFlags::SHARED);
+        // SAFETY: "If addr is NULL, then the kernel chooses the (page-aligned) address at which to
+        // create the mapping" (mmap(2)). MAP_FIXED, which "forcibly removes preexisting mappings",
+        // is not set. So no memory that is in use changes.
+        let base = unsafe { mmap(std::ptr::null_mut(), Self::LEN, protection, flags, file, 0) }?;
+        let page = UnforkedPage {
+            base,
+            process: std::process::id(),
+        };
+        // SAFETY: the range is the one that was just mapped, to which no reference exists. "Do not
+        // make the pages in this range available to the child after a fork(2)" (MADV_DONTFORK,
+        // madvise(2)) changes no byte.
+        unsafe { madvise(base, Self::LEN, Advice::LinuxDontFork) }?;
+        Ok(page)
+    }
+}
+
+impl Drop for UnforkedPage {
+    // layout: L243
+    fn drop(&mut self) {
+        // A child of a fork has no such page, and may have another mapping at this address.
+        if self.process == std::process::id() {
+            // SAFETY: munmap "deletes the mappings for the specified address range" (munmap(2)): the
+            // range that `map` mapped in this process, which this value owns, and to which no
+            // reference exists.
+            let done = unsafe { munmap(self.base, Self::LEN) };
+            debug_assert!(done.is_ok(), "munmap of our own page: {done:?}");
+        }
+    }
 }
 
 /// A view of any range: the mapping behind it starts at a page boundary.

@@ -2,12 +2,12 @@
 //!
 //! A futex and a pidfd cannot be waited for in one call. So the first wait that needs it starts
 //! a thread. The thread sleeps in epoll on the pidfds of all watched processes. For each process
-//! that ends the thread sets a word, on which the waiters sleep too. The thread does the same for
+//! that ends the thread sets a latch, which wakes its waiters. The thread does the same for
 //! any descriptor that can be polled. The child of a fork has no such thread and starts its own.
 
-use super::words;
+use super::park_word::{HAPPENED, Latch, UNWATCHED};
 use crate::os::PerProcess;
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, Ordering};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, Result};
@@ -15,11 +15,6 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The value of a word after the watched descriptor was readable.
-pub(super) const HAPPENED: u32 = 1;
-/// The value of a word that no thread watches any longer.
-const UNWATCHED: u32 = 2;
 
 /// A watcher thread, and the descriptors that it watches.
 #[derive(Debug)]
@@ -36,7 +31,7 @@ struct Watcher {
 #[derive(Debug, Default)]
 struct Watched {
     last: u64,
-    words: HashMap<u64, Arc<AtomicU32>>,
+    latches: HashMap<u64, Arc<Latch>>,
 }
 
 /// A watched descriptor. The thread watches it until it is readable, as a pidfd is when its process
@@ -45,7 +40,7 @@ struct Watched {
 pub(super) struct Watch {
     watcher: Arc<Watcher>,
     id: u64,
-    dead: Arc<AtomicU32>,
+    latch: Arc<Latch>,
 }
 
 impl Watch {
@@ -66,27 +61,27 @@ impl Watch {
         watcher: &Arc<Watcher>,
         descriptor: BorrowedFd<'_>,
     ) -> std::result::Result<Watch, (Errno, Arc<Watcher>)> {
-        let dead = Arc::new(AtomicU32::new(0));
+        let latch = Arc::new(Latch::default());
         let mut watched = watcher.lock();
         watched.last += 1;
         let id = watched.last;
-        // Under the lock, since the thread looks the word up at once where the descriptor is
+        // Under the lock, since the thread looks the latch up at once where the descriptor is
         // readable already.
         let once = EventFlags::IN | EventFlags::ONESHOT;
         let data = EventData::new_u64(id);
         match epoll::add(&*watcher.epoll, descriptor, data, once) {
-            Ok(()) => watched.words.insert(id, Arc::clone(&dead)),
+            Ok(()) => watched.latches.insert(id, Arc::clone(&latch)),
             Err(errno) => return Err((errno, Arc::clone(watcher))),
         };
         drop(watched);
         let watcher = Arc::clone(watcher);
-        Ok(Watch { watcher, id, dead })
+        Ok(Watch { watcher, id, latch })
     }
 
-    /// Returns the word: 0; [`HAPPENED`] after the descriptor was readable; [`UNWATCHED`] when
-    /// the thread no longer watches, and the waiter has to check.
-    pub fn word(&self) -> &Arc<AtomicU32> {
-        &self.dead
+    /// Returns the latch: 0; [`HAPPENED`] after the descriptor was readable; [`UNWATCHED`] when the
+    /// thread no longer watches, and the waiter has to check.
+    pub fn latch(&self) -> &Arc<Latch> {
+        &self.latch
     }
 
     /// Returns whether a thread of this process still watches. It does not where the watch was
@@ -99,7 +94,7 @@ impl Watch {
     /// while a child has a copy of it.
     pub fn end(self, descriptor: BorrowedFd<'_>) {
         if self.is_in_force() {
-            self.watcher.lock().words.remove(&self.id);
+            self.watcher.lock().latches.remove(&self.id);
             let _ = epoll::delete(&*self.watcher.epoll, descriptor);
         }
     }
@@ -154,9 +149,9 @@ impl Watcher {
             }
 
             for event in &events {
-                let dead = self.lock().words.remove(&event.data.u64());
-                if let Some(dead) = dead {
-                    words::tell(&*dead, HAPPENED);
+                let latch = self.lock().latches.remove(&event.data.u64());
+                if let Some(latch) = latch {
+                    latch.set(HAPPENED);
                 }
             }
         }
@@ -166,8 +161,8 @@ impl Watcher {
     fn stop(&self) {
         // Release: pairs with the acquire of `has_stopped`.
         self.has_stopped.store(true, Ordering::Release);
-        for word in self.lock().words.values() {
-            words::tell(&**word, UNWATCHED);
+        for latch in self.lock().latches.values() {
+            latch.set(UNWATCHED);
         }
     }
 

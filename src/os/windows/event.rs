@@ -36,6 +36,18 @@ impl Event {
         }
     }
 
+    /// Opens an event for setting. "SetEvent … requires the EVENT_MODIFY_STATE access right":
+    /// an account that may set an event need not have the right to wait for it.
+    // layout: L228
+    pub(super) fn open_to_set(name: &Name) -> Result<Event> {
+        let how = HowToOpen {
+            write: true,
+            ..HowToOpen::default()
+        };
+        let handle = object::open(name, Kind::Event, &how, &[EVENT_MODIFY_STATE])?;
+        Ok(Event::new(handle, name, true))
+    }
+
     fn changed(&self, called: call::Called<()>) -> Result<()> {
         called.map_err(|code| explain(Operation::Signal, &self.subject, code))
     }
@@ -70,18 +82,6 @@ impl EventBackend for Event {
         let rights = [wait | READ_CONTROL | QUERY, wait | READ_CONTROL, wait];
         let handle = object::open(name, Kind::Event, how, &rights)?;
         Ok(Event::new(handle, name, how.write))
-    }
-
-    /// Opens an event for setting. "SetEvent … requires the EVENT_MODIFY_STATE access right":
-    /// an account that may set an event need not have the right to wait for it.
-    // layout: L228
-    fn open_to_set(name: &Name) -> Result<Event> {
-        let how = HowToOpen {
-            write: true,
-            ..HowToOpen::default()
-        };
-        let handle = object::open(name, Kind::Event, &how, &[EVENT_MODIFY_STATE])?;
-        Ok(Event::new(handle, name, true))
     }
 
     fn reset_mode(&self) -> Option<Reset> {

@@ -7,10 +7,12 @@ mod error;
 mod event;
 mod findings;
 mod list;
+mod lives;
 mod mutex;
 mod naming;
 mod ntdll;
 mod object;
+mod parker;
 mod process;
 mod section;
 mod signal;
@@ -24,14 +26,16 @@ mod nt_rules;
 #[cfg(shmkit_nt_rules)]
 use nt_rules as win32;
 
-pub(crate) use super::unforked::{Validity, has_open, nameless};
+pub(crate) use super::unforked::{Validity, nameless};
 pub(crate) use access::account::shown as account_name;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use list::{clean, list};
+pub(crate) use lives::Lives;
 pub(crate) use mutex::Mutex;
 #[cfg(all(test, shmkit_nt_rules))]
 pub(crate) use nt_rules::names_looked_up;
+pub(crate) use parker::Parker;
 pub(crate) use process::{Process, holders};
 pub(crate) use section::Section;
 pub(crate) use signal::{Gate, MOST_SIGNALS, Signal, WaitHandle, wait_any};

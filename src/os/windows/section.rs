@@ -283,6 +283,11 @@ impl SectionBackend for Section {
         Ok(())
     }
 
+    /// Returns `false`: the name goes with the last handle.
+    fn remove_name(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     fn facts(&self) -> Facts {
         Facts {
             object: self.info(),
