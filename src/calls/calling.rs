@@ -209,7 +209,7 @@ impl Calling {
         if until.is_some_and(|at| Instant::now() >= at) {
             return Err(CallError::Timeout);
         }
-        owner_monitor.sleep(found, Some(participant), ready, until)?;
+        owner_monitor.sleep(found, Some(participant), 0, ready, until)?;
         Ok(())
     }
 
@@ -505,7 +505,7 @@ impl Wait for Calling {
         let connection = &mut self.connection;
         connection
             .owner_monitor
-            .register(Some(&mut connection.participant), signals)
+            .register(Some(&mut connection.participant), 0, signals)
     }
 
     fn deregister(&mut self) {

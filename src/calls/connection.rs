@@ -96,7 +96,7 @@ impl Connection {
             ..
         } = self;
         let has_news = || has_news(responses, *is_draining, found);
-        owner_monitor.sleep(found, Some(participant), has_news, until)
+        owner_monitor.sleep(found, Some(participant), 0, has_news, until)
     }
 
     /// Returns an error if the server would not receive a request.

@@ -159,6 +159,10 @@ impl LivesBackend for Lives {
         match *self {}
     }
 
+    fn is_of_same_section(&self, _other: &Lives) -> bool {
+        match *self {}
+    }
+
     fn watch(&self, _number: usize, _occupant: Occupant) -> Result<Option<Process>> {
         match *self {}
     }

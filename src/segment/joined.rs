@@ -11,12 +11,14 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
 use crate::format::layout::{MAGIC, control, lane, roster, values};
 use crate::name::Name;
+use crate::object::mapping::Mapping;
 use crate::object::process::Process;
 use crate::object::section::{Section, SectionOptions};
 use crate::os::{
     self, LivesBackend, OWNER_LIFE, Occupant, ProcessIdentity, Validity, ValidityBackend,
     deadline_after, deadline_within, pid_of,
 };
+use crate::segment::observing::{self, Observed};
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
 use crate::sync::{Window, Words};
@@ -97,6 +99,8 @@ pub(crate) struct Found {
     layouts: Vec<Layout>,
     /// Holds the name.
     record: RecordView,
+    /// What this observer shares with the other observers of this process.
+    observed: Option<Arc<Observed>>,
 }
 
 impl Found {
@@ -185,6 +189,7 @@ impl Found {
             expect: expect.clone(),
             layouts: Vec::new(),
             record,
+            observed: None,
         })
     }
 
@@ -381,10 +386,33 @@ impl Found {
         self.lane(self.geometry.responses(lane))
     }
 
-    /// Maps the values for reading.
-    pub fn values(&self) -> Result<Window> {
-        let view = Arc::new(self.lanes(false)?.map(..self.geometry.len())?);
-        view.window(0, view.len())
+    /// Maps the whole section of lanes, or of values, for reading.
+    pub fn lanes_view(&self) -> Result<Arc<Mapping>> {
+        let lanes = self.lanes(false)?;
+        Ok(Arc::new(lanes.map(..self.geometry.len())?))
+    }
+
+    /// Maps the whole section of lanes, or of values, for an observer, and shares what the observer
+    /// has open, and the watch of its owner, with the other observers of this process.
+    pub fn observe(&mut self, owner: &mut Arc<Process>) -> Result<Arc<Mapping>> {
+        let observed = observing::share(
+            &self.name,
+            Observed {
+                record: self.record.clone(),
+                generation: self.generation,
+                control: self.control.clone(),
+                lives: self.lives.clone(),
+                owner: Arc::clone(owner),
+                lanes: self.lanes_view()?,
+            },
+        );
+        *owner = Arc::clone(&observed.owner);
+        self.record = observed.record.clone();
+        self.control = observed.control.clone();
+        self.lives = observed.lives.clone();
+        let lanes = Arc::clone(&observed.lanes);
+        self.observed = Some(observed);
+        Ok(lanes)
     }
 
     fn lanes(&self, write: bool) -> Result<Section> {

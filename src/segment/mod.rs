@@ -15,6 +15,7 @@ pub(crate) mod fan_in;
 pub(crate) mod geometry;
 mod joined;
 pub(crate) mod notifier;
+pub(crate) mod observing;
 pub(crate) mod options;
 mod owned;
 pub(crate) mod owner_monitor;
@@ -34,6 +35,7 @@ use crate::format::layout::{
     ALIVE_SUFFIX, CONTROL_SUFFIX, LANES_SUFFIX, OWNER, ROSTER_SUFFIX, control, cursor, lane,
 };
 use crate::name::Name;
+use crate::object::mapping::Mapping;
 use crate::object::section::Section;
 use crate::os;
 use crate::segment::participant::event_name;
@@ -64,6 +66,11 @@ impl ReadLane {
         if prefault {
             view.prefault()?;
         }
+        ReadLane::of(&view)
+    }
+
+    /// Returns the lane that has this view.
+    pub fn of(view: &Arc<Mapping>) -> Result<ReadLane> {
         Ok(Lane {
             head: view.window(0, lane::HEAD)?.part(0),
             ring: view.window(lane::HEAD, view.len() - lane::HEAD)?.round(),

@@ -5,10 +5,11 @@ use crate::error::Result;
 use crate::error::channel::DisconnectReason;
 use crate::object::process::Process;
 use crate::os::deadline_after;
+use crate::segment::observing::Polling;
 use crate::segment::participant::Participant;
 use crate::segment::{Found, GenerationEnd};
 use crate::wait::source::Signals;
-use crate::wait::spin::{LOOK, look_later};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many times an endpoint finds nothing before it checks whether the owner is alive. An
@@ -18,7 +19,8 @@ const LOOKS: u32 = 4096;
 /// The monitor of the owner of one generation.
 #[derive(Debug)]
 pub(crate) struct OwnerMonitor {
-    owner: Process,
+    owner: Arc<Process>,
+    polling: Polling,
     idle: u32,
     state: State,
     /// The newest generation that was seen after the end.
@@ -39,11 +41,17 @@ impl OwnerMonitor {
     /// Begins to watch the owner of a generation. Returns an error if the owner is not alive.
     pub fn begin(found: &Found) -> Result<OwnerMonitor> {
         Ok(OwnerMonitor {
-            owner: found.watch_owner()?,
+            owner: Arc::new(found.watch_owner()?),
+            polling: Polling::default(),
             idle: 0,
             state: State::Alive,
             seen: found.generation,
         })
+    }
+
+    /// Returns the watched process of the owner.
+    pub fn process(&mut self) -> &mut Arc<Process> {
+        &mut self.owner
     }
 
     /// Returns whether the owner was seen to have ended.
@@ -89,15 +97,17 @@ impl OwnerMonitor {
     }
 
     /// Registers the participant, if there is one, and the owner's process; see
-    /// [`Wait`](crate::wait::source::Wait).
+    /// [`Wait`](crate::wait::source::Wait). `position` changes with each message that the endpoint
+    /// receives.
     pub fn register(
-        &self,
+        &mut self,
         participant: Option<&mut Participant>,
+        position: u64,
         signals: &mut Signals,
     ) -> Result<()> {
         match participant {
             Some(participant) => participant.register(signals)?,
-            None => signals.look_again_in(LOOK),
+            None => signals.look_again_in(self.polling.pause(position)),
         }
         if self.state == State::Alive {
             self.owner.add_to(signals);
@@ -147,13 +157,15 @@ impl OwnerMonitor {
     }
 
     /// Sleeps until there is news, until the owner ends, or until the deadline. No process wakes an
-    /// observer, so an observer looks again after a while.
+    /// observer, so an observer looks again after a while. `position` changes with each message that
+    /// the endpoint receives.
     // layout: L090 L091
     #[cold]
     pub fn sleep(
         &mut self,
         found: &Found,
         participant: Option<&mut Participant>,
+        position: u64,
         mut has_news: impl FnMut() -> bool,
         until: Option<Instant>,
     ) -> Result<()> {
@@ -162,7 +174,7 @@ impl OwnerMonitor {
                 participant.park(|| has_news() || found.is_ended(), &[&self.owner], until)?
             }
             None => {
-                look_later(until);
+                self.polling.sleep(position, until);
                 self.owner.has_ended()?
             }
         };
@@ -188,6 +200,7 @@ pub(crate) trait Reattach {
 // layout: L090 L173
 pub(crate) fn wait_for_next(end: &mut impl Reattach, timeout: Duration) -> Result<bool> {
     let until = deadline_after(Some(timeout));
+    let mut polling = Polling::default();
     loop {
         let seen = end.parts().0.newest();
         if end.reattach_if_ended()? {
@@ -201,7 +214,7 @@ pub(crate) fn wait_for_next(end: &mut impl Reattach, timeout: Duration) -> Resul
             (found, Some(participant)) => {
                 participant.park(|| found.newest() != seen, &[], until)?;
             }
-            (_, None) => look_later(until),
+            (_, None) => polling.sleep(u64::from(seen), until),
         }
     }
 }

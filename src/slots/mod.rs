@@ -392,6 +392,11 @@ impl<W: Words> ValueReader<W> {
         Some(index)
     }
 
+    /// Returns the number of changes that the reader has looked at.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// Returns whether there is a change that the reader has not looked at.
     pub fn has_news(&self) -> bool {
         self.all_from.is_some() || self.words.load64(values::CHANGES) != self.seen

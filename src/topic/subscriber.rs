@@ -21,6 +21,7 @@ pub type SubscriberOptions<M = [u8]> = OpenOptions<Subscriber<M>>;
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberChoices {
     start: Start,
+    observer: bool,
 }
 
 impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
@@ -28,6 +29,17 @@ impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
     #[must_use]
     pub fn start(mut self, start: Start) -> SubscriberOptions<M> {
         self.choices.start = start;
+        self
+    }
+
+    /// Sets whether the subscriber is an observer, which takes no slot (default: off).
+    ///
+    /// There can be any number of observers. An observer stores nothing in shared memory, so no
+    /// publisher waits for it, also if delivery is lossless. No process wakes an observer: it polls
+    /// each millisecond for 100 ms after its last message, and then each 10 ms.
+    #[must_use]
+    pub fn observer(mut self, on: bool) -> SubscriberOptions<M> {
+        self.choices.observer = on;
         self
     }
 }
@@ -45,7 +57,12 @@ impl<M: Payload + ?Sized> Open for Subscriber<M> {
 
     fn open_with(options: &SubscriberOptions<M>, name: &Name) -> Result<Subscriber<M>> {
         Ok(Subscriber {
-            core: Subscribing::open(&options.how, options.choices.start, name)?,
+            core: Subscribing::open(
+                &options.how,
+                options.choices.start,
+                options.choices.observer,
+                name,
+            )?,
             messages: PhantomData,
         })
     }
@@ -60,8 +77,7 @@ impl<M: Payload + ?Sized> Open for Subscriber<M> {
 /// # Platform notes
 ///
 /// If the publisher's [`Access`](crate::Access) lets a program only read, as a program of another
-/// user, the subscriber takes no slot. The publisher does not wait for such a subscriber. No
-/// process sees the subscriber, and it polls every millisecond while there is no message.
+/// user, the subscriber is an observer; see [`observer`](OpenOptions::observer).
 pub struct Subscriber<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Subscribing,
     messages: PhantomData<fn(&M)>,

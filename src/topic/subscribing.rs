@@ -29,7 +29,7 @@ use crate::segment::geometry::TOPIC;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
 use crate::segment::roster::JOINED;
-use crate::segment::{Cursor, Found, Head, HowToJoin};
+use crate::segment::{Cursor, Found, Head, HowToJoin, ReadLane};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::topic::backpressure;
 use crate::wait::source::{Signals, Wait};
@@ -60,6 +60,8 @@ pub struct Subscribing {
     pub missed: u64,
     place: Option<Place>,
     validity: Validity,
+    /// Whether the subscriber takes no slot, even if it could.
+    is_observer: bool,
     /// Why the subscriber could not reattach to the next publisher.
     failed: Option<Error>,
     // Declared last, so that it is dropped last.
@@ -77,13 +79,23 @@ struct Place {
 }
 
 impl Subscribing {
-    pub fn open(how: &HowToJoin, start: Start, name: &Name) -> Result<Subscribing> {
-        let join = |found, ring| Subscribing::join(found, ring, start);
+    pub fn open(
+        how: &HowToJoin,
+        start: Start,
+        is_observer: bool,
+        name: &Name,
+    ) -> Result<Subscribing> {
+        let join = |found, ring| Subscribing::join(found, ring, start, is_observer);
         how.join(name, TOPIC, join)
     }
 
-    fn join(found: Found, ring: RingGeometry, start: Start) -> Result<Subscribing> {
-        let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
+    fn join(
+        found: Found,
+        ring: RingGeometry,
+        start: Start,
+        is_observer: bool,
+    ) -> Result<Subscribing> {
+        let mut subscriber = Subscribing::at_the_beginning(found, ring, is_observer)?;
 
         let begin = match start {
             Start::Latest => Begin::Last,
@@ -109,8 +121,8 @@ impl Subscribing {
     /// Joins a generation as the subscriber of an earlier generation. The messages that the
     /// subscriber does not see count as missed.
     // layout: L171
-    fn go_on(found: Found, ring: RingGeometry) -> Result<Subscribing> {
-        let mut subscriber = Subscribing::at_the_beginning(found, ring)?;
+    fn go_on(found: Found, ring: RingGeometry, is_observer: bool) -> Result<Subscribing> {
+        let mut subscriber = Subscribing::at_the_beginning(found, ring, is_observer)?;
         // If the position is not safe, the next look finds out which messages are gone.
         let _ = subscriber.is_safe_here();
         Ok(subscriber)
@@ -119,7 +131,9 @@ impl Subscribing {
     /// Reattaches to the next publisher; `false` if the next publisher has gone as well.
     #[cold]
     fn reattach(&mut self) -> Result<bool> {
-        let Some(mut next) = self.found.follow(TOPIC, Subscribing::go_on)? else {
+        let is_observer = self.is_observer;
+        let go_on = |found, ring| Subscribing::go_on(found, ring, is_observer);
+        let Some(mut next) = self.found.follow(TOPIC, go_on)? else {
             self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
@@ -129,10 +143,21 @@ impl Subscribing {
         Ok(true)
     }
 
-    fn at_the_beginning(found: Found, ring: RingGeometry) -> Result<Subscribing> {
-        let owner_monitor = OwnerMonitor::begin(&found)?;
-        let lane = found.lane(0)?;
-        let place = Subscribing::take_place(&found)?;
+    fn at_the_beginning(
+        mut found: Found,
+        ring: RingGeometry,
+        is_observer: bool,
+    ) -> Result<Subscribing> {
+        let mut owner_monitor = OwnerMonitor::begin(&found)?;
+        let place = match is_observer {
+            true => None,
+            false => Subscribing::take_place(&found)?,
+        };
+        let lanes = match place {
+            Some(_) => found.lanes_view()?,
+            None => found.observe(owner_monitor.process())?,
+        };
+        let lane = ReadLane::of(&lanes)?;
         Ok(Subscribing {
             lane: LossyReader::new(lane.ring, lane.head, ring),
             owner_monitor,
@@ -142,6 +167,7 @@ impl Subscribing {
             missed: 0,
             place,
             validity: Validity::new(),
+            is_observer,
             failed: None,
             found,
         })
@@ -393,9 +419,14 @@ impl Inbox for Subscribing {
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
         let participant = self.place.as_mut().map(|place| &mut place.participant);
+        let number = self.lane.number();
         let has_news = || self.lane.has_news();
         self.owner_monitor
-            .sleep(&self.found, participant, has_news, until)
+            .sleep(&self.found, participant, number, has_news, until)
+    }
+
+    fn is_observer(&self) -> bool {
+        self.place.is_none()
     }
 }
 
@@ -409,7 +440,8 @@ impl Wait for Subscribing {
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         let participant = self.place.as_mut().map(|place| &mut place.participant);
-        self.owner_monitor.register(participant, signals)
+        self.owner_monitor
+            .register(participant, self.lane.number(), signals)
     }
 
     fn deregister(&mut self) {

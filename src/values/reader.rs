@@ -17,6 +17,25 @@ use std::time::Duration;
 /// Options to open values; see [`Reader::options`].
 pub type ReaderOptions<M = [u8]> = OpenOptions<Reader<M>>;
 
+/// Options that only a reader has.
+#[derive(Clone, Debug, Default)]
+pub struct ReaderChoices {
+    observer: bool,
+}
+
+impl<M: Payload + ?Sized> OpenOptions<Reader<M>> {
+    /// Sets whether the reader is an observer, which takes no slot (default: off).
+    ///
+    /// There can be any number of observers. An observer stores nothing in shared memory, and so it
+    /// cannot ask the writer to leave a value alone while it reads. No process wakes an observer: it
+    /// polls each millisecond for 100 ms after the last change, and then each 10 ms.
+    #[must_use]
+    pub fn observer(mut self, on: bool) -> ReaderOptions<M> {
+        self.choices.observer = on;
+        self
+    }
+}
+
 impl ReaderOptions {
     /// Makes each value a value of the type `T`.
     #[must_use]
@@ -26,11 +45,11 @@ impl ReaderOptions {
 }
 
 impl<M: Payload + ?Sized> Open for Reader<M> {
-    type Choices = ();
+    type Choices = ReaderChoices;
 
     fn open_with(options: &ReaderOptions<M>, name: &Name) -> Result<Reader<M>> {
         Ok(Reader {
-            core: Reading::open(&options.how, name)?,
+            core: Reading::open(&options.how, options.choices.observer, name)?,
             messages: PhantomData,
         })
     }
@@ -44,9 +63,8 @@ impl<M: Payload + ?Sized> Open for Reader<M> {
 /// # Platform notes
 ///
 /// If the writer's [`Access`](crate::Access) lets a program only read, as a program of another
-/// user, the reader takes no slot. The sixty-fourth reader takes no slot either. A reader without a
-/// slot cannot ask the writer to leave a value alone while it reads. No process sees such a reader,
-/// and it polls every millisecond while nothing changes.
+/// user, the reader is an observer; see [`observer`](OpenOptions::observer). The sixty-fourth reader
+/// is an observer too.
 pub struct Reader<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Reading,
     messages: PhantomData<fn(&M)>,

@@ -66,6 +66,8 @@ pub struct Reading {
     owner_monitor: OwnerMonitor,
     buffer: Box<[u8]>,
     participant: Option<Participant>,
+    /// Whether the reader takes no slot, even if it could.
+    is_observer: bool,
     validity: Validity,
     /// The places of the values, if they are not the places at which the values were opened.
     moved: Option<Moved>,
@@ -78,29 +80,34 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn open(how: &HowToJoin, name: &Name) -> Result<Reading> {
-        how.join(name, VALUES, Reading::join)
-    }
-
-    fn join(found: Found, table: TableGeometry) -> Result<Reading> {
-        Reading::with(found, table, ValueReader::new)
+    pub fn open(how: &HowToJoin, is_observer: bool, name: &Name) -> Result<Reading> {
+        let join = |found, table| Reading::with(found, table, is_observer, ValueReader::new);
+        how.join(name, VALUES, join)
     }
 
     /// Joins a generation as the reader of an earlier generation, so that all values count as new.
-    fn go_on(found: Found, table: TableGeometry) -> Result<Reading> {
-        Reading::with(found, table, ValueReader::from_the_beginning)
+    fn go_on(found: Found, table: TableGeometry, is_observer: bool) -> Result<Reading> {
+        Reading::with(found, table, is_observer, ValueReader::from_the_beginning)
     }
 
     fn with(
-        found: Found,
+        mut found: Found,
         table: TableGeometry,
+        is_observer: bool,
         values: impl Fn(Window, TableGeometry) -> ValueReader<Window>,
     ) -> Result<Reading> {
-        let owner_monitor = OwnerMonitor::begin(&found)?;
-        let values = values(found.values()?, table);
+        let mut owner_monitor = OwnerMonitor::begin(&found)?;
+        let participant = match is_observer {
+            true => None,
+            false => Reading::take_slot(&found)?,
+        };
+        let view = match participant {
+            Some(_) => found.lanes_view()?,
+            None => found.observe(owner_monitor.process())?,
+        };
+        let values = values(view.window(0, view.len())?, table);
         let names: Vec<String> = (0..table.count()).map(|index| values.name(index)).collect();
         let indices = names.iter().cloned().zip(0..).collect();
-        let participant = Reading::take_slot(&found)?;
 
         Ok(Reading {
             values,
@@ -109,6 +116,7 @@ impl Reading {
             owner_monitor,
             buffer: vec![0; table.max()].into_boxed_slice(),
             participant,
+            is_observer,
             validity: Validity::new(),
             moved: None,
             tried: (found.generation, None),
@@ -250,7 +258,9 @@ impl Reading {
 
     // layout: L172
     fn reattach_now(&mut self) -> Result<bool> {
-        let Some(mut next) = self.found.follow(VALUES, Reading::go_on)? else {
+        let is_observer = self.is_observer;
+        let go_on = |found, table| Reading::go_on(found, table, is_observer);
+        let Some(mut next) = self.found.follow(VALUES, go_on)? else {
             self.owner_monitor.lose_the_next(&self.found);
             return Ok(false);
         };
@@ -279,7 +289,8 @@ impl Reading {
 
     /// Returns the names of the values of a generation, with their places.
     fn names_in(found: &Found, table: TableGeometry) -> Result<HashMap<String, usize>> {
-        let values = ValueReader::new(found.values()?, table);
+        let view = found.lanes_view()?;
+        let values = ValueReader::new(view.window(0, view.len())?, table);
         Ok((0..table.count())
             .map(|index| (values.name(index), index))
             .collect())
@@ -291,6 +302,7 @@ impl Reading {
             return self.try_change();
         };
 
+        let mut has_slept = false;
         loop {
             let mut spin = Spin::new(until);
             loop {
@@ -298,7 +310,8 @@ impl Reading {
                     Err(RecvError::Empty) => {}
                     found => return found,
                 }
-                if !spin.again() {
+                // An observer that has polled in vain does not poll again before its next interval.
+                if has_slept && self.participant.is_none() || !spin.again() {
                     break;
                 }
             }
@@ -306,9 +319,12 @@ impl Reading {
             if until.is_some_and(|at| Instant::now() >= at) {
                 return Err(RecvError::Timeout);
             }
+            let seen = self.values.seen();
             let has_news = || self.values.has_news();
+            let participant = self.participant.as_mut();
             self.owner_monitor
-                .sleep(&self.found, self.participant.as_mut(), has_news, until)?;
+                .sleep(&self.found, participant, seen, has_news, until)?;
+            has_slept = true;
         }
     }
 }
@@ -363,7 +379,7 @@ impl Wait for Reading {
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         self.owner_monitor
-            .register(self.participant.as_mut(), signals)
+            .register(self.participant.as_mut(), self.values.seen(), signals)
     }
 
     fn deregister(&mut self) {

@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 const SPIN: Duration = Duration::from_micros(100);
 /// The number of polls between two looks at the clock.
 const POLLS: u32 = 64;
-/// The time between two looks of an observer, which has no bit in ASLEEP.
-pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
 /// How long a participant sleeps at first, before it looks once more. A store becomes visible on
 /// every processor long before this time is over.
@@ -157,14 +155,6 @@ fn can_both_run() -> bool {
     *SEVERAL.get_or_init(os::has_several_processors)
 }
 
-/// Sleeps until the next look of an observer. An observer has no slot in the roster, so no process
-/// can wake it.
-// layout: L099
-pub(crate) fn look_later(until: Option<Instant>) {
-    let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-    std::thread::sleep(left.map_or(LOOK, |left| left.min(LOOK)));
-}
-
 /// An endpoint at which messages arrive.
 pub(crate) trait Inbox {
     /// Returns the length of the next message in the common case, by a quick look.
@@ -210,6 +200,10 @@ pub(crate) trait Inbox {
     fn no_message(&mut self, step: Step) -> Option<RecvError>;
     /// Sleeps until there is reason to look again, or until the deadline.
     fn sleep(&mut self, until: Option<Instant>) -> Result<()>;
+    /// Returns whether the endpoint polls at intervals, since no process wakes it.
+    fn is_observer(&self) -> bool {
+        false
+    }
 }
 
 /// Waits for a message, after `glance` found none, and returns its length.
@@ -245,7 +239,8 @@ pub(crate) fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> Result<usiz
                 }
                 other => inbox.no_message(other).map_or(Ok(()), Err)?,
             }
-            if !spin.again() {
+            // An observer that has polled in vain does not poll again before its next interval.
+            if has_slept && inbox.is_observer() || !spin.again() {
                 break;
             }
             found = inbox.look();

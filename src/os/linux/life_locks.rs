@@ -65,6 +65,10 @@ impl LifeLocks {
         })
     }
 
+    pub fn is_of_same_file(&self, other: &LifeLocks) -> bool {
+        self.file == other.file
+    }
+
     fn is_it(&self, file: BorrowedFd<'_>) -> bool {
         fstat(file).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.file)
     }

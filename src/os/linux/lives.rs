@@ -25,6 +25,10 @@ impl LivesBackend for Lives {
         self.0.is_free(number)
     }
 
+    fn is_of_same_section(&self, other: &Lives) -> bool {
+        self.0.is_of_same_file(&other.0)
+    }
+
     fn watch(&self, number: usize, occupant: Occupant) -> Result<Option<Process>> {
         if self.0.is_free(number)? {
             return Ok(None);

@@ -49,6 +49,11 @@ impl LivesBackend for Lives {
         watch(word).map(|process| process.is_none())
     }
 
+    /// A name belongs to one object as long as any process has a handle of it.
+    fn is_of_same_section(&self, _other: &Lives) -> bool {
+        true
+    }
+
     fn watch(&self, _number: usize, occupant: Occupant) -> Result<Option<Process>> {
         watch(occupant.word)
     }

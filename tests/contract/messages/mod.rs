@@ -7,6 +7,7 @@ mod in_place;
 mod kills;
 mod latest;
 mod moments;
+mod observers;
 mod queue;
 pub mod restart;
 mod topic;
@@ -41,6 +42,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("subscriber", [name, start]) => serve_subscriber(name, start),
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
+        ("crowd", [name]) => observers::serve_crowd(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
         ("heir", [name, who]) => restart::be_heir(name, who.parse().unwrap()),

@@ -111,3 +111,27 @@ fn call_endpoints_map_writable_only_own_sections() {
     server.recv().unwrap().respond(b"FIRST").unwrap();
     assert_eq!(client.recv(&call).unwrap(), b"FIRST");
 }
+
+/// Observers of one generation in one process share descriptors and views.
+#[test]
+fn observers_in_one_process_share_views() {
+    let (_test, name) = start("shared-views");
+    let mut publisher = Publisher::create(&*name).unwrap();
+    publisher.send(b"first").unwrap();
+    let observe = || Subscriber::options().observer(true).open(&*name).unwrap();
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut first = observe();
+    let before = (views(&name).len(), descriptors());
+    let mut all: Vec<Subscriber> = (0..200).map(|_| observe()).collect();
+    assert_eq!((views(&name).len(), descriptors()), before);
+    assert_eq!(first.recv().unwrap(), b"first");
+    drop(first);
+    // The first of them has gone, and the others still have what they share.
+    publisher.send(b"second").unwrap();
+    for observer in &mut all {
+        assert_eq!(observer.recv().unwrap(), b"first");
+        assert_eq!(observer.recv().unwrap(), b"second");
+    }
+    drop(all);
+    assert!(views(&name).len() < before.0);
+}
