@@ -43,8 +43,9 @@ pub enum Scope {
 ///
 /// On Windows, a bare `X` and `Global\X` are the same name for a service (session 0). Creating a
 /// section in `Global\` from any other session needs the privilege `SeCreateGlobalPrivilege`. On
-/// Linux, the name becomes a file in `/dev/shm`: `shmkit.global.X` or `shmkit.local.UID.X`, with
-/// `/` and `%` percent-encoded.
+/// Linux, the name becomes a file in `/dev/shm`, or in the folder that the variable `SHMKIT_DIR`
+/// names (see [`inspect::folder`](crate::inspect::folder)): `shmkit.global.X` or
+/// `shmkit.local.UID.X`, with `/` and `%` percent-encoded.
 #[derive(Clone)]
 pub struct Name {
     text: Box<str>,

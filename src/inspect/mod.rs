@@ -7,4 +7,4 @@ mod segment;
 pub use crate::os::{Backing, Finding, Grant, Health, Holder, Holders, Kind, Listed, ObjectInfo};
 pub use crate::segment::Pattern;
 pub use doctor::{doctor, lost_names};
-pub use segment::{Participant, SegmentInfo, clean, holders, list, segment_info};
+pub use segment::{Folder, Participant, SegmentInfo, clean, folder, holders, list, segment_info};

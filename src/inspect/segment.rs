@@ -11,6 +11,7 @@ use crate::os::{
 use crate::segment::roster::{identity_of, slot_at};
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{Fixed, Window, Words};
+use std::path::PathBuf;
 
 /// Lists the named sections, events and mutexes of this session and of the whole machine, sorted by
 /// name. On Linux the list also has the POSIX objects in `/dev/shm`.
@@ -58,6 +59,34 @@ pub fn clean() -> Result<Vec<String>> {
     let mut removed = os::clean()?;
     removed.sort();
     Ok(removed)
+}
+
+/// The folder that holds the objects of this process.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// The path of the folder.
+    pub path: PathBuf,
+    /// Whether the variable `SHMKIT_DIR` names the folder.
+    pub is_chosen: bool,
+}
+
+/// Returns the folder that holds the objects of this process: `/dev/shm`, or the folder that the
+/// variable `SHMKIT_DIR` names. Returns `None` on Windows, where objects are in no folder.
+///
+/// # Platform notes
+///
+/// Programs with one folder share the names of their objects; containers can mount one folder. The
+/// variable is read once. A program with more rights than the user who started it (setuid) ignores
+/// the variable. Every call that creates, opens or lists objects fails with
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) unless the folder has an absolute path,
+/// belongs to root or to this user, has the sticky bit if others may write there, and is on a file
+/// system with `O_TMPFILE` and lasting locks, as tmpfs and ext4 are. The error says which condition
+/// failed.
+#[must_use]
+pub fn folder() -> Option<Folder> {
+    let (path, is_chosen) = os::objects_folder()?;
+    Some(Folder { path, is_chosen })
 }
 
 /// A process with an endpoint of a segment: the owner, or a participant with a slot.

@@ -38,7 +38,7 @@ use crate::error::channel::Fault;
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::sync::{Fixed, WindowMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -69,7 +69,7 @@ use unsupported as backend;
 pub(crate) use backend::{
     Event, Gate, Lives, MOST_SIGNALS, Mutex, Parker, Process, Section, Signal, Validity, View,
     WaitHandle, check_name, clean, findings, has_several_processors, holders, list, nameless,
-    wait_any,
+    objects_folder, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 #[cfg(all(test, shmkit_nt_rules))]
@@ -584,6 +584,7 @@ const _: fn() = || {
     let _: fn() -> Vec<(Holder, usize)> = nameless;
     let _: fn() -> Vec<Finding> = findings;
     let _: fn() -> bool = has_several_processors;
+    let _: fn() -> Option<(PathBuf, bool)> = objects_folder;
     let _: fn(&str) -> String = backend::account_name;
     let _: fn(&Name) -> Result<()> = check_name;
 };

@@ -3,10 +3,16 @@
 
 use super::{Holder, Section, ValidityBackend};
 use crate::error::channel::Fault;
+use std::path::PathBuf;
 
 /// Returns nothing: names are not removed on these systems while a process holds the object.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {
     Vec::new()
+}
+
+/// Returns `None`: no folder holds the objects of these systems.
+pub(crate) fn objects_folder() -> Option<(PathBuf, bool)> {
+    None
 }
 
 /// The mark of every endpoint: valid.

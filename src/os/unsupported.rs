@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::unforked::{Validity, nameless};
+pub(crate) use super::unforked::{Validity, nameless, objects_folder};
 
 pub(crate) fn account_name(owner: &str) -> String {
     owner.to_string()

@@ -7,6 +7,7 @@ mod common;
 mod access;
 mod facts;
 mod files;
+mod folders;
 mod fork;
 mod holders;
 mod lives;
@@ -21,6 +22,7 @@ fn child_entry() {
     common::child_entry(&[
         ("access", access::play),
         ("facts", facts::play),
+        ("folders", folders::play),
         ("fork", fork::play),
         ("holders", holders::play),
         ("lives", lives::play),

@@ -80,10 +80,12 @@ static void os_begin(void) { /* L215 */
   if (readlink("/proc/self", link, 31) < 0 || strtoul(link, NULL, 10) != os_pid())
     fail("L215: /proc does not name this process");
 }
+static const char *folder(void) { /* L187 L247 */
+  const char *dir = getenv("SHMKIT_DIR"); return dir && *dir ? dir : "/dev/shm"; }
 static void path_of(char *out, const char *name) { /* L187 L188 */
   int global = !strncmp(name, "Global\\", 7);
-  if (global) out += sprintf(out, "/dev/shm/shmkit.global.");
-  else out += sprintf(out, "/dev/shm/shmkit.local.%u.", (unsigned)geteuid());
+  if (global) out += sprintf(out, "%s/shmkit.global.", folder());
+  else out += sprintf(out, "%s/shmkit.local.%u.", folder(), (unsigned)geteuid());
   name += global ? 7 : strncmp(name, "Local\\", 6) ? 0 : 6;
   for (; *name; name++) out += sprintf(out, strchr("%/", *name) ? "%%%02X" : "%c", *name); }
 static int same_file(const char *path, const struct stat *st) {
@@ -92,7 +94,7 @@ static int same_file(const char *path, const struct stat *st) {
 /* L197 L198: 1 the file was stale, 0 it is held, -1 not known. */
 static int stale(int fd, const struct stat *st, const char *path) {
   int dir = -1, answer = -1;
-  if (geteuid() && !is_own(st)) dir = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (geteuid() && !is_own(st)) dir = open(folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0 ? !geteuid() || is_own(st) : !flock(dir, LOCK_EX | LOCK_NB)) {
     answer = !flock(fd, LOCK_EX | LOCK_NB);
     if (answer && same_file(path, st)) unlink(path); /* L197 */
@@ -127,7 +129,7 @@ static int obj_make(Obj *o, const char *name, int kind, u64 size) { /* L195 */
   char link[48];
   if (kind != SECTION) return FOUND; /* L011: on Windows only */
   int taken = obj_open(o, name, kind, 0), fd; obj_close(o);
-  if (taken != ABSENT || (fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
+  if (taken != ABSENT || (fd = open(folder(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
     return REFUSED;
   path_of(o->path, name), snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
   if (!flock(fd, LOCK_SH | LOCK_NB) && !fallocate(fd, 0, 0, (off_t)size) &&

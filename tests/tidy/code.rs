@@ -6,7 +6,7 @@ use super::tokens::Path;
 use std::collections::BTreeSet;
 
 /// Every file of the library that may contain `unsafe`, and why.
-const UNSAFE: [(&str, &str); 17] = [
+const UNSAFE: [(&str, &str); 18] = [
     ("src/sync/", "atomics over memory that peers write"),
     (
         "src/object/mapping.rs",
@@ -20,6 +20,7 @@ const UNSAFE: [(&str, &str); 17] = [
     ("src/os/linux/view.rs", "mmap and related calls"),
     ("src/os/linux/record_lock.rs", "fcntl"),
     ("src/os/linux/no_fork.rs", "pthread_atfork"),
+    ("src/os/linux/folder.rs", "getauxval"),
     ("src/os/windows/ntdll.rs", "native calls, looked up by name"),
     (
         "src/os/windows/call.rs",

@@ -43,6 +43,11 @@ pub fn run(args: &List) -> Outcome {
         output::remark(&format!("there is no named {what}"));
     }
 
+    if let Some(folder) = shmkit::inspect::folder().filter(|folder| folder.is_chosen) {
+        let path = folder.path.display();
+        output::remark(&format!("the objects are in {path} (SHMKIT_DIR)"));
+    }
+
     match &args.pattern {
         Some(pattern) if found.is_empty() => Err(Failure::Absent(format!(
             "no named {what} matches {}{hint}",

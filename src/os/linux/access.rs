@@ -1,40 +1,16 @@
-//! Access to files: users in words, the mode of a file, and the checks of an opened file.
+//! Access to files: the mode of a file, and the checks of an opened file.
 
 use super::error::explain;
-use super::naming::{FOLDER, Place, PlaceKind};
+use super::folder::{folder, here};
+use super::naming::{Place, PlaceKind};
+use super::user::{describe, me, users};
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::Grant;
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, Stat, statat};
 use rustix::io::Errno;
-use rustix::process::geteuid;
 use std::fmt::Display;
-
-/// The user who may remove all files.
-pub(super) const ROOT: u32 = 0;
-
-/// Returns the user of this process, which owns new files.
-pub(super) fn me() -> u32 {
-    geteuid().as_raw()
-}
-
-/// Returns `name (uid N)`, or `uid N` where `/etc/passwd` does not know the user.
-pub(super) fn describe(uid: u32) -> String {
-    match users().into_iter().find(|(_, id)| *id == uid) {
-        Some((name, _)) => format!("{name} (uid {uid})"),
-        None => format!("uid {uid}"),
-    }
-}
-
-fn users() -> Vec<(String, u32)> {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |line: &str| {
-        let mut fields = line.split(':');
-        Some((fields.next()?.to_string(), fields.nth(1)?.parse().ok()?))
-    };
-    users.lines().filter_map(user).collect()
-}
 
 /// Refuses a file that does not belong to the expected owner.
 // layout: L202
@@ -144,10 +120,10 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             ErrorKind::AccessDenied,
             operation,
             name,
-            format!("this account may not look into {FOLDER}"),
+            format!("this account may not look into {}", folder()),
         )
         .with_code(errno.raw_os_error())
-        .with_advice("restore its mode: chmod 1777 /dev/shm"),
+        .with_advice(here("restore its mode: chmod 1777 /dev/shm")),
     }
 }
 

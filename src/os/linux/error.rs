@@ -1,5 +1,6 @@
 //! The meaning of an errno at the place where it arose.
 
+use super::folder::here;
 use crate::error::{Error, ErrorKind, Operation};
 use rustix::fs::StatVfs;
 use rustix::io::Errno;
@@ -10,7 +11,7 @@ pub(super) fn explain(operation: Operation, subject: &dyn Display, errno: Errno)
     let (kind, meaning, advice) = meaning(operation, errno);
     Error::new(kind, operation, subject, meaning)
         .with_code(errno.raw_os_error())
-        .with_advice(advice)
+        .with_advice(here(advice))
 }
 
 /// Returns the error for memory that `space`, the file system of `subject`, refused. The error
@@ -51,7 +52,7 @@ pub(super) fn explain_space(
 
     Error::new(ErrorKind::NoSpace, operation, subject, meaning)
         .with_code(errno.raw_os_error())
-        .with_advice(advice)
+        .with_advice(here(advice))
 }
 
 /// The advice for a full file system.

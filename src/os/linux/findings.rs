@@ -1,7 +1,8 @@
 //! The findings of this account on this system: kernel, `/dev/shm`, limits, namespaces.
 
-use super::naming::FOLDER;
-use super::{access, futex};
+use super::folder::{folder, here};
+use super::folder_check;
+use super::{futex, user};
 use crate::os::{Finding, Health};
 use rustix::fs::{self, stat, statvfs};
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
@@ -19,7 +20,7 @@ const MACHINE: u64 = 0xEFFF_FFFC;
 pub(crate) fn findings() -> Vec<Finding> {
     vec![
         system(),
-        Finding::new("account", Health::Good, access::describe(access::me())),
+        Finding::new("account", Health::Good, user::describe(user::me())),
         memory(),
         namespace(),
         processes(),
@@ -53,32 +54,39 @@ fn system() -> Finding {
 }
 
 fn memory() -> Finding {
-    let topic = FOLDER;
-    let (Ok(space), Ok(folder)) = (statvfs(FOLDER), stat(FOLDER)) else {
-        return Finding::new(topic, Health::Bad, "it is missing")
-            .advise("mount a tmpfs there: mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    let topic = folder();
+    if let Some(fault) = folder_check::fault() {
+        return Finding::new(topic, Health::Bad, fault)
+            .advise("let SHMKIT_DIR name another folder, or unset it");
+    }
+    let (Ok(space), Ok(found)) = (statvfs(topic), stat(topic)) else {
+        return Finding::new(topic, Health::Bad, "it is missing").advise(&here(
+            "mount a tmpfs there: mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
+        ));
     };
 
     let mib = |blocks: u64| (blocks * space.f_frsize) >> 20;
     let (all, free) = (mib(space.f_blocks), mib(space.f_bavail));
     let says = format!("{free} of {all} MiB are free");
 
-    if fs::access(FOLDER, fs::Access::WRITE_OK).is_err() {
+    if fs::access(topic, fs::Access::WRITE_OK).is_err() {
         return Finding::new(
             topic,
             Health::Bad,
             format!("{says}, but this account may not write to it"),
         )
-        .advise("make it writable for all: chmod 1777 /dev/shm");
+        .advise(&here("make it writable for all: chmod 1777 /dev/shm"));
     }
 
-    if folder.st_mode & 0o1000 == 0 && folder.st_mode & 0o002 != 0 {
+    if found.st_mode & 0o1000 == 0 && found.st_mode & 0o002 != 0 {
         return Finding::new(
             topic,
             Health::Limited,
             format!("{says}, without a sticky bit"),
         )
-        .advise("without it each user can remove the objects of all users: chmod +t /dev/shm");
+        .advise(&here(
+            "without it each user can remove the objects of all users: chmod +t /dev/shm",
+        ));
     }
 
     if all << 20 <= SMALL {
@@ -149,7 +157,7 @@ fn deaths() -> Finding {
 fn log_out() -> Finding {
     let topic = "log-out";
     let is_managed = Path::new("/run/systemd/seats").exists();
-    if !is_managed || access::me() < FIRST_USER {
+    if !is_managed || user::me() < FIRST_USER {
         return Finding::new(topic, Health::Good, "leaves the objects of this account");
     }
     if !removes_ipc(&logind_files()) {

@@ -22,10 +22,9 @@
 //! [`no_fork`](super::no_fork) keeps other threads from forking meanwhile.
 
 use super::error::explain;
-use super::no_fork::NoFork;
+use super::lasting_lock::{FLAGS, LastingLock, reopen};
 use super::record_lock;
 use super::section::Section;
-use super::view::UnforkedPage;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::ObjectBackend;
 use rustix::fs::{self, Mode, OFlags, fstat};
@@ -46,23 +45,22 @@ pub(super) struct LifeLocks {
 /// The life of a participant of this process, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Life {
-    _page: UnforkedPage,
+    _lock: LastingLock,
 }
 
 impl LifeLocks {
     /// Opens the file of the section anew.
-    fn reopen(&self, flags: OFlags) -> Result<OwnedFd> {
-        let own = format!("/proc/thread-self/fd/{}", self.section.raw());
-        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let open = |path: &str| {
-            let file = fs::open(path, flags, Mode::empty()).ok()?;
-            self.is_it(file.as_fd()).then_some(file)
-        };
-        open(&own).or_else(|| open(&self.path)).ok_or_else(|| {
-            let meaning = "its file cannot be opened any more: other code has closed its \
-                           descriptor, or has removed its name";
-            Error::new(ErrorKind::NameLost, Operation::Watch, &self.path, meaning)
-        })
+    fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let file = reopen(self.section.file().as_fd(), flags);
+        if let Some(file) = file.ok().filter(|file| self.is_it(file.as_fd())) {
+            return Ok(file);
+        }
+        // Other code has closed the descriptor.
+        let file = fs::open(&*self.path, flags | FLAGS, Mode::empty())?;
+        match self.is_it(file.as_fd()) {
+            true => Ok(file),
+            false => Err(Errno::NOENT),
+        }
     }
 
     pub fn is_of_same_file(&self, other: &LifeLocks) -> bool {
@@ -102,32 +100,19 @@ impl LifeLocks {
     }
 
     /// Begins the life of the participant with this number; `None` if another one has it.
-    // layout: L240 L241 L245
+    // layout: L240 L245
     pub fn take(&self, place: usize) -> Result<Option<Life>> {
-        let alone = NoFork::begin();
-        let file = self.reopen(OFlags::RDWR)?;
-        let page = UnforkedPage::map(file.as_fd()).map_err(|errno| self.fail(errno))?;
-        match record_lock::try_lock(file.as_fd(), place as i64) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(errno) => return Err(self.fail(errno)),
-        }
-        drop(file);
-        drop(alone);
-
-        // On some file systems (overlayfs) the mapping keeps another file, and the lock has just
-        // gone with the descriptor.
+        let taken = LastingLock::take(place as i64, || self.reopen(OFlags::RDWR));
+        let Some(lock) = taken.map_err(|errno| self.fail(errno))? else {
+            return Ok(None);
+        };
         if self.is_free(place)? {
             let meaning = "its file system drops a lock when a descriptor is closed";
-            let error = Error::new(
-                ErrorKind::Unsupported,
-                Operation::Watch,
-                &self.path,
-                meaning,
-            );
+            let kind = ErrorKind::Unsupported;
+            let error = Error::new(kind, Operation::Watch, &self.path, meaning);
             return Err(error.with_advice("mount a tmpfs there"));
         }
-        Ok(Some(Life { _page: page }))
+        Ok(Some(Life { _lock: lock }))
     }
 
     /// Returns whether no participant with this number is alive.
@@ -137,7 +122,9 @@ impl LifeLocks {
         if self.is_it(file) {
             return self.is_locked(file, place).map(|locked| !locked);
         }
-        let file = self.reopen(OFlags::RDONLY)?;
+        let file = self
+            .reopen(OFlags::RDONLY)
+            .map_err(|errno| self.fail(errno))?;
         self.is_locked(file.as_fd(), place).map(|locked| !locked)
     }
 }

@@ -44,9 +44,11 @@
 //!   take turns.
 //! - No process waits for a lock.
 
-use super::access::{ROOT, check_file, describe, me, refused};
+use super::access::{check_file, refused};
 use super::error::{explain, explain_space};
-use super::naming::{Entry, FOLDER, Place, PlaceKind, entries};
+use super::folder::folder;
+use super::naming::{Entry, Place, PlaceKind, entries};
+use super::user::{ROOT, describe, me};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use rustix::fs::{
@@ -108,7 +110,7 @@ pub(super) fn create(
     // Before `fill`: a held name is refused without allocating memory, and also on a full system.
     await_free(place, name, &refuse)?;
     let file = create_unnamed(mode, fill)
-        .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(FOLDER)))?;
+        .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(folder())))?;
 
     for _ in 0..CREATE_ATTEMPTS {
         match link(&file, place) {
@@ -133,7 +135,7 @@ fn create_unnamed(
     fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
 ) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = fs::open(FOLDER, flags, Mode::RUSR | Mode::WUSR)?;
+    let file = fs::open(folder(), flags, Mode::RUSR | Mode::WUSR)?;
     hold(&file)?;
     fill(&file)?;
     // The umask may have removed bits of a mode that is given to `open`.
@@ -294,7 +296,7 @@ impl Turn {
             return Some(Turn { folder: None });
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = fs::open(FOLDER, flags, Mode::empty()).ok()?;
+        let folder = fs::open(folder(), flags, Mode::empty()).ok()?;
         flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
         Some(Turn {
             folder: Some(folder),

@@ -1,9 +1,10 @@
 //! The objects in `/dev/shm`, and the processes that hold them.
 
 use super::error::explain_io;
-use super::naming::{Entry, FOLDER, PREFIX, PlaceKind, entries};
+use super::folder::folder;
+use super::naming::{Entry, PREFIX, PlaceKind, entries};
 use super::section::file_of;
-use super::{RawObject, access, lifetime, object};
+use super::{RawObject, lifetime, object, user};
 use crate::error::{Operation, Result};
 use crate::os::{Holder, Holders, Kind, Listed, ProcessBackend};
 use rustix::fs::{Mode, OFlags, fstat, major, minor, open};
@@ -14,7 +15,7 @@ use std::path::Path;
 /// Lists every held object of this crate, and every other file, under the name that opens it. Stale
 /// files are left out: by the rules of this crate they do not exist.
 pub(crate) fn list() -> Result<Vec<Listed>> {
-    let living = entries(access::me())?
+    let living = entries(user::me())?
         .filter(|Entry { place, .. }| place.kind == PlaceKind::Posix || lifetime::retire(place));
     let listed = living.map(|Entry { name, place, meta }| {
         let kind = match place.kind {
@@ -25,7 +26,7 @@ pub(crate) fn list() -> Result<Vec<Listed>> {
             name: name.to_string(),
             kind,
             len: (kind == Kind::Section).then_some(meta.len()),
-            owner: Some(access::describe(meta.uid())),
+            owner: Some(user::describe(meta.uid())),
         }
     });
     Ok(listed.collect())
@@ -84,7 +85,7 @@ pub(crate) fn holders(raw: RawObject) -> Result<Holders> {
 /// Returns the processes that hold objects of this crate whose names were removed, as far as this
 /// account may see, and the number of such objects for each of them.
 pub(crate) fn nameless() -> Vec<(Holder, usize)> {
-    let (Ok(folder), Ok(processes)) = (std::fs::metadata(FOLDER), std::fs::read_dir("/proc"))
+    let (Ok(folder), Ok(processes)) = (std::fs::metadata(folder()), std::fs::read_dir("/proc"))
     else {
         return Vec::new();
     };

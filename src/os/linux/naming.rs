@@ -1,4 +1,4 @@
-//! The file in `/dev/shm` of a name, and the name of a file.
+//! The file of a name in the folder of the objects, and the name of a file.
 //!
 //! | name | file |
 //! |---|---|
@@ -11,11 +11,12 @@
 //! file system itself refuses a second object of the name.
 
 use super::error::explain_io;
+use super::folder::{SHM, folder};
+use super::folder_check;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::{Name, Scope};
 use std::fs::Metadata;
 
-pub(super) const FOLDER: &str = "/dev/shm";
 pub(super) const PREFIX: &str = "shmkit.";
 const GLOBAL: &str = "shmkit.global.";
 const LOCAL: &str = "shmkit.local.";
@@ -56,6 +57,7 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
     {
         return posix_place(name, posix, uid, operation);
     }
+    folder_check::check(operation, name)?;
 
     let encoded = name.base().replace('%', "%25").replace('/', "%2F");
     let (kind, head) = match name.scope() {
@@ -79,7 +81,7 @@ pub(super) fn place(name: &Name, uid: u32, operation: Operation) -> Result<Place
     }
 
     Ok(Place {
-        path: format!("{FOLDER}/{head}{encoded}"),
+        path: format!("{}/{head}{encoded}", folder()),
         kind,
         me: uid,
     })
@@ -98,7 +100,7 @@ fn posix_place(name: &Name, file: &str, me: u32, operation: Operation) -> Result
         format!("it has {} bytes, and {NAME_MAX} is the limit", file.len())
     } else {
         return Ok(Place {
-            path: format!("{FOLDER}/{file}"),
+            path: format!("{SHM}/{file}"),
             kind: PlaceKind::Posix,
             me,
         });
@@ -112,7 +114,7 @@ fn refuse(name: &Name, operation: Operation, meaning: String, advice: &'static s
     Error::new(ErrorKind::InvalidName, operation, name, meaning).with_advice(advice)
 }
 
-/// Returns the name under which the user `uid` can open a file of [`FOLDER`]; `None` for the files
+/// Returns the name under which the user `uid` can open a file of the folder; `None` for the files
 /// of other users' sessions.
 pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     let ours = || {
@@ -132,7 +134,7 @@ pub(super) fn name_of(file: &str, uid: u32) -> Option<Name> {
     }
 }
 
-/// A file in [`FOLDER`] that has a name.
+/// A file in the folder, or in [`SHM`], that has a name.
 pub(super) struct Entry {
     pub name: Name,
     pub place: Place,
@@ -141,10 +143,23 @@ pub(super) struct Entry {
 
 /// Returns the files that the user `uid` can name, held or stale.
 pub(super) fn entries(uid: u32) -> Result<impl Iterator<Item = Entry>> {
-    let folder = std::fs::read_dir(FOLDER).map_err(|e| explain_io(Operation::List, &FOLDER, &e))?;
-    Ok(folder.flatten().filter_map(move |entry| {
+    folder_check::check(Operation::List, &"objects")?;
+    let files = |path: &str| {
+        std::fs::read_dir(path).map_err(|e| explain_io(Operation::List, &path.to_string(), &e))
+    };
+    let posix = match folder() {
+        SHM => None,
+        // POSIX objects are always there.
+        _ => Some(files(SHM)?),
+    };
+    let all = files(folder())?.chain(posix.into_iter().flatten());
+    Ok(all.flatten().filter_map(move |entry| {
         let name = name_of(entry.file_name().to_str()?, uid)?;
         let place = place(&name, uid, Operation::List).ok()?;
+        // A file of the folder has no POSIX name, and a file elsewhere has no other name.
+        if entry.path().to_str() != Some(&place.path) {
+            return None;
+        }
         let meta = entry.metadata().ok().filter(Metadata::is_file)?;
         Some(Entry { name, place, meta })
     }))

@@ -9,6 +9,7 @@ use super::access;
 use super::error::explain;
 use super::lifetime::{self, Lookup};
 use super::naming::{Place, PlaceKind, place};
+use super::user;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{Grant, HowToCreate, HowToOpen, Kind, ObjectInfo, other_kind_advice};
@@ -44,7 +45,7 @@ impl Object {
         how: &HowToCreate,
         fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
     ) -> Result<Object> {
-        let place = place(name, access::me(), Operation::Create)?;
+        let place = place(name, user::me(), Operation::Create)?;
         if place.kind == PlaceKind::Posix {
             return Err(never_posix(name, &place));
         }
@@ -71,7 +72,7 @@ impl Object {
 
     /// Opens an object that a process holds, and checks its kind and its owner.
     pub fn open(name: &Name, kind: Kind, how: &HowToOpen) -> Result<Object> {
-        let place = place(name, access::me(), Operation::Open)?;
+        let place = place(name, user::me(), Operation::Open)?;
         if place.kind == PlaceKind::Posix {
             let meaning = format!(
                 "a POSIX object is opened as a section, and not as {}",
@@ -135,14 +136,14 @@ impl Drop for Object {
 
 /// Refuses a name that no object can have.
 pub(crate) fn check_name(name: &Name) -> Result<()> {
-    place(name, access::me(), Operation::Create).map(drop)
+    place(name, user::me(), Operation::Create).map(drop)
 }
 
 /// Returns what the system tells about a file.
 pub(super) fn info(file: &OwnedFd, path: Option<String>) -> ObjectInfo {
     let stat = fstat(file).ok();
     ObjectInfo {
-        owner: stat.map(|s| access::describe(s.st_uid)),
+        owner: stat.map(|s| user::describe(s.st_uid)),
         access: stat.map(|s| format!("mode {:04o}", s.st_mode & 0o777)),
         grants: stat.map_or(Vec::<Grant>::new(), |s| access::grants(&s)),
         path,
@@ -231,7 +232,7 @@ fn already_held(name: &Name, kind: Kind, stat: &Stat) -> Error {
         Kind::Section => format!(", with {} bytes,", stat.st_size),
         _ => String::new(),
     };
-    let user = access::describe(stat.st_uid);
+    let user = user::describe(stat.st_uid);
     let meaning = format!("{noun} of this name{size} is held already; it belongs to {user}");
     let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
     error
@@ -240,7 +241,7 @@ fn already_held(name: &Name, kind: Kind, stat: &Stat) -> Error {
 }
 
 fn wrong_kind(name: &Name, operation: Operation, found: Kind, stat: &Stat) -> Error {
-    let user = access::describe(stat.st_uid);
+    let user = user::describe(stat.st_uid);
     let meaning = format!(
         "the name is held by {}, which belongs to {user}",
         found.noun()

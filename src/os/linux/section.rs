@@ -1,11 +1,12 @@
 //! A handle of a section: a named object, a POSIX object, or a user's file.
 
 use super::error::{explain, explain_space};
+use super::folder::{SHM, folder};
 use super::lifetime;
-use super::naming::{FOLDER, Place, PlaceKind, name_of, place};
+use super::naming::{Place, PlaceKind, name_of, place};
 use super::object::{self, Object, access_flags, allocate, let_inherit};
 use super::view::View;
-use super::{OwnedObject, RawObject, access};
+use super::{OwnedObject, RawObject, access, user};
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
@@ -32,7 +33,7 @@ pub(crate) struct Section {
 
 #[derive(Debug)]
 enum Source {
-    /// A file of this crate in `/dev/shm`, whose length never changes.
+    /// A file of this crate in the folder, whose length never changes.
     Named(Object),
     /// A POSIX object that another program made.
     Posix(OwnedFd, Place),
@@ -135,7 +136,7 @@ impl SectionBackend for Section {
     }
 
     fn open(name: &Name, how: &HowToOpen) -> Result<Section> {
-        let place = place(name, access::me(), Operation::Open)?;
+        let place = place(name, user::me(), Operation::Open)?;
         if place.kind == PlaceKind::Posix {
             return Section::open_posix(place, name, how);
         }
@@ -317,7 +318,7 @@ impl SectionBackend for Section {
 /// Returns the source and the name of a descriptor that was opened elsewhere. The section becomes a
 /// holder of the name where it can: an inherited descriptor has its lock already.
 fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
-    let me = access::me();
+    let me = user::me();
     let name = file_of(stat.st_dev, stat.st_ino).and_then(|file| name_of(&file, me));
     let place = name
         .as_ref()
@@ -341,10 +342,11 @@ fn source_of(file: OwnedFd, stat: &Stat) -> Result<(Source, Option<Name>)> {
     }
 }
 
-/// Returns the name in `/dev/shm` of a file that was opened elsewhere. `/proc` does not tell the
+/// Returns the name in the folder of a file that was opened elsewhere. `/proc` does not tell the
 /// name: for its creator a section stays the file without a name that was created.
 pub(super) fn file_of(device: u64, inode: u64) -> Option<String> {
-    let entries = std::fs::read_dir(FOLDER).ok()?;
+    let folders = [folder(), SHM];
+    let entries = folders.into_iter().flat_map(std::fs::read_dir).flatten();
     let same = |entry: &std::fs::DirEntry| {
         entry
             .metadata()

@@ -26,7 +26,7 @@ mod nt_rules;
 #[cfg(shmkit_nt_rules)]
 use nt_rules as win32;
 
-pub(crate) use super::unforked::{Validity, nameless};
+pub(crate) use super::unforked::{Validity, nameless, objects_folder};
 pub(crate) use access::account::shown as account_name;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
