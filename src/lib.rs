@@ -102,7 +102,7 @@ pub use calls::request::{Request, Responder};
 pub use calls::server::{Server, ServerOptions};
 pub use error::channel::{CallError, DisconnectReason, GetError, RecvError, SendError, SetError};
 pub use error::{Error, ErrorKind, Operation, Result};
-pub use format::describe::{Described, Field, FieldKind, Layout};
+pub use format::describe::{Described, EnumValue, Field, FieldKind, Layout, NumberKind, Repeat};
 pub use format::payload::Payload;
 #[cfg(feature = "async")]
 pub use future::Async;

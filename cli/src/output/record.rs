@@ -3,7 +3,7 @@
 use crate::args::parse;
 use crate::output;
 use serde_json::{Map, Value, json};
-use shmkit::{Field, FieldKind, Layout};
+use shmkit::{EnumValue, Field, FieldKind, Layout, NumberKind};
 
 /// Returns a message as text: `price=101.5 volume=3 symbol="ABCD"`, or the bare value if the type
 /// is not a struct. Returns `None` if the message has another length than the type.
@@ -18,27 +18,34 @@ pub fn text(layout: &Layout, message: &[u8]) -> Option<String> {
 /// Returns whether the messages are a number, an array of numbers or a text, and not a struct. The
 /// library gives the single field of such a type the name `value`.
 pub fn is_plain(layout: &Layout) -> bool {
-    matches!(&layout.fields[..], [only] if only.name == VALUE)
+    matches!(&layout.fields[..], [only] if only.name == VALUE && only.repeats.is_empty())
 }
 
 /// The name of the single field of a type that is not a struct.
 const VALUE: &str = "value";
 
+/// A field at one of its places in a message, with its value.
+struct Shown<'a> {
+    name: String,
+    field: &'a Field,
+    value: Value,
+}
+
 /// Returns a value without a name. A text has quotes only if it begins with a quote or a bracket,
 /// and so could be read as another form.
-fn plain((field, value): (&Field, Value)) -> String {
+fn plain(Shown { field, value, .. }: Shown) -> String {
     match &value {
-        Value::String(text) if is_bytes(field) && text.starts_with(['"', '[']) => value.to_string(),
+        Value::String(text) if is_text(field) && text.starts_with(['"', '[']) => value.to_string(),
         Value::String(text) => text.clone(),
         value => unquoted(value),
     }
 }
 
 /// Returns a field as `price=101.5`. A text has quotes, which show where it ends.
-fn named((field, value): (&Field, Value)) -> String {
+fn named(Shown { name, field, value }: Shown) -> String {
     match &value {
-        Value::String(_) if is_bytes(field) => format!("{}={value}", field.name),
-        value => format!("{}={}", field.name, unquoted(value)),
+        Value::String(_) if is_text(field) => format!("{name}={value}"),
+        value => format!("{name}={}", unquoted(value)),
     }
 }
 
@@ -56,19 +63,29 @@ fn unquoted(value: &Value) -> String {
 /// Returns a JSON object of all fields. Returns `None` if the message has another length than the
 /// type.
 pub fn json(layout: &Layout, message: &[u8]) -> Option<Value> {
-    let named = |(field, value): (&Field, Value)| (field.name.clone(), value);
+    let named = |shown: Shown| (shown.name, shown.value);
     let all: Map<String, Value> = values(layout, message)?.map(named).collect();
     Some(json!({ "values": all }))
+}
+
+/// The most names of fields that an error lists.
+const MOST_NAMES: usize = 50;
+
+/// Returns the names of the places of all fields, for an error.
+fn names(layout: &Layout) -> String {
+    let mut names: Vec<String> = places(layout)
+        .map(|(name, ..)| name)
+        .take(MOST_NAMES + 1)
+        .collect();
+    if names.len() > MOST_NAMES {
+        names[MOST_NAMES] = "…".to_string();
+    }
+    output::name(&names.join(", "))
 }
 
 /// Returns the message with the given fields, each written as `price=101.5`, in any order. The
 /// error says which field is wrong or missing.
 pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
-    let all = || {
-        let names = layout.fields.iter().map(|field| field.name.as_str());
-        output::name(&names.collect::<Vec<_>>().join(", "))
-    };
-
     let mut message = vec![0; layout.size];
     let mut given = Vec::new();
     for text in fields {
@@ -78,15 +95,16 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
             None => text.split_once('='),
         };
         let (name, value) = split.ok_or_else(|| {
-            format!(
-                "{shown} is not of the form FIELD=VALUE\n  the fields are {}",
-                all()
-            )
+            let all = names(layout);
+            format!("{shown} is not of the form FIELD=VALUE\n  the fields are {all}")
         })?;
-        let field = layout.fields.iter().find(|field| field.name == name);
-        let field = field.ok_or_else(|| {
+        let place = places(layout).find(|(place, ..)| place == name);
+        let (_, field, offset) = place.ok_or_else(|| {
             let name = output::name(name);
-            format!("there is no field {name}\n  the fields are {}", all())
+            format!(
+                "there is no field {name}\n  the fields are {}",
+                names(layout)
+            )
         })?;
         if given.contains(&name) {
             return Err(format!(
@@ -97,18 +115,15 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
         given.push(name);
         let bytes =
             bytes_of(field, value).map_err(|how| format!("{shown} does not fit\n  {how}"))?;
-        message[field.range()][..bytes.len()].copy_from_slice(&bytes);
+        message[offset..offset + bytes.len()].copy_from_slice(&bytes);
     }
 
-    match layout
-        .fields
-        .iter()
-        .find(|field| !given.contains(&&*field.name))
-    {
-        Some(missing) => Err(format!(
+    let is_missing = |(name, ..): &(String, &Field, usize)| !given.contains(&&**name);
+    match places(layout).find(is_missing) {
+        Some((missing, ..)) => Err(format!(
             "there is no value for {}\n  give a FIELD=VALUE for each of {}",
-            output::name(&missing.name),
-            all()
+            output::name(&missing),
+            names(layout)
         )),
         None => Ok(message),
     }
@@ -118,7 +133,7 @@ pub fn parse(layout: &Layout, fields: &[String]) -> Result<Vec<u8>, String> {
 /// value.
 fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
     let only = layout.fields.first().filter(|_| is_plain(layout))?;
-    let is_named = match is_bytes(only) {
+    let is_named = match is_text(only) {
         true => text.split_once('=').is_some_and(|(name, _)| name == VALUE),
         false => text.contains('='),
     };
@@ -129,19 +144,26 @@ fn bare_value<'a>(layout: &Layout, text: &'a str) -> Option<&'a str> {
 /// without quotes. The error says how to write the value.
 fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
     let numbers = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
-    if is_bytes(field) && numbers.is_none() {
+    if is_text(field) && numbers.is_none() {
         let quoted = value
             .starts_with('"')
             .then(|| serde_json::from_str(value).ok());
         let text: String = quoted.flatten().unwrap_or_else(|| value.to_string());
-        let fits = text.len() <= field.count;
-        let how = || format!("write a text of at most {} bytes", field.count);
-        return fits.then(|| text.into_bytes()).ok_or_else(how);
+        let (bytes, unit) = match field.kind {
+            FieldKind::Utf16 => (
+                text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                "units",
+            ),
+            _ => (text.into_bytes(), "bytes"),
+        };
+        let fits = bytes.len() <= field.range().len();
+        let how = || format!("write a text of at most {} {unit}", field.count);
+        return fits.then_some(bytes).ok_or_else(how);
     }
 
-    let numbers = numbers.unwrap_or(value).split(',');
-    let bytes: Vec<Vec<u8>> = numbers
-        .map(|number| number_bytes(field.kind, number.trim()))
+    let values = numbers.unwrap_or(value).split(',');
+    let bytes: Vec<Vec<u8>> = values
+        .map(|one| value_bytes(&field.kind, one.trim()))
         .collect::<Result<_, _>>()?;
 
     match bytes.len() == field.count {
@@ -154,19 +176,34 @@ fn bytes_of(field: &Field, value: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Returns the bytes of a number of this kind. The error says how to write the number.
-fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
-    let bits = 8 * kind.size() as u32;
-    let is_signed = match kind {
-        FieldKind::F32 => return parse::f32(text).map(|n| n.to_le_bytes().to_vec()),
-        FieldKind::F64 => return parse::f64(text).map(|n| n.to_le_bytes().to_vec()),
-        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => true,
-        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => false,
-    };
+/// Returns the bytes of one value of this kind. The error says how to write the value.
+fn value_bytes(kind: &FieldKind, text: &str) -> Result<Vec<u8>, String> {
+    match (kind, text) {
+        (FieldKind::Bool, "false") => Ok(vec![0]),
+        (FieldKind::Bool, "true") => Ok(vec![1]),
+        (FieldKind::Bool, _) => Err("write true or false".to_string()),
+        (FieldKind::Enum(number, values), _) => {
+            match values.iter().find(|value| value.name == text) {
+                Some(value) => Ok(value.number.to_le_bytes()[..number.size()].to_vec()),
+                None => number_bytes(*number, text).map_err(|how| {
+                    let all: Vec<&str> = values.iter().map(|value| &*value.name).collect();
+                    format!("write one of {}, or {how}", all.join(", "))
+                }),
+            }
+        }
+        (FieldKind::Number(number), _) => number_bytes(*number, text),
+        (FieldKind::Utf16, _) => number_bytes(NumberKind::U16, text),
+        _ => number_bytes(NumberKind::U8, text),
+    }
+}
 
-    let (min, max) = match is_signed {
-        true => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
-        false => (0, (1i128 << bits) - 1),
+/// Returns the bytes of a number of this kind. The error says how to write the number.
+fn number_bytes(kind: NumberKind, text: &str) -> Result<Vec<u8>, String> {
+    let Some((min, max)) = kind.limits() else {
+        return match kind {
+            NumberKind::F32 => parse::f32(text).map(|n| n.to_le_bytes().to_vec()),
+            _ => parse::f64(text).map(|n| n.to_le_bytes().to_vec()),
+        };
     };
 
     let number = match text.strip_prefix("0x") {
@@ -179,28 +216,59 @@ fn number_bytes(kind: FieldKind, text: &str) -> Result<Vec<u8>, String> {
     Ok(number.to_le_bytes()[..kind.size()].to_vec())
 }
 
-fn values<'a>(
-    layout: &'a Layout,
-    message: &'a [u8],
-) -> Option<impl Iterator<Item = (&'a Field, Value)>> {
-    let fits = message.len() == layout.size;
-    let of = |field: &'a Field| (field, value(field, &message[field.range()]));
-    fits.then(|| layout.fields.iter().map(of))
+/// Returns the places of all fields: the name, the field, and the offset in the message.
+fn places(layout: &Layout) -> impl Iterator<Item = (String, &Field, usize)> {
+    let of = |field| Field::places(field).map(move |(name, offset)| (name, field, offset));
+    layout.fields.iter().flat_map(of)
 }
 
-/// Returns the value of a field: a text if the field is an array of bytes that contains a text,
-/// otherwise a number or an array of numbers.
+fn values<'a>(layout: &'a Layout, message: &'a [u8]) -> Option<impl Iterator<Item = Shown<'a>>> {
+    let fits = message.len() == layout.size;
+    let shown = |(name, field, offset): (String, &'a Field, usize)| Shown {
+        name,
+        field,
+        value: value(field, &message[offset..offset + field.range().len()]),
+    };
+    fits.then(|| places(layout).map(shown))
+}
+
+/// Returns the value of a field: a text if the field contains a text, otherwise one value or an
+/// array of values.
 fn value(field: &Field, bytes: &[u8]) -> Value {
-    let one = |bytes: &[u8]| number(field.kind, bytes);
-    match printable(bytes).filter(|_| is_bytes(field)) {
-        Some(text) => text.into(),
-        None if field.count == 1 => one(bytes),
-        None => bytes.chunks_exact(field.kind.size()).map(one).collect(),
+    if let Some(text) = text_of(field, bytes) {
+        return text.into();
+    }
+    let one = |bytes: &[u8]| one_value(&field.kind, bytes);
+    match field.count {
+        1 => one(bytes),
+        _ => bytes.chunks_exact(field.kind.size()).map(one).collect(),
     }
 }
 
-fn is_bytes(field: &Field) -> bool {
-    field.kind == FieldKind::U8 && field.count > 1
+/// Returns whether a field is a text, or an array of bytes that may be one.
+fn is_text(field: &Field) -> bool {
+    field.kind.is_text() || field.kind == FieldKind::Number(NumberKind::U8) && field.count > 1
+}
+
+/// Returns the text of a field, if it has one.
+fn text_of(field: &Field, bytes: &[u8]) -> Option<String> {
+    match field.kind {
+        FieldKind::Utf8 => {
+            let end = bytes.iter().position(|byte| *byte == 0);
+            let text = &bytes[..end.unwrap_or(bytes.len())];
+            str::from_utf8(text).ok().map(str::to_string)
+        }
+        FieldKind::Utf16 => {
+            let units = bytes
+                .chunks_exact(2)
+                .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
+            String::from_utf16(&text).ok()
+        }
+        _ => printable(bytes)
+            .filter(|_| is_text(field))
+            .map(str::to_string),
+    }
 }
 
 /// Returns the text of a field if it is printable ASCII up to the zeros that fill the field.
@@ -212,9 +280,30 @@ fn printable(bytes: &[u8]) -> Option<&str> {
         .then_some(text)
 }
 
+/// Returns one value of this kind. A byte that is no `bool`, and a number without a name in an enum,
+/// are shown as numbers.
+fn one_value(kind: &FieldKind, bytes: &[u8]) -> Value {
+    match kind {
+        FieldKind::Bool if bytes[0] <= 1 => (bytes[0] == 1).into(),
+        FieldKind::Enum(kind, values) => {
+            let found = number(*kind, bytes);
+            let whole = found
+                .as_i64()
+                .map(i128::from)
+                .or(found.as_u64().map(i128::from));
+            let is_it = |value: &&EnumValue| Some(value.number) == whole;
+            let named = values.iter().find(is_it);
+            named.map_or_else(|| found.clone(), |value| value.name.clone().into())
+        }
+        FieldKind::Number(kind) => number(*kind, bytes),
+        FieldKind::Utf16 => number(NumberKind::U16, bytes),
+        _ => number(NumberKind::U8, bytes),
+    }
+}
+
 /// Returns the number in the first bytes. Infinity and NaN, which are not numbers in JSON, become a
 /// text.
-fn number(kind: FieldKind, bytes: &[u8]) -> Value {
+fn number(kind: NumberKind, bytes: &[u8]) -> Value {
     let mut eight = [0; 8];
     eight[..kind.size()].copy_from_slice(&bytes[..kind.size()]);
     let unsigned = u64::from_le_bytes(eight);
@@ -222,10 +311,10 @@ fn number(kind: FieldKind, bytes: &[u8]) -> Value {
     let unused = 64 - 8 * kind.size() as u32;
     let signed = (unsigned << unused) as i64 >> unused;
     match kind {
-        FieldKind::F32 => float(&f32::from_bits(unsigned as u32).to_string()),
-        FieldKind::F64 => float(&f64::from_bits(unsigned).to_string()),
-        FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => signed.into(),
-        FieldKind::U8 | FieldKind::U16 | FieldKind::U32 | FieldKind::U64 => unsigned.into(),
+        NumberKind::F32 => float(&f32::from_bits(unsigned as u32).to_string()),
+        NumberKind::F64 => float(&f64::from_bits(unsigned).to_string()),
+        NumberKind::I8 | NumberKind::I16 | NumberKind::I32 | NumberKind::I64 => signed.into(),
+        NumberKind::U8 | NumberKind::U16 | NumberKind::U32 | NumberKind::U64 => unsigned.into(),
     }
 }
 
@@ -351,6 +440,49 @@ mod tests {
         ] {
             let told = given(&tick, fields).unwrap_err();
             assert!(told.contains(why), "{fields}: {told}");
+        }
+    }
+
+    #[test]
+    fn all_kinds_print_and_parse_back() {
+        let order = layout(
+            "40;4;live:0:bool[1];side:1:u8{Buy=0,Sell=1}[1];name:2:utf8[6];wide:8:utf16[4];\
+             legs[2+12].price:16:f32[1];legs[2+12].grid[2+4]:20:i16[2];",
+        );
+        let shown = "live=true side=Sell name=\"Zoë\" wide=\"ab\" legs[0].price=1.5 \
+                     legs[1].price=-2.5 legs[0].grid[0]=[1,2] legs[0].grid[1]=[3,4] \
+                     legs[1].grid[0]=[5,6] legs[1].grid[1]=[7,-8]";
+        let message = given(&order, shown).unwrap();
+        assert_eq!(text(&order, &message).as_deref(), Some(shown));
+        assert_eq!(message[..2], [1, 1]);
+        assert_eq!(message[28..32], (-2.5f32).to_le_bytes());
+        let values = &json(&order, &message).unwrap()["values"];
+        assert_eq!(values["legs[1].grid[1]"], json!([7, -8]));
+        assert_eq!(
+            (&values["live"], &values["side"]),
+            (&json!(true), &json!("Sell"))
+        );
+
+        // Values without a name, and texts that are not valid.
+        let mut odd = message.clone();
+        odd[..8].copy_from_slice(&[7, 9, 0xff, 0, 0, 0, 0, 0]);
+        let text = text(&order, &odd).unwrap();
+        assert!(
+            text.starts_with("live=7 side=9 name=[255,0,0,0,0,0] "),
+            "{text}"
+        );
+        for (given_as, why) in [
+            ("live=1", "write true or false"),
+            (
+                "side=Hold",
+                "write one of Buy, Sell, or write whole numbers from 0 to 255",
+            ),
+            ("name=1234567", "at most 6 bytes"),
+            ("wide=12345", "at most 4 units"),
+            ("legs[2].price=1", "no field legs[2].price"),
+        ] {
+            let told = given(&order, given_as).unwrap_err();
+            assert!(told.contains(why), "{given_as}: {told}");
         }
     }
 

@@ -54,7 +54,7 @@ fn show_prints_fields_of_message_type() {
     let told = parsed(&run(&["show", &name, "--json"]))["messages"]["layout"].take();
     assert_eq!((&told["size"], &told["align"]), (&json!(16), &json!(8)));
     assert_eq!(told["text"], TEXT);
-    let field = json!({ "name": "symbol", "kind": "u8", "count": 4, "offset": 12 });
+    let field = json!({ "name": "symbol", "kind": "u8", "count": 4, "offset": 12, "arrays": [] });
     assert_eq!(told["fields"][2], field);
     assert_eq!(told["fields"].as_array().map(Vec::len), Some(3));
 }

@@ -1,7 +1,7 @@
 //! Layouts as data: the layouts of types in this program, and layouts that another process wrote.
 
 use super::Described;
-use super::kind::FieldKind;
+use super::kind::{FieldKind, is_identifier};
 use super::text::{MAX_NAME, MAX_TEXT, Text};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,24 +13,93 @@ pub struct Field {
     /// The name: ASCII letters, digits and underscores. The name of a field of an inner struct
     /// begins with the name of the field that has the inner struct, and a dot.
     pub name: String,
-    /// The offset of the field in the message, in bytes.
+    /// The offset of the field in the message, in bytes; of a repeated field, the offset of the
+    /// first one.
     pub offset: usize,
-    /// The kind of the numbers in the field.
+    /// The kind of the values in the field.
     pub kind: FieldKind,
-    /// The number of numbers in the field: 1, or the length of an array.
+    /// The number of values in the field: 1, or the length of an array; the length of a text.
     pub count: usize,
+    /// The arrays around the field, the outermost first: arrays of structs and arrays of arrays.
+    pub repeats: Vec<Repeat>,
+}
+
+/// An array around a [`Field`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The part of the name that is the array, counted from 0. The parts are between the dots.
+    pub part: usize,
+    /// The number of elements.
+    pub count: usize,
+    /// The distance from one element to the next, in bytes.
+    pub stride: usize,
 }
 
 impl Field {
-    /// Returns the range of bytes that the field takes in the message.
+    /// Returns the range of bytes that the field takes in the message; of a repeated field, the
+    /// range of the first one.
     #[must_use]
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.count * self.kind.size()
     }
 
+    /// Returns each place of the field in a message: its name with the numbers of the elements, for
+    /// example `levels[3].price`, and its offset. A field that is in no array has one place.
+    pub fn places(&self) -> impl Iterator<Item = (String, usize)> {
+        let total: usize = self.repeats.iter().map(|repeat| repeat.count).product();
+        (0..total).map(|number| {
+            let mut left = number;
+            let mut offset = self.offset;
+            let mut indices = vec![0; self.repeats.len()];
+            for (n, repeat) in self.repeats.iter().enumerate().rev() {
+                indices[n] = left % repeat.count;
+                left /= repeat.count;
+                offset += indices[n] * repeat.stride;
+            }
+            (self.written(|n, _| format!("[{}]", indices[n])), offset)
+        })
+    }
+
+    /// Returns the name with the length of each array, for example `levels[10].price`.
+    #[must_use]
+    pub fn array_name(&self) -> String {
+        self.written(|_, repeat| format!("[{}]", repeat.count))
+    }
+
+    /// Returns the name with a text behind each part that is an array.
+    fn written(&self, array: impl Fn(usize, &Repeat) -> String) -> String {
+        let mut text = String::new();
+        for (part, name) in self.name.split('.').enumerate() {
+            if part > 0 {
+                text.push('.');
+            }
+            text.push_str(name);
+            let arrays = self.repeats.iter().enumerate();
+            for (n, repeat) in arrays.filter(|(_, repeat)| repeat.part == part) {
+                text.push_str(&array(n, repeat));
+            }
+        }
+        text
+    }
+
     fn place(&self) -> String {
-        let (kind, count, offset) = (self.kind.name(), self.count, self.offset);
-        format!("{kind}[{count}] at {offset}")
+        let (kind, count, offset) = (&self.kind, self.count, self.offset);
+        let repeat = |repeat: &Repeat| {
+            let Repeat { count, stride, .. } = repeat;
+            format!(", {count} times each {stride} bytes")
+        };
+        let repeats: String = self.repeats.iter().map(repeat).collect();
+        format!("{kind}[{count}] at {offset}{repeats}")
+    }
+
+    /// Returns the offset behind the last one of a repeated field; `None` if no message is so long.
+    fn end(&self) -> Option<usize> {
+        let own = self.count.checked_mul(self.kind.size())?;
+        let further = self.repeats.iter().try_fold(0usize, |sum, repeat| {
+            sum.checked_add(repeat.stride.checked_mul(repeat.count - 1)?)
+        });
+        let end = self.offset.checked_add(own)?.checked_add(further?)?;
+        (end as u64 <= u64::from(u32::MAX)).then_some(end)
     }
 }
 
@@ -43,7 +112,7 @@ impl Field {
 pub struct Layout {
     /// The size of a message, in bytes.
     pub size: usize,
-    /// The size of the largest number in a message, in bytes. It is the same on all machines.
+    /// The size of the largest value in a message, in bytes. It is the same on all machines.
     pub align: usize,
     /// The fields of a message, in the order of their offsets.
     pub fields: Vec<Field>,
@@ -71,17 +140,15 @@ impl Layout {
         let fields = parts.map(field).collect::<Option<Vec<Field>>>()?;
 
         let mut names = BTreeSet::new();
-        let mut end = 0;
         let mut largest = 0;
         for field in &fields {
-            let range = field.range();
-            if range.start < end || !names.insert(&field.name) {
+            if !names.insert(&field.name) {
                 return None;
             }
-            end = range.end;
             largest = largest.max(field.kind.size());
         }
 
+        let end = end_of(&fields, 0, 0)?;
         let sound = !fields.is_empty() && end <= size && align == largest;
         sound.then_some(Layout {
             size,
@@ -126,12 +193,52 @@ impl Layout {
     }
 }
 
+/// Returns the offset behind the last of some fields, of which the arrays up to `depth` are known.
+/// Returns `None` if the fields are not in order, or overlap.
+///
+/// Fields in one array follow one another in the text. They lie in less than the stride of the array,
+/// so no element overlaps the next one.
+// layout: L035 L249
+fn end_of(fields: &[Field], depth: usize, begin: usize) -> Option<usize> {
+    let mut end = begin;
+    let mut rest = fields;
+    while let [first, ..] = rest {
+        if first.offset < end {
+            return None;
+        }
+        let Some(repeat) = first.repeats.get(depth) else {
+            end = first.range().end;
+            rest = &rest[1..];
+            continue;
+        };
+
+        let array = |field: &Field| {
+            let name = field.name.split('.').take(repeat.part + 1);
+            (
+                name.collect::<Vec<_>>().join("."),
+                field.repeats.get(depth).copied(),
+            )
+        };
+        let is_in = |field: &&Field| array(field) == array(first);
+        let count = rest.iter().take_while(is_in).count();
+        let (inside, behind) = rest.split_at(count);
+        let inner = end_of(inside, depth + 1, first.offset)?;
+        if inner - first.offset > repeat.stride {
+            return None;
+        }
+        end = inner.checked_add(repeat.stride.checked_mul(repeat.count - 1)?)?;
+        rest = behind;
+    }
+    Some(end)
+}
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{};{};", self.size, self.align)?;
         for field in &self.fields {
-            let (name, offset) = (&field.name, field.offset);
-            let (kind, count) = (field.kind.name(), field.count);
+            let (offset, kind, count) = (field.offset, &field.kind, field.count);
+            let name =
+                field.written(|_, Repeat { count, stride, .. }| format!("[{count}+{stride}]"));
             write!(f, "{name}:{offset}:{kind}[{count}];")?;
         }
         Ok(())
@@ -155,32 +262,51 @@ pub(crate) fn fingerprint(text: &str) -> u64 {
 fn field(text: &str) -> Option<Field> {
     let mut parts = text.split(':');
     let [name, offset, what] = [parts.next()?, parts.next()?, parts.next()?];
-    if parts.next().is_some() || !is_name(name) {
+    if parts.next().is_some() {
         return None;
     }
 
-    let (kind, count) = what.strip_suffix(']')?.split_once('[')?;
-    let kind = FieldKind::ALL.into_iter().find(|one| one.name() == kind)?;
+    let (name, repeats) = name_of(name)?;
+    let (kind, count) = what.strip_suffix(']')?.rsplit_once('[')?;
     let field = Field {
-        name: name.to_string(),
+        name,
         offset: number(offset)?,
-        kind,
-        count: number(count)?,
+        kind: FieldKind::parse(kind)?,
+        count: positive(count)?,
+        repeats,
     };
-
-    let end = field.offset as u64 + field.count as u64 * kind.size() as u64;
-    (field.count > 0 && end <= u64::from(u32::MAX)).then_some(field)
+    field.end().is_some().then_some(field)
 }
 
-/// Returns whether a text is a name: identifiers with dots between them.
-// layout: L036
-fn is_name(text: &str) -> bool {
-    let is_identifier = |part: &str| {
-        let digit_first = part.starts_with(|c: char| c.is_ascii_digit());
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        !part.is_empty() && !digit_first && part.chars().all(fits)
-    };
-    text.len() <= MAX_NAME && text.split('.').all(is_identifier)
+/// Parses a name: identifiers with dots between them, each with the arrays that it is.
+// layout: L036 L249
+fn name_of(text: &str) -> Option<(String, Vec<Repeat>)> {
+    let mut names = Vec::new();
+    let mut repeats = Vec::new();
+    for (part, text) in text.split('.').enumerate() {
+        let (name, arrays) = match text.find('[') {
+            Some(at) => text.split_at(at),
+            None => (text, ""),
+        };
+        if !is_identifier(name) {
+            return None;
+        }
+        names.push(name);
+
+        let mut left = arrays;
+        while !left.is_empty() {
+            let (array, rest) = left.strip_prefix('[')?.split_once(']')?;
+            let (count, stride) = array.split_once('+')?;
+            repeats.push(Repeat {
+                part,
+                count: positive(count)?,
+                stride: positive(stride)?,
+            });
+            left = rest;
+        }
+    }
+    let name = names.join(".");
+    (name.len() <= MAX_NAME).then_some((name, repeats))
 }
 
 /// Parses a decimal number below 2^32 without a sign and without leading zeros.
@@ -189,4 +315,8 @@ fn number(text: &str) -> Option<usize> {
     let canonical = text == "0" || text.starts_with(|c: char| matches!(c, '1'..='9'));
     let number: u32 = text.parse().ok().filter(|_| canonical)?;
     number.try_into().ok()
+}
+
+fn positive(text: &str) -> Option<usize> {
+    number(text).filter(|number| *number > 0)
 }

@@ -7,9 +7,9 @@ mod layout;
 mod tests;
 mod text;
 
-pub use kind::FieldKind;
+pub use kind::{EnumValue, FieldKind, NumberKind};
 pub(crate) use layout::fingerprint;
-pub use layout::{Field, Layout};
+pub use layout::{Field, Layout, Repeat};
 pub(crate) use text::MAX_TEXT;
 
 use text::Text;
@@ -21,7 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 ///
 /// The macro [`describe!`](crate::describe!) implements this trait for structs. The crate
 /// implements it for the numbers `u8` to `u64`, `i8` to `i64`, `f32` and `f64`, and for arrays of
-/// these numbers; the layout of a number or array has one field, `value`. The trait is not
+/// described types; the layout of a number, or of an array of numbers, has one field, `value`. The trait is not
 /// implemented for types whose size depends on the machine (`usize`, pointers), and for types with
 /// bytes that are not a valid value (`bool`, `char`, enums):
 ///
@@ -30,7 +30,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the layout of `{Self}` cannot be described",
-    note = "fixed-size numbers, arrays of them, and structs with `shmkit::describe!` can be described"
+    note = "fixed-size numbers, structs with `shmkit::describe!`, and arrays of both can be described"
 )]
 pub trait Described: FromBytes + IntoBytes + Immutable + Sized {
     #[doc(hidden)]
@@ -41,8 +41,10 @@ pub trait Described: FromBytes + IntoBytes + Immutable + Sized {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub enum Structure {
-    /// This number of numbers of one kind.
-    Numbers(FieldKind, usize),
+    /// A number.
+    Number(NumberKind),
+    /// An array of this number of elements, each of this size.
+    Array(&'static Structure, usize, usize),
     /// A struct with these fields.
     Fields(&'static [Part]),
 }
@@ -76,16 +78,16 @@ pub const fn check<T: Described>() {
 macro_rules! numbers {
     ($($number:ty: $kind:ident),+) => {$(
         impl Described for $number {
-            const STRUCTURE: Structure = Structure::Numbers(FieldKind::$kind, 1);
-        }
-
-        impl<const N: usize> Described for [$number; N] {
-            const STRUCTURE: Structure = Structure::Numbers(FieldKind::$kind, N);
+            const STRUCTURE: Structure = Structure::Number(NumberKind::$kind);
         }
     )+};
 }
 
 numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: I64, f32: F32, f64: F64);
+
+impl<T: Described, const N: usize> Described for [T; N] {
+    const STRUCTURE: Structure = Structure::Array(&T::STRUCTURE, N, size_of::<T>());
+}
 
 /// Implements [`Described`](crate::Described) for structs of your own, so that their values can be
 /// messages ([`Payload`](crate::Payload)). A call of the macro lists the fields of each struct in
@@ -93,9 +95,9 @@ numbers!(u8: U8, u16: U16, u32: U32, u64: U64, i8: I8, i16: I16, i32: I32, i64: 
 ///
 /// A struct is `#[repr(C)]` and has the derives of
 /// `zerocopy = { version = "0.8", features = ["derive"] }`, which refuse padding. A field is a
-/// number of fixed size, an array of such numbers, or another described struct. The name of a field
-/// of an inner struct begins with the name of the field that has the inner struct, and a dot.
-/// Arrays of structs, arrays of arrays, generic structs and enums cannot be described.
+/// number of fixed size, another described struct, or an array of either. The name of a field of an
+/// inner struct begins with the name of the field that has the inner struct, and a dot. Generic
+/// structs, `bool` and enums cannot be described.
 ///
 /// ```
 /// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -1,6 +1,6 @@
 //! Tests of the layouts of types, and of the parsing of texts.
 
-use super::{Described, Field, FieldKind, Layout, MAX_TEXT, Text};
+use super::{Described, Field, FieldKind, Layout, MAX_TEXT, NumberKind, Repeat, Text};
 use proptest::prelude::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -17,6 +17,13 @@ struct Tick {
 struct Trade {
     tick: Tick,
     r#type: u64,
+}
+
+#[repr(C)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+struct Book {
+    levels: [Trade; 3],
+    grid: [[i16; 2]; 4],
 }
 
 #[repr(C, packed)]
@@ -38,6 +45,7 @@ struct Everything {
 crate::describe! {
     Tick { price: f64, volume: u32, symbol: [u8; 4] }
     Trade { tick: Tick, r#type: u64 }
+    Book { levels: [Trade; 3], grid: [[i16; 2]; 4] }
     Everything {
         a: u8, b: u16, c: u32, d: u64, e: i8, f: i16, g: i32, h: i64, i: f32, j: f64,
         k: [i16; 3],
@@ -66,6 +74,14 @@ fn described_types_have_the_expected_texts() {
         "48;8;a:0:u8[1];b:1:u16[1];c:3:u32[1];d:7:u64[1];e:15:i8[1];f:16:i16[1];\
          g:18:i32[1];h:22:i64[1];i:30:f32[1];j:34:f64[1];k:42:i16[3];",
     );
+    is::<Book>(
+        "88;8;levels[3+24].tick.price:0:f64[1];levels[3+24].tick.volume:8:u32[1];\
+         levels[3+24].tick.symbol:12:u8[4];levels[3+24].type:16:u64[1];grid[4+4]:72:i16[2];",
+    );
+    is::<[[u8; 2]; 3]>("6;1;value[3+2]:0:u8[2];");
+    is::<[Tick; 2]>(
+        "32;8;value[2+16].price:0:f64[1];value[2+16].volume:8:u32[1];value[2+16].symbol:12:u8[4];",
+    );
     is::<u64>("8;8;value:0:u64[1];");
     is::<[f32; 3]>("12;4;value:0:f32[3];");
 }
@@ -76,17 +92,47 @@ fn layout_of_a_struct_has_its_fields() {
     let field = |name: &str, offset, kind, count| Field {
         name: name.to_string(),
         offset,
-        kind,
+        kind: FieldKind::Number(kind),
         count,
+        repeats: Vec::new(),
     };
     assert_eq!((layout.size, layout.align), (16, 8));
     let fields = [
-        field("price", 0, FieldKind::F64, 1),
-        field("volume", 8, FieldKind::U32, 1),
-        field("symbol", 12, FieldKind::U8, 4),
+        field("price", 0, NumberKind::F64, 1),
+        field("volume", 8, NumberKind::U32, 1),
+        field("symbol", 12, NumberKind::U8, 4),
     ];
     assert_eq!(layout.fields, fields);
     assert_eq!(layout.fields[2].range(), 12..16);
+}
+
+// layout: L249
+#[test]
+fn array_field_has_places_of_elements() {
+    let layout = Layout::of::<Book>();
+    let of = |name: &str| {
+        let field = layout
+            .fields
+            .iter()
+            .find(|field| field.name == name)
+            .unwrap();
+        field.places().collect::<Vec<_>>()
+    };
+    let place = |name: &str, offset| (name.to_string(), offset);
+    let prices = [0, 1, 2].map(|n| place(&format!("levels[{n}].tick.price"), 24 * n));
+    assert_eq!(of("levels.tick.price"), prices);
+    let rows = [0, 1, 2, 3].map(|n| place(&format!("grid[{n}]"), 72 + 4 * n));
+    assert_eq!(of("grid"), rows);
+    let grid = layout.fields.last().unwrap();
+    let repeat = Repeat {
+        part: 0,
+        count: 4,
+        stride: 4,
+    };
+    assert_eq!(
+        (grid.array_name(), &grid.repeats[..]),
+        ("grid[4]".to_string(), &[repeat][..])
+    );
 }
 
 /// The fingerprints in the table of the document are the fingerprints of the code.
@@ -114,7 +160,7 @@ fn document_has_the_fingerprints_of_types() {
         compared += 1;
     }
 
-    assert_eq!(compared, 4);
+    assert_eq!(compared, 6);
 }
 
 // layout: L024 L039
@@ -204,6 +250,54 @@ fn texts_outside_the_grammar_are_refused() {
     }
 }
 
+// layout: L032 L248 L249
+#[test]
+fn arrays_and_enums_are_parsed_or_refused() {
+    for text in [
+        "16;4;a[2+8].x:0:u32[1];a[2+8].y:4:u32[1];",
+        "14;4;a[2+8].x:0:u32[1];a[2+8].y:4:u16[1];",
+        "24;4;a[2+12].b[2+4].c:0:u16[1];a[2+12].d:8:u32[1];",
+        "1;1;a:0:i8{Down=-1,Same=0,Up=1}[1];",
+        "9;2;a:0:bool[1];b:1:utf8[4];c:5:utf16[2];",
+    ] {
+        assert_eq!(
+            Layout::parse(text)
+                .map(|layout| layout.to_string())
+                .as_deref(),
+            Some(text)
+        );
+    }
+
+    let wrong = [
+        // Arrays whose elements overlap, or that reach beyond the size or into the next field.
+        "12;4;a[2+4].x:0:u32[1];a[2+4].y:4:u32[1];",
+        "15;4;a[2+8].x:0:u32[1];a[2+8].y:4:u32[1];",
+        "16;4;a[2+8].x:0:u32[1];b:8:u32[1];",
+        "16;4;a[2+8].y:4:u32[1];a[2+8].x:0:u32[1];",
+        "16;4;a[2+8].x:0:u32[1];b:4:u32[1];a[2+8].y:12:u32[1];",
+        "8;4;a[0+4]:0:u32[1];",
+        "8;4;a[2+0]:0:u32[1];",
+        "8;4;a[2+04]:0:u32[1];",
+        "8;4;a[2]:0:u32[1];",
+        "8;4;a[2+4:0:u32[1];",
+        "8;4;[2+4]:0:u32[1];",
+        "4294967295;4;a[4294967295+4294967295]:0:u32[1];",
+        // Enums that are not in order, have a name twice, or a number that does not fit.
+        "1;1;a:0:u8{}[1];",
+        "1;1;a:0:u8{A}[1];",
+        "1;1;a:0:u8{A=1,B=0}[1];",
+        "1;1;a:0:u8{A=0,A=1}[1];",
+        "1;1;a:0:u8{A=256}[1];",
+        "1;1;a:0:i8{A=+1}[1];",
+        "1;1;a:0:u8{1=1}[1];",
+        "1;1;a:0:bool{A=1}[1];",
+        "4;4;a:0:f32{A=1}[1];",
+    ];
+    for text in wrong {
+        assert_eq!(Layout::parse(text), None, "{text:?}");
+    }
+}
+
 #[test]
 fn difference_names_the_first_field_that_differs() {
     let ours = Layout::of::<Tick>();
@@ -253,8 +347,24 @@ fn difference_names_the_first_field_that_differs() {
     }
 }
 
-fn any_kind() -> impl Strategy<Value = FieldKind> {
-    prop::sample::select(FieldKind::ALL.to_vec())
+/// Generates the text and the size of a kind.
+fn any_kind() -> impl Strategy<Value = (String, usize)> {
+    let number = |kind: NumberKind| (kind.name().to_string(), kind.size());
+    let mut all: Vec<_> = NumberKind::ALL.into_iter().map(number).collect();
+    let others = [
+        ("bool", 1),
+        ("utf8", 1),
+        ("utf16", 2),
+        ("i8{No=-1,Yes=1}", 1),
+        ("u32{A=0}", 4),
+    ];
+    all.extend(others.map(|(text, size)| (text.to_string(), size)));
+    prop::sample::select(all)
+}
+
+/// Generates the arrays around a field: their counts, and the bytes between their elements.
+fn any_arrays() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((1..4usize, 0..3usize), 0..3)
 }
 
 /// Generates valid layouts of some fields, with gaps between the fields.
@@ -264,17 +374,25 @@ fn any_layout() -> impl Strategy<Value = Layout> {
         0..9usize,
         any_kind(),
         1..9usize,
+        any_arrays(),
     );
 
     prop::collection::vec(field, 1..12).prop_filter_map("names", |fields| {
         let mut at = 0;
         let mut largest = 1;
         let mut text = String::new();
-        for (name, gap, kind, count) in fields {
+        for (name, gap, (kind, size), count, arrays) in fields {
             at += gap;
-            text += &format!("{name}:{at}:{}[{count}];", kind.name());
-            at += count * kind.size();
-            largest = largest.max(kind.size());
+            let mut len = count * size;
+            let mut brackets = String::new();
+            for (elements, between) in arrays {
+                let stride = len + between;
+                brackets = format!("[{elements}+{stride}]{brackets}");
+                len += (elements - 1) * stride;
+            }
+            text += &format!("{name}{brackets}:{at}:{kind}[{count}];");
+            at += len;
+            largest = largest.max(size);
         }
         Layout::parse(&format!("{at};{largest};{text}"))
     })
@@ -313,7 +431,11 @@ proptest! {
         };
 
         prop_assert!(other.to_string().as_bytes() == bytes);
-        prop_assert!(other.fields.iter().all(|field| field.range().end <= other.size));
+        let is_inside = |field: &Field| {
+            let len = field.range().len();
+            field.places().all(|(_, offset)| offset + len <= other.size)
+        };
+        prop_assert!(other.fields.iter().all(is_inside));
         // Two layouts are equal if and only if their texts and their fingerprints are equal.
         let is_same = other.to_string() == text;
         prop_assert_eq!(layout.difference(&other).is_none(), is_same);

@@ -1,6 +1,6 @@
 //! The canonical text of a type, which the compiler makes.
 
-use super::kind::FieldKind;
+use super::kind::NumberKind;
 use super::{Described, Part, Structure};
 use crate::format::layout::control;
 
@@ -21,9 +21,19 @@ pub(super) struct Text {
 }
 
 /// The name of a field and the names of the structs that contain the field.
+#[derive(Clone, Copy)]
 struct Path<'a> {
     within: Option<&'a Path<'a>>,
     name: &'static str,
+    /// The arrays that the field with this name is.
+    arrays: Option<&'a Arrays<'a>>,
+}
+
+/// An array of arrays or of structs, and the arrays around it.
+struct Arrays<'a> {
+    around: Option<&'a Arrays<'a>>,
+    count: usize,
+    stride: usize,
 }
 
 impl Text {
@@ -51,12 +61,13 @@ impl Text {
 
         match T::STRUCTURE {
             Structure::Fields(fields) => text.fields(None, 0, fields),
-            Structure::Numbers(kind, count) => {
+            structure => {
                 let path = Path {
                     within: None,
                     name: VALUE,
+                    arrays: None,
                 };
-                text.field(&path, 0, kind, count);
+                text.element(path, 0, &structure);
             }
         }
 
@@ -76,18 +87,42 @@ impl Text {
             let path = Path {
                 within,
                 name: bare(name),
+                arrays: None,
             };
-
-            let offset = base + offset;
-            match structure {
-                Structure::Fields(fields) => self.fields(Some(&path), offset, fields),
-                Structure::Numbers(kind, count) => self.field(&path, offset, kind, count),
-            }
+            self.element(path, base + offset, &structure);
             n += 1;
         }
     }
 
-    const fn field(&mut self, path: &Path<'_>, offset: usize, kind: FieldKind, count: usize) {
+    // layout: L249
+    const fn element(&mut self, path: Path<'_>, offset: usize, structure: &Structure) {
+        let (of, count, stride) = match *structure {
+            Structure::Number(kind) => return self.field(&path, offset, kind, 1),
+            Structure::Array(&Structure::Number(kind), count, _) => {
+                return self.field(&path, offset, kind, count);
+            }
+            Structure::Fields(fields) => return self.fields(Some(&path), offset, fields),
+            Structure::Array(of, count, stride) => (of, count, stride),
+        };
+
+        assert!(count > 0, "a field without bytes cannot be described");
+        let arrays = Arrays {
+            around: path.arrays,
+            count,
+            stride,
+        };
+        let path = Path {
+            within: path.within,
+            name: path.name,
+            arrays: Some(&arrays),
+        };
+        // The first element, which the text describes.
+        self.element(path, offset, of);
+        assert!(self.end == offset + stride);
+        self.end = offset + count * stride;
+    }
+
+    const fn field(&mut self, path: &Path<'_>, offset: usize, kind: NumberKind, count: usize) {
         assert!(count > 0, "a field without bytes cannot be described");
         assert!(
             offset == self.end,
@@ -95,12 +130,8 @@ impl Text {
         );
 
         self.end += count * kind.size();
-        let begin = self.len;
         self.path(path);
-        assert!(
-            self.len - begin <= MAX_NAME,
-            "the name of a field is too long"
-        );
+        assert!(length(path) <= MAX_NAME, "the name of a field is too long");
 
         self.byte(b':');
         self.number(offset);
@@ -117,6 +148,19 @@ impl Text {
             self.byte(b'.');
         }
         self.bytes(path.name.as_bytes());
+        self.arrays(path.arrays);
+    }
+
+    const fn arrays(&mut self, arrays: Option<&Arrays<'_>>) {
+        let Some(array) = arrays else {
+            return;
+        };
+        self.arrays(array.around);
+        self.byte(b'[');
+        self.number(array.count);
+        self.byte(b'+');
+        self.number(array.stride);
+        self.byte(b']');
     }
 
     const fn number(&mut self, number: usize) {
@@ -148,11 +192,20 @@ impl Text {
     }
 }
 
+/// Returns the length of a name with its dots.
+const fn length(path: &Path<'_>) -> usize {
+    match path.within {
+        Some(within) => length(within) + 1 + path.name.len(),
+        None => path.name.len(),
+    }
+}
+
 /// Returns the size of the largest number in a type.
 // layout: L034
 const fn align(structure: &Structure) -> usize {
     let fields = match structure {
-        Structure::Numbers(kind, _) => return kind.size(),
+        Structure::Number(kind) => return kind.size(),
+        Structure::Array(of, ..) => return align(of),
         Structure::Fields(fields) => fields,
     };
     let mut most = 1;
