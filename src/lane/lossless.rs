@@ -319,7 +319,17 @@ pub(crate) struct LosslessReader<M, C> {
     received: u64,
     /// The message that was found last.
     found: Found,
+    /// The number of messages that were passed and not released.
+    ahead: usize,
     has_freed: bool,
+}
+
+/// A message that was passed and not released: where it ends, and how many messages the lane has had
+/// up to there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    position: u64,
+    received: u64,
 }
 
 impl<M: Words, C: WordsMut> LosslessReader<M, C> {
@@ -361,7 +371,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
             match reader.find() {
                 Step::Message(_) => reader.pass(),
                 Step::Nothing => {
-                    reader.free();
+                    reader.free(reader.ring.position());
                     return Some(reader);
                 }
                 _ => return None,
@@ -385,6 +395,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
             turn_ends: 0,
             received,
             found: Found::default(),
+            ahead: 0,
             has_freed: false,
         }
     }
@@ -438,8 +449,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
                     return Step::Message(found.len);
                 }
                 Record::Empty => {
-                    if self.freed != self.ring.position() {
-                        self.free();
+                    if self.freed != self.ring.position() && self.ahead == 0 {
+                        self.free(self.ring.position());
                     }
                     return Step::Nothing;
                 }
@@ -486,11 +497,37 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
     pub fn pass(&mut self) {
         self.count(self.found);
         if self.ring.position() >= self.frees {
-            self.free();
+            self.free(self.ring.position());
         }
         // A message that reaches `frees` takes the general path.
         let before = self.frees - record::ALIGN as u64;
         self.quick = self.ring.lap().min(before).min(self.turn_ends);
+    }
+
+    /// Moves behind the message that was [found](LosslessReader::find), and leaves the message in
+    /// the ring until it is [released](LosslessReader::release).
+    // layout: L250
+    pub fn pass_ahead(&mut self) -> Kept {
+        self.ahead += 1;
+        self.received += 1;
+        // Every message takes the general path until all are released.
+        self.quick = 0;
+        Kept {
+            position: self.ring.pass(self.found),
+            received: self.received,
+        }
+    }
+
+    /// Gives up a message that was passed ahead. Messages are released in the order in which they
+    /// were passed.
+    // layout: L112 L113 L250
+    pub fn release(&mut self, kept: Kept) {
+        self.ahead -= 1;
+        self.cursor.store64(cursor::RECEIVED, kept.received);
+        self.cursor.publish64(cursor::EXACT, kept.position);
+        if self.ahead == 0 || kept.position >= self.frees {
+            self.free(kept.position);
+        }
     }
 
     // layout: L112 L234
@@ -505,8 +542,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
 
     /// Frees the part of the ring that was read. Pairs with the writer's load of `room` (P1).
     // layout: L045 L113
-    fn free(&mut self) {
-        self.freed = self.ring.position();
+    fn free(&mut self, position: u64) {
+        self.freed = position;
         self.frees = self.freed + self.ring.ring_geometry().bytes() / 8;
         self.cursor.publish64(cursor::ROOM, self.freed);
         self.has_freed = true;

@@ -3,6 +3,7 @@
 //! `sender` and `receiver` are the public types. `sending` and `receiving` do the work, for
 //! messages of any type.
 
+mod ahead;
 pub(crate) mod batch;
 pub(crate) mod message_ref;
 pub(crate) mod receiver;

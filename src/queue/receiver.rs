@@ -296,6 +296,81 @@ impl<M: Payload + ?Sized> Receiver<M> {
         payload::received::<M>(self.core.received(len))
     }
 
+    /// Waits for the next message, and returns its number and the message. The message stays in the
+    /// queue until it is [released](Receiver::release_to).
+    ///
+    /// This method is for messages that must not be lost with this receiver: the next receiver of
+    /// the queue receives again what was not released. The number counts the messages that this
+    /// receiver has received by this method and [`try_recv_ahead`](Receiver::try_recv_ahead), over
+    /// all senders, beginning with 1.
+    ///
+    /// A sender whose lane is full of messages that are not released waits. A call that receives in
+    /// another way releases all messages first.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-ahead-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    ///
+    /// let mut jobs = Receiver::create(name)?;
+    /// let mut sender = Sender::open(name)?;
+    /// sender.send(b"first")?;
+    /// sender.send(b"second")?;
+    ///
+    /// let (number, job) = jobs.recv_ahead()?;
+    /// assert_eq!((number, job), (1, &b"first"[..]));
+    /// jobs.release_to(number);
+    /// let (_, job) = jobs.recv_ahead()?;
+    /// assert_eq!(job, b"second");
+    ///
+    /// // The receiver ends before it has released the second job.
+    /// drop(jobs);
+    /// let mut jobs = Receiver::create(name)?;
+    /// assert_eq!(jobs.recv()?, b"second");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`recv`](Receiver::recv).
+    pub fn recv_ahead(&mut self) -> Result<(u64, M::Received<'_>), RecvError> {
+        self.ahead(Deadline::Never)
+    }
+
+    /// Does the same as [`recv_ahead`](Receiver::recv_ahead) if there is a message, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`try_recv`](Receiver::try_recv).
+    pub fn try_recv_ahead(&mut self) -> Result<(u64, M::Received<'_>), RecvError> {
+        self.ahead(Deadline::Now)
+    }
+
+    /// Does the same as [`recv_ahead`](Receiver::recv_ahead), and waits at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`recv_timeout`](Receiver::recv_timeout).
+    pub fn recv_ahead_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<(u64, M::Received<'_>), RecvError> {
+        self.ahead(Deadline::within(timeout))
+    }
+
+    fn ahead(&mut self, deadline: Deadline) -> Result<(u64, M::Received<'_>), RecvError> {
+        let (number, len) = self.core.receive_ahead(deadline)?;
+        let message = payload::received::<M>(self.core.received(len))?;
+        Ok((number, message))
+    }
+
+    /// Releases the messages that were [received ahead](Receiver::recv_ahead), up to the message
+    /// with this number: no receiver receives them again, and their senders can use the space.
+    /// Messages that were released before stay so. The call does not block.
+    pub fn release_to(&mut self, number: u64) {
+        self.core.release_to(number);
+    }
+
     /// Receives every message that is there now, without waiting. Passes each message to `each`,
     /// and returns the number of messages.
     ///

@@ -21,6 +21,7 @@
 //! wakes the sender (`lane/lossless.rs`). An earlier generation is closed when it has no message
 //! and no sender left.
 
+use super::ahead::{Ahead, Unreleased};
 use crate::error::Result;
 use crate::error::channel::RecvError;
 use crate::lane::Step;
@@ -44,6 +45,9 @@ pub struct Receiving {
     /// The index in `older` of the generation that had the last message; `None` for the newest
     /// generation.
     from: Option<usize>,
+    ahead: Ahead,
+    /// Whether there is no earlier generation, and no message that was received ahead.
+    is_plain: bool,
     pace: Pace,
     buffer: Box<[u8]>,
     // Declared last, so that it is dropped last: it holds the name.
@@ -67,6 +71,8 @@ impl Receiving {
             fan_in,
             older: Vec::new(),
             from: None,
+            ahead: Ahead::default(),
+            is_plain: true,
             pace: Pace::default(),
             buffer: Box::default(),
             segment,
@@ -117,6 +123,11 @@ impl Receiving {
         let longest = older.chain([&self.segment]).map(|s| s.geometry.max());
         self.buffer = vec![0; longest.max().unwrap_or_default()].into_boxed_slice();
         self.from = None;
+        self.look_whether_plain();
+    }
+
+    fn look_whether_plain(&mut self) {
+        self.is_plain = self.older.is_empty() && self.ahead.is_empty();
     }
 }
 
@@ -138,7 +149,47 @@ impl Receiving {
     /// and returns its length.
     #[inline]
     pub fn find_next(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
+        self.release_to(u64::MAX);
         Finder(self).receive(deadline)
+    }
+
+    /// Receives a message that stays in its lane until it is released, and returns its number and
+    /// its length.
+    // layout: L250
+    pub fn receive_ahead(&mut self, deadline: Deadline) -> Result<(u64, usize), RecvError> {
+        let len = Finder(self).receive(deadline)?;
+        let (generation, source) = match self.from {
+            Some(n) => (self.older[n].1.generation, &mut self.older[n].0),
+            None => (self.segment.generation, &mut self.fan_in),
+        };
+        source.copy(0, &mut self.buffer[..len]);
+        let lane = source.turn();
+        let kept = source.pass_ahead();
+        self.is_plain = false;
+        let message = Unreleased {
+            generation,
+            lane,
+            kept,
+        };
+        Ok((self.ahead.add(message), len))
+    }
+
+    /// Releases the messages that were received ahead, up to the message with this number.
+    pub fn release_to(&mut self, number: u64) {
+        // A forked child takes no message from its parent.
+        if self.is_plain || self.fan_in.is_forked() {
+            return;
+        }
+        while let Some(message) = self.ahead.take_to(number) {
+            let older = self.older.iter_mut();
+            let mut all = older.map(|(fan_in, segment)| (fan_in, segment.generation));
+            let source = match all.find(|(_, generation)| *generation == message.generation) {
+                Some((fan_in, _)) => fan_in,
+                None => &mut self.fan_in,
+            };
+            source.release(message.lane, message.kept);
+        }
+        self.look_whether_plain();
     }
 
     /// Receives every message that is there now, and returns the number of messages.
@@ -206,11 +257,12 @@ impl Receiving {
     fn find_in_older(&mut self) -> Option<Step> {
         let mut n = 0;
         while n < self.older.len() {
-            let fan_in = &mut self.older[n].0;
+            let (fan_in, segment) = &mut self.older[n];
             match fan_in.find() {
-                Step::Nothing if fan_in.is_done() => {
+                Step::Nothing if fan_in.is_done() && !self.ahead.has(segment.generation) => {
                     let (fan_in, _) = self.older.remove(n);
                     self.fan_in.learn_of_senders_in(&fan_in);
+                    self.is_plain = self.older.is_empty() && self.ahead.is_empty();
                 }
                 Step::Nothing => n += 1,
                 step => {
@@ -225,7 +277,7 @@ impl Receiving {
     /// Finds the next message if it is directly behind the last message, as most are.
     #[inline(always)]
     fn find_quickly(&mut self) -> Option<usize> {
-        match self.older.is_empty() {
+        match self.is_plain {
             true => self.fan_in.find_quickly(),
             // A sender's messages in an earlier generation come before its messages in this
             // generation.
@@ -238,7 +290,7 @@ impl Inbox for Receiving {
     /// Receives a short message that is directly behind the last message.
     #[inline(always)]
     fn glance(&mut self) -> Option<usize> {
-        match self.older.is_empty() {
+        match self.is_plain {
             true => self.fan_in.receive_quickly(&mut self.buffer),
             // A sender's messages in an earlier generation come before its messages in this
             // generation.
@@ -247,6 +299,7 @@ impl Inbox for Receiving {
     }
 
     fn poll(&mut self) -> Step {
+        self.release_to(u64::MAX);
         let step = self.find();
         if let Step::Message(len) = step {
             let source = match self.from {

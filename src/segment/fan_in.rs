@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::error::channel::{DisconnectReason, Fault};
 use crate::format::layout::{FIRST_CHANGES, roster};
 use crate::lane::Step;
-use crate::lane::lossless::LosslessReader;
+use crate::lane::lossless::{Kept, LosslessReader};
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
@@ -420,6 +420,21 @@ impl FanIn {
         reader.pass();
         if reader.has_freed() {
             self.participant.wake(1 << self.turn);
+        }
+    }
+
+    /// Continues behind the message that was found last, which stays in its lane until it is
+    /// [released](FanIn::release).
+    pub fn pass_ahead(&mut self) -> Kept {
+        self.lanes[self.turn].reader.pass_ahead()
+    }
+
+    /// Gives up a message of a lane that was passed ahead.
+    pub fn release(&mut self, lane: usize, kept: Kept) {
+        let reader = &mut self.lanes[lane].reader;
+        reader.release(kept);
+        if reader.has_freed() {
+            self.participant.wake(1 << lane);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Shared code of the contract tests: messages that name their sender and show damage, and the
 //! roles that child processes play.
 
+mod ahead;
 mod calls;
 mod closing;
 mod in_place;
@@ -42,6 +43,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("subscriber", [name, start]) => serve_subscriber(name, start),
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
+        ("ahead", [name]) => ahead::receive_and_release(name),
         ("crowd", [name]) => observers::serve_crowd(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
