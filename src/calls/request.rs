@@ -4,6 +4,7 @@ use super::serving::{ResponseAddress, Serving, Shared};
 use crate::error::channel::{RecvError, SendError};
 use crate::format::describe::Described;
 use crate::format::payload::Payload;
+use crate::os::ProcessIdentity;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -60,6 +61,17 @@ impl<'a, Q: Payload + ?Sized, R: Payload + ?Sized> Request<'a, Q, R> {
             duty,
             response: PhantomData,
         })
+    }
+
+    /// Returns the process of the client; `None` if the client has gone.
+    ///
+    /// The identity is what the client itself has stored: it identifies the process of a client that
+    /// follows the rules, and authenticates nobody. Any process that may call can store another
+    /// identity. [`ProcessIdentity::image`] and [`ProcessIdentity::user`] ask the system about the
+    /// process.
+    #[must_use]
+    pub fn peer(&self) -> Option<ProcessIdentity> {
+        self.duty.shared.peer(self.duty.address)
     }
 
     /// Answers the request, without blocking. The response is visible to the client when `respond`

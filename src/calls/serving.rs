@@ -25,7 +25,7 @@ use crate::lane::Step;
 use crate::lane::lossless::{LosslessWriter, begin_cursor};
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
-use crate::os::{Validity, ValidityBackend};
+use crate::os::{ProcessIdentity, Validity, ValidityBackend};
 use crate::segment::fan_in::FanIn;
 use crate::segment::options::Common;
 use crate::segment::participant::Notifier;
@@ -138,6 +138,13 @@ impl Shared {
             self.next.notify_one();
         }
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns the process of the client that waits for a response, as its slot says.
+    // layout: L251
+    pub fn peer(&self, address: ResponseAddress) -> Option<ProcessIdentity> {
+        let client = self.segment.roster().sender(address.slot)?;
+        (client.slot_epoch == address.slot_epoch).then_some(client.identity)
     }
 
     // layout: L144 L152 L153

@@ -220,11 +220,13 @@ pub(crate) mod roster {
     /// `u64`: the hold of a values reader, or 0. A hold is `index of the value << 8 | number of the
     /// value slot + 1`, and asks the writer to leave that value slot alone.
     pub(crate) const HOLD: usize = 24;
-    /// `u64`: the position of a client's first request in its lane.
+    /// `u64`: the position of a sender's first message, or of a client's first request, in its lane.
     pub(crate) const BEGINNING: usize = 32;
     /// `u32`: the park word of the participant (Linux): 1 after it was woken, and 0 after it has
     /// taken the wake-up.
     pub(crate) const PARK_WORD: usize = 40;
+    /// `u64`: the start time of the participant's process, in the form of its process identity.
+    pub(crate) const START: usize = 48;
     /// The cursor of a subscriber, or of a client in its lane of responses.
     pub(crate) const CURSOR: usize = APART;
 
@@ -341,7 +343,7 @@ const _: () = {
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
-    assert!(roster::PARK_WORD + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
+    assert!(roster::START + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -417,6 +419,7 @@ mod tests {
             ("HOLD", roster::HOLD, 8),
             ("BEGINNING", roster::BEGINNING, 8),
             ("PARK_WORD", roster::PARK_WORD, 4),
+            ("START", roster::START, 8),
             (
                 "CURSOR",
                 roster::CURSOR,

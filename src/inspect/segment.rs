@@ -269,6 +269,7 @@ fn participant(
     let occupant = Occupant {
         word: words.load64(slot_at(slot) + roster::PROCESS),
         space: words.load32(slot_at(slot) + roster::SPACE),
+        start: words.load64(slot_at(slot) + roster::START),
     };
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
 

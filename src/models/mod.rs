@@ -79,6 +79,7 @@ impl Memory {
                 slot(roster::PROCESS),
                 slot(roster::HOLD),
                 slot(roster::BEGINNING),
+                slot(roster::START),
                 slot(roster::CURSOR + cursor::ROOM),
             ],
         )
@@ -214,7 +215,11 @@ impl Shared for Memory {
 /// Takes the slot of a roster with one slot, if the slot is free or has the dead process `dead`.
 pub(super) fn claim(roster: &Roster<Memory>, word: u64, dead: u64) -> Option<usize> {
     let begin = |_, before| Ok((before == 0 || before == dead).then_some(()));
-    let me = Occupant { word, space: 0 };
+    let me = Occupant {
+        word,
+        space: 0,
+        start: 0,
+    };
     let claimed = roster.claim(me, 1, begin).unwrap();
     claimed.map(|(slot, ())| slot)
 }

@@ -79,6 +79,7 @@ fn opener_of_new_name_sees_owner() {
         let me = Occupant {
             word: WORDS[0],
             space: 4,
+            start: 0,
         };
         let creating = thread::spawn(move || new.begin(17, me));
 

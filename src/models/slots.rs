@@ -116,6 +116,7 @@ fn slot_after_exec_has_one_successor() {
                 let me = Occupant {
                     word: WORDS[0],
                     space: 0,
+                    start: 0,
                 };
                 let roster = Roster::new(memory);
                 let claimed = roster.claim(me, 1, |_, _| Ok(life.begin())).unwrap();
@@ -135,6 +136,45 @@ fn slot_after_exec_has_one_successor() {
         assert!(evicted || count == 1);
         let word = roster.process_word(0);
         assert_eq!(word, if count == 1 { WORDS[0] } else { 0 });
+    });
+}
+
+/// A look at the sender in a slot finds the dead one, the new one or none, and never the process of
+/// one with the first position of the other.
+// layout: L251
+#[test]
+fn sender_of_a_slot_is_never_mixed() {
+    const FIRST: u64 = 100;
+    explore(3, || {
+        let memory = Memory::roster();
+        // A process word has the fold of the start time, which tells most processes apart.
+        let occupant = |word, start| Occupant {
+            word,
+            space: 0,
+            start,
+        };
+        let (dead, new) = (occupant(WORDS[0], 7), occupant(2 << 32 | 9, 9));
+        let roster = Roster::new(memory.clone());
+        roster.claim(dead, 1, |_, _| Ok(Some(()))).unwrap();
+        roster.set_state(0, state::ACTIVE);
+
+        let joining = memory.clone();
+        let joined = thread::spawn(move || {
+            let roster = Roster::new(joining);
+            roster.claim(new, 1, |_, _| Ok(Some(()))).unwrap();
+            roster.set_beginning(0, FIRST);
+            roster.set_state(0, state::ACTIVE);
+        });
+        let looked = thread::spawn(move || {
+            let Some(sender) = Roster::new(memory).sender(0) else {
+                return;
+            };
+            let found = (sender.identity.pid(), sender.beginning);
+            assert!(found == (1, 0) || found == (2, FIRST), "{found:?}");
+        });
+        joined.join().unwrap();
+        looked.join().unwrap();
+        assert_eq!(roster.sender(0).unwrap().beginning, FIRST);
     });
 }
 

@@ -61,6 +61,15 @@ impl ProcessIdentity {
         image.filter(|_| os::Process::identify(self.pid).is_ok_and(|now| now == *self))
     }
 
+    /// Returns the user of the process: `DOMAIN\name (SID)` on Windows, `name (uid N)` on Linux.
+    /// Returns `None` if the process has ended, or if the system does not say.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        let user = os::Process::user(self.pid);
+        // Another process may have the number by now.
+        user.filter(|_| os::Process::identify(self.pid).is_ok_and(|now| now == *self))
+    }
+
     /// Returns the time at which the process was started; `None` if the system does not say.
     ///
     /// # Platform notes

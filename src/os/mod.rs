@@ -474,6 +474,9 @@ pub(crate) trait ProcessBackend: Sized {
     /// Returns the path of the program that runs in the process of this number; `None` where
     /// the system does not tell.
     fn image(pid: u32) -> Option<String>;
+    /// Returns the user of the process of this number, in words; `None` where the system does not
+    /// tell.
+    fn user(pid: u32) -> Option<String>;
     /// Returns when a process with this start time was started.
     fn started(start: u64) -> Option<SystemTime>;
     /// Returns the signal of the end of the process.

@@ -10,6 +10,8 @@ pub(crate) struct Occupant {
     pub word: u64,
     /// The namespaces in which the word has a meaning (Linux).
     pub space: u32,
+    /// The start time of the process; 0 if it is not known.
+    pub start: u64,
 }
 
 impl Occupant {
@@ -17,7 +19,18 @@ impl Occupant {
         Occupant {
             word: word_of(identity),
             space: identity.space,
+            start: identity.start,
         }
+    }
+
+    /// Returns the identity of the process; `None` if the words do not belong together.
+    pub fn identity(&self) -> Option<ProcessIdentity> {
+        let identity = ProcessIdentity {
+            pid: pid_of(self.word),
+            space: self.space,
+            start: self.start,
+        };
+        (word_of(&identity) == self.word).then_some(identity)
     }
 }
 

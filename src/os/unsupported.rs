@@ -246,6 +246,10 @@ impl ProcessBackend for Process {
         None
     }
 
+    fn user(_pid: u32) -> Option<String> {
+        None
+    }
+
     fn started(_start: u64) -> Option<std::time::SystemTime> {
         None
     }

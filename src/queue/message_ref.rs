@@ -2,6 +2,7 @@
 
 use super::receiving::Receiving;
 use crate::lane::claim::assert_inside;
+use crate::os::ProcessIdentity;
 use std::fmt;
 use std::io::{self, Read};
 
@@ -55,6 +56,18 @@ impl<'a> MessageRef<'a> {
         let mut all = vec![0; self.len];
         self.copy_to(0, &mut all);
         all
+    }
+
+    /// Returns the process that has sent the message; `None` if its sender has gone, also if another
+    /// sender has its lane now.
+    ///
+    /// The identity is what the sender itself has stored: it identifies the process of a sender that
+    /// follows the rules, and authenticates nobody. Any process that may send can store another
+    /// identity. [`ProcessIdentity::image`] and [`ProcessIdentity::user`] ask the system about the
+    /// process.
+    #[must_use]
+    pub fn sender(&self) -> Option<ProcessIdentity> {
+        self.receiver.sender_process()
     }
 
     /// Returns the bytes of the message in place.

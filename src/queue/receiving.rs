@@ -27,7 +27,7 @@ use crate::error::channel::RecvError;
 use crate::lane::Step;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
-use crate::os::LOOK_BACK;
+use crate::os::{LOOK_BACK, ProcessIdentity};
 use crate::segment::fan_in::{FanIn, in_order};
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
@@ -212,6 +212,11 @@ impl Receiving {
 
     pub fn bytes(&self) -> *const u8 {
         self.source().bytes()
+    }
+
+    /// Returns the process that has sent the message that was found last.
+    pub fn sender_process(&self) -> Option<ProcessIdentity> {
+        self.source().sender_process()
     }
 
     #[inline]

@@ -93,6 +93,7 @@ impl Connection {
         };
 
         let roster = participant.roster();
+        roster.set_beginning(participant.slot(), lane.position());
         roster.set_state(participant.slot(), roster::state::ACTIVE);
         roster.tell(JOINED);
         // The owner is woken, so that it watches this process too.

@@ -22,7 +22,7 @@ use crate::lane::Step;
 use crate::lane::lossless::{Kept, LosslessReader};
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
+use crate::os::{LOOK_BACK, MAX_PEERS, ProcessIdentity, ValidityBackend, deadline_within};
 use crate::segment::participant::Participant;
 use crate::segment::roster::{LEFT, Roster, has_joined};
 use crate::segment::{Cursor, Owned};
@@ -389,6 +389,15 @@ impl FanIn {
         let lane = &self.lanes[self.turn];
         let is_there = lane.process_word != 0 && lane.reader.position() >= lane.beginning;
         is_there.then_some(lane.slot_epoch)
+    }
+
+    /// Returns the process that has sent the message that was found last, as its slot says; `None` if
+    /// that participant has gone.
+    // layout: L251
+    pub fn sender_process(&self) -> Option<ProcessIdentity> {
+        let sender = self.participant.roster().sender(self.turn)?;
+        let is_its = self.lanes[self.turn].reader.position() >= sender.beginning;
+        is_its.then_some(sender.identity)
     }
 
     /// Makes this fan-in belong to the same endpoint as the fan-in of the generation before.

@@ -432,7 +432,11 @@ mod tests {
     #[test]
     fn next_wake_retries_a_failed_wake() {
         let roster = Roster::begin(heap::window(roster::LEN), 1);
-        let me = Occupant { word: 7, space: 0 };
+        let me = Occupant {
+            word: 7,
+            space: 0,
+            start: 0,
+        };
         let claimed = roster.claim(me, SLOTS, |_, _| Ok(Some(())));
         let (slot, ()) = claimed.unwrap().unwrap();
         roster.set_asleep(slot, true);

@@ -56,6 +56,7 @@ impl<W: Words> Ownership<W> {
         Occupant {
             word: self.owner(),
             space: self.0.load32(ownership::SPACE),
+            start: 0,
         }
     }
 
@@ -327,7 +328,7 @@ fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
     }
     let words = Ownership(section.words::<{ ownership::LEN }>()?);
     let is_older = words.magic() == MAGIC && words.version() >> 16 == OLDER_MAJOR;
-    let Occupant { word, space } = words.occupant();
+    let Occupant { word, space, .. } = words.occupant();
     // The process word of version 2 is that of this version, and has a meaning in one space only.
     let is_alive = || match ProcessIdentity::of(pid_of(word)) {
         Ok(identity) => space != me.space || Occupant::of(&identity).word == word,

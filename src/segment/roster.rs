@@ -30,7 +30,16 @@ pub(crate) fn has_joined(before: u32, now: u32) -> bool {
 /// Returns the living process of an occupant, as far as the system tells.
 pub(crate) fn identity_of(occupant: Occupant) -> Option<ProcessIdentity> {
     let identity = ProcessIdentity::of(pid_of(occupant.word)).ok();
-    identity.filter(|identity| Occupant::of(identity) == occupant)
+    let words = |one: &Occupant| (one.word, one.space);
+    identity.filter(|identity| words(&Occupant::of(identity)) == words(&occupant))
+}
+
+/// A sender or a client, as its slot says.
+pub(crate) struct SlotSender {
+    pub identity: ProcessIdentity,
+    pub slot_epoch: u32,
+    /// The position of its first message.
+    pub beginning: u64,
 }
 
 pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
@@ -98,7 +107,7 @@ impl<W: Shared> Roster<W> {
         let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
         for slot in free.chain(all) {
             if let Some(life) = self.inherit(slot, me.word, &begin)? {
-                self.begin_occupancy(slot, me.space);
+                self.begin_occupancy(slot, &me);
                 return Ok(Some((slot, life)));
             }
         }
@@ -111,15 +120,20 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Stores what a new occupant stores in its slot.
-    fn begin_occupancy(&self, slot: usize, space: u32) {
+    // layout: L104
+    fn begin_occupancy(&self, slot: usize, me: &Occupant) {
+        // The last occupant may have died in any state.
+        self.set_state(slot, roster::state::PASSIVE);
         // The new slot epoch keeps processes from mistaking the event of the last occupant for the
         // event of this occupant. The old event exists as long as any process has it open.
         let slot_epoch = self.slot_epoch(slot).wrapping_add(1);
+        // Pairs with the load of `sender`, which then sees the state.
         self.words
-            .store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
-        self.words.store32(slot_at(slot) + roster::SPACE, space);
-        // The last occupant may have died in any state.
-        self.set_state(slot, roster::state::PASSIVE);
+            .publish32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
+        self.words.store32(slot_at(slot) + roster::SPACE, me.space);
+        // Pairs with the load of `sender`, which then sees the slot epoch.
+        self.words
+            .publish64(slot_at(slot) + roster::START, me.start);
         self.set_asleep(slot, false);
         self.set_hold(slot, 0);
     }
@@ -192,7 +206,29 @@ impl<W: Shared> Roster<W> {
         Occupant {
             word: self.process_word(slot),
             space: self.words.load32(slot_at(slot) + roster::SPACE),
+            start: self.words.load64(slot_at(slot) + roster::START),
         }
+    }
+
+    /// Returns the sender or client in this slot, as the slot says; `None` if there is none, or if
+    /// the slot changes at this moment.
+    // layout: L251
+    pub fn sender(&self, slot: usize) -> Option<SlotSender> {
+        let look = || {
+            // The state comes last: it is that of the slot epoch, or of a later one.
+            let occupancy = (self.slot_epoch(slot), self.process_word(slot));
+            (occupancy, self.state(slot) == roster::state::ACTIVE)
+        };
+        let before = look();
+        let sender = SlotSender {
+            // Loads the start time: pairs with the store of `begin_occupancy`.
+            identity: self.occupant(slot).identity()?,
+            slot_epoch: before.0.0,
+            beginning: self.beginning(slot),
+        };
+        // Between the loads of the sender and the second look.
+        self.words.acquire();
+        (before.1 && look() == before).then_some(sender)
     }
 
     /// Returns the slot epoch of this slot, or of the owner.
@@ -286,14 +322,15 @@ impl<W: Shared> Roster<W> {
         self.words.publish64(room_at(slot), position);
     }
 
-    /// Returns the position of a client's first request.
+    /// Returns the position of a sender's first message, or of a client's first request.
     pub fn beginning(&self, slot: usize) -> u64 {
         self.words.load64(slot_at(slot) + roster::BEGINNING)
     }
 
     pub fn set_beginning(&self, slot: usize, position: u64) {
-        let at = slot_at(slot) + roster::BEGINNING;
-        self.words.store64(at, position);
+        // Pairs with the load of `sender`, which then sees whose position this is.
+        self.words
+            .publish64(slot_at(slot) + roster::BEGINNING, position);
     }
 
     /// Returns how often the participant in this slot has gone to sleep.
@@ -332,7 +369,11 @@ mod tests {
     const MINE: u64 = 2 << 32 | 7;
 
     fn occupant(word: u64) -> Occupant {
-        Occupant { word, space: 7 }
+        Occupant {
+            word,
+            space: 7,
+            start: 0,
+        }
     }
 
     /// Begins the life of a free slot only.

@@ -62,7 +62,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     };
     ranges.extend(match section {
         "control" => all(SLOTS, 4096, 256, &[0..8, 128..160]),
-        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..44, 128..136, 256..288]),
+        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
         "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..384, 512..LANE]),
         _ => Vec::new(),
     });

@@ -34,7 +34,7 @@ enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 3
 enum { END = 128, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
   OWNER_PARK_WORD = 264, HOLDING = 384 };
 enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
-  PARK_WORD = 40, CURSOR = 128 };
+  PARK_WORD = 40, START = 48, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
   MARKS = 256, RING = 512 };
 #define MAGIC 0x4b4d4853u
@@ -303,7 +303,7 @@ typedef struct {
 typedef int Ready(Gen *);
 static const char *name;
 static u32 kind, follow; static int queue_count;
-static u64 me; /* the process word: L077 */
+static u64 me, my_start; /* the process word: L077 */
 static Gen *joined, *own, *queues[64]; /* L161: the own one last */
 static u8 buffer[1 << 28];
 static void leave(Gen *g, int keep), begin_reading(Gen *g, int again), begin_calls(Gen *g);
@@ -429,7 +429,8 @@ static void take_over(Gen *g) { /* L107 */
   if (!possible(g->room) || g->sent > LIMIT_62) fail("L107 step 2: ROOM or SENT is damaged");
   for (int what; (what = look(at + RING, &g->h, g->tail, &len)) != EMPTY;) {
     if (what == DAMAGE || g->tail - g->room > g->h.ring) fail("L107 step 3: the lane is damaged");
-    g->tail = behind(&g->h, g->tail, what, len); } }
+    g->tail = behind(&g->h, g->tail, what, len); }
+  sr64(slot(g, g->slot) + BEGINNING, g->tail); }
 static int has_room(Gen *g) { /* L065 L108 step 4 */
   u64 room = ld64(cursor(g, g->slot) + ROOM);
   if (room <= g->tail && room >= g->room) g->room = room;
@@ -476,9 +477,9 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   joined = g;
   if (g->slot < 0) { /* L103: a looker */
     obj_close(&g->roster), begin_reading(g, again); return 1; }
-  u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1; /* step 4 */
-  st32(s + SLOT_EPOCH, epoch), st32(s + SPACE, os_space());
-  sr32(s + STATE, 0), and64(g->roster.p + ASLEEP, ~BIT(g->slot)); /* step 5 */
+  u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1;
+  sr32(s + STATE, 0), sr32(s + SLOT_EPOCH, epoch), st32(s + SPACE, os_space()); /* step 4 */
+  sr64(s + START, my_start), and64(g->roster.p + ASLEEP, ~BIT(g->slot)); /* step 5 */
   st64(s + HOLD, 0), and64(g->roster.p + HOLDING, ~BIT(g->slot));
   obj_make(&g->live, with("~live-%02x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
   if (obj_make(&g->event, with("~wake-%02x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
@@ -777,7 +778,7 @@ static void begin_calls(Gen *g) { /* L145 */
   if (!possible(l->pos) || l->received > LIMIT_62) fail("L145 step 2: the cursor is damaged");
   for (int what; (what = take(g, l, &len, &tag)) != EMPTY;)
     if (what == DAMAGE || l->pos - begin > g->h.ring) fail("L145 step 2: the lane is damaged");
-  st64(slot(g, g->slot) + BEGINNING, g->tail); }
+  sr64(slot(g, g->slot) + BEGINNING, g->tail); }
 static int take_response(Gen *g, u32 tag, u32 *len, int *none) { /* L148 */
   u32 got;
   for (int what; (what = take(g, g->lane, len, &got)) != EMPTY;) {
@@ -815,7 +816,7 @@ int main(int argc, char **argv) {
   argv += follow, name = argv[2]; u32 count = argc > 3 ? (u32)strtoul(argv[3], NULL, 10) : 0;
   os_begin(), check_name(); proc_watch(&self, NULL, 0, os_pid(), 0, NULL);
   if (!proc_start(&self, &start)) fail("L077: no start time");
-  me = (u64)os_pid() << 32 | fold(start);
+  me = (u64)os_pid() << 32 | fold(start), my_start = start;
   kind = !strcmp(argv[1], "subscribe") ? TOPIC : !strcmp(argv[1], "call") ? CALLS :
     !strcmp(argv[1], "get") || !strcmp(argv[1], "watch") ? VALUES : QUEUE;
   if (!strcmp(argv[1], "send")) command_send(count);

@@ -13,6 +13,7 @@ use super::park_word::{HAPPENED, Latch, ParkWord};
 use super::poller::{PolledPeer, Registration};
 use super::proc::{has_gone, identity_of, no_proc, space, start_of, start_time, stat_of, subject};
 use super::signal::{Signal, readable};
+use super::user::describe;
 use super::watcher::Watch;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Occupant, ProcessBackend, ProcessIdentity, deadline_after, pid_of, word_of};
@@ -254,6 +255,14 @@ impl ProcessBackend for Process {
     fn image(pid: u32) -> Option<String> {
         let image = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         Some(image.display().to_string())
+    }
+
+    fn user(pid: u32) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        // "Uid, Gid: Real, effective, saved set, and filesystem UIDs (GIDs)" (proc(5)).
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let effective = uids.split_ascii_whitespace().nth(1)?;
+        effective.parse().ok().map(describe)
     }
 
     fn started(start: u64) -> Option<SystemTime> {

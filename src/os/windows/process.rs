@@ -2,6 +2,7 @@
 //! of the process where the process may not be opened. An open handle keeps the number of the
 //! process from being used again.
 
+use super::access::{account, token};
 use super::call::{self, Ended};
 use super::error::explain;
 use super::signal::{Signal, wait_any};
@@ -156,6 +157,12 @@ impl ProcessBackend for Process {
     fn image(pid: u32) -> Option<String> {
         let process = call::open_process(pid, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
         call::image(process.as_handle())
+    }
+
+    fn user(pid: u32) -> Option<String> {
+        let process = call::open_process(pid, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
+        let sid = token::user_of(process.as_handle())?;
+        Some(account::shown(&sid))
     }
 
     fn started(start: u64) -> Option<SystemTime> {

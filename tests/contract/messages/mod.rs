@@ -11,6 +11,7 @@ mod moments;
 mod observers;
 mod queue;
 pub mod restart;
+mod senders;
 mod topic;
 mod typed;
 

@@ -3,7 +3,7 @@
 use super::super::ntdll::wide;
 use super::super::win32::{GetTokenInformation, ProcessIdToSessionId};
 use super::descriptor::sid_text;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
 use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::LUID;
 use windows_sys::Win32::Security::{
@@ -58,6 +58,20 @@ fn identity_of(token: &OwnedHandle) -> Option<Identity> {
         default_owner: default_owner?,
         integrity: label?.rsplit('-').next()?.parse().ok()?,
     })
+}
+
+/// Returns the SID of the user of a process.
+pub(in crate::os::windows) fn user_of(process: BorrowedHandle<'_>) -> Option<String> {
+    let mut token = null_mut();
+    // SAFETY: `process` is borrowed, so the handle is open during the call, and `token` is a place
+    // for the answer.
+    let done = unsafe { OpenProcessToken(process.as_raw_handle(), TOKEN_QUERY, &raw mut token) };
+    // SAFETY: the token was just opened, and no other value owns it.
+    let token = (done != 0).then(|| unsafe { OwnedHandle::from_raw_handle(token) })?;
+    let user = information(&token, TokenUser)?;
+    // SAFETY: GetTokenInformation stored this structure in the buffer, which is aligned to 8. The
+    // SID lies in the same buffer.
+    sid_text(unsafe { (*user.as_ptr().cast::<TOKEN_USER>()).User.Sid })
 }
 
 /// Returns the session of this process; 0 is the session of the services.
