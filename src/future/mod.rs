@@ -52,10 +52,10 @@ use std::time::{Duration, Instant};
 /// ```
 ///
 /// A waiting future does not poll, with one exception: an observer (a subscriber or reader without
-/// a slot) looks every millisecond.
+/// a slot) polls every 1 to 10 ms.
 ///
 /// There is no thread for each future. One thread waits for up to 62 signals on Windows, and for up
-/// to 127 signals on Linux. An endpoint has two or more signals: its wake event, and the process of
+/// to 127 signals on Linux. An endpoint has two or more signals: its parker, and the process of
 /// each peer that it watches.
 ///
 /// A future can be dropped at any time, and no message or signal is lost: the next call receives
@@ -264,7 +264,7 @@ impl<W: Wait> Rest<'_, W> {
             } else if let (true, Some(again)) =
                 (registration.notice.take_late(), registration.again)
             {
-                // A wait that looks every millisecond, and a wait that has all its signals, stay
+                // A wait that polls, and a wait that has all its signals, stay
                 // registered.
                 if !registration.has_parked || !RENEWED.contains(&again) {
                     registration.has_parked = true;

@@ -224,7 +224,7 @@ pub(super) fn claim(roster: &Roster<Memory>, word: u64, dead: u64) -> Option<usi
     claimed.map(|(slot, ())| slot)
 }
 
-/// A parker: one sleep takes a wake-up.
+/// A parker: a wake-up ends one sleep.
 pub(super) struct Parker {
     is_set: loomed::Mutex<bool>,
     set: loomed::Condvar,

@@ -300,12 +300,11 @@ impl<M: Payload + ?Sized> Receiver<M> {
     /// queue until it is [released](Receiver::release_to).
     ///
     /// This method is for messages that must not be lost with this receiver: the next receiver of
-    /// the queue receives again what was not released. The number counts the messages that this
-    /// receiver has received by this method and [`try_recv_ahead`](Receiver::try_recv_ahead), over
-    /// all senders, beginning with 1.
+    /// the queue receives again what was not released. The messages of all senders that this receiver
+    /// receives ahead, by any of the three methods, have the numbers 1, 2, 3 and so on.
     ///
-    /// A sender whose lane is full of messages that are not released waits. A call that receives in
-    /// another way releases all messages first.
+    /// If a lane is full of messages that are not released, its sender waits. Any other receiving call
+    /// first releases all messages.
     ///
     /// ```
     /// # let name = format!("Local\\shmkit-doc-ahead-{}", std::process::id());
@@ -366,7 +365,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
 
     /// Releases the messages that were [received ahead](Receiver::recv_ahead), up to the message
     /// with this number: no receiver receives them again, and their senders can use the space.
-    /// Messages that were released before stay so. The call does not block.
+    /// The number of a message that was released already changes nothing. The call does not block.
     pub fn release_to(&mut self, number: u64) {
         self.core.release_to(number);
     }

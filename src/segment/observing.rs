@@ -2,8 +2,8 @@
 //! and poll, since no process knows them and wakes them.
 //!
 //! All observers of one generation in a process share what they have open: the sections, their
-//! views, and the watch of the owner. So the tenth thousand observer needs no descriptor and no
-//! address space of its own.
+//! views, and the watch of the owner. So a further observer needs no
+//! further descriptor and no further view.
 
 use crate::name::Name;
 use crate::object::mapping::Mapping;
@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// The time between two polls of an observer that has received a message lately, and of any other
-/// observer.
+/// The time between two polls of an observer within [`LATELY`] after its last message.
 // layout: L099
 const BUSY: Duration = Duration::from_millis(1);
+/// The time between two polls of an observer later.
 const IDLE: Duration = Duration::from_millis(10);
-/// How long after the last message an observer counts as one that has received lately.
+/// How long an observer polls often after its last message.
 const LATELY: Duration = Duration::from_millis(100);
 
 /// What the observers of a generation have open.
@@ -46,7 +46,8 @@ impl Observed {
 /// The generations that observers of this process have open, by the name of the segment.
 type ByName = HashMap<String, Vec<Weak<Observed>>>;
 
-/// Returns what the observers of a generation share; `observed` becomes that if it is the first.
+/// Returns what the observers of a generation share. If no observer of this process has the
+/// generation open yet, that is `observed`.
 pub(crate) fn share(name: &Name, observed: Observed) -> Arc<Observed> {
     static ALL: PerProcess<Mutex<ByName>> = PerProcess::new();
     let all = ALL.get_or_init(Mutex::default);

@@ -319,7 +319,7 @@ impl Drop for OwnershipRecord {
 
 /// Removes the name of a segment of version 2 whose owner has released it or has ended, so that it
 /// can be created anew. Returns whether the name was removed: the system may not let names be removed
-/// (Windows). Processes that hold the segment keep it, and learn that its owner has ended.
+/// (Windows). Processes that hold the segment keep it, and learn that its owner has closed or died.
 // layout: L246
 fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
     let section = Section::options().expect_owner(Owner::Me).open(name)?;

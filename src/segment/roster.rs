@@ -2,8 +2,8 @@
 //!
 //! A slot belongs to the participant whose process word is in it. The word is the process id and a
 //! fold of the process's start time. The word changes by compare and swap only, so each claim of a
-//! slot has one winner. Before a process changes the word of another participant, it takes the life
-//! of the slot, which proves that the other participant has ended. All participants of a segment can
+//! slot has one winner. Before a process takes a slot, or frees the slot of another participant, it
+//! begins the life of that slot: then the participant that had the slot has ended. All participants of a segment can
 //! write all slots. So a process trusts the table only to say which slots are taken.
 
 use crate::error::Result;
@@ -94,8 +94,9 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Takes a free slot, or the slot of a participant that has ended, for the process `me`; `None`
-    /// if all slots have living participants. `begin` begins the life of the slot with this number
-    /// and process word, and returns `None` if a participant lives there.
+    /// if all slots have living participants. `begin(slot, word)` begins the life of a
+    /// slot whose last participant has the process word `word` (0 if the slot is free), and returns
+    /// `None` if that participant is alive.
     // layout: L052 L104
     pub fn claim<L>(
         &self,

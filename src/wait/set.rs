@@ -64,7 +64,7 @@ pub enum Ready {
 /// that it reported last. So no source waits for ever, in any order of the sources.
 ///
 /// One system call waits for 62 signals on Windows and for 127 signals on Linux. A wait source can
-/// have several signals: a receiver has its event and the deaths of its senders. If there are more
+/// have several signals: a receiver has its parker and the deaths of its senders. If there are more
 /// signals, the set starts threads that wait for the rest, each for that number of signals.
 pub struct WaitSet {
     /// The index of the source to ask first.

@@ -196,8 +196,8 @@ impl Layout {
 /// Returns the offset behind the last of some fields, of which the arrays up to `depth` are known.
 /// Returns `None` if the fields are not in order, or overlap.
 ///
-/// Fields in one array follow one another in the text. They lie in less than the stride of the array,
-/// so no element overlaps the next one.
+/// Fields in one array follow one another in the text. Together they take at most the stride of the
+/// array, so no element overlaps the next one.
 // layout: L035 L249
 fn end_of(fields: &[Field], depth: usize, begin: usize) -> Option<usize> {
     let mut end = begin;

@@ -49,7 +49,7 @@ fn system() -> Finding {
         Finding::new("system", Health::Good, says)
     } else {
         Finding::new("system", Health::Limited, says)
-            .advise("waits poll every few milliseconds: use Linux 5.16 or later")
+            .advise("waits for several things poll every 5 ms: use Linux 5.16 or later")
     }
 }
 
@@ -106,7 +106,7 @@ fn namespace() -> Finding {
             topic,
             Health::Good,
             format!(
-                "the namespace of a container ({}); mutexes and reports of deaths do not work across its border",
+                "the namespace of a container ({}); mutexes do not work across its border, and deaths there are noticed within 100 ms",
                 found.st_ino
             ),
         ),
@@ -145,7 +145,7 @@ fn deaths() -> Finding {
         Err(errno) => Finding::new(
             topic,
             Health::Limited,
-            format!("are polled every 10 ms, since pidfd_open is refused ({errno})"),
+            format!("are polled every 20 ms, since pidfd_open is refused ({errno})"),
         )
         .advise("let the sandbox allow pidfd_open, or use Linux 5.3 or later"),
     }

@@ -42,8 +42,9 @@ pub(super) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd> {
     fs::open(path, flags | FLAGS, Mode::empty())
 }
 
-/// Returns whether a lock on this file lasts without a descriptor. On overlayfs it does not: the
-/// mapping keeps the file of the layer below.
+/// Returns whether a lock on this file lasts without a descriptor. On overlayfs it does not: a
+/// mapping there refers to the file of a lower layer, and not to the open file description that has
+/// the lock.
 // layout: L245 L247
 pub(super) fn keeps_locks(file: BorrowedFd<'_>) -> Result<bool> {
     let lock = LastingLock::take(0, || reopen(file, OFlags::RDWR))?;

@@ -1,8 +1,8 @@
 //! Keeps other threads of this process from forking for a moment.
 //!
 //! A child that is forked meanwhile would get copies of descriptors and mappings that are not meant
-//! for children. `fork` of the C library calls handlers before and after it (pthread_atfork(3)). The
-//! handler before waits for the lock that a [`NoFork`] holds, so it waits for some microseconds.
+//! for children. `fork` of the C library calls handlers (pthread_atfork(3)). The handler that it
+//! calls first waits for the lock that a [`NoFork`] holds, usually for some microseconds.
 //!
 //! A child that `clone` makes without the C library is not kept back. A child that is being started
 //! by `posix_spawn` or `vfork` has copies of descriptors, and no mappings, until its program is
@@ -29,7 +29,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// While a value of this type lives, no other thread of this process forks.
+/// As long as a value of this type lives, a fork of another thread waits, for at most [`LIMIT`].
 pub(super) struct NoFork(());
 
 impl NoFork {

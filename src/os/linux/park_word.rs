@@ -41,8 +41,8 @@ impl ParkWord {
     }
 }
 
-/// A word that is 0 until a thread of this process sets it, once, and the participants that the
-/// thread wakes then.
+/// A word that a thread of this process changes once from 0, and the participants that the thread
+/// wakes at that moment.
 #[derive(Debug, Default)]
 pub(crate) struct Latch {
     word: AtomicU32,

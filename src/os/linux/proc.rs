@@ -16,7 +16,6 @@ pub(super) fn stat_of(number: u32) -> String {
 }
 
 /// Returns whether a process has ended, as `/proc` tells.
-// layout: L216
 pub(super) fn has_gone(process: ProcessIdentity) -> rustix::io::Result<bool> {
     let stat = match std::fs::read(stat_of(process.pid)) {
         Ok(stat) => stat,
@@ -60,7 +59,6 @@ pub(super) fn identity_of(pid: u32) -> Result<Option<ProcessIdentity>> {
 
 /// Returns the start time of a process or thread by its number; `None` where there is none. Fails
 /// where there is one and this account may not look.
-// layout: L216
 pub(super) fn start_of(number: u32) -> Result<Option<u64>> {
     match start_time(&stat_of(number)) {
         Ok(start) => Ok(Some(start)),

@@ -129,6 +129,7 @@ impl Process {
 
     /// Returns the process of the participant with this number. The process is known by a pidfd if
     /// it is in the namespaces of this process, and if the system gives a pidfd.
+    // layout: L216
     pub(super) fn of_life(lives: LifeLocks, place: usize, occupant: Occupant) -> Process {
         let pid = pid_of(occupant.word);
         let here = space().is_ok_and(|here| here == occupant.space);
@@ -172,7 +173,6 @@ impl Process {
     }
 
     /// Opens the process by its number; `None` where the system gives no pidfds here.
-    // layout: L216
     fn open(number: Pid, pid: u32) -> Result<Option<Identification>> {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Some(Identification::Pidfd(pidfd))),
@@ -310,7 +310,8 @@ fn poll(peer: PolledPeer) -> rustix::io::Result<EndWatch> {
     Ok(EndWatch::Polled(registration, latch))
 }
 
-/// Polls until `has_ended`; returns whether it has when the time is over.
+/// Calls `has_ended` again and again until it returns `true` or the time is over. Returns the last
+/// answer.
 fn by<E>(
     until: Option<Instant>,
     has_ended: impl Fn() -> std::result::Result<bool, E>,

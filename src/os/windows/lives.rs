@@ -49,7 +49,7 @@ impl LivesBackend for Lives {
         watch(word).map(|process| process.is_none())
     }
 
-    /// A name belongs to one object as long as any process has a handle of it.
+    /// Returns `true`: a name belongs to one object as long as a process has a handle of the object.
     fn is_of_same_section(&self, _other: &Lives) -> bool {
         true
     }
