@@ -525,9 +525,8 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.ahead -= 1;
         self.cursor.store64(cursor::RECEIVED, kept.received);
         self.cursor.publish64(cursor::EXACT, kept.position);
-        if self.ahead == 0 || kept.position >= self.frees {
-            self.free(kept.position);
-        }
+        // The writer may wait for this space, and the reader for a message of the writer.
+        self.free(kept.position);
     }
 
     // layout: L112 L234

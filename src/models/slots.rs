@@ -4,7 +4,7 @@
 use super::{Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::roster::state;
 use crate::os::Occupant;
-use crate::segment::roster::{JOINED, LEFT, Roster};
+use crate::segment::roster::{Eviction, JOINED, LEFT, Roster};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell;
 use ::loom::sync::Mutex;
@@ -72,7 +72,7 @@ fn dead_participant_has_at_most_one_successor() {
         });
 
         // The owner frees the slot at the same time, at most once.
-        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(Some(())));
+        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(Some(()))) == Eviction::Freed;
         let taken = successors.map(|one| one.join().unwrap());
 
         assert!(evicted || taken != [false; 2]);
@@ -128,7 +128,7 @@ fn slot_after_exec_has_one_successor() {
         });
 
         let roster = Roster::new(memory);
-        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(life.begin()));
+        let evicted = roster.evict(0, WORDS[0], |_, _| Ok(life.begin())) == Eviction::Freed;
         let taken = successors.map(|one| one.join().unwrap());
 
         let count = taken.iter().flatten().count();

@@ -221,6 +221,11 @@ impl Section {
         &self.os
     }
 
+    /// Returns the name of the section in error messages.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// Returns the lives of the participants of this section.
     pub(crate) fn lives(&self) -> Result<os::Lives> {
         os::Lives::of(&self.os)

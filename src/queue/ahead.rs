@@ -10,6 +10,8 @@ pub(super) struct Unreleased {
     pub generation: u32,
     pub lane: usize,
     pub kept: Kept,
+    /// Whether the message is not valid, and is released with the message before it.
+    pub is_skipped: bool,
 }
 
 /// The messages that were received ahead, in their order.
@@ -32,13 +34,20 @@ impl Ahead {
         self.unreleased.is_empty()
     }
 
-    /// Removes and returns the first message, if its number is not greater than this number.
+    /// Removes and returns the first message, if its number is not greater than this number, or if it
+    /// is not valid.
     pub fn take_to(&mut self, number: u64) -> Option<Unreleased> {
-        let first = self.received - self.unreleased.len() as u64 + 1;
-        if first > number {
-            return None;
+        let number_of_first = self.received - self.unreleased.len() as u64 + 1;
+        let first = self.unreleased.front()?;
+        let is_due = number_of_first <= number || first.is_skipped;
+        is_due.then(|| self.unreleased.pop_front())?
+    }
+
+    /// Lets the last message be released with the message before it.
+    pub fn skip_last(&mut self) {
+        if let Some(last) = self.unreleased.back_mut() {
+            last.is_skipped = true;
         }
-        self.unreleased.pop_front()
     }
 
     /// Returns whether a message of this generation was not released.

@@ -359,6 +359,10 @@ impl<M: Payload + ?Sized> Receiver<M> {
 
     fn ahead(&mut self, deadline: Deadline) -> Result<(u64, M::Received<'_>), RecvError> {
         let (number, len) = self.core.receive_ahead(deadline)?;
+        if M::received(self.core.received(len)).is_none() {
+            self.core.skip_last();
+            return Err(RecvError::Corrupt);
+        }
         let message = payload::received::<M>(self.core.received(len))?;
         Ok((number, message))
     }

@@ -170,8 +170,16 @@ impl Receiving {
             generation,
             lane,
             kept,
+            is_skipped: false,
         };
         Ok((self.ahead.add(message), len))
+    }
+
+    /// Gives up the message that was received ahead last, since it is not valid. It is released with
+    /// the message before it.
+    pub fn skip_last(&mut self) {
+        self.ahead.skip_last();
+        self.release_to(0);
     }
 
     /// Releases the messages that were received ahead, up to the message with this number.
@@ -264,9 +272,13 @@ impl Receiving {
         while n < self.older.len() {
             let (fan_in, segment) = &mut self.older[n];
             match fan_in.find() {
-                Step::Nothing if fan_in.is_done() && !self.ahead.has(segment.generation) => {
-                    let (fan_in, _) = self.older.remove(n);
-                    self.fan_in.learn_of_senders_in(&fan_in);
+                Step::Nothing if fan_in.is_done() => {
+                    self.fan_in.learn_of_senders_in(fan_in);
+                    match self.ahead.has(segment.generation) {
+                        // Its messages may still be released.
+                        true => n += 1,
+                        false => drop(self.older.remove(n)),
+                    }
                     self.is_plain = self.older.is_empty() && self.ahead.is_empty();
                 }
                 Step::Nothing => n += 1,
@@ -277,6 +289,11 @@ impl Receiving {
             }
         }
         None
+    }
+
+    /// Returns whether the earlier generations have no message and no sender left.
+    fn is_older_done(&self) -> bool {
+        self.older.iter().all(|(fan_in, _)| fan_in.is_done())
     }
 
     /// Finds the next message if it is directly behind the last message, as most are.
@@ -333,7 +350,7 @@ impl Inbox for Receiving {
         }
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),
-            _ if !self.older.is_empty() => None,
+            _ if !self.is_older_done() => None,
             _ => self.fan_in.deserted().map(RecvError::Disconnected),
         }
     }
@@ -349,7 +366,7 @@ impl Wait for Receiving {
     fn has_news(&mut self) -> bool {
         self.fan_in.has_news()
             || self.older.iter_mut().any(|(fan_in, _)| fan_in.has_news())
-            || self.older.is_empty() && self.fan_in.is_deserted()
+            || self.is_older_done() && self.fan_in.is_deserted()
     }
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {

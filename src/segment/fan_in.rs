@@ -24,7 +24,7 @@ use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::os::{LOOK_BACK, MAX_PEERS, ProcessIdentity, ValidityBackend, deadline_within};
 use crate::segment::participant::Participant;
-use crate::segment::roster::{LEFT, Roster, has_joined};
+use crate::segment::roster::{Eviction, LEFT, Roster, has_joined};
 use crate::segment::{Cursor, Owned};
 use crate::sync::{Round, Window, WindowMut};
 use crate::wait::source::Signals;
@@ -65,6 +65,9 @@ struct Lane {
     reader: LaneReader,
     /// The process word of the participant that sends here, or 0.
     process_word: u64,
+    /// The process word and the slot epoch of a participant that was proved dead, and whose slot could
+    /// not be freed.
+    dead: Option<(u64, u32)>,
     slot_epoch: u32,
     /// The position of that participant's first record. Everything before this position was sent by
     /// earlier participants.
@@ -123,6 +126,7 @@ impl FanIn {
             Ok(Lane {
                 reader: reader(lane, segment.lane(lane, prefault)?.ring),
                 process_word: 0,
+                dead: None,
                 slot_epoch: participant.roster().slot_epoch(lane),
                 beginning: 0,
                 process: None,
@@ -150,9 +154,9 @@ impl FanIn {
     }
 
     /// Copies from an earlier generation whether there were senders, and the disconnect reason of
-    /// the last one. These senders have not reattached.
-    pub fn learn_of_senders_in(&mut self, earlier: &FanIn) {
-        if earlier.had_senders && !self.had_senders {
+    /// the last one. These senders have not reattached. A second call copies nothing.
+    pub fn learn_of_senders_in(&mut self, earlier: &mut FanIn) {
+        if std::mem::take(&mut earlier.had_senders) && !self.had_senders {
             self.had_senders = true;
             self.last = earlier.last;
         }
@@ -260,6 +264,20 @@ impl FanIn {
                 _ => 0,
             };
             let slot_epoch = self.participant.roster().slot_epoch(slot);
+            if let Some(dead) = lane
+                .dead
+                .take_if(|dead| *dead == (process_word, slot_epoch))
+            {
+                match self.participant.kernel().evict(slot, dead.0) {
+                    Eviction::Failed => lane.dead = Some(dead),
+                    Eviction::Freed => {
+                        self.participant_changes = self.participant_changes.wrapping_add(LEFT);
+                    }
+                    Eviction::Gone => {}
+                }
+                continue;
+            }
+            lane.dead = None;
             // Loaded at each look: an earlier look may have happened while the client was joining.
             lane.beginning = self.participant.roster().beginning(slot);
             if (process_word, slot_epoch) == (lane.process_word, lane.slot_epoch) {
@@ -313,12 +331,14 @@ impl FanIn {
                 continue;
             }
 
-            if kernel.evict(slot, lane.process_word) {
-                self.last = DisconnectReason::Died;
-                self.participant_changes = self.participant_changes.wrapping_add(LEFT);
-            } else {
+            self.last = DisconnectReason::Died;
+            match kernel.evict(slot, lane.process_word) {
+                Eviction::Freed => {
+                    self.participant_changes = self.participant_changes.wrapping_add(LEFT);
+                }
                 // The participant had left in good order, and its process ended right after.
-                self.last = DisconnectReason::Closed;
+                Eviction::Gone => self.last = DisconnectReason::Closed,
+                Eviction::Failed => lane.dead = Some((lane.process_word, lane.slot_epoch)),
             }
             lane.process_word = 0;
         }

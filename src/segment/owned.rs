@@ -11,9 +11,9 @@ use crate::format::layout::{MAGIC, MAJOR, MINOR, control, roster};
 use crate::name::Name;
 use crate::object::process::Liveness;
 use crate::object::section::Section;
-use crate::os::{self, Kind, LivesBackend, OWNER_LIFE, ProcessBackend, ProcessIdentity, word_of};
+use crate::os::{self, Kind, ProcessBackend, ProcessIdentity, word_of};
 use crate::segment::ending;
-use crate::segment::ownership::OwnershipRecord;
+use crate::segment::ownership::{OwnershipRecord, begin_life};
 use crate::segment::participant::{Kernel, Life, Notifier, Participant};
 use crate::segment::roster::Roster;
 use crate::sync::{Window, WindowMut, Words, WordsMut};
@@ -142,7 +142,7 @@ impl Owned {
         let section = create(access, &companions.control, control::LEN as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_mut()?;
-        let life = section.lives()?.take(OWNER_LIFE, 0)?;
+        let life = begin_life(&section)?;
         let section = create(&inner, &companions.roster, roster::LEN as u64)?;
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let roster = Roster::begin(section.words_mut()?, generation);
@@ -166,7 +166,7 @@ impl Owned {
             control,
             name: name.clone(),
             access: access.clone(),
-            _life: life,
+            _life: Some(life),
             _alive: alive,
             record: None,
         };

@@ -177,9 +177,9 @@ impl OwnershipRecord {
     fn begin(section: Section, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let words = Ownership(section.words_mut::<{ ownership::LEN }>()?);
         let me = Occupant::of(me);
-        let life = section.lives()?.take(OWNER_LIFE, 0)?;
+        let life = begin_life(&section)?;
         words.begin(fingerprint(&access.to_string()), me);
-        Ok(OwnershipRecord::of(section, words, me.word, life, 0))
+        Ok(OwnershipRecord::of(section, words, me.word, Some(life), 0))
     }
 
     /// Takes over a record that exists; `None` if it changes at this moment.
@@ -317,12 +317,27 @@ impl Drop for OwnershipRecord {
     }
 }
 
+/// Begins the life of the owner in a section that this process has just made.
+pub(crate) fn begin_life(section: &Section) -> Result<Life> {
+    let life = section.lives()?.take(OWNER_LIFE, 0)?;
+    life.ok_or_else(|| {
+        let meaning = "another process has a lock on its file";
+        let subject = section.subject();
+        let error = Error::new(ErrorKind::Busy, Operation::Create, &subject, meaning);
+        error.with_advice("find out which program locks it (lslocks)")
+    })
+}
+
 /// Removes the name of a segment of version 2 whose owner has released it or has ended, so that it
 /// can be created anew. Returns whether the name was removed: the system may not let names be removed
 /// (Windows). Processes that hold the segment keep it, and learn that its owner has closed or died.
 // layout: L246
 fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
-    let section = Section::options().expect_owner(Owner::Me).open(name)?;
+    let section = match Section::options().expect_owner(Owner::Me).open(name) {
+        // The name is free now.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
     if section.len()? < ownership::LEN as u64 {
         return Ok(false);
     }
@@ -334,7 +349,8 @@ fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
         Ok(identity) => space != me.space || Occupant::of(&identity).word == word,
         Err(error) => space != me.space || error.kind() != ErrorKind::NotFound,
     };
-    if !is_older || word != 0 && is_alive() {
+    // The last look: an owner of version 2 may have taken the name meanwhile.
+    if !is_older || word != 0 && is_alive() || words.owner() != word {
         return Ok(false);
     }
     section.os().remove_name()

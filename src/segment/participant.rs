@@ -13,7 +13,7 @@ use crate::os::{
     ProcessIdentity, Validity, ValidityBackend, Wake, pid_of, word_of,
 };
 use crate::segment::notifier::{self, Sleeper, System};
-use crate::segment::roster::Roster;
+use crate::segment::roster::{Eviction, Roster};
 use crate::wait::source::Signals;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Kernel {
     }
 
     /// Frees the slot of a participant that was proved dead; see [`Roster::evict`].
-    pub fn evict(&self, slot: usize, word: u64) -> bool {
+    pub fn evict(&self, slot: usize, word: u64) -> Eviction {
         self.roster
             .evict(slot, word, |slot, word| self.lives.take(slot, word))
     }

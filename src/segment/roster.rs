@@ -34,6 +34,17 @@ pub(crate) fn identity_of(occupant: Occupant) -> Option<ProcessIdentity> {
     identity.filter(|identity| words(&Occupant::of(identity)) == words(&occupant))
 }
 
+/// The result of [`Roster::evict`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// The slot is free now.
+    Freed,
+    /// The participant did not have the slot any more.
+    Gone,
+    /// The slot could not be freed, and still has the process word of the participant.
+    Failed,
+}
+
 /// A sender or a client, as its slot says.
 pub(crate) struct SlotSender {
     pub identity: ProcessIdentity,
@@ -176,8 +187,7 @@ impl<W: Shared> Roster<W> {
         self.tell(LEFT);
     }
 
-    /// Frees the slot of a participant that was proved dead; returns `false` if the participant no
-    /// longer has the slot. The bit in ASLEEP stays set. The next occupant clears it, and may have
+    /// Frees the slot of a participant that was proved dead. The bit in ASLEEP stays set. The next occupant clears it, and may have
     /// taken the slot already. For `begin` see [`claim`](Roster::claim).
     // layout: L106
     pub fn evict<L>(
@@ -185,16 +195,21 @@ impl<W: Shared> Roster<W> {
         slot: usize,
         word: u64,
         begin: impl Fn(usize, u64) -> Result<Option<L>>,
-    ) -> bool {
+    ) -> Eviction {
         // Until this function returns, no other process takes the slot.
         let Ok(Some(_life)) = begin(slot, word) else {
-            return false;
+            // The system has no descriptor left, or another process is just taking the slot.
+            return match self.process_word(slot) == word {
+                true => Eviction::Failed,
+                false => Eviction::Gone,
+            };
         };
         let evicted = self.take(slot, word, 0);
-        if evicted {
-            self.tell(LEFT);
+        if !evicted {
+            return Eviction::Gone;
         }
-        evicted
+        self.tell(LEFT);
+        Eviction::Freed
     }
 
     /// Returns the process word of the participant in this slot, or 0.
@@ -461,12 +476,16 @@ mod tests {
         assert_eq!(claim(&roster, DEAD, 1, of_nobody), Some(0));
         roster.set_state(0, roster::state::ACTIVE);
         let participant_changes = roster.participant_changes();
-        assert!(!roster.evict(0, MINE, of_the_dead));
+        let failing = |_, _| -> Result<Option<()>> { Ok(None) };
+        assert_eq!(roster.evict(0, MINE, of_the_dead), Eviction::Gone);
+        assert_eq!(roster.evict(0, MINE, failing), Eviction::Gone);
+        assert_eq!(roster.evict(0, DEAD, failing), Eviction::Failed);
         assert_eq!(
             (roster.process_word(0), roster.participant_changes()),
             (DEAD, participant_changes)
         );
-        assert!(roster.evict(0, DEAD, of_the_dead) && !roster.evict(0, DEAD, of_the_dead));
+        assert_eq!(roster.evict(0, DEAD, of_the_dead), Eviction::Freed);
+        assert_eq!(roster.evict(0, DEAD, of_the_dead), Eviction::Gone);
         assert_eq!((roster.process_word(0), roster.state(0)), (0, 1));
         assert_eq!(
             roster.participant_changes(),

@@ -5,7 +5,7 @@ use crate::format::layout::SLOTS;
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::segment::participant::{Kernel, Participant};
-use crate::segment::roster::Roster;
+use crate::segment::roster::{Eviction, Roster};
 use crate::segment::{Owned, Pattern};
 use crate::topic::backpressure::{self, is_waited_for};
 
@@ -128,7 +128,9 @@ impl Subscribers {
                 continue;
             }
             if dead {
-                self.kernel.evict(slot, occupant.0);
+                if self.kernel.evict(slot, occupant.0) == Eviction::Failed {
+                    backpressure::drop_late(&self.roster, slot);
+                }
             } else if late {
                 backpressure::drop_late(&self.roster, slot);
             }

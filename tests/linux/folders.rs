@@ -99,7 +99,7 @@ fn unusable_folder_error_names_folder_and_reason() {
     for (path, reason) in [
         (&*folder.0, "sticky"),
         (Path::new("relative"), "absolute"),
-        (Path::new("/nowhere"), "cannot be looked at"),
+        (Path::new("/nowhere"), "does not exist"),
     ] {
         let mut refused = child(&mut test, "refused", &name, path);
         let error = refused.hear();

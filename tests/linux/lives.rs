@@ -6,6 +6,7 @@ use shmkit::{Client, DisconnectReason, ErrorKind, Receiver, RecvError, SendError
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Plays a role in a child process.
 pub fn play(role: &str, args: &[&str]) {
@@ -17,6 +18,7 @@ pub fn play(role: &str, args: &[&str]) {
         "exec" => become_another_program(name),
         "fork" => fork_and_stay(name),
         "serve" => serve(name),
+        "starve" => receive_without_descriptors(name),
         "storm" => fork_without_pause(name),
         "overlay" => refuse_overlay(name),
         other => panic!("no role {other}"),
@@ -78,6 +80,25 @@ fn fork_and_stay(name: &str) {
     loop {
         std::thread::park();
     }
+}
+
+/// Receives while this process has no free descriptor.
+fn receive_without_descriptors(name: &str) {
+    let mut receiver = Receiver::create(name).unwrap();
+    say("ready");
+    assert_eq!(receiver.recv().unwrap(), b"first");
+    let mut all = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        all.push(file);
+    }
+    say("starved");
+    say(&format!("{:?}", receiver.recv().unwrap_err()));
+    for _ in 0..3 {
+        let time = Duration::from_millis(5);
+        say(&format!("{:?}", receiver.recv_timeout(time).unwrap_err()));
+    }
+    drop(all);
+    while hear().is_some() {}
 }
 
 /// Opens endpoints, while another thread forks children that live as long as their input.
@@ -212,6 +233,23 @@ fn forked_child_keeps_no_parent_life() {
 }
 
 /// No child that is forked while an endpoint is opened keeps the life of that endpoint.
+/// A receiver without a free descriptor reports the death of a sender once, and frees the slot later.
+// layout: L106
+#[test]
+fn death_is_reported_once_without_descriptors() {
+    let (mut test, name) = start("starved");
+    let mut receiver = child(&mut test, "starve", &name);
+    let mut sender = child(&mut test, "send", &name);
+    sender.tell("first");
+    receiver.expect("starved");
+    sender.kill();
+    receiver.expect("Disconnected(Died)");
+    for _ in 0..3 {
+        receiver.expect("Timeout");
+    }
+    assert!(receiver.finish().success());
+}
+
 // layout: L240 L242
 #[test]
 fn concurrent_fork_keeps_no_life() {

@@ -30,14 +30,19 @@ pub(super) fn chosen() -> Option<&'static PathBuf> {
 // layout: L187
 pub(super) fn folder() -> &'static str {
     static FOLDER: OnceLock<Cow<'static, str>> = OnceLock::new();
-    FOLDER.get_or_init(|| match chosen() {
+    if let Some(known) = FOLDER.get() {
+        return known;
+    }
+    let path = match chosen() {
         // The real path: nobody else may turn a link on the way to it later.
         Some(named) => {
             let real = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
             real.to_string_lossy().into_owned().into()
         }
         None => SHM.into(),
-    })
+    };
+    // No system call while the value is set: a fork at that moment would leave the child waiting.
+    FOLDER.get_or_init(|| path)
 }
 
 /// Returns the folder of the objects, and whether SHMKIT_DIR names it.

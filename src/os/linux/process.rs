@@ -81,15 +81,17 @@ impl Process {
         }
 
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_useful = |watch: &&EndWatch| watch.is_in_force() && !self.is_premature(watch);
+        let is_premature = watch.as_ref().is_some_and(|watch| self.is_premature(watch));
+        let is_useful = |watch: &&EndWatch| watch.is_in_force() && !is_premature;
         if let Some(watch) = watch.as_ref().filter(is_useful) {
             return Ok(Arc::clone(watch.latch()));
         }
+        if let (Some(EndWatch::Pidfd(last)), Some(pidfd)) = (watch.take(), self.pidfd()) {
+            last.end(pidfd);
+        }
 
         let begun = match (self.pidfd(), &self.life, &self.by) {
-            (Some(pidfd), ..) if watch.as_ref().is_none_or(|watch| !self.is_premature(watch)) => {
-                Watch::begin(pidfd).map(EndWatch::Pidfd)
-            }
+            (Some(pidfd), ..) if !is_premature => Watch::begin(pidfd).map(EndWatch::Pidfd),
             (_, Some((lives, place)), _) => poll(PolledPeer::Life(lives.clone(), *place)),
             (_, None, Identification::Number(identity)) => poll(PolledPeer::Process(*identity)),
             (_, None, _) => return Err(no_process(self.pid)),

@@ -1,6 +1,7 @@
 //! Mapped memory.
 
 use super::error::explain;
+use super::no_fork;
 use crate::error::{Operation, Result};
 use crate::os::{Protection, ViewBackend};
 use crate::sync::{self, AtomicU8, AtomicU32, AtomicU64};
@@ -42,7 +43,7 @@ pub(super) fn wiped_page<const LEN: usize>() -> Option<&'static [AtomicU8; LEN]>
 #[derive(Debug)]
 pub(super) struct UnforkedPage {
     base: *mut c_void,
-    process: u32,
+    process: (u32, u32),
 }
 
 // SAFETY: a page belongs to the process and to no thread: any thread may unmap it. No method
@@ -62,7 +63,7 @@ impl UnforkedPage {
         let base = unsafe { mmap(std::ptr::null_mut(), Self::LEN, protection, flags, file, 0) }?;
         let page = UnforkedPage {
             base,
-            process: std::process::id(),
+            process: no_fork::process(),
         };
         // SAFETY: the range is the one that was just mapped, to which no reference exists. "Do not
         // make the pages in this range available to the child after a fork(2)" (MADV_DONTFORK,
@@ -76,7 +77,7 @@ impl Drop for UnforkedPage {
     // layout: L243
     fn drop(&mut self) {
         // A child of a fork has no such page, and may have another mapping at this address.
-        if self.process == std::process::id() {
+        if self.process == no_fork::process() {
             // SAFETY: munmap "deletes the mappings for the specified address range" (munmap(2)): the
             // range that `map` mapped in this process, which this value owns, and to which no
             // reference exists.

@@ -134,6 +134,69 @@ fn unreleased_messages_survive_a_resize() {
     assert_eq!(sorted(&mut queue(&name)), [b"four"]);
 }
 
+/// A receiver that always keeps some messages releases space while it waits for the next one.
+// layout: L113 L250
+#[test]
+fn partial_release_frees_space_while_waiting() {
+    const WINDOW: u64 = 5;
+    const SENT: u64 = 200;
+    let (_test, name) = start("ahead-window");
+    let options = Receiver::options().capacity(CAPACITY).max_message(400);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(move || {
+            for _ in 0..SENT {
+                sender.send(&[7; 400]).unwrap();
+            }
+            sender
+        });
+        for expected in 1..=SENT {
+            let (number, _) = receiver.recv_ahead().unwrap();
+            assert_eq!(number, expected);
+            receiver.release_to(number.saturating_sub(WINDOW));
+        }
+        sending.join().unwrap();
+    });
+}
+
+/// Messages of an earlier generation that are not released do not hide that all senders have gone.
+#[test]
+fn end_is_reported_beside_unreleased_messages() {
+    let (_test, name) = start("ahead-end");
+    let mut receiver = queue(&name);
+    let mut sender = Sender::open(&*name).unwrap();
+    sender.send(b"one").unwrap();
+    let (number, _) = receiver.recv_ahead().unwrap();
+    receiver
+        .resize(&Receiver::options().capacity(2 * CAPACITY))
+        .unwrap();
+    drop(sender);
+    assert_eq!(why(receiver.recv_ahead()), "Disconnected(Closed)");
+    assert_eq!(why(receiver.try_recv_ahead()), "Empty");
+    receiver.release_to(number);
+    drop(receiver);
+    assert!(sorted(&mut queue(&name)).is_empty());
+}
+
+/// A message of the wrong length has no number, and is released with the message before it.
+#[test]
+fn invalid_message_is_released_with_its_predecessor() {
+    let (_test, name) = start("ahead-invalid");
+    let mut receiver = Receiver::options().typed::<u64>().create(&*name).unwrap();
+    let mut sender = Sender::open(&*name).unwrap();
+    sender.send(b"short").unwrap();
+    sender.send(&7u64.to_le_bytes()).unwrap();
+    sender.send(b"short").unwrap();
+    assert_eq!(why(receiver.try_recv_ahead()), "Corrupt");
+    assert_eq!(receiver.try_recv_ahead().unwrap(), (2, 7));
+    assert_eq!(why(receiver.try_recv_ahead()), "Corrupt");
+    receiver.release_to(2);
+    drop(receiver);
+    let mut next = Receiver::options().typed::<u64>().create(&*name).unwrap();
+    assert_eq!(why(next.try_recv()), "Empty");
+}
+
 /// Says the numbers of the messages that it receives, and releases some of them, until it is killed.
 pub fn receive_and_release(name: &str) {
     let mut receiver = queue(name);
