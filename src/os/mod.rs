@@ -498,6 +498,9 @@ pub(crate) trait LivesBackend: Clone + Sized {
     fn take(&self, number: usize, word: u64) -> Result<Option<Self::Life>>;
     /// Returns whether the participant with this number and process word has certainly ended.
     fn has_ended(&self, number: usize, word: u64) -> Result<bool>;
+    /// Returns whether the process of a participant that seems to be alive has ended, so that its life
+    /// will be over in a moment.
+    fn is_ending(&self, occupant: Occupant) -> bool;
     /// Returns whether both values are for one section. Both sections were opened by one name.
     fn is_of_same_section(&self, other: &Self) -> bool;
     /// Watches the process of the participant with this number; `None` if the participant has

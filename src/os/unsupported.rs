@@ -159,6 +159,10 @@ impl LivesBackend for Lives {
         unsupported(Operation::Watch, &"a participant")
     }
 
+    fn is_ending(&self, _occupant: Occupant) -> bool {
+        false
+    }
+
     fn is_of_same_section(&self, _other: &Lives) -> bool {
         true
     }

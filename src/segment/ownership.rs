@@ -31,10 +31,12 @@ use crate::os::{
 use crate::segment::participant::Life;
 use crate::segment::roster::identity_of;
 use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-/// How often this process tries to take a name that appears and vanishes.
+/// How often this process tries to take a name that appears and vanishes, or whose owner is ending.
 const TRIES: u32 = 100;
+/// The pause until the life of an owner whose process has ended is looked at again.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// At most this many generations are searched for participants.
 const MOST: u32 = 4096;
@@ -214,6 +216,11 @@ impl OwnershipRecord {
 
         let lives = section.lives()?;
         if owner.word != 0 && !matches!(lives.has_ended(OWNER_LIFE, owner.word), Ok(true)) {
+            // Its process has ended, and its life will be over in a moment.
+            if lives.is_ending(owner) {
+                std::thread::sleep(PAUSE);
+                return Ok(None);
+            }
             return refuse(
                 format!("it is owned by {}, which is alive", describe(owner)),
                 "stop that process, use another name, or open what is there",

@@ -4,7 +4,7 @@
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
+use crate::format::layout::{LIVE_SUFFIX, OWNER, SLOTS, WAKE_SUFFIX};
 use crate::name::Name;
 use crate::object::process::{Liveness, Process};
 use crate::object::section::Section;
@@ -148,8 +148,11 @@ impl Participant {
         let begin = |slot, word| kernel.lives.take(slot, word);
         let mut claimed = roster.claim(me, slots, begin)?;
         for _ in 0..TRIES {
-            // A participant frees its slot a moment before its life ends.
-            if claimed.is_some() || !roster.has_free(slots) {
+            // A participant frees its slot a moment before its life ends, and the process of a dead
+            // one ends a moment before.
+            let is_ending = |slot| kernel.lives.is_ending(roster.occupant(slot));
+            let will_change = || roster.has_free(slots) || (0..slots.min(SLOTS)).any(is_ending);
+            if claimed.is_some() || !will_change() {
                 break;
             }
             std::thread::sleep(PAUSE);

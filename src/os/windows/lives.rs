@@ -49,6 +49,11 @@ impl LivesBackend for Lives {
         watch(word).map(|process| process.is_none())
     }
 
+    /// Returns `false`: the end of a process is the proof of death.
+    fn is_ending(&self, _occupant: Occupant) -> bool {
+        false
+    }
+
     /// Returns `true`: a name belongs to one object as long as a process has a handle of the object.
     fn is_of_same_section(&self, _other: &Lives) -> bool {
         true
