@@ -21,8 +21,12 @@ fn message_tells_the_process_that_sent_it() {
     assert_eq!(theirs.pid(), sender.id());
     assert!(theirs.is_alive().unwrap());
     let me = ProcessIdentity::current().unwrap();
-    assert_eq!((theirs.user(), theirs.image()), (me.user(), me.image()));
+    assert_eq!(theirs.user(), me.user());
     assert!(me.user().is_some());
+    // The child may be the program of another width.
+    if std::env::var_os("SHMKIT_TEST_CHILD").is_none() {
+        assert_eq!(theirs.image(), me.image());
+    }
 
     // A sender that has gone, also if another one has its lane now.
     sender.kill();
