@@ -49,6 +49,9 @@ pub fn play(role: &str, args: &[&str]) {
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
         ("heir", [name, who]) => restart::be_heir(name, who.parse().unwrap()),
+        ("rolling", [role, name, who]) => {
+            restart::rolling::play(role, name, who.parse().unwrap());
+        }
         ("mute", [name]) => restart::be_mute(name),
         ("echo", [name]) => restart::serve_echo(name),
         ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),

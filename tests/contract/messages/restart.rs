@@ -2,6 +2,7 @@
 //! The other participants stay attached, and continue.
 
 mod resize;
+pub mod rolling;
 
 use super::*;
 use crate::common::{refused, start};
