@@ -194,7 +194,10 @@ fn timed_out_call_frees_its_slot() {
     let late = run(&["call", &name, "x", "--timeout", "0.1"], 1);
     contains(&late.err, &["no response in time\n  ", "--timeout"]);
     // The only slot is free again, and another client takes it.
-    let mut other = calling(&name, 1);
+    let mut other = Running::start(&mut command(&["call", &name, "x"]));
+    eventually("the other client has the slot", || {
+        messages(&name)["participants"][0]["pid"] == other.id()
+    });
     contains(&run(&["call", &name, "x"], 2).err, &[&name]);
     let waiting = ["call", &name, "x", "--wait", "50", "--timeout", "0.1"];
     let waiting = Running::start(&mut command(&waiting));
