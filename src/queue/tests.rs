@@ -4,7 +4,10 @@ use super::sender::Sender;
 use crate::access::Access;
 use crate::lane::Step;
 use crate::name::Name;
+use crate::object::section::Section;
 use crate::segment::fan_in::FanIn;
+use crate::segment::participant::Kernel;
+use crate::segment::roster::Eviction;
 use crate::segment::{Geometry, Owned};
 
 /// Creates a queue with one sender.
@@ -35,4 +38,22 @@ fn reused_slot_attributes_message_to_new_sender() {
     let sent_by = fan_in.sender();
     assert_eq!(sent_by, Some(segment.roster().slot_epoch(0)));
     assert_ne!(sent_by, Some(first_epoch));
+}
+
+/// A participant that an owner has just watched leaves, and another one of its process, which has
+/// the same process word, gets its slot. The owner takes neither of them for dead.
+// layout: L106 L238
+#[test]
+fn living_successor_of_one_process_survives() {
+    let text = format!("shmkit-test-successor-{}", std::process::id());
+    let name = Name::new(&text).unwrap();
+    let (segment, _fan_in) = queue(&name);
+    let section = Section::open(&*format!("{text}~roster-00000001")).unwrap();
+    let kernel = Kernel::new(&name, &section, segment.roster(), &Access::SameUser).unwrap();
+    let _sender = Sender::open(&*text).unwrap();
+
+    let word = segment.roster().process_word(0);
+    assert_ne!(word, 0);
+    assert_eq!(kernel.evict(0, word), Eviction::Gone);
+    assert_eq!(segment.roster().process_word(0), word);
 }

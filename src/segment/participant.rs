@@ -75,10 +75,15 @@ impl Kernel {
         watched.is_none() || self.is_dead(slot, word)
     }
 
-    /// Frees the slot of a participant that was proved dead; see [`Roster::evict`].
+    /// Frees the slot of a participant that seems to be dead; see [`Roster::evict`].
+    // layout: L106 L238
     pub fn evict(&self, slot: usize, word: u64) -> Eviction {
-        self.roster
-            .evict(slot, word, |slot, word| self.lives.take(slot, word))
+        let begin = |slot, word| self.lives.take(slot, word);
+        match self.roster.evict(slot, word, begin) {
+            // The slot has a living participant of the same process: the one before it has left.
+            Eviction::Failed if !self.is_dead(slot, word) => Eviction::Gone,
+            eviction => eviction,
+        }
     }
 }
 
