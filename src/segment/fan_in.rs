@@ -309,6 +309,7 @@ impl FanIn {
     // layout: L106 L120 L238
     #[cold]
     pub fn look_for_deaths(&mut self) {
+        let mut has_left = false;
         for (slot, lane) in self.lanes.iter_mut().enumerate() {
             if lane.process_word == 0 {
                 continue;
@@ -331,16 +332,22 @@ impl FanIn {
                 continue;
             }
 
-            self.last = DisconnectReason::Died;
             match kernel.evict(slot, lane.process_word) {
+                // The participant has left in good order, which the table tells.
+                Eviction::Gone => {
+                    has_left = true;
+                    continue;
+                }
                 Eviction::Freed => {
                     self.participant_changes = self.participant_changes.wrapping_add(LEFT);
                 }
-                // The participant had left in good order, and its process ended right after.
-                Eviction::Gone => self.last = DisconnectReason::Closed,
                 Eviction::Failed => lane.dead = Some((lane.process_word, lane.slot_epoch)),
             }
+            self.last = DisconnectReason::Died;
             lane.process_word = 0;
+        }
+        if has_left {
+            self.look_at_the_table();
         }
     }
 
