@@ -5,10 +5,8 @@ use crate::error::{Error, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{MAJOR, OWNER, SLOTS, cursor, roster};
 use crate::name::Name;
-use crate::os::{
-    self, Holders, Listed, LivesBackend, Occupant, ProcessIdentity, RawObject, pid_of,
-};
-use crate::segment::roster::{identity_of, slot_at};
+use crate::os::{self, Holders, Listed, LivesBackend, ProcessIdentity, RawObject, pid_of};
+use crate::segment::roster::{identity_of, occupant_in, slot_at};
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{Fixed, Window, Words};
 use std::path::PathBuf;
@@ -266,11 +264,7 @@ fn participant(
     slot: usize,
     sent: &[u64],
 ) -> Participant {
-    let occupant = Occupant {
-        word: words.load64(slot_at(slot) + roster::PROCESS),
-        space: words.load32(slot_at(slot) + roster::SPACE),
-        start: words.load64(slot_at(slot) + roster::START),
-    };
+    let occupant = occupant_in(words, slot);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
 
     let mut seen = Participant {

@@ -279,7 +279,7 @@ impl Receiving {
                         true => n += 1,
                         false => drop(self.older.remove(n)),
                     }
-                    self.is_plain = self.older.is_empty() && self.ahead.is_empty();
+                    self.look_whether_plain();
                 }
                 Step::Nothing => n += 1,
                 step => {

@@ -2,8 +2,8 @@
 //! and poll, since no process knows them and wakes them.
 //!
 //! All observers of one generation in a process share what they have open: the sections, their
-//! views, and the watch of the owner. So a further observer needs no
-//! further descriptor and no further view.
+//! views, and the watch of the owner. So a further observer needs no further descriptor and no
+//! further view.
 
 use crate::name::Name;
 use crate::object::mapping::Mapping;

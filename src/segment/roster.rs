@@ -9,7 +9,7 @@
 use crate::error::Result;
 use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
 use crate::os::{Occupant, ProcessIdentity, pid_of};
-use crate::sync::{Fixed, Ordering, Shared, WindowMut};
+use crate::sync::{Fixed, Ordering, Shared, WindowMut, Words};
 
 /// How often a slot is tried while other processes change it.
 const TRIES: u32 = 16;
@@ -32,6 +32,15 @@ pub(crate) fn identity_of(occupant: Occupant) -> Option<ProcessIdentity> {
     let identity = ProcessIdentity::of(pid_of(occupant.word)).ok();
     let words = |one: &Occupant| (one.word, one.space);
     identity.filter(|identity| words(&Occupant::of(identity)) == words(&occupant))
+}
+
+/// Returns the process of the participant in this slot of a roster, as the slot says.
+pub(crate) fn occupant_in(words: &impl Words, slot: usize) -> Occupant {
+    Occupant {
+        word: words.load64(slot_at(slot) + roster::PROCESS),
+        space: words.load32(slot_at(slot) + roster::SPACE),
+        start: words.load64(slot_at(slot) + roster::START),
+    }
 }
 
 /// The result of [`Roster::evict`].
@@ -219,15 +228,11 @@ impl<W: Shared> Roster<W> {
 
     /// Returns the process of the participant in this slot, as the slot says.
     pub fn occupant(&self, slot: usize) -> Occupant {
-        Occupant {
-            word: self.process_word(slot),
-            space: self.words.load32(slot_at(slot) + roster::SPACE),
-            start: self.words.load64(slot_at(slot) + roster::START),
-        }
+        occupant_in(&self.words, slot)
     }
 
-    /// Returns the sender or client in this slot, as the slot says; `None` if there is none, or if
-    /// the slot changes at this moment.
+    /// Returns the sender or client in this slot, as the slot says; `None` if the slot has no sender
+    /// or client, or changes at this moment.
     // layout: L251
     pub fn sender(&self, slot: usize) -> Option<SlotSender> {
         let look = || {

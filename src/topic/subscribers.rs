@@ -122,12 +122,11 @@ impl Subscribers {
 
             let ended = |(_, process): &(_, Process)| matches!(process.has_ended(), Ok(true));
             let dead = known.as_ref().is_none_or(ended);
-            let process =
-                |known: &mut Option<(_, Process)>| known.take().map(|(_, process)| process);
-            if dead && !self.kernel.has_died(process(known), slot, occupant.0) {
-                continue;
-            }
             if dead {
+                let watched = known.take().map(|(_, process)| process);
+                if !self.kernel.has_died(watched, slot, occupant.0) {
+                    continue;
+                }
                 if self.kernel.evict(slot, occupant.0) == Eviction::Failed {
                     backpressure::drop_late(&self.roster, slot);
                 }
