@@ -179,6 +179,17 @@ impl Process {
         self.os.wait(Some(Duration::ZERO))
     }
 
+    /// Returns the signal of the end of the process.
+    pub(crate) fn signal(&self) -> Result<os::Signal> {
+        self.os.signal()
+    }
+
+    /// Returns `false` if the system would have reported the end of the process. After `true` the
+    /// caller asks [`has_ended`](Process::has_ended), which takes longer.
+    pub(crate) fn may_have_ended(&self) -> bool {
+        self.os.may_have_ended()
+    }
+
     /// Waits until the process has ended.
     ///
     /// # Errors

@@ -328,7 +328,7 @@ pub(crate) fn other_kind_advice(operation: Operation) -> &'static str {
     }
 }
 
-/// The most processes of a wait. Together with the event they are as many handles as
+/// The most processes of a wait for an event. Together with the event they are as many handles as
 /// `WaitForMultipleObjects` takes.
 pub(crate) const MAX_PEERS: usize = 63;
 
@@ -423,6 +423,8 @@ pub(crate) type ParkPlace = WindowMut<Fixed<8>>;
 /// The place where a participant sleeps, and where others wake it: its park word (Linux), or its
 /// wake event (Windows).
 pub(crate) trait ParkerBackend: Sized {
+    /// The most processes of a sleep.
+    const MAX_PEERS: usize;
     /// Creates the parker of a participant of this process. `access` names the accounts that may
     /// wake the participant.
     fn create(word: ParkPlace, event: &Name, access: &Access) -> Result<Self>;
@@ -432,8 +434,8 @@ pub(crate) trait ParkerBackend: Sized {
     fn unpark(&self);
     /// Returns the signal of a wake-up, for the participant.
     fn signal(&self) -> Result<Signal>;
-    /// Sleeps until a wake-up, until the end of one of at most [`MAX_PEERS`] peers, or until the
-    /// time is over.
+    /// Sleeps until a wake-up, until the end of one of at most
+    /// [`MAX_PEERS`](ParkerBackend::MAX_PEERS) peers, or until the time is over.
     fn park(&self, peers: &[&Process], timeout: Duration) -> Result<Wake>;
 }
 
@@ -481,6 +483,11 @@ pub(crate) trait ProcessBackend: Sized {
     fn started(start: u64) -> Option<SystemTime>;
     /// Returns the signal of the end of the process.
     fn signal(&self) -> Result<Signal>;
+    /// Returns `false` if the system has not reported the end of the process, and would have. It may
+    /// return `true` at any time.
+    fn may_have_ended(&self) -> bool {
+        true
+    }
     /// Waits until the process has ended, and returns whether it has when the time is over.
     fn wait(&self, timeout: Option<Duration>) -> Result<bool>;
 }

@@ -176,6 +176,8 @@ impl LivesBackend for Lives {
 pub(crate) enum Parker {}
 
 impl ParkerBackend for Parker {
+    const MAX_PEERS: usize = 0;
+
     fn create(_word: ParkPlace, event: &Name, _access: &Access) -> Result<Parker> {
         unsupported(Operation::Create, event)
     }

@@ -23,6 +23,7 @@ mod no_fork;
 mod object;
 mod park_word;
 mod parker;
+mod pidfd;
 mod poller;
 mod proc;
 mod process;

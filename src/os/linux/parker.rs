@@ -18,6 +18,9 @@ pub(crate) struct Parker {
 }
 
 impl ParkerBackend for Parker {
+    /// The watcher thread watches any number of processes: more than can take part in a segment.
+    const MAX_PEERS: usize = 1 << 16;
+
     fn create(place: ParkPlace, _event: &Name, _access: &Access) -> Result<Parker> {
         Ok(Parker {
             word: Arc::new(ParkWord::new(place)),

@@ -10,17 +10,17 @@ use super::RawObject;
 use super::error::explain;
 use super::life_locks::LifeLocks;
 use super::park_word::{HAPPENED, Latch, ParkWord};
+use super::pidfd::Pidfd;
 use super::poller::{PolledPeer, Registration};
 use super::proc::{has_gone, identity_of, no_proc, space, start_of, start_time, stat_of, subject};
 use super::signal::{Signal, readable};
 use super::user::describe;
-use super::watcher::Watch;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::os::{Occupant, ProcessBackend, ProcessIdentity, deadline_after, pid_of, word_of};
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How a process is identified to the system.
 #[derive(Debug)]
 enum Identification {
-    Pidfd(OwnedFd),
+    Pidfd(Arc<Pidfd>),
     /// The number and start time of the process, which are polled.
     Number(ProcessIdentity),
     /// The process had ended before it was opened.
@@ -39,28 +39,8 @@ enum Identification {
     Unknown,
 }
 
-/// The watch that reports the end of a process.
-#[derive(Debug)]
-enum EndWatch {
-    Pidfd(Watch),
-    Polled(Registration, Arc<Latch>),
-}
-
-impl EndWatch {
-    fn is_in_force(&self) -> bool {
-        match self {
-            EndWatch::Pidfd(watch) => watch.is_in_force(),
-            EndWatch::Polled(registration, _) => registration.is_of_this_process(),
-        }
-    }
-
-    fn latch(&self) -> &Arc<Latch> {
-        match self {
-            EndWatch::Pidfd(watch) => watch.latch(),
-            EndWatch::Polled(_, latch) => latch,
-        }
-    }
-}
+/// A watch by the polling thread.
+type PolledWatch = (Registration, Arc<Latch>);
 
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -68,49 +48,45 @@ pub(crate) struct Process {
     pid: u32,
     /// The life of the participant whose process this is.
     life: Option<(LifeLocks, usize)>,
-    /// The watch, which the first wait that needs it begins.
-    watch: std::sync::Mutex<Option<EndWatch>>,
+    /// The watch of a process without a pidfd, or of a life that goes on after the pidfd has reported
+    /// the end. The first wait that needs the watch begins it.
+    polled: std::sync::Mutex<Option<PolledWatch>>,
 }
 
 impl Process {
     /// Returns the latch that a thread of this process sets when the process has ended, or when the
-    /// watch has ended before the process did: see [`Watch::latch`].
+    /// watch has ended before the process did: see [`Watch::latch`](super::watcher::Watch::latch).
     pub(super) fn death(&self) -> Result<Arc<Latch>> {
-        if matches!(self.by, Identification::Ended) {
-            return Ok(Arc::new(Latch::set_already()));
-        }
+        let fail = |errno| explain(Operation::Watch, &subject(self.pid), errno);
+        let polled = match (&self.by, &self.life) {
+            (Identification::Ended, _) => return Ok(Arc::new(Latch::set_already())),
+            (Identification::Pidfd(pidfd), _) if !self.is_premature(pidfd) => {
+                return pidfd.latch().map_err(fail);
+            }
+            (_, Some((lives, place))) => PolledPeer::Life(lives.clone(), *place),
+            (Identification::Number(identity), None) => PolledPeer::Process(*identity),
+            (Identification::Pidfd(_) | Identification::Unknown, None) => {
+                return Err(no_process(self.pid));
+            }
+        };
 
-        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_premature = watch.as_ref().is_some_and(|watch| self.is_premature(watch));
-        let is_useful = |watch: &&EndWatch| watch.is_in_force() && !is_premature;
-        if let Some(watch) = watch.as_ref().filter(is_useful) {
-            return Ok(Arc::clone(watch.latch()));
+        let mut watch = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = watch.as_ref().filter(|(one, _)| one.is_of_this_process());
+        if let Some((_, latch)) = known {
+            return Ok(Arc::clone(latch));
         }
-        if let (Some(EndWatch::Pidfd(last)), Some(pidfd)) = (watch.take(), self.pidfd()) {
-            last.end(pidfd);
-        }
-
-        let begun = match (self.pidfd(), &self.life, &self.by) {
-            (Some(pidfd), ..) if !is_premature => Watch::begin(pidfd).map(EndWatch::Pidfd),
-            (_, Some((lives, place)), _) => poll(PolledPeer::Life(lives.clone(), *place)),
-            (_, None, Identification::Number(identity)) => poll(PolledPeer::Process(*identity)),
-            (_, None, _) => return Err(no_process(self.pid)),
-        }
-        .map_err(|errno| explain(Operation::Watch, &subject(self.pid), errno))?;
-
-        let latch = Arc::clone(begun.latch());
-        *watch = Some(begun);
+        let latch = Arc::new(Latch::default());
+        let registration = Registration::of_peer(polled, Arc::clone(&latch)).map_err(fail)?;
+        *watch = Some((registration, Arc::clone(&latch)));
         Ok(latch)
     }
 
     /// Returns whether a pidfd has reported the end of the process while the life of its participant
     /// goes on. A child that the process was starting keeps that life until its program is loaded.
-    fn is_premature(&self, watch: &EndWatch) -> bool {
-        let has_reported =
-            matches!(watch, EndWatch::Pidfd(watch) if watch.latch().value() == HAPPENED);
+    fn is_premature(&self, pidfd: &Pidfd) -> bool {
         let is_alive =
             |(lives, place): &(LifeLocks, usize)| matches!(lives.is_free(*place), Ok(false));
-        has_reported && self.life.as_ref().is_some_and(is_alive)
+        pidfd.report() == HAPPENED && self.life.as_ref().is_some_and(is_alive)
     }
 
     /// Lets the end of the process wake a participant of this process.
@@ -120,13 +96,14 @@ impl Process {
 
     /// Returns whether a thread of this process has reported something about the process.
     pub(super) fn has_report(&self) -> bool {
-        if matches!(self.by, Identification::Ended) {
-            return true;
-        }
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        watch
-            .as_ref()
-            .is_some_and(|watch| watch.latch().value() != 0)
+        let pidfd = match &self.by {
+            Identification::Ended => return true,
+            Identification::Pidfd(pidfd) => pidfd.report(),
+            Identification::Number(_) | Identification::Unknown => 0,
+        };
+        let polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        let polled = polled.as_ref().map_or(0, |(_, latch)| latch.value());
+        pidfd != 0 || polled != 0
     }
 
     /// Returns the process of the participant with this number. The process is known by a pidfd if
@@ -136,18 +113,17 @@ impl Process {
         let pid = pid_of(occupant.word);
         let here = space().is_ok_and(|here| here == occupant.space);
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let pidfd = number
-            .filter(|_| here)
-            .and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
         // The check comes after the open, as in `watch`. A process with another start time would
         // only wake this process in vain.
-        let is_it = || {
+        let is_it = |_: &OwnedFd| {
             let identity = identity_of(pid).ok().flatten();
             identity.is_some_and(|identity| word_of(&identity) == occupant.word)
         };
-        let by = pidfd
-            .filter(|_| is_it())
-            .map_or(Identification::Unknown, Identification::Pidfd);
+        let open = |number| pidfd_open(number, PidfdFlags::empty()).ok().filter(is_it);
+        let pidfd = number
+            .filter(|_| here)
+            .and_then(|number| Pidfd::shared(occupant.word, || open(number)));
+        let by = pidfd.map_or(Identification::Unknown, Identification::Pidfd);
         let mut process = Process::new(pid, by);
         process.life = Some((lives, place));
         process
@@ -163,13 +139,13 @@ impl Process {
             by,
             pid,
             life: None,
-            watch: std::sync::Mutex::default(),
+            polled: std::sync::Mutex::default(),
         }
     }
 
     fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         match &self.by {
-            Identification::Pidfd(pidfd) => Some(pidfd.as_fd()),
+            Identification::Pidfd(pidfd) => Some(pidfd.file()),
             Identification::Number(_) | Identification::Ended | Identification::Unknown => None,
         }
     }
@@ -177,22 +153,13 @@ impl Process {
     /// Opens the process by its number; `None` where the system gives no pidfds here.
     fn open(number: Pid, pid: u32) -> Result<Option<Identification>> {
         match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Some(Identification::Pidfd(pidfd))),
+            Ok(pidfd) => Ok(Some(Identification::Pidfd(Arc::new(Pidfd::new(pidfd))))),
             // The number is free, or that of a thread: no process has it.
             Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(Some(Identification::Ended)),
             // An older or emulated kernel returns ENOSYS. A sandbox returns EPERM, which the manual
             // does not list.
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(None),
             Err(errno) => Err(explain(Operation::Watch, &subject(pid), errno)),
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(EndWatch::Pidfd(watch)), Some(pidfd)) = (watch.take(), self.pidfd()) {
-            watch.end(pidfd);
         }
     }
 }
@@ -283,13 +250,18 @@ impl ProcessBackend for Process {
         self.death().map(Signal::Once)
     }
 
+    /// Asks the watch, which a thread of this process answers without a system call.
+    fn may_have_ended(&self) -> bool {
+        self.death().map_or(true, |latch| latch.value() != 0)
+    }
+
     fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
         let until = deadline_after(timeout);
         if let Some((lives, place)) = &self.life {
             return by(until, || lives.is_free(*place));
         }
         let ended = match &self.by {
-            Identification::Pidfd(pidfd) => readable(pidfd, until),
+            Identification::Pidfd(pidfd) => readable(pidfd.file(), until),
             Identification::Number(identity) => by(until, || has_gone_for_sure(*identity)),
             Identification::Ended | Identification::Unknown => Ok(true),
         };
@@ -304,12 +276,6 @@ fn has_gone_for_sure(process: ProcessIdentity) -> rustix::io::Result<bool> {
         Err(Errno::MFILE | Errno::NFILE) => Ok(false),
         told => told,
     }
-}
-
-fn poll(peer: PolledPeer) -> rustix::io::Result<EndWatch> {
-    let latch = Arc::new(Latch::default());
-    let registration = Registration::of_peer(peer, Arc::clone(&latch))?;
-    Ok(EndWatch::Polled(registration, latch))
 }
 
 /// Calls `has_ended` again and again until it returns `true` or the time is over. Returns the last

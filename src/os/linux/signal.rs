@@ -11,7 +11,7 @@ use crate::os::{GateBackend, OwnedObject, Reset, WaitHandleBackend, Woken};
 use crate::sync::AtomicU32;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -111,7 +111,7 @@ impl WaitHandleBackend for WaitHandle {
     }
 
     fn try_wait(&self) -> Result<bool> {
-        readable(&self.descriptor, Some(Instant::now()))
+        readable(self.descriptor.as_fd(), Some(Instant::now()))
             .map_err(|errno| explain(Operation::Wait, &SUBJECT, errno))
     }
 
@@ -134,11 +134,14 @@ impl Drop for WaitHandle {
 
 /// Waits until a descriptor is readable; returns whether it is when the time is over. A pidfd is
 /// readable after its process has ended.
-pub(super) fn readable(descriptor: &OwnedFd, until: Option<Instant>) -> rustix::io::Result<bool> {
+pub(super) fn readable(
+    descriptor: BorrowedFd<'_>,
+    until: Option<Instant>,
+) -> rustix::io::Result<bool> {
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = left.map(futex::timespec);
-        let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
+        let mut fds = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         // "EINTR: A signal occurred before any requested event" (poll). That happens also without a
         // time to wait.
         let found = retry_on_intr(|| poll(&mut fds, timeout.as_ref()))? > 0;

@@ -5,13 +5,17 @@ use super::signal::Signal;
 use crate::access::Access;
 use crate::error::{ErrorKind, Result};
 use crate::name::Name;
-use crate::os::{EventBackend, HowToCreate, ParkPlace, ParkerBackend, Process, Reset, Wake};
+use crate::os::{
+    EventBackend, HowToCreate, MAX_PEERS, ParkPlace, ParkerBackend, Process, Reset, Wake,
+};
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Parker(Event);
 
 impl ParkerBackend for Parker {
+    const MAX_PEERS: usize = MAX_PEERS;
+
     // layout: L086
     fn create(_place: ParkPlace, event: &Name, access: &Access) -> Result<Parker> {
         let how = HowToCreate {
