@@ -5,7 +5,7 @@ use crate::link::{Queues, Spinning};
 use crate::pair::Pair;
 use crate::repeat::{Bound, Entry, Found, Place, Row, Scenario};
 use crate::traffic::{answer, ask, busy_for};
-use shmkit::Receiver;
+use shmkit::{Receiver, Sender};
 use shmkit_measure::{Inbox, Times, clock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const EACH: Duration = Duration::from_millis(25);
 const CAPACITY: u64 = 1 << 20;
 
-pub const ENTRIES: [Entry; 3] = [
+pub const ENTRIES: [Entry; 5] = [
     Entry {
         name: "round-trip",
         rows: &[
@@ -27,6 +27,24 @@ pub const ENTRIES: [Entry; 3] = [
                 queues: Queues::new(pair, Receiver::options().capacity(CAPACITY)),
             })
         },
+    },
+    Entry {
+        name: "idle-61",
+        rows: &[round_trip(
+            "round trip, 56 B, 61 idle senders, p50",
+            P50,
+            (1.6, 1.45),
+        )],
+        make: |pair| Box::new(AmongIdle::new(pair, 61)),
+    },
+    Entry {
+        name: "idle-999",
+        rows: &[round_trip(
+            "round trip, 56 B, 999 idle senders, p50",
+            P50,
+            (1.9, 1.6),
+        )],
+        make: |pair| Box::new(AmongIdle::new(pair, 999)),
     },
     Entry {
         name: "may-park",
@@ -98,6 +116,42 @@ impl Scenario for RoundTrip {
         for len in [48, 56] {
             answer(outbox, &mut Spinning(inbox), len);
         }
+    }
+}
+
+/// Round trips while the queue of each process has many other senders, which have sent nothing yet.
+struct AmongIdle {
+    queues: Queues,
+    _idle: Vec<Sender>,
+}
+
+impl AmongIdle {
+    fn new(pair: &Pair, idle: usize) -> AmongIdle {
+        let options = Receiver::options().capacity(1 << 16).senders(idle + 1);
+        let [_, theirs] = pair.names("queue");
+        let queues = Queues::new(pair, options);
+        let open = |_| Sender::open(theirs.as_str()).unwrap();
+        let idle = (0..idle).map(open).collect();
+        pair.meet();
+        AmongIdle {
+            queues,
+            _idle: idle,
+        }
+    }
+}
+
+impl Scenario for AmongIdle {
+    fn here(&mut self, pair: &Pair) -> Vec<Found> {
+        let Queues { inbox, outbox } = &mut self.queues;
+        pair.meet();
+        let times = ask(outbox, &mut Spinning(inbox), 56, 2 * EACH);
+        vec![Found::percentile(&times, 0.5)]
+    }
+
+    fn there(&mut self, pair: &Pair) {
+        let Queues { inbox, outbox } = &mut self.queues;
+        pair.meet();
+        answer(outbox, &mut Spinning(inbox), 56);
     }
 }
 

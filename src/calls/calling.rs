@@ -23,13 +23,14 @@ use super::connection::Connection;
 use super::pending::{Call, PendingCall, State};
 use crate::error::Result;
 use crate::error::channel::{CallError, DisconnectReason, Fault};
-use crate::format::layout::{OWNER, cursor, record};
+use crate::format::layout::{cursor, record};
 use crate::lane::Step;
 use crate::name::Name;
 use crate::os::ValidityBackend;
 use crate::segment::geometry::CALLS;
 use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
+use crate::segment::roster::WakeTarget;
 use crate::segment::{Found, HowToJoin};
 use crate::sync::{AtomicBool, Ordering, WordsMut};
 use crate::wait::source::{Signals, Wait};
@@ -176,7 +177,13 @@ impl Calling {
         self.calls[index].state = State::Asked;
         self.calls[index].is_told = false;
         self.next = index;
-        self.connection.participant.wake(1 << OWNER);
+        let Connection {
+            participant, found, ..
+        } = &mut self.connection;
+        if participant.has_to_tell_owner() {
+            participant.tell_news(&found.control);
+        }
+        participant.wake(WakeTarget::Owner);
         Ok(index)
     }
 
@@ -191,7 +198,7 @@ impl Calling {
             found,
             ..
         } = &mut self.connection;
-        participant.wake(1 << OWNER);
+        participant.wake(WakeTarget::Owner);
         let mut ready = || requests.has_room(len) || found.is_draining();
 
         let mut spin = Spin::new(until);

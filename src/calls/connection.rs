@@ -2,12 +2,12 @@
 
 use crate::error::channel::{CallError, DisconnectReason};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{OWNER, cursor, roster};
+use crate::format::layout::{cursor, roster};
 use crate::lane::lossless::{LosslessReader, LosslessWriter};
 use crate::lane::ring::RingGeometry;
 use crate::segment::owner_monitor::OwnerMonitor;
 use crate::segment::participant::Participant;
-use crate::segment::roster::JOINED;
+use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Cursor, Found, Head};
 use crate::sync::{Fixed, Round, Window, WindowMut, Words};
 use std::time::Instant;
@@ -33,9 +33,9 @@ pub(super) struct Connection {
 
 impl Connection {
     // layout: L104 L145
-    pub fn join(found: Found, (clients, ring): (usize, RingGeometry)) -> Result<Connection> {
+    pub fn join(found: Found, ring: RingGeometry) -> Result<Connection> {
         let owner_monitor = OwnerMonitor::begin(&found)?;
-        let mut participant = found.take_slot(&found.roster()?, clients)?;
+        let mut participant = found.take_slot(&found.roster()?)?;
         let slot = participant.slot();
 
         let lane = found.lane_mut(slot)?;
@@ -59,7 +59,7 @@ impl Connection {
         roster.set_state(slot, roster::state::ACTIVE);
         roster.tell(JOINED);
         // The owner is woken, so that it watches this process too.
-        participant.wake(1 << OWNER);
+        participant.wake(WakeTarget::Owner);
 
         Ok(Connection {
             requests,

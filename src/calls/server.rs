@@ -5,7 +5,7 @@ use super::serving::Serving;
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Described, Layout};
-use crate::format::layout::{MAX_IN_FLIGHT, SLOTS};
+use crate::format::layout::MAX_IN_FLIGHT;
 use crate::format::payload::Payload;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
@@ -49,13 +49,14 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         self
     }
 
-    /// Sets how many clients there can be at a time, 1 to 63 (default: 16).
+    /// Sets how many clients there can be at a time, 1 to 1023 (default: 16).
     ///
     /// Each client has memory of its own, once for requests and once for responses. Each of the two
     /// has space for [`in_flight`](ServerOptions::in_flight) and two more of the longest messages,
-    /// rounded up to a power of two. The server allocates all of this memory when it is created. So
-    /// 63 clients with 64 open calls of 1 MiB take 16 GiB of `/dev/shm`, or of the commit limit of
-    /// Windows.
+    /// rounded up to a power of two. So 63 clients with 64 open calls of 1 MiB take 16 GiB of
+    /// `/dev/shm`, or of the commit limit of Windows. The memory of a client is allocated when it
+    /// opens the name: if there is none, that call fails with
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), and no other endpoint notices.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> ServerOptions<Q, R> {
         self.choices.clients = clients;
@@ -71,9 +72,7 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         };
 
         let ServerChoices { in_flight, clients } = self.choices;
-        if !(1..=SLOTS).contains(&clients) {
-            return refuse(format!("there can be 1 to {SLOTS} clients"));
-        }
+        Geometry::check_slots(clients, "clients", name.as_str())?;
         if !(1..=MAX_IN_FLIGHT).contains(&in_flight) {
             return refuse(format!("1 to {MAX_IN_FLIGHT} calls can be open at a time"));
         }

@@ -29,6 +29,7 @@ use crate::os::{ProcessIdentity, Validity, ValidityBackend};
 use crate::segment::fan_in::FanIn;
 use crate::segment::options::Common;
 use crate::segment::participant::Notifier;
+use crate::segment::roster::WakeTarget;
 use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
 use crate::wait::source::{Signals, Wait};
@@ -83,6 +84,7 @@ pub struct Shared {
     leader_slot: Mutex<LeaderSlot>,
     next: Condvar,
     outlets: Box<[Mutex<Outlet>]>,
+    ring: RingGeometry,
     /// The number of workers; responders do not count.
     workers: AtomicUsize,
     validity: Validity,
@@ -92,9 +94,13 @@ pub struct Shared {
 
 /// The lane of responses to one client, and the means to wake that client.
 struct Outlet {
-    lane: LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>,
+    /// The lane, from the first response on.
+    lane: Option<Responses>,
     notifier: Notifier,
 }
+
+type Responses =
+    LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The state is never left half-updated, so lock poisoning is ignored.
@@ -174,10 +180,14 @@ impl Shared {
             None => (&[][..], address.tag | record::UNANSWERED),
         };
 
-        if !outlet.lane.try_send_tagged(bytes, tag) {
+        let lane = match &mut outlet.lane {
+            Some(lane) => lane,
+            none => none.insert(responses(&self.segment, self.ring, address.slot, false)?),
+        };
+        if !lane.try_send_tagged(bytes, tag) {
             return Err(SendError::Full);
         }
-        outlet.notifier.wake(1 << address.slot);
+        outlet.notifier.wake(WakeTarget::Slot(address.slot));
         Ok(())
     }
 }
@@ -187,6 +197,19 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.segment.close();
     }
+}
+
+/// Opens the lane of responses to the client in this slot.
+#[cold]
+fn responses(
+    segment: &Owned,
+    ring: RingGeometry,
+    slot: usize,
+    prefault: bool,
+) -> Result<Responses> {
+    let lane = segment.responses_mut(slot, prefault)?;
+    let cursor = segment.roster().cursor(slot);
+    Ok(LosslessWriter::new(lane.ring, lane.head, cursor, ring))
 }
 
 impl Serving {
@@ -224,6 +247,7 @@ impl Serving {
             leader_slot: Mutex::new(leader_slot),
             next: Condvar::new(),
             outlets,
+            ring,
             workers: AtomicUsize::new(0),
             validity: Validity::new(),
             segment,
@@ -234,11 +258,10 @@ impl Serving {
     /// client begins to read, before any client has the slot.
     // layout: L046
     fn outlet(segment: &Owned, ring: RingGeometry, slot: usize, prefault: bool) -> Result<Outlet> {
-        let lane = segment.responses_mut(slot, prefault)?;
-        let cursor = segment.roster().cursor(slot);
-        begin_cursor(&cursor, ring);
+        begin_cursor(&segment.roster().cursor(slot), ring);
+        let lane = prefault.then(|| responses(segment, ring, slot, true));
         Ok(Outlet {
-            lane: LosslessWriter::new(lane.ring, lane.head, cursor, ring),
+            lane: lane.transpose()?,
             notifier: segment.notifier().afresh(),
         })
     }
@@ -469,6 +492,9 @@ impl Inbox for Leading<'_> {
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.leadership.fan_in.check() {
             return Some(fault.into());
+        }
+        if let Some(error) = self.leadership.fan_in.take_failure() {
+            return Some(RecvError::System(error));
         }
         matches!(step, Step::Corrupt).then_some(RecvError::Corrupt)
     }

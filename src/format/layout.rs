@@ -31,12 +31,13 @@ pub(crate) const LINE: usize = 64;
 /// lines at a time.
 pub(crate) const APART: usize = 128;
 
-/// The number of slots. Each participant except the owner takes a slot. With the owner there can be
-/// 64 participants: one for each bit of a word, and as many as the handles that
-/// `WaitForMultipleObjects` takes.
-pub(crate) const SLOTS: usize = 63;
-/// The number of the owner in words of bits and in names of events.
-pub(crate) const OWNER: usize = 63;
+/// The greatest number of slots. Each participant except the owner takes a slot, so with the owner
+/// there can be 1024 participants.
+pub(crate) const MAX_SLOTS: usize = 1023;
+/// The number of slots of a topic and of values, unless the creator sets another number.
+pub(crate) const DEFAULT_SLOTS: usize = 63;
+/// The number of the owner in names of events.
+pub(crate) const OWNER: usize = MAX_SLOTS;
 
 /// The suffix of the control section. The name of the segment is in front of the suffix, and the
 /// number of the generation follows in hexadecimal.
@@ -84,7 +85,7 @@ pub(crate) mod ownership {
 /// read-only.
 // layout: L025
 pub(crate) mod control {
-    use super::{APART, SLOTS};
+    use super::{APART, MAX_SLOTS};
 
     /// `u32`.
     pub(crate) const MAGIC: usize = 0;
@@ -92,7 +93,7 @@ pub(crate) mod control {
     pub(crate) const VERSION: usize = 4;
     /// `u32`: the pattern of the segment; see [`kind`].
     pub(crate) const KIND: usize = 8;
-    /// `u32`: the number of slots that can send.
+    /// `u32`: the number of lanes, which is the number of slots that can send (queue, calls).
     pub(crate) const LANES: usize = 12;
     /// `u64`: the start time of the owner's process, in the form of its process identity.
     pub(crate) const OWNER_START: usize = 16;
@@ -112,8 +113,14 @@ pub(crate) mod control {
     pub(crate) const VALUE_SLOTS: usize = 52;
     /// `u32`: the number of calls that a client can have open at a time, a power of two.
     pub(crate) const IN_FLIGHT: usize = 56;
+    /// `u32`: the number of slots in the roster.
+    pub(crate) const SLOTS: usize = 60;
     /// `u32`: the bits of [`end`], or 0 until the owner ends the generation.
     pub(crate) const END: usize = 128;
+    /// The lanes that the owner polls at each look (queue, calls): 16 words of 8 bytes, with a bit for
+    /// each lane. No word that is stored often lies near, since a sender loads its word with each
+    /// message, and a processor may fetch the next line too.
+    pub(crate) const WATCHED: usize = 512;
     /// `u64`: the fingerprint of [`TYPE`](self::TYPE). The fingerprint and
     /// [`TYPE_LEN`](self::TYPE_LEN) are 0 if messages are bare bytes.
     pub(crate) const TYPE_FINGERPRINT: usize = 256;
@@ -126,7 +133,8 @@ pub(crate) mod control {
     /// `CURSORS + i * CURSOR_STRIDE`.
     pub(crate) const CURSORS: usize = 4096;
     pub(crate) const CURSOR_STRIDE: usize = 2 * APART;
-    pub(crate) const LEN: usize = CURSORS + SLOTS * CURSOR_STRIDE;
+    /// The length of the longest control section.
+    pub(crate) const MAX_LEN: usize = CURSORS + MAX_SLOTS * CURSOR_STRIDE;
 
     /// The bits that say how a generation ended.
     // layout: L027
@@ -184,11 +192,15 @@ pub(crate) mod cursor {
 /// process trusts it.
 // layout: L047 L048
 pub(crate) mod roster {
-    use super::{APART, SLOTS};
+    use super::{APART, MAX_SLOTS};
 
-    /// `u64`: bit i is set while the participant in slot i sleeps or is about to sleep. Each
-    /// participant changes its own bit.
+    /// `u64`: bit 63 is set while the owner sleeps or is about to sleep, and bit 62 while the owner
+    /// does not poll every lane. The lower bits are the summary of [`SLEEPERS`](self::SLEEPERS).
     pub(crate) const ASLEEP: usize = 0;
+    /// The bit of a sleeping owner in [`ASLEEP`](self::ASLEEP).
+    pub(crate) const OWNER_BIT: u64 = 1 << 63;
+    /// The bit in [`ASLEEP`](self::ASLEEP) of an owner that does not poll every lane.
+    pub(crate) const UNWATCHED_BIT: u64 = 1 << 62;
     /// `u32`: a participant that joins adds 1, and a participant that leaves adds 65536.
     pub(crate) const PARTICIPANT_CHANGES: usize = APART;
     /// `u32`: the park epoch of the owner. The owner adds 1 before each sleep.
@@ -198,13 +210,23 @@ pub(crate) mod roster {
     pub(crate) const OWNER_EPOCH: usize = 2 * APART + 4;
     /// `u32`: the park word of the owner (Linux).
     pub(crate) const OWNER_PARK_WORD: usize = 2 * APART + 8;
-    /// `u64`: bit i is set while the participant in slot i has a hold. Each participant changes its
-    /// own bit.
+    /// `u64`: the summary of [`HOLDERS`](self::HOLDERS).
     pub(crate) const HOLDING: usize = 3 * APART;
+    /// The participants that sleep or are about to sleep: 16 words of 8 bytes, with a bit for each
+    /// slot. Each participant changes its own bit.
+    pub(crate) const SLEEPERS: usize = 4 * APART;
+    /// The participants that have a hold: 16 words of 8 bytes. Each participant changes its own bit.
+    pub(crate) const HOLDERS: usize = 5 * APART;
+    /// `u64`: the summary of [`NEWS_OF`](self::NEWS_OF).
+    pub(crate) const NEWS: usize = 6 * APART;
+    /// The lanes that have got a message while the owner did not poll them: 16 words of 8 bytes. The
+    /// participant of a lane sets its bit, and the owner clears it.
+    pub(crate) const NEWS_OF: usize = 7 * APART;
+    /// The length of the words of a set of slots.
+    pub(crate) const SET_LEN: usize = (MAX_SLOTS + 1) / 8;
     /// The slots. Slot i is at `SLOTS_AT + i * SLOT_STRIDE`.
     pub(crate) const SLOTS_AT: usize = 4096;
     pub(crate) const SLOT_STRIDE: usize = 512;
-    pub(crate) const LEN: usize = SLOTS_AT + SLOTS * SLOT_STRIDE;
 
     /// `u64` in a slot: the process word of the participant, or 0 for a free slot. The upper half
     /// is the pid. The lower half is a fold of the start time, and never 0.
@@ -338,12 +360,15 @@ pub(crate) const MIN_RING: u64 = 4096;
 pub(crate) const MAX_RING: u64 = 1 << 30;
 
 const _: () = {
-    assert!(control::END >= control::IN_FLIGHT + 4);
+    assert!(control::END >= control::SLOTS + 4);
     assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
-    assert!(roster::START + 8 <= roster::CURSOR && roster::HOLDING + 8 <= roster::SLOTS_AT);
+    assert!(roster::START + 8 <= roster::CURSOR && roster::SET_LEN <= APART);
+    assert!(roster::NEWS_OF + roster::SET_LEN <= roster::SLOTS_AT);
+    // A summary has a bit for each word of its set, below the bit of the owner.
+    assert!(roster::SET_LEN / 8 < 62 && control::WATCHED + roster::SET_LEN <= control::TYPE);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
@@ -410,6 +435,10 @@ mod tests {
             ("OWNER_EPOCH", roster::OWNER_EPOCH, 4),
             ("OWNER_PARK_WORD", roster::OWNER_PARK_WORD, 4),
             ("HOLDING", roster::HOLDING, 8),
+            ("SLEEPERS", roster::SLEEPERS, roster::SET_LEN),
+            ("HOLDERS", roster::HOLDERS, roster::SET_LEN),
+            ("NEWS", roster::NEWS, 8),
+            ("NEWS_OF", roster::NEWS_OF, roster::SET_LEN),
             ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
             ("PROCESS", roster::PROCESS, 8),
             ("STATE", roster::STATE, 4),
@@ -464,9 +493,11 @@ mod tests {
             ("VALUES", control::VALUES, 4),
             ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
             ("IN_FLIGHT", control::IN_FLIGHT, 4),
+            ("SLOTS", control::SLOTS, 4),
             ("END", control::END, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
             ("TYPE_LEN", control::TYPE_LEN, 4),
+            ("WATCHED", control::WATCHED, roster::SET_LEN),
             ("TYPE", control::TYPE, control::TYPE_MAX),
             ("CURSORS", control::CURSORS, control::CURSOR_STRIDE),
         ];
@@ -489,7 +520,13 @@ mod tests {
 
         let says = format!("power of two up to {MAX_IN_FLIGHT};");
         assert!(page.contains(&says), "{says}");
-        for len in [ownership::LEN, control::LEN, roster::LEN] {
+        let [cursors, slots] = [control::CURSORS, roster::SLOTS_AT];
+        let [cursor, slot] = [control::CURSOR_STRIDE, roster::SLOT_STRIDE];
+        for len in [
+            ownership::LEN.to_string(),
+            format!("{cursors} + {cursor} * LANES"),
+            format!("{slots} + {slot} * SLOTS"),
+        ] {
             let says = format!("The section has {len} bytes.");
             assert!(page.contains(&says), "{says}");
         }

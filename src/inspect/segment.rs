@@ -3,12 +3,12 @@
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, Result};
 use crate::format::describe::Layout;
-use crate::format::layout::{MAJOR, OWNER, SLOTS, cursor, roster};
+use crate::format::layout::{MAJOR, cursor, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, LivesBackend, ProcessIdentity, RawObject, pid_of};
 use crate::segment::roster::{identity_of, occupant_in, slot_at};
 use crate::segment::{Found, Geometry, Pattern};
-use crate::sync::{Fixed, Window, Words};
+use crate::sync::{AtLeast, Window, Words};
 use std::path::PathBuf;
 
 /// Lists the named sections, events and mutexes of this session and of the whole machine, sorted by
@@ -157,7 +157,7 @@ pub struct SegmentInfo {
     pub others: Option<Vec<Participant>>,
 }
 
-type Roster = Window<Fixed<{ roster::LEN }>>;
+type Roster = Window<AtLeast<{ roster::SLOTS_AT }>>;
 
 /// Returns the facts about a queue, a topic, a table of values or a server of calls. The call takes
 /// no slot, and writes nothing. It blocks for up to a second if the owner is creating the name.
@@ -176,12 +176,14 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
     let found = Found::open(&Name::checked(name)?, None)?;
     let (geometry, pattern) = (found.geometry, found.geometry.pattern());
     let values = match geometry {
-        Geometry::Values(table) => table.count(),
+        Geometry::Values { table, .. } => table.count(),
         Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Calls { .. } => 0,
     };
 
     let section = found.roster_to_look();
-    let roster = section.as_ref().map(|section| section.words());
+    let roster = section
+        .as_ref()
+        .map(|section| section.words_from(found.roster_len()));
 
     let lives = section
         .as_ref()
@@ -193,7 +195,8 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         .unwrap_or_else(|_| vec![0; geometry.rings().max(1)]);
     let others = roster.as_ref().ok().and_then(|words| {
         let words = words.as_ref().ok()?;
-        let slots = (0..SLOTS).filter(|slot| words.load64(slot_at(*slot) + roster::PROCESS) != 0);
+        let slots = (0..geometry.slots())
+            .filter(|slot| words.load64(slot_at(*slot) + roster::PROCESS) != 0);
         let is_alive = |slot: usize, words: &Roster| {
             let word = words.load64(slot_at(slot) + roster::PROCESS);
             let has_ended = lives.as_ref()?.has_ended(slot, word).ok()?;
@@ -237,7 +240,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
         pid: found.owner.pid(),
         identity: Some(found.owner),
         alive: found.is_owner_alive().ok(),
-        asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) >> OWNER & 1 == 1),
+        asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) & roster::OWNER_BIT != 0),
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Values => sent[0],
@@ -271,7 +274,7 @@ fn participant(
         pid: pid_of(occupant.word),
         identity: identity_of(occupant),
         alive: None,
-        asleep: words.load64(roster::ASLEEP) >> slot & 1 == 1,
+        asleep: words.load64(roster::SLEEPERS + slot / 64 * 8) >> (slot % 64) & 1 == 1,
         sent: 0,
         received: 0,
         missed: 0,

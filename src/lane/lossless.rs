@@ -485,6 +485,11 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.ring.tag()
     }
 
+    /// Returns the number of messages that were received in this lane.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Begins a turn of this lane: the reader receives `bytes` bytes, beginning with the message
     /// that was found, and then looks at the other lanes.
     pub fn begin_turn(&mut self, bytes: u64) {

@@ -35,7 +35,7 @@ impl Topic {
 
         let mut publisher = Publisher {
             lane: LossyWriter::new(topic.ring.clone(), topic.head.clone(), ring_geometry()),
-            roster: Roster::new(topic.memory.clone()),
+            roster: Roster::new(topic.memory.clone(), 1),
         };
 
         for number in 0..7 {
@@ -51,7 +51,7 @@ impl Topic {
     fn subscriber(&self) -> Subscriber {
         Subscriber {
             lane: LossyReader::new(self.ring.clone(), self.head.clone(), ring_geometry()),
-            roster: Roster::new(self.memory.clone()),
+            roster: Roster::new(self.memory.clone(), 1),
         }
     }
 }
@@ -195,7 +195,7 @@ fn subscriber_that_frees_room_wakes_publisher() {
         let reading = thread::spawn(move || {
             assert!(subscriber.receive(0));
             subscriber.free();
-            waking.wake(1 << OWNER);
+            waking.wake(crate::segment::roster::WakeTarget::Owner);
         });
 
         let notifier = topic.kernel.notifier();

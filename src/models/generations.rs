@@ -5,7 +5,7 @@ use super::explore;
 use crate::lane::Step;
 use crate::lane::lossless::{LosslessReader, LosslessWriter};
 use crate::lane::tests::loom::{Model, SHORT, check, message, ring_geometry};
-use crate::segment::fan_in::in_order;
+use crate::queue::in_order::in_order;
 use ::loom::thread;
 
 type Reader = LosslessReader<Model, Model>;

@@ -17,7 +17,7 @@ fn writer_skips_slot_of_seen_hold() {
         // There are four slots, so each value goes into the slot of the fourth value before it.
         let table_geometry = table_geometry(1, 4);
         let (table, memory) = (Model::new(table_geometry, 5), Memory::roster());
-        let roster = Roster::new(memory.clone());
+        let roster = Roster::new(memory.clone(), 1);
         let mut writer = ValueWriter::new(table.clone(), table_geometry);
         store(&mut writer, &roster, 0, &value(1));
         let (held, reader) = (
@@ -26,7 +26,7 @@ fn writer_skips_slot_of_seen_hold() {
         );
 
         let looking = thread::spawn(move || {
-            let roster = Roster::new(held.clone());
+            let roster = Roster::new(held.clone(), 1);
             let ask = hold_in(&roster, 0);
             let hold = |hold: Hold| {
                 ask(hold);
@@ -51,6 +51,6 @@ fn writer_skips_slot_of_seen_hold() {
         }
 
         looking.join().unwrap();
-        assert_eq!(roster.holding(), 0, "the hold was never released");
+        assert_eq!(roster.holds().count(), 0, "the hold was never released");
     });
 }

@@ -14,6 +14,7 @@
 mod backpressure;
 mod generations;
 mod holds;
+mod news;
 mod owners;
 mod sleepers;
 mod slots;
@@ -75,7 +76,11 @@ impl Memory {
             ],
             &[
                 roster::ASLEEP,
+                roster::SLEEPERS,
                 roster::HOLDING,
+                roster::HOLDERS,
+                roster::NEWS,
+                roster::NEWS_OF,
                 slot(roster::PROCESS),
                 slot(roster::HOLD),
                 slot(roster::BEGINNING),
@@ -263,7 +268,7 @@ impl Kernel {
 
     /// Makes a notifier for the roster, whose owner is the first process.
     pub fn notifier(&self) -> Notifier<Kernel, Memory> {
-        Notifier::new(Roster::new(self.memory.clone()), self.clone(), WORDS[0])
+        Notifier::new(Roster::new(self.memory.clone(), 1), self.clone(), WORDS[0])
     }
 
     /// Kills the process of this word.

@@ -145,7 +145,7 @@ impl Generation {
 
     /// Takes a slot, and counts the join in PARTICIPANT_CHANGES.
     fn join(&self, word: u64) -> usize {
-        let roster = Roster::new(self.roster.clone());
+        let roster = Roster::new(self.roster.clone(), 1);
         let slot = claim(&roster, word, 0).unwrap();
         roster.tell(JOINED);
         slot
@@ -210,7 +210,7 @@ fn joining_participant_is_seen_or_sees_successor() {
 
         Ownership(record).publish(2);
         old.end(control::end::FOLLOWED);
-        let is_seen = Roster::new(old.roster.clone()).participant_changes() != 0;
+        let is_seen = Roster::new(old.roster.clone(), 1).participant_changes() != 0;
         let is_still_there = joining.join().unwrap();
         assert!(
             is_seen || !is_still_there,
@@ -258,7 +258,7 @@ fn followed_generation_keeps_its_first_end() {
         assert_eq!(old.control.load32(control::END), bits);
         let sender = old.kernel.notifier();
         assert!(
-            sender.has_to_wake(1 << crate::format::layout::OWNER),
+            sender.has_to_wake(crate::segment::roster::WakeTarget::Owner),
             "the owner's bit stays set"
         );
     });

@@ -4,6 +4,7 @@ use super::{Kernel, Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::OWNER;
 use crate::segment::notifier::{Notifier, Sleeper};
 use crate::segment::roster::Roster;
+use crate::segment::roster::WakeTarget;
 use crate::sync::{Words, WordsMut};
 use ::loom::thread;
 
@@ -43,7 +44,10 @@ fn send(
 ) {
     // Pairs with the load of the sleeper.
     memory.publish32(at, number);
-    notifier.wake(1 << slot);
+    notifier.wake(match slot {
+        OWNER => WakeTarget::Owner,
+        slot => WakeTarget::Slot(slot),
+    });
 }
 
 /// Lets one thread wait for two messages, and another thread send them.
@@ -109,7 +113,7 @@ fn next_waker_wakes_after_a_waker_dies() {
         let waiting = thread::spawn(move || sleeping.wait(OWNER, WORDS[0], 2));
         let dying = segment.kernel.notifier();
         segment.memory.publish32(THEIRS[0], 1);
-        let _ = dying.has_to_wake(1 << OWNER);
+        let _ = dying.has_to_wake(WakeTarget::Owner);
         let mut next = segment.kernel.notifier();
         send(&mut next, &segment.memory, THEIRS[1], 1, OWNER);
         waiting.join().unwrap();
@@ -126,7 +130,7 @@ fn next_participant_in_a_slot_is_woken() {
         let sleeping = segment.clone();
 
         let following = thread::spawn(move || {
-            let roster = Roster::new(sleeping.memory.clone());
+            let roster = Roster::new(sleeping.memory.clone(), 1);
             for wanted in 1..=2 {
                 let slot = claim(&roster, WORDS[1], 0).unwrap();
                 sleeping.wait(slot, WORDS[1], wanted);
@@ -149,7 +153,7 @@ fn next_participant_in_a_slot_is_woken() {
 fn sleeper_in_dead_participants_slot_is_woken() {
     explore(2, || {
         let segment = Segment::new();
-        let roster = Roster::new(segment.memory.clone());
+        let roster = Roster::new(segment.memory.clone(), 1);
 
         let slot = claim(&roster, WORDS[1], 0).unwrap();
         let mut dead = Sleeper::new(&roster, slot, WORDS[1]);
@@ -158,7 +162,7 @@ fn sleeper_in_dead_participants_slot_is_woken() {
 
         let successor = segment.clone();
         let inheriting = thread::spawn(move || {
-            let roster = Roster::new(successor.memory.clone());
+            let roster = Roster::new(successor.memory.clone(), 1);
             let slot = claim(&roster, WORDS[2], WORDS[1]).unwrap();
             successor.wait(slot, WORDS[2], 1);
         });

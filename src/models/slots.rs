@@ -4,7 +4,7 @@
 use super::{Memory, THEIRS, WORDS, claim, explore};
 use crate::format::layout::roster::state;
 use crate::os::Occupant;
-use crate::segment::roster::{Eviction, JOINED, LEFT, Roster};
+use crate::segment::roster::{Eviction, JOINED, LEFT, Roster, WakeTarget};
 use crate::sync::{Words, WordsMut};
 use ::loom::cell::Cell;
 use ::loom::sync::Mutex;
@@ -31,7 +31,7 @@ fn slot_has_one_participant_at_a_time() {
         let all = [WORDS[1], WORDS[2]].map(|word| {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
             thread::spawn(move || {
-                let roster = Roster::new(memory);
+                let roster = Roster::new(memory, 1);
                 while claim(&roster, word, 0).is_none() {
                     thread::yield_now();
                 }
@@ -43,7 +43,7 @@ fn slot_has_one_participant_at_a_time() {
         for one in all {
             one.join().unwrap();
         }
-        let roster = Roster::new(memory);
+        let roster = Roster::new(memory, 1);
         assert_eq!((roster.process_word(0), roster.slot_epoch(0)), (0, 2));
         assert_eq!(roster.participant_changes(), 2 * LEFT);
     });
@@ -56,13 +56,13 @@ fn dead_participant_has_at_most_one_successor() {
     explore(3, || {
         let memory = Memory::roster();
         let own = Rc::new(Cell::new(0));
-        let roster = Roster::new(memory.clone());
+        let roster = Roster::new(memory.clone(), 1);
         claim(&roster, WORDS[0], 0).unwrap();
 
         let successors = [WORDS[1], WORDS[2]].map(|word| {
             let (memory, own) = (memory.clone(), Own(Rc::clone(&own)));
             thread::spawn(move || {
-                let roster = Roster::new(memory);
+                let roster = Roster::new(memory, 1);
                 let taken = claim(&roster, word, WORDS[0]).is_some();
                 if taken {
                     own.change();
@@ -108,7 +108,7 @@ fn slot_after_exec_has_one_successor() {
     explore(3, || {
         let memory = Memory::roster();
         let (own, life) = (Rc::new(Cell::new(0)), Life(Rc::new(Mutex::new(false))));
-        claim(&Roster::new(memory.clone()), WORDS[0], 0).unwrap();
+        claim(&Roster::new(memory.clone(), 1), WORDS[0], 0).unwrap();
 
         let successors = [0, 1].map(|_| {
             let (memory, own, life) = (memory.clone(), Own(Rc::clone(&own)), life.clone());
@@ -118,7 +118,7 @@ fn slot_after_exec_has_one_successor() {
                     space: 0,
                     start: 0,
                 };
-                let roster = Roster::new(memory);
+                let roster = Roster::new(memory, 1);
                 let claimed = roster.claim(me, 1, |_, _| Ok(life.begin())).unwrap();
                 claimed.map(|(_, alive)| {
                     own.change();
@@ -127,7 +127,7 @@ fn slot_after_exec_has_one_successor() {
             })
         });
 
-        let roster = Roster::new(memory);
+        let roster = Roster::new(memory, 1);
         let evicted = roster.evict(0, WORDS[0], |_, _| Ok(life.begin())) == Eviction::Freed;
         let taken = successors.map(|one| one.join().unwrap());
 
@@ -154,19 +154,19 @@ fn sender_of_a_slot_is_never_mixed() {
             start,
         };
         let (dead, new) = (occupant(WORDS[0], 7), occupant(2 << 32 | 9, 9));
-        let roster = Roster::new(memory.clone());
+        let roster = Roster::new(memory.clone(), 1);
         roster.claim(dead, 1, |_, _| Ok(Some(()))).unwrap();
         roster.set_state(0, state::ACTIVE);
 
         let joining = memory.clone();
         let joined = thread::spawn(move || {
-            let roster = Roster::new(joining);
+            let roster = Roster::new(joining, 1);
             roster.claim(new, 1, |_, _| Ok(Some(()))).unwrap();
             roster.set_beginning(0, FIRST);
             roster.set_state(0, state::ACTIVE);
         });
         let looked = thread::spawn(move || {
-            let Some(sender) = Roster::new(memory).sender(0) else {
+            let Some(sender) = Roster::new(memory, 1).sender(0) else {
                 return;
             };
             let found = (sender.identity.pid(), sender.beginning);
@@ -188,7 +188,7 @@ fn owner_sees_stores_of_joined_participant() {
         let joining = memory.clone();
 
         let joined = thread::spawn(move || {
-            let roster = Roster::new(joining.clone());
+            let roster = Roster::new(joining.clone(), 1);
             let slot = claim(&roster, WORDS[1], 0).unwrap();
             roster.set_beginning(slot, 4711);
             joining.store32(THEIRS[0], 17);
@@ -196,7 +196,7 @@ fn owner_sees_stores_of_joined_participant() {
             roster.tell(JOINED);
         });
 
-        let roster = Roster::new(memory.clone());
+        let roster = Roster::new(memory.clone(), 1);
         let counted = roster.participant_changes() == JOINED;
         if counted {
             assert_eq!(roster.process_word(0), WORDS[1]);
@@ -223,11 +223,11 @@ fn owner_sees_stores_of_joined_participant() {
 fn slot_is_free_once_leave_is_counted() {
     explore(3, || {
         let memory = Memory::roster();
-        let roster = Roster::new(memory.clone());
+        let roster = Roster::new(memory.clone(), 1);
         claim(&roster, WORDS[1], 0).unwrap();
         roster.set_state(0, state::ACTIVE);
         let leaving = memory.clone();
-        let left = thread::spawn(move || Roster::new(leaving).leave(0, WORDS[1]));
+        let left = thread::spawn(move || Roster::new(leaving, 1).leave(0, WORDS[1]));
         roster.change_state(0, state::ACTIVE, state::DROPPED);
         if roster.participant_changes() == LEFT {
             assert_eq!(roster.process_word(0), 0);
@@ -245,25 +245,25 @@ fn writer_that_sees_holding_sees_the_hold() {
         let memory = Memory::roster();
         let holding = memory.clone();
         let held = thread::spawn(move || {
-            Roster::new(holding).set_hold(0, 0x105);
+            Roster::new(holding, 1).set_hold(0, 0x105);
         });
 
         let looking = memory.clone();
         // In a second thread: the model checker lets no other thread run before the first look of
         // the main thread.
         let looked = thread::spawn(move || {
-            let roster = Roster::new(looking);
-            if roster.holding() == 1 {
-                assert_eq!(roster.hold(0), 0x105);
+            let roster = Roster::new(looking, 1);
+            for hold in roster.holds() {
+                assert_eq!(hold, 0x105);
             }
         });
 
         held.join().unwrap();
         looked.join().unwrap();
 
-        let roster = Roster::new(memory);
+        let roster = Roster::new(memory, 1);
         roster.set_hold(0, 0);
-        assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
+        assert_eq!((roster.holds().count(), roster.hold(0)), (0, 0));
     });
 }
 
@@ -271,13 +271,14 @@ fn writer_that_sees_holding_sees_the_hold() {
 #[test]
 fn successor_clears_state_of_dead_participant() {
     explore(3, || {
-        let roster = Roster::new(Memory::roster());
+        let roster = Roster::new(Memory::roster(), 1);
         claim(&roster, WORDS[0], 0).unwrap();
         roster.set_state(0, state::ACTIVE);
         roster.set_asleep(0, true);
         roster.set_hold(0, 0x105);
         claim(&roster, WORDS[1], WORDS[0]).unwrap();
-        assert_eq!((roster.state(0), roster.asleep()), (state::PASSIVE, 0));
-        assert_eq!((roster.holding(), roster.hold(0)), (0, 0));
+        assert!(!roster.may_sleep(WakeTarget::Slot(0)));
+        assert_eq!(roster.state(0), state::PASSIVE);
+        assert_eq!((roster.holds().count(), roster.hold(0)), (0, 0));
     });
 }

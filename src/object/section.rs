@@ -9,7 +9,7 @@ use crate::os::{
     self, Backing, Kind, LivesBackend, ObjectBackend, ObjectInfo, OwnedObject, Protection,
     RawObject, SectionBackend,
 };
-use crate::sync::{Fixed, Window, WindowMut};
+use crate::sync::{AtLeast, Fixed, Window, WindowMut};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
@@ -241,6 +241,21 @@ impl Section {
     pub(crate) fn words_mut<const LEN: usize>(&self) -> Result<WindowMut<Fixed<LEN>>> {
         let view = Arc::new(self.map_rw(..LEN as u64)?);
         Ok(view.window_mut(0, LEN)?.part(0))
+    }
+
+    /// Returns the first `len` bytes as words; `len` is a multiple of 8 and at least `MIN`.
+    pub(crate) fn words_from<const MIN: usize>(&self, len: usize) -> Result<Window<AtLeast<MIN>>> {
+        let view = Arc::new(self.map(..len as u64)?);
+        Ok(view.window(0, len)?.at_least())
+    }
+
+    /// Returns the first `len` bytes as writable words; `len` is a multiple of 8 and at least `MIN`.
+    pub(crate) fn words_from_mut<const MIN: usize>(
+        &self,
+        len: usize,
+    ) -> Result<WindowMut<AtLeast<MIN>>> {
+        let view = Arc::new(self.map_rw(..len as u64)?);
+        Ok(view.window_mut(0, len)?.at_least())
     }
 
     /// Maps a range for reading and writing.

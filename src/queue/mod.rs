@@ -5,6 +5,7 @@
 
 mod ahead;
 pub(crate) mod batch;
+pub(crate) mod in_order;
 pub(crate) mod message_ref;
 pub(crate) mod receiver;
 pub(crate) mod receiving;

@@ -3,9 +3,8 @@
 use super::message_ref::MessageRef;
 use super::receiving::Receiving;
 use crate::error::channel::RecvError;
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
-use crate::format::layout::SLOTS;
 use crate::format::payload::{self, Payload};
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
@@ -29,12 +28,8 @@ pub struct QueueChoices {
 impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     /// Returns how many senders there can be, and the geometry of their rings.
     fn sizes(&self, name: &Name) -> Result<(usize, RingGeometry)> {
-        if !(1..=SLOTS).contains(&self.choices.senders) {
-            let kind = ErrorKind::InvalidArgument;
-            let meaning = format!("there can be 1 to {SLOTS} senders");
-            return Err(Error::new(kind, Operation::Create, name, meaning));
-        }
         let (common, subject) = (&self.common, name.as_str());
+        Geometry::check_slots(self.choices.senders, "senders", subject)?;
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
         let ring = Geometry::ring(common.capacity, longest, subject)?;
         Ok((self.choices.senders, ring))
@@ -69,9 +64,10 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
         self
     }
 
-    /// Sets how many senders there can be at a time, 1 to 63 (default: 16). Each sender has a lane
-    /// of its own, with the [`capacity`](QueueOptions::capacity). The receiver allocates all lanes
-    /// when it is created.
+    /// Sets how many senders there can be at a time, 1 to 1023 (default: 16). Each sender has a lane
+    /// of its own, with the [`capacity`](QueueOptions::capacity). A lane gets its memory when the
+    /// first sender opens it: if there is no memory, that call fails with
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), and no other endpoint notices.
     #[must_use]
     pub fn senders(mut self, senders: usize) -> QueueOptions<M> {
         self.choices.senders = senders;

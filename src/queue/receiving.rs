@@ -6,7 +6,7 @@
 //!                (skipped while there are earlier generations)
 //!     2  poll:   look at each lane of the earlier generations, the oldest first
 //!                look at each lane of the newest generation
-//!                a message of the newest? look at the earlier ones again (segment/fan_in.rs)
+//!                a message of the newest? look at the earlier ones again (in_order.rs)
 //!     3  a message:  copy it to the buffer, pass it, return its length
 //!     4  no message: error of the endpoint, or all senders gone?  return the error
 //!                    the call does not wait?                      return Empty
@@ -22,13 +22,14 @@
 //! and no sender left.
 
 use super::ahead::{Ahead, Unreleased};
+use super::in_order::in_order;
 use crate::error::Result;
 use crate::error::channel::RecvError;
 use crate::lane::Step;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::{LOOK_BACK, ProcessIdentity};
-use crate::segment::fan_in::{FanIn, in_order};
+use crate::segment::fan_in::FanIn;
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use crate::segment::{Geometry, Owned};
@@ -78,7 +79,7 @@ impl Receiving {
             segment,
         };
 
-        receiver.inherit(older)?;
+        receiver.inherit(older);
         Ok(receiver)
     }
 
@@ -93,6 +94,7 @@ impl Receiving {
         let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
         segment.follow(&mut self.segment);
         let mut fan_in = std::mem::replace(&mut self.fan_in, fan_in);
+        fan_in.become_earlier();
         self.fan_in.stay(&mut fan_in);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.older.push((fan_in, segment));
@@ -102,19 +104,18 @@ impl Receiving {
 
     /// Adds the generations of dead owners. Their messages are received first.
     // layout: L160
-    fn inherit(&mut self, older: Vec<(Owned, Participant)>) -> Result<()> {
+    fn inherit(&mut self, older: Vec<(Owned, Participant)>) {
         for (segment, participant) in older {
             let Geometry::Queue { ring, .. } = segment.geometry else {
                 continue;
             };
             // The messages of a queue with another type are not received.
             if segment.has_type_of(&self.segment) {
-                let fan_in = FanIn::inherit(&segment, ring, participant)?;
+                let fan_in = FanIn::inherit(&segment, ring, participant);
                 self.older.push((fan_in, segment));
             }
         }
         self.make_room();
-        Ok(())
     }
 
     /// Allocates a buffer for the longest message of all generations.
@@ -347,6 +348,9 @@ impl Inbox for Receiving {
     fn no_message(&mut self, step: Step) -> Option<RecvError> {
         if let Err(fault) = self.fan_in.check() {
             return Some(fault.into());
+        }
+        if let Some(error) = self.fan_in.take_failure() {
+            return Some(RecvError::System(error));
         }
         match step {
             Step::Corrupt => Some(RecvError::Corrupt),

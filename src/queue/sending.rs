@@ -33,7 +33,7 @@ use crate::os::ValidityBackend;
 use crate::segment::geometry::QUEUE;
 use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
-use crate::segment::roster::{JOINED, Roster};
+use crate::segment::roster::{JOINED, Roster, WakeTarget};
 use crate::segment::{Cursor, Found, Head, HowToJoin};
 use crate::sync::{Round, Window, WindowMut};
 #[cfg(feature = "async")]
@@ -80,9 +80,9 @@ struct Unreceived {
 
 impl Connection {
     // layout: L050 L104
-    fn join(found: Found, (senders, ring): (usize, RingGeometry)) -> Result<Connection> {
+    fn join(found: Found, ring: RingGeometry) -> Result<Connection> {
         let owner = found.watch_owner()?;
-        let mut participant = found.take_slot(&found.roster()?, senders)?;
+        let mut participant = found.take_slot(&found.roster()?)?;
         let lane = found.lane_mut(participant.slot())?;
         let cursor = found.cursor(participant.slot());
         let Some(lane) = LosslessWriter::resume(lane.ring, lane.head, cursor, ring) else {
@@ -97,7 +97,7 @@ impl Connection {
         roster.set_state(participant.slot(), roster::state::ACTIVE);
         roster.tell(JOINED);
         // The owner is woken, so that it watches this process too.
-        participant.wake(1 << OWNER);
+        participant.wake(WakeTarget::Owner);
 
         Ok(Connection {
             lane,
@@ -234,8 +234,15 @@ impl Sending {
         self.connection.participant.check()?;
         // The next receiver receives the messages that were sent to this receiver. This receiver
         // may be alive and asleep.
-        self.connection.lane.flush();
-        self.connection.participant.wake(1 << OWNER);
+        let Connection {
+            lane,
+            participant,
+            found,
+            ..
+        } = &mut self.connection;
+        lane.flush();
+        participant.tell_news(&found.control);
+        participant.wake(WakeTarget::Owner);
         let Some(next) = self.connection.found.follow(QUEUE, Connection::join)? else {
             return Ok(false);
         };
@@ -270,7 +277,19 @@ impl Sending {
     // layout: L097
     #[inline]
     fn sent(&mut self) {
-        if self.connection.participant.has_to_wake(1 << OWNER) {
+        if self.connection.participant.has_to_tell_owner() {
+            self.tell_owner();
+        }
+    }
+
+    /// Tells a receiver that does not poll this lane of a message, and wakes a receiver that sleeps.
+    #[inline(never)]
+    fn tell_owner(&mut self) {
+        let Connection {
+            participant, found, ..
+        } = &self.connection;
+        participant.tell_news(&found.control);
+        if participant.has_to_wake(WakeTarget::Owner) {
             self.wake();
         }
     }
@@ -281,7 +300,7 @@ impl Sending {
     // layout: L108
     #[cold]
     fn wake(&mut self) {
-        self.connection.participant.wake(1 << OWNER);
+        self.connection.participant.wake(WakeTarget::Owner);
         self.let_go();
         if self.connection.found.is_ended() {
             // If there is a next receiver, joining makes it look into this lane once more.

@@ -34,7 +34,7 @@ fn reused_slot_attributes_message_to_new_sender() {
     let mut second = Sender::open(&*name).unwrap();
     second.send(b"second").unwrap();
 
-    assert_eq!(fan_in.look_at(0), Step::Message(6));
+    assert_eq!(fan_in.search(), Step::Message(6));
     let sent_by = fan_in.sender();
     assert_eq!(sent_by, Some(segment.roster().slot_epoch(0)));
     assert_ne!(sent_by, Some(first_epoch));

@@ -16,10 +16,8 @@
 
 use crate::format::layout::{OWNER, control};
 use crate::segment::notifier::{Notifier, System};
+use crate::segment::roster::WakeTarget;
 use crate::sync::{Shared, WordsMut};
-
-/// The bits of all slots, without the bit of the owner.
-pub(crate) const ALL_SLOTS: u64 = (1 << OWNER) - 1;
 
 /// Stores in the control section that a generation has ended, and wakes all its participants.
 // layout: L030 L159
@@ -48,7 +46,7 @@ pub(crate) fn end<S: System, W: Shared + Clone>(
     // Pairs with the fence of a participant that joined, and then looks at END or sleeps: one of
     // us sees the other.
     notifier.roster().words().full();
-    notifier.wake(ALL_SLOTS);
+    notifier.wake(WakeTarget::AllSlots);
 }
 
 /// Says that nothing more is received, and wakes all participants. Requests that were received may
@@ -64,5 +62,5 @@ pub(crate) fn drain<S: System, W: Shared + Clone>(
     // Pairs with the fence of a client between its bit and its look at END: at least one of the two
     // sees the store of the other.
     notifier.roster().words().full();
-    notifier.wake(ALL_SLOTS);
+    notifier.wake(WakeTarget::AllSlots);
 }

@@ -4,75 +4,71 @@
 //! ```text
 //!   find()
 //!     1  PARTICIPANT_CHANGES has changed?   free the slots of the dead, read all slots, and
-//!                                           look at all lanes again
-//!     2  each active lane, beginning behind the lane of the last turn:
+//!                                           look at the lanes of all that have changed
+//!     2  find the lanes to poll             (lanes.rs)
+//!     3  each polled lane, beginning behind the lane of the last turn:
 //!          a message                        the turn is this lane's; return the message
 //!          nothing, and no sender           the lane is not active any more
 //!          an invalid record                the lane is not active any more; return Corrupt
-//!     3  nothing in any lane                each 4096th time: free the slots of the dead
+//!     4  from time to time                  free the slots of the dead
 //! ```
 //!
-//! A turn ends after [`TURN`] bytes. Until then, the next message is taken from the same lane,
+//! A turn ends after some kilobytes. Until then, the next message is taken from the same lane,
 //! without the search.
 
-use crate::error::Result;
+use super::lanes::{Lanes, Told};
 use crate::error::channel::{DisconnectReason, Fault};
+use crate::error::{Error, Result};
 use crate::format::layout::{FIRST_CHANGES, roster};
 use crate::lane::Step;
-use crate::lane::lossless::{Kept, LosslessReader};
+use crate::lane::lossless::{Kept, LosslessReader, begin_cursor};
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, MAX_PEERS, ProcessIdentity, ValidityBackend, deadline_within};
+use crate::os::{LOOK_BACK, ProcessIdentity, ValidityBackend, deadline_within};
+use crate::segment::Owned;
+use crate::segment::owned::LaneSource;
 use crate::segment::participant::Participant;
-use crate::segment::roster::{Eviction, LEFT, Roster, has_joined};
-use crate::segment::{Cursor, Owned};
-use crate::sync::{Round, Window, WindowMut};
+use crate::segment::peer_watch::{MAX_PEERS, PeerWatch};
+use crate::segment::roster::{Eviction, LEFT, Roster, WakeTarget, first_epoch, has_joined};
+use crate::segment::seen_slot::{Slot, SlotLane, peers, peers_by_slot};
 use crate::wait::source::Signals;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// The number of bytes that the owner receives from one sender in a row before it looks at the
-/// other lanes. [`ALONE`] is that number if only one lane is active.
-// layout: L115
-const TURN: u64 = 8192;
-const ALONE: u64 = 1 << 60;
-/// How many times an owner finds nothing before it checks whether the senders are alive. An owner
-/// that never sleeps needs this check.
-const LOOKS: u32 = 4096;
+/// How often an owner that never sleeps looks for deaths that the system has reported, at most.
+const LOOK_FOR_DEATHS: Duration = Duration::from_millis(10);
+/// How often an owner asks for each participant whether it is alive. The system does not report that
+/// a process has replaced its program (`exec`).
+const ASK_EACH: Duration = Duration::from_secs(1);
+/// How many times an owner is asked for news before it looks at every lane.
+const LOOKS: u32 = 1024;
 
 /// The owner's end of all lanes that other participants write.
 #[derive(Debug)]
 pub(crate) struct FanIn {
-    lanes: Vec<Lane>,
-    /// Bit i: the owner looks at lane i.
-    active: u64,
-    /// The lane whose turn it is.
-    turn: usize,
+    lanes: Lanes,
+    /// The slots of the roster.
+    slots: Vec<Slot>,
+    source: LaneSource,
+    ring_geometry: RingGeometry,
+    /// Whether another owner has read the lanes before.
+    is_inherited: bool,
     participant_changes: u32,
-    /// Bit i: the owner never looks at lane i.
-    left_out: u64,
     idle: u32,
+    /// Whether a thread or task is registered to sleep until there is news.
+    is_registered: bool,
+    /// When this owner last looked for deaths.
+    looked_for_deaths: Instant,
+    /// When this owner last asked for each participant whether it is alive.
+    asked_each: Instant,
     /// Whether there were senders since the last report that all senders have gone.
     had_senders: bool,
     /// The disconnect reason of the last sender that has gone.
     last: DisconnectReason,
+    /// The error of a lane that this process could not open, until it is reported.
+    failed: Option<Error>,
+    /// The watch of the processes beyond those that one sleep can watch.
+    peer_watch: PeerWatch,
     participant: Participant,
-}
-
-type LaneReader = LosslessReader<Window<Round>, WindowMut<Cursor>>;
-
-#[derive(Debug)]
-struct Lane {
-    reader: LaneReader,
-    /// The process word of the participant that sends here, or 0.
-    process_word: u64,
-    /// The process word and the slot epoch of a participant that was proved dead, and whose slot could
-    /// not be freed.
-    dead: Option<(u64, u32)>,
-    slot_epoch: u32,
-    /// The position of that participant's first record. Everything before this position was sent by
-    /// earlier participants.
-    beginning: u64,
-    process: Option<Process>,
 }
 
 impl FanIn {
@@ -83,9 +79,16 @@ impl FanIn {
         participant: Participant,
         prefault: bool,
     ) -> Result<FanIn> {
-        FanIn::with(segment, participant, prefault, |lane, ring| {
-            LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
-        })
+        for lane in 0..segment.geometry.lanes() {
+            begin_cursor(&segment.cursor(lane), ring_geometry);
+        }
+        let mut fan_in = FanIn::with(segment, ring_geometry, participant, false);
+        if prefault {
+            for slot in 0..fan_in.slots.len() {
+                fan_in.open_lane(slot, true)?;
+            }
+        }
+        Ok(fan_in)
     }
 
     /// Creates the fan-in of a generation that another owner has read, and that may still have
@@ -95,61 +98,82 @@ impl FanIn {
         segment: &Owned,
         ring_geometry: RingGeometry,
         participant: Participant,
-    ) -> Result<FanIn> {
-        let mut left_out = 0;
-        let mut fan_in = FanIn::with(segment, participant, false, |lane, ring| {
-            let reader = LosslessReader::resume(ring.clone(), segment.cursor(lane), ring_geometry);
-            // The owner never looks at a lane whose cursor is impossible.
-            reader.unwrap_or_else(|| {
-                left_out |= 1 << lane;
-                LosslessReader::new(ring, segment.cursor(lane), ring_geometry)
-            })
-        })?;
-
-        fan_in.left_out = left_out;
+    ) -> FanIn {
+        let mut fan_in = FanIn::with(segment, ring_geometry, participant, true);
         // Participants may have joined meanwhile, so the next look reads all slots.
         fan_in.participant_changes = fan_in
             .participant
             .roster()
             .participant_changes()
             .wrapping_sub(LEFT);
-        Ok(fan_in)
+        fan_in
     }
 
     fn with(
         segment: &Owned,
+        ring_geometry: RingGeometry,
         participant: Participant,
-        prefault: bool,
-        mut reader: impl FnMut(usize, Window<Round>) -> LaneReader,
-    ) -> Result<FanIn> {
-        let lanes = (0..segment.geometry.lanes()).map(|lane| {
-            Ok(Lane {
-                reader: reader(lane, segment.lane(lane, prefault)?.ring),
-                process_word: 0,
-                dead: None,
-                slot_epoch: participant.roster().slot_epoch(lane),
-                beginning: 0,
-                process: None,
-            })
-        });
-
-        Ok(FanIn {
-            lanes: lanes.collect::<Result<Vec<Lane>>>()?,
-            active: 0,
-            turn: 0,
+        is_earlier: bool,
+    ) -> FanIn {
+        let slot = || Slot {
+            process_word: 0,
+            dead: None,
+            // A lane whose slot has another epoch may have messages.
+            slot_epoch: first_epoch(segment.generation),
+            beginning: 0,
+            process: None,
+            lane: SlotLane::Unopened,
+        };
+        FanIn {
+            lanes: Lanes::new(
+                (!is_earlier).then(|| Told::new(segment.control(), segment.roster())),
+            ),
+            slots: (0..segment.geometry.lanes()).map(|_| slot()).collect(),
+            source: segment.lane_source(),
+            ring_geometry,
+            is_inherited: is_earlier,
             participant_changes: FIRST_CHANGES,
-            left_out: 0,
             idle: 0,
+            is_registered: false,
+            looked_for_deaths: Instant::now(),
+            asked_each: Instant::now(),
             had_senders: false,
             last: DisconnectReason::Closed,
+            failed: None,
+            peer_watch: PeerWatch::default(),
             participant,
-        })
+        }
+    }
+
+    /// Makes this the fan-in of an earlier generation.
+    // layout: L263
+    pub fn become_earlier(&mut self) {
+        self.lanes.become_earlier();
+    }
+
+    /// Gets memory for the lane of a slot, and maps the lane, unless that was done before. Returns the
+    /// index of the lane.
+    // layout: L160 L253 L257
+    fn open_lane(&mut self, slot: usize, prefault: bool) -> Result<Option<usize>> {
+        let known = self.slots[slot].lane;
+        if let SlotLane::Open(_) | SlotLane::LeftOut = known {
+            return Ok(known.index());
+        }
+        let (lane, cursor) = self.source.open(slot, prefault)?;
+        let geometry = self.ring_geometry;
+        let reader = match self.is_inherited {
+            true => LosslessReader::resume(lane.ring, cursor, geometry),
+            false => Some(LosslessReader::new(lane.ring, cursor, geometry)),
+        };
+        let index = reader.map(|reader| self.lanes.add(slot, reader));
+        self.slots[slot].lane = index.map_or(SlotLane::LeftOut, SlotLane::Open);
+        Ok(index)
     }
 
     /// Returns whether no message and no sender is left here. It is called after a look that found
     /// nothing.
     pub fn is_done(&self) -> bool {
-        self.active == 0
+        self.lanes.are_done()
             && self.participant.roster().participant_changes() == self.participant_changes
     }
 
@@ -162,6 +186,11 @@ impl FanIn {
         }
     }
 
+    /// Returns the error of a lane that could not be opened, once.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.failed.take()
+    }
+
     /// Finds the next message, of any length, if it is directly behind the last message, as most
     /// are. The message stays in shared memory.
     #[inline]
@@ -171,40 +200,12 @@ impl FanIn {
         {
             return None;
         }
-        self.lanes[self.turn].reader.find_quickly()
+        self.lanes.current_mut()?.reader.find_quickly()
     }
 
-    /// Looks at a lane for a message, which stays in shared memory.
-    // layout: L118 L121
-    pub fn look_at(&mut self, lane: usize) -> Step {
-        let end = &mut self.lanes[lane];
-        let step = end.reader.find();
-        if end.reader.has_freed() {
-            self.participant.wake(1 << lane);
-        }
-
-        match step {
-            Step::Message(_) => end.reader.begin_turn(match self.active.is_power_of_two() {
-                true => ALONE,
-                false => TURN,
-            }),
-            Step::Nothing => {
-                if end.process_word == 0 {
-                    // Every message of this lane was received, and no sender is left.
-                    self.active &= !(1 << lane);
-                }
-            }
-            Step::Corrupt | Step::Lagged(_) | Step::Overtaken => {
-                self.active &= !(1 << lane);
-                return Step::Corrupt;
-            }
-        }
-        step
-    }
-
-    /// Finds the next message, which stays in shared memory. Looks at each lane once, beginning
+    /// Finds the next message, which stays in shared memory. Looks at each polled lane once, beginning
     /// behind the lane of the last turn.
-    // layout: L115 L116
+    // layout: L116
     pub fn find(&mut self) -> Step {
         if self.participant.validity.is_faulty() {
             return Step::Nothing;
@@ -212,28 +213,43 @@ impl FanIn {
         if self.participant.roster().participant_changes() != self.participant_changes {
             self.look_for_participants();
         }
+        self.search()
+    }
 
-        let mut left = self.active;
-        let mut lane = self.turn;
-        while left != 0 {
-            let ahead = left & u64::MAX << lane << 1;
-            lane = if ahead == 0 { left } else { ahead }.trailing_zeros() as usize;
-            left &= !(1 << lane);
-            match self.look_at(lane) {
-                Step::Nothing => {}
-                Step::Message(len) => {
-                    self.turn = lane;
-                    return Step::Message(len);
-                }
-                step => return step,
-            }
+    /// Finds the next message of the participants that are known.
+    // layout: L115 L255
+    #[inline]
+    pub fn search(&mut self) -> Step {
+        if self.participant.roster().has_news() {
+            self.take_news();
         }
+        let is_everywhere = self.lanes.begin_look();
 
-        self.idle = self.idle.wrapping_add(1);
-        if self.idle.is_multiple_of(LOOKS) {
+        let FanIn {
+            lanes, participant, ..
+        } = self;
+        let step = lanes.find(|slot| participant.wake(WakeTarget::Slot(slot)));
+        if is_everywhere {
+            self.check_deaths();
+        }
+        step
+    }
+
+    /// Polls the lanes whose senders have told of a message.
+    // layout: L255 L260
+    #[cold]
+    fn take_news(&mut self) {
+        let index_of = |slot: usize| self.slots.get(slot)?.lane.index();
+        let news = self.participant.roster().take_news();
+        self.lanes.take_news(news.filter_map(index_of));
+    }
+
+    /// Looks for dead participants if the last look was long ago.
+    #[cold]
+    fn check_deaths(&mut self) {
+        if self.looked_for_deaths.elapsed() > LOOK_FOR_DEATHS {
             self.look_for_deaths();
         }
-        Step::Nothing
     }
 
     /// Reads the roster again after a participant has joined or left.
@@ -250,7 +266,8 @@ impl FanIn {
         // Deaths come first, since no participant reports them.
         self.look_for_deaths();
         self.look_at_the_table();
-        self.active = u64::MAX >> (u64::BITS as usize - self.lanes.len()) & !self.left_out;
+        // A sender may have joined, sent and left with the slot epoch that the last look has seen.
+        self.lanes.activate_all();
     }
 
     /// Notes the participants that have joined and left. It is also called before each sleep:
@@ -258,18 +275,21 @@ impl FanIn {
     /// leaves.
     // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
-        for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            let process_word = match self.participant.roster().state(slot) {
-                roster::state::ACTIVE => self.participant.roster().process_word(slot),
+        for slot in 0..self.slots.len() {
+            let roster = self.participant.roster();
+            let process_word = match roster.state(slot) {
+                roster::state::ACTIVE => roster.process_word(slot),
                 _ => 0,
             };
-            let slot_epoch = self.participant.roster().slot_epoch(slot);
-            if let Some(dead) = lane
+            let slot_epoch = roster.slot_epoch(slot);
+            let beginning = roster.beginning(slot);
+            let known = &mut self.slots[slot];
+            if let Some(dead) = known
                 .dead
                 .take_if(|dead| *dead == (process_word, slot_epoch))
             {
                 match self.participant.kernel().evict(slot, dead.0) {
-                    Eviction::Failed => lane.dead = Some(dead),
+                    Eviction::Failed => known.dead = Some(dead),
                     Eviction::Freed => {
                         self.participant_changes = self.participant_changes.wrapping_add(LEFT);
                     }
@@ -277,30 +297,51 @@ impl FanIn {
                 }
                 continue;
             }
-            lane.dead = None;
+            known.dead = None;
             // Loaded at each look: an earlier look may have happened while the client was joining.
-            lane.beginning = self.participant.roster().beginning(slot);
-            if (process_word, slot_epoch) == (lane.process_word, lane.slot_epoch) {
-                continue;
+            known.beginning = beginning;
+            if (process_word, slot_epoch) != (known.process_word, known.slot_epoch) {
+                self.note_change(slot, process_word, slot_epoch);
             }
+        }
+    }
 
-            if lane.process_word != 0 {
-                self.last = DisconnectReason::Closed;
+    /// Notes that a slot has another participant, or that its participant has left. The lane may have
+    /// messages of participants that have come and gone.
+    fn note_change(&mut self, slot: usize, process_word: u64, slot_epoch: u32) {
+        let index = match self.open_lane(slot, false) {
+            Ok(index) => index,
+            Err(error) => {
+                // The next look tries again. The error is reported once for each participant.
+                let failed = SlotLane::Failed(slot_epoch);
+                if std::mem::replace(&mut self.slots[slot].lane, failed) != failed {
+                    self.failed = Some(error);
+                }
+                return;
             }
-            lane.process_word = process_word;
-            lane.slot_epoch = slot_epoch;
-            lane.process = None;
-            self.active |= 1 << slot & !self.left_out;
-            self.had_senders |= process_word != 0;
+        };
+
+        let known = &mut self.slots[slot];
+        if known.process_word != 0 {
+            self.last = DisconnectReason::Closed;
+        }
+        known.process_word = process_word;
+        known.slot_epoch = slot_epoch;
+        known.process = None;
+        self.had_senders |= process_word != 0;
+        if let Some(index) = index {
+            self.lanes.set_sender(index, process_word != 0);
+            self.lanes.activate(index);
         }
     }
 
     /// Opens the parkers of the participants. That may take time, so a call that does not wait does
     /// not open them.
     fn meet_all(&mut self) {
-        let there = self.lanes.iter().enumerate();
-        for (slot, _) in there.filter(|(_, lane)| lane.process_word != 0) {
-            self.participant.open_parker(slot);
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].process_word != 0 {
+                self.participant.open_parker(slot);
+            }
         }
     }
 
@@ -309,30 +350,39 @@ impl FanIn {
     // layout: L106 L120 L238
     #[cold]
     pub fn look_for_deaths(&mut self) {
+        let now = Instant::now();
+        self.looked_for_deaths = now;
+        let asks_each = now - self.asked_each > ASK_EACH;
+        if asks_each {
+            self.asked_each = now;
+        }
+
         let mut has_left = false;
-        for (slot, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.process_word == 0 {
+        for (slot, known) in self.slots.iter_mut().enumerate() {
+            if known.process_word == 0 {
                 continue;
             }
-            if lane.process.is_none() {
+            if known.process.is_none() {
                 match self.participant.kernel().watch(slot) {
-                    Ok(Some(process)) => lane.process = Some(process),
+                    Ok(Some(process)) => known.process = Some(process),
                     Ok(None) => {}
                     // The system cannot tell, so the process counts as alive.
                     Err(_) => continue,
                 }
             }
 
-            let has_ended = |process: &Process| matches!(process.has_ended(), Ok(true));
-            if lane.process.as_ref().is_some_and(|one| !has_ended(one)) {
+            let has_ended = |one: &Process| {
+                (asks_each || one.may_have_ended()) && matches!(one.has_ended(), Ok(true))
+            };
+            if known.process.as_ref().is_some_and(|one| !has_ended(one)) {
                 continue;
             }
             let kernel = self.participant.kernel();
-            if !kernel.has_died(lane.process.take(), slot, lane.process_word) {
+            if !kernel.has_died(known.process.take(), slot, known.process_word) {
                 continue;
             }
 
-            match kernel.evict(slot, lane.process_word) {
+            match kernel.evict(slot, known.process_word) {
                 // The participant has left in good order, which the table tells.
                 Eviction::Gone => {
                     has_left = true;
@@ -341,10 +391,15 @@ impl FanIn {
                 Eviction::Freed => {
                     self.participant_changes = self.participant_changes.wrapping_add(LEFT);
                 }
-                Eviction::Failed => lane.dead = Some((lane.process_word, lane.slot_epoch)),
+                Eviction::Failed => known.dead = Some((known.process_word, known.slot_epoch)),
             }
             self.last = DisconnectReason::Died;
-            lane.process_word = 0;
+            known.process_word = 0;
+            if let Some(index) = known.lane.index() {
+                self.lanes.set_sender(index, false);
+            }
+            // The participant may have died before it told of its last message.
+            self.lanes.look_everywhere_next();
         }
         if has_left {
             self.look_at_the_table();
@@ -353,8 +408,8 @@ impl FanIn {
 
     /// Returns whether there is a participant whose death would not end a sleep.
     fn has_unwatched(&self) -> bool {
-        let unwatched = |lane: &Lane| lane.process_word != 0 && lane.process.is_none();
-        self.lanes.iter().any(unwatched)
+        let unwatched = |slot: &Slot| slot.process_word != 0 && slot.process.is_none();
+        self.slots.iter().any(unwatched)
     }
 
     /// Returns the disconnect reason of the last sender if all senders have gone and every message
@@ -378,29 +433,28 @@ impl FanIn {
         {
             return None;
         }
-        self.lanes[self.turn].reader.receive_quickly(to)
+        self.lanes.current_mut()?.reader.receive_quickly(to)
     }
 
     /// Copies a part of the message that was found last. The message is in the lane whose turn it
     /// is.
     pub fn copy(&self, at: usize, to: &mut [u8]) {
-        self.lanes[self.turn].reader.copy(at, to);
+        self.lanes.found().reader.copy(at, to);
     }
 
     /// Returns the bytes of the message that was found last, in shared memory.
     pub fn bytes(&self) -> *const u8 {
-        self.lanes[self.turn].reader.bytes()
+        self.lanes.found().reader.bytes()
     }
 
-    /// Returns the lane of the message that was found last. A lane has the number of its sender's
-    /// slot.
+    /// Returns the slot of the sender of the message that was found last.
     pub fn turn(&self) -> usize {
-        self.turn
+        self.lanes.found().slot
     }
 
     /// Returns the tag of the message that was found last.
     pub fn tag(&self) -> u32 {
-        self.lanes[self.turn].reader.tag()
+        self.lanes.found().reader.tag()
     }
 
     /// Returns the slot epoch of the participant that has sent the message that was found last;
@@ -413,17 +467,19 @@ impl FanIn {
         if self.participant.roster().participant_changes() != self.participant_changes {
             self.look_for_participants();
         }
-        let lane = &self.lanes[self.turn];
-        let is_there = lane.process_word != 0 && lane.reader.position() >= lane.beginning;
-        is_there.then_some(lane.slot_epoch)
+        let lane = self.lanes.found();
+        let slot = &self.slots[lane.slot];
+        let is_there = slot.process_word != 0 && lane.reader.position() >= slot.beginning;
+        is_there.then_some(slot.slot_epoch)
     }
 
     /// Returns the process that has sent the message that was found last, as its slot says; `None` if
     /// that participant has gone.
     // layout: L251
     pub fn sender_process(&self) -> Option<ProcessIdentity> {
-        let sender = self.participant.roster().sender(self.turn)?;
-        let is_its = self.lanes[self.turn].reader.position() >= sender.beginning;
+        let lane = self.lanes.found();
+        let sender = self.participant.roster().sender(lane.slot)?;
+        let is_its = lane.reader.position() >= sender.beginning;
         is_its.then_some(sender.identity)
     }
 
@@ -452,25 +508,28 @@ impl FanIn {
     /// Continues behind the message that was found last.
     #[inline]
     pub fn pass(&mut self) {
-        let reader = &mut self.lanes[self.turn].reader;
-        reader.pass();
-        if reader.has_freed() {
-            self.participant.wake(1 << self.turn);
+        let lane = self.lanes.found_mut();
+        lane.reader.pass();
+        if lane.reader.has_freed() {
+            self.participant.wake(WakeTarget::Slot(lane.slot));
         }
     }
 
     /// Continues behind the message that was found last, which stays in its lane until it is
     /// [released](FanIn::release).
     pub fn pass_ahead(&mut self) -> Kept {
-        self.lanes[self.turn].reader.pass_ahead()
+        self.lanes.found_mut().reader.pass_ahead()
     }
 
-    /// Gives up a message of a lane that was passed ahead.
-    pub fn release(&mut self, lane: usize, kept: Kept) {
-        let reader = &mut self.lanes[lane].reader;
+    /// Gives up a message of the lane of a slot that was passed ahead.
+    pub fn release(&mut self, slot: usize, kept: Kept) {
+        let Some(index) = self.slots.get(slot).and_then(|slot| slot.lane.index()) else {
+            return;
+        };
+        let reader = &mut self.lanes.get_mut(index).reader;
         reader.release(kept);
         if reader.has_freed() {
-            self.participant.wake(1 << lane);
+            self.participant.wake(WakeTarget::Slot(slot));
         }
     }
 
@@ -478,34 +537,44 @@ impl FanIn {
     // layout: L181
     #[cold]
     pub fn give_up(&mut self) -> Step {
-        self.active &= !(1 << self.turn);
-        Step::Corrupt
+        self.lanes.give_up()
     }
 
     /// Returns whether there is a reason to look for messages.
     pub fn has_news(&mut self) -> bool {
         self.idle = self.idle.wrapping_add(1);
+        let everywhere = self.is_registered || self.idle.is_multiple_of(LOOKS);
         if self.idle.is_multiple_of(LOOKS) {
-            self.look_for_deaths();
+            self.check_deaths();
         }
-        self.participant.validity.is_faulty()
-            || has_news(
-                &self.lanes,
-                self.active,
-                self.participant_changes,
-                self.participant.roster(),
-            )
+        if self.participant.roster().has_news() {
+            self.take_news();
+        }
+        self.participant.validity.is_faulty() || self.has_news_in_memory(everywhere)
+    }
+
+    /// Returns whether there is a reason to look for messages, as far as memory shows. Looks at every
+    /// lane, or only at those that are polled.
+    // layout: L090 L256
+    fn has_news_in_memory(&self, everywhere: bool) -> bool {
+        has_news(
+            &self.lanes,
+            self.participant_changes,
+            self.participant.roster(),
+            everywhere,
+        )
     }
 
     /// Returns whether it has to be reported that all senders have gone.
     pub fn is_deserted(&self) -> bool {
-        self.active == 0 && self.had_senders
+        self.lanes.are_done() && self.had_senders
     }
 
     /// Registers the owner's event and the processes of the senders; see
     /// [`Wait`](crate::wait::source::Wait).
     pub fn register(&mut self, signals: &mut Signals) -> Result<()> {
         self.participant.register(signals)?;
+        self.is_registered = true;
         self.watch_peers(signals);
         Ok(())
     }
@@ -515,13 +584,15 @@ impl FanIn {
         self.look_for_deaths();
         self.look_at_the_table();
         self.meet_all();
-        peers(&self.lanes).for_each(|peer| peer.add_to(signals));
+        peers(&self.slots).for_each(|peer| peer.add_to(signals));
         if self.has_unwatched() {
             signals.look_again_in(LOOK_BACK);
         }
     }
 
     pub fn deregister(&mut self) {
+        self.is_registered = false;
+        self.lanes.look_everywhere_next();
         self.participant.deregister();
     }
 
@@ -535,7 +606,9 @@ impl FanIn {
         self.meet_all();
         earlier.iter_mut().for_each(|one| one.look_for_deaths());
 
-        let until = match earlier.is_empty() && !self.has_unwatched() {
+        let rest = peers_by_slot(&self.slots).skip(MAX_PEERS);
+        let is_complete = self.peer_watch.watch(rest, &self.participant);
+        let until = match earlier.is_empty() && !self.has_unwatched() && is_complete {
             true => until,
             // A participant that leaves an earlier generation wakes only the owner of that
             // generation.
@@ -544,30 +617,25 @@ impl FanIn {
 
         let FanIn {
             lanes,
-            active,
+            slots,
             participant_changes,
             participant,
             ..
         } = self;
-        let others = earlier.iter().flat_map(|one| peers(&one.lanes));
+        let others = earlier.iter().flat_map(|one| peers(&one.slots));
         // The processes of this generation come first, since there may be more processes than one
         // sleep can watch.
-        let peers: Vec<&Process> = peers(lanes).chain(others).take(MAX_PEERS).collect();
+        let peers: Vec<&Process> = peers(slots).chain(others).take(MAX_PEERS).collect();
         let roster = participant.roster().clone();
 
         let ready = || {
-            has_news(lanes, *active, *participant_changes, &roster)
-                || earlier.iter().any(|one| {
-                    has_news(
-                        &one.lanes,
-                        one.active,
-                        one.participant_changes,
-                        one.participant.roster(),
-                    )
-                })
+            has_news(lanes, *participant_changes, &roster, true)
+                || earlier.iter().any(|one| one.has_news_in_memory(true))
         };
 
-        if participant.park(ready, &peers, until)? {
+        let has_peer_died = participant.park(ready, &peers, until);
+        self.lanes.look_everywhere_next();
+        if has_peer_died? || self.peer_watch.has_told() {
             self.look_for_deaths();
             earlier.iter_mut().for_each(|one| one.look_for_deaths());
         }
@@ -575,39 +643,9 @@ impl FanIn {
     }
 }
 
-/// Finds a message in the earlier generations, or in the newest generation, so that the messages of
-/// each sender keep their order.
-///
-/// A sender leaves an earlier generation for good before it sends in the newest one. So when a
-/// message of the newest generation is found, all messages that its sender has sent in the earlier
-/// generation are visible.
-// layout: L161
-pub(crate) fn in_order<E>(
-    endpoint: &mut E,
-    earlier: impl Fn(&mut E) -> Option<Step>,
-    newest: impl Fn(&mut E) -> Step,
-) -> Step {
-    if let Some(step) = earlier(endpoint) {
-        return step;
-    }
-    let step = newest(endpoint);
-    match step {
-        // Between the two looks, the sender may have sent a message in the earlier generation and
-        // then this message.
-        Step::Message(_) => earlier(endpoint).unwrap_or(step),
-        _ => step,
-    }
-}
-
-/// Returns whether there is a reason to look for messages.
-// layout: L090
-fn has_news(lanes: &[Lane], active: u64, participant_changes: u32, roster: &Roster) -> bool {
-    let is_active = |(n, _): &(usize, &Lane)| active & 1 << n != 0;
-    let mut lanes = lanes.iter().enumerate().filter(is_active);
-    roster.participant_changes() != participant_changes
-        || lanes.any(|(_, lane)| lane.process_word == 0 || !lane.reader.is_empty())
-}
-
-fn peers(lanes: &[Lane]) -> impl Iterator<Item = &Process> {
-    lanes.iter().filter_map(|lane| lane.process.as_ref())
+/// Returns whether there is a reason to look for messages. Looks at every lane, or only at those that
+/// are polled.
+// layout: L090 L256
+fn has_news(lanes: &Lanes, participant_changes: u32, roster: &Roster, everywhere: bool) -> bool {
+    roster.participant_changes() != participant_changes || lanes.has_news(everywhere)
 }

@@ -3,9 +3,10 @@
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{
-    LINE, MAX_IN_FLIGHT, MAX_RING, MIN_RING, SLOTS, control, delivery, lane, record,
+    LINE, MAX_IN_FLIGHT, MAX_RING, MAX_SLOTS, MIN_RING, control, delivery, lane, record,
 };
 use crate::lane::ring::RingGeometry;
+use crate::object::section::Section;
 use crate::slots::TableGeometry;
 use crate::sync::{Words, WordsMut};
 use std::ops::Range;
@@ -31,10 +32,16 @@ pub(crate) enum Geometry {
     /// One lane.
     Topic {
         is_lossless: bool,
+        /// The number of subscribers that can have a slot.
+        slots: usize,
         ring: RingGeometry,
     },
     /// A table, and no lanes.
-    Values(TableGeometry),
+    Values {
+        /// The number of readers that can have a slot.
+        slots: usize,
+        table: TableGeometry,
+    },
     /// A lane for the requests and one for the responses of each client.
     Calls {
         clients: usize,
@@ -51,11 +58,11 @@ pub(crate) struct Expected<G> {
     pub sizes: fn(&Geometry) -> Option<G>,
 }
 
-/// The program expects a queue. The sizes are the number of senders and the ring of each sender.
-pub(crate) const QUEUE: Expected<(usize, RingGeometry)> = Expected {
+/// The program expects a queue. The size is the ring of each sender.
+pub(crate) const QUEUE: Expected<RingGeometry> = Expected {
     pattern: Pattern::Queue,
     sizes: |geometry| match *geometry {
-        Geometry::Queue { senders, ring } => Some((senders, ring)),
+        Geometry::Queue { ring, .. } => Some(ring),
         _ => None,
     },
 };
@@ -73,16 +80,16 @@ pub(crate) const TOPIC: Expected<RingGeometry> = Expected {
 pub(crate) const VALUES: Expected<TableGeometry> = Expected {
     pattern: Pattern::Values,
     sizes: |geometry| match *geometry {
-        Geometry::Values(table) => Some(table),
+        Geometry::Values { table, .. } => Some(table),
         _ => None,
     },
 };
 
-/// The program expects calls. The sizes are the number of clients and the rings of each client.
-pub(crate) const CALLS: Expected<(usize, RingGeometry)> = Expected {
+/// The program expects calls. The size is that of both rings of each client.
+pub(crate) const CALLS: Expected<RingGeometry> = Expected {
     pattern: Pattern::Calls,
     sizes: |geometry| match *geometry {
-        Geometry::Calls { clients, ring, .. } => Some((clients, ring)),
+        Geometry::Calls { ring, .. } => Some(ring),
         _ => None,
     },
 };
@@ -92,7 +99,7 @@ impl Geometry {
         match self {
             Geometry::Queue { .. } => Pattern::Queue,
             Geometry::Topic { .. } => Pattern::Topic,
-            Geometry::Values(_) => Pattern::Values,
+            Geometry::Values { .. } => Pattern::Values,
             Geometry::Calls { .. } => Pattern::Calls,
         }
     }
@@ -103,8 +110,53 @@ impl Geometry {
         match *self {
             Geometry::Queue { senders, .. } => senders,
             Geometry::Topic { .. } => 1,
-            Geometry::Values(_) => 0,
+            Geometry::Values { .. } => 0,
             Geometry::Calls { clients, .. } => clients,
+        }
+    }
+
+    /// Returns the number of slots in the roster.
+    pub fn slots(&self) -> usize {
+        match *self {
+            Geometry::Queue { senders, .. } => senders,
+            Geometry::Calls { clients, .. } => clients,
+            Geometry::Topic { slots, .. } | Geometry::Values { slots, .. } => slots,
+        }
+    }
+
+    /// Returns the length of the control section in bytes.
+    // layout: L025
+    pub fn control_len(&self) -> usize {
+        control::CURSORS + self.lanes() * control::CURSOR_STRIDE
+    }
+
+    /// Returns whether the participants get memory for their lanes. Otherwise the owner has memory
+    /// for the whole section of lanes or values when it creates the section.
+    // layout: L253
+    pub fn is_committed_late(&self) -> bool {
+        matches!(self, Geometry::Queue { .. } | Geometry::Calls { .. })
+    }
+
+    /// Gets memory for a ring in the lanes section, unless the whole section has memory. This changes
+    /// nothing if the ring has memory already.
+    // layout: L253
+    pub fn commit(&self, lanes: &Section, ring: usize) -> Result<()> {
+        match self.is_committed_late() {
+            true => lanes.commit(self.place(ring)),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns an error if there cannot be this number of participants, which are `what`: senders,
+    /// subscribers, readers or clients.
+    pub fn check_slots(slots: usize, what: &str, subject: &str) -> Result<()> {
+        match (1..=MAX_SLOTS).contains(&slots) {
+            true => Ok(()),
+            false => {
+                let meaning = format!("there cannot be {slots} {what}");
+                let advice = format!("there can be 1 to {MAX_SLOTS} {what}");
+                Err(refused(subject, meaning, advice))
+            }
         }
     }
 
@@ -112,7 +164,7 @@ impl Geometry {
     pub fn in_flight(&self) -> usize {
         match *self {
             Geometry::Calls { in_flight, .. } => in_flight,
-            Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Values(_) => 0,
+            Geometry::Queue { .. } | Geometry::Topic { .. } | Geometry::Values { .. } => 0,
         }
     }
 
@@ -121,7 +173,7 @@ impl Geometry {
         match *self {
             Geometry::Queue { .. } | Geometry::Calls { .. } => true,
             Geometry::Topic { is_lossless, .. } => is_lossless,
-            Geometry::Values(_) => false,
+            Geometry::Values { .. } => false,
         }
     }
 
@@ -131,7 +183,7 @@ impl Geometry {
             Geometry::Queue { ring, .. }
             | Geometry::Topic { ring, .. }
             | Geometry::Calls { ring, .. } => ring.max(),
-            Geometry::Values(table) => table.max(),
+            Geometry::Values { table, .. } => table.max(),
         }
     }
 
@@ -141,7 +193,7 @@ impl Geometry {
             Geometry::Queue { ring, .. }
             | Geometry::Topic { ring, .. }
             | Geometry::Calls { ring, .. } => ring.bytes(),
-            Geometry::Values(table) => table.len(),
+            Geometry::Values { table, .. } => table.len(),
         }
     }
 
@@ -150,7 +202,7 @@ impl Geometry {
         match *self {
             Geometry::Queue { senders, .. } => senders,
             Geometry::Topic { .. } => 1,
-            Geometry::Values(_) => 0,
+            Geometry::Values { .. } => 0,
             Geometry::Calls { clients, .. } => 2 * clients,
         }
     }
@@ -172,7 +224,7 @@ impl Geometry {
     /// Returns the length of the lanes section in bytes.
     pub fn len(&self) -> u64 {
         match self {
-            Geometry::Values(table) => table.len(),
+            Geometry::Values { table, .. } => table.len(),
             lanes => lanes.place(lanes.rings()).start,
         }
     }
@@ -259,6 +311,11 @@ impl Geometry {
     // layout: L009 L174 L175
     pub fn read(words: &impl Words) -> Option<Geometry> {
         let lanes = words.load32(control::LANES) as usize;
+        let slots = words.load32(control::SLOTS) as usize;
+        if !(1..=MAX_SLOTS).contains(&slots) {
+            return None;
+        }
+        let lane_for_each = Some(lanes).filter(|lanes| *lanes == slots);
         let bytes = u64::from(words.load32(control::RING_BYTES));
         let max = words.load32(control::MAX_MESSAGE) as usize;
         let is_lossless = match words.load32(control::DELIVERY) {
@@ -274,24 +331,26 @@ impl Geometry {
 
         match words.load32(control::KIND) {
             control::kind::QUEUE => Some(Geometry::Queue {
-                senders: Some(lanes).filter(|lanes| (1..=SLOTS).contains(lanes))?,
+                senders: lane_for_each?,
                 ring: ring()?,
             }),
             control::kind::TOPIC => Some(Geometry::Topic {
                 is_lossless: is_lossless.filter(|_| lanes == 1)?,
+                slots,
                 ring: ring()?,
             }),
             control::kind::VALUES => {
                 let words = [control::VALUES, control::VALUE_SLOTS].map(|at| words.load32(at));
-                let [count, slots] = words;
-                TableGeometry::new(count as usize, max, u64::from(slots)).map(Geometry::Values)
+                let [count, value_slots] = words;
+                let table = TableGeometry::new(count as usize, max, u64::from(value_slots));
+                table.map(|table| Geometry::Values { slots, table })
             }
             control::kind::CALLS => {
                 let in_flight = words.load32(control::IN_FLIGHT) as usize;
                 let is_count = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
                 let fits = is_count && Geometry::needed(max as u64, in_flight as u64) <= bytes;
                 Some(Geometry::Calls {
-                    clients: Some(lanes).filter(|lanes| fits && (1..=SLOTS).contains(lanes))?,
+                    clients: lane_for_each.filter(|_| fits)?,
                     in_flight,
                     ring: ring()?,
                 })
@@ -316,12 +375,13 @@ impl Geometry {
 
         words.store32(control::KIND, kind);
         words.store32(control::LANES, self.lanes() as u32);
+        words.store32(control::SLOTS, self.slots() as u32);
         words.store32(control::MAX_MESSAGE, self.max() as u32);
         words.store32(control::DELIVERY, delivery);
         words.store32(control::IN_FLIGHT, self.in_flight() as u32);
 
         match self {
-            Geometry::Values(table) => {
+            Geometry::Values { table, .. } => {
                 words.store32(control::VALUES, table.count() as u32);
                 words.store32(control::VALUE_SLOTS, table.slots() as u32);
             }
@@ -387,10 +447,11 @@ mod tests {
 
     /// Returns whether a header of this kind is accepted with these words.
     fn accepts(kind: u32, words: &[(usize, u32)]) -> bool {
-        let header = heap::window(control::LEN);
+        let header = heap::window(control::CURSORS);
         let sound = [
             (control::KIND, kind),
             (control::LANES, 1),
+            (control::SLOTS, 1),
             (control::RING_BYTES, 4096),
             (control::MAX_MESSAGE, 100),
             (control::DELIVERY, 1),
@@ -422,10 +483,16 @@ mod tests {
             kinds.map(|kind| accepts(kind, &[])).map(u8::from),
             [0, 1, 1, 1, 1, 0, 0]
         );
-        let all = [0, 1, 2, 63, 64, u32::MAX];
-        let many = vec![1, 2, 63];
-        let is = [many.clone(), vec![1], all.to_vec(), many];
+        let all = [0, 1, 2, 63, 1023, 1024, u32::MAX];
+        // A sender or a client has a lane for its slot. A topic has one lane.
+        let is = [vec![1], vec![1], all.to_vec(), vec![1]];
         assert_eq!(accepted(control::LANES, &all), is);
+        let is = [vec![1], all[1..5].to_vec(), all[1..5].to_vec(), vec![1]];
+        assert_eq!(accepted(control::SLOTS, &all), is);
+        let both = |count| [(control::LANES, count), (control::SLOTS, count)];
+        let counts = all.map(|count| [1, 4].map(|kind| accepts(kind, &both(count))));
+        let possible = [false, true, true, true, true, false, false];
+        assert_eq!(counts, possible.map(|is| [is; 2]));
         let all = [0, 2048, 4095, 4096, 4097, 6144, 8192, 1 << 30, 1 << 31];
         let rings = vec![4096, 8192, 1 << 30];
         let is = [rings.clone(), rings.clone(), all.to_vec(), rings];

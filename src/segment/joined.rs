@@ -9,7 +9,7 @@ use crate::access::Owner;
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
-use crate::format::layout::{MAGIC, control, lane, roster, values};
+use crate::format::layout::{MAGIC, control, lane, values};
 use crate::name::Name;
 use crate::object::mapping::Mapping;
 use crate::object::process::Process;
@@ -21,6 +21,7 @@ use crate::os::{
 use crate::segment::observing::{self, Observed};
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
+use crate::segment::roster::roster_len;
 use crate::sync::{Window, Words};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -157,7 +158,7 @@ impl Found {
 
         let companions = Companions::of(name, generation)?;
         let section = match options
-            .expect_len(control::LEN as u64)
+            .expect_len(control::CURSORS as u64)
             .open(&companions.control)
         {
             Ok(section) => section,
@@ -170,9 +171,11 @@ impl Found {
             Err(error) => return Err(error),
         };
 
-        let words = section.words()?;
+        let len = section.len()?.min(control::MAX_LEN as u64) as usize;
+        let words: Window<Control> = section.words_from(len)?;
         let whole = words.load32(control::MAGIC) == MAGIC;
-        let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
+        let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
+        let Some(geometry) = Geometry::read(&words).filter(fits) else {
             let advice = "restart the program that created it";
             return refuse(ErrorKind::Corrupt, "its header is invalid", advice);
         };
@@ -348,7 +351,7 @@ impl Found {
     /// Opens the roster for writing. An account that may take part may open the roster.
     pub fn roster(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
-        self.beside(&companions.roster, roster::LEN as u64, true)
+        self.beside(&companions.roster, self.roster_len() as u64, true)
     }
 
     /// Opens the roster for writing; `None` if this account may only read.
@@ -360,30 +363,37 @@ impl Found {
         }
     }
 
-    /// Takes one of the first `slots` slots.
-    pub fn take_slot(&self, roster: &Section, slots: usize) -> Result<Participant> {
-        Participant::take(roster, &self.name, slots, &self.owner)
+    /// Takes a slot.
+    pub fn take_slot(&self, roster: &Section) -> Result<Participant> {
+        Participant::take(roster, &self.name, self.geometry.slots(), &self.owner)
+    }
+
+    /// Returns the length of the roster in bytes.
+    pub fn roster_len(&self) -> usize {
+        roster_len(self.geometry.slots())
     }
 
     /// Opens the roster for reading.
     pub fn roster_to_look(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
-        self.beside(&companions.roster, roster::LEN as u64, false)
+        self.beside(&companions.roster, self.roster_len() as u64, false)
     }
 
-    /// Maps a lane for reading.
-    pub fn lane(&self, lane: usize) -> Result<ReadLane> {
-        Lane::map(&self.lanes(false)?, self.geometry.place(lane), false)
-    }
-
-    /// Maps a lane for writing.
+    /// Gets memory for a lane, and maps the lane for writing.
+    // layout: L253 L259
     pub fn lane_mut(&self, lane: usize) -> Result<WriteLane> {
-        Lane::map_mut(&self.lanes(true)?, self.geometry.place(lane), false)
+        let lanes = self.lanes(true)?;
+        self.geometry.commit(&lanes, lane)?;
+        Lane::map_mut(&lanes, self.geometry.place(lane), false)
     }
 
-    /// Maps the lane of the responses to the requests of another lane, for reading.
+    /// Gets memory for the lane of the responses to the requests of another lane, and maps the lane
+    /// for reading.
+    // layout: L253 L259
     pub fn responses(&self, lane: usize) -> Result<ReadLane> {
-        self.lane(self.geometry.responses(lane))
+        let ring = self.geometry.responses(lane);
+        self.geometry.commit(&self.lanes(true)?, ring)?;
+        Lane::map(&self.lanes(false)?, self.geometry.place(ring), false)
     }
 
     /// Maps the whole section of lanes, or of values, for reading.

@@ -14,6 +14,7 @@ pub(crate) mod ending;
 pub(crate) mod fan_in;
 pub(crate) mod geometry;
 mod joined;
+mod lanes;
 pub(crate) mod notifier;
 pub(crate) mod observing;
 pub(crate) mod options;
@@ -21,7 +22,10 @@ mod owned;
 pub(crate) mod owner_monitor;
 pub(crate) mod ownership;
 pub(crate) mod participant;
+pub(crate) mod peer_watch;
 pub(crate) mod roster;
+mod seen_slot;
+pub(crate) mod slot_set;
 
 pub(crate) use geometry::Geometry;
 pub use geometry::Pattern;
@@ -39,11 +43,12 @@ use crate::object::mapping::Mapping;
 use crate::object::section::Section;
 use crate::os;
 use crate::segment::participant::event_name;
-use crate::sync::{Fixed, Round, Window, WindowMut};
+use crate::sync::{AtLeast, Fixed, Round, Window, WindowMut};
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) type Control = Fixed<{ control::LEN }>;
+/// The words of control. The words before the cursors are accessed without a check of the length.
+pub(crate) type Control = AtLeast<{ control::CURSORS }>;
 pub(crate) type Cursor = Fixed<{ cursor::LEN }>;
 pub(crate) type Head = Fixed<{ lane::HEAD }>;
 
@@ -144,6 +149,12 @@ impl Companions {
 // layout: L002
 fn cursor_at(lane: usize) -> usize {
     control::CURSORS + lane * control::CURSOR_STRIDE
+}
+
+/// Returns the offset of the word in control, and the bit in it, that says whether the owner polls a
+/// lane at each look.
+fn watched_at(lane: usize) -> (usize, u64) {
+    (control::WATCHED + lane / 64 * 8, 1 << (lane % 64))
 }
 
 /// The end of a generation, as its owner or the next owner has stored it.

@@ -4,9 +4,11 @@
 //! ```text
 //!   sleeper                                waker
 //!   PARK_EPOCH += 1
-//!   set its bit in ASLEEP
+//!   set its bit: the owner in ASLEEP, a
+//!     slot in SLEEPERS and its summary
 //!   full fence                             store what the sleeper waits for
-//!   look: is there something?              look at ASLEEP: is the bit set?
+//!   look: is there something?              look at the bit of the owner or of a slot, or at the
+//!                                          summary of all slots
 //!   sleep for FIRST_PARK at most           then, once for each value of PARK_EPOCH: unpark
 //!   look again
 //!   sleep until it is unparked
@@ -16,7 +18,7 @@
 //! Only the sleeper clears its bit. (A waker clears only the bit of a dead participant.) So a waker
 //! that dies half-way takes nothing from the next waker.
 //!
-//! There is no fence between a waker's store and its look at ASLEEP: the fence would double the
+//! There is no fence between a waker's store and its look at the bit: the fence would double the
 //! cost of a stream of small messages. So the look may be older than the store, and may miss a
 //! sleeper that looked before the store was visible. The store leaves the processor's buffer within
 //! far less than [`FIRST_PARK`]. After that time the sleeper looks again, and only then sleeps for
@@ -28,7 +30,7 @@
 use crate::error::Result;
 use crate::format::layout::OWNER;
 use crate::os::{LONGEST_SLEEP, Wake};
-use crate::segment::roster::{Roster, Table};
+use crate::segment::roster::{Roster, Table, WakeTarget};
 use crate::sync::Shared;
 use crate::wait::spin::FIRST_PARK;
 use std::time::{Duration, Instant};
@@ -108,66 +110,72 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         &self.system
     }
 
-    /// Wakes the participants in those of the `slots` that sleep. It is called after the store that
-    /// they wait for.
+    /// Wakes those of the participants that sleep. It is called after the store that they wait for.
     // layout: L092
     #[inline]
-    pub fn wake(&mut self, slots: u64) {
-        if self.has_to_wake(slots) {
-            self.notify(slots);
+    pub fn wake(&mut self, target: WakeTarget) {
+        if self.has_to_wake(target) {
+            self.notify(target);
         }
     }
 
-    /// Returns whether the participant in any of the `slots` sleeps.
+    /// Returns whether one of these participants may sleep.
     #[inline]
-    pub fn has_to_wake(&self, slots: u64) -> bool {
+    pub fn has_to_wake(&self, target: WakeTarget) -> bool {
         // This keeps the order in the compiler. The head of this file explains the order in the
         // processor.
         self.roster.words().keep_order();
-        self.roster.asleep() & slots != 0
+        self.roster.may_sleep(target)
     }
 
-    // layout: L092 L093 L096
+    // layout: L092
     #[cold]
-    fn notify(&mut self, mut slots: u64) {
-        slots &= self.roster.asleep();
-        self.make_room();
+    fn notify(&mut self, target: WakeTarget) {
         // A participant counts its sleep before it sets its bit: pairs with `set_asleep`.
         self.roster.words().acquire();
-        while slots != 0 {
-            let slot = slots.trailing_zeros() as usize;
-            slots &= slots - 1;
-            let occupant = self.occupant(slot);
-            let park_epoch = self.roster.park_epoch(slot);
-            match self.others[slot].notified {
-                Some((epoch, at))
-                    if epoch == park_epoch && self.others[slot].occupant == occupant =>
-                {
-                    if at.elapsed() > WAKE_TIMEOUT {
-                        self.look_whether_dead(slot, occupant.0);
-                    }
-                    continue;
-                }
-                _ => {}
+        match target {
+            WakeTarget::Owner => self.notify_one(OWNER),
+            WakeTarget::Slot(slot) => self.notify_one(slot),
+            WakeTarget::AllSlots => {
+                let roster = self.roster.clone();
+                roster.sleepers().for_each(|slot| self.notify_one(slot));
             }
-
-            match parker_of(&self.system, &mut self.others[slot], slot, occupant) {
-                Ok(Some(parker)) => self.system.unpark(parker),
-                // The parker is gone, and there is no participant to wake.
-                Ok(None) => {}
-                // The sleeper looks by itself before long, and the next message tries again.
-                Err(_) => continue,
-            }
-            self.others[slot].notified = Some((park_epoch, Instant::now()));
         }
+    }
+
+    /// Wakes a participant that sleeps, unless it was woken from this sleep already.
+    // layout: L093 L096
+    fn notify_one(&mut self, slot: usize) {
+        let occupant = self.occupant(slot);
+        let park_epoch = self.roster.park_epoch(slot);
+        let index = self.index_of(slot);
+        let other = &mut self.others[index];
+        match other.notified {
+            Some((epoch, at)) if epoch == park_epoch && other.occupant == occupant => {
+                if at.elapsed() > WAKE_TIMEOUT {
+                    self.look_whether_dead(slot, occupant.0);
+                }
+                return;
+            }
+            _ => {}
+        }
+
+        match parker_of(&self.system, other, slot, occupant) {
+            Ok(Some(parker)) => self.system.unpark(parker),
+            // The parker is gone, and there is no participant to wake.
+            Ok(None) => {}
+            // The sleeper looks by itself before long, and the next message tries again.
+            Err(_) => return,
+        }
+        other.notified = Some((park_epoch, Instant::now()));
     }
 
     /// Opens the parker of a participant that was seen for the first time, so that a later wake-up
     /// needs no descriptor. If the parker cannot be opened now, a wake-up tries again.
     pub fn open_parker(&mut self, slot: usize) {
-        self.make_room();
         let occupant = self.occupant(slot);
-        let _ = parker_of(&self.system, &mut self.others[slot], slot, occupant);
+        let index = self.index_of(slot);
+        let _ = parker_of(&self.system, &mut self.others[index], slot, occupant);
     }
 
     /// Clears the bit of a participant that was killed while it slept. As long as the bit is set,
@@ -181,7 +189,8 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
             // The participant asks by itself whether the owner is unreachable.
             return;
         }
-        if let Some((_, at)) = &mut self.others[slot].notified {
+        let index = self.index_of(slot);
+        if let Some((_, at)) = &mut self.others[index].notified {
             // The system is not asked with each message, since its answer takes time.
             *at = Instant::now();
         }
@@ -190,10 +199,13 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
         }
     }
 
-    fn make_room(&mut self) {
-        if self.others.is_empty() {
-            self.others.resize_with(OWNER + 1, || Other::new((0, 0)));
+    /// Returns the index in `others` of the participant in this slot, or of the owner.
+    fn index_of(&mut self, slot: usize) -> usize {
+        let index = index_of(slot);
+        if self.others.len() <= index {
+            self.others.resize_with(index + 1, || Other::new((0, 0)));
         }
+        index
     }
 
     /// Returns the process word and the slot epoch of the participant in this slot.
@@ -208,14 +220,26 @@ impl<S: System, W: Shared + Clone> Notifier<S, W> {
     /// Returns whether the participant was notified a while ago and has not woken up, as if it were
     /// dead.
     pub fn is_unreachable(&self, slot: usize) -> bool {
-        let Some(other) = self.others.get(slot) else {
+        let Some(other) = self.others.get(index_of(slot)) else {
             return false;
         };
-        let asleep = self.roster.asleep() & (1 << slot) != 0;
+        let asleep = self.roster.may_sleep(match slot {
+            OWNER => WakeTarget::Owner,
+            slot => WakeTarget::Slot(slot),
+        });
         let notified = |(epoch, at): (u32, Instant)| {
             epoch == self.roster.park_epoch(slot) && at.elapsed() > WAKE_TIMEOUT
         };
         asleep && other.notified.is_some_and(notified)
+    }
+}
+
+/// Returns the index of a participant among the others. The owner comes first: most participants wake
+/// no other.
+fn index_of(slot: usize) -> usize {
+    match slot {
+        OWNER => 0,
+        slot => slot + 1,
     }
 }
 
@@ -338,8 +362,8 @@ impl<P> Sleeper<P> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind, Operation};
-    use crate::format::layout::{SLOTS, roster};
     use crate::os::Occupant;
+    use crate::segment::roster::roster_len;
     use crate::sync::{WindowMut, heap};
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
@@ -386,7 +410,7 @@ mod tests {
         }
 
         fn park(&self, (): &(), _peers: &[&()], time: Duration) -> Result<Wake> {
-            let asleep = self.roster.asleep() == 1 << OWNER;
+            let asleep = self.roster.may_sleep(WakeTarget::Owner);
             let note = (time, asleep, self.roster.park_epoch(OWNER));
             self.waits.borrow_mut().push(note);
             Ok(Wake::TimedOut)
@@ -400,7 +424,7 @@ mod tests {
     // layout: L087 L088 L098
     #[test]
     fn park_follows_the_documented_steps_and_times() {
-        let roster = Roster::begin(heap::window(roster::LEN), 1);
+        let roster = Roster::begin(heap::window(roster_len(1)), 1, 1);
         let system = Notes::of(&roster);
         let waits = Rc::clone(&system.waits);
         let notifier = Notifier::new(roster.clone(), system, 7);
@@ -416,7 +440,7 @@ mod tests {
         assert_eq!(*waits.borrow(), times.map(|time| (time, true, first)));
         assert_eq!(looks.get(), 2);
         sleeper.deregister(&notifier);
-        assert_eq!(roster.asleep(), 0);
+        assert!(!roster.may_sleep(WakeTarget::Owner));
         // A park whose condition already holds is counted, and does not wait.
         waits.borrow_mut().clear();
         assert!(!sleeper.park(&notifier, || true, &[], None).unwrap());
@@ -431,24 +455,24 @@ mod tests {
 
     #[test]
     fn next_wake_retries_a_failed_wake() {
-        let roster = Roster::begin(heap::window(roster::LEN), 1);
+        let roster = Roster::begin(heap::window(roster_len(1)), 1, 1);
         let me = Occupant {
             word: 7,
             space: 0,
             start: 0,
         };
-        let claimed = roster.claim(me, SLOTS, |_, _| Ok(Some(())));
+        let claimed = roster.claim(me, 1, |_, _| Ok(Some(())));
         let (slot, ()) = claimed.unwrap().unwrap();
         roster.set_asleep(slot, true);
         let system = Notes::of(&roster);
         let mut notifier = Notifier::new(roster, system.clone(), 3);
 
-        notifier.wake(1 << slot);
+        notifier.wake(WakeTarget::AllSlots);
         assert_eq!(system.unparked.get(), 0);
-        notifier.wake(1 << slot);
+        notifier.wake(WakeTarget::Slot(slot));
         assert_eq!(system.unparked.get(), 1);
         // A sleeper is unparked once for each sleep.
-        notifier.wake(1 << slot);
+        notifier.wake(WakeTarget::AllSlots);
         assert_eq!(system.unparked.get(), 1);
     }
 }

@@ -3,6 +3,7 @@
 use crate::access::{Access, Owner};
 use crate::error::{Error, Result};
 use crate::format::describe::Layout;
+use crate::format::layout::DEFAULT_SLOTS;
 use crate::name::Name;
 use crate::segment::HowToJoin;
 use std::fmt;
@@ -34,6 +35,8 @@ pub(crate) struct Common {
     pub max_message: Option<u64>,
     pub access: Access,
     pub prefault: bool,
+    /// The number of subscribers or readers that can have a slot (topic, values).
+    pub slots: usize,
     /// The layouts of typed messages; empty for bytes.
     pub layouts: Vec<Layout>,
 }
@@ -57,6 +60,7 @@ impl<E: Create> CreateOptions<E> {
                 max_message: None,
                 access: Access::SameUser,
                 prefault: false,
+                slots: DEFAULT_SLOTS,
                 layouts: Vec::new(),
             },
             choices,
@@ -105,7 +109,7 @@ impl<E: Create> CreateOptions<E> {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for sizes, counts or layouts that
     ///   are not possible.
     /// - [`InvalidName`](crate::ErrorKind::InvalidName) if the name leaves no space for the names
-    ///   of its companions, which are 26 characters longer.
+    ///   of its companions, which are 27 characters longer.
     /// - Otherwise the errors of [`Section::create_new`](crate::Section::create_new).
     pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<E> {
         E::create_with(self, &Name::checked(name)?)

@@ -7,7 +7,7 @@ use super::{
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, fingerprint};
-use crate::format::layout::{MAGIC, MAJOR, MINOR, control, roster};
+use crate::format::layout::{MAGIC, MAJOR, MINOR, control};
 use crate::name::Name;
 use crate::object::process::Liveness;
 use crate::object::section::Section;
@@ -15,7 +15,7 @@ use crate::os::{self, Kind, ProcessBackend, ProcessIdentity, word_of};
 use crate::segment::ending;
 use crate::segment::ownership::{OwnershipRecord, begin_life};
 use crate::segment::participant::{Kernel, Life, Notifier, Participant};
-use crate::segment::roster::Roster;
+use crate::segment::roster::{Roster, roster_len};
 use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) struct Owned {
     pub geometry: Geometry,
     pub generation: u32,
     notifier: Notifier,
-    lanes: Section,
+    lanes: Arc<Section>,
     control: WindowMut<Control>,
     name: Name,
     access: Access,
@@ -132,22 +132,25 @@ impl Owned {
         let companions = Companions::of(name, generation)?;
         let me = ProcessIdentity::current()?;
         let [inner, lanes_access] = rights(access, geometry.pattern());
-        let create = |access: &Access, name: &Name, len: u64| {
-            Section::options()
-                .access(access.clone())
-                .create_new(name, len)
+        let create = |access: &Access, name: &Name, len: u64, reserve| {
+            let options = Section::options().access(access.clone());
+            options.reserve(reserve).create_new(name, len)
         };
+        let (control_len, roster_len) = (geometry.control_len(), roster_len(geometry.slots()));
 
         // layout: L016 L155
-        let section = create(access, &companions.control, control::LEN as u64)?;
+        let section = create(access, &companions.control, control_len as u64, false)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
-        let control = section.words_mut()?;
+        let control = section.words_from_mut(control_len)?;
         let life = begin_life(&section)?;
-        let section = create(&inner, &companions.roster, roster::LEN as u64)?;
+        let section = create(&inner, &companions.roster, roster_len as u64, false)?;
         let may_wake = companion(&inner, &section, Kind::Event)?;
-        let roster = Roster::begin(section.words_mut()?, generation);
+        let words = section.words_from_mut(roster_len)?;
+        let roster = Roster::begin(words, geometry.slots(), generation);
         let kernel = Kernel::new(name, &section, &roster, &may_wake)?;
-        let lanes = create(&lanes_access, &companions.lanes, geometry.len())?;
+        // layout: L258
+        let is_late = geometry.is_committed_late();
+        let lanes = create(&lanes_access, &companions.lanes, geometry.len(), is_late)?;
 
         // layout: L011
         let alive = match os::Process::MAY_BE_CLOSED {
@@ -162,7 +165,7 @@ impl Owned {
             geometry,
             generation,
             notifier,
-            lanes,
+            lanes: Arc::new(lanes),
             control,
             name: name.clone(),
             access: access.clone(),
@@ -178,15 +181,17 @@ impl Owned {
     // layout: L157 L158
     fn inherit(&self, generation: u32) -> Result<(Owned, Participant)> {
         let companions = Companions::of(&self.name, generation)?;
-        let open = |name: &Name, write| {
+        let open = |name: &Name, len: usize| {
             let options = Section::options().expect_owner(Owner::Me);
-            options.write(write).open(name)
+            options.write(true).expect_len(len as u64).open(name)
         };
 
-        let section = open(&companions.control, true)?;
-        let control: WindowMut<Control> = section.words_mut()?;
+        let section = open(&companions.control, control::CURSORS)?;
+        let len = section.len()?.min(control::MAX_LEN as u64) as usize;
+        let control: WindowMut<Control> = section.words_from_mut(len)?;
         let whole = control.load32(control::MAGIC) == MAGIC;
-        let Some(geometry) = Geometry::read(&control).filter(|_| whole) else {
+        let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
+        let Some(geometry) = Geometry::read(&control).filter(fits) else {
             let kind = ErrorKind::NotFound;
 
             let meaning = "it was never completed";
@@ -201,18 +206,21 @@ impl Owned {
         let lanes = Section::options()
             .expect_owner(Owner::Me)
             .expect_len(geometry.len())
+            .write(geometry.is_committed_late())
             .open(&companions.lanes)?;
         let [inner, _] = rights(&self.access, geometry.pattern());
-        let section = match open(&companions.roster, true) {
+        let roster_len = roster_len(geometry.slots());
+        let section = match open(&companions.roster, roster_len) {
             // An observer holds no roster, so the roster may be gone. An empty roster replaces it.
             Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
                 .access(inner.clone())
-                .create_new(&companions.roster, roster::LEN as u64),
+                .create_new(&companions.roster, roster_len as u64),
             roster => roster,
         }?;
 
         let may_wake = companion(&inner, &section, Kind::Event)?;
-        let roster = Roster::new(section.words_mut()?);
+        let words = section.words_from_mut(roster_len)?;
+        let roster = Roster::new(words, geometry.slots());
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
         let kernel = Kernel::new(&self.name, &section, &roster, &may_wake)?;
@@ -221,7 +229,7 @@ impl Owned {
         let segment = Owned {
             geometry,
             generation,
-            lanes,
+            lanes: Arc::new(lanes),
             notifier: notifier(word_of(&owner)),
             control,
             name: self.name.clone(),
@@ -321,6 +329,10 @@ impl Owned {
         ending::drain(&self.control, &mut self.notifier.afresh());
     }
 
+    pub fn control(&self) -> &WindowMut<Control> {
+        &self.control
+    }
+
     pub fn name(&self) -> &Name {
         &self.name
     }
@@ -333,13 +345,18 @@ impl Owned {
         &self.notifier
     }
 
-    /// Maps a lane that other participants write.
-    pub fn lane(&self, lane: usize, prefault: bool) -> Result<ReadLane> {
-        Lane::map(&self.lanes, self.geometry.place(lane), prefault)
+    /// Returns the means to open the lanes that other participants write.
+    pub fn lane_source(&self) -> LaneSource {
+        LaneSource {
+            lanes: Arc::clone(&self.lanes),
+            control: self.control.clone(),
+            geometry: self.geometry,
+        }
     }
 
-    /// Maps a lane that the owner writes.
+    /// Gets memory for a lane that the owner writes, and maps the lane.
     pub fn lane_mut(&self, lane: usize, prefault: bool) -> Result<WriteLane> {
+        self.geometry.commit(&self.lanes, lane)?;
         Lane::map_mut(&self.lanes, self.geometry.place(lane), prefault)
     }
 
@@ -366,6 +383,26 @@ impl Owned {
     /// Returns the owner's cursor in a lane.
     pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
         self.control.part(cursor_at(lane))
+    }
+}
+
+/// The means to open the lanes of a generation that other participants write.
+#[derive(Debug)]
+pub(crate) struct LaneSource {
+    lanes: Arc<Section>,
+    control: WindowMut<Control>,
+    geometry: Geometry,
+}
+
+impl LaneSource {
+    /// Gets memory for a lane and maps it. Returns the lane and the owner's cursor in it. The owner
+    /// does not rely on the sender for the memory, since any process of this user can claim to be a
+    /// sender.
+    // layout: L253
+    pub fn open(&self, lane: usize, prefault: bool) -> Result<(ReadLane, WindowMut<Cursor>)> {
+        self.geometry.commit(&self.lanes, lane)?;
+        let mapped = Lane::map(&self.lanes, self.geometry.place(lane), prefault)?;
+        Ok((mapped, self.control.part(cursor_at(lane))))
     }
 }
 

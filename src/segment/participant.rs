@@ -4,7 +4,7 @@
 
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{LIVE_SUFFIX, OWNER, SLOTS, WAKE_SUFFIX};
+use crate::format::layout::{LIVE_SUFFIX, OWNER, WAKE_SUFFIX};
 use crate::name::Name;
 use crate::object::process::{Liveness, Process};
 use crate::object::section::Section;
@@ -13,7 +13,9 @@ use crate::os::{
     ProcessIdentity, Validity, ValidityBackend, Wake, pid_of, word_of,
 };
 use crate::segment::notifier::{self, Sleeper, System};
-use crate::segment::roster::{Eviction, Roster};
+use crate::segment::roster::{Eviction, Roster, WakeTarget, roster_len};
+use crate::segment::{Control, watched_at};
+use crate::sync::{Window, Words};
 use crate::wait::source::Signals;
 use std::time::{Duration, Instant};
 
@@ -136,7 +138,7 @@ impl Participant {
         Participant::new(notifier, OWNER, word_of(me))
     }
 
-    /// Takes one of the first `slots` slots of the roster in this section. An account that may use
+    /// Takes one of the `slots` slots of the roster in this section. An account that may use
     /// the roster may wake this participant, and watch it.
     // layout: L085 L104
     pub fn take(
@@ -147,7 +149,7 @@ impl Participant {
     ) -> Result<Participant> {
         let me = Occupant::of(&ProcessIdentity::current()?);
         let wake = section.companion_access(Kind::Event)?;
-        let roster = Roster::new(section.words_mut()?);
+        let roster = Roster::new(section.words_from_mut(roster_len(slots))?, slots);
         let kernel = Kernel::new(name, section, &roster, &wake)?;
 
         let begin = |slot, word| kernel.lives.take(slot, word);
@@ -156,7 +158,7 @@ impl Participant {
             // A participant frees its slot a moment before its life ends, and the process of a dead
             // one ends a moment before.
             let is_ending = |slot| kernel.lives.is_ending(roster.occupant(slot));
-            let will_change = || roster.has_free(slots) || (0..slots.min(SLOTS)).any(is_ending);
+            let will_change = || roster.has_free(slots) || (0..slots).any(is_ending);
             if claimed.is_some() || !will_change() {
                 break;
             }
@@ -231,8 +233,24 @@ impl Participant {
 
     /// Wakes other participants; see [`Notifier::wake`](notifier::Notifier::wake).
     #[inline]
-    pub fn wake(&mut self, participants: u64) {
-        self.notifier.wake(participants);
+    pub fn wake(&mut self, target: WakeTarget) {
+        self.notifier.wake(target);
+    }
+
+    /// Returns whether the owner has to be told of a message: it sleeps, or does not poll every lane.
+    #[inline(always)]
+    pub fn has_to_tell_owner(&self) -> bool {
+        self.roster().has_to_tell_owner()
+    }
+
+    /// Tells the owner of a message in the lane of this participant, unless the owner polls the lane.
+    /// Called after the commit of the message, and before the owner is woken.
+    // layout: L254
+    pub fn tell_news(&self, control: &Window<Control>) {
+        let (at, bit) = watched_at(self.slot());
+        if control.load64(at) & bit == 0 {
+            self.roster().tell_news(self.slot());
+        }
     }
 
     /// Returns a fault of the endpoint, as the error of a call that sends and receives no message.
@@ -248,8 +266,19 @@ impl Participant {
     /// Returns whether any of these participants sleeps; see
     /// [`Notifier::has_to_wake`](notifier::Notifier::has_to_wake).
     #[inline]
-    pub fn has_to_wake(&self, participants: u64) -> bool {
-        self.notifier.has_to_wake(participants)
+    pub fn has_to_wake(&self, target: WakeTarget) -> bool {
+        self.notifier.has_to_wake(target)
+    }
+
+    /// Opens the parker of this participant once more, for another thread of this process.
+    pub fn own_parker(&self) -> Result<os::Parker> {
+        let slot = self.slot();
+        let occupant = (self.sleeper.word(), self.roster().slot_epoch(slot));
+        let parker = self.kernel().open(slot, occupant)?;
+        parker.ok_or_else(|| {
+            let meaning = "the event on which this process sleeps is missing";
+            Error::new(ErrorKind::NotFound, Operation::Wait, self.name(), meaning)
+        })
     }
 
     /// Opens the parker of another participant; see
@@ -306,7 +335,7 @@ impl Drop for Participant {
         if self.slot() != OWNER && !self.validity.is_forked() {
             self.roster().leave(self.slot(), self.sleeper.word());
             // The owner is woken, so that it does not wait for this participant.
-            self.wake(1 << OWNER);
+            self.wake(WakeTarget::Owner);
         }
     }
 }
@@ -322,5 +351,5 @@ pub(crate) fn event_name(name: &Name, slot: usize, occupant: (u64, u32)) -> Resu
 // layout: L012 L013
 fn name_of(suffix: &str, name: &Name, slot: usize, (word, slot_epoch): (u64, u32)) -> Result<Name> {
     let pid = pid_of(word);
-    Name::new(&format!("{name}{suffix}{slot:02x}-{pid:x}-{slot_epoch:x}"))
+    Name::new(&format!("{name}{suffix}{slot:03x}-{pid:x}-{slot_epoch:x}"))
 }

@@ -7,9 +7,10 @@
 //! write all slots. So a process trusts the table only to say which slots are taken.
 
 use crate::error::Result;
-use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, SLOTS, cursor, roster};
+use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, cursor, roster};
 use crate::os::{Occupant, ProcessIdentity, pid_of};
-use crate::sync::{Fixed, Ordering, Shared, WindowMut, Words};
+use crate::segment::slot_set::{HOLDERS, NEWS, SLEEPERS, SlotSet};
+use crate::sync::{AtLeast, Fixed, Ordering, Shared, WindowMut, Words};
 
 /// How often a slot is tried while other processes change it.
 const TRIES: u32 = 16;
@@ -62,13 +63,24 @@ pub(crate) struct SlotSender {
     pub beginning: u64,
 }
 
-pub(crate) type Table = WindowMut<Fixed<{ roster::LEN }>>;
+/// The words of a roster. The words before the slots are accessed without a check of the length.
+pub(crate) type Table = WindowMut<AtLeast<{ roster::SLOTS_AT }>>;
+
+/// The participants that a waker has to wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WakeTarget {
+    Owner,
+    Slot(usize),
+    /// The participants in all slots.
+    AllSlots,
+}
 
 /// The roster of a segment: the table of participants.
 // layout: L186
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<W = Table> {
     words: W,
+    slots: usize,
 }
 
 impl Roster {
@@ -87,26 +99,26 @@ impl Roster {
 }
 
 impl<W: Shared> Roster<W> {
-    pub fn new(words: W) -> Roster<W> {
-        Roster { words }
+    /// Makes the roster of these words, which has this number of slots.
+    pub fn new(words: W, slots: usize) -> Roster<W> {
+        Roster { words, slots }
     }
 
     /// Fills the roster of a new generation. Its slot epochs differ from those of earlier
     /// generations, so that no process mistakes an object of an earlier participant for the object
     /// of a new one.
     // layout: L048
-    pub fn begin(words: W, generation: u32) -> Roster<W> {
+    pub fn begin(words: W, slots: usize, generation: u32) -> Roster<W> {
         words.store32(roster::OWNER_EPOCH, generation);
         words.store32(roster::OWNER_PARK_EPOCH, FIRST_COUNT as u32);
         words.store32(roster::PARTICIPANT_CHANGES, FIRST_CHANGES);
-        for slot in 0..SLOTS {
-            let slot_epoch = (generation << 16).wrapping_add(FIRST_COUNT as u32);
-            words.store32(slot_at(slot) + roster::SLOT_EPOCH, slot_epoch);
+        for slot in 0..slots {
+            words.store32(slot_at(slot) + roster::SLOT_EPOCH, first_epoch(generation));
             words.store32(slot_at(slot) + roster::PARK_EPOCH, FIRST_COUNT as u32);
             let number = slot_at(slot) + roster::CURSOR + cursor::NUMBER;
             words.store64(number, FIRST_COUNT);
         }
-        Roster { words }
+        Roster { words, slots }
     }
 
     pub fn words(&self) -> &W {
@@ -124,7 +136,7 @@ impl<W: Shared> Roster<W> {
         slots: usize,
         begin: impl Fn(usize, u64) -> Result<Option<L>>,
     ) -> Result<Option<(usize, L)>> {
-        let all = 0..slots.min(SLOTS);
+        let all = 0..slots;
         let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
         for slot in free.chain(all) {
             if let Some(life) = self.inherit(slot, me.word, &begin)? {
@@ -137,7 +149,7 @@ impl<W: Shared> Roster<W> {
 
     /// Returns whether one of the first `slots` slots is free.
     pub fn has_free(&self, slots: usize) -> bool {
-        (0..slots.min(SLOTS)).any(|slot| self.process_word(slot) == 0)
+        (0..slots).any(|slot| self.process_word(slot) == 0)
     }
 
     /// Stores what a new occupant stores in its slot.
@@ -196,8 +208,8 @@ impl<W: Shared> Roster<W> {
         self.tell(LEFT);
     }
 
-    /// Frees the slot of a participant that was proved dead. The bit in ASLEEP stays set. The next occupant clears it, and may have
-    /// taken the slot already. For `begin` see [`claim`](Roster::claim).
+    /// Frees the slot of a participant that was proved dead. The bit in SLEEPERS stays set. The next
+    /// occupant clears it, and may have taken the slot already. For `begin` see [`claim`](Roster::claim).
     // layout: L106
     pub fn evict<L>(
         &self,
@@ -291,30 +303,51 @@ impl<W: Shared> Roster<W> {
             .add32(roster::PARTICIPANT_CHANGES, what, Ordering::AcqRel);
     }
 
-    /// Returns the bits of the participants that are asleep, or about to sleep.
+    /// Returns whether one of these participants may be asleep, or about to sleep.
     #[inline]
-    pub fn asleep(&self) -> u64 {
-        self.words.peek64(roster::ASLEEP)
-    }
-
-    // layout: L049
-    pub fn set_asleep(&self, slot: usize, asleep: bool) {
-        let bit = 1 << slot;
-        // Acquire and release: pairs with the relaxed look of `asleep`, by way of the full fence
-        // that a sleeper puts behind this store.
-        if asleep {
-            self.words.set_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
-        } else {
-            self.words
-                .clear_bits64(roster::ASLEEP, bit, Ordering::AcqRel);
+    pub fn may_sleep(&self, target: WakeTarget) -> bool {
+        match target {
+            WakeTarget::Owner => self.words.peek64(roster::ASLEEP) & roster::OWNER_BIT != 0,
+            WakeTarget::Slot(slot) => SLEEPERS.has(&self.words, slot),
+            WakeTarget::AllSlots => SLEEPERS.summary(&self.words) != 0,
         }
     }
 
-    /// Returns the bits of the readers that have a hold.
+    /// Returns the slots of a set that exist.
+    // layout: L260
+    fn slots_in(&self, set: SlotSet) -> impl Iterator<Item = usize> {
+        set.slots(&self.words).filter(|slot| *slot < self.slots)
+    }
+
+    /// Returns the slots of the participants that sleep, or are about to sleep.
+    pub fn sleepers(&self) -> impl Iterator<Item = usize> {
+        self.slots_in(SLEEPERS)
+    }
+
+    /// Notes that the participant in this slot, or the owner, is about to sleep, or sleeps no longer.
+    // layout: L049
+    pub fn set_asleep(&self, slot: usize, asleep: bool) {
+        let (at, bit) = (roster::ASLEEP, roster::OWNER_BIT);
+        // Acquire and release: pairs with the relaxed look of `may_sleep`, by way of the full fence
+        // that a sleeper puts behind this store.
+        match (slot, asleep) {
+            (OWNER, true) => self.words.set_bits64(at, bit, Ordering::AcqRel),
+            (OWNER, false) => self.words.clear_bits64(at, bit, Ordering::AcqRel),
+            (slot, true) => SLEEPERS.insert(&self.words, slot),
+            (slot, false) => SLEEPERS.remove(&self.words, slot),
+        }
+    }
+
+    /// Returns whether a reader may have a hold.
     #[inline]
-    pub fn holding(&self) -> u64 {
-        // Acquire: pairs with `set_hold`, whose word is visible then.
-        self.words.load64(roster::HOLDING)
+    pub fn may_hold(&self) -> bool {
+        HOLDERS.summary(&self.words) != 0
+    }
+
+    /// Returns the holds of the readers.
+    pub fn holds(&self) -> impl Iterator<Item = u64> {
+        // Finding a slot in the set pairs with `set_hold`, whose word is visible then.
+        self.slots_in(HOLDERS).map(|slot| self.hold(slot))
     }
 
     /// Returns the value slot that a reader of values asks to be left alone, or 0.
@@ -325,12 +358,53 @@ impl<W: Shared> Roster<W> {
     // layout: L049
     pub fn set_hold(&self, slot: usize, hold: u64) {
         self.words.store64(slot_at(slot) + roster::HOLD, hold);
-        let (at, bit) = (roster::HOLDING, 1 << slot);
-        // Acquire and release: pairs with the load of `holding`.
         match hold {
-            0 => self.words.clear_bits64(at, bit, Ordering::AcqRel),
-            _ => self.words.set_bits64(at, bit, Ordering::AcqRel),
+            0 => HOLDERS.remove(&self.words, slot),
+            _ => HOLDERS.insert(&self.words, slot),
         }
+    }
+
+    /// Returns whether the owner sleeps, or does not poll every lane. It is called after the commit of
+    /// a message.
+    // layout: L254
+    #[inline(always)]
+    pub fn has_to_tell_owner(&self) -> bool {
+        // This keeps the order in the compiler. In the processor the look may come before the commit;
+        // the heads of lanes.rs and notifier.rs explain why that is no harm.
+        self.words.keep_order();
+        let bits = roster::OWNER_BIT | roster::UNWATCHED_BIT;
+        self.words.peek64(roster::ASLEEP) & bits != 0
+    }
+
+    /// Notes whether the owner polls every lane.
+    // layout: L255
+    pub fn set_unwatched(&self, has_unwatched: bool) {
+        let (at, bit) = (roster::ASLEEP, roster::UNWATCHED_BIT);
+        // Acquire and release: pairs with the operations of sleepers on the other bits of the word. The
+        // look of a sender is relaxed: nothing depends on its order.
+        match has_unwatched {
+            // Pairs as above.
+            true => self.words.set_bits64(at, bit, Ordering::AcqRel),
+            // Pairs as above.
+            false => self.words.clear_bits64(at, bit, Ordering::AcqRel),
+        }
+    }
+
+    /// Tells the owner that the lane of this slot has a message.
+    // layout: L254
+    pub fn tell_news(&self, slot: usize) {
+        NEWS.insert_once(&self.words, slot);
+    }
+
+    /// Returns whether a lane may have a message that its sender has told of.
+    #[inline(always)]
+    pub fn has_news(&self) -> bool {
+        NEWS.summary(&self.words) != 0
+    }
+
+    /// Returns the slots whose senders have told of a message since the last call.
+    pub fn take_news(&self) -> impl Iterator<Item = usize> {
+        NEWS.take(&self.words)
     }
 
     /// Returns the position up to which a subscriber has freed the ring.
@@ -362,6 +436,17 @@ impl<W: Shared> Roster<W> {
     pub fn set_park_epoch(&self, slot: usize, park_epoch: u32) {
         self.words.store32(park_epoch_at(slot), park_epoch);
     }
+}
+
+/// Returns the slot epoch of a slot that no process has taken yet.
+pub(crate) fn first_epoch(generation: u32) -> u32 {
+    (generation << 16).wrapping_add(FIRST_COUNT as u32)
+}
+
+/// Returns the length of the roster of a generation, in bytes.
+// layout: L047
+pub(crate) fn roster_len(slots: usize) -> usize {
+    slot_at(slots)
 }
 
 /// Returns the offset of a slot in the roster.
@@ -417,8 +502,12 @@ mod tests {
         claimed.map(|(slot, ())| slot)
     }
 
+    fn slots_of(roster: &Roster<WindowMut>, set: SlotSet) -> Vec<usize> {
+        set.slots(&roster.words).collect()
+    }
+
     fn new() -> Roster<WindowMut> {
-        Roster::begin(heap::window(roster::LEN), 3)
+        Roster::begin(heap::window(roster_len(6)), 6, 3)
     }
 
     // layout: L048 L052 L053 L104
@@ -440,7 +529,8 @@ mod tests {
         assert_eq!([0, 1].map(|slot| roster.process_word(slot)), [MINE; 2]);
         assert_eq!(roster.state(1), roster::state::PASSIVE);
         assert_eq!(roster.slot_epoch(1), first.wrapping_add(2));
-        assert_eq!((roster.asleep(), roster.holding()), (1 << 5, 1 << 5));
+        let [sleepers, holders] = [SLEEPERS, HOLDERS].map(|set| slots_of(&roster, set));
+        assert_eq!((sleepers, holders), (vec![5], vec![5]));
         assert_eq!((roster.hold(1), roster.hold(5)), (0, 0x105));
         assert_eq!(
             roster.participant_changes(),
@@ -461,7 +551,8 @@ mod tests {
         }
         roster.leave(0, MINE);
         assert_eq!((roster.process_word(0), roster.state(0)), (0, 0));
-        assert_eq!(roster.asleep(), 1 << 5 | 1 << OWNER);
+        assert_eq!(slots_of(&roster, SLEEPERS), [5]);
+        assert!(roster.may_sleep(WakeTarget::Owner));
         assert_eq!(
             roster.participant_changes(),
             participant_changes.wrapping_add(LEFT)
@@ -496,6 +587,25 @@ mod tests {
             roster.participant_changes(),
             participant_changes.wrapping_add(LEFT)
         );
+    }
+
+    /// Words that a damaged process has written name no slot beyond the roster.
+    // layout: L260
+    #[test]
+    fn bits_of_missing_slots_are_ignored() {
+        let roster = new();
+        for at in [roster::ASLEEP, roster::HOLDING, roster::NEWS] {
+            roster.words.store64(at, u64::MAX);
+        }
+        for set in [roster::SLEEPERS, roster::HOLDERS, roster::NEWS_OF] {
+            for n in 0..roster::SET_LEN / 8 {
+                roster.words.store64(set + n * 8, u64::MAX);
+            }
+        }
+        assert!(roster.sleepers().eq(0..6));
+        assert_eq!(roster.holds().count(), 6);
+        assert_eq!(roster.take_news().last(), Some(roster::SET_LEN * 8 - 1));
+        assert!(!roster.has_news());
     }
 
     // layout: L008

@@ -16,7 +16,7 @@ use copy::{copy_past_caches, copy_quickly};
 use machine::{IN, OUT, load_half};
 #[cfg(test)]
 pub(crate) use window::heap;
-pub(crate) use window::{Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
+pub(crate) use window::{AtLeast, Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
 
 use std::marker::PhantomData;
 #[allow(unused_imports, reason = "not every system has use for it")]

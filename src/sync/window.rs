@@ -140,6 +140,30 @@ unsafe impl<const LEN: usize> Extent for Fixed<LEN> {
     }
 }
 
+/// A length that is known to be at least `MIN`, and a multiple of 8. So the compiler can decide whether
+/// a word at a fixed offset below `MIN` lies inside the window. Only [`Window::at_least`] creates this
+/// value, and checks the length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtLeast<const MIN: usize>(usize);
+
+// SAFETY: an access that ends at `MIN` or before lies inside the window, whose length is at least
+// `MIN`: `word` returns what `Fixed<MIN>` returns. For every other access both functions are those of
+// `Any` with the length of the window.
+unsafe impl<const MIN: usize> Extent for AtLeast<MIN> {
+    #[inline(always)]
+    fn word(self, at: usize, size: usize) -> usize {
+        match at < MIN {
+            true => Fixed::<MIN>.word(at, size),
+            false => Any(self.0).word(at, size),
+        }
+    }
+
+    #[inline(always)]
+    fn range(self, at: usize, len: usize) -> usize {
+        Any(self.0).range(at, len)
+    }
+}
+
 /// A length that is a power of two and at least 8. Each offset is taken modulo the length, so every
 /// offset lies inside the window. Only [`Window::round`] creates this value, and checks the length.
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +224,17 @@ impl Window {
             base: base.cast_mut(),
             extent: Any(len),
             keep,
+        }
+    }
+
+    /// Returns the whole window; its length must be at least `MIN`.
+    pub fn at_least<const MIN: usize>(self) -> Window<AtLeast<MIN>> {
+        let len = self.extent.0;
+        assert!(len >= MIN && len.is_multiple_of(8));
+        Window {
+            base: self.base,
+            extent: AtLeast(len),
+            keep: self.keep,
         }
     }
 
@@ -317,6 +352,11 @@ impl WindowMut {
     pub unsafe fn new(base: *mut u8, len: usize, keep: Arc<dyn Send + Sync>) -> WindowMut {
         // SAFETY: the caller promises what `Window::new` asks for, and that the bytes are writable.
         WindowMut(unsafe { Window::new(base, len, keep) })
+    }
+
+    /// Returns the whole window; its length must be at least `MIN`.
+    pub fn at_least<const MIN: usize>(self) -> WindowMut<AtLeast<MIN>> {
+        WindowMut(self.0.at_least())
     }
 
     /// Returns the whole window as a ring; its length must be a power of two.

@@ -28,6 +28,7 @@ pub struct TopicChoices {
 impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
     fn ring(&self, name: &Name) -> Result<RingGeometry> {
         let (common, subject) = (&self.common, name.as_str());
+        Geometry::check_slots(common.slots, "subscribers with a slot", subject)?;
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
         Geometry::ring(common.capacity, longest, subject)
     }
@@ -55,6 +56,16 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> TopicOptions<M> {
         self.common.max_message = Some(bytes);
+        self
+    }
+
+    /// Sets how many subscribers can have a slot at a time, 1 to 1023 (default: 63). A subscriber
+    /// with a slot is woken by the publisher, and a lossless publisher waits only for subscribers
+    /// with a slot. A subscriber of a lossy topic that finds no free slot becomes an observer, which
+    /// polls; the number of observers has no limit.
+    #[must_use]
+    pub fn subscribers(mut self, subscribers: usize) -> TopicOptions<M> {
+        self.common.slots = subscribers;
         self
     }
 

@@ -28,10 +28,11 @@ use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::{Place, RingGeometry};
 use crate::name::Name;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, MAX_PEERS, ValidityBackend, deadline_within};
-use crate::segment::ending::ALL_SLOTS;
+use crate::os::{LOOK_BACK, ValidityBackend, deadline_within};
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
+use crate::segment::peer_watch::MAX_PEERS;
+use crate::segment::roster::WakeTarget;
 use crate::segment::{Geometry, Head, Owned};
 use crate::sync::{Round, WindowMut};
 use crate::topic::backpressure::{announce, is_free};
@@ -59,9 +60,12 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    fn geometry(self, ring: RingGeometry) -> Geometry {
-        let is_lossless = self != Delivery::Lossy;
-        Geometry::Topic { is_lossless, ring }
+    fn geometry(self, slots: usize, ring: RingGeometry) -> Geometry {
+        Geometry::Topic {
+            is_lossless: self != Delivery::Lossy,
+            slots,
+            ring,
+        }
     }
 }
 
@@ -83,7 +87,7 @@ impl Publishing {
         delivery: Delivery,
         name: &Name,
     ) -> Result<Publishing> {
-        let geometry = delivery.geometry(ring);
+        let geometry = delivery.geometry(common.slots, ring);
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
 
@@ -106,7 +110,7 @@ impl Publishing {
         ring: RingGeometry,
         delivery: Delivery,
     ) -> Result<()> {
-        let geometry = delivery.geometry(ring);
+        let geometry = delivery.geometry(common.slots, ring);
         self.participant.check()?;
         let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
         let lane = segment.lane_mut(0, common.prefault)?;
@@ -158,7 +162,7 @@ impl Publishing {
 
     fn flush(&mut self) {
         self.lane.flush();
-        self.participant.wake(ALL_SLOTS);
+        self.participant.wake(WakeTarget::AllSlots);
     }
 
     /// Sends a message. `since` is the time at which the caller began to wait, if the caller has
@@ -175,7 +179,7 @@ impl Publishing {
             self.make_room(message.len(), deadline, since)?;
             self.lane.send(message);
         }
-        self.participant.wake(ALL_SLOTS);
+        self.participant.wake(WakeTarget::AllSlots);
         Ok(())
     }
 
@@ -284,12 +288,13 @@ impl Publishing {
             .iter()
             .map(|subscribers| subscribers.waits_for(position, bytes));
         let waiting: Vec<Waiting> = waiting.collect();
-        let until = match waiting.iter().all(|one| one.is_complete) {
+        let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
+        let mut peers: Vec<&Process> = peers.collect();
+        let until = match waiting.iter().all(|one| one.is_complete) && peers.len() <= MAX_PEERS {
             true => until,
             false => deadline_within(LOOK_BACK, until),
         };
-        let peers = waiting.iter().flat_map(|one| one.watched.iter().copied());
-        let peers: Vec<&Process> = peers.take(MAX_PEERS).collect();
+        peers.truncate(MAX_PEERS);
         let ready = || is_free(lowest(generations, position), bytes, position);
         participant.park(ready, &peers, until).map(|_| ())
     }
@@ -389,7 +394,7 @@ impl Claimed for Publishing {
             return Err(SendError::Forked);
         }
         self.lane.commit(place, len);
-        self.participant.wake(ALL_SLOTS);
+        self.participant.wake(WakeTarget::AllSlots);
         Ok(())
     }
 }

@@ -90,7 +90,8 @@ impl Subscriber {
     /// # Errors
     ///
     /// The errors of [`SubscriberOptions::open`](OpenOptions::open). Also
-    /// [`Busy`](crate::ErrorKind::Busy) if delivery is lossless and the topic has 63 subscribers.
+    /// [`Busy`](crate::ErrorKind::Busy) if delivery is lossless and all slots for
+    /// subscribers are taken.
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
         Subscriber::options().open(name)
     }

@@ -1,7 +1,6 @@
 //! The subscribers for which a lossless publisher waits, of each generation, and whether they are
 //! alive.
 
-use crate::format::layout::SLOTS;
 use crate::lane::ring::RingGeometry;
 use crate::object::process::Process;
 use crate::segment::participant::{Kernel, Participant};
@@ -24,6 +23,7 @@ pub(crate) fn lowest(generations: &[Subscribers], position: u64) -> u64 {
 pub(crate) struct Subscribers {
     kernel: Kernel,
     roster: Roster,
+    slots: usize,
     /// The watched process of each slot, with the process word and the slot epoch for which it was
     /// opened.
     processes: Vec<Option<((u64, u32), Process)>>,
@@ -40,6 +40,7 @@ impl Subscribers {
         Subscribers {
             kernel: segment.notifier().system().clone(),
             roster: segment.roster().clone(),
+            slots: segment.geometry.slots(),
             processes: Vec::new(),
             earlier: None,
             first: ring.first(),
@@ -76,7 +77,7 @@ impl Subscribers {
     /// publisher can wait for it.
     // layout: L126
     pub fn places(&self) -> impl Iterator<Item = (usize, u64)> {
-        let waited_for = (0..SLOTS).filter(|slot| is_waited_for(&self.roster, *slot));
+        let waited_for = (0..self.slots).filter(|slot| is_waited_for(&self.roster, *slot));
         waited_for.map(|slot| match self.earlier {
             None => (slot, self.roster.room(slot)),
             Some(_) => (slot, self.first),
@@ -96,7 +97,7 @@ impl Subscribers {
     /// are `late`. Returns whether there were any.
     // layout: L106 L126
     pub fn drop_the_dead_and_late(&mut self, position: u64, bytes: u64, late: bool) -> bool {
-        self.processes.resize_with(SLOTS, || None);
+        self.processes.resize_with(self.slots, || None);
         let mut dropped = false;
         let slots: Vec<usize> = self.in_the_way(position, bytes).collect();
         for slot in slots {

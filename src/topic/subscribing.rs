@@ -19,7 +19,7 @@
 
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{OWNER, SLOTS, cursor, roster};
+use crate::format::layout::{cursor, roster};
 use crate::lane::Step;
 use crate::lane::lossy::{Begin, LossyReader};
 use crate::lane::ring::RingGeometry;
@@ -28,7 +28,7 @@ use crate::os::{Validity, ValidityBackend};
 use crate::segment::geometry::TOPIC;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
-use crate::segment::roster::JOINED;
+use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Cursor, Found, Head, HowToJoin, ReadLane};
 use crate::sync::{Round, Window, WindowMut, WordsMut};
 use crate::topic::backpressure;
@@ -180,7 +180,7 @@ impl Subscribing {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
         };
-        let participant = match found.take_slot(&roster, SLOTS) {
+        let participant = match found.take_slot(&roster) {
             Ok(participant) => participant,
             Err(error) if error.kind() == ErrorKind::Busy && !found.geometry.is_lossless() => {
                 return Ok(None);
@@ -312,7 +312,7 @@ impl Place {
         self.participant
             .roster()
             .set_room(self.participant.slot(), position);
-        self.participant.wake(1 << OWNER);
+        self.participant.wake(WakeTarget::Owner);
     }
 
     /// Lets the publisher overwrite the messages that were read. If the publisher has dropped this

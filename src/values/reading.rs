@@ -7,7 +7,7 @@
 
 use crate::error::channel::{Fault, GetError, RecvError};
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::layout::{SLOTS, values};
+use crate::format::layout::values;
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
 use crate::segment::geometry::VALUES;
@@ -131,7 +131,7 @@ impl Reading {
         let Some(roster) = found.roster_if_let_in()? else {
             return Ok(None);
         };
-        match found.take_slot(&roster, SLOTS) {
+        match found.take_slot(&roster) {
             Ok(participant) => {
                 participant.roster().tell(JOINED);
                 Ok(Some(participant))

@@ -36,6 +36,15 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
         self
     }
 
+    /// Sets how many readers can have a slot at a time, 1 to 1023 (default: 63). A reader with a
+    /// slot is woken by the writer. A reader that finds no free slot becomes an observer, which
+    /// polls; the number of observers has no limit.
+    #[must_use]
+    pub fn readers(mut self, readers: usize) -> ValuesOptions<M> {
+        self.common.slots = readers;
+        self
+    }
+
     /// Makes a table of values with these names. Each name has 1 to 63 bytes and occurs once.
     /// Without this option there is one value, which has no name.
     #[must_use]
@@ -59,6 +68,7 @@ impl<M: Payload + ?Sized> CreateOptions<Writer<M>> {
         self.check_names(name)?;
         let count = self.all_names().len();
         let common = &self.common;
+        Geometry::check_slots(common.slots, "readers with a slot", name.as_str())?;
         let longest = Geometry::longest(common.max_message, &common.layouts, name.as_str())?;
         let max = usize::try_from(longest.unwrap_or(MAX_VALUE)).unwrap_or(usize::MAX);
         TableGeometry::with_slots_for(count, max).ok_or_else(|| {

@@ -5,13 +5,11 @@
 
 use crate::error::Result;
 use crate::error::channel::SetError;
-use crate::format::layout::SLOTS;
 use crate::name::Name;
 use crate::os::ValidityBackend;
-use crate::segment::ending::ALL_SLOTS;
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
-use crate::segment::roster::Roster;
+use crate::segment::roster::{Roster, WakeTarget};
 use crate::segment::{Geometry, Owned};
 use crate::slots::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::sync::{Shared, WindowMut, WordsMut};
@@ -34,7 +32,10 @@ impl Writing {
         names: Vec<String>,
         name: &Name,
     ) -> Result<Writing> {
-        let geometry = Geometry::Values(table);
+        let geometry = Geometry::Values {
+            slots: common.slots,
+            table,
+        };
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
@@ -63,7 +64,10 @@ impl Writing {
         names: Vec<String>,
     ) -> Result<()> {
         self.participant.check()?;
-        let geometry = Geometry::Values(table);
+        let geometry = Geometry::Values {
+            slots: common.slots,
+            table,
+        };
         let (mut segment, mut participant) = self.segment.next(geometry, &common.layouts)?;
         let mut values = lay_out(&segment, table, &names, common.prefault)?;
 
@@ -87,7 +91,7 @@ impl Writing {
             return Err(SetError::TooLong { len, max });
         }
         store(&mut self.values, self.segment.roster(), index, value);
-        self.participant.wake(ALL_SLOTS);
+        self.participant.wake(WakeTarget::AllSlots);
         Ok(())
     }
 }
@@ -116,9 +120,9 @@ pub(crate) fn store<V: WordsMut, W: Shared>(
     value: &[u8],
 ) {
     // Pairs with a reader's hold (L3).
-    match roster.holding() {
-        0 => values.store(index, value, std::iter::empty()),
-        holding => store_beside(values, roster, index, value, holding),
+    match roster.may_hold() {
+        false => values.store(index, value, std::iter::empty()),
+        true => store_beside(values, roster, index, value),
     }
 }
 
@@ -129,11 +133,8 @@ fn store_beside<V: WordsMut, W: Shared>(
     roster: &Roster<W>,
     index: usize,
     value: &[u8],
-    holding: u64,
 ) {
-    let holding = (0..SLOTS).filter(|slot| holding >> slot & 1 == 1);
-    let holds = holding.map(|slot| Hold(roster.hold(slot)));
-    values.store(index, value, holds);
+    values.store(index, value, roster.holds().map(Hold));
 }
 
 impl Drop for Writing {
@@ -145,7 +146,7 @@ impl Drop for Writing {
 
 /// Sets the values that an earlier generation has under the same names, if they fit.
 fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[String]) {
-    let (Geometry::Values(table), Ok(words)) = (older.geometry, older.values()) else {
+    let (Geometry::Values { table, .. }, Ok(words)) = (older.geometry, older.values()) else {
         return;
     };
     let reader = ValueReader::new(words, table);

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 const RING: usize = 4096;
 const LANE: usize = 512 + RING;
-const SLOTS: usize = 63;
+/// The number of the owner in the names of its objects.
+const OWNER: usize = 1023;
 
 /// Offsets in the roster, and in a slot.
 const ASLEEP: usize = 0;
@@ -54,15 +55,20 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     };
     let mut ranges = match section {
         "root" => vec![0..24, 24..36],
-        "control" => vec![0..60, 128..132, 256..268, 1024..4096],
-        "roster" => vec![0..8, 128..132, 256..268, 384..392],
+        "control" => vec![0..64, 128..132, 256..268, 512..640, 1024..4096],
+        "roster" => vec![0..8, 128..132, 256..268, 384..392, 512..776, 896..1024],
         // The rest belongs to the values and their names.
         _ if lanes == 0 => vec![0..8, 128..4224, 8192..usize::MAX],
         _ => Vec::new(),
     };
+    // The roster of a queue has a slot for each lane.
+    let slots = match lanes {
+        2 => 2,
+        _ => 63,
+    };
     ranges.extend(match section {
-        "control" => all(SLOTS, 4096, 256, &[0..8, 128..160]),
-        "roster" => all(SLOTS, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
+        "control" => all(lanes, 4096, 256, &[0..8, 128..160]),
+        "roster" => all(slots, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
         "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..384, 512..LANE]),
         _ => Vec::new(),
     });
@@ -84,7 +90,9 @@ const SECTIONS: [&str; 4] = ["root", "control", "roster", "lanes"];
 fn constants(name: &str) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     open(name, "control").read(0, &mut bytes).unwrap();
+    // END and WATCHED.
     bytes[128..132].fill(0);
+    bytes[512..640].fill(0);
     bytes
 }
 
@@ -243,10 +251,10 @@ impl Parker {
         let roster = open(&self.name, "roster");
         let (slot, slot_epoch): (usize, u32) = match self.slot {
             Some(slot) => (slot, of_slot(&roster, slot, SLOT_EPOCH)),
-            None => (SLOTS, roster.read_value(OWNER_EPOCH).unwrap()),
+            None => (OWNER, roster.read_value(OWNER_EPOCH).unwrap()),
         };
         let (name, pid) = (&self.name, std::process::id());
-        format!("{name}~wake-{slot:02x}-{pid:x}-{slot_epoch:x}")
+        format!("{name}~wake-{slot:03x}-{pid:x}-{slot_epoch:x}")
     }
 
     /// Returns the offset of the park word (Linux).

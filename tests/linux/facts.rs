@@ -5,7 +5,7 @@ mod posix;
 
 use crate::common::{NOBODY, TestChild, eventually, gone, hear, me, nobody, say, start, unique};
 use shmkit::inspect::Backing;
-use shmkit::{Error, ErrorKind as Kind, Name, Section};
+use shmkit::{Client, Error, ErrorKind as Kind, Name, Receiver, Section, Sender, Server};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -135,7 +135,53 @@ fn full(name: &str) {
     if let Err(error) = reserved.map_rw(..).unwrap().prefault() {
         assert_eq!(error.kind(), Kind::NoSpace, "{error}");
     }
+    drop(reserved);
+    join_a_full_file_system(name);
     say("done");
+}
+
+/// A sender or a client that gets no memory for its lane is refused, and nobody else notices.
+// layout: L253 L259
+fn join_a_full_file_system(name: &str) {
+    let options = Receiver::options().capacity(MIB / 4).senders(8);
+    let mut receiver = options.create(name).unwrap();
+    let mut senders = vec![Sender::open(name).unwrap()];
+    let error = loop {
+        match Sender::open(name) {
+            Ok(sender) => senders.push(sender),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), Kind::NoSpace, "{error}");
+    assert!(error.meaning().contains("262656 bytes were asked for"));
+    assert_eq!(
+        senders.len(),
+        3,
+        "the ownership record, control and the roster take some memory"
+    );
+
+    let message = vec![7; 60_000];
+    for n in 0..100 {
+        senders[n % 3].send(&message).unwrap();
+        assert_eq!(receiver.recv().unwrap(), message);
+    }
+    // The lanes keep their memory for the next senders.
+    senders.clear();
+    let mut next = [0, 1, 2].map(|_| Sender::open(name).unwrap());
+    next[2].send(TEXT.as_bytes()).unwrap();
+    assert_eq!(receiver.recv().unwrap(), TEXT.as_bytes());
+    refused(Kind::NoSpace, Sender::open(name));
+    drop((receiver, next));
+
+    let options = Server::options().max_message(10_000).in_flight(2);
+    let mut server = options.clients(9).create(name).unwrap();
+    let clients: Vec<Client> = std::iter::from_fn(|| Client::open(name).ok()).collect();
+    assert!((1..9).contains(&clients.len()));
+    for mut client in clients {
+        let call = client.send(TEXT.as_bytes()).unwrap();
+        server.recv().unwrap().respond(&message[..10_000]).unwrap();
+        assert_eq!(client.recv(&call).unwrap(), &message[..10_000]);
+    }
 }
 
 #[track_caller]

@@ -25,14 +25,14 @@ typedef int Handle;
 #endif
 typedef uint8_t u8; typedef uint32_t u32; typedef uint64_t u64;
 enum { FOUND, ABSENT, REFUSED, READY, NOT_READY, NO_OWNER }; /* answers of an opener */
-enum { NONE, SECTION, EVENT, MUTEX };     /* kinds of objects */
+enum { NONE, SECTION, EMPTY_SECTION, EVENT, MUTEX }; /* kinds of objects; EMPTY_: L258 */
 enum { QUEUE = 1, TOPIC, VALUES, CALLS }; /* L025 KIND */
 enum { EMPTY, MESSAGE, PAD, DAMAGE };     /* what a commit word says */
 enum { LIVE, CLOSED, DIED, RESIZED };     /* how a generation stands */
-enum { ROOT_SIZE = 16448, CONTROL_SIZE = 20224, ROSTER_SIZE = 36352 };
+enum { ROOT_SIZE = 16448, SLOTS = 1023, OWNER = SLOTS };
 enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 32 };
-enum { END = 128, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
-  OWNER_PARK_WORD = 264, HOLDING = 384 };
+enum { END = 128, WATCHED = 512, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
+  OWNER_PARK_WORD = 264, HOLDING = 384, SLEEPERS = 512, HOLDERS = 640, NEWS = 768, NEWS_OF = 896 };
 enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
   PARK_WORD = 40, START = 48, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
@@ -41,9 +41,10 @@ enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERV
 #define VERSION 0x00030000u
 #define SAME_USER 0x7445c3a493b75a05ull /* L024 */
 #define LIMIT_62 (1ull << 62)
-#define BIT(slot) (1ull << (slot))
+#define BIT(slot) (1ull << ((slot) & 63)) /* that of the owner: 63 */
 static u32 ld32(const u8 *p) { return __atomic_load_n((const u32 *)p, __ATOMIC_ACQUIRE); }
 static u64 ld64(const u8 *p) { return __atomic_load_n((const u64 *)p, __ATOMIC_ACQUIRE); }
+static u64 peek(const u8 *p) { return __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED); }
 static void st32(u8 *p, u32 v) { __atomic_store_n((u32 *)p, v, __ATOMIC_RELAXED); }
 static void st64(u8 *p, u64 v) { __atomic_store_n((u64 *)p, v, __ATOMIC_RELAXED); }
 static void sr32(u8 *p, u32 v) { __atomic_store_n((u32 *)p, v, __ATOMIC_RELEASE); }
@@ -56,6 +57,9 @@ static int cas64(u8 *p, u64 from, u64 to) { /* L006 */
   return __atomic_compare_exchange_n((u64 *)p, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); }
 static void full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static void acquire_fence(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+static void put_in(u8 *summary, u8 *words, int slot) { /* L252 */
+  or64(words + slot / 64 * 8, BIT(slot)), or64(summary, BIT(slot / 64)); }
+static void take_out(u8 *words, int slot) { and64(words + slot / 64 * 8, ~BIT(slot)); }
 static u32 fold(u64 s) { u32 f = (u32)(s >> 32) ^ (u32)s; return f ? f : 1; } /* L078 */
 static _Noreturn void fail(const char *text);
 /* ---- The system: sections, events, mutexes, processes ---- */
@@ -126,18 +130,24 @@ static void obj_close(Obj *o) { /* L200 */
   if (fd >= 0 && !fstat(fd, &st)) stale(fd, &st, o->path);
   os_close(fd); }
 static int obj_make(Obj *o, const char *name, int kind, u64 size) { /* L195 */
-  char link[48];
-  if (kind != SECTION) return FOUND; /* L011: on Windows only */
+  char link[48]; int reserved = kind == EMPTY_SECTION;
+  if (kind > EMPTY_SECTION) return FOUND; /* L011: on Windows only */
+  kind = SECTION;
   int taken = obj_open(o, name, kind, 0), fd; obj_close(o);
   if (taken != ABSENT || (fd = open(folder(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
     return REFUSED;
   path_of(o->path, name), snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
-  if (!flock(fd, LOCK_SH | LOCK_NB) && !fallocate(fd, 0, 0, (off_t)size) &&
-    /* L192 */ map(o, fd, kind, size, 1)) {
+  if (!flock(fd, LOCK_SH | LOCK_NB) && /* L192 */
+    !(reserved ? ftruncate(fd, (off_t)size) : fallocate(fd, 0, 0, (off_t)size)) &&
+    map(o, fd, kind, size, 1)) {
     if (!fchmod(fd, 0600) && /* L190 */
       !linkat(AT_FDCWD, link, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW)) return FOUND;
     o->kind = NONE, munmap(o->p, size); }
   close(fd); return REFUSED; }
+static int obj_commit(const Obj *o, u64 at, u64 size) { /* L261 */
+  int failed;
+  while ((failed = fallocate(o->h, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)size)) && errno == EINTR) ;
+  return !failed; }
 static void unpark(u8 *word, const char *event) { /* L206 L208 */
   (void)event; sr32(word, 1); syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0); }
 static u64 now_ns(void) {
@@ -202,8 +212,9 @@ static PSECURITY_DESCRIPTOR same_user(u32 rights, int owner) { /* L222 L223 L224
   LocalFree(sid); return sd; }
 static int map(Obj *o, int kind, int rw) {
   MEMORY_BASIC_INFORMATION info;
-  o->p = kind == SECTION ? MapViewOfFile(o->h, rw ? 6 : 4, 0, 0, 0) : NULL;
-  if (o->p && VirtualQuery(o->p, &info, sizeof info)) o->size = info.RegionSize;
+  o->p = kind == SECTION ? MapViewOfFile(o->h, rw ? 6 : 4, 0, 0, 0) : NULL, o->size = 0;
+  while (o->p && VirtualQuery(o->p + o->size, &info, sizeof info) && info.AllocationBase == o->p)
+    o->size += info.RegionSize; /* L262 */
   o->kind = kind != SECTION || o->p ? kind : NONE; if (!o->kind) CloseHandle(o->h);
   return o->kind ? FOUND : REFUSED; }
 static int obj_open(Obj *o, const char *name, int kind, int rw) { /* L217 L228 */
@@ -215,16 +226,20 @@ static int obj_open(Obj *o, const char *name, int kind, int rw) { /* L217 L228 *
   if (!o->h) return GetLastError() == ERROR_FILE_NOT_FOUND ? ABSENT : REFUSED;
   return map(o, kind, rw); }
 static int obj_make(Obj *o, const char *name, int kind, u64 size) { /* L218 L219 L229 */
+  DWORD memory = kind == EMPTY_SECTION ? SEC_RESERVE : SEC_COMMIT;
+  if (kind == EMPTY_SECTION) kind = SECTION;
   u32 rights = kind == SECTION ? 0xf001f : kind == EVENT ? 0x1f0003 : 0x1f0001;
   SECURITY_ATTRIBUTES sa = { sizeof sa, same_user(rights, kind == SECTION), FALSE };
   if (!sa.lpSecurityDescriptor) return REFUSED;
   o->h = kind == EVENT ? CreateEventW(&sa, FALSE, FALSE, wide(name)) : kind == MUTEX ?
     CreateMutexW(&sa, TRUE, wide(name)) :
-    CreateFileMappingW(INVALID_HANDLE_VALUE, &sa, PAGE_READWRITE | SEC_COMMIT, (DWORD)(size >> 32),
+    CreateFileMappingW(INVALID_HANDLE_VALUE, &sa, PAGE_READWRITE | memory, (DWORD)(size >> 32),
     (DWORD)size, wide(name));
   int made = o->h && GetLastError() != ERROR_ALREADY_EXISTS; LocalFree(sa.lpSecurityDescriptor);
   if (!made) os_close(o->h);
   return made ? map(o, kind, 1) : REFUSED; }
+static int obj_commit(const Obj *o, u64 at, u64 size) { /* L262 */
+  return VirtualAlloc(o->p + at, size, MEM_COMMIT, PAGE_READWRITE) != NULL; }
 static void obj_close(Obj *o) { /* L220 */
   if (o->kind == SECTION) UnmapViewOfFile(o->p);
   if (o->kind == MUTEX) ReleaseMutex(o->h);
@@ -285,20 +300,21 @@ static void life_end(Life *l) { (void)l; }
 #endif
 /* ---- Generations ---- */
 typedef struct { /* checked copies of control */
-  u32 kind, lanes, ring, max, generation, delivery, values, value_slots, in_flight, pid, space;
+  u32 kind, lanes, ring, max, generation, delivery, values, value_slots, in_flight, slots,
+    pid, space;
   u64 start;
 } Head;
-typedef struct { /* a lane that is read; given: ROOM as stored; wakes: who waits for ROOM */
-  const u8 *ring; u8 *cursor; u64 pos, given, received, wakes, who; u32 slot_epoch; int taken, bad;
+typedef struct { /* a lane that is read; given: ROOM as stored */
+  const u8 *ring; u8 *cursor; u64 pos, given, received, who; u32 slot_epoch; int taken, bad, committed;
   const char *left; /* how its last sender went, not printed yet */ Proc proc;
 } Lane;
 typedef struct {
   Obj root, control, roster, lanes, event, live; Head h; Proc owner;
   Life life, root_life; /* of the slot or the generation; of the name */
-  int slot; /* -1 a looker, 63 the owner */
+  int slot; /* -1 a looker, or OWNER */
   u32 park_epoch, end, tried, members, turn; /* end, members: the last values seen */
   u64 tail, need, room, sent, number, missed; /* number: of messages, calls or changes */
-  Lane lane[63]; /* a subscriber and a client read lane[0] */
+  Lane lane[SLOTS]; /* a subscriber and a client read lane[0] */
 } Gen;
 typedef int Ready(Gen *);
 static const char *name;
@@ -326,21 +342,27 @@ static u64 stride(const Head *h) { return up(128 + h->value_slots * slot_size(h)
 static u64 lanes_size(const Head *h) { /* L177 */
   if (h->kind == VALUES) return first(h) + h->values * stride(h);
   return h->lanes * (512ull + h->ring) * (h->kind == CALLS ? 2 : 1); }
+static u64 control_size(const Head *h) { return CURSORS + 256ull * h->lanes; }
+static u64 roster_size(const Head *h) { return 4096 + 512ull * h->slots; }
 static u8 *lane(const Gen *g, u32 i) { return g->lanes.p + i * (512ull + g->h.ring); } /* L054 */
+static int commit(const Gen *g, u32 i) { /* L253 */
+  return obj_commit(&g->lanes, i * (512ull + g->h.ring), 512ull + g->h.ring); }
 static u8 *slot(const Gen *g, int i) { return g->roster.p + 4096 + 512 * i; }
+static u8 *watched(const Gen *g, int i) { return g->control.p + WATCHED + i / 64 * 8; }
 static u8 *cursor(const Gen *g, int i) { return g->control.p + CURSORS + 256 * i; }
 static int writes(void) { return kind == QUEUE || kind == CALLS; }
 static const char *check(Head *h, const u8 *c) { /* L009: the rule that is broken, or NULL */
   u64 pid = ld64(c + 24); u32 type = ld32(c + 264);
   if (ld32(c) != MAGIC) return "L100 step 7: no MAGIC in control";
   *h = (Head){ ld32(c + 8), ld32(c + 12), ld32(c + 32), ld32(c + 36), ld32(c + 40), ld32(c + 44),
-    ld32(c + 48), ld32(c + 52), ld32(c + 56), (u32)pid, (u32)(pid >> 32), ld64(c + 16) };
+    ld32(c + 48), ld32(c + 52), ld32(c + 56), ld32(c + 60), (u32)pid, (u32)(pid >> 32), ld64(c + 16) };
   if (type > 3072 || (!type && ld64(c + 256))) return "L178: TYPE";
   if (h->kind < QUEUE || h->kind > CALLS) return "L174: KIND";
-  if (h->kind == VALUES) return h->values < 1 || h->values > 1 << 20 ||
+  if (h->slots < 1 || h->slots > SLOTS) return "L174: SLOTS";
+  if (h->kind == VALUES) return h->lanes = 0, h->values < 1 || h->values > 1 << 20 ||
     !is_power(h->value_slots, 8, 64) || h->max > 1 << 24 || lanes_size(h) > 1 << 30 ?
     "L176: control" : NULL;
-  if (h->lanes < 1 || h->lanes > (h->kind == TOPIC ? 1 : 63) || h->delivery > 1 ||
+  if (h->lanes != (h->kind == TOPIC ? 1 : h->slots) || h->delivery > 1 ||
     !is_power(h->ring, 1 << 12, 1 << 30) || h->max > h->ring / 4 - 8) return "L174: control";
   u64 b = h->max + 16 > 64 ? h->max + 16 : 64, a = b * (h->in_flight + 2ull); /* L143 */
   return h->kind == CALLS && (!is_power(h->in_flight, 1, 1024) || h->ring < a + a / 7 + 1) ?
@@ -350,7 +372,7 @@ static void close_sections(Gen *g) {
   Obj *all[] = { &g->event, &g->live, &g->lanes, &g->roster, &g->control };
   for (int i = 0; i < 5; i++) obj_close(all[i]); }
 static void close_gen(Gen *g) {
-  close_sections(g), obj_close(&g->root); for (int i = 0; i < 63; i++) proc_close(&g->lane[i].proc);
+  close_sections(g), obj_close(&g->root); for (int i = 0; i < SLOTS; i++) proc_close(&g->lane[i].proc);
   proc_close(&g->owner), free(g); }
 static int open_gen(Gen *g) { /* L100 */
   int r = obj_open(&g->root, name, SECTION, 0); if (r == ABSENT) return NO_OWNER;
@@ -361,8 +383,9 @@ static int open_gen(Gen *g) { /* L100 */
   if (!(n = ld32(g->root.p + R_GENERATION))) return NOT_READY;
   r = obj_open(&g->control, with("~control-%08x", n), SECTION, 0);
   if (r == ABSENT) return ld32(g->root.p + R_GENERATION) != n ? NOT_READY : NO_OWNER;
-  if (r == REFUSED || g->control.size < CONTROL_SIZE) fail("L017: control refused");
+  if (r == REFUSED || g->control.size < CURSORS) fail("L100 step 7: control refused");
   const char *rule = check(&g->h, g->control.p); if (rule) fail(rule); g->h.generation = n;
+  if (g->control.size < control_size(&g->h)) fail("L177: control refused");
   if (g->h.kind != kind) fail("L100 step 9: another kind");
   if (proc_watch(&g->owner, &g->control, 0, g->h.pid, fold(g->h.start), with("~alive-%08x", n)) ||
     ld32(g->control.p + END) & 7) return NO_OWNER; /* step 10 */
@@ -372,26 +395,36 @@ static int open_gen(Gen *g) { /* L100 */
   return READY; }
 /* ---- Sleeping and waking ---- */
 static u8 *park_word(Gen *g, int i) {
-  return i == 63 ? g->roster.p + OWNER_PARK_WORD : slot(g, i) + PARK_WORD; }
-static void wake(Gen *g, u64 mask) { /* L092 L096 */
+  return i == OWNER ? g->roster.p + OWNER_PARK_WORD : slot(g, i) + PARK_WORD; }
+static void wake_one(Gen *g, int i) { /* L092 step 5, L096 */
+  u32 pid = i == OWNER ? g->h.pid : (u32)(ld64(slot(g, i) + PROCESS) >> 32);
+  u32 epoch = ld32(i == OWNER ? g->roster.p + OWNER_EPOCH : slot(g, i) + SLOT_EPOCH);
+  unpark(park_word(g, i), with("~wake-%03x-%x-%x", i, pid, epoch)); }
+static void wake(Gen *g, int i) { /* L092: a slot, or the owner */
+  __atomic_signal_fence(__ATOMIC_SEQ_CST); if (!g->roster.kind) return;
+  if (!(peek(g->roster.p + (i == OWNER ? ASLEEP : SLEEPERS + i / 64 * 8)) & BIT(i))) return;
+  acquire_fence(), wake_one(g, i); }
+static void wake_all(Gen *g) { /* L092 L260: all slots */
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (!g->roster.kind || !(mask &= __atomic_load_n((u64 *)g->roster.p, __ATOMIC_RELAXED))) return;
-  acquire_fence();
-  for (int i = 0; i < 64; i++) {
-    if (!(mask & BIT(i))) continue;
-    u32 pid = i == 63 ? g->h.pid : (u32)(ld64(slot(g, i) + PROCESS) >> 32);
-    u32 epoch = ld32(i == 63 ? g->roster.p + OWNER_EPOCH : slot(g, i) + SLOT_EPOCH);
-    unpark(park_word(g, i), with("~wake-%02x-%x-%x", i, pid, epoch)); } }
-static void wake_owner(Gen *g) { if (g->slot >= 0) wake(g, BIT(63)); }
+  u64 summary = g->roster.kind ? peek(g->roster.p + ASLEEP) : 0; acquire_fence();
+  for (int i = 0; i < (int)g->h.slots; i++)
+    if (summary & BIT(i / 64) && ld64(g->roster.p + SLEEPERS + i / 64 * 8) & BIT(i)) wake_one(g, i); }
+static void wake_owner(Gen *g) { if (g->slot >= 0) wake(g, OWNER); }
+static void tell_owner(Gen *g) { /* L254 */
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (!(ld64(watched(g, g->slot)) >> g->slot % 64 & 1)) put_in(g->roster.p + NEWS, g->roster.p + NEWS_OF, g->slot);
+  wake_owner(g); }
 static int reason(Gen *g, Ready *ready) { /* L090 */
   return ld32(g->control.p + END) != g->end || ready(g); }
 static void park(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L088 */
-  st32(g->slot == 63 ? g->roster.p + OWNER_PARK_EPOCH : slot(g, g->slot) + PARK_EPOCH, ++g->park_epoch);
-  or64(g->roster.p + ASLEEP, BIT(g->slot)); full_fence();
-  u8 *word = park_word(g, g->slot);
+  u8 *r = g->roster.p; int i = g->slot;
+  st32(i == OWNER ? r + OWNER_PARK_EPOCH : slot(g, i) + PARK_EPOCH, ++g->park_epoch);
+  if (i == OWNER) or64(r + ASLEEP, BIT(i)); else put_in(r + ASLEEP, r + SLEEPERS, i);
+  full_fence();
+  u8 *word = park_word(g, i);
   if (!reason(g, ready) && !sleep_on(&g->event, word, 1, procs, n) && !reason(g, ready))
     sleep_on(&g->event, word, ms, procs, n);
-  and64(g->roster.p + ASLEEP, ~BIT(g->slot)); }
+  if (i == OWNER) and64(r + ASLEEP, ~BIT(i)); else take_out(r + SLEEPERS, i); }
 static void rest(Gen *g, Ready *ready) { /* L091 L099 */
   Proc *owner = &g->owner; if (g->slot < 0) sleep_ms(1);
   else park(g, ready, 1000, &owner, 1); }
@@ -421,7 +454,7 @@ static int take(Gen *g, Lane *l, u32 *len, u32 *tag) { /* L112 L113 L148 */
     l->pos = behind(&g->h, l->pos, what, *len);
     st64(l->cursor + RECEIVED, ++l->received), sr64(l->cursor + EXACT, l->pos); }
   if (what == EMPTY ? l->pos != l->given : l->pos - l->given >= g->h.ring / 8)
-    sr64(l->cursor + ROOM, l->given = l->pos), wake(g, l->wakes);
+    { sr64(l->cursor + ROOM, l->given = l->pos); if (g->slot == OWNER) wake(g, (int)(l - g->lane)); }
   return what; }
 static void take_over(Gen *g) { /* L107 */
   const u8 *at = lane(g, (u32)g->slot); u32 len;
@@ -449,12 +482,12 @@ static int put(Gen *g, const void *text, size_t len, u32 tag, u64 *start) {
   if (kind == CALLS) st32(ring + (*start & mask) + 4, tag);
   if (*start != g->tail) st32(ring, word);
   sr32(ring + (g->tail & mask), *start != g->tail ? 2 : word);
-  st64(at + SENT, ++g->sent), g->tail = g->need; wake_owner(g); return LIVE; }
+  st64(at + SENT, ++g->sent), g->tail = g->need; tell_owner(g); return LIVE; }
 /* ---- Joining and leaving ---- */
 static void leave(Gen *g, int keep) { /* L105 */
   joined = NULL;
-  if (g->slot >= 0 && g->slot < 63) {
-    sr32(slot(g, g->slot) + STATE, 0); and64(g->roster.p + ASLEEP, ~BIT(g->slot));
+  if (g->slot >= 0 && g->slot < OWNER) {
+    sr32(slot(g, g->slot) + STATE, 0), take_out(g->roster.p + SLEEPERS, g->slot);
     cas64(slot(g, g->slot) + PROCESS, me, 0); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
     wake_owner(g), life_end(&g->life), obj_close(&g->event), obj_close(&g->live); }
   if (!keep) close_gen(g); /* else the sections stay open until this process ends */ }
@@ -469,20 +502,22 @@ static int take_slot(Gen *g, int n) { /* L104 steps 2 and 3 */
 static int enter(Gen *g, int again) { /* L104; 0: begin again */
   int r = obj_open(&g->roster, with("~roster-%08x", g->h.generation), SECTION, 1);
   if (r == ABSENT && writes()) return 0;
-  if (r == FOUND && g->roster.size >= ROSTER_SIZE)
-    g->slot = take_slot(g, writes() ? (int)g->h.lanes : 63);
+  if (r == FOUND && g->roster.size >= roster_size(&g->h))
+    g->slot = take_slot(g, (int)(writes() ? g->h.lanes : g->h.slots));
   else if (writes()) fail("L104 step 1: roster refused");
   if (g->slot < 0 && (writes() || (r == FOUND && kind == TOPIC && g->h.delivery)))
     fail("L103: all places are taken");
   joined = g;
   if (g->slot < 0) { /* L103: a looker */
     obj_close(&g->roster), begin_reading(g, again); return 1; }
+  if ((writes() && !commit(g, (u32)g->slot)) || /* L259 */
+    (kind == CALLS && !commit(g, g->h.lanes + (u32)g->slot))) fail("L259: no memory for a lane");
   u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1;
   sr32(s + STATE, 0), sr32(s + SLOT_EPOCH, epoch), st32(s + SPACE, os_space()); /* step 4 */
-  sr64(s + START, my_start), and64(g->roster.p + ASLEEP, ~BIT(g->slot)); /* step 5 */
-  st64(s + HOLD, 0), and64(g->roster.p + HOLDING, ~BIT(g->slot));
-  obj_make(&g->live, with("~live-%02x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
-  if (obj_make(&g->event, with("~wake-%02x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
+  sr64(s + START, my_start), take_out(g->roster.p + SLEEPERS, g->slot); /* step 5 */
+  st64(s + HOLD, 0), take_out(g->roster.p + HOLDERS, g->slot);
+  obj_make(&g->live, with("~live-%03x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
+  if (obj_make(&g->event, with("~wake-%03x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
     fail("L086: cannot create the wake event");
   g->park_epoch = ld32(s + PARK_EPOCH); if (writes()) take_over(g); if (kind == CALLS) begin_calls(g);
   if (writes()) sr32(s + STATE, 1); /* step 9 */
@@ -520,22 +555,23 @@ static void begin_lanes(Gen *g) { /* L160 */
   for (int i = 0; i < (int)g->h.lanes; i++) {
     u8 *c = cursor(g, i);
     g->lane[i] = (Lane){ .ring = lane(g, (u32)i) + RING, .cursor = c, .pos = ld64(c + EXACT),
-      .given = ld64(c + ROOM), .received = ld64(c + RECEIVED), .wakes = BIT(i),
+      .given = ld64(c + ROOM), .received = ld64(c + RECEIVED),
       .slot_epoch = g->roster.kind ? ld32(slot(g, i) + SLOT_EPOCH) : 0 };
     g->lane[i].bad = !possible(g->lane[i].pos) || g->lane[i].received > LIMIT_62; } }
 static void open_earlier(u32 n) { /* L155 step 10, L158 */
-  Gen *g = calloc(1, sizeof *g); g->slot = 63;
+  Gen *g = calloc(1, sizeof *g); g->slot = OWNER;
   if (queue_count > 60 || obj_open(&g->control, with("~control-%08x", n), SECTION, 1) != FOUND ||
-    !obj_mine(&g->control) || g->control.size < CONTROL_SIZE || check(&g->h, g->control.p) ||
-    obj_open(&g->lanes, with("~lanes-%08x", n), SECTION, 0) != FOUND ||
+    !obj_mine(&g->control) || g->control.size < CURSORS || check(&g->h, g->control.p) ||
+    g->control.size < control_size(&g->h) ||
+    obj_open(&g->lanes, with("~lanes-%08x", n), SECTION, 1) != FOUND ||
     g->lanes.size < lanes_size(&g->h)) {
     close_gen(g); return; }
   if (obj_open(&g->roster, with("~roster-%08x", n), SECTION, 1) == FOUND &&
-    g->roster.size < ROSTER_SIZE) obj_close(&g->roster);
+    g->roster.size < roster_size(&g->h)) obj_close(&g->roster);
   g->h.generation = n, queues[queue_count++] = g; }
 static void follow_earlier(Gen *g) { /* L159; a generation without lanes is dropped as finished */
-  or32(g->control.p + END, 2); /* L030 */ if (g->roster.kind) or64(g->roster.p + ASLEEP, BIT(63));
-  full_fence(); wake(g, ~BIT(63));
+  or32(g->control.p + END, 2); /* L030 */ if (g->roster.kind) or64(g->roster.p + ASLEEP, BIT(OWNER));
+  full_fence(); wake_all(g);
   if (g->h.kind != QUEUE || ld32(g->control.p + 264)) g->h.lanes = 0; /* L160 */
   begin_lanes(g); }
 static void take_root(Obj *o, Life *life) { /* L155 steps 2 to 5 */
@@ -559,21 +595,22 @@ static void take_root(Obj *o, Life *life) { /* L155 steps 2 to 5 */
   fail("L155: root cannot be created"); }
 static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
   u32 n = g->h.generation;
-  if (obj_make(&g->control, with("~control-%08x", n), SECTION, CONTROL_SIZE) != FOUND ||
+  if (obj_make(&g->control, with("~control-%08x", n), SECTION, control_size(&g->h)) != FOUND ||
     !life_begin(&g->life, &g->control, 0, 0) ||
-    obj_make(&g->roster, with("~roster-%08x", n), SECTION, ROSTER_SIZE) != FOUND ||
-    obj_make(&g->lanes, with("~lanes-%08x", n), SECTION, lanes_size(&g->h)) != FOUND ||
+    obj_make(&g->roster, with("~roster-%08x", n), SECTION, roster_size(&g->h)) != FOUND ||
+    obj_make(&g->lanes, with("~lanes-%08x", n), EMPTY_SECTION, lanes_size(&g->h)) != FOUND ||
     obj_make(&g->live, with("~alive-%08x", n), MUTEX, 0) != FOUND ||
-    obj_make(&g->event, with("~wake-3f-%x-%x", os_pid(), n), EVENT, 128) != FOUND) return 0;
+    obj_make(&g->event, with("~wake-3ff-%x-%x", os_pid(), n), EVENT, 128) != FOUND) return 0;
   st32(g->roster.p + OWNER_EPOCH, n);
-  for (int i = 0; i < 63; i++) st32(slot(g, i) + SLOT_EPOCH, n * 65536);
+  for (int i = 0; i < (int)g->h.slots; i++) st32(slot(g, i) + SLOT_EPOCH, n * 65536);
+  for (int i = 0; i < (int)g->h.lanes; i++) st64(watched(g, i), ~0ull); /* L263 */
   u8 *c = g->control.p;
   st32(c + 4, VERSION), st32(c + 8, QUEUE), st32(c + 12, g->h.lanes), st64(c + 16, start);
   st64(c + 24, (u64)os_space() << 32 | os_pid()), st32(c + 32, g->h.ring), st32(c + 36, g->h.max);
-  st32(c + 40, n), st32(c + 44, 1); begin_lanes(g); return 1; }
+  st32(c + 40, n), st32(c + 44, 1), st32(c + 60, g->h.slots); begin_lanes(g); return 1; }
 static void become_owner(u64 start) { /* L155 */
-  Gen *g = calloc(1, sizeof *g); g->slot = 63;
-  g->h = (Head){ .kind = QUEUE, .lanes = 8, .ring = 65536, .max = 1000, .pid = os_pid() };
+  Gen *g = calloc(1, sizeof *g); g->slot = OWNER;
+  g->h = (Head){ .kind = QUEUE, .lanes = 8, .slots = 8, .ring = 65536, .max = 1000, .pid = os_pid() };
   take_root(&g->root, &g->root_life);
   u32 last = ld32(g->root.p + R_GENERATION), n = ld32(g->root.p + R_OLDEST), tries = 0;
   for (g->h.generation = last + 1; ++tries; g->h.generation++) { /* steps 6 to 9 */
@@ -585,8 +622,11 @@ static void become_owner(u64 start) { /* L155 */
   for (int i = 0; i < queue_count; i++) follow_earlier(queues[i]); /* step 12 */
   st32(g->root.p + R_OLDEST, (queue_count ? queues[0] : g)->h.generation);
   queues[queue_count++] = own = g; }
-static void look_at_slot(Gen *g, Lane *l, u8 *s) { /* L116 L120 */
-  int i = (int)((s - slot(g, 0)) / 512); Life life = { 0 };
+static void look_at_slot(Gen *g, int i) { /* L116 L120 L257 */
+  Lane *l = g->lane + i; u8 *s = slot(g, i); Life life = { 0 };
+  if (!l->committed && (!g->roster.kind || ld32(s + SLOT_EPOCH) != g->h.generation * 65536))
+    l->committed = commit(g, (u32)i);
+  if (!g->roster.kind) return;
   int taken = ld32(s + STATE) == 1; u64 who = ld64(s + PROCESS); u32 slot_epoch = ld32(s + SLOT_EPOCH);
   taken = taken && who;
   if (l->taken ? !taken || who != l->who || slot_epoch != l->slot_epoch : !who && slot_epoch != l->slot_epoch)
@@ -602,7 +642,7 @@ static void look_at_slot(Gen *g, Lane *l, u8 *s) { /* L116 L120 */
 static int receive(Gen *g, u32 *len) { /* L115 L118 L121: one message of the lanes in turn */
   for (u32 k = 0, tag; k < g->h.lanes; k++) {
     Lane *l = &g->lane[g->turn = (g->turn + 1) % g->h.lanes];
-    int what = l->bad ? EMPTY : take(g, l, len, &tag); if (what == MESSAGE) return 1;
+    int what = l->bad || !l->committed ? EMPTY : take(g, l, len, &tag); if (what == MESSAGE) return 1;
     if (what == DAMAGE) l->bad = 1, fprintf(stderr, "peer: L121: lane %u is damaged\n", g->turn);
     if (l->left) print(l->left, "", 0);
     l->left = NULL; }
@@ -613,15 +653,14 @@ static int receive_earlier(u32 *len) {
 static int something_came(Gen *g) {
   u32 len, came = g->roster.kind && ld32(g->roster.p + PARTICIPANT_CHANGES) != g->members;
   for (u32 i = 0; i < g->h.lanes && !came; i++) came = !g->lane[i].bad &&
-    look(g->lane[i].ring, &g->h, g->lane[i].pos, &len) != EMPTY;
+    g->lane[i].committed && look(g->lane[i].ring, &g->h, g->lane[i].pos, &len) != EMPTY;
   for (int q = 0; g == own && q < queue_count - 1 && !came; q++)
     came |= (u32)something_came(queues[q]);
   return (int)came; }
 static int receive_all(u32 *len) { /* L053 L117: a look at all slots and all lanes */
   for (int q = 0; q < queue_count; q++) {
     Gen *g = queues[q]; if (g->roster.kind) g->members = ld32(g->roster.p + PARTICIPANT_CHANGES);
-    for (u32 i = 0; g->roster.kind && i < g->h.lanes; i++)
-      look_at_slot(g, g->lane + i, slot(g, (int)i));
+    for (int i = 0; i < (int)g->h.lanes; i++) look_at_slot(g, i);
   }
   if (receive_earlier(len) || receive(own, len)) return 1;
   for (int q = queue_count - 2; q >= 0; q--) {
@@ -644,7 +683,7 @@ static void command_recv(u32 count, u64 start) {
       print("", buffer, len), count--;
     else wait_for_messages(); }
   if (!(ld32(own->control.p + END) & 7)) or32(own->control.p + END, 1); /* L030 L165 */
-  full_fence(); wake(own, ~BIT(63)); cas64(own->root.p + R_OWNER, me, 0), life_end(&own->root_life);
+  full_fence(); wake_all(own); cas64(own->root.p + R_OWNER, me, 0), life_end(&own->root_life);
   for (int q = 0; q < queue_count; q++) close_gen(queues[q]); }
 /* ---- Subscriber ---- */
 /* L128: the mark with the smallest position from `from` on, else the last one; 0: none is valid. */
@@ -809,7 +848,7 @@ static void check_name(void) { /* L014 L015; a character beyond 16 bits has two 
   const char *x = name + (strncmp(name, "Local\\", 6) ? strncmp(name, "Global\\", 7) ? 0 : 7 : 6);
   if (!*x || strchr(x, '\\') || *name == '/') fail("L015: no name");
   for (x = name; *x; x++) units += ((u8)*x >> 6 != 2) + ((u8)*x >= 0xf0);
-  if (units > 233) fail("L014: the name is too long"); }
+  if (units > 232) fail("L014: the name is too long"); }
 int main(int argc, char **argv) {
   Proc self; u64 start = 0; follow = argc > 1 && !strcmp(argv[1], "--follow");
   if ((argc -= follow) < 3) fail("peer [--follow] send|recv|subscribe|get|watch|call NAME ...");

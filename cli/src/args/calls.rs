@@ -29,7 +29,7 @@ pub struct Answer {
     /// The number of commands that can run at a time, 1 to 64.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub workers: u8,
-    /// The number of clients that can be connected at a time, 1 to 63.
+    /// The number of clients that can be connected at a time, 1 to 1023.
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     pub clients: usize,
     /// The number of calls that a client can have open at a time, 1 to 1024, rounded up to a power

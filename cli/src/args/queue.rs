@@ -39,7 +39,7 @@ pub struct Send {
 pub struct Recv {
     /// The queue to create.
     pub name: String,
-    /// The number of senders that can be connected at a time, 1 to 63.
+    /// The number of senders that can be connected at a time, 1 to 1023.
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     pub senders: usize,
     #[command(flatten)]

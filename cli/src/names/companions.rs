@@ -71,8 +71,8 @@ mod tests {
         for part in [
             "control-00000001",
             "lanes-0000000f",
-            "wake-3f-1a2b-9c",
-            "live-3f-1a2b-9c",
+            "wake-3ff-1a2b-9c",
+            "live-3ff-1a2b-9c",
         ] {
             let name = format!("Local\\a~b~{part}");
             assert_eq!(whole_of(&name), Some("Local\\a~b"), "{part}");

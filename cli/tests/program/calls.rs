@@ -358,8 +358,8 @@ fn misuse_of_calls_is_refused_with_reason() {
             "--workers",
         ),
         (
-            &["answer", &name, "--exec", "x", "--clients", "64"],
-            "1 to 63",
+            &["answer", &name, "--exec", "x", "--clients", "1024"],
+            "1 to 1023",
         ),
         (
             &["answer", &name, "--exec", "x", "--in-flight", "0"],

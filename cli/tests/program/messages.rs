@@ -526,7 +526,7 @@ fn options_of_other_commands_are_refused() {
         ),
         (&["subscribe", &name, "--count", "0"], "--count"),
         (&["subscribe", &name, "--from", "middle"], "latest"),
-        (&["recv", &name, "--senders", "64"], "1 to 63"),
+        (&["recv", &name, "--senders", "1024"], "1 to 1023"),
         (&["consume", &name, "--from", "start"], "--from"),
         (&["recv"], "NAME"),
         (&["send"], "NAME"),

@@ -242,6 +242,7 @@ impl SectionBackend for Section {
         Some(i128::from(stat.st_blocks) * 512 < i128::from(stat.st_size))
     }
 
+    // layout: L261
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
         allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len).map_err(|e| {
             let space = fstatvfs(self.file());

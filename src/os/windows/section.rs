@@ -213,6 +213,7 @@ impl SectionBackend for Section {
         self.attributes.map(|a| a & SEC_RESERVE != 0)
     }
 
+    // layout: L262
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
         // A section that is not reserved is committed already, and a file cannot be committed.
         if self.is_reserved() == Some(false) {

@@ -72,7 +72,7 @@ fn close_again_and_again<T>(case: &str, create: impl Fn(&str) -> Result<T>) {
             section(beside(&format!("~lanes-{generation:08x}"))),
         ];
         if cfg!(windows) {
-            let event = beside(&format!("~wake-3f-{:x}-{generation:x}", who >> 32));
+            let event = beside(&format!("~wake-3ff-{:x}-{generation:x}", who >> 32));
             found.push(("the wake event", Event::open(event).map(drop)));
         }
         // Ownership is checked after the objects are opened: an object that was missing was missing

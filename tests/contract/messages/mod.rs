@@ -7,6 +7,7 @@ mod closing;
 mod in_place;
 mod kills;
 mod latest;
+mod many;
 mod moments;
 mod observers;
 mod queue;
@@ -45,6 +46,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
         ("ahead", [name]) => ahead::receive_and_release(name),
+        ("many-senders", [name, count]) => many::serve_senders(name, count.parse().unwrap()),
+        ("many-threads", [name, count]) => many::count_threads(name, count.parse().unwrap()),
         ("crowd", [name]) => observers::serve_crowd(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),

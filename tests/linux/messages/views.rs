@@ -58,6 +58,8 @@ fn queue_endpoints_map_writable_only_own_sections() {
     child.expect(&format!(
         "root:{READ} ~control-00000001:{READ} ~lanes-00000001:{WRITE} ~roster-00000001:{WRITE}"
     ));
+    // The receiver maps a lane when it first looks at the messages of its sender.
+    assert_eq!(receiver.recv().unwrap(), b"first");
     let mine = views(&name);
     let of = |section: &str, may: &str| {
         let mut all = mine.iter().filter(|view| view.0 == section).peekable();
@@ -71,7 +73,6 @@ fn queue_endpoints_map_writable_only_own_sections() {
     child.tell("write ~control-00000001");
     child.expect("writing");
     assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
-    assert_eq!(receiver.recv().unwrap(), b"first");
 }
 
 #[test]
@@ -95,16 +96,15 @@ fn call_endpoints_map_writable_only_own_sections() {
         child.expect("writing");
         assert_eq!(child.finish().signal(), Some(libc::SIGSEGV));
     }
-    // The server has one lane of requests and one of responses for each possible client.
+    // The server has one lane of requests and one of responses for each client that it has had at a
+    // time.
     let mine = views(&name);
     let count = |section: &str, may: &str| {
         let is = |view: &&(String, String, usize)| view.0 == section && view.1 == may;
         mine.iter().filter(is).count()
     };
-    assert_eq!(
-        [READ, WRITE].map(|may| count("~lanes-00000001", may)),
-        [16; 2]
-    );
+    let [requests, responses] = [READ, WRITE].map(|may| count("~lanes-00000001", may));
+    assert!(requests == responses && (1..=3).contains(&requests));
     assert_eq!(count("~control-00000001", READ), 0);
     let mut client = Client::open(&*name).unwrap();
     let call = client.send(b"first").unwrap();
