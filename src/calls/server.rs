@@ -5,7 +5,7 @@ use super::serving::Serving;
 use crate::error::channel::RecvError;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Described, Layout};
-use crate::format::layout::MAX_IN_FLIGHT;
+use crate::format::layout::{DEFAULT_SLOTS, MAX_IN_FLIGHT};
 use crate::format::payload::Payload;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
@@ -49,13 +49,13 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
         self
     }
 
-    /// Sets how many clients there can be at a time, 1 to 1023 (default: 16).
+    /// Sets how many clients there can be at a time, 1 to 1023 (default: 63).
     ///
     /// Each client has memory of its own, once for requests and once for responses. Each of the two
     /// has space for [`in_flight`](ServerOptions::in_flight) and two more of the longest messages,
     /// rounded up to a power of two. So 63 clients with 64 open calls of 1 MiB take 16 GiB of
     /// `/dev/shm`, or of the commit limit of Windows. The memory of a client is allocated when it
-    /// opens the name: if there is none, that call fails with
+    /// opens the name: if there is no memory, that call fails with
     /// [`NoSpace`](crate::ErrorKind::NoSpace), and no other endpoint notices.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> ServerOptions<Q, R> {
@@ -168,7 +168,7 @@ impl Server {
     /// Returns the options to create a server.
     #[must_use]
     pub fn options() -> ServerOptions {
-        let (in_flight, clients) = (8, 16);
+        let (in_flight, clients) = (8, DEFAULT_SLOTS);
         CreateOptions::new(0, ServerChoices { in_flight, clients })
     }
 }

@@ -119,7 +119,9 @@ fn slot_after_exec_has_one_successor() {
                     start: 0,
                 };
                 let roster = Roster::new(memory, 1);
-                let claimed = roster.claim(me, 1, |_, _| Ok(life.begin())).unwrap();
+                let claimed = roster
+                    .claim(me, 1, |_, _| Ok(life.begin()), |_| Ok(()))
+                    .unwrap();
                 claimed.map(|(_, alive)| {
                     own.change();
                     alive
@@ -155,13 +157,17 @@ fn sender_of_a_slot_is_never_mixed() {
         };
         let (dead, new) = (occupant(WORDS[0], 7), occupant(2 << 32 | 9, 9));
         let roster = Roster::new(memory.clone(), 1);
-        roster.claim(dead, 1, |_, _| Ok(Some(()))).unwrap();
+        roster
+            .claim(dead, 1, |_, _| Ok(Some(())), |_| Ok(()))
+            .unwrap();
         roster.set_state(0, state::ACTIVE);
 
         let joining = memory.clone();
         let joined = thread::spawn(move || {
             let roster = Roster::new(joining, 1);
-            roster.claim(new, 1, |_, _| Ok(Some(()))).unwrap();
+            roster
+                .claim(new, 1, |_, _| Ok(Some(())), |_| Ok(()))
+                .unwrap();
             roster.set_beginning(0, FIRST);
             roster.set_state(0, state::ACTIVE);
         });

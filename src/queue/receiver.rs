@@ -5,6 +5,7 @@ use super::receiving::Receiving;
 use crate::error::channel::RecvError;
 use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
+use crate::format::layout::DEFAULT_SLOTS;
 use crate::format::payload::{self, Payload};
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
@@ -64,7 +65,7 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
         self
     }
 
-    /// Sets how many senders there can be at a time, 1 to 1023 (default: 16). Each sender has a lane
+    /// Sets how many senders there can be at a time, 1 to 1023 (default: 63). Each sender has a lane
     /// of its own, with the [`capacity`](QueueOptions::capacity). A lane gets its memory when the
     /// first sender opens it: if there is no memory, that call fails with
     /// [`NoSpace`](crate::ErrorKind::NoSpace), and no other endpoint notices.
@@ -149,7 +150,12 @@ impl Receiver {
     /// Returns the options to create a queue.
     #[must_use]
     pub fn options() -> QueueOptions {
-        CreateOptions::new(256 << 10, QueueChoices { senders: 16 })
+        CreateOptions::new(
+            256 << 10,
+            QueueChoices {
+                senders: DEFAULT_SLOTS,
+            },
+        )
     }
 
     /// Waits for the next message, and returns a reference to the message in shared memory.

@@ -349,7 +349,9 @@ impl Inbox for Receiving {
         if let Err(fault) = self.fan_in.check() {
             return Some(fault.into());
         }
-        if let Some(error) = self.fan_in.take_failure() {
+        let mut older = self.older.iter_mut();
+        let failure = older.find_map(|(fan_in, _)| fan_in.take_failure());
+        if let Some(error) = failure.or_else(|| self.fan_in.take_failure()) {
             return Some(RecvError::System(error));
         }
         match step {

@@ -2,18 +2,27 @@
 
 use super::sender::Sender;
 use crate::access::Access;
+use crate::error::{Error, ErrorKind, Operation};
 use crate::lane::Step;
 use crate::name::Name;
 use crate::object::section::Section;
+use crate::os::{Occupant, ProcessIdentity};
 use crate::segment::fan_in::FanIn;
 use crate::segment::participant::Kernel;
 use crate::segment::roster::Eviction;
 use crate::segment::{Geometry, Owned};
+use crate::wait::source::Signals;
+use std::task::Waker;
 
-/// Creates a queue with one sender.
+/// Creates a queue for one sender.
 fn queue(name: &Name) -> (Owned, FanIn) {
+    queue_of(name, 1)
+}
+
+/// Creates a queue for this number of senders.
+fn queue_of(name: &Name, senders: usize) -> (Owned, FanIn) {
     let ring = Geometry::ring(4096, None, name.as_str()).unwrap();
-    let geometry = Geometry::Queue { senders: 1, ring };
+    let geometry = Geometry::Queue { senders, ring };
     let (mut segment, participant) = Owned::create(name, geometry, &Access::SameUser, &[]).unwrap();
     let fan_in = FanIn::new(&segment, ring, participant, false).unwrap();
     segment.publish(&mut []);
@@ -56,4 +65,49 @@ fn living_successor_of_one_process_survives() {
     assert_ne!(word, 0);
     assert_eq!(kernel.evict(0, word), Eviction::Gone);
     assert_eq!(segment.roster().process_word(0), word);
+}
+
+/// A wait set asks a receiver for news, registers it, and asks once more. Both answers are about every
+/// lane when the receiver has missed the news of a lane, so the wait set does not go round in a circle.
+// layout: L256
+#[test]
+fn missed_news_ends_a_registered_wait() {
+    const SENDERS: usize = 7;
+    let text = format!("shmkit-test-missed-{}", std::process::id());
+    let (segment, mut fan_in) = queue_of(&Name::new(&text).unwrap(), SENDERS);
+    let mut senders = [(); SENDERS].map(|()| Sender::open(&*text).unwrap());
+    for _ in 0..20_000 {
+        assert_eq!(fan_in.find(), Step::Nothing);
+    }
+    // The receiver polls few of the lanes now. It misses the news of this lane, as of a sender that
+    // was killed before it told of its message.
+    senders[0].send(b"missed").unwrap();
+    assert_eq!(segment.roster().take_news().last(), Some(0));
+    assert!(!fan_in.has_news());
+
+    let mut signals = Signals::new(Waker::noop().clone());
+    fan_in.register(&mut signals).unwrap();
+    assert!(fan_in.has_news());
+    fan_in.deregister();
+    assert!(fan_in.has_news());
+    assert_eq!(fan_in.find(), Step::Message(6));
+}
+
+/// A sender that gets no memory for its lane gives its slot back, and leaves no trace for the receiver.
+// layout: L259
+#[test]
+fn failed_join_gives_the_slot_back() {
+    let text = format!("shmkit-test-failed-{}", std::process::id());
+    let (segment, mut fan_in) = queue(&Name::new(&text).unwrap());
+    let (roster, before) = (segment.roster(), segment.roster().slot_epoch(0));
+    let me = Occupant::of(&ProcessIdentity::current().unwrap());
+    let refuse = |_| {
+        let (kind, meaning) = (ErrorKind::NoSpace, "the file system is full");
+        Err(Error::new(kind, Operation::Commit, &"a lane", meaning))
+    };
+    let claimed = roster.claim(me, 1, |_, _| Ok(Some(())), refuse);
+    assert_eq!(claimed.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!((roster.process_word(0), roster.slot_epoch(0)), (0, before));
+    assert_eq!(fan_in.find(), Step::Nothing);
+    assert!(fan_in.take_failure().is_none() && fan_in.is_done());
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   find()
 //!     1  PARTICIPANT_CHANGES has changed?   free the slots of the dead, read all slots, and
-//!                                           look at the lanes of all that have changed
+//!                                           look at every lane
 //!     2  find the lanes to poll             (lanes.rs)
 //!     3  each polled lane, beginning behind the lane of the last turn:
 //!          a message                        the turn is this lane's; return the message
@@ -64,8 +64,10 @@ pub(crate) struct FanIn {
     had_senders: bool,
     /// The disconnect reason of the last sender that has gone.
     last: DisconnectReason,
-    /// The error of a lane that this process could not open, until it is reported.
+    /// The error of a lane that this process could not map, until it is reported.
     failed: Option<Error>,
+    /// Whether there is a lane that this process could not map, and that may have messages.
+    has_failed: bool,
     /// The watch of the processes beyond those that one sleep can watch.
     peer_watch: PeerWatch,
     participant: Participant,
@@ -140,6 +142,7 @@ impl FanIn {
             had_senders: false,
             last: DisconnectReason::Closed,
             failed: None,
+            has_failed: false,
             peer_watch: PeerWatch::default(),
             participant,
         }
@@ -174,6 +177,7 @@ impl FanIn {
     /// nothing.
     pub fn is_done(&self) -> bool {
         self.lanes.are_done()
+            && !self.has_failed
             && self.participant.roster().participant_changes() == self.participant_changes
     }
 
@@ -186,7 +190,7 @@ impl FanIn {
         }
     }
 
-    /// Returns the error of a lane that could not be opened, once.
+    /// Returns the error of a lane that could not be mapped, once.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failed.take()
     }
@@ -223,13 +227,14 @@ impl FanIn {
         if self.participant.roster().has_news() {
             self.take_news();
         }
-        let is_everywhere = self.lanes.begin_look();
+        let is_quiet = self.lanes.begin_look();
 
         let FanIn {
             lanes, participant, ..
         } = self;
         let step = lanes.find(|slot| participant.wake(WakeTarget::Slot(slot)));
-        if is_everywhere {
+        // A receiver that is busy makes no system call.
+        if is_quiet {
             self.check_deaths();
         }
         step
@@ -249,6 +254,9 @@ impl FanIn {
     fn check_deaths(&mut self) {
         if self.looked_for_deaths.elapsed() > LOOK_FOR_DEATHS {
             self.look_for_deaths();
+            if self.has_failed {
+                self.look_at_the_table();
+            }
         }
     }
 
@@ -275,6 +283,7 @@ impl FanIn {
     /// leaves.
     // layout: L053 L116 L236 L237
     fn look_at_the_table(&mut self) {
+        self.has_failed = false;
         for slot in 0..self.slots.len() {
             let roster = self.participant.roster();
             let process_word = match roster.state(slot) {
@@ -309,10 +318,16 @@ impl FanIn {
     /// Notes that a slot has another participant, or that its participant has left. The lane may have
     /// messages of participants that have come and gone.
     fn note_change(&mut self, slot: usize, process_word: u64, slot_epoch: u32) {
+        // A participant gets memory for its lane before it has the slot epoch, so a lane without memory
+        // is empty. The next look tries again.
+        if self.slots[slot].lane.index().is_none() && self.source.commit(slot).is_err() {
+            return;
+        }
         let index = match self.open_lane(slot, false) {
             Ok(index) => index,
             Err(error) => {
                 // The next look tries again. The error is reported once for each participant.
+                self.has_failed = true;
                 let failed = SlotLane::Failed(slot_epoch);
                 if std::mem::replace(&mut self.slots[slot].lane, failed) != failed {
                     self.failed = Some(error);
@@ -543,14 +558,20 @@ impl FanIn {
     /// Returns whether there is a reason to look for messages.
     pub fn has_news(&mut self) -> bool {
         self.idle = self.idle.wrapping_add(1);
-        let everywhere = self.is_registered || self.idle.is_multiple_of(LOOKS);
-        if self.idle.is_multiple_of(LOOKS) {
+        let is_time = self.idle.is_multiple_of(LOOKS);
+        if is_time {
             self.check_deaths();
         }
         if self.participant.roster().has_news() {
             self.take_news();
         }
-        self.participant.validity.is_faulty() || self.has_news_in_memory(everywhere)
+        // The look that follows has to find what this function has found.
+        let everywhere = is_time || self.is_registered || self.lanes.looks_everywhere_next();
+        let has_news = self.has_news_in_memory(everywhere);
+        if everywhere && has_news {
+            self.lanes.look_everywhere_next();
+        }
+        has_news || self.participant.validity.is_faulty()
     }
 
     /// Returns whether there is a reason to look for messages, as far as memory shows. Looks at every
@@ -567,7 +588,7 @@ impl FanIn {
 
     /// Returns whether it has to be reported that all senders have gone.
     pub fn is_deserted(&self) -> bool {
-        self.lanes.are_done() && self.had_senders
+        self.lanes.are_done() && self.had_senders && !self.has_failed
     }
 
     /// Registers the owner's event and the processes of the senders; see

@@ -19,6 +19,7 @@ use crate::os::{
     deadline_after, deadline_within, pid_of,
 };
 use crate::segment::observing::{self, Observed};
+use crate::segment::owned::control_len_of;
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
 use crate::segment::roster::roster_len;
@@ -171,7 +172,7 @@ impl Found {
             Err(error) => return Err(error),
         };
 
-        let len = section.len()?.min(control::MAX_LEN as u64) as usize;
+        let len = control_len_of(&section)?;
         let words: Window<Control> = section.words_from(len)?;
         let whole = words.load32(control::MAGIC) == MAGIC;
         let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
@@ -363,9 +364,30 @@ impl Found {
         }
     }
 
-    /// Takes a slot.
+    /// Takes a slot, and gets memory for its lanes.
     pub fn take_slot(&self, roster: &Section) -> Result<Participant> {
-        Participant::take(roster, &self.name, self.geometry.slots(), &self.owner)
+        let prepare = |slot| self.commit_lanes(slot);
+        Participant::take(
+            roster,
+            &self.name,
+            self.geometry.slots(),
+            &self.owner,
+            prepare,
+        )
+    }
+
+    /// Gets memory for the lanes that belong to a slot.
+    // layout: L253 L259
+    fn commit_lanes(&self, slot: usize) -> Result<()> {
+        if !self.geometry.is_committed_late() {
+            return Ok(());
+        }
+        let lanes = self.lanes(true)?;
+        self.geometry.commit(&lanes, slot)?;
+        match self.geometry.pattern() {
+            Pattern::Calls => self.geometry.commit(&lanes, self.geometry.responses(slot)),
+            Pattern::Queue | Pattern::Topic | Pattern::Values => Ok(()),
+        }
     }
 
     /// Returns the length of the roster in bytes.
@@ -379,20 +401,14 @@ impl Found {
         self.beside(&companions.roster, self.roster_len() as u64, false)
     }
 
-    /// Gets memory for a lane, and maps the lane for writing.
-    // layout: L253 L259
+    /// Maps a lane for writing.
     pub fn lane_mut(&self, lane: usize) -> Result<WriteLane> {
-        let lanes = self.lanes(true)?;
-        self.geometry.commit(&lanes, lane)?;
-        Lane::map_mut(&lanes, self.geometry.place(lane), false)
+        Lane::map_mut(&self.lanes(true)?, self.geometry.place(lane), false)
     }
 
-    /// Gets memory for the lane of the responses to the requests of another lane, and maps the lane
-    /// for reading.
-    // layout: L253 L259
+    /// Maps the lane of the responses to the requests of another lane, for reading.
     pub fn responses(&self, lane: usize) -> Result<ReadLane> {
         let ring = self.geometry.responses(lane);
-        self.geometry.commit(&self.lanes(true)?, ring)?;
         Lane::map(&self.lanes(false)?, self.geometry.place(ring), false)
     }
 

@@ -114,7 +114,7 @@ pub(super) struct Lanes {
     active: usize,
     /// What the senders are told; `None` if the owner polls all active lanes for ever.
     told: Option<Told>,
-    /// The number of looks until the next look at every lane, which included. It is never 0.
+    /// The number of looks up to and including the next look at every lane. It is never 0.
     until_everywhere: u32,
 }
 
@@ -181,8 +181,10 @@ impl Lanes {
         let lane = &mut self.all[index];
         self.active -= usize::from(lane.is_active);
         lane.is_active = false;
-        self.stop_polling(index);
-        self.forget_unpolled();
+        if lane.is_polled {
+            self.stop_polling(index);
+            self.forget_unpolled();
+        }
     }
 
     /// Polls a lane from now on.
@@ -253,16 +255,18 @@ impl Lanes {
         self.until_everywhere = 1;
     }
 
-    /// Begins a look: finds the lanes to poll. Returns whether this is a look at every lane.
+    /// Returns whether the next look is at every lane because the owner may have missed something.
+    pub fn looks_everywhere_next(&self) -> bool {
+        self.until_everywhere == 1
+    }
+
+    /// Begins a look: finds the lanes to poll. Returns whether this is a look at every lane, and no
+    /// message was received since the last one.
     // layout: L256
     #[inline]
     pub fn begin_look(&mut self) -> bool {
         self.until_everywhere -= 1;
-        let everywhere = self.until_everywhere == 0;
-        if everywhere {
-            self.look_everywhere();
-        }
-        everywhere
+        self.until_everywhere == 0 && self.look_everywhere()
     }
 
     /// Polls these lanes, whose senders have told of a message.
@@ -277,11 +281,12 @@ impl Lanes {
     }
 
     /// Polls the lanes that have a message, or whose sender has left, and stops polling the lanes that
-    /// had no message for long.
+    /// had no message for long. Returns whether no message was received since the last such look.
     // layout: L255 L256
     #[cold]
-    fn look_everywhere(&mut self) {
+    fn look_everywhere(&mut self) -> bool {
         self.until_everywhere = EVERYWHERE;
+        let mut is_quiet = true;
         let mut polled = self.polled.len();
         for index in 0..self.all.len() {
             let lane = &mut self.all[index];
@@ -293,6 +298,7 @@ impl Lanes {
                 true => lane.idle.saturating_add(1),
                 false => 0,
             };
+            is_quiet &= received == lane.seen;
             lane.seen = received;
 
             let is_done = lane.idle > PATIENCE && lane.is_polled && self.told.is_some();
@@ -304,6 +310,7 @@ impl Lanes {
             }
         }
         self.forget_unpolled();
+        is_quiet
     }
 
     /// Looks at the polled lanes in turn, beginning behind the lane of the last turn. Calls `freed`
@@ -327,7 +334,7 @@ impl Lanes {
             match step {
                 Step::Nothing if lane.has_sender => self.next += 1,
                 // Every message of this lane was received, and no sender is left.
-                Step::Nothing => self.deactivate(index),
+                Step::Nothing => self.deactivate_next(),
                 Step::Message(len) => {
                     lane.reader.begin_turn(match self.active {
                         1 => ALONE,
@@ -338,12 +345,25 @@ impl Lanes {
                     return Step::Message(len);
                 }
                 Step::Corrupt | Step::Lagged(_) | Step::Overtaken => {
-                    self.deactivate(index);
+                    self.deactivate_next();
                     return Step::Corrupt;
                 }
             }
         }
         Step::Nothing
+    }
+
+    /// Deactivates the lane at the place of the next look, which another polled lane then gets.
+    #[cold]
+    fn deactivate_next(&mut self) {
+        let index = self.polled.swap_remove(self.next);
+        let lane = &mut self.all[index];
+        self.active -= usize::from(lane.is_active);
+        lane.is_active = false;
+        self.stop_polling(index);
+        if let Some(told) = &mut self.told {
+            told.set_unwatched(self.polled.len() < self.active);
+        }
     }
 
     /// Stops reading the lane whose turn it is, since its records are invalid.
@@ -477,6 +497,10 @@ mod tests {
         assert!(test.writers[idle[0]].try_send(b"message"));
         let found = (1..=EVERYWHERE).find_map(|_| look(&mut test.lanes, &[]));
         assert_eq!(found, Some(idle[0]));
+
+        // The owner has time for other work only if there was no message for as many looks.
+        let quiet = |lanes: &mut Lanes| (0..EVERYWHERE).any(|_| lanes.begin_look());
+        assert!(!quiet(&mut test.lanes) && quiet(&mut test.lanes));
     }
 
     // layout: L263

@@ -461,7 +461,7 @@ mod tests {
             space: 0,
             start: 0,
         };
-        let claimed = roster.claim(me, 1, |_, _| Ok(Some(())));
+        let claimed = roster.claim(me, 1, |_, _| Ok(Some(())), |_| Ok(()));
         let (slot, ()) = claimed.unwrap().unwrap();
         roster.set_asleep(slot, true);
         let system = Notes::of(&roster);

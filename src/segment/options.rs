@@ -93,7 +93,8 @@ impl<E: Create> CreateOptions<E> {
     }
 
     /// Sets whether all memory is touched when the endpoint is created, so that no message pays for
-    /// a page fault (default: off).
+    /// a page fault (default: off). A queue and a server of calls then get the memory of all lanes when
+    /// they are created.
     #[must_use]
     pub fn prefault(mut self, on: bool) -> CreateOptions<E> {
         self.common.prefault = on;

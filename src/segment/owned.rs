@@ -187,7 +187,7 @@ impl Owned {
         };
 
         let section = open(&companions.control, control::CURSORS)?;
-        let len = section.len()?.min(control::MAX_LEN as u64) as usize;
+        let len = control_len_of(&section)?;
         let control: WindowMut<Control> = section.words_from_mut(len)?;
         let whole = control.load32(control::MAGIC) == MAGIC;
         let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
@@ -386,6 +386,12 @@ impl Owned {
     }
 }
 
+/// Returns how many bytes of a control section are mapped, before its words are known.
+pub(super) fn control_len_of(section: &Section) -> Result<usize> {
+    // Another process may have made a section whose length is no multiple of a word.
+    Ok(section.len()?.min(control::MAX_LEN as u64) as usize & !7)
+}
+
 /// The means to open the lanes of a generation that other participants write.
 #[derive(Debug)]
 pub(crate) struct LaneSource {
@@ -395,12 +401,17 @@ pub(crate) struct LaneSource {
 }
 
 impl LaneSource {
-    /// Gets memory for a lane and maps it. Returns the lane and the owner's cursor in it. The owner
-    /// does not rely on the sender for the memory, since any process of this user can claim to be a
-    /// sender.
+    /// Gets memory for a lane. The owner does not rely on the sender for the memory, since any process
+    /// of this user can claim to be a sender.
+    // layout: L253
+    pub fn commit(&self, lane: usize) -> Result<()> {
+        self.geometry.commit(&self.lanes, lane)
+    }
+
+    /// Gets memory for a lane and maps it. Returns the lane and the owner's cursor in it.
     // layout: L253
     pub fn open(&self, lane: usize, prefault: bool) -> Result<(ReadLane, WindowMut<Cursor>)> {
-        self.geometry.commit(&self.lanes, lane)?;
+        self.commit(lane)?;
         let mapped = Lane::map(&self.lanes, self.geometry.place(lane), prefault)?;
         Ok((mapped, self.control.part(cursor_at(lane))))
     }

@@ -139,13 +139,15 @@ impl Participant {
     }
 
     /// Takes one of the `slots` slots of the roster in this section. An account that may use
-    /// the roster may wake this participant, and watch it.
+    /// the roster may wake this participant, and watch it. `prepare(slot)` makes ready what belongs to the
+    /// slot; if it fails, the slot is given back.
     // layout: L085 L104
     pub fn take(
         section: &Section,
         name: &Name,
         slots: usize,
         owner: &ProcessIdentity,
+        prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Participant> {
         let me = Occupant::of(&ProcessIdentity::current()?);
         let wake = section.companion_access(Kind::Event)?;
@@ -153,7 +155,7 @@ impl Participant {
         let kernel = Kernel::new(name, section, &roster, &wake)?;
 
         let begin = |slot, word| kernel.lives.take(slot, word);
-        let mut claimed = roster.claim(me, slots, begin)?;
+        let mut claimed = roster.claim(me, slots, begin, &prepare)?;
         for _ in 0..TRIES {
             // A participant frees its slot a moment before its life ends, and the process of a dead
             // one ends a moment before.
@@ -163,7 +165,7 @@ impl Participant {
                 break;
             }
             std::thread::sleep(PAUSE);
-            claimed = roster.claim(me, slots, begin)?;
+            claimed = roster.claim(me, slots, begin, &prepare)?;
         }
 
         let Some((slot, life)) = claimed else {

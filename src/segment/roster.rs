@@ -128,18 +128,21 @@ impl<W: Shared> Roster<W> {
     /// Takes a free slot, or the slot of a participant that has ended, for the process `me`; `None`
     /// if all slots have living participants. `begin(slot, word)` begins the life of a
     /// slot whose last participant has the process word `word` (0 if the slot is free), and returns
-    /// `None` if that participant is alive.
-    // layout: L052 L104
+    /// `None` if that participant is alive. `prepare(slot)` makes ready what belongs to the slot, before
+    /// the slot epoch shows that the slot was taken; if it fails, the slot is given back.
+    // layout: L052 L104 L259
     pub fn claim<L>(
         &self,
         me: Occupant,
         slots: usize,
         begin: impl Fn(usize, u64) -> Result<Option<L>>,
+        prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Option<(usize, L)>> {
         let all = 0..slots;
         let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
         for slot in free.chain(all) {
             if let Some(life) = self.inherit(slot, me.word, &begin)? {
+                prepare(slot).inspect_err(|_| self.leave(slot, me.word))?;
                 self.begin_occupancy(slot, &me);
                 return Ok(Some((slot, life)));
             }
@@ -498,7 +501,8 @@ mod tests {
         slots: usize,
         begin: impl Fn(usize, u64) -> Result<Option<()>>,
     ) -> Option<usize> {
-        let claimed = roster.claim(occupant(word), slots, begin).unwrap();
+        let claimed = roster.claim(occupant(word), slots, begin, |_| Ok(()));
+        let claimed = claimed.unwrap();
         claimed.map(|(slot, ())| slot)
     }
 

@@ -13,7 +13,8 @@
 //!
 //! The summary may have a bit for a word without bits, which costs one more look. It lacks the bit of
 //! a word with bits only between two operations of one process: of the process that puts a slot in,
-//! or of the process that has found the word empty.
+//! or of the process that has found the word empty. If that process is killed there, the bit is missing
+//! until a slot of the word is put in again.
 
 use crate::format::layout::roster;
 use crate::sync::{Ordering, Shared};

@@ -60,9 +60,10 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
     }
 
     /// Sets how many subscribers can have a slot at a time, 1 to 1023 (default: 63). A subscriber
-    /// with a slot is woken by the publisher, and a lossless publisher waits only for subscribers
-    /// with a slot. A subscriber of a lossy topic that finds no free slot becomes an observer, which
-    /// polls; the number of observers has no limit.
+    /// with a slot is woken by the publisher. A lossless publisher waits only for subscribers with a
+    /// slot, so a subscriber of a lossless topic that finds no free slot is refused
+    /// ([`Busy`](crate::ErrorKind::Busy)). A subscriber of a lossy topic becomes an observer then, which
+    /// polls. The number of observers has no limit.
     #[must_use]
     pub fn subscribers(mut self, subscribers: usize) -> TopicOptions<M> {
         self.common.slots = subscribers;

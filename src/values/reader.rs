@@ -64,7 +64,7 @@ impl<M: Payload + ?Sized> Open for Reader<M> {
 ///
 /// If the writer's [`Access`](crate::Access) lets a program only read, as a program of another
 /// user, the reader is an observer; see [`observer`](OpenOptions::observer). A reader that finds all
-/// slots all taken is an observer too.
+/// slots taken is an observer too.
 pub struct Reader<M: Payload + ?Sized = [u8]> {
     pub(crate) core: Reading,
     messages: PhantomData<fn(&M)>,

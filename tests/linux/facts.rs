@@ -5,7 +5,9 @@ mod posix;
 
 use crate::common::{NOBODY, TestChild, eventually, gone, hear, me, nobody, say, start, unique};
 use shmkit::inspect::Backing;
-use shmkit::{Client, Error, ErrorKind as Kind, Name, Receiver, Section, Sender, Server};
+use shmkit::{
+    Client, Error, ErrorKind as Kind, Name, Receiver, RecvError, Section, Sender, Server,
+};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -171,6 +173,11 @@ fn join_a_full_file_system(name: &str) {
     next[2].send(TEXT.as_bytes()).unwrap();
     assert_eq!(receiver.recv().unwrap(), TEXT.as_bytes());
     refused(Kind::NoSpace, Sender::open(name));
+    // The receiver does not notice the sender that was refused.
+    assert!(matches!(receiver.try_recv(), Err(RecvError::Empty)));
+    let soon = std::time::Duration::from_millis(20);
+    let nothing = receiver.recv_timeout(soon);
+    assert!(matches!(nothing, Err(RecvError::Timeout)), "{nothing:?}");
     drop((receiver, next));
 
     let options = Server::options().max_message(10_000).in_flight(2);

@@ -30,7 +30,7 @@ pub struct Answer {
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub workers: u8,
     /// The number of clients that can be connected at a time, 1 to 1023.
-    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 63)]
     pub clients: usize,
     /// The number of calls that a client can have open at a time, 1 to 1024, rounded up to a power
     /// of two.

@@ -40,7 +40,7 @@ pub struct Recv {
     /// The queue to create.
     pub name: String,
     /// The number of senders that can be connected at a time, 1 to 1023.
-    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 63)]
     pub senders: usize,
     #[command(flatten)]
     pub measures: Measures,

@@ -12,6 +12,9 @@ use crate::os::{
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A sleeper asks for each of so few peers whether it is alive, when the time of its sleep is over.
+const FEW: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Parker {
     word: Arc<ParkWord>,
@@ -57,7 +60,12 @@ impl ParkerBackend for Parker {
             let woken = wait_any(&signals, deadline_within(slice, until), false)?;
             // A death goes before the time-out, also a death of which no thread has learned yet.
             if woken == Woken::TimedOut || peers.iter().any(|peer| peer.has_report()) {
-                for peer in peers {
+                // To ask for each of many takes long. Their watches report all ends but an `exec`.
+                let asks_all = peers.len() <= FEW;
+                for peer in peers
+                    .iter()
+                    .filter(|peer| asks_all || peer.may_have_ended())
+                {
                     if peer.wait(Some(Duration::ZERO))? {
                         return Ok(Wake::PeerDied);
                     }

@@ -244,10 +244,15 @@ impl SectionBackend for Section {
 
     // layout: L261
     fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len).map_err(|e| {
-            let space = fstatvfs(self.file());
-            explain_space(Operation::Commit, &self.subject, e, len, space)
-        })
+        match allocate(self.file(), FallocateFlags::KEEP_SIZE, offset, len) {
+            // As for a section that is not reserved: this file system allocates at the first access.
+            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => {
+                let space = fstatvfs(self.file());
+                let commit = Operation::Commit;
+                Err(explain_space(commit, &self.subject, errno, len, space))
+            }
+        }
     }
 
     /// Returns the access of this user only: no preset lets other users write.

@@ -143,6 +143,21 @@ fn owner_of_many_senders_starts_few_threads() {
     drop(senders);
 }
 
+/// A program maps only the lanes of the senders that there are, so programs of 32 bits can use lanes
+/// of more than 4 GiB in all.
+#[test]
+fn lanes_may_exceed_the_address_space() {
+    let (mut test, name) = start("many-bytes");
+    let options = Receiver::options().senders(100).capacity(64 << 20);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut children = [(); 2].map(|()| child(&mut test, "many-senders", &[&name, "1"]));
+    for (number, child) in children.iter_mut().enumerate() {
+        child.tell(&format!("send {number}"));
+        assert_eq!(receiver.recv().unwrap(), number.to_le_bytes());
+        child.expect("sent");
+    }
+}
+
 /// The bits of the sleepers lie in several words.
 // layout: L087 L092 L252
 #[test]
