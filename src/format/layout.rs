@@ -34,7 +34,8 @@ pub(crate) const APART: usize = 128;
 /// The greatest number of slots. Each participant except the owner takes a slot, so with the owner
 /// there can be 1024 participants.
 pub(crate) const MAX_SLOTS: usize = 1023;
-/// The number of slots of a topic and of values, unless the creator sets another number.
+/// The number of slots, unless the creator sets another number: with the owner there can be 64
+/// participants.
 pub(crate) const DEFAULT_SLOTS: usize = 63;
 /// The number of the owner in names of events.
 pub(crate) const OWNER: usize = MAX_SLOTS;
@@ -99,10 +100,8 @@ pub(crate) mod control {
     pub(crate) const OWNER_START: usize = 16;
     /// `u64`: the pid of the owner in the lower half, the owner's namespaces in the upper half.
     pub(crate) const OWNER_PID: usize = 24;
-    /// `u32`: the length of a ring in bytes, a power of two.
+    /// `u64`: the length of a ring in bytes, a power of two.
     pub(crate) const RING_BYTES: usize = 32;
-    /// `u32`: the length of the longest message in bytes.
-    pub(crate) const MAX_MESSAGE: usize = 36;
     /// `u32`: the number of this generation.
     pub(crate) const GENERATION: usize = 40;
     /// `u32`: how the publisher treats slow subscribers; see [`delivery`](super::delivery).
@@ -115,6 +114,8 @@ pub(crate) mod control {
     pub(crate) const IN_FLIGHT: usize = 56;
     /// `u32`: the number of slots in the roster.
     pub(crate) const SLOTS: usize = 60;
+    /// `u32`: the length of the longest message in bytes.
+    pub(crate) const MAX_MESSAGE: usize = 64;
     /// `u32`: the bits of [`end`], or 0 until the owner ends the generation.
     pub(crate) const END: usize = 128;
     /// The lanes that the owner polls at each look (queue, calls): 16 words of 8 bytes, with a bit for
@@ -356,11 +357,13 @@ pub(crate) const fn first_position(bytes: u64) -> u64 {
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 /// The length of the smallest ring: 4 KiB.
 pub(crate) const MIN_RING: u64 = 4096;
-/// The length of the largest ring: 1 GiB.
-pub(crate) const MAX_RING: u64 = 1 << 30;
+/// The length of the largest ring: 4 GiB.
+pub(crate) const MAX_RING: u64 = 1 << 32;
+/// The length of the longest message that a queue, a topic or a server can have: 1 GiB less 64 bytes.
+pub(crate) const LONGEST_MESSAGE: u64 = (1 << 30) - 64;
 
 const _: () = {
-    assert!(control::END >= control::SLOTS + 4);
+    assert!(control::END >= control::MAX_MESSAGE + 4);
     assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
@@ -373,7 +376,8 @@ const _: () = {
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
     // The length of a payload and the kind of its record fit into one word.
-    assert!(MAX_RING / 4 < 1 << (32 - record::KIND_BITS));
+    assert!(LONGEST_MESSAGE < 1 << (32 - record::KIND_BITS));
+    assert!(LONGEST_MESSAGE <= MAX_RING / 4 - record::PAYLOAD as u64);
 };
 
 #[cfg(test)]
@@ -486,14 +490,14 @@ mod tests {
             ("LANES", control::LANES, 4),
             ("OWNER_START", control::OWNER_START, 8),
             ("OWNER_PID", control::OWNER_PID, 8),
-            ("RING_BYTES", control::RING_BYTES, 4),
-            ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
+            ("RING_BYTES", control::RING_BYTES, 8),
             ("GENERATION", control::GENERATION, 4),
             ("DELIVERY", control::DELIVERY, 4),
             ("VALUES", control::VALUES, 4),
             ("VALUE_SLOTS", control::VALUE_SLOTS, 4),
             ("IN_FLIGHT", control::IN_FLIGHT, 4),
             ("SLOTS", control::SLOTS, 4),
+            ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
             ("END", control::END, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
             ("TYPE_LEN", control::TYPE_LEN, 4),

@@ -8,7 +8,7 @@
 //! Positions count bytes and never wrap. The offset of a position is the position modulo the length
 //! of the ring; the words of the ring (`Words`) compute it.
 
-use crate::format::layout::{LINE, first_position, record};
+use crate::format::layout::{LINE, LONGEST_MESSAGE, first_position, record};
 use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
 
 /// The number of bytes ahead of the tail whose lines are touched before the writer needs them.
@@ -60,7 +60,8 @@ impl RingGeometry {
 
     /// Returns the longest message that a ring of this size can take.
     pub fn longest(bytes: u64) -> usize {
-        usize::try_from(bytes / 4).map_or(0, |bytes| bytes.saturating_sub(record::PAYLOAD))
+        let longest = (bytes / 4).saturating_sub(record::PAYLOAD as u64);
+        usize::try_from(longest.min(LONGEST_MESSAGE)).unwrap_or(0)
     }
 
     /// Returns the number of bytes that a record takes. Up to the size of a line the number is a

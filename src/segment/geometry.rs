@@ -3,7 +3,8 @@
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Layout;
 use crate::format::layout::{
-    LINE, MAX_IN_FLIGHT, MAX_RING, MAX_SLOTS, MIN_RING, control, delivery, lane, record,
+    LINE, LONGEST_MESSAGE, MAX_IN_FLIGHT, MAX_RING, MAX_SLOTS, MIN_RING, control, delivery, lane,
+    record,
 };
 use crate::lane::ring::RingGeometry;
 use crate::object::section::Section;
@@ -237,7 +238,7 @@ impl Geometry {
         if needed > MAX_RING {
             let head = record::PAYLOAD as u64;
             let each = MAX_RING / 8 * 7 / (in_flight as u64 + 2) - 2 * head - 1;
-            let most = each.min(MAX_RING / 4 - head);
+            let most = each.min(LONGEST_MESSAGE);
             let open = format!("with in_flight = {in_flight}");
             let meaning = format!("messages of {max} bytes are too long {open}");
             let advice = format!("{open}, a message can have {most} bytes");
@@ -283,13 +284,14 @@ impl Geometry {
     pub fn ring(capacity: u64, max: Option<u64>, subject: &str) -> Result<RingGeometry> {
         if capacity > MAX_RING {
             let meaning = format!("a capacity of {capacity} bytes is too large");
-            let advice = format!("a capacity can have at most 1 GiB ({MAX_RING} bytes)");
+            let advice = format!("a capacity can have at most 4 GiB ({MAX_RING} bytes)");
             return Err(refused(subject, meaning, advice));
         }
 
         let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
         let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
-        let ring_geometry = (bytes <= MAX_RING).then(|| {
+        let is_possible = bytes <= MAX_RING && max.is_none_or(|max| max <= LONGEST_MESSAGE);
+        let ring_geometry = is_possible.then(|| {
             let bytes = bytes.next_power_of_two();
             RingGeometry::new(
                 bytes,
@@ -298,11 +300,9 @@ impl Geometry {
         });
 
         ring_geometry.flatten().ok_or_else(|| {
-            let (max, head) = (max.unwrap_or_default(), record::PAYLOAD as u64);
-            let most = MAX_RING / 4 - head;
-            let meaning = format!("a message of {max} bytes is too long");
+            let meaning = format!("a message of {} bytes is too long", max.unwrap_or_default());
             let advice =
-                format!("a message can have at most 256 MiB less {head} bytes ({most} bytes)");
+                format!("a message can have at most 1 GiB less 64 bytes ({LONGEST_MESSAGE} bytes)");
             refused(subject, meaning, advice)
         })
     }
@@ -316,7 +316,7 @@ impl Geometry {
             return None;
         }
         let lane_for_each = Some(lanes).filter(|lanes| *lanes == slots);
-        let bytes = u64::from(words.load32(control::RING_BYTES));
+        let bytes = words.load64(control::RING_BYTES);
         let max = words.load32(control::MAX_MESSAGE) as usize;
         let is_lossless = match words.load32(control::DELIVERY) {
             delivery::LOSSY => Some(false),
@@ -385,7 +385,7 @@ impl Geometry {
                 words.store32(control::VALUES, table.count() as u32);
                 words.store32(control::VALUE_SLOTS, table.slots() as u32);
             }
-            lanes => words.store32(control::RING_BYTES, lanes.capacity() as u32),
+            lanes => words.store64(control::RING_BYTES, lanes.capacity()),
         }
     }
 }
@@ -410,28 +410,29 @@ mod tests {
             "{long}"
         );
         assert!(
-            long.contains("at most 256 MiB less 8 bytes (268435448 bytes)"),
+            long.contains("at most 1 GiB less 64 bytes (1073741760 bytes)"),
             "{long}"
         );
-        assert!(Geometry::ring(1 << 20, Some(268_435_448), "x").is_ok());
-        assert!(Geometry::ring(1 << 20, Some(268_435_449), "x").is_err());
-        let large = told(Geometry::ring(2 << 30, None, "x"));
+        assert!(Geometry::ring(1 << 20, Some(1_073_741_760), "x").is_ok());
+        assert!(Geometry::ring(1 << 20, Some(1_073_741_761), "x").is_err());
+        let large = told(Geometry::ring(8 << 30, None, "x"));
         assert!(
-            large.contains("a capacity of 2147483648 bytes is too large"),
+            large.contains("a capacity of 8589934592 bytes is too large"),
             "{large}"
         );
-        assert!(large.contains("at most 1 GiB"), "{large}");
-        assert!(Geometry::ring(1 << 30, None, "x").is_ok());
+        assert!(large.contains("at most 4 GiB"), "{large}");
+        let largest = Geometry::ring(4 << 30, None, "x").unwrap();
+        assert_eq!(largest.max(), 1_073_741_760);
         assert!(Geometry::ring(u64::MAX, Some(u64::MAX), "x").is_err());
     }
 
     #[test]
     fn refused_call_geometry_reports_longest_message() {
         for in_flight in [1, 8, MAX_IN_FLIGHT] {
-            let refused = Geometry::ring_of_calls(1 << 30, in_flight, "x").unwrap_err();
+            let refused = Geometry::ring_of_calls(1 << 32, in_flight, "x").unwrap_err();
             let told = refused.to_string();
             assert!(
-                told.contains("messages of 1073741824 bytes are too long"),
+                told.contains("messages of 4294967296 bytes are too long"),
                 "{told}"
             );
             let (_, most) = told.split_once("a message can have ").unwrap();
@@ -494,9 +495,18 @@ mod tests {
         let possible = [false, true, true, true, true, false, false];
         assert_eq!(counts, possible.map(|is| [is; 2]));
         let all = [0, 2048, 4095, 4096, 4097, 6144, 8192, 1 << 30, 1 << 31];
-        let rings = vec![4096, 8192, 1 << 30];
+        let rings = vec![4096, 8192, 1 << 30, 1 << 31];
         let is = [rings.clone(), rings.clone(), all.to_vec(), rings];
         assert_eq!(accepted(control::RING_BYTES, &all), is);
+        let large = |lower, upper| {
+            let words = [
+                (control::RING_BYTES, lower),
+                (control::RING_BYTES + 4, upper),
+            ];
+            accepts(control::kind::QUEUE, &words)
+        };
+        assert!(large(0, 1), "4 GiB");
+        assert!(!large(0, 2) && !large(4096, 1) && !large(1 << 31, 1));
         let all = [0, 1016, 1017, 4096, 1 << 24, (1 << 24) + 1, u32::MAX];
         let long = vec![0, 1016];
         let values = vec![0, 1016, 1017, 4096, 1 << 24];

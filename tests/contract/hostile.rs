@@ -393,7 +393,7 @@ fn client_accepts_any_previous_call_count() {
 fn impossible_calls_geometry_is_refused() {
     const LANES: usize = 12;
     const RING_BYTES: usize = 32;
-    const MAX_MESSAGE: usize = 36;
+    const MAX_MESSAGE: usize = 64;
     const IN_FLIGHT: usize = 56;
     let _dog = watchdog();
     let name = unique("hostile-room");
@@ -413,7 +413,7 @@ fn impossible_calls_geometry_is_refused() {
         (LANES, &[0, 64, 65, 1 << 31, u32::MAX]),
         (
             RING_BYTES,
-            &[0, 1, 1024, 2048, 4095, 4097, 1 << 31, u32::MAX],
+            &[0, 1, 1024, 2048, 4095, 4097, 3 << 30, u32::MAX],
         ),
     ];
     for (at, all) in bad {
@@ -426,7 +426,7 @@ fn impossible_calls_geometry_is_refused() {
         control.write_value(at, &old).unwrap();
     }
     // Possible values that do not match the lanes section.
-    for (at, value) in [(LANES, 63u32), (RING_BYTES, 8192)] {
+    for (at, value) in [(LANES, 63u32), (RING_BYTES, 8192), (RING_BYTES, 1 << 31)] {
         let old: u32 = control.read_value(at).unwrap();
         control.write_value(at, &value).unwrap();
         assert!(Client::open(name.as_str()).is_err(), "{value} at {at}");
@@ -558,4 +558,32 @@ fn starts_like_raw(name: &str) -> bool {
     let section = Section::open(name).unwrap();
     section.read_at(0, &mut first).unwrap();
     first == [0; 4]
+}
+
+/// A control section of another program may have any length.
+// layout: L017 L025
+#[test]
+fn control_of_odd_length_is_refused() {
+    let _dog = watchdog();
+    let (name, copy) = (unique("hostile-length"), unique("hostile-copy"));
+    let _receiver = Receiver::create(name.as_str()).unwrap();
+    let bytes_of = |part: &str, len: usize| {
+        let mut bytes = vec![0; len];
+        let section = Section::open(format!("{name}{part}")).unwrap();
+        section.read_at(0, &mut bytes).unwrap();
+        bytes
+    };
+    let [record, control] =
+        [("", 16448), ("~control-00000001", 4096)].map(|(part, len)| bytes_of(part, len));
+    for len in [4096, 4097, 4100, 5000] {
+        let section = |part: &str, len, bytes: &[u8]| {
+            let section = Section::create_new(format!("{copy}{part}"), len).unwrap();
+            section.map_rw(..).unwrap().write(0, bytes).unwrap();
+            section
+        };
+        let _record = section("", 16448, &record);
+        let _control = section("~control-00000001", len, &control);
+        let error = Sender::open(copy.as_str()).err().unwrap();
+        assert_eq!(error.kind(), Corrupt, "{error}");
+    }
 }

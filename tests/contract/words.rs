@@ -55,7 +55,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     };
     let mut ranges = match section {
         "root" => vec![0..24, 24..36],
-        "control" => vec![0..64, 128..132, 256..268, 512..640, 1024..4096],
+        "control" => vec![0..68, 128..132, 256..268, 512..640, 1024..4096],
         "roster" => vec![0..8, 128..132, 256..268, 384..392, 512..776, 896..1024],
         // The rest belongs to the values and their names.
         _ if lanes == 0 => vec![0..8, 128..4224, 8192..usize::MAX],

@@ -300,7 +300,7 @@ static void life_end(Life *l) { (void)l; }
 #endif
 /* ---- Generations ---- */
 typedef struct { /* checked copies of control */
-  u32 kind, lanes, ring, max, generation, delivery, values, value_slots, in_flight, slots,
+  u64 ring; u32 kind, lanes, max, generation, delivery, values, value_slots, in_flight, slots,
     pid, space;
   u64 start;
 } Head;
@@ -321,7 +321,7 @@ static const char *name;
 static u32 kind, follow; static int queue_count;
 static u64 me, my_start; /* the process word: L077 */
 static Gen *joined, *own, *queues[64]; /* L161: the own one last */
-static u8 buffer[1 << 28];
+static u8 *buffer; static u64 buffer_size; /* the longest message of all generations */
 static void leave(Gen *g, int keep), begin_reading(Gen *g, int again), begin_calls(Gen *g);
 static int receive_earlier(u32 *len);
 static _Noreturn void fail(const char *text) {
@@ -351,19 +351,23 @@ static u8 *slot(const Gen *g, int i) { return g->roster.p + 4096 + 512 * i; }
 static u8 *watched(const Gen *g, int i) { return g->control.p + WATCHED + i / 64 * 8; }
 static u8 *cursor(const Gen *g, int i) { return g->control.p + CURSORS + 256 * i; }
 static int writes(void) { return kind == QUEUE || kind == CALLS; }
+static void fit_buffer(u64 max) {
+  if (max + 64 > buffer_size && !(buffer = realloc(buffer, buffer_size = max + 64))) fail("no memory"); }
 static const char *check(Head *h, const u8 *c) { /* L009: the rule that is broken, or NULL */
   u64 pid = ld64(c + 24); u32 type = ld32(c + 264);
   if (ld32(c) != MAGIC) return "L100 step 7: no MAGIC in control";
-  *h = (Head){ ld32(c + 8), ld32(c + 12), ld32(c + 32), ld32(c + 36), ld32(c + 40), ld32(c + 44),
+  *h = (Head){ ld64(c + 32), ld32(c + 8), ld32(c + 12), ld32(c + 64), ld32(c + 40), ld32(c + 44),
     ld32(c + 48), ld32(c + 52), ld32(c + 56), ld32(c + 60), (u32)pid, (u32)(pid >> 32), ld64(c + 16) };
   if (type > 3072 || (!type && ld64(c + 256))) return "L178: TYPE";
   if (h->kind < QUEUE || h->kind > CALLS) return "L174: KIND";
   if (h->slots < 1 || h->slots > SLOTS) return "L174: SLOTS";
+  if (h->max <= 1u << 30) fit_buffer(h->max);
   if (h->kind == VALUES) return h->lanes = 0, h->values < 1 || h->values > 1 << 20 ||
     !is_power(h->value_slots, 8, 64) || h->max > 1 << 24 || lanes_size(h) > 1 << 30 ?
     "L176: control" : NULL;
   if (h->lanes != (h->kind == TOPIC ? 1 : h->slots) || h->delivery > 1 ||
-    !is_power(h->ring, 1 << 12, 1 << 30) || h->max > h->ring / 4 - 8) return "L174: control";
+    h->ring & (h->ring - 1) || h->ring < 1 << 12 || h->ring > 1ull << 32 ||
+    h->max > h->ring / 4 - 8 || h->max > (1u << 30) - 64) return "L174: control";
   u64 b = h->max + 16 > 64 ? h->max + 16 : 64, a = b * (h->in_flight + 2ull); /* L143 */
   return h->kind == CALLS && (!is_power(h->in_flight, 1, 1024) || h->ring < a + a / 7 + 1) ?
     "L175: control" : NULL;
@@ -438,7 +442,7 @@ static int stand(Gen *g) { /* L028 L029 L111 */
 static u32 takes(u32 len) { /* L062 */
   u32 p = 8; while (p < 8 + len) p *= 2; return p <= 64 ? p : (u32)up(8 + len, 8); }
 static int look(const u8 *ring, const Head *h, u64 pos, u32 *len) { /* L070 L180 */
-  u32 off = (u32)pos & (h->ring - 1), word = ld32(ring + off); *len = word >> 2;
+  u64 off = pos & (h->ring - 1); u32 word = ld32(ring + off); *len = word >> 2;
   if (!word) return EMPTY;
   if ((word & 3) == 1 && *len <= h->max && off + takes(*len) <= h->ring) return MESSAGE;
   return word == 2 && off ? PAD : DAMAGE; }
@@ -471,7 +475,7 @@ static int has_room(Gen *g) { /* L065 L108 step 4 */
 /* L063 L066 L108: LIVE when the record at *start is sent. */
 static int put(Gen *g, const void *text, size_t len, u32 tag, u64 *start) {
   u8 *at = lane(g, (u32)g->slot), *ring = at + RING;
-  u32 mask = g->h.ring - 1, word = (u32)len << 2 | 1, size;
+  u64 mask = g->h.ring - 1; u32 word = (u32)len << 2 | 1, size;
   if (len > g->h.max) fail("L108 step 2: the message is too long");
   size = takes((u32)len);
   *start = (g->tail & mask) + size <= g->h.ring ? g->tail : (g->tail | mask) + 1;
@@ -606,12 +610,12 @@ static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
   for (int i = 0; i < (int)g->h.lanes; i++) st64(watched(g, i), ~0ull); /* L263 */
   u8 *c = g->control.p;
   st32(c + 4, VERSION), st32(c + 8, QUEUE), st32(c + 12, g->h.lanes), st64(c + 16, start);
-  st64(c + 24, (u64)os_space() << 32 | os_pid()), st32(c + 32, g->h.ring), st32(c + 36, g->h.max);
+  st64(c + 24, (u64)os_space() << 32 | os_pid()), st64(c + 32, g->h.ring), st32(c + 64, g->h.max);
   st32(c + 40, n), st32(c + 44, 1), st32(c + 60, g->h.slots); begin_lanes(g); return 1; }
 static void become_owner(u64 start) { /* L155 */
   Gen *g = calloc(1, sizeof *g); g->slot = OWNER;
   g->h = (Head){ .kind = QUEUE, .lanes = 8, .slots = 8, .ring = 65536, .max = 1000, .pid = os_pid() };
-  take_root(&g->root, &g->root_life);
+  fit_buffer(g->h.max), take_root(&g->root, &g->root_life);
   u32 last = ld32(g->root.p + R_GENERATION), n = ld32(g->root.p + R_OLDEST), tries = 0;
   for (g->h.generation = last + 1; ++tries; g->h.generation++) { /* steps 6 to 9 */
     if (g->h.generation && make_sections(g, start)) break;

@@ -54,14 +54,14 @@ pub fn size(text: &str) -> Result<u64, String> {
 pub fn message(text: &str) -> Result<u64, String> {
     at_most(
         text,
-        (256 << 20) - 8,
-        "a message can have at most 256 MiB less 8 bytes",
+        (1 << 30) - 64,
+        "a message can have at most 1 GiB less 64 bytes",
     )
 }
 
 /// Reads the capacity of a queue or a topic.
 pub fn capacity(text: &str) -> Result<u64, String> {
-    at_most(text, 1 << 30, "a capacity can be at most 1 GiB")
+    at_most(text, 4 << 30, "a capacity can be at most 4 GiB")
 }
 
 /// Reads the length of the longest value.
@@ -171,11 +171,11 @@ mod tests {
         for (parse, fits, beyond, why) in [
             (
                 message as fn(&str) -> _,
-                "268435448",
-                "256M",
-                "256 MiB less 8 bytes (268435448)",
+                "1073741760",
+                "1G",
+                "1 GiB less 64 bytes (1073741760)",
             ),
-            (capacity, "1G", "1073741825", "1 GiB (1073741824)"),
+            (capacity, "4G", "4294967297", "4 GiB (4294967296)"),
             (value, "16M", "16777217", "16 MiB (16777216)"),
         ] {
             assert!(parse(fits).is_ok(), "{fits}");

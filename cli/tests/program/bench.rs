@@ -95,7 +95,7 @@ fn bench_refuses_wrong_arguments_before_measuring() {
         (&["--sizes", "0"], &["at least one byte"]),
         (&["--sizes", "64,many"], &["4096", "64K"]),
         (&["--sizes", ""], &["--sizes"]),
-        (&["--sizes", "64,1T"], &["'1T'", "--sizes", "256 MiB"]),
+        (&["--sizes", "64,1T"], &["'1T'", "--sizes", "1 GiB"]),
         (&["--seconds", "soon"], &["seconds"]),
         (&["--sizes", "1T", "--svg", svg], &["'1T'", "--sizes"]),
     ];

@@ -137,28 +137,24 @@ fn size_error_names_option_and_limit() {
     for (args, parts) in [
         (
             &["publish", &name, "x", "--max-message", "1G"][..],
-            &[
-                "'1G'",
-                "--max-message",
-                "a message can have at most 256 MiB",
-            ][..],
+            &["'1G'", "--max-message", "a message can have at most 1 GiB"][..],
         ),
         (
-            &["recv", &name, "--max-message", "300M"],
-            &["'300M'", "--max-message", "at most 256 MiB"],
+            &["recv", &name, "--max-message", "1073741761"],
+            &["'1073741761'", "--max-message", "at most 1 GiB"],
         ),
         (
-            &["publish", &name, "x", "--capacity", "2G"],
-            &["'2G'", "--capacity", "at most 1 GiB"],
+            &["publish", &name, "x", "--capacity", "8G"],
+            &["'8G'", "--capacity", "at most 4 GiB"],
         ),
         (
             &["set", &name, "x", "--max-value", "2G"],
             &["'2G'", "--max-value", "at most 16 MiB"],
         ),
         (
-            &["answer", &name, "--exec", "cat", "--max-message", "100M"],
+            &["answer", &name, "--exec", "cat", "--max-message", "500M"],
             &[
-                "104857600 bytes",
+                "524288000 bytes",
                 "in_flight = 8",
                 "smaller --max-message or --in-flight",
             ],

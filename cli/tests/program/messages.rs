@@ -522,7 +522,7 @@ fn options_of_other_commands_are_refused() {
         (&["publish", &name, "--rate", "0"], "0.5"),
         (
             &["publish", &name, "x", "--max-message", "8G"],
-            "at most 256 MiB",
+            "at most 1 GiB",
         ),
         (&["subscribe", &name, "--count", "0"], "--count"),
         (&["subscribe", &name, "--from", "middle"], "latest"),

@@ -7,6 +7,7 @@ mod closing;
 mod in_place;
 mod kills;
 mod latest;
+mod longest;
 mod many;
 mod moments;
 mod observers;

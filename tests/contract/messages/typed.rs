@@ -370,7 +370,7 @@ fn type_longer_than_max_message_is_refused() {
 // layout: L033 L041
 #[test]
 fn header_type_longer_than_max_is_corrupt() {
-    const MAX_MESSAGE: usize = 36;
+    const MAX_MESSAGE: usize = 64;
     let (_test, name) = start("typed-damaged");
     let publisher = Publisher::options().typed::<Tick>().create(&*name).unwrap();
     let control = shmkit::Section::open_rw(format!("{name}~control-00000001")).unwrap();
