@@ -5,12 +5,16 @@
 //! the lanes that have had messages lately, and the senders of the other lanes tell it of a message:
 //!
 //! ```text
-//!   sender, after the commit of a message     owner, at each look
-//!   the bit of its lane in WATCHED?  nothing more   NEWS has a bit? clear it, take the word in NEWS_OF,
-//!   otherwise: its bit in NEWS_OF, then         and poll those lanes from now on: their bits
-//!     the bit of that word in NEWS            look at the polled lanes
-//!   then the look at ASLEEP                   a lane was idle for long: clear its bit, poll it no more
+//!   sender, after the commit of a message      owner, at each look
+//!   bit 62 of ASLEEP is set, and the bit of    NEWS has a bit: clear that bit, take the word in
+//!   its lane in WATCHED is not:                  NEWS_OF, set the bits of these lanes in WATCHED, and
+//!     set the bit of its lane in NEWS_OF         poll them from now on
+//!     set the bit of that word in NEWS         look at the polled lanes
+//!   bit 63 of ASLEEP is set: wake the owner    a lane was idle for long: set bit 62 of ASLEEP, clear
+//!                                                the bit of the lane in WATCHED, and poll it no more
 //! ```
+//!
+//! A sender loads ASLEEP anyway. So it looks at WATCHED only if there is a lane that is not polled.
 //!
 //! There is no fence between the commit of a message and the look at WATCHED, since a fence would
 //! double the cost of a stream of small messages. So a sender may see that its lane is watched just

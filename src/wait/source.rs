@@ -37,7 +37,7 @@ impl Signals {
 /// A wait source. The comments describe the calls of a waiter in their order.
 pub trait Wait {
     /// Returns whether there is reason to ask the source, as far as memory shows. At most one of
-    /// 4096 such calls asks the system.
+    /// 1024 such calls asks the system.
     fn has_news(&mut self) -> bool;
     /// Returns whether there is reason to ask the source. A source whose state only the system
     /// knows asks the system.
