@@ -153,7 +153,7 @@ fn lanes_may_exceed_the_address_space() {
     let mut children = [(); 2].map(|()| child(&mut test, "many-senders", &[&name, "1"]));
     for (number, child) in children.iter_mut().enumerate() {
         child.tell(&format!("send {number}"));
-        assert_eq!(receiver.recv().unwrap(), number.to_le_bytes());
+        assert_eq!(receiver.recv().unwrap(), (number as u64).to_le_bytes());
         child.expect("sent");
     }
 }
