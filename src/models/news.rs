@@ -43,10 +43,17 @@ fn owner_takes_each_slot_with_news() {
             })
         });
 
-        let mut taken: Vec<usize> = NEWS.take(&memory).collect();
-        for slot in &taken {
-            assert_eq!(memory.load32(THEIRS[*slot]), 1);
-        }
+        // In a second thread: the model checker lets no other thread run before the first look of
+        // the main thread.
+        let looking = memory.clone();
+        let owner = thread::spawn(move || {
+            let taken: Vec<usize> = NEWS.take(&looking).collect();
+            for slot in &taken {
+                assert_eq!(looking.load32(THEIRS[*slot]), 1);
+            }
+            taken
+        });
+        let mut taken = owner.join().unwrap();
         for sender in senders {
             sender.join().unwrap();
         }
