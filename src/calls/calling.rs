@@ -182,8 +182,8 @@ impl Calling {
         } = &mut self.connection;
         if participant.has_to_tell_owner() {
             participant.tell_news(&found.control);
+            participant.wake(WakeTarget::Owner);
         }
-        participant.wake(WakeTarget::Owner);
         Ok(index)
     }
 

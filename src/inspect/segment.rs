@@ -7,6 +7,7 @@ use crate::format::layout::{MAJOR, cursor, roster};
 use crate::name::Name;
 use crate::os::{self, Holders, Listed, LivesBackend, ProcessIdentity, RawObject, pid_of};
 use crate::segment::roster::{identity_of, occupant_in, slot_at};
+use crate::segment::slot_set::SLEEPERS;
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{AtLeast, Window, Words};
 use std::path::PathBuf;
@@ -269,12 +270,13 @@ fn participant(
 ) -> Participant {
     let occupant = occupant_in(words, slot);
     let own = |at| words.load64(slot_at(slot) + roster::CURSOR + at);
+    let (at, bit) = SLEEPERS.place(slot);
 
     let mut seen = Participant {
         pid: pid_of(occupant.word),
         identity: identity_of(occupant),
         alive: None,
-        asleep: words.load64(roster::SLEEPERS + slot / 64 * 8) >> (slot % 64) & 1 == 1,
+        asleep: words.load64(at) & bit != 0,
         sent: 0,
         received: 0,
         missed: 0,

@@ -87,6 +87,7 @@ impl FanIn {
         let mut fan_in = FanIn::with(segment, ring_geometry, participant, false);
         if prefault {
             for slot in 0..fan_in.slots.len() {
+                fan_in.source.commit(slot)?;
                 fan_in.open_lane(slot, true)?;
             }
         }
@@ -154,15 +155,15 @@ impl FanIn {
         self.lanes.become_earlier();
     }
 
-    /// Gets memory for the lane of a slot, and maps the lane, unless that was done before. Returns the
-    /// index of the lane.
-    // layout: L160 L253 L257
+    /// Maps the lane of a slot, which has memory, unless that was done before. Returns the index of the
+    /// lane.
+    // layout: L160
     fn open_lane(&mut self, slot: usize, prefault: bool) -> Result<Option<usize>> {
         let known = self.slots[slot].lane;
         if let SlotLane::Open(_) | SlotLane::LeftOut = known {
             return Ok(known.index());
         }
-        let (lane, cursor) = self.source.open(slot, prefault)?;
+        let (lane, cursor) = self.source.map(slot, prefault)?;
         let geometry = self.ring_geometry;
         let reader = match self.is_inherited {
             true => LosslessReader::resume(lane.ring, cursor, geometry),
@@ -317,6 +318,7 @@ impl FanIn {
 
     /// Notes that a slot has another participant, or that its participant has left. The lane may have
     /// messages of participants that have come and gone.
+    // layout: L253 L257
     fn note_change(&mut self, slot: usize, process_word: u64, slot_epoch: u32) {
         // A participant gets memory for its lane before it has the slot epoch, so a lane without memory
         // is empty. The next look tries again.

@@ -181,13 +181,20 @@ impl Lanes {
         self.all[index].has_sender = has_sender;
     }
 
-    fn deactivate(&mut self, index: usize) {
-        let lane = &mut self.all[index];
-        self.active -= usize::from(lane.is_active);
-        lane.is_active = false;
-        if lane.is_polled {
-            self.stop_polling(index);
-            self.forget_unpolled();
+    /// Deactivates the polled lane at this place of `polled`. Another polled lane then gets the place.
+    #[cold]
+    fn deactivate(&mut self, place: usize) {
+        let index = self.polled.swap_remove(place);
+        self.all[index].is_active = false;
+        self.active -= 1;
+        self.stop_polling(index);
+        self.tell_of_unwatched();
+    }
+
+    /// Tells all senders whether there is an active lane that is not polled.
+    fn tell_of_unwatched(&mut self) {
+        if let Some(told) = &mut self.told {
+            told.set_unwatched(self.polled.len() < self.active);
         }
     }
 
@@ -201,10 +208,10 @@ impl Lanes {
         }
         lane.is_polled = true;
         self.polled.push(index);
-        if let Some(told) = &mut self.told {
+        if let Some(told) = &self.told {
             told.set_watched(lane.slot, true);
-            told.set_unwatched(self.polled.len() < self.active);
         }
+        self.tell_of_unwatched();
     }
 
     /// Polls a lane no more; [`forget_unpolled`](Lanes::forget_unpolled) follows.
@@ -222,9 +229,7 @@ impl Lanes {
     fn forget_unpolled(&mut self) {
         let all = &self.all;
         self.polled.retain(|index| all[*index].is_polled);
-        if let Some(told) = &mut self.told {
-            told.set_unwatched(self.polled.len() < self.active);
-        }
+        self.tell_of_unwatched();
     }
 
     /// Returns whether no lane has a sender or messages.
@@ -338,7 +343,7 @@ impl Lanes {
             match step {
                 Step::Nothing if lane.has_sender => self.next += 1,
                 // Every message of this lane was received, and no sender is left.
-                Step::Nothing => self.deactivate_next(),
+                Step::Nothing => self.deactivate(self.next),
                 Step::Message(len) => {
                     lane.reader.begin_turn(match self.active {
                         1 => ALONE,
@@ -349,7 +354,7 @@ impl Lanes {
                     return Step::Message(len);
                 }
                 Step::Corrupt | Step::Lagged(_) | Step::Overtaken => {
-                    self.deactivate_next();
+                    self.deactivate(self.next);
                     return Step::Corrupt;
                 }
             }
@@ -357,24 +362,14 @@ impl Lanes {
         Step::Nothing
     }
 
-    /// Deactivates the lane at the place of the next look, which another polled lane then gets.
-    #[cold]
-    fn deactivate_next(&mut self) {
-        let index = self.polled.swap_remove(self.next);
-        let lane = &mut self.all[index];
-        self.active -= usize::from(lane.is_active);
-        lane.is_active = false;
-        self.stop_polling(index);
-        if let Some(told) = &mut self.told {
-            told.set_unwatched(self.polled.len() < self.active);
-        }
-    }
-
     /// Stops reading the lane whose turn it is, since its records are invalid.
     // layout: L181
     #[cold]
     pub fn give_up(&mut self) -> Step {
-        self.deactivate(self.turn);
+        // The lane of the message that was found last is polled.
+        if let Some(place) = self.polled.iter().position(|index| *index == self.turn) {
+            self.deactivate(place);
+        }
         Step::Corrupt
     }
 

@@ -154,7 +154,7 @@ fn cursor_at(lane: usize) -> usize {
 /// Returns the offset of the word in control, and the bit in it, that says whether the owner polls a
 /// lane at each look.
 fn watched_at(lane: usize) -> (usize, u64) {
-    (control::WATCHED + lane / 64 * 8, 1 << (lane % 64))
+    slot_set::place_of(control::WATCHED, lane)
 }
 
 /// The end of a generation, as its owner or the next owner has stored it.

@@ -408,10 +408,8 @@ impl LaneSource {
         self.geometry.commit(&self.lanes, lane)
     }
 
-    /// Gets memory for a lane and maps it. Returns the lane and the owner's cursor in it.
-    // layout: L253
-    pub fn open(&self, lane: usize, prefault: bool) -> Result<(ReadLane, WindowMut<Cursor>)> {
-        self.commit(lane)?;
+    /// Maps a lane that has memory. Returns the lane and the owner's cursor in it.
+    pub fn map(&self, lane: usize, prefault: bool) -> Result<(ReadLane, WindowMut<Cursor>)> {
         let mapped = Lane::map(&self.lanes, self.geometry.place(lane), prefault)?;
         Ok((mapped, self.control.part(cursor_at(lane))))
     }

@@ -385,11 +385,10 @@ impl<W: Shared> Roster<W> {
         let (at, bit) = (roster::ASLEEP, roster::UNWATCHED_BIT);
         // Acquire and release: pairs with the operations of sleepers on the other bits of the word. The
         // look of a sender is relaxed: nothing depends on its order.
+        let order = Ordering::AcqRel;
         match has_unwatched {
-            // Pairs as above.
-            true => self.words.set_bits64(at, bit, Ordering::AcqRel),
-            // Pairs as above.
-            false => self.words.clear_bits64(at, bit, Ordering::AcqRel),
+            true => self.words.set_bits64(at, bit, order),
+            false => self.words.clear_bits64(at, bit, order),
         }
     }
 

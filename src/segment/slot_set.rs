@@ -48,8 +48,9 @@ pub(crate) const NEWS: SlotSet = SlotSet {
 const ALL_WORDS: u64 = (1 << (roster::SET_LEN / 8)) - 1;
 
 impl SlotSet {
-    fn place(self, slot: usize) -> (usize, u64) {
-        (self.words + slot / 64 * 8, 1 << (slot % 64))
+    /// Returns the offset of the word of a slot, and the bit of the slot in that word.
+    pub fn place(self, slot: usize) -> (usize, u64) {
+        place_of(self.words, slot)
     }
 
     /// Returns the bits of the words that may have a slot. The load orders nothing.
@@ -135,6 +136,12 @@ impl SlotSet {
             slots.map(move |bit| n * 64 + bit)
         })
     }
+}
+
+/// Returns the offset of the word of a slot, and the bit of the slot in that word. `words` is the
+/// offset of words with a bit for each slot.
+pub(crate) fn place_of(words: usize, slot: usize) -> (usize, u64) {
+    (words + slot / 64 * 8, 1 << (slot % 64))
 }
 
 /// Returns the positions of the bits of a word.
