@@ -210,8 +210,20 @@ impl Found {
     ) -> Result<T> {
         let mut tries = 0;
         loop {
-            let (found, sizes) =
-                Found::open_as(name, expected, expect.cloned(), layouts, until, record)?;
+            let before = record.map(RecordView::generation);
+            let opened = Found::open_as(name, expected, expect.cloned(), layouts, until, record);
+            let (found, sizes) = match opened {
+                // The owner has put another generation in use meanwhile, and closed this one.
+                Err(error)
+                    if is_passing(error.kind())
+                        && before != record.map(RecordView::generation)
+                        && tries < TRIES =>
+                {
+                    tries += 1;
+                    continue;
+                }
+                opened => opened?,
+            };
             let (record, generation) = (found.record.clone(), found.generation);
             let joined = join(found, sizes);
             tries += 1;
