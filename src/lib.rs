@@ -24,7 +24,7 @@
 //!
 //! | pattern | creates the name | opens the name | use the pattern when |
 //! |---|---|---|---|
-//! | topic | [`Publisher`] | [`Subscriber`], many | one process sends to many; a subscriber that is too slow receives [`Lagged(n)`](RecvError::Lagged) in place of the n messages that it missed, or the publisher waits for it ([`Delivery`]) |
+//! | topic | [`Publisher`] | [`Subscriber`], many | one process sends to many, or [several](TopicOptions::publishers) do; a subscriber that is too slow receives [`Lagged(n)`](RecvError::Lagged) in place of the n messages that it missed, or the publisher waits for it ([`Delivery`]) |
 //! | queue | [`Receiver`] | [`Sender`], many | many processes send, one process receives, and no message may be lost |
 //! | calls | [`Server`] | [`Client`], many | a process sends a request and needs the response; if the server ends, the call fails at once |
 //! | values | [`Writer`] | [`Reader`], many | readers need only the newest value, of one value or of a table of thousands; the writer never waits |
@@ -101,6 +101,7 @@ pub use calls::pending::Call;
 pub use calls::request::{Request, Responder};
 pub use calls::server::{Server, ServerOptions};
 pub use error::channel::{CallError, DisconnectReason, GetError, RecvError, SendError, SetError};
+pub use error::publisher_id::PublisherId;
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use format::describe::{Described, EnumValue, Field, FieldKind, Layout, NumberKind, Repeat};
 pub use format::payload::Payload;
@@ -120,10 +121,10 @@ pub use queue::batch::Batch;
 pub use queue::message_ref::MessageRef;
 pub use queue::receiver::{QueueOptions, Receiver};
 pub use queue::sender::{Sender, SenderOptions};
+pub use segment::geometry::Delivery;
 pub use segment::options::{CreateOptions, OpenOptions};
 pub use sync::ReadCell;
-pub use topic::publisher::{Publisher, TopicOptions};
-pub use topic::publishing::Delivery;
+pub use topic::publisher::{Publisher, PublisherOptions, TopicOptions};
 pub use topic::subscriber::{Subscriber, SubscriberOptions};
 pub use topic::subscribing::Start;
 pub use values::reader::{Reader, ReaderOptions};

@@ -1,5 +1,6 @@
 //! The errors of the calls that move data: send, receive, call, get and set.
 
+use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, ErrorKind, Operation};
 use std::fmt;
 
@@ -166,6 +167,14 @@ pub enum RecvError {
     Lagged(u64),
     /// Every message was received, and no process is left that would send more, for this reason.
     Disconnected(DisconnectReason),
+    /// A publisher of a topic of several publishers is gone, and every message that it sent was
+    /// received or missed. The next call continues with the other publishers.
+    PublisherGone {
+        /// The publisher that is gone.
+        publisher: PublisherId,
+        /// How it ended.
+        reason: DisconnectReason,
+    },
     /// A message was not written by a sender of this crate, or is not a value of the type. The next
     /// call continues without the sender of a damaged record, if there are other senders.
     Corrupt,
@@ -189,6 +198,9 @@ impl fmt::Display for RecvError {
             RecvError::Lagged(1) => f.write_str("1 message was missed"),
             RecvError::Lagged(n) => write!(f, "{n} messages were missed"),
             RecvError::Disconnected(how) => write!(f, "the sending side has {how}"),
+            RecvError::PublisherGone { publisher, reason } => {
+                write!(f, "{publisher} has {reason}; the others continue")
+            }
             RecvError::Corrupt => f.write_str("a sender wrote an invalid message"),
             RecvError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             RecvError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),

@@ -2,6 +2,7 @@
 //! probable meaning of the code at this place, and what to do.
 
 pub(crate) mod channel;
+pub(crate) mod publisher_id;
 
 use std::borrow::Cow;
 use std::convert::Infallible;

@@ -94,7 +94,7 @@ pub(crate) mod control {
     pub(crate) const VERSION: usize = 4;
     /// `u32`: the pattern of the segment; see [`kind`].
     pub(crate) const KIND: usize = 8;
-    /// `u32`: the number of lanes, which is the number of slots that can send (queue, calls).
+    /// `u32`: the number of lanes: of slots that can send (queue, calls), or of publishers (topic).
     pub(crate) const LANES: usize = 12;
     /// `u64`: the start time of the owner's process, in the form of its process identity.
     pub(crate) const OWNER_START: usize = 16;
@@ -116,6 +116,9 @@ pub(crate) mod control {
     pub(crate) const SLOTS: usize = 60;
     /// `u32`: the length of the longest message in bytes.
     pub(crate) const MAX_MESSAGE: usize = 64;
+    /// `u32`: how many milliseconds a lossless publisher waits for a slow subscriber; 0 for no limit
+    /// (topic).
+    pub(crate) const PATIENCE: usize = 76;
     /// `u32`: the bits of [`end`], or 0 until the owner ends the generation.
     pub(crate) const END: usize = 128;
     /// The lanes that the owner polls at each look (queue, calls): 16 words of 8 bytes, with a bit for
@@ -228,6 +231,9 @@ pub(crate) mod roster {
     /// The slots. Slot i is at `SLOTS_AT + i * SLOT_STRIDE`.
     pub(crate) const SLOTS_AT: usize = 4096;
     pub(crate) const SLOT_STRIDE: usize = 512;
+    /// The alignment of the ROOM words of a slot behind all slots: one `u64` for each lane but
+    /// the first (topic).
+    pub(crate) const ROOM_ALIGN: usize = APART;
 
     /// `u64` in a slot: the process word of the participant, or 0 for a free slot. The upper half
     /// is the pid. The lower half is a fold of the start time, and never 0.
@@ -257,7 +263,7 @@ pub(crate) mod roster {
     pub(crate) mod state {
         /// The participant does not concern the owner, or does not concern it yet.
         pub(crate) const PASSIVE: u32 = 0;
-        /// A sender or client that may send, or a subscriber for which the publisher waits.
+        /// A sender, client or publisher that may send, or a subscriber for which publishers wait.
         pub(crate) const ACTIVE: u32 = 1;
         /// A subscriber for which the publisher no longer waits.
         pub(crate) const DROPPED: u32 = 2;
@@ -279,6 +285,37 @@ pub(crate) mod lane {
     pub(crate) const MARK_POSITION: usize = 0;
     /// `u64` in a mark: the number of messages before that record.
     pub(crate) const MARK_NUMBER: usize = 8;
+    /// `u64`: twice the number of publishers that have taken the lane, plus 1 while a publisher is
+    /// taking it (topic). The words up to [`CLOSED`](self::CLOSED) belong to the publisher that took
+    /// the lane last.
+    pub(crate) const TENURE: usize = 384;
+    /// `u64`: the number of the publisher.
+    pub(crate) const PUBLISHER: usize = 392;
+    /// `u64`: the start time of the publisher's process, in the form of its process identity.
+    pub(crate) const PUBLISHER_START: usize = 400;
+    /// `u64`: the pid of the publisher in the lower half, its namespaces in the upper half.
+    pub(crate) const PUBLISHER_PID: usize = 408;
+    /// `u64`: the position of the publisher's first record.
+    pub(crate) const BEGINNING: usize = 416;
+    /// `u32`: the slot epoch of the publisher.
+    pub(crate) const SLOT_EPOCH: usize = 424;
+    /// `u32`: bit 0 is set if the publisher before this one closed in good order, and bit 1 if the one
+    /// before that did.
+    pub(crate) const BEFORE_CLOSED: usize = 428;
+    /// `u64`: the [`TENURE`](self::TENURE) of the last publisher that has closed in good order.
+    pub(crate) const CLOSED: usize = 432;
+    /// `u64`: the number of the publisher before this one, or 0 if it is not known.
+    pub(crate) const BEFORE: usize = 440;
+    /// `u64`, and the two words behind it: as [`PUBLISHER_START`](self::PUBLISHER_START),
+    /// [`PUBLISHER_PID`](self::PUBLISHER_PID) and [`BEGINNING`](self::BEGINNING), for the publisher
+    /// before this one.
+    pub(crate) const BEFORE_START: usize = 448;
+    pub(crate) const BEFORE_PID: usize = 456;
+    pub(crate) const BEFORE_BEGINNING: usize = 464;
+    /// `u64`: the number of messages in the lane before the publisher's first one.
+    pub(crate) const FIRST: usize = 472;
+    /// `u64`: as [`FIRST`](self::FIRST), for the publisher before this one.
+    pub(crate) const BEFORE_FIRST: usize = 480;
     /// The offset of the ring. It makes the distance of two lanes unequal to a power of two, so
     /// that equal places in two lanes do not share a set of the cache.
     pub(crate) const HEAD: usize = 512;
@@ -372,7 +409,8 @@ const _: () = {
     assert!(roster::NEWS_OF + roster::SET_LEN <= roster::SLOTS_AT);
     // A summary has a bit for each word of its set, below the bit of the owner.
     assert!(roster::SET_LEN / 8 < 62 && control::WATCHED + roster::SET_LEN <= control::TYPE);
-    assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::HEAD);
+    assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::TENURE);
+    assert!(lane::BEFORE_FIRST + 8 <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
     // The length of a payload and the kind of its record fit into one word.
@@ -475,6 +513,31 @@ mod tests {
         ])
     }
 
+    fn lane_rows() -> Vec<(String, usize, usize)> {
+        table(&[
+            ("RESERVED", lane::RESERVED, 8),
+            ("SENT", lane::SENT, 8),
+            ("MARKS", lane::MARKS, lane::MARK_COUNT * lane::MARK_STRIDE),
+            ("TENURE", lane::TENURE, 8),
+            ("PUBLISHER", lane::PUBLISHER, 8),
+            ("PUBLISHER_START", lane::PUBLISHER_START, 8),
+            ("PUBLISHER_PID", lane::PUBLISHER_PID, 8),
+            ("BEGINNING", lane::BEGINNING, 8),
+            ("SLOT_EPOCH", lane::SLOT_EPOCH, 4),
+            ("BEFORE_CLOSED", lane::BEFORE_CLOSED, 4),
+            ("CLOSED", lane::CLOSED, 8),
+            ("BEFORE", lane::BEFORE, 8),
+            ("BEFORE_START", lane::BEFORE_START, 8),
+            ("BEFORE_PID", lane::BEFORE_PID, 8),
+            ("BEFORE_BEGINNING", lane::BEFORE_BEGINNING, 8),
+            ("FIRST", lane::FIRST, 8),
+            ("BEFORE_FIRST", lane::BEFORE_FIRST, 8),
+            ("HEAD", lane::HEAD, LINE),
+            ("MARK_POSITION", lane::MARK_POSITION, 8),
+            ("MARK_NUMBER", lane::MARK_NUMBER, 8),
+        ])
+    }
+
     // layout: L021 L025 L044 L047 L048 L055 L056 L072 L073 L074
     #[test]
     fn document_tables_match_the_layout_constants() {
@@ -498,6 +561,7 @@ mod tests {
             ("IN_FLIGHT", control::IN_FLIGHT, 4),
             ("SLOTS", control::SLOTS, 4),
             ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
+            ("PATIENCE", control::PATIENCE, 4),
             ("END", control::END, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),
             ("TYPE_LEN", control::TYPE_LEN, 4),
@@ -510,15 +574,7 @@ mod tests {
 
         assert_eq!(tables["Roster"], roster_rows());
 
-        let lanes = [
-            ("RESERVED", lane::RESERVED, 8),
-            ("SENT", lane::SENT, 8),
-            ("MARKS", lane::MARKS, lane::MARK_COUNT * lane::MARK_STRIDE),
-            ("HEAD", lane::HEAD, LINE),
-            ("MARK_POSITION", lane::MARK_POSITION, 8),
-            ("MARK_NUMBER", lane::MARK_NUMBER, 8),
-        ];
-        assert_eq!(tables["Lanes"], table(&lanes));
+        assert_eq!(tables["Lanes"], lane_rows());
         assert_eq!(tables["Values"], value_rows());
         assert_eq!(tables["Records"].last().unwrap().1, record::PAYLOAD);
 
@@ -529,7 +585,7 @@ mod tests {
         for len in [
             ownership::LEN.to_string(),
             format!("{cursors} + {cursor} * LANES"),
-            format!("{slots} + {slot} * SLOTS"),
+            format!("{slots} + {slot} * SLOTS + ROW * SLOTS"),
         ] {
             let says = format!("The section has {len} bytes.");
             assert!(page.contains(&says), "{says}");

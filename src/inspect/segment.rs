@@ -103,8 +103,10 @@ pub struct Participant {
     pub alive: Option<bool>,
     /// Whether the participant is sleeping or about to sleep.
     pub asleep: bool,
-    /// The number of messages that the participant has sent. For a sender or client, this is the
-    /// count of its lane, and includes the messages of earlier participants in the slot.
+    /// Whether the participant is a publisher of a topic.
+    pub publishes: bool,
+    /// The number of messages that the participant has sent. For a sender, a client or a publisher,
+    /// this is the count of its lane, and includes the messages of earlier participants in the slot.
     pub sent: u64,
     /// The number of messages that the participant has received. For a sender or client, the number
     /// of its messages that the owner has received.
@@ -134,7 +136,7 @@ pub struct SegmentInfo {
     pub max_message: usize,
     /// The length of the ring of each lane, or of the whole table of values, in bytes.
     pub capacity: u64,
-    /// The largest number of senders (queue) or clients (calls).
+    /// The largest number of senders (queue), clients (calls) or publishers (topic).
     pub lanes: usize,
     /// The number of calls that a client can have open at a time; 0 for other patterns.
     pub in_flight: usize,
@@ -242,6 +244,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
         identity: Some(found.owner),
         alive: found.is_owner_alive().ok(),
         asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) & roster::OWNER_BIT != 0),
+        publishes: pattern == Pattern::Topic,
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Values => sent[0],
@@ -277,6 +280,7 @@ fn participant(
         identity: identity_of(occupant),
         alive: None,
         asleep: words.load64(at) & bit != 0,
+        publishes: found.geometry.publisher_slots().contains(&slot),
         sent: 0,
         received: 0,
         missed: 0,
@@ -289,10 +293,12 @@ fn participant(
             seen.received = found.cursor(slot).load64(cursor::RECEIVED);
             seen.behind = seen.sent.saturating_sub(seen.received);
         }
+        Pattern::Topic if seen.publishes => seen.sent = sent[slot + 1],
         Pattern::Topic => {
             seen.received = own(cursor::RECEIVED);
             seen.missed = own(cursor::MISSED);
-            seen.behind = sent[0].saturating_sub(own(cursor::NUMBER));
+            let sent = sent.iter().copied().fold(0, u64::wrapping_add);
+            seen.behind = sent.saturating_sub(own(cursor::NUMBER));
         }
         // There are no counts for a reader of values, and for a slot without a lane.
         Pattern::Queue | Pattern::Calls | Pattern::Values => {}

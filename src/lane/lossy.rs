@@ -56,8 +56,79 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         writer
     }
 
+    /// Creates the writer that continues a lane which another writer used. Returns `None` if the lane
+    /// holds words that no writer of this crate writes.
+    // layout: L179 L181 L296
+    pub fn resume(ring: R, head: H, ring_geometry: RingGeometry) -> Option<LossyWriter<R, H>>
+    where
+        R: Clone,
+        H: Clone,
+    {
+        let marks = LossyReader::new(ring.clone(), head.clone(), ring_geometry);
+        let newest = marks.marks().max_by_key(|mark| mark.position)?;
+        let reserved = head.load64(lane::RESERVED);
+        let step = step(ring_geometry);
+        if !is_possible(reserved) {
+            return None;
+        }
+
+        let mut walk = RingReader::new(ring.clone(), ring_geometry, newest.position);
+        let mut writer = LossyWriter {
+            ring: RingWriter::new(ring, ring_geometry, newest.position, reserved),
+            head,
+            sent: newest.number,
+            // The last writer may have died while it set the marks behind its last message.
+            next_mark: (newest.position / step)
+                .saturating_sub(lane::MARK_COUNT as u64 - 1)
+                .max(ring_geometry.first() / step + 1)
+                * step,
+        };
+        while walk.position() <= newest.position + ring_geometry.bytes() {
+            writer.set_missing_marks(walk.position());
+            match walk.look() {
+                Record::Message(found) => {
+                    walk.pass(found);
+                    writer.sent += 1;
+                }
+                Record::Pad => walk.wrap(),
+                Record::Nonsense => return None,
+                Record::Empty => {
+                    let ring = writer.ring.into_words();
+                    writer.ring = RingWriter::new(ring, ring_geometry, walk.position(), reserved);
+                    writer.head.store64(lane::SENT, writer.sent);
+                    return Some(writer);
+                }
+            }
+        }
+        None
+    }
+
+    /// Sets the marks up to this position that the last writer has not set.
+    fn set_missing_marks(&mut self, position: u64) {
+        let step = step(self.ring.ring_geometry());
+        while self.next_mark <= position {
+            let at = mark(self.next_mark / step);
+            let is = self.head.load64(at + lane::MARK_POSITION);
+            if !(self.next_mark..=position).contains(&is) {
+                self.set_mark(at, position);
+            }
+            self.next_mark += step;
+        }
+    }
+
     pub fn ring_geometry(&self) -> RingGeometry {
         self.ring.ring_geometry()
+    }
+
+    /// Returns the words in front of the ring.
+    pub fn head(&self) -> &H {
+        &self.head
+    }
+
+    /// Returns the position of the next message, provided that the message fits before the end of
+    /// the ring.
+    pub fn position(&self) -> u64 {
+        self.ring.tail()
     }
 
     /// Returns the number of messages that were sent.
@@ -216,6 +287,8 @@ pub(crate) struct LossyReader<R, H> {
     /// Whether the writer was asked to wait for this reader. The writer may withdraw an
     /// announcement that reaches this reader.
     waited_for: bool,
+    /// Whether the reader reads several lanes in turn, so that each message takes the general path.
+    is_merged: bool,
 }
 
 impl<R: Words, H: Words> LossyReader<R, H> {
@@ -226,7 +299,20 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             number: 0,
             quick: 0,
             waited_for: false,
+            is_merged: false,
         }
+    }
+
+    /// Sets whether the reader reads several lanes in turn. If it does, each message takes the general
+    /// path, [`receive`](LossyReader::receive).
+    pub fn set_merged(&mut self, is_merged: bool) {
+        self.is_merged = is_merged;
+        self.quick = 0;
+    }
+
+    /// Returns the words in front of the ring.
+    pub fn head(&self) -> &H {
+        &self.head
     }
 
     /// Notes that the writer was asked to wait for this reader. If the reader seems to be overtaken
@@ -350,7 +436,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
                 }
                 self.ring.pass(found);
                 self.number += 1;
-                self.quick = self.ring.lap();
+                self.quick = if self.is_merged { 0 } else { self.ring.lap() };
                 return Step::Message(found.len);
             }
 

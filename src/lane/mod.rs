@@ -5,6 +5,7 @@
 //! - [`lossless`]: a lane with back-pressure. The writer waits for its one reader.
 //! - [`lossy`]: a lane that the writer overwrites. A slow reader learns how many messages it
 //!   missed.
+//! - [`tenure`]: says which publisher has a lane of a topic.
 //!
 //! This module uses words and offsets, and does not know sections. So it runs over mapped memory,
 //! over the heap, and over the atomics of a model checker.
@@ -26,6 +27,7 @@ pub(crate) mod claim;
 pub(crate) mod lossless;
 pub(crate) mod lossy;
 pub(crate) mod ring;
+pub(crate) mod tenure;
 
 #[cfg(test)]
 pub(crate) mod tests;

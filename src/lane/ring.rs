@@ -170,6 +170,11 @@ impl<M: WordsMut> RingWriter<M> {
         writer
     }
 
+    /// Returns the words of the ring.
+    pub fn into_words(self) -> M {
+        self.ring
+    }
+
     pub fn ring_geometry(&self) -> RingGeometry {
         self.ring_geometry
     }

@@ -44,7 +44,7 @@ impl Topic {
 
         claim(&publisher.roster, WORDS[1], 0).unwrap();
         // Stores the ROOM that the last subscriber in the slot left behind.
-        publisher.roster.set_room(0, ring_geometry().bytes());
+        publisher.roster.set_room(0, 0, ring_geometry().bytes());
         (topic, publisher)
     }
 
@@ -66,7 +66,7 @@ impl Publisher {
     /// subscriber if the publisher waits for it, and otherwise `position`.
     fn lowest(roster: &Roster<Memory>, position: u64) -> u64 {
         if is_waited_for(roster, 0) {
-            roster.room(0).min(position)
+            roster.room(0, 0).min(position)
         } else {
             position
         }
@@ -97,12 +97,12 @@ struct Subscriber {
 
 impl Subscriber {
     fn free(&self) {
-        self.roster.set_room(0, self.lane.position());
+        self.roster.set_room(0, 0, self.lane.position());
     }
 
     fn join(&mut self) -> bool {
         self.free();
-        join(&self.roster, 0, &mut self.lane)
+        join(&self.roster, 0, [&mut self.lane])
     }
 
     /// Receives this message, and returns `false` if the publisher has dropped this subscriber.

@@ -225,7 +225,7 @@ pub(super) fn claim(roster: &Roster<Memory>, word: u64, dead: u64) -> Option<usi
         space: 0,
         start: 0,
     };
-    let claimed = roster.claim(me, 1, begin, |_| Ok(())).unwrap();
+    let claimed = roster.claim(me, 0..1, begin, |_| Ok(())).unwrap();
     claimed.map(|(slot, ())| slot)
 }
 

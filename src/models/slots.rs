@@ -120,7 +120,7 @@ fn slot_after_exec_has_one_successor() {
                 };
                 let roster = Roster::new(memory, 1);
                 let claimed = roster
-                    .claim(me, 1, |_, _| Ok(life.begin()), |_| Ok(()))
+                    .claim(me, 0..1, |_, _| Ok(life.begin()), |_| Ok(()))
                     .unwrap();
                 claimed.map(|(_, alive)| {
                     own.change();
@@ -158,7 +158,7 @@ fn sender_of_a_slot_is_never_mixed() {
         let (dead, new) = (occupant(WORDS[0], 7), occupant(2 << 32 | 9, 9));
         let roster = Roster::new(memory.clone(), 1);
         roster
-            .claim(dead, 1, |_, _| Ok(Some(())), |_| Ok(()))
+            .claim(dead, 0..1, |_, _| Ok(Some(())), |_| Ok(()))
             .unwrap();
         roster.set_state(0, state::ACTIVE);
 
@@ -166,7 +166,7 @@ fn sender_of_a_slot_is_never_mixed() {
         let joined = thread::spawn(move || {
             let roster = Roster::new(joining, 1);
             roster
-                .claim(new, 1, |_, _| Ok(Some(())), |_| Ok(()))
+                .claim(new, 0..1, |_, _| Ok(Some(())), |_| Ok(()))
                 .unwrap();
             roster.set_beginning(0, FIRST);
             roster.set_state(0, state::ACTIVE);

@@ -105,7 +105,7 @@ fn failed_join_gives_the_slot_back() {
         let (kind, meaning) = (ErrorKind::NoSpace, "the file system is full");
         Err(Error::new(kind, Operation::Commit, &"a lane", meaning))
     };
-    let claimed = roster.claim(me, 1, |_, _| Ok(Some(())), refuse);
+    let claimed = roster.claim(me, 0..1, |_, _| Ok(Some(())), refuse);
     assert_eq!(claimed.unwrap_err().kind(), ErrorKind::NoSpace);
     assert_eq!((roster.process_word(0), roster.slot_epoch(0)), (0, before));
     assert_eq!(fan_in.find(), Step::Nothing);

@@ -8,9 +8,11 @@ use crate::format::layout::{
 };
 use crate::lane::ring::RingGeometry;
 use crate::object::section::Section;
+use crate::segment::roster::{Roster, roster_len};
 use crate::slots::TableGeometry;
-use crate::sync::{Words, WordsMut};
+use crate::sync::{Shared, Words, WordsMut};
 use std::ops::Range;
+use std::time::Duration;
 
 /// One of the four patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +27,33 @@ pub enum Pattern {
     Calls,
 }
 
+/// The delivery of a topic: what its publishers do about subscribers that are slower than they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// A publisher never waits. A subscriber that is overtaken receives
+    /// [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages.
+    #[default]
+    Lossy,
+    /// A publisher waits for the slowest living subscriber, so that no subscriber misses a message.
+    Lossless,
+    /// A publisher waits this long for a slow subscriber, and then continues without it. The
+    /// subscriber receives [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages. From then
+    /// on the publishers wait for the subscriber again. The time is kept in milliseconds.
+    LosslessFor(Duration),
+}
+
 /// The geometry of a segment, which does not change in a generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Geometry {
     /// A lane for each sender.
     Queue { senders: usize, ring: RingGeometry },
-    /// One lane.
+    /// A lane for each publisher.
     Topic {
-        is_lossless: bool,
+        /// The number of publishers. The first one is the owner, and the others have slots.
+        publishers: usize,
+        delivery: Delivery,
         /// The number of subscribers that can have a slot.
-        slots: usize,
+        subscribers: usize,
         ring: RingGeometry,
     },
     /// A table, and no lanes.
@@ -105,12 +124,11 @@ impl Geometry {
         }
     }
 
-    /// Returns the number of lanes that other programs write; for a topic, the number of lanes that
-    /// they read.
+    /// Returns the number of lanes, without the lanes of responses.
     pub fn lanes(&self) -> usize {
         match *self {
             Geometry::Queue { senders, .. } => senders,
-            Geometry::Topic { .. } => 1,
+            Geometry::Topic { publishers, .. } => publishers,
             Geometry::Values { .. } => 0,
             Geometry::Calls { clients, .. } => clients,
         }
@@ -121,7 +139,29 @@ impl Geometry {
         match *self {
             Geometry::Queue { senders, .. } => senders,
             Geometry::Calls { clients, .. } => clients,
-            Geometry::Topic { slots, .. } | Geometry::Values { slots, .. } => slots,
+            Geometry::Topic { .. } => self.subscriber_slots().end,
+            Geometry::Values { slots, .. } => slots,
+        }
+    }
+
+    /// Returns the slots of the publishers of a topic. The publisher in slot i writes lane i + 1.
+    // layout: L290
+    pub fn publisher_slots(&self) -> Range<usize> {
+        match *self {
+            Geometry::Topic { publishers, .. } => 0..publishers - 1,
+            _ => 0..0,
+        }
+    }
+
+    /// Returns the slots of the subscribers of a topic, or of all participants of another pattern.
+    // layout: L290
+    pub fn subscriber_slots(&self) -> Range<usize> {
+        match *self {
+            Geometry::Topic { subscribers, .. } => {
+                let first = self.publisher_slots().end;
+                first..first + subscribers
+            }
+            _ => 0..self.slots(),
         }
     }
 
@@ -129,6 +169,25 @@ impl Geometry {
     // layout: L025
     pub fn control_len(&self) -> usize {
         control::CURSORS + self.lanes() * control::CURSOR_STRIDE
+    }
+
+    /// Returns the length of the roster in bytes.
+    // layout: L047
+    pub fn roster_len(&self) -> usize {
+        roster_len(self.slots(), self.roster_lanes())
+    }
+
+    /// Returns the roster that has these words.
+    pub fn roster<W: Shared>(&self, words: W) -> Roster<W> {
+        Roster::new(words, self.slots()).with_lanes(self.roster_lanes())
+    }
+
+    /// Returns the number of lanes in which each slot of the roster has a room.
+    pub fn roster_lanes(&self) -> usize {
+        match *self {
+            Geometry::Topic { publishers, .. } => publishers,
+            Geometry::Queue { .. } | Geometry::Values { .. } | Geometry::Calls { .. } => 1,
+        }
     }
 
     /// Returns whether the participants get memory for their lanes. Otherwise the owner has memory
@@ -161,6 +220,20 @@ impl Geometry {
         }
     }
 
+    /// Returns an error if a topic cannot have this number of publishers beside its subscribers.
+    pub fn check_publishers(publishers: usize, subscribers: usize, subject: &str) -> Result<()> {
+        let most = MAX_SLOTS + 1 - subscribers;
+        match (1..=most).contains(&publishers) {
+            true => Ok(()),
+            false => {
+                let meaning = format!("there cannot be {publishers} publishers");
+                let advice =
+                    format!("beside {subscribers} subscribers there can be 1 to {most} publishers");
+                Err(refused(subject, meaning, advice))
+            }
+        }
+    }
+
     /// Returns how many calls of one client can be open at a time; 0 for the other patterns.
     pub fn in_flight(&self) -> usize {
         match *self {
@@ -173,8 +246,17 @@ impl Geometry {
     pub fn is_lossless(&self) -> bool {
         match *self {
             Geometry::Queue { .. } | Geometry::Calls { .. } => true,
-            Geometry::Topic { is_lossless, .. } => is_lossless,
+            Geometry::Topic { delivery, .. } => delivery != Delivery::Lossy,
             Geometry::Values { .. } => false,
+        }
+    }
+
+    /// Returns what the publishers of a topic do about slow subscribers.
+    pub fn delivery(&self) -> Delivery {
+        match *self {
+            Geometry::Topic { delivery, .. } => delivery,
+            Geometry::Queue { .. } | Geometry::Calls { .. } => Delivery::Lossless,
+            Geometry::Values { .. } => Delivery::Lossy,
         }
     }
 
@@ -202,7 +284,7 @@ impl Geometry {
     pub fn rings(&self) -> usize {
         match *self {
             Geometry::Queue { senders, .. } => senders,
-            Geometry::Topic { .. } => 1,
+            Geometry::Topic { publishers, .. } => publishers,
             Geometry::Values { .. } => 0,
             Geometry::Calls { clients, .. } => 2 * clients,
         }
@@ -335,8 +417,15 @@ impl Geometry {
                 ring: ring()?,
             }),
             control::kind::TOPIC => Some(Geometry::Topic {
-                is_lossless: is_lossless.filter(|_| lanes == 1)?,
-                slots,
+                publishers: Some(lanes).filter(|lanes| (1..=slots).contains(lanes))?,
+                delivery: match (is_lossless?, words.load32(control::PATIENCE)) {
+                    (false, _) => Delivery::Lossy,
+                    (true, 0) => Delivery::Lossless,
+                    (true, patience) => {
+                        Delivery::LosslessFor(Duration::from_millis(patience.into()))
+                    }
+                },
+                subscribers: slots + 1 - lanes,
                 ring: ring()?,
             }),
             control::kind::VALUES => {
@@ -379,6 +468,10 @@ impl Geometry {
         words.store32(control::MAX_MESSAGE, self.max() as u32);
         words.store32(control::DELIVERY, delivery);
         words.store32(control::IN_FLIGHT, self.in_flight() as u32);
+        if let Delivery::LosslessFor(limit) = self.delivery() {
+            let patience = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+            words.store32(control::PATIENCE, patience.max(1));
+        }
 
         match self {
             Geometry::Values { table, .. } => {

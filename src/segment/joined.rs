@@ -22,8 +22,8 @@ use crate::segment::observing::{self, Observed};
 use crate::segment::owned::control_len_of;
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
-use crate::segment::roster::roster_len;
 use crate::sync::{Window, Words};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -361,6 +361,28 @@ impl Found {
         Err(error.with_advice(advice))
     }
 
+    /// Opens the rosters of the generations before this one that may still have participants.
+    // layout: L158
+    pub fn earlier_rosters(&self) -> Vec<(Geometry, Section)> {
+        let options = looking(self.expect.clone());
+        let open = |generation| -> Result<Option<(Geometry, Section)>> {
+            let companions = Companions::of(&self.name, generation)?;
+            let control = options.clone().expect_len(control::CURSORS as u64);
+            let section = control.open(&companions.control)?;
+            let words: Window<Control> = section.words_from(control_len_of(&section)?)?;
+            let whole = words.load32(control::MAGIC) == MAGIC;
+            let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
+                return Ok(None);
+            };
+            let roster = options.clone().write(true);
+            let roster = roster.expect_len(geometry.roster_len() as u64);
+            Ok(Some((geometry, roster.open(&companions.roster)?)))
+        };
+        // A generation that cannot be opened has no participants that this process can wait for.
+        let earlier = self.record.before(self.generation).map(open);
+        earlier.filter_map(|opened| opened.ok()?).collect()
+    }
+
     /// Opens the roster for writing. An account that may take part may open the roster.
     pub fn roster(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
@@ -376,16 +398,16 @@ impl Found {
         }
     }
 
-    /// Takes a slot, and gets memory for its lanes.
+    /// Takes a slot for a participant that is no publisher, and gets memory for its lanes.
     pub fn take_slot(&self, roster: &Section) -> Result<Participant> {
+        self.take_slot_of(roster, self.geometry.subscriber_slots())
+    }
+
+    /// Takes one of these slots, and gets memory for its lanes.
+    pub fn take_slot_of(&self, roster: &Section, slots: Range<usize>) -> Result<Participant> {
         let prepare = |slot| self.commit_lanes(slot);
-        Participant::take(
-            roster,
-            &self.name,
-            self.geometry.slots(),
-            &self.owner,
-            prepare,
-        )
+        let (name, geometry) = (&self.name, &self.geometry);
+        Participant::take(roster, name, geometry, slots, &self.owner, prepare)
     }
 
     /// Gets memory for the lanes that belong to a slot.
@@ -404,7 +426,7 @@ impl Found {
 
     /// Returns the length of the roster in bytes.
     pub fn roster_len(&self) -> usize {
-        roster_len(self.geometry.slots())
+        self.geometry.roster_len()
     }
 
     /// Opens the roster for reading.
@@ -432,7 +454,7 @@ impl Found {
 
     /// Maps the whole section of lanes, or of values, for an observer, and shares what the observer
     /// has open, and the watch of its owner, with the other observers of this process.
-    pub fn observe(&mut self, owner: &mut Arc<Process>) -> Result<Arc<Mapping>> {
+    pub fn observe(&mut self, owner: &mut Option<Arc<Process>>) -> Result<Arc<Mapping>> {
         let observed = observing::share(
             &self.name,
             Observed {
@@ -440,11 +462,11 @@ impl Found {
                 generation: self.generation,
                 control: self.control.clone(),
                 lives: self.lives.clone(),
-                owner: Arc::clone(owner),
+                owner: owner.clone(),
                 lanes: self.lanes_view()?,
             },
         );
-        *owner = Arc::clone(&observed.owner);
+        owner.clone_from(&observed.owner);
         self.record = observed.record.clone();
         self.control = observed.control.clone();
         self.lives = observed.lives.clone();

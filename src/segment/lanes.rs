@@ -407,7 +407,7 @@ mod tests {
         fn new(count: usize) -> Test {
             let ring_geometry = RingGeometry::new(4096, 56).unwrap();
             let control: WindowMut<Control> = heap::window(control::CURSORS).at_least();
-            let words = heap::window(roster_len(count)).at_least();
+            let words = heap::window(roster_len(count, 1)).at_least();
             let roster = Roster::begin(words, count, 1);
             let mut lanes = Lanes::new(Some(Told::new(&control, &roster)));
             let writers = (0..count).map(|slot| {

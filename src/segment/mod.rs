@@ -75,10 +75,18 @@ impl ReadLane {
     }
 
     /// Returns the lane that has this view.
-    pub fn of(view: &Arc<Mapping>) -> Result<ReadLane> {
+    fn of(view: &Arc<Mapping>) -> Result<ReadLane> {
+        ReadLane::at(view, 0..view.len() as u64)
+    }
+
+    /// Returns the lane at this place of a view.
+    pub fn at(view: &Arc<Mapping>, place: Range<u64>) -> Result<ReadLane> {
+        // The view has all of these bytes, so their offsets fit.
+        let [start, end] = [place.start, place.end].map(|at| at as usize);
+        let ring = start.saturating_add(lane::HEAD);
         Ok(Lane {
-            head: view.window(0, lane::HEAD)?.part(0),
-            ring: view.window(lane::HEAD, view.len() - lane::HEAD)?.round(),
+            head: view.window(start, lane::HEAD)?.part(0),
+            ring: view.window(ring, end.saturating_sub(ring))?.round(),
         })
     }
 }

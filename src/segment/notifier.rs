@@ -424,7 +424,7 @@ mod tests {
     // layout: L087 L088 L098
     #[test]
     fn park_follows_the_documented_steps_and_times() {
-        let roster = Roster::begin(heap::window(roster_len(1)), 1, 1);
+        let roster = Roster::begin(heap::window(roster_len(1, 1)), 1, 1);
         let system = Notes::of(&roster);
         let waits = Rc::clone(&system.waits);
         let notifier = Notifier::new(roster.clone(), system, 7);
@@ -455,13 +455,13 @@ mod tests {
 
     #[test]
     fn next_wake_retries_a_failed_wake() {
-        let roster = Roster::begin(heap::window(roster_len(1)), 1, 1);
+        let roster = Roster::begin(heap::window(roster_len(1, 1)), 1, 1);
         let me = Occupant {
             word: 7,
             space: 0,
             start: 0,
         };
-        let claimed = roster.claim(me, 1, |_, _| Ok(Some(())), |_| Ok(()));
+        let claimed = roster.claim(me, 0..1, |_, _| Ok(Some(())), |_| Ok(()));
         let (slot, ()) = claimed.unwrap().unwrap();
         roster.set_asleep(slot, true);
         let system = Notes::of(&roster);

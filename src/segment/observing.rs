@@ -32,7 +32,7 @@ pub(crate) struct Observed {
     pub control: Window<Control>,
     /// The life of the owner.
     pub lives: os::Lives,
-    pub owner: Arc<Process>,
+    pub owner: Option<Arc<Process>>,
     pub lanes: Arc<Mapping>,
 }
 

@@ -15,7 +15,7 @@ use crate::os::{self, Kind, ProcessBackend, ProcessIdentity, word_of};
 use crate::segment::ending;
 use crate::segment::ownership::{OwnershipRecord, begin_life};
 use crate::segment::participant::{Kernel, Life, Notifier, Participant};
-use crate::segment::roster::{Roster, roster_len};
+use crate::segment::roster::Roster;
 use crate::sync::{Window, WindowMut, Words, WordsMut};
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ impl Owned {
             let options = Section::options().access(access.clone());
             options.reserve(reserve).create_new(name, len)
         };
-        let (control_len, roster_len) = (geometry.control_len(), roster_len(geometry.slots()));
+        let (control_len, roster_len) = (geometry.control_len(), geometry.roster_len());
 
         // layout: L016 L155
         let section = create(access, &companions.control, control_len as u64, false)?;
@@ -147,6 +147,7 @@ impl Owned {
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let words = section.words_from_mut(roster_len)?;
         let roster = Roster::begin(words, geometry.slots(), generation);
+        let roster = roster.with_lanes(geometry.roster_lanes());
         let kernel = Kernel::new(name, &section, &roster, &may_wake)?;
         // layout: L258
         let is_late = geometry.is_committed_late();
@@ -209,7 +210,7 @@ impl Owned {
             .write(geometry.is_committed_late())
             .open(&companions.lanes)?;
         let [inner, _] = rights(&self.access, geometry.pattern());
-        let roster_len = roster_len(geometry.slots());
+        let roster_len = geometry.roster_len();
         let section = match open(&companions.roster, roster_len) {
             // An observer holds no roster, so the roster may be gone. An empty roster replaces it.
             Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
@@ -220,7 +221,7 @@ impl Owned {
 
         let may_wake = companion(&inner, &section, Kind::Event)?;
         let words = section.words_from_mut(roster_len)?;
-        let roster = Roster::new(words, geometry.slots());
+        let roster = geometry.roster(words);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
         let owner = ProcessIdentity::from_words(owner);
         let kernel = Kernel::new(&self.name, &section, &roster, &may_wake)?;

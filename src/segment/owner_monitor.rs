@@ -19,7 +19,8 @@ const LOOKS: u32 = 4096;
 /// The monitor of the owner of one generation.
 #[derive(Debug)]
 pub(crate) struct OwnerMonitor {
-    owner: Arc<Process>,
+    /// `None` if the owner had ended before.
+    owner: Option<Arc<Process>>,
     polling: Polling,
     idle: u32,
     state: State,
@@ -40,17 +41,29 @@ enum State {
 impl OwnerMonitor {
     /// Begins to watch the owner of a generation. Returns an error if the owner is not alive.
     pub fn begin(found: &Found) -> Result<OwnerMonitor> {
-        Ok(OwnerMonitor {
-            owner: Arc::new(found.watch_owner()?),
+        let owner = Some(Arc::new(found.watch_owner()?));
+        Ok(OwnerMonitor::with(found, owner, State::Alive))
+    }
+
+    /// Makes the monitor of an owner that has ended.
+    pub fn of_ended(found: &Found) -> OwnerMonitor {
+        let mut monitor = OwnerMonitor::with(found, None, State::Alive);
+        monitor.see_the_end(found);
+        monitor
+    }
+
+    fn with(found: &Found, owner: Option<Arc<Process>>, state: State) -> OwnerMonitor {
+        OwnerMonitor {
+            owner,
             polling: Polling::default(),
             idle: 0,
-            state: State::Alive,
+            state,
             seen: found.generation,
-        })
+        }
     }
 
     /// Returns the watched process of the owner.
-    pub fn process(&mut self) -> &mut Arc<Process> {
+    pub fn process(&mut self) -> &mut Option<Arc<Process>> {
         &mut self.owner
     }
 
@@ -110,7 +123,8 @@ impl OwnerMonitor {
             None => signals.look_again_in(self.polling.pause(position)),
         }
         if self.state == State::Alive {
-            self.owner.add_to(signals);
+            let owner = self.owner.iter();
+            owner.for_each(|owner| owner.add_to(signals));
         }
         Ok(())
     }
@@ -151,31 +165,55 @@ impl OwnerMonitor {
     // layout: L110
     #[cold]
     pub fn look_whether_alive(&mut self, found: &Found) {
-        if self.state == State::Alive && matches!(self.owner.has_ended(), Ok(true)) {
+        if self.state == State::Alive && self.has_owner_ended() {
             self.see_the_end(found);
         }
+    }
+
+    fn has_owner_ended(&self) -> bool {
+        let has_ended = |owner: &Arc<Process>| matches!(owner.has_ended(), Ok(true));
+        self.owner.as_ref().is_none_or(has_ended)
     }
 
     /// Sleeps until there is news, until the owner ends, or until the deadline. No process wakes an
     /// observer, so an observer looks again after a while. `position` changes with each message that
     /// the endpoint receives.
-    // layout: L090 L091
     #[cold]
     pub fn sleep(
         &mut self,
         found: &Found,
         participant: Option<&mut Participant>,
         position: u64,
+        has_news: impl FnMut() -> bool,
+        until: Option<Instant>,
+    ) -> Result<()> {
+        self.sleep_beside(found, participant, &[], position, has_news, until)
+    }
+
+    /// Sleeps as [`sleep`](OwnerMonitor::sleep) does, and until one of the `others` ends.
+    // layout: L090 L091
+    #[cold]
+    pub fn sleep_beside(
+        &mut self,
+        found: &Found,
+        participant: Option<&mut Participant>,
+        others: &[&Process],
+        position: u64,
         mut has_news: impl FnMut() -> bool,
         until: Option<Instant>,
     ) -> Result<()> {
         let ended = match participant {
             Some(participant) => {
-                participant.park(|| has_news() || found.is_ended(), &[&self.owner], until)?
+                // The end of an owner that is known is no news.
+                let is_ended = || self.state == State::Alive && found.is_ended();
+                let owner = self.owner.as_deref().filter(|_| self.state == State::Alive);
+                let peers: Vec<&Process> =
+                    owner.into_iter().chain(others.iter().copied()).collect();
+                participant.park(|| has_news() || is_ended(), &peers, until)?
             }
             None => {
                 self.polling.sleep(position, until);
-                self.owner.has_ended()?
+                true
             }
         };
         if ended {

@@ -476,6 +476,12 @@ impl RecordView {
         self.words.generation()
     }
 
+    /// Returns the generations before this one that may still have participants.
+    pub fn before(&self, generation: u32) -> std::ops::Range<u32> {
+        let oldest = self.words.0.load32(ownership::OLDEST).max(1);
+        oldest.max(generation.saturating_sub(MOST))..generation
+    }
+
     /// Returns whether this generation is still in use; see [`Ownership::is_still`].
     pub fn is_still(&self, generation: u32) -> bool {
         self.words.is_still(generation)

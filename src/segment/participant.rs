@@ -13,10 +13,11 @@ use crate::os::{
     ProcessIdentity, Validity, ValidityBackend, Wake, pid_of, word_of,
 };
 use crate::segment::notifier::{self, Sleeper, System};
-use crate::segment::roster::{Eviction, Roster, WakeTarget, roster_len};
-use crate::segment::{Control, watched_at};
+use crate::segment::roster::{Eviction, Roster, WakeTarget};
+use crate::segment::{Control, Geometry, watched_at};
 use crate::sync::{Window, Words};
 use crate::wait::source::Signals;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// The notifier of a segment, on the parkers of the system.
@@ -138,38 +139,41 @@ impl Participant {
         Participant::new(notifier, OWNER, word_of(me))
     }
 
-    /// Takes one of the `slots` slots of the roster in this section. An account that may use
-    /// the roster may wake this participant, and watch it. `prepare(slot)` makes ready what belongs to the
-    /// slot; if it fails, the slot is given back.
+    /// Takes one of these slots of the roster in this section. An account that may use the roster may
+    /// wake this participant, and watch it. `prepare(slot)` makes ready what belongs to the slot; if it
+    /// fails, the slot is given back.
     // layout: L085 L104
     pub fn take(
         section: &Section,
         name: &Name,
-        slots: usize,
+        geometry: &Geometry,
+        slots: Range<usize>,
         owner: &ProcessIdentity,
         prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Participant> {
         let me = Occupant::of(&ProcessIdentity::current()?);
         let wake = section.companion_access(Kind::Event)?;
-        let roster = Roster::new(section.words_from_mut(roster_len(slots))?, slots);
+        let words = section.words_from_mut(geometry.roster_len())?;
+        let roster = geometry.roster(words);
         let kernel = Kernel::new(name, section, &roster, &wake)?;
 
         let begin = |slot, word| kernel.lives.take(slot, word);
-        let mut claimed = roster.claim(me, slots, begin, &prepare)?;
+        let mut claimed = roster.claim(me, slots.clone(), begin, &prepare)?;
         for _ in 0..TRIES {
             // A participant frees its slot a moment before its life ends, and the process of a dead
             // one ends a moment before.
             let is_ending = |slot| kernel.lives.is_ending(roster.occupant(slot));
-            let will_change = || roster.has_free(slots) || (0..slots).any(is_ending);
+            let will_change = || roster.has_free(slots.clone()) || slots.clone().any(is_ending);
             if claimed.is_some() || !will_change() {
                 break;
             }
             std::thread::sleep(PAUSE);
-            claimed = roster.claim(me, slots, begin, &prepare)?;
+            claimed = roster.claim(me, slots.clone(), begin, &prepare)?;
         }
 
         let Some((slot, life)) = claimed else {
-            let meaning = format!("all {slots} slots are taken by living processes");
+            let count = slots.len();
+            let meaning = format!("all {count} slots are taken by living processes");
             let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
             return Err(
                 error.with_advice("wait until one of them leaves, or let the creator allow more")

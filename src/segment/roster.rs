@@ -11,6 +11,7 @@ use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, cursor, roster};
 use crate::os::{Occupant, ProcessIdentity, pid_of};
 use crate::segment::slot_set::{HOLDERS, NEWS, SLEEPERS, SlotSet};
 use crate::sync::{AtLeast, Fixed, Ordering, Shared, WindowMut, Words};
+use std::ops::Range;
 
 /// How often a slot is tried while other processes change it.
 const TRIES: u32 = 16;
@@ -81,6 +82,8 @@ pub(crate) enum WakeTarget {
 pub(crate) struct Roster<W = Table> {
     words: W,
     slots: usize,
+    /// The number of lanes in which each slot has a room.
+    lanes: usize,
 }
 
 impl Roster {
@@ -101,7 +104,17 @@ impl Roster {
 impl<W: Shared> Roster<W> {
     /// Makes the roster of these words, which has this number of slots.
     pub fn new(words: W, slots: usize) -> Roster<W> {
-        Roster { words, slots }
+        Roster {
+            words,
+            slots,
+            lanes: 1,
+        }
+    }
+
+    /// Makes this the roster of a topic with this number of lanes.
+    pub fn with_lanes(mut self, lanes: usize) -> Roster<W> {
+        self.lanes = lanes;
+        self
     }
 
     /// Fills the roster of a new generation. Its slot epochs differ from those of earlier
@@ -118,15 +131,15 @@ impl<W: Shared> Roster<W> {
             let number = slot_at(slot) + roster::CURSOR + cursor::NUMBER;
             words.store64(number, FIRST_COUNT);
         }
-        Roster { words, slots }
+        Roster::new(words, slots)
     }
 
     pub fn words(&self) -> &W {
         &self.words
     }
 
-    /// Takes a free slot, or the slot of a participant that has ended, for the process `me`; `None`
-    /// if all slots have living participants. `begin(slot, word)` begins the life of a
+    /// Takes a free one of these slots, or the slot of a participant that has ended, for the process
+    /// `me`; `None` if all of them have living participants. `begin(slot, word)` begins the life of a
     /// slot whose last participant has the process word `word` (0 if the slot is free), and returns
     /// `None` if that participant is alive. `prepare(slot)` makes ready what belongs to the slot, before
     /// the slot epoch shows that the slot was taken; if it fails, the slot is given back.
@@ -134,11 +147,11 @@ impl<W: Shared> Roster<W> {
     pub fn claim<L>(
         &self,
         me: Occupant,
-        slots: usize,
+        slots: Range<usize>,
         begin: impl Fn(usize, u64) -> Result<Option<L>>,
         prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Option<(usize, L)>> {
-        let all = 0..slots;
+        let all = slots;
         let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
         for slot in free.chain(all) {
             if let Some(life) = self.inherit(slot, me.word, &begin)? {
@@ -150,9 +163,9 @@ impl<W: Shared> Roster<W> {
         Ok(None)
     }
 
-    /// Returns whether one of the first `slots` slots is free.
-    pub fn has_free(&self, slots: usize) -> bool {
-        (0..slots).any(|slot| self.process_word(slot) == 0)
+    /// Returns whether one of these slots is free.
+    pub fn has_free(&self, mut slots: Range<usize>) -> bool {
+        slots.any(|slot| self.process_word(slot) == 0)
     }
 
     /// Stores what a new occupant stores in its slot.
@@ -409,14 +422,23 @@ impl<W: Shared> Roster<W> {
         NEWS.take(&self.words)
     }
 
-    /// Returns the position up to which a subscriber has freed the ring.
-    pub fn room(&self, slot: usize) -> u64 {
-        self.words.load64(room_at(slot))
+    /// Returns the position up to which a subscriber has freed the ring of a lane.
+    pub fn room(&self, slot: usize, lane: usize) -> u64 {
+        self.words.load64(self.room_at(slot, lane))
     }
 
-    pub fn set_room(&self, slot: usize, position: u64) {
+    pub fn set_room(&self, slot: usize, lane: usize, position: u64) {
         // Pairs with the load of `room`: the subscriber has read the messages that it frees (P1).
-        self.words.publish64(room_at(slot), position);
+        self.words.publish64(self.room_at(slot, lane), position);
+    }
+
+    /// Returns the offset of the room of a slot in a lane.
+    // layout: L291
+    fn room_at(&self, slot: usize, lane: usize) -> usize {
+        match lane {
+            0 => slot_at(slot) + roster::CURSOR + cursor::ROOM,
+            lane => slot_at(self.slots) + row_len(self.lanes) * slot + 8 * (lane - 1),
+        }
     }
 
     /// Returns the position of a sender's first message, or of a client's first request.
@@ -445,20 +467,23 @@ pub(crate) fn first_epoch(generation: u32) -> u32 {
     (generation << 16).wrapping_add(FIRST_COUNT as u32)
 }
 
-/// Returns the length of the roster of a generation, in bytes.
+/// Returns the length of the roster of a generation with this number of slots, in bytes. `lanes` is
+/// the number of lanes in which each slot has a room.
 // layout: L047
-pub(crate) fn roster_len(slots: usize) -> usize {
-    slot_at(slots)
+pub(crate) fn roster_len(slots: usize, lanes: usize) -> usize {
+    slot_at(slots) + row_len(lanes) * slots
+}
+
+/// Returns the length of the ROOM words of a slot in all lanes but the first.
+// layout: L291
+fn row_len(lanes: usize) -> usize {
+    (8 * (lanes - 1)).next_multiple_of(roster::ROOM_ALIGN)
 }
 
 /// Returns the offset of a slot in the roster.
 // layout: L002
 pub(crate) fn slot_at(slot: usize) -> usize {
     roster::SLOTS_AT + slot * roster::SLOT_STRIDE
-}
-
-fn room_at(slot: usize) -> usize {
-    slot_at(slot) + roster::CURSOR + cursor::ROOM
 }
 
 fn park_epoch_at(slot: usize) -> usize {
@@ -500,7 +525,7 @@ mod tests {
         slots: usize,
         begin: impl Fn(usize, u64) -> Result<Option<()>>,
     ) -> Option<usize> {
-        let claimed = roster.claim(occupant(word), slots, begin, |_| Ok(()));
+        let claimed = roster.claim(occupant(word), 0..slots, begin, |_| Ok(()));
         let claimed = claimed.unwrap();
         claimed.map(|(slot, ())| slot)
     }
@@ -510,7 +535,7 @@ mod tests {
     }
 
     fn new() -> Roster<WindowMut> {
-        Roster::begin(heap::window(roster_len(6)), 6, 3)
+        Roster::begin(heap::window(roster_len(6, 1)), 6, 3)
     }
 
     // layout: L048 L052 L053 L104

@@ -58,21 +58,24 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
     false
 }
 
-/// Makes the publisher wait for the subscriber in this slot, which has stored its ROOM. Returns
-/// `false` if the publisher may be overwriting the subscriber's position already; the publisher
-/// then does not wait. After `true`, the publisher takes back each announcement that is in the way
-/// of the subscriber, until the publisher drops the subscriber.
+/// Makes the publishers of these lanes wait for the subscriber in this slot, which has stored its
+/// ROOM in each lane. Returns `false` if a publisher may be overwriting the subscriber's position
+/// already; the publishers then do not wait. After `true`, each publisher takes back each
+/// announcement that is in the way of the subscriber, until a publisher drops the subscriber.
 // layout: L050 L133
-pub(crate) fn join<W: Shared, R: Words, H: Words>(
+pub(crate) fn join<'a, W: Shared, R: Words + 'a, H: Words + 'a>(
     roster: &Roster<W>,
     slot: usize,
-    lane: &mut LossyReader<R, H>,
+    lanes: impl IntoIterator<Item = &'a mut LossyReader<R, H>>,
 ) -> bool {
     roster.set_state(slot, state::ACTIVE);
     // Pairs with the fence of `announce`: at least one side sees the store of the other.
     roster.words().full();
-    lane.wait_for();
-    let is_safe = !lane.may_be_overwritten(lane.position());
+    let mut is_safe = true;
+    for lane in lanes {
+        lane.wait_for();
+        is_safe &= !lane.may_be_overwritten(lane.position());
+    }
     if !is_safe {
         roster.set_state(slot, state::DROPPED);
     }

@@ -1,10 +1,15 @@
-//! A topic: one publisher and many subscribers. Each subscriber receives every message, or the
-//! exact number of messages that it missed.
+//! A topic: one publisher or several, and many subscribers. Each subscriber receives every message,
+//! or the exact number of messages that it missed.
 //!
 //! `publisher` and `subscriber` are the public types. `publishing` and `subscribing` do the work,
-//! for messages of any type. `backpressure` and `subscribers` are for lossless topics.
+//! for messages of any type. `backpressure` and `subscribers` are for lossless topics. `home`,
+//! `guest`, `inlet` and `merging` are for topics of several publishers.
 
 pub(crate) mod backpressure;
+mod guest;
+mod home;
+mod inlet;
+mod merging;
 pub(crate) mod publisher;
 pub(crate) mod publishing;
 pub(crate) mod subscriber;

@@ -1,7 +1,8 @@
 //! The publisher of a topic, and the options to create a topic.
 
-use super::publishing::{Delivery, Publishing};
+use super::publishing::Publishing;
 use crate::error::channel::SendError;
+use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
 use crate::format::payload::{self, Payload};
@@ -9,7 +10,8 @@ use crate::lane::claim::Claim;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::segment::Geometry;
-use crate::segment::options::{Create, CreateOptions};
+use crate::segment::geometry::Delivery;
+use crate::segment::options::{Create, CreateOptions, Open, OpenOptions};
 use crate::wait::spin::Deadline;
 use std::borrow::Borrow;
 use std::fmt;
@@ -19,18 +21,30 @@ use std::time::Duration;
 /// Options to create a topic; see [`Publisher::options`].
 pub type TopicOptions<M = [u8]> = CreateOptions<Publisher<M>>;
 
+/// Options to open a topic as one of its publishers; see [`Publisher::open_options`].
+pub type PublisherOptions<M = [u8]> = OpenOptions<Publisher<M>>;
+
 /// Options that only a topic has.
 #[derive(Clone, Debug)]
 pub struct TopicChoices {
     delivery: Delivery,
+    publishers: usize,
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
-    fn ring(&self, name: &Name) -> Result<RingGeometry> {
-        let (common, subject) = (&self.common, name.as_str());
+    fn geometry(&self, name: &Name) -> Result<(Geometry, RingGeometry)> {
+        let (common, choices, subject) = (&self.common, &self.choices, name.as_str());
         Geometry::check_slots(common.slots, "subscribers with a slot", subject)?;
+        Geometry::check_publishers(choices.publishers, common.slots, subject)?;
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
-        Geometry::ring(common.capacity, longest, subject)
+        let ring = Geometry::ring(common.capacity, longest, subject)?;
+        let geometry = Geometry::Topic {
+            publishers: choices.publishers,
+            delivery: choices.delivery,
+            subscribers: common.slots,
+            ring,
+        };
+        Ok((geometry, ring))
     }
 
     /// Sets how many bytes of messages are kept for subscribers that join late or are slow
@@ -70,7 +84,21 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
         self
     }
 
-    /// Sets what the publisher does about slow subscribers (default: [`Delivery::Lossy`]).
+    /// Sets how many publishers the topic can have at a time, 1 to 1024 less the number of
+    /// [`subscribers`](TopicOptions::subscribers) (default: 1). The publisher that creates the topic is
+    /// one of them, and the others [open](Publisher::open) it.
+    ///
+    /// Each publisher has a lane with the whole capacity, so the memory of the topic grows with their
+    /// number. The messages of one publisher arrive in their order; there is no order among the
+    /// messages of several publishers. A subscriber learns [who sent](crate::Subscriber::publisher)
+    /// each message, and [which publisher is gone](crate::RecvError::PublisherGone).
+    #[must_use]
+    pub fn publishers(mut self, publishers: usize) -> TopicOptions<M> {
+        self.choices.publishers = publishers;
+        self
+    }
+
+    /// Sets what the publishers do about slow subscribers (default: [`Delivery::Lossy`]).
     #[must_use]
     pub fn delivery(mut self, delivery: Delivery) -> TopicOptions<M> {
         self.choices.delivery = delivery;
@@ -101,18 +129,36 @@ impl<M: Payload + ?Sized> Create for Publisher<M> {
 
     fn create_with(options: &TopicOptions<M>, name: &Name) -> Result<Publisher<M>> {
         Ok(Publisher {
-            core: Publishing::create(
-                &options.common,
-                options.ring(name)?,
-                options.choices.delivery,
-                name,
-            )?,
+            core: {
+                let (geometry, ring) = options.geometry(name)?;
+                Publishing::create(&options.common, geometry, ring, name)?
+            },
             messages: PhantomData,
         })
     }
 }
 
-/// The publisher of a topic, which owns the name of the topic: a message server.
+impl PublisherOptions {
+    /// Makes each message a value of the type `T`.
+    #[must_use]
+    pub fn typed<T: Described>(self) -> PublisherOptions<T> {
+        self.with(payload::layouts::<T>())
+    }
+}
+
+impl<M: Payload + ?Sized> Open for Publisher<M> {
+    type Choices = ();
+
+    fn open_with(options: &PublisherOptions<M>, name: &Name) -> Result<Publisher<M>> {
+        Ok(Publisher {
+            core: Publishing::open(&options.how, name)?,
+            messages: PhantomData,
+        })
+    }
+}
+
+/// A publisher of a topic: a message server. The publisher that creates the topic owns its name. Other
+/// publishers can open a topic that was created for [several](TopicOptions::publishers).
 ///
 /// ```
 /// # let name = format!("Local\\shmkit-doc-topic-{}", std::process::id());
@@ -146,8 +192,48 @@ impl Publisher {
     /// Returns the options to create a topic.
     #[must_use]
     pub fn options() -> TopicOptions {
-        let delivery = Delivery::Lossy;
-        CreateOptions::new(1 << 20, TopicChoices { delivery })
+        let choices = TopicChoices {
+            delivery: Delivery::Lossy,
+            publishers: 1,
+        };
+        CreateOptions::new(1 << 20, choices)
+    }
+
+    /// Opens a topic of bytes as one of its publishers. The call never creates a topic.
+    ///
+    /// If the owner of the topic ends, the other publishers continue, and subscribers receive what
+    /// they send. When another process has created the topic again, they reattach with their next
+    /// message.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-publishers-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Publisher, Subscriber};
+    ///
+    /// let mut first = Publisher::options().publishers(2).create(name)?;
+    /// let mut second = Publisher::open(name)?;
+    /// let mut subscriber = Subscriber::open(name)?;
+    ///
+    /// second.send(b"101.5").unwrap();
+    /// assert_eq!(subscriber.recv().unwrap(), b"101.5");
+    /// assert_eq!(subscriber.publisher(), Some(second.id()));
+    /// # first.send(b"").unwrap();
+    /// # Ok::<(), shmkit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`PublisherOptions::open`](OpenOptions::open). Also
+    /// [`Busy`](crate::ErrorKind::Busy) if the topic has as many publishers as its creator
+    /// [allowed](TopicOptions::publishers).
+    pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher> {
+        Publisher::open_options().open(name)
+    }
+
+    /// Returns the options to open a topic as one of its publishers.
+    #[must_use]
+    pub fn open_options() -> PublisherOptions {
+        OpenOptions::default()
     }
 
     /// Reserves space for a message of `len` bytes in shared memory. If delivery is lossless, the
@@ -222,24 +308,30 @@ impl<M: Payload + ?Sized> Publisher<M> {
     ///
     /// # Errors
     ///
-    /// The errors of [`TopicOptions::create`]. After an error the topic is unchanged.
+    /// The errors of [`TopicOptions::create`], and [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
+    /// for a publisher that does not own the topic. After an error the topic is unchanged.
     pub fn resize(&mut self, options: &TopicOptions<M>) -> Result<()> {
-        let ring = options.ring(self.name())?;
-        self.core
-            .resize(&options.common, ring, options.choices.delivery)
+        let (geometry, ring) = options.geometry(self.name())?;
+        self.core.resize(&options.common, geometry, ring)
     }
 
     /// Returns the number of the topic's generation. The number changes with each restart of the
     /// publisher, and with each [`resize`](Publisher::resize).
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.core.segment.generation
+        self.core.generation()
     }
 
-    /// Returns the name by which the topic was created.
+    /// Returns the identity of this publisher, which subscribers see with each message.
+    #[must_use]
+    pub fn id(&self) -> PublisherId {
+        self.core.id()
+    }
+
+    /// Returns the name of the topic.
     #[must_use]
     pub fn name(&self) -> &Name {
-        self.core.segment.name()
+        self.core.name()
     }
 
     /// Returns the length of the longest message in bytes.
@@ -248,10 +340,10 @@ impl<M: Payload + ?Sized> Publisher<M> {
         self.core.lane.ring_geometry().max()
     }
 
-    /// Returns the number of messages that were sent in this generation.
+    /// Returns the number of messages that this publisher has sent in this generation.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.core.lane.sent()
+        self.core.sent()
     }
 
     /// Sends a message to all subscribers, and to subscribers that open the topic while the message

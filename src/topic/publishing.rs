@@ -21,111 +21,130 @@
 //! A subscriber that reads finds out by RESERVED that its copy may have been overwritten
 //! (`lane/lossy.rs`).
 
-use crate::error::Result;
 use crate::error::channel::SendError;
+use crate::error::publisher_id::PublisherId;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::format::layout::OWNER;
 use crate::lane::claim::Claimed;
 use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::{Place, RingGeometry};
+use crate::lane::tenure::{Tenure, new_id};
 use crate::name::Name;
 use crate::object::process::Process;
-use crate::os::{LOOK_BACK, ValidityBackend, deadline_within};
+use crate::os::{LOOK_BACK, ProcessIdentity, ValidityBackend, deadline_within};
+use crate::segment::geometry::Delivery;
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use crate::segment::peer_watch::MAX_PEERS;
 use crate::segment::roster::WakeTarget;
-use crate::segment::{Geometry, Head, Owned};
+use crate::segment::{Geometry, Head, Owned, WriteLane};
 use crate::sync::{Round, WindowMut};
 use crate::topic::backpressure::{announce, is_free};
-use crate::topic::subscribers::{Subscribers, Waiting, lowest};
+use crate::topic::home::Home;
+use crate::topic::subscribers::{Earlier, Subscribers, Waiting, lowest};
 #[cfg(feature = "async")]
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The delivery of a topic: what a publisher does about subscribers that are slower than the
-/// publisher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// The publisher never waits. A subscriber that is overtaken receives
-    /// [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages.
-    #[default]
-    Lossy,
-    /// The publisher waits for the slowest living subscriber, so that no subscriber misses a
-    /// message.
-    Lossless,
-    /// The publisher waits this long for a slow subscriber, and then continues without it. The
-    /// subscriber receives [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages. From then
-    /// on the publisher waits for the subscriber again.
-    LosslessFor(Duration),
-}
+type Lane = LossyWriter<WindowMut<Round>, WindowMut<Head>>;
 
-impl Delivery {
-    fn geometry(self, slots: usize, ring: RingGeometry) -> Geometry {
-        Geometry::Topic {
-            is_lossless: self != Delivery::Lossy,
-            slots,
-            ring,
-        }
-    }
-}
-
-/// The publisher of a topic, for messages of any type.
+/// A publisher of a topic, for messages of any type.
 #[derive(Debug)]
 pub struct Publishing {
-    pub lane: LossyWriter<WindowMut<Round>, WindowMut<Head>>,
-    delivery: Delivery,
-    generations: Vec<Subscribers>,
-    participant: Participant,
+    pub lane: Lane,
+    /// The number of messages that others have sent in the lane before.
+    pub(super) before: u64,
+    pub(super) tenure: Tenure,
+    pub(super) delivery: Delivery,
+    pub(super) generations: Vec<Subscribers>,
+    pub(super) participant: Participant,
     // Declared last, so that it is dropped last: it holds the name.
-    pub segment: Owned,
+    pub(super) home: Home,
+}
+
+/// Prepares the lanes of a new generation, and returns the one of the owner, which has this identity if
+/// it is known already.
+fn begin_lanes(
+    segment: &Owned,
+    ring: RingGeometry,
+    prefault: bool,
+    id: Option<PublisherId>,
+) -> Result<(Lane, Tenure)> {
+    let writer = |lane: WriteLane| LossyWriter::new(lane.ring, lane.head, ring);
+    // The marks of a lane begin at the position of its first record.
+    for lane in 1..segment.geometry.lanes() {
+        drop(writer(segment.lane_mut(lane, prefault)?));
+    }
+    let lane = writer(segment.lane_mut(0, prefault)?);
+    let me = ProcessIdentity::current()?;
+    let new = |count| new_id(segment.generation, 0, count, me.to_words());
+    let id = |count| id.unwrap_or_else(|| new(count));
+    let slot_epoch = segment.roster().slot_epoch(OWNER);
+    let tenure = Tenure::next(lane.head(), id, (lane.position(), lane.sent()), slot_epoch);
+    tenure.begin(lane.head());
+    Ok((lane, tenure))
 }
 
 impl Publishing {
     pub fn create(
         common: &Common,
+        geometry: Geometry,
         ring: RingGeometry,
-        delivery: Delivery,
         name: &Name,
     ) -> Result<Publishing> {
-        let geometry = delivery.geometry(common.slots, ring);
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
-
-        let lane = segment.lane_mut(0, common.prefault)?;
+        let (lane, tenure) = begin_lanes(&segment, ring, common.prefault, None)?;
         let mut older = segment.older()?;
         segment.publish(&mut older);
 
         Ok(Publishing {
-            lane: LossyWriter::new(lane.ring, lane.head, ring),
-            delivery,
+            lane,
+            before: 0,
+            tenure,
+            delivery: geometry.delivery(),
             generations: Subscribers::all(&segment, ring, older),
             participant,
-            segment,
+            home: Home::Owner(Box::new(segment)),
         })
     }
 
+    // layout: L164
     pub fn resize(
         &mut self,
         common: &Common,
+        geometry: Geometry,
         ring: RingGeometry,
-        delivery: Delivery,
     ) -> Result<()> {
-        let geometry = delivery.geometry(common.slots, ring);
         self.participant.check()?;
-        let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
-        let lane = segment.lane_mut(0, common.prefault)?;
+        let name = self.name().clone();
+        let Home::Owner(before) = &mut self.home else {
+            let meaning = "another process owns the topic";
+            let error = Error::new(
+                ErrorKind::InvalidArgument,
+                Operation::Create,
+                &name,
+                meaning,
+            );
+            return Err(error.with_advice("let the owner of the topic resize it"));
+        };
+        let (mut segment, participant) = before.next(geometry, &common.layouts)?;
+        let id = Some(self.tenure.id);
+        let (lane, tenure) = begin_lanes(&segment, ring, common.prefault, id)?;
 
-        self.flush();
-        segment.follow(&mut self.segment);
-        self.lane = LossyWriter::new(lane.ring, lane.head, ring);
-        self.delivery = delivery;
+        self.lane.flush();
+        self.participant.wake(WakeTarget::AllSlots);
+        segment.follow(before);
+        (self.lane, self.tenure) = (lane, tenure);
+        self.delivery = geometry.delivery();
         let mut participant = std::mem::replace(&mut self.participant, participant);
         self.participant.stay(&mut participant);
 
-        let segment = std::mem::replace(&mut self.segment, segment);
-        self.generations[0].earlier = Some((segment, participant));
-        self.generations
-            .insert(0, Subscribers::of(&self.segment, ring));
+        let subscribers = Subscribers::of(&segment, ring);
+        let segment = std::mem::replace(&mut **before, segment);
+        self.generations[0].earlier = Some(Earlier::owned(segment, participant));
+        self.generations.insert(0, subscribers);
         for subscribers in &mut self.generations {
             subscribers.first = ring.first();
         }
@@ -137,7 +156,7 @@ impl Publishing {
     /// Closes the earlier generations that have no subscriber for which the publisher waits.
     // layout: L127
     fn let_go(&mut self) {
-        let waits = self.segment.geometry.is_lossless();
+        let waits = self.delivery != Delivery::Lossy;
         let is_needed = |subscribers: &Subscribers| waits && subscribers.places().next().is_some();
         self.generations
             .retain(|subscribers| subscribers.earlier.is_none() || is_needed(subscribers));
@@ -160,9 +179,45 @@ impl Publishing {
         })
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.lane.flush();
         self.participant.wake(WakeTarget::AllSlots);
+    }
+
+    /// Says that this publisher sends nothing more in this generation.
+    // layout: L294
+    pub(super) fn close(&mut self) {
+        self.tenure.close(self.lane.head());
+        self.participant.wake(WakeTarget::AllSlots);
+    }
+
+    pub fn name(&self) -> &Name {
+        match &self.home {
+            Home::Owner(segment) => segment.name(),
+            Home::Guest(guest) => &guest.found.name,
+        }
+    }
+
+    pub fn generation(&self) -> u32 {
+        match &self.home {
+            Home::Owner(segment) => segment.generation,
+            Home::Guest(guest) => guest.found.generation,
+        }
+    }
+
+    pub fn id(&self) -> PublisherId {
+        self.tenure.id
+    }
+
+    /// Returns the number of messages that this publisher has sent in this generation.
+    pub fn sent(&self) -> u64 {
+        self.lane.sent() - self.before
+    }
+
+    /// Returns whether this process may use the endpoint, and the generation has not ended.
+    #[inline(always)]
+    fn is_attached(&self) -> bool {
+        self.participant.validity.is_valid() && !self.home.has_ended()
     }
 
     /// Sends a message. `since` is the time at which the caller began to wait, if the caller has
@@ -175,7 +230,7 @@ impl Publishing {
         deadline: Deadline,
         since: &mut Option<Instant>,
     ) -> Result<(), SendError> {
-        if !self.participant.validity.is_valid() || !self.lane.send_quickly(message) {
+        if !self.is_attached() || !self.lane.send_quickly(message) {
             self.make_room(message.len(), deadline, since)?;
             self.lane.send(message);
         }
@@ -190,6 +245,9 @@ impl Publishing {
         since: &mut Option<Instant>,
     ) -> Result<(), SendError> {
         self.participant.validity.check()?;
+        if self.home.has_ended() {
+            self.follow()?;
+        }
         self.find_room(len, deadline, since)
     }
 
@@ -206,7 +264,7 @@ impl Publishing {
         match (self.lane.lacks(len), self.delivery) {
             (None, _) => {}
             (Some(position), Delivery::Lossy) => self.lane.announce(position),
-            (Some(position), _) => self.announce_to_all(position, deadline, since)?,
+            (Some(position), _) => return self.announce_to_all(len, position, deadline, since),
         }
         Ok(())
     }
@@ -216,6 +274,7 @@ impl Publishing {
     #[cold]
     fn announce_to_all(
         &mut self,
+        len: usize,
         position: u64,
         deadline: Deadline,
         since: &mut Option<Instant>,
@@ -249,6 +308,13 @@ impl Publishing {
                 Deadline::Never => None,
             };
             self.wait_for_the_slowest(position, since, until)?;
+            if self.home.has_ended() {
+                let generation = self.generation();
+                self.follow()?;
+                if self.generation() != generation {
+                    return self.find_room(len, deadline, &mut Some(since));
+                }
+            }
         }
     }
 
@@ -264,6 +330,7 @@ impl Publishing {
             participant,
             generations,
             delivery,
+            home,
             ..
         } = self;
 
@@ -295,8 +362,10 @@ impl Publishing {
             false => deadline_within(LOOK_BACK, until),
         };
         peers.truncate(MAX_PEERS);
-        let ready = || is_free(lowest(generations, position), bytes, position);
-        participant.park(ready, &peers, until).map(|_| ())
+        let is_free = || is_free(lowest(generations, position), bytes, position);
+        participant
+            .park(|| is_free() || home.may_follow(), &peers, until)
+            .map(|_| ())
     }
 }
 
@@ -370,9 +439,17 @@ impl Wait for Held<'_> {
 }
 
 impl Drop for Publishing {
-    // layout: L165
+    // layout: L069 L165 L294
     fn drop(&mut self) {
-        self.segment.close();
+        // A forked child closes nothing.
+        if self.participant.validity.is_forked() {
+            return;
+        }
+        self.flush();
+        self.close();
+        if let Home::Owner(segment) = &mut self.home {
+            segment.close();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::subscribing::{Start, Subscribing};
 use crate::error::channel::RecvError;
+use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
@@ -116,10 +117,19 @@ impl<M: Payload + ?Sized> Subscriber<M> {
         self.core.found.geometry.max()
     }
 
-    /// Returns the number of the next message: how many messages the publisher has sent before it.
+    /// Returns the number of the next message: how many messages the publishers have sent before it.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        self.core.lane.number()
+        self.core.number()
+    }
+
+    /// Returns the publisher of the message that was received last, of the messages that were
+    /// [missed](RecvError::Lagged) last, or whose [end](RecvError::PublisherGone) was reported last.
+    /// Returns `None` before the first message of a topic of several publishers, and for a message
+    /// whose publisher had left its place to another one before this subscriber came.
+    #[must_use]
+    pub fn publisher(&self) -> Option<PublisherId> {
+        self.core.publisher()
     }
 
     /// Returns how many messages this subscriber has missed since it was opened.
@@ -128,13 +138,13 @@ impl<M: Payload + ?Sized> Subscriber<M> {
         self.core.missed
     }
 
-    /// Returns how many messages the publisher is ahead of this subscriber.
+    /// Returns how many messages the publishers are ahead of this subscriber.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        self.core
-            .lane
-            .sent()
-            .saturating_sub(self.core.lane.number())
+        let lanes = self.core.inlets().map(|inlet| &inlet.lane);
+        lanes
+            .map(|lane| lane.sent().saturating_sub(lane.number()))
+            .sum()
     }
 
     /// Waits for the next publisher for at most `timeout`, and returns whether there is a next
@@ -178,7 +188,9 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     /// - [`RecvError::Lagged`] with the number of messages that were overwritten before they were
     ///   read. The next call continues behind them.
     /// - [`RecvError::Disconnected`] when the publisher has closed or died and every message was
-    ///   received.
+    ///   received; if there were several publishers, when the last one has gone.
+    /// - [`RecvError::PublisherGone`] when one of several publishers has closed or died, and every
+    ///   message that it sent was received. The next call continues.
     /// - [`RecvError::Corrupt`] if the publisher wrote an invalid record, or if an untyped
     ///   publisher sent a message whose length is not the length of the type.
     /// - [`RecvError::Forked`] in a process that was forked from the process that opened the

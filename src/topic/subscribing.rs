@@ -17,7 +17,8 @@
 //!                       spin, park, repeat from 1
 //! ```
 
-use crate::error::channel::RecvError;
+use crate::error::channel::{DisconnectReason, RecvError};
+use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{cursor, roster};
 use crate::lane::Step;
@@ -29,9 +30,10 @@ use crate::segment::geometry::TOPIC;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, WakeTarget};
-use crate::segment::{Cursor, Found, Head, HowToJoin, ReadLane};
-use crate::sync::{Round, Window, WindowMut, WordsMut};
+use crate::segment::{Cursor, Found, HowToJoin, ReadLane};
+use crate::sync::{WindowMut, WordsMut};
 use crate::topic::backpressure;
+use crate::topic::inlet::{Gone, Inlet};
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::fmt;
@@ -52,30 +54,70 @@ pub enum Start {
 
 /// The subscriber of a topic, for messages of any type.
 pub struct Subscribing {
-    pub lane: Lane,
-    owner_monitor: OwnerMonitor,
+    /// The lane of the owner, which is the only lane if there are no [`others`](Subscribing::others).
+    pub(super) inlet: Inlet,
+    /// The lanes of the other publishers.
+    pub(super) others: Vec<Inlet>,
+    /// The reading of several lanes in turn; `None` if there is one lane.
+    pub(super) merging: Option<Box<Merging>>,
+    pub(super) owner_monitor: OwnerMonitor,
     pace: Pace,
-    buffer: Box<[u8]>,
-    received: u64,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) received: u64,
     pub missed: u64,
-    place: Option<Place>,
-    validity: Validity,
+    pub(super) place: Option<Place>,
+    pub(super) validity: Validity,
     /// Whether the subscriber takes no slot, even if it could.
     is_observer: bool,
     /// Why the subscriber could not reattach to the next publisher.
-    failed: Option<Error>,
+    pub(super) failed: Option<Error>,
     // Declared last, so that it is dropped last.
     pub found: Found,
 }
 
-type Lane = LossyReader<Window<Round>, Window<Head>>;
+/// The reading of several lanes.
+pub(super) struct Merging {
+    /// The lane whose turn it is, and how many bytes were received in this turn.
+    pub turn: (usize, usize),
+    /// The publisher of the message that was received last.
+    pub last: Option<PublisherId>,
+    /// A publisher whose end is to be reported.
+    pub gone: Option<Gone>,
+    /// How the publisher has ended that ended last.
+    pub how: DisconnectReason,
+    /// The earlier generations that may have publishers, the oldest first.
+    pub earlier: Vec<Subscribing>,
+    /// The generation in use that this subscriber could not join, and when it tried.
+    pub tried: Option<(u32, Instant)>,
+    pub looks: u32,
+    pub asked_each: Instant,
+    /// Whether the system would report the end of each publisher.
+    pub is_complete: bool,
+    /// The number of messages that were sent before the next one, in all lanes.
+    pub number: u64,
+}
+
+impl Default for Merging {
+    fn default() -> Merging {
+        Merging {
+            turn: (0, 0),
+            last: None,
+            gone: None,
+            how: DisconnectReason::Closed,
+            earlier: Vec::new(),
+            tried: None,
+            looks: 0,
+            asked_each: Instant::now(),
+            is_complete: true,
+            number: 0,
+        }
+    }
+}
 
 /// The place of a participant in the roster.
-struct Place {
-    cursor: WindowMut<Cursor>,
-    /// The position that was last stored in ROOM.
-    freed: u64,
-    participant: Participant,
+pub(super) struct Place {
+    pub cursor: WindowMut<Cursor>,
+    pub participant: Participant,
 }
 
 impl Subscribing {
@@ -104,11 +146,11 @@ impl Subscribing {
         };
 
         for _ in 0..100 {
-            if !subscriber.lane.begin(begin) {
+            if !subscriber.inlets_mut().all(|inlet| inlet.lane.begin(begin)) {
                 break;
             }
             if subscriber.is_safe_here() {
-                return Ok(subscriber);
+                return subscriber.check_publishers();
             }
         }
 
@@ -125,12 +167,22 @@ impl Subscribing {
         let mut subscriber = Subscribing::at_the_beginning(found, ring, is_observer)?;
         // If the position is not safe, the next look finds out which messages are gone.
         let _ = subscriber.is_safe_here();
-        Ok(subscriber)
+        subscriber.check_publishers()
+    }
+
+    /// Returns an error if no publisher is left.
+    // layout: L302
+    fn check_publishers(mut self) -> Result<Subscribing> {
+        self.note_publishers();
+        match self.failed.take() {
+            Some(error) if !self.others.iter().any(Inlet::has_publisher) => Err(error),
+            _ => Ok(self),
+        }
     }
 
     /// Reattaches to the next publisher; `false` if the next publisher has gone as well.
     #[cold]
-    fn reattach(&mut self) -> Result<bool> {
+    pub(super) fn reattach(&mut self) -> Result<bool> {
         let is_observer = self.is_observer;
         let go_on = |found, ring| Subscribing::go_on(found, ring, is_observer);
         let Some(mut next) = self.found.follow(TOPIC, go_on)? else {
@@ -139,7 +191,8 @@ impl Subscribing {
         };
         next.missed = self.missed;
         next.received = self.received;
-        *self = next;
+        let before = std::mem::replace(self, next);
+        self.keep(before);
         Ok(true)
     }
 
@@ -148,7 +201,15 @@ impl Subscribing {
         ring: RingGeometry,
         is_observer: bool,
     ) -> Result<Subscribing> {
-        let mut owner_monitor = OwnerMonitor::begin(&found)?;
+        let mut failed = None;
+        let mut owner_monitor = match OwnerMonitor::begin(&found) {
+            // Other publishers may continue; see `check_publishers`.
+            Err(error) if error.kind() == ErrorKind::NotFound && found.geometry.lanes() > 1 => {
+                failed = Some(error);
+                OwnerMonitor::of_ended(&found)
+            }
+            monitor => monitor?,
+        };
         let place = match is_observer {
             true => None,
             false => Subscribing::take_place(&found)?,
@@ -157,9 +218,19 @@ impl Subscribing {
             Some(_) => found.lanes_view()?,
             None => found.observe(owner_monitor.process())?,
         };
-        let lane = ReadLane::of(&lanes)?;
+        let geometry = found.geometry;
+        let inlet = |number| -> Result<Inlet> {
+            let lane = ReadLane::at(&lanes, geometry.place(number))?;
+            Ok(Inlet::new(
+                LossyReader::new(lane.ring, lane.head, ring),
+                number,
+            ))
+        };
+        let others: Vec<Inlet> = (1..geometry.lanes()).map(inlet).collect::<Result<_>>()?;
         Ok(Subscribing {
-            lane: LossyReader::new(lane.ring, lane.head, ring),
+            merging: (!others.is_empty()).then(Box::default),
+            inlet: inlet(0)?,
+            others,
             owner_monitor,
             pace: Pace::default(),
             buffer: vec![0; ring.max()].into_boxed_slice(),
@@ -168,7 +239,7 @@ impl Subscribing {
             place,
             validity: Validity::new(),
             is_observer,
-            failed: None,
+            failed,
             found,
         })
     }
@@ -195,25 +266,57 @@ impl Subscribing {
         }
         Ok(Some(Place {
             cursor,
-            freed: 0,
             participant,
         }))
     }
 
-    /// Makes the publisher wait for this subscriber, if the topic is lossless. Returns whether the
-    /// message at this position is safe: the publisher never waits, or it waits before it
-    /// overwrites the message.
+    /// Makes the publishers wait for this subscriber, if the topic is lossless. Returns whether the
+    /// next message of each lane is safe: no publisher ever waits, or it waits before it overwrites
+    /// the message.
     // layout: L133
-    fn is_safe_here(&mut self) -> bool {
+    pub(super) fn is_safe_here(&mut self) -> bool {
         let lossless = self.found.geometry.is_lossless();
-        let position = self.lane.position();
         let Some(place) = &mut self.place else {
             return true;
         };
-        place.free(position);
+        for inlet in std::iter::once(&mut self.inlet).chain(&mut self.others) {
+            place.free(inlet);
+        }
+        let position = self.inlet.lane.position();
         place.cursor.publish64(cursor::EXACT, position);
-        place.cursor.store64(cursor::NUMBER, self.lane.number());
-        !lossless || place.activate(&mut self.lane)
+        self.store_number();
+        !lossless || self.activate()
+    }
+
+    /// Makes the publishers wait for this subscriber; see [`backpressure::join`].
+    fn activate(&mut self) -> bool {
+        let Some(Place { participant, .. }) = &self.place else {
+            return false;
+        };
+        let inlets = std::iter::once(&mut self.inlet).chain(&mut self.others);
+        let lanes = inlets.map(|inlet| &mut inlet.lane);
+        backpressure::join(participant.roster(), participant.slot(), lanes)
+    }
+
+    /// Returns all lanes of this generation.
+    pub(super) fn inlets(&self) -> impl Iterator<Item = &Inlet> {
+        std::iter::once(&self.inlet).chain(&self.others)
+    }
+
+    pub(super) fn inlets_mut(&mut self) -> impl Iterator<Item = &mut Inlet> {
+        std::iter::once(&mut self.inlet).chain(&mut self.others)
+    }
+
+    /// Returns the number of messages that were sent before the next one, in all lanes.
+    pub(super) fn number(&self) -> u64 {
+        let others = self.others.iter().map(|inlet| inlet.lane.number());
+        others.fold(self.inlet.lane.number(), u64::wrapping_add)
+    }
+
+    fn store_number(&self) {
+        if let Some(place) = &self.place {
+            place.cursor.store64(cursor::NUMBER, self.number());
+        }
     }
 
     /// Returns the message of this length that was received last.
@@ -242,93 +345,133 @@ impl Subscribing {
     #[inline(always)]
     fn passed(&mut self) {
         self.received += 1;
-        let position = self.lane.position();
+        let position = self.inlet.lane.position();
         if let Some(place) = &mut self.place {
             place.cursor.store64(cursor::RECEIVED, self.received);
-            place.cursor.store64(cursor::NUMBER, self.lane.number());
+            let number = self.inlet.lane.number();
+            place.cursor.store64(cursor::NUMBER, number);
             // For other programs that show how far each subscriber has read.
             place.cursor.publish64(cursor::EXACT, position);
-            if position - place.freed >= self.found.geometry.capacity() / 8 {
-                place.free_and_return(&mut self.lane);
+            if position - self.inlet.freed >= self.found.geometry.capacity() / 8 {
+                self.free_and_return(0);
             }
         }
     }
 
-    /// Returns whether the publisher still has to wait for this subscriber.
+    /// Notes that a message of one of several lanes was received.
+    // layout: L133 L291
+    pub(super) fn passed_in(&mut self, lane: usize, number: u64) {
+        self.received += 1;
+        let step = self.found.geometry.capacity() / 8;
+        let exact = self.inlet.lane.position();
+        let inlet = self.inlet_mut(lane);
+        let is_far = inlet.lane.position() - inlet.freed >= step;
+        if let Some(place) = &mut self.place {
+            place.cursor.store64(cursor::RECEIVED, self.received);
+            place.cursor.store64(cursor::NUMBER, number);
+            place.cursor.publish64(cursor::EXACT, exact);
+            if is_far {
+                self.free_and_return(lane);
+            }
+        }
+    }
+
+    /// Returns a lane of this generation; the last lane if there are not so many.
+    pub(super) fn inlet_mut(&mut self, lane: usize) -> &mut Inlet {
+        let others = &mut self.others;
+        match lane.checked_sub(1).and_then(|other| others.get_mut(other)) {
+            Some(inlet) => inlet,
+            None => &mut self.inlet,
+        }
+    }
+
+    /// Lets the publisher of a lane overwrite the messages that were read. If the publishers do not
+    /// wait for this subscriber any more, and no message was missed, they have to wait again.
+    // layout: L133
+    #[cold]
+    pub(super) fn free_and_return(&mut self, lane: usize) {
+        let Some(mut place) = self.place.take() else {
+            return;
+        };
+        place.free(self.inlet_mut(lane));
+        let slot = place.participant.slot();
+        let is_dropped = place.participant.roster().state(slot) == roster::state::DROPPED;
+        self.place = Some(place);
+        if is_dropped {
+            self.activate();
+        }
+    }
+
+    /// Returns whether the publishers still have to wait for this subscriber.
     // layout: L134
     #[cold]
-    fn is_waited_for(&self) -> bool {
-        let Some(Place { participant, .. }) = &self.place else {
-            return false;
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.owner_monitor.has_ended() && self.is_active()
+    }
+
+    /// Returns whether the publishers that are alive wait for this subscriber.
+    pub(super) fn is_active(&self) -> bool {
+        let is_active = |Place { participant, .. }: &Place| {
+            // Pairs with the publisher's change of the state. The publisher changes the state before it
+            // announces how far it will write.
+            participant.roster().state(participant.slot()) == roster::state::ACTIVE
         };
-        // Pairs with the publisher's change of the state. The publisher changes the state before it
-        // announces how far it will write.
-        !self.owner_monitor.has_ended()
-            && participant.roster().state(participant.slot()) == roster::state::ACTIVE
+        self.place.as_ref().is_some_and(is_active)
     }
 
     #[cold]
-    fn lagged(&mut self, missed: u64) {
+    pub(super) fn lagged(&mut self, missed: u64) {
         self.missed += missed;
         if let Some(place) = &self.place {
             place.cursor.store64(cursor::MISSED, self.missed);
-            place.cursor.store64(cursor::NUMBER, self.lane.number());
         }
+        self.store_number();
+        self.count_again();
         // The publisher waits again from here on. If it does not, the next look finds that out.
         let _ = self.is_safe_here();
     }
 
     // layout: L135
     fn nothing(&mut self) -> Step {
-        let position = self.lane.position();
-        if let Some(place) = self.place.as_mut().filter(|place| place.freed != position) {
-            place.free_and_return(&mut self.lane);
+        if self.inlet.freed != self.inlet.lane.position() {
+            self.free_and_return(0);
         }
 
         if self.owner_monitor.is_followed(&self.found) {
-            return match self.reattach() {
-                Ok(true) => self.poll(),
-                Ok(false) => Step::Nothing,
-                Err(error) => {
-                    self.failed = Some(error);
-                    Step::Nothing
-                }
-            };
+            return self.go_on_in_next();
         }
-
         match !self.owner_monitor.has_ended() && self.owner_monitor.look(&self.found) {
             false => Step::Nothing,
             // The messages that were sent before the end are visible now.
             true => self.poll(),
         }
     }
+
+    /// Reattaches to the next generation, and looks for a message there.
+    pub(super) fn go_on_in_next(&mut self) -> Step {
+        match self.reattach() {
+            Ok(true) => self.poll(),
+            Ok(false) => Step::Nothing,
+            Err(error) => {
+                self.failed = Some(error);
+                Step::Nothing
+            }
+        }
+    }
 }
 
 impl Place {
-    /// Lets the publisher overwrite the messages that were read.
+    /// Lets the publisher of a lane overwrite the messages that were read.
     // layout: L097 L133
-    fn free(&mut self, position: u64) {
-        self.freed = position;
-        self.participant
-            .roster()
-            .set_room(self.participant.slot(), position);
-        self.participant.wake(WakeTarget::Owner);
-    }
-
-    /// Lets the publisher overwrite the messages that were read. If the publisher has dropped this
-    /// subscriber and no message was missed, the publisher has to wait again.
-    // layout: L133
-    #[cold]
-    fn free_and_return(&mut self, lane: &mut Lane) {
-        self.free(lane.position());
-        if self.participant.roster().state(self.participant.slot()) == roster::state::DROPPED {
-            self.activate(lane);
-        }
-    }
-
-    /// Makes the publisher wait for this subscriber; see [`backpressure::join`].
-    fn activate(&mut self, lane: &mut Lane) -> bool {
-        backpressure::join(self.participant.roster(), self.participant.slot(), lane)
+    fn free(&mut self, inlet: &mut Inlet) {
+        inlet.freed = inlet.lane.position();
+        let slot = self.participant.slot();
+        let roster = self.participant.roster();
+        roster.set_room(slot, inlet.number, inlet.freed);
+        self.participant.wake(match inlet.number.checked_sub(1) {
+            None => WakeTarget::Owner,
+            Some(slot) => WakeTarget::Slot(slot),
+        });
     }
 }
 
@@ -366,7 +509,8 @@ impl Inbox for Subscribing {
         if !self.validity.is_valid() {
             return None;
         }
-        let len = self.lane.receive_quickly(&mut self.buffer)?;
+        // If there are several lanes, the general path reads all of them.
+        let len = self.inlet.lane.receive_quickly(&mut self.buffer)?;
         self.passed();
         Some(len)
     }
@@ -375,11 +519,14 @@ impl Inbox for Subscribing {
         if self.validity.is_faulty() {
             return Step::Nothing;
         }
-        let step = match self.lane.receive(&mut self.buffer) {
+        if self.merging.is_some() {
+            return self.poll_merged();
+        }
+        let step = match self.inlet.lane.receive(&mut self.buffer) {
             // The publisher takes its announcement back in a moment. If the publisher has died
             // meanwhile, the wait ends.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,
-            Step::Overtaken => self.lane.lag(),
+            Step::Overtaken => self.inlet.lane.lag(),
             step => step,
         };
 
@@ -409,18 +556,22 @@ impl Inbox for Subscribing {
         match step {
             Step::Lagged(missed) => Some(RecvError::Lagged(missed)),
             Step::Corrupt => Some(RecvError::Corrupt),
-            _ => match self.failed.take() {
-                Some(error) => Some(RecvError::System(error)),
-                None => self.owner_monitor.tell().map(RecvError::Disconnected),
+            _ => match (self.failed.take(), &self.merging) {
+                (Some(error), _) => Some(RecvError::System(error)),
+                (None, None) => self.owner_monitor.tell().map(RecvError::Disconnected),
+                (None, Some(_)) => self.gone_or_deserted(),
             },
         }
     }
 
     #[cold]
     fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        if self.merging.is_some() {
+            return self.sleep_merged(until);
+        }
         let participant = self.place.as_mut().map(|place| &mut place.participant);
-        let number = self.lane.number();
-        let has_news = || self.lane.has_news();
+        let number = self.inlet.lane.number();
+        let has_news = || self.inlet.lane.has_news();
         self.owner_monitor
             .sleep(&self.found, participant, number, has_news, until)
     }
@@ -432,7 +583,11 @@ impl Inbox for Subscribing {
 
 impl Wait for Subscribing {
     fn has_news(&mut self) -> bool {
-        self.lane.has_news()
+        let has_news = match self.merging {
+            None => self.inlet.lane.has_news(),
+            Some(_) => self.has_merged_news(),
+        };
+        has_news
             || self.failed.is_some()
             || self.validity.is_faulty()
             || self.owner_monitor.has_news(&self.found)
@@ -440,8 +595,10 @@ impl Wait for Subscribing {
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
         let participant = self.place.as_mut().map(|place| &mut place.participant);
-        self.owner_monitor
-            .register(participant, self.lane.number(), signals)
+        let number = self.inlet.lane.number();
+        self.owner_monitor.register(participant, number, signals)?;
+        self.register_merged(signals);
+        Ok(())
     }
 
     fn deregister(&mut self) {
@@ -452,6 +609,7 @@ impl Wait for Subscribing {
 
     fn woken(&mut self) -> Result<bool> {
         self.owner_monitor.look_whether_alive(&self.found);
+        self.look_for_deaths();
         Ok(self.has_news())
     }
 }

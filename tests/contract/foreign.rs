@@ -356,3 +356,40 @@ fn foreign_and_own_subscribers_share_a_topic() {
         }
     });
 }
+
+// layout: L291 L295 L297 L298
+#[test]
+fn foreign_subscriber_merges_several_publishers() {
+    let (_test, name) = start("peer-publishers");
+    let options = Publisher::options().capacity(4096).max_message(200);
+    let options = options.publishers(3).delivery(Delivery::Lossless);
+    let mut owner = options.create(&*name).unwrap();
+    let mut first = Publisher::open(&*name).unwrap();
+    let mut peer = Peer::start(&["subscribe", &name, "801"]);
+    peer.expect("ready");
+    let publish = |publisher: &mut Publisher, who: &str| {
+        for number in 0..400 {
+            publisher
+                .send(format!("{who} {number}").as_bytes())
+                .unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish(&mut owner, "owner"));
+        scope.spawn(|| publish(&mut first, "first"));
+        let mut next = [0, 0];
+        for _ in 0..800 {
+            let line = peer.line();
+            let (who, number) = line.split_once(' ').unwrap();
+            let next = &mut next[usize::from(who == "first")];
+            assert_eq!(number, next.to_string());
+            *next += 1;
+        }
+    });
+    // The messages of the next publisher in the lane follow the end of the first one.
+    drop(first);
+    let mut second = Publisher::open(&*name).unwrap();
+    second.send(b"second").unwrap();
+    peer.expect("gone");
+    peer.expect("second");
+}

@@ -36,7 +36,8 @@ enum { END = 128, WATCHED = 512, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES
 enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
   PARK_WORD = 40, START = 48, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
-  MARKS = 256, RING = 512 };
+  MARKS = 256, TENURE = 384, PUBLISHER = 392, BEGUN = 416, CLOSED_AT = 432, BEFORE = 440,
+  BEFORE_BEGUN = 464, RING = 512 };
 #define MAGIC 0x4b4d4853u
 #define VERSION 0x00030000u
 #define SAME_USER 0x7445c3a493b75a05ull /* L024 */
@@ -306,6 +307,7 @@ typedef struct { /* checked copies of control */
 } Head;
 typedef struct { /* a lane that is read; given: ROOM as stored */
   const u8 *ring; u8 *cursor; u64 pos, given, received, who; u32 slot_epoch; int taken, bad, committed;
+  u64 number, tenure, told; /* of a subscriber: messages before pos; the last publisher; one reported */
   const char *left; /* how its last sender went, not printed yet */ Proc proc;
 } Lane;
 typedef struct {
@@ -314,7 +316,7 @@ typedef struct {
   int slot; /* -1 a looker, or OWNER */
   u32 park_epoch, end, tried, members, turn; /* end, members: the last values seen */
   u64 tail, need, room, sent, number, missed; /* number: of messages, calls or changes */
-  Lane lane[SLOTS]; /* a subscriber and a client read lane[0] */
+  Lane lane[SLOTS]; /* a client reads lane[0], a subscriber the lanes of all publishers */
 } Gen;
 typedef int Ready(Gen *);
 static const char *name;
@@ -343,7 +345,8 @@ static u64 lanes_size(const Head *h) { /* L177 */
   if (h->kind == VALUES) return first(h) + h->values * stride(h);
   return h->lanes * (512ull + h->ring) * (h->kind == CALLS ? 2 : 1); }
 static u64 control_size(const Head *h) { return CURSORS + 256ull * h->lanes; }
-static u64 roster_size(const Head *h) { return 4096 + 512ull * h->slots; }
+static u64 row(const Head *h) { return h->kind == TOPIC ? up(8ull * (h->lanes - 1), 128) : 0; } /* L291 */
+static u64 roster_size(const Head *h) { return 4096 + (512 + row(h)) * h->slots; }
 static u8 *lane(const Gen *g, u32 i) { return g->lanes.p + i * (512ull + g->h.ring); } /* L054 */
 static int commit(const Gen *g, u32 i) { /* L253 */
   return obj_commit(&g->lanes, i * (512ull + g->h.ring), 512ull + g->h.ring); }
@@ -365,7 +368,7 @@ static const char *check(Head *h, const u8 *c) { /* L009: the rule that is broke
   if (h->kind == VALUES) return h->lanes = 0, h->values < 1 || h->values > 1 << 20 ||
     !is_power(h->value_slots, 8, 64) || h->max > 1 << 24 || lanes_size(h) > 1 << 30 ?
     "L176: control" : NULL;
-  if (h->lanes != (h->kind == TOPIC ? 1 : h->slots) || h->delivery > 1 ||
+  if ((h->kind == TOPIC ? h->lanes < 1 || h->lanes > h->slots : h->lanes != h->slots) || h->delivery > 1 ||
     h->ring & (h->ring - 1) || h->ring < 1 << 12 || h->ring > 1ull << 32 ||
     h->max > h->ring / 4 - 8 || h->max > (1u << 30) - 64) return "L174: control";
   u64 b = h->max + 16 > 64 ? h->max + 16 : 64, a = b * (h->in_flight + 2ull); /* L143 */
@@ -495,9 +498,9 @@ static void leave(Gen *g, int keep) { /* L105 */
     cas64(slot(g, g->slot) + PROCESS, me, 0); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
     wake_owner(g), life_end(&g->life), obj_close(&g->event), obj_close(&g->live); }
   if (!keep) close_gen(g); /* else the sections stay open until this process ends */ }
-static int take_slot(Gen *g, int n) { /* L104 steps 2 and 3 */
+static int take_slot(Gen *g, int from, int n) { /* L104 steps 2 and 3 */
   for (int tries = 0, free = 1; free && tries < 50; tries++, sleep_ms(2)) {
-    for (int any = free = 0; any < 2; any++) for (int i = 0; i < n; i++) {
+    for (int any = free = 0; any < 2; any++) for (int i = from; i < n; i++) {
       u64 who = ld64(slot(g, i) + PROCESS); if (who && !any) continue;
       free |= !who; if (!life_begin(&g->life, &g->roster, i, who)) continue;
       if (cas64(slot(g, i) + PROCESS, who, me)) return i;
@@ -507,7 +510,7 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   int r = obj_open(&g->roster, with("~roster-%08x", g->h.generation), SECTION, 1);
   if (r == ABSENT && writes()) return 0;
   if (r == FOUND && g->roster.size >= roster_size(&g->h))
-    g->slot = take_slot(g, (int)(writes() ? g->h.lanes : g->h.slots));
+    g->slot = take_slot(g, kind == TOPIC ? (int)g->h.lanes - 1 : 0, (int)g->h.slots); /* L290 */
   else if (writes()) fail("L104 step 1: roster refused");
   if (g->slot < 0 && (writes() || (r == FOUND && kind == TOPIC && g->h.delivery)))
     fail("L103: all places are taken");
@@ -691,64 +694,98 @@ static void command_recv(u32 count, u64 start) {
   for (int q = 0; q < queue_count; q++) close_gen(queues[q]); }
 /* ---- Subscriber ---- */
 /* L128: the mark with the smallest position from `from` on, else the last one; 0: none is valid. */
-static int pick_mark(Gen *g, u64 from, u64 *pos, u64 *number) {
-  const u8 *at = lane(g, 0); int found = 0;
-  for (int k = 0; k < 8; k++) {
-    u64 p = ld64(at + MARKS + 16 * k), n = ld64(at + MARKS + 16 * k + 8); acquire_fence();
-    if (ld64(at + MARKS + 16 * k) != p || !possible(p) || n > LIMIT_62 || n < g->number) continue;
-    acquire_fence(); if (p + g->h.ring < ld64(at + RESERVED)) continue;
+static int pick_mark(Gen *g, u32 i, u64 from, u64 *pos, u64 *number) {
+  const u8 *at = lane(g, i) + MARKS; int found = 0;
+  for (int k = 0; k < 8; k++, at += 16) {
+    u64 p = ld64(at), n = ld64(at + 8); acquire_fence();
+    if (ld64(at) != p || !possible(p) || n > LIMIT_62 || n < g->lane[i].number) continue;
+    acquire_fence(); if (p + g->h.ring < ld64(lane(g, i) + RESERVED)) continue;
     if (!found || (*pos >= from ? p >= from && p < *pos : p > *pos)) found = 1, *pos = p,
       *number = n;
   }
   return found; }
+static u8 *room(Gen *g, u32 i) { /* L291 */
+  return i ? g->roster.p + 4096 + 512ull * g->h.slots + row(&g->h) * (u64)g->slot + 8ull * (i - 1)
+    : slot(g, g->slot) + CURSOR + ROOM; }
+static void give(Gen *g, u32 i) { /* L097 */
+  Lane *l = g->lane + i; sr64(room(g, i), l->given = l->pos), wake(g, i ? (int)i - 1 : OWNER); }
 static int settle(Gen *g) { /* L133 steps 2 and 3; 0: begin elsewhere */
   Lane *l = g->lane; if (!l->cursor) return 1;
-  sr64(l->cursor + ROOM, l->given = l->pos), wake_owner(g);
+  g->number = 0; int safe = 1;
+  for (u32 i = 0; i < g->h.lanes; i++) give(g, i), g->number += l[i].number;
   sr64(l->cursor + EXACT, l->pos), st64(l->cursor + NUMBER, g->number);
   if (!g->h.delivery) return 1;
   sr32(slot(g, g->slot) + STATE, 1); full_fence();
-  if (ld64(lane(g, 0) + RESERVED) <= l->pos + g->h.ring) return 1;
-  sr32(slot(g, g->slot) + STATE, 2); return 0; }
-static u64 go_on(Gen *g, u64 back) { /* L132: how many were missed */
-  u64 pos = 0, number = 0, before = g->number;
-  do {
-    u64 reserved = ld64(lane(g, 0) + RESERVED);
-    while (!pick_mark(g, reserved > back ? reserved - back : 0, &pos, &number)) sleep_ms(1);
-    g->lane->pos = pos, g->number = number;
-  } while (!settle(g));
+  for (u32 i = 0; i < g->h.lanes; i++) safe &= ld64(lane(g, i) + RESERVED) <= l[i].pos + g->h.ring;
+  if (!safe) sr32(slot(g, g->slot) + STATE, 2);
+  return safe; }
+static u64 go_on(Gen *g, u32 i, u64 back) { /* L132: how many were missed in this lane */
+  Lane *l = g->lane + i; u64 pos = 0, number = 0, before = l->number;
+  u64 reserved = ld64(lane(g, i) + RESERVED);
+  while (!pick_mark(g, i, reserved > back ? reserved - back : 0, &pos, &number)) sleep_ms(1);
+  l->pos = pos, l->number = number, settle(g);
   if (g->lane->cursor) st64(g->lane->cursor + MISSED, g->missed += number - before);
   return number - before; }
 static void begin_reading(Gen *g, int again) { /* L129 L171 */
   if (kind == VALUES) return;
-  u8 *c = g->slot >= 0 ? slot(g, g->slot) + CURSOR : NULL;
-  g->lane[0] = (Lane){ .ring = lane(g, 0) + RING, .cursor = c };
+  u8 *c = g->slot >= 0 ? slot(g, g->slot) + CURSOR : NULL; g->turn = 0;
+  for (u32 i = 0; i < g->h.lanes; i++) g->lane[i] = (Lane){ .ring = lane(g, i) + RING, .cursor = c };
   if (c) st64(c + RECEIVED, 0), st64(c + MISSED, 0);
   if (again && settle(g)) return;
-  go_on(g, again ? g->h.ring / 2 : g->h.ring); if (c && !again) st64(c + MISSED, g->missed = 0); }
+  do for (u32 i = 0; i < g->h.lanes; i++) go_on(g, i, again ? g->h.ring / 2 : g->h.ring);
+  while (!settle(g));
+  if (c && !again) st64(c + MISSED, g->missed = 0); }
 static void note_read(Gen *g, Lane *l, int what) { /* L113 L133 steps 4 and 5 */
-  if (what == MESSAGE) st64(l->cursor + RECEIVED, ++l->received),
-    st64(l->cursor + NUMBER, g->number), sr64(l->cursor + EXACT, l->pos);
+  if (what == MESSAGE) st64(l->cursor + RECEIVED, ++g->lane->received),
+    st64(l->cursor + NUMBER, g->number), sr64(l->cursor + EXACT, g->lane->pos);
   if (what == MESSAGE ? l->pos - l->given >= g->h.ring / 8 : l->pos != l->given)
-    sr64(l->cursor + ROOM, l->given = l->pos), wake_owner(g);
+    give(g, (u32)(l - g->lane));
 }
+/* L295 L297 L298: reports the end of the publisher before the record at the position, or, at an empty
+ * word, of the publisher that has closed. This program does not ask whether publishers have died. */
+static void look_at_publisher(Gen *g, Lane *l, int what) {
+  const u8 *at = lane(g, (u32)(l - g->lane)); u64 tenure = ld64(at + TENURE);
+  if (!tenure || tenure & 1) return;
+  u64 now = ld64(at + BEGUN), had = ld64(at + BEFORE), before = ld64(at + BEFORE_BEGUN);
+  u64 closed = ld64(at + CLOSED_AT); acquire_fence();
+  if (ld64(at + TENURE) != tenure || l == g->lane) return; /* the end of the owner: stand() */
+  u64 sends = l->pos >= now ? tenure : had && l->pos >= before ? tenure - 2 : l->tenure;
+  int is_new = sends != l->tenure && l->tenure, is_over = what == EMPTY && sends == closed;
+  if (is_new && l->told != l->tenure) l->told = l->tenure, print("gone", "", 0);
+  u32 len; l->tenure = sends;
+  if (is_over && l->told != sends && look(l->ring, &g->h, l->pos, &len) == EMPTY)
+    l->told = sends, print("gone", "", 0); }
 /* L131: 1 a message or, where *missed is not 0, a gap; 0 nothing. */
-static int next_message(Gen *g, u32 *len, u64 *missed) {
-  for (Lane *l = g->lane;;) {
+static int next_in(Gen *g, Lane *l, u32 *len, u64 *missed) {
+  for (const u8 *reserved = lane(g, (u32)(l - g->lane)) + RESERVED;;) {
     u8 *state = l->cursor && g->h.delivery ? slot(g, g->slot) + STATE : NULL;
-    int what = look(l->ring, &g->h, l->pos, len);
+    int what = look(l->ring, &g->h, l->pos, len); if (what != PAD) look_at_publisher(g, l, what);
     if (what == MESSAGE) memcpy(buffer, l->ring + (l->pos & (g->h.ring - 1)) + 8, *len);
     acquire_fence();
-    if (ld64(lane(g, 0) + RESERVED) > l->pos + g->h.ring) { /* L130 */
+    if (ld64(reserved) > l->pos + g->h.ring) { /* L130 */
       if (state && ld32(state) == 1 && stand(g) == LIVE) continue; /* L134 */
-      if ((*missed = go_on(g, g->h.ring / 2))) return 1;
+      if ((*missed = go_on(g, (u32)(l - g->lane), g->h.ring / 2))) return 1;
       continue; }
     if (what == DAMAGE) fail("L131: the ring is damaged");
     if (what != EMPTY) l->pos = behind(&g->h, l->pos, what, *len);
-    g->number += what == MESSAGE; if (what != PAD && l->cursor) note_read(g, l, what);
+    g->number += what == MESSAGE, l->number += what == MESSAGE;
+    if (what != PAD && l->cursor) note_read(g, l, what);
     if (state && ld32(state) == 2) settle(g); /* L133 step 6 */
     if (what != PAD) return what == MESSAGE; } }
+static int next_message(Gen *g, u32 *len, u64 *missed) {
+  for (u32 n = 0; n < g->h.lanes; n++, g->turn++)
+    if (next_in(g, g->lane + g->turn % g->h.lanes, len, missed)) return 1;
+  return 0; }
 static int word_there(Gen *g) {
-  u32 len; return look(g->lane->ring, &g->h, g->lane->pos, &len) != EMPTY; }
+  u32 len, there = 0;
+  for (u32 i = 0; i < (kind == TOPIC ? g->h.lanes : 1); i++)
+    there |= look(g->lane[i].ring, &g->h, g->lane[i].pos, &len) != EMPTY;
+  return (int)there; }
+static int other_publishers(Gen *g) { /* whether one of the other publishers has not closed */
+  int open = 0;
+  for (u32 i = 1; i < g->h.lanes; i++)
+    open |= ld64(lane(g, i) + TENURE) != ld64(lane(g, i) + CLOSED_AT);
+  return open; }
 static void command_subscribe(u32 count) {
   Gen *g = join(0); u32 len; print("ready", "", 0);
   for (int how = LIVE; count;) {
@@ -756,8 +793,10 @@ static void command_subscribe(u32 count) {
     if (next_message(g, &len, &missed)) {
       if (missed) len = (u32)sprintf((char *)buffer, "missed %" PRIu64, missed);
       print("", buffer, len), count--;
-    } else if (how != LIVE) g = next_generation(g, how), how = LIVE; /* L135 */
-    else if ((how = stand(g)) == LIVE) rest(g, word_there); }
+    } else if (how != LIVE && other_publishers(g) && !other_generation(g)) sleep_ms(1);
+    else if (how != LIVE) g = next_generation(g, how), how = LIVE; /* L135 */
+    else if ((how = stand(g)) == LIVE) rest(g, word_there);
+    else g->tried = g->h.generation; }
   leave(g, 0); }
 /* ---- Values ---- */
 static u8 *value(Gen *g, u32 i) { return g->lanes.p + first(&g->h) + stride(&g->h) * i; } /* L073 */

@@ -22,7 +22,7 @@ use std::time::Duration;
     after_help = "Examples:\n  shmkit publish Prices 'EUR 1.08' 'EUR 1.09'\n  tail -f prices.log | shmkit publish Prices --access users-read-only\n  shmkit publish Test --rate 1000"
 )]
 pub struct Publish {
-    /// The topic to create.
+    /// The topic to create, or to join.
     pub name: String,
     /// The messages. Without a MESSAGE, or with -, each line of standard input is a message.
     #[arg(value_name = "MESSAGE")]
@@ -35,6 +35,12 @@ pub struct Publish {
     /// Wait for slow subscribers, so that they miss nothing.
     #[arg(long)]
     pub lossless: bool,
+    /// How many publishers the topic can have at a time. The others join by --join.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub publishers: usize,
+    /// Publish on a topic that another program has created with --publishers.
+    #[arg(long, conflicts_with_all = ["capacity", "max_message", "lossless", "publishers", "access"])]
+    pub join: bool,
     /// Who may subscribe: same-user, users-read-only, interactive-read-only, or sddl:…
     /// (Windows).
     #[arg(long, value_name = "PRESET", default_value_t)]

@@ -94,8 +94,8 @@ impl Seen {
     /// Returns the number of messages that another participant has received or sent.
     fn counted(&self, one: &Participant) -> u64 {
         match self.info.pattern {
-            Pattern::Topic | Pattern::Values => one.received,
-            Pattern::Queue | Pattern::Calls => one.sent,
+            Pattern::Topic | Pattern::Values if !one.publishes => one.received,
+            _ => one.sent,
         }
     }
 
@@ -130,7 +130,7 @@ impl Seen {
 
         match info.pattern {
             Pattern::Queue => json["senders"] = info.lanes.into(),
-            Pattern::Topic => {}
+            Pattern::Topic => json["publishers"] = info.lanes.into(),
             Pattern::Values => json["values"] = info.values.into(),
             Pattern::Calls => {
                 owner["sent"] = info.owner.sent.into();
@@ -154,8 +154,13 @@ impl Seen {
     /// Returns a participant other than the owner as JSON.
     fn other(&self, one: &Participant) -> Value {
         let mut json = person(one);
+        json["publishes"] = one.publishes.into();
         let (key, count) = match self.info.pattern {
             Pattern::Values => return json,
+            Pattern::Topic if one.publishes => {
+                json["sent"] = one.sent.into();
+                return json;
+            }
             Pattern::Queue | Pattern::Calls => ("sent", one.sent),
             Pattern::Topic => ("missed", one.missed),
         };
@@ -172,7 +177,8 @@ impl Seen {
         let capacity = output::bytes(info.capacity);
         let room = match info.pattern {
             Pattern::Queue => format!("{capacity} for each of up to {} senders", info.lanes),
-            Pattern::Topic => capacity,
+            Pattern::Topic if info.lanes == 1 => capacity,
+            Pattern::Topic => format!("{capacity} for each of up to {} publishers", info.lanes),
             Pattern::Values => format!("{capacity} for {} of them", info.values),
             Pattern::Calls => format!(
                 "{capacity} each way for each of up to {} clients, {} calls at a time",
@@ -211,12 +217,14 @@ impl Seen {
         let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
         rows.push((owner, format!("{}{state}, {doing}", self.owner())));
 
-        let first = rows.len();
         let others = all(&info.others).iter().enumerate().map(|(n, one)| {
             let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
-            self.row(one, rate)
+            (one.publishes, self.row(one, rate))
         });
-        rows.extend(under(other, others));
+        let (publishers, others): (Vec<_>, Vec<_>) = others.partition(|(publishes, _)| *publishes);
+        rows.extend(publishers.into_iter().map(|(_, row)| ("", row)));
+        let first = rows.len();
+        rows.extend(under(other, others.into_iter().map(|(_, row)| row)));
         if rows.len() == first {
             let none = info.others.as_ref().map(|_| "none");
             rows.push((
@@ -232,6 +240,10 @@ impl Seen {
         let rate = per_second(rate);
         match self.info.pattern {
             Pattern::Values => who(one, "waiting", ""),
+            Pattern::Topic if one.publishes => {
+                let who = who(one, "waiting for a slow subscriber", "");
+                format!("{who}, sent {}{rate}", one.sent)
+            }
             Pattern::Topic => {
                 let (who, received) = (who(one, "waiting", "busy"), one.received);
                 let (behind, missed) = (one.behind, one.missed);

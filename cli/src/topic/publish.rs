@@ -1,4 +1,4 @@
-//! `publish`: creates a topic, and sends messages to all its subscribers.
+//! `publish`: creates or joins a topic, and sends messages to all its subscribers.
 
 use crate::args::Publish;
 use crate::input::ends::Ends;
@@ -52,7 +52,11 @@ pub fn run(args: &Publish) -> Outcome {
 }
 
 fn create(args: &Publish) -> shmkit::Result<Publisher> {
+    if args.join {
+        return Publisher::open(&args.name);
+    }
     let mut options = Publisher::options().access(args.access.clone());
+    options = options.publishers(args.publishers);
     if let Some(capacity) = args.measures.capacity {
         options = options.capacity(capacity);
     }

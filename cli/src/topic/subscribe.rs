@@ -47,6 +47,7 @@ fn receive(
                 }
             }
             Err(RecvError::Lagged(missed)) => printer.missed(missed)?,
+            Err(error @ RecvError::PublisherGone { .. }) => output::remark(&error.to_string()),
             Err(RecvError::Disconnected(how)) => return gone(args, how),
             Err(error) => return Err(error.into()),
         }

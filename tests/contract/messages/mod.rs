@@ -11,6 +11,7 @@ mod longest;
 mod many;
 mod moments;
 mod observers;
+mod publishers;
 mod queue;
 pub mod restart;
 mod senders;
@@ -49,6 +50,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("ahead", [name]) => ahead::receive_and_release(name),
         ("many-senders", [name, count]) => many::serve_senders(name, count.parse().unwrap()),
         ("many-threads", [name, count]) => many::count_threads(name, count.parse().unwrap()),
+        ("guest", [name, from]) => publishers::serve_guest(name, from.parse().unwrap()),
+        ("owner", [name]) => publishers::be_owner(name),
         ("crowd", [name]) => observers::serve_crowd(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),
