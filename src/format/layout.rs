@@ -297,11 +297,8 @@ pub(crate) mod lane {
     pub(crate) const PUBLISHER_PID: usize = 408;
     /// `u64`: the position of the publisher's first record.
     pub(crate) const BEGINNING: usize = 416;
-    /// `u32`: the slot epoch of the publisher.
+    /// `u64`: the slot epoch of the publisher.
     pub(crate) const SLOT_EPOCH: usize = 424;
-    /// `u32`: bit 0 is set if the publisher before this one closed in good order, and bit 1 if the one
-    /// before that did.
-    pub(crate) const BEFORE_CLOSED: usize = 428;
     /// `u64`: the [`TENURE`](self::TENURE) of the last publisher that has closed in good order.
     pub(crate) const CLOSED: usize = 432;
     /// `u64`: the number of the publisher before this one, or 0 if it is not known.
@@ -316,6 +313,9 @@ pub(crate) mod lane {
     pub(crate) const FIRST: usize = 472;
     /// `u64`: as [`FIRST`](self::FIRST), for the publisher before this one.
     pub(crate) const BEFORE_FIRST: usize = 480;
+    /// `u64`: bit 0 is set if the publisher before this one closed in good order, and bit 1 if the one
+    /// before that did.
+    pub(crate) const BEFORE_CLOSED: usize = 488;
     /// The offset of the ring. It makes the distance of two lanes unequal to a power of two, so
     /// that equal places in two lanes do not share a set of the cache.
     pub(crate) const HEAD: usize = 512;
@@ -410,7 +410,7 @@ const _: () = {
     // A summary has a bit for each word of its set, below the bit of the owner.
     assert!(roster::SET_LEN / 8 < 62 && control::WATCHED + roster::SET_LEN <= control::TYPE);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::TENURE);
-    assert!(lane::BEFORE_FIRST + 8 <= lane::HEAD);
+    assert!(lane::BEFORE_CLOSED + 8 <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
     // The length of a payload and the kind of its record fit into one word.
@@ -523,8 +523,7 @@ mod tests {
             ("PUBLISHER_START", lane::PUBLISHER_START, 8),
             ("PUBLISHER_PID", lane::PUBLISHER_PID, 8),
             ("BEGINNING", lane::BEGINNING, 8),
-            ("SLOT_EPOCH", lane::SLOT_EPOCH, 4),
-            ("BEFORE_CLOSED", lane::BEFORE_CLOSED, 4),
+            ("SLOT_EPOCH", lane::SLOT_EPOCH, 8),
             ("CLOSED", lane::CLOSED, 8),
             ("BEFORE", lane::BEFORE, 8),
             ("BEFORE_START", lane::BEFORE_START, 8),
@@ -532,6 +531,7 @@ mod tests {
             ("BEFORE_BEGINNING", lane::BEFORE_BEGINNING, 8),
             ("FIRST", lane::FIRST, 8),
             ("BEFORE_FIRST", lane::BEFORE_FIRST, 8),
+            ("BEFORE_CLOSED", lane::BEFORE_CLOSED, 8),
             ("HEAD", lane::HEAD, LINE),
             ("MARK_POSITION", lane::MARK_POSITION, 8),
             ("MARK_NUMBER", lane::MARK_NUMBER, 8),

@@ -82,9 +82,9 @@ impl Tenure {
         store_publisher(head, BEFORE, before.as_ref());
         store_publisher(head, NOW, Some(self));
         let before_that = before.is_some_and(|before| before.before_closed);
-        let closed = u32::from(self.before_closed) | u32::from(before_that) << 1;
-        head.store32(lane::BEFORE_CLOSED, closed);
-        head.store32(lane::SLOT_EPOCH, self.slot_epoch);
+        let closed = u64::from(self.before_closed) | u64::from(before_that) << 1;
+        head.store64(lane::BEFORE_CLOSED, closed);
+        head.store64(lane::SLOT_EPOCH, self.slot_epoch.into());
         // Pairs with the first load of `read`.
         head.publish64(lane::TENURE, self.count);
     }
@@ -105,14 +105,14 @@ impl Tenure {
         if count == 0 || count & 1 != 0 {
             return None;
         }
-        let closed = head.load32(lane::BEFORE_CLOSED);
+        let closed = head.load64(lane::BEFORE_CLOSED);
         let (id, beginning, first) = publisher_at(head, NOW);
         let now = Tenure {
             count,
             id,
             beginning,
             first,
-            slot_epoch: head.load32(lane::SLOT_EPOCH),
+            slot_epoch: head.load64(lane::SLOT_EPOCH) as u32,
             before_closed: closed & 1 != 0,
         };
         let (id, beginning, first) = publisher_at(head, BEFORE);

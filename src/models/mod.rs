@@ -18,6 +18,7 @@ mod news;
 mod owners;
 mod sleepers;
 mod slots;
+mod tenures;
 
 use crate::error::Result;
 use crate::format::layout::{control, cursor, ownership, roster};

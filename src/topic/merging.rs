@@ -17,6 +17,7 @@
 //!
 //! A publisher that reattaches is not gone: it has the same identity in a newer generation.
 
+use super::in_order::in_order;
 use super::inlet::{Gone, Inlet};
 use super::subscribing::{Merging, Subscribing};
 use crate::error::Result;
@@ -105,18 +106,10 @@ impl Subscribing {
     /// Looks at all lanes, and copies the next message.
     #[cold]
     pub(super) fn poll_merged(&mut self) -> Step {
-        if let Some(step) = self.search_earlier() {
-            return step;
-        }
-        let step = match self.find_lane() {
-            None => Step::Nothing,
-            // What its publisher has sent in an earlier generation before is visible now.
-            // layout: L299
-            Some(lane) => match self.search_earlier() {
-                Some(step) => return step,
-                None => self.poll_lane(lane),
-            },
-        };
+        let earlier = Subscribing::search_earlier;
+        let find = |this: &mut Subscribing| this.find_lane();
+        let step = in_order(self, earlier, find, Subscribing::poll_lane);
+        let step = step.unwrap_or(Step::Nothing);
         match (step, &self.merging) {
             (Step::Nothing, Some(merging)) if merging.gone.is_none() => self.nothing_merged(),
             _ => step,

@@ -8,6 +8,7 @@
 pub(crate) mod backpressure;
 mod guest;
 mod home;
+pub(crate) mod in_order;
 mod inlet;
 mod merging;
 pub(crate) mod publisher;

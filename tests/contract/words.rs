@@ -69,7 +69,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     ranges.extend(match section {
         "control" => all(lanes, 4096, 256, &[0..8, 128..160]),
         "roster" => all(slots, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
-        "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..488, 512..LANE]),
+        "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..496, 512..LANE]),
         _ => Vec::new(),
     });
     ranges

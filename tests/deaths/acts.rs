@@ -21,6 +21,7 @@ fn die(what: &str, name: &str) {
         "sender" => sender(act, name),
         "receiver" => receiver(act, name),
         "publisher" => publisher(act, name),
+        "guest" => guest(act, name),
         "subscriber" => subscriber(act, name),
         "writer" => writer(act, name),
         "reader" => reader(act, name),
@@ -166,6 +167,42 @@ fn publisher(act: &str, name: &str) {
             let mut publisher = create();
             publish(&mut publisher, 0..3);
             perform(|| (), || drop(publisher));
+        }
+        other => panic!("no {other}"),
+    }
+}
+
+/// A publisher that opens the topic of another one.
+fn guest(act: &str, name: &str) {
+    let open = || Publisher::open(name).unwrap();
+    match act {
+        "open and publish" | "take a lane over" => {
+            let act = || {
+                let mut guest = open();
+                publish(&mut guest, 0..1);
+                guest
+            };
+            perform(|| (), act);
+        }
+        // The ninth message takes the next eighth of the ring.
+        "publish" | "publish into the next eighth" => {
+            let (first, end) = match act {
+                "publish" => (3, 4),
+                _ => (7, 9),
+            };
+            let mut guest = open();
+            publish(&mut guest, 0..first);
+            perform(|| (), || publish(&mut guest, first..end));
+        }
+        "reattach" => {
+            let mut guest = open();
+            publish(&mut guest, 0..3);
+            perform(|| (), || publish(&mut guest, 3..4));
+        }
+        "close" => {
+            let mut guest = open();
+            publish(&mut guest, 0..3);
+            perform(|| (), || drop(guest));
         }
         other => panic!("no {other}"),
     }

@@ -214,6 +214,110 @@ impl World for Audience {
     }
 }
 
+/// The world of a publisher that opens a topic: its owner, and a subscriber.
+struct Several {
+    name: String,
+    owner: Publisher,
+    subscriber: Subscriber,
+    before: u64,
+    after: u64,
+    /// Whether the owner makes another generation before the victim acts.
+    resizes: bool,
+}
+
+fn several(name: &str, before: u64, after: u64) -> Several {
+    let mut owner = options().publishers(2).create(name).unwrap();
+    let mut subscriber = from_the_oldest(name);
+    give(&mut owner, LATER);
+    assert_eq!(number(subscriber.recv_timeout(LONG).unwrap()), LATER);
+    Several {
+        name: name.to_string(),
+        owner,
+        subscriber,
+        before,
+        after,
+        resizes: false,
+    }
+}
+
+impl Several {
+    /// Receives until the last message. Returns the numbers of the others.
+    fn receive(&mut self) -> Vec<u64> {
+        let mut came = Vec::new();
+        loop {
+            match self.subscriber.recv_timeout(LONG).map(number) {
+                Ok(LAST) => return came,
+                Ok(number) => came.push(number),
+                Err(RecvError::PublisherGone { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+impl World for Several {
+    fn ready(&mut self) {
+        if self.resizes {
+            let larger = options().publishers(2).capacity(8192);
+            self.owner.resize(&larger).unwrap();
+        }
+    }
+
+    fn survive(mut self: Box<Self>) -> u64 {
+        // The place of the victim is free, and its lane can be used.
+        let mut next = Publisher::open(&*self.name).unwrap();
+        give(&mut next, LAST);
+        let came = in_order(&self.receive(), 0);
+        assert!((self.before..=self.after).contains(&came), "{came}");
+        assert_eq!(self.subscriber.missed(), 0);
+        // Nobody waits for the victim, and many messages find their way.
+        for n in 0..MANY {
+            for publisher in [&mut self.owner, &mut next] {
+                give(publisher, n);
+                assert_eq!(number(self.subscriber.recv_timeout(LONG).unwrap()), n);
+            }
+        }
+        let id = next.id();
+        drop(next);
+        let gone = self.subscriber.recv_timeout(LONG);
+        let is_gone =
+            matches!(&gone, Err(RecvError::PublisherGone { publisher, .. }) if *publisher == id);
+        assert!(is_gone, "{gone:?}");
+        came
+    }
+}
+
+/// The lane of the victim has had another publisher.
+fn second_hand(name: &str) -> Box<dyn World> {
+    let mut world = several(name, 0, 1);
+    let mut first = Publisher::open(name).unwrap();
+    (0..MANY).for_each(|n| {
+        give(&mut first, n);
+        assert_eq!(number(world.subscriber.recv_timeout(LONG).unwrap()), n);
+    });
+    drop(first);
+    assert!(world.subscriber.recv_timeout(LONG).is_err());
+    Box::new(world)
+}
+
+#[test]
+fn guest_killed_anywhere_leaves_the_others_working() {
+    in_all_places("guest: open and publish", |name| {
+        Box::new(several(name, 0, 1))
+    });
+    in_all_places("guest: take a lane over", second_hand);
+    in_all_places("guest: publish", |name| Box::new(several(name, 3, 4)));
+    in_all_places("guest: publish into the next eighth", |name| {
+        Box::new(several(name, 7, 9))
+    });
+    in_all_places("guest: reattach", |name| {
+        let resizes = true;
+        let world = several(name, 3, 4);
+        Box::new(Several { resizes, ..world })
+    });
+    in_all_places("guest: close", |name| Box::new(several(name, 3, 3)));
+}
+
 #[test]
 fn publisher_killed_in_send_leaves_whole_prefix() {
     in_all_places("publisher: publish", |name| listener(name, 3, 4));

@@ -67,6 +67,10 @@ impl Memory {
         LossyWriter::new(self.round(), self.head.clone(), self.ring_geometry)
     }
 
+    pub fn next_publisher(&self) -> Publisher {
+        LossyWriter::resume(self.round(), self.head.clone(), self.ring_geometry).unwrap()
+    }
+
     pub fn subscriber(&self) -> Subscriber {
         let ring = heap::reading(&self.round());
         LossyReader::new(ring, heap::reading(&self.head), self.ring_geometry)
@@ -325,6 +329,8 @@ enum Topic {
     Send(usize),
     Start(usize, Begin),
     Receive(usize),
+    /// The publisher dies, and another one continues the lane.
+    Succeed,
 }
 
 const READERS: usize = 3;
@@ -337,6 +343,7 @@ fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
             20 => lens(max).prop_map(Topic::Send),
             4 => (0..READERS, begin).prop_map(|(index, begin)| Topic::Start(index, begin)),
             12 => (0..READERS).prop_map(Topic::Receive),
+            1 => Just(Topic::Succeed),
         ];
         (Just(bytes), Just(max), prop::collection::vec(act, 0..300))
     })

@@ -4,6 +4,7 @@
 mod ahead;
 mod calls;
 mod closing;
+mod crowded;
 mod in_place;
 mod kills;
 mod latest;
@@ -52,6 +53,8 @@ pub fn play(role: &str, args: &[&str]) {
         ("many-threads", [name, count]) => many::count_threads(name, count.parse().unwrap()),
         ("guest", [name, from]) => publishers::serve_guest(name, from.parse().unwrap()),
         ("owner", [name]) => publishers::be_owner(name),
+        ("crowd-member", ["publish", name, who]) => crowded::publish(name, who.parse().unwrap()),
+        ("crowd-member", ["subscribe", name, _]) => crowded::subscribe(name),
         ("crowd", [name]) => observers::serve_crowd(name),
         ("typed-sender", [name]) => typed::serve_sender(name),
         ("typed-publisher", [name]) => typed::serve_publisher(name),

@@ -3,6 +3,7 @@
 use super::*;
 
 pub(super) struct Audience {
+    memory: Memory,
     ring_geometry: RingGeometry,
     writer: Publisher,
     all: Vec<Vec<u8>>,
@@ -19,6 +20,7 @@ impl Audience {
             all: Vec::new(),
             announced: None,
             readers: (0..READERS).map(|_| memory.subscriber()).collect(),
+            memory,
         }
     }
 
@@ -36,6 +38,13 @@ impl Audience {
             }
             Topic::Start(index, begin) => self.start(index, begin),
             Topic::Receive(index) => drop(self.receive(index)),
+            Topic::Succeed => {
+                let (sent, reserved) = (self.writer.sent(), self.writer.reserved());
+                self.announced = None;
+                self.writer = self.memory.next_publisher();
+                let next = (self.writer.sent(), self.writer.reserved());
+                assert_eq!(next, (sent, reserved));
+            }
         }
     }
 
