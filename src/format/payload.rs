@@ -65,6 +65,10 @@ pub trait Payload: sealed::Sealed {
     #[doc(hidden)]
     fn bytes(&self) -> &[u8];
 
+    /// Returns whether a message of this length can be a value of the type.
+    #[doc(hidden)]
+    fn fits(len: usize) -> bool;
+
     /// Converts the bytes of a received message; `None` if their length is not the size of the
     /// type.
     #[doc(hidden)]
@@ -88,6 +92,11 @@ impl Payload for [u8] {
     }
 
     #[inline(always)]
+    fn fits(_len: usize) -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn received(bytes: &[u8]) -> Option<&[u8]> {
         Some(bytes)
     }
@@ -99,6 +108,12 @@ impl<T: Described> Payload for T {
     #[inline(always)]
     fn bytes(&self) -> &[u8] {
         self.as_bytes()
+    }
+
+    // layout: L042
+    #[inline(always)]
+    fn fits(len: usize) -> bool {
+        len == size_of::<T>()
     }
 
     // layout: L042

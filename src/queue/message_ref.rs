@@ -1,10 +1,13 @@
 //! Messages that are read in shared memory, without a copy of the whole.
 
 use super::receiving::Receiving;
+use crate::format::describe::Described;
+use crate::format::payload::Payload;
 use crate::lane::claim::assert_inside;
 use crate::os::ProcessIdentity;
 use std::fmt;
 use std::io::{self, Read};
+use std::marker::PhantomData;
 
 /// A received message that is still in shared memory; see
 /// [`Receiver::recv_ref`](crate::Receiver::recv_ref). Dropping the reference takes the message from
@@ -12,19 +15,33 @@ use std::io::{self, Read};
 ///
 /// [`Read`] reads the message in pieces of any size. Each piece is a copy, as long as the caller's
 /// buffer: a message that is read piece by piece need not leave the nearest cache.
-pub struct MessageRef<'a> {
+pub struct MessageRef<'a, M: Payload + ?Sized = [u8]> {
     receiver: &'a mut Receiving,
     len: usize,
     read: usize,
+    message: PhantomData<fn() -> &'a M>,
 }
 
-impl<'a> MessageRef<'a> {
+impl<T: Described> MessageRef<'_, T> {
+    /// Returns a copy of the value.
+    #[must_use]
+    pub fn value(&self) -> T {
+        let mut value = T::new_zeroed();
+        // A message of a type has the length of the type (`recv_ref`).
+        self.copy_to(0, value.as_mut_bytes());
+        value
+    }
+}
+
+impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
+    /// Makes the reference to the message that was found last, whose length fits the type.
     #[inline]
-    pub(crate) fn new(receiver: &'a mut Receiving, len: usize) -> MessageRef<'a> {
+    pub(crate) fn new(receiver: &'a mut Receiving, len: usize) -> MessageRef<'a, M> {
         MessageRef {
             receiver,
             len,
             read: 0,
+            message: PhantomData,
         }
     }
 
@@ -91,7 +108,7 @@ impl<'a> MessageRef<'a> {
     }
 }
 
-impl Read for MessageRef<'_> {
+impl<M: Payload + ?Sized> Read for MessageRef<'_, M> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let len = to.len().min(self.len - self.read);
         self.copy_to(self.read, &mut to[..len]);
@@ -100,7 +117,7 @@ impl Read for MessageRef<'_> {
     }
 }
 
-impl Drop for MessageRef<'_> {
+impl<M: Payload + ?Sized> Drop for MessageRef<'_, M> {
     // layout: L114
     #[inline]
     fn drop(&mut self) {
@@ -108,7 +125,7 @@ impl Drop for MessageRef<'_> {
     }
 }
 
-impl fmt::Debug for MessageRef<'_> {
+impl<M: Payload + ?Sized> fmt::Debug for MessageRef<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageRef")
             .field("len", &self.len)

@@ -157,53 +157,6 @@ impl Receiver {
             },
         )
     }
-
-    /// Waits for the next message, and returns a reference to the message in shared memory.
-    ///
-    /// This method is for long messages, which need not be copied as a whole. The sender cannot use
-    /// the space of the message until the reference is dropped. [`recv`](Receiver::recv) receives
-    /// short messages faster.
-    ///
-    /// ```
-    /// # let name = format!("Local\\shmkit-doc-in-place-{}", std::process::id());
-    /// # let name = name.as_str();
-    /// use shmkit::{Receiver, Sender};
-    /// use std::io::{Read, Write};
-    ///
-    /// let mut images = Receiver::options().capacity(16 << 20).create(name)?;
-    /// let mut sender = Sender::open(name)?;
-    ///
-    /// let mut image = sender.claim(1 << 20)?;
-    /// image.write_all(&[7; 1 << 20])?;
-    /// image.commit()?;
-    ///
-    /// let mut image = images.recv_ref()?;
-    /// let mut pixels = [0; 4096];
-    /// image.read_exact(&mut pixels)?;
-    /// assert_eq!((image.len(), pixels), (1 << 20, [7; 4096]));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`recv`](Receiver::recv).
-    #[inline]
-    pub fn recv_ref(&mut self) -> Result<MessageRef<'_>, RecvError> {
-        let len = self.core.find_next(Deadline::Never)?;
-        Ok(MessageRef::new(&mut self.core, len))
-    }
-
-    /// Returns a reference to the next message in shared memory if there is a message, without
-    /// waiting.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`try_recv`](Receiver::try_recv).
-    #[inline]
-    pub fn try_recv_ref(&mut self) -> Result<MessageRef<'_>, RecvError> {
-        let len = self.core.find_next(Deadline::Now)?;
-        Ok(MessageRef::new(&mut self.core, len))
-    }
 }
 
 impl<M: Payload + ?Sized> Receiver<M> {
@@ -296,6 +249,64 @@ impl<M: Payload + ?Sized> Receiver<M> {
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive_within(timeout)?;
         payload::received::<M>(self.core.received(len))
+    }
+
+    /// Waits for the next message, and returns a reference to the message in shared memory.
+    ///
+    /// This method is for long messages, which need not be copied as a whole. The sender cannot use
+    /// the space of the message until the reference is dropped. [`recv`](Receiver::recv) receives
+    /// short messages faster. The reference also tells which process has
+    /// [sent](MessageRef::sender) the message, and of what a typed receiver receives, it returns the
+    /// [value](MessageRef::value).
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-in-place-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    /// use std::io::{Read, Write};
+    ///
+    /// let mut images = Receiver::options().capacity(16 << 20).create(name)?;
+    /// let mut sender = Sender::open(name)?;
+    ///
+    /// let mut image = sender.claim(1 << 20)?;
+    /// image.write_all(&[7; 1 << 20])?;
+    /// image.commit()?;
+    ///
+    /// let mut image = images.recv_ref()?;
+    /// let mut pixels = [0; 4096];
+    /// image.read_exact(&mut pixels)?;
+    /// assert_eq!((image.len(), pixels), (1 << 20, [7; 4096]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`recv`](Receiver::recv).
+    #[inline]
+    pub fn recv_ref(&mut self) -> Result<MessageRef<'_, M>, RecvError> {
+        self.reference(Deadline::Never)
+    }
+
+    /// Returns a reference to the next message in shared memory if there is a message, without
+    /// waiting.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`try_recv`](Receiver::try_recv).
+    #[inline]
+    pub fn try_recv_ref(&mut self) -> Result<MessageRef<'_, M>, RecvError> {
+        self.reference(Deadline::Now)
+    }
+
+    // layout: L042
+    #[inline]
+    fn reference(&mut self, deadline: Deadline) -> Result<MessageRef<'_, M>, RecvError> {
+        let len = self.core.find_next(deadline)?;
+        if !M::fits(len) {
+            self.core.pass();
+            return Err(RecvError::Corrupt);
+        }
+        Ok(MessageRef::new(&mut self.core, len))
     }
 
     /// Waits for the next message, and returns its number and the message. The message stays in the

@@ -39,6 +39,28 @@ fn message_tells_the_process_that_sent_it() {
     assert_eq!((theirs.user(), theirs.image()), (None, None));
 }
 
+/// A typed receiver gets the value and its sender by one reference.
+// layout: L042 L251
+#[test]
+fn typed_message_tells_value_and_sender() {
+    let (_test, name) = start("who-sent-value");
+    let mut receiver = Receiver::options().typed::<u64>().create(&*name).unwrap();
+    let mut sender = Sender::options().typed::<u64>().open(&*name).unwrap();
+    sender.send(&7).unwrap();
+    let message = receiver.recv_ref().unwrap();
+    let me = ProcessIdentity::current().unwrap();
+    assert_eq!((message.value(), message.sender()), (7, Some(me)));
+    drop(message);
+
+    // A message of another length is passed over.
+    let mut untyped = Sender::open(&*name).unwrap();
+    untyped.send(b"short").unwrap();
+    untyped.send(&8_u64.to_ne_bytes()).unwrap();
+    assert!(matches!(receiver.recv_ref(), Err(RecvError::Corrupt)));
+    assert_eq!(receiver.try_recv_ref().unwrap().value(), 8);
+    assert!(matches!(receiver.try_recv_ref(), Err(RecvError::Empty)));
+}
+
 // layout: L251
 #[test]
 fn request_tells_the_process_of_its_client() {
