@@ -12,11 +12,20 @@ use std::str::FromStr;
 /// | [`SameUser`](Access::SameUser), the default | `same-user` | the SID of this user owns the object, and has every right | mode 0600 |
 /// | [`UsersReadOnly`](Access::UsersReadOnly) | `users-read-only` | also lets authenticated users look | mode 0644 |
 /// | [`InteractiveReadOnly`](Access::InteractiveReadOnly) | `interactive-read-only` | also gives the system and administrators every right, and lets interactive users look | mode 0644 |
+/// | [`Group`](Access::Group) | `group:NAME` | also lets the members of a group use the object | the group, and mode 0660 |
+/// | [`AppContainer`](Access::AppContainer) | `app-container` | also lets programs in AppContainers use the object | refused |
 /// | [`Sddl`](Access::Sddl) | `sddl:D:P(…)` | the entries of the descriptor | refused |
 ///
-/// The presets grant other accounts only rights to look: to read a section, to wait for an event,
-/// and on Windows to take a mutex. No preset lets every account write, and no preset makes an
-/// object without an access list.
+/// The two read-only presets grant other accounts only rights to look: to read a section, to wait for
+/// an event, and on Windows to take a mutex. [`Group`](Access::Group) and
+/// [`AppContainer`](Access::AppContainer) grant some accounts also the rights to write a section, to
+/// set and reset an event, and to take a mutex. No preset lets every account write, and no preset
+/// makes an object without an access list.
+///
+/// A queue, a topic, values and calls consist of several objects. With
+/// [`Group`](Access::Group) and [`AppContainer`](Access::AppContainer), the accounts may write only
+/// what senders, clients, subscribers and readers write. So these accounts can take part, and cannot
+/// own: after the owner has ended, only the user who created the name can create the next owner.
 ///
 /// ```
 /// use shmkit::{Access, Section};
@@ -58,8 +67,10 @@ use std::str::FromStr;
 /// signal away from other accounts. An account that may take a mutex can keep the mutex.
 ///
 /// On Linux, waiting for an auto-reset event and taking a mutex need the right to write the
-/// object's file. This right would also let another user shrink the file while processes use it. So
-/// with every preset only the object's own user can wait for an auto-reset event or take a mutex.
+/// object's file. This right would also let another user shrink the file while processes use it, which
+/// ends these processes (SIGBUS). So with the read-only presets only the object's own user can wait
+/// for an auto-reset event or take a mutex. With [`Group`](Access::Group) each member of the group
+/// can, and each member can shrink the file of what it may write: choose the group accordingly.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {
@@ -72,6 +83,22 @@ pub enum Access {
     /// Gives every right to this user, the system and administrators, and the rights to look to the
     /// users at this machine's screens. This preset is for services.
     InteractiveReadOnly,
+    /// Gives every right to this user, and the rights to take part to the members of a group.
+    ///
+    /// On Linux this is the name of a group in `/etc/group`, or the id of a group. The name of the
+    /// object must begin with `Global\\`, since other users do not find the names of `Local\\`. This
+    /// process must be in the group, or have the right to give files to any group, as root has.
+    ///
+    /// On Windows this is the SID (`S-1-…`) or the name (`MACHINE\\name`) of a group, or of another
+    /// account. This user need not be in the group.
+    Group(String),
+    /// Gives every right to this user, and the rights to take part to the programs of this user in
+    /// AppContainers (Windows).
+    ///
+    /// An AppContainer has low integrity, so what its programs may write has the label
+    /// `S:(ML;;NW;;;LW)`: all programs of this user with low integrity may write it. This preset only
+    /// gives rights. An AppContainer has a namespace of its own, and may not find the name.
+    AppContainer,
     /// A security descriptor in the form that ConvertStringSecurityDescriptorToSecurityDescriptorW
     /// reads, with entries that allow (`A`) or deny (`D`) (Windows). For example, every user may
     /// read a section with `O:<my SID>D:P(A;;GA;;;<my SID>)(A;;GR;;;AU)`.
@@ -81,29 +108,38 @@ pub enum Access {
 impl FromStr for Access {
     type Err = Error;
 
-    /// Parses the text of an access: `same-user`, `users-read-only`, `interactive-read-only`, or
-    /// `sddl:` and a security descriptor.
+    /// Parses the text of an access: `same-user`, `users-read-only`, `interactive-read-only`,
+    /// `group:` and a group, `app-container`, or `sddl:` and a security descriptor.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] if the text has none of these forms.
     fn from_str(text: &str) -> Result<Access> {
-        match text {
-            "same-user" => Ok(Access::SameUser),
-            "users-read-only" => Ok(Access::UsersReadOnly),
-            "interactive-read-only" => Ok(Access::InteractiveReadOnly),
-            _ => match text.strip_prefix("sddl:") {
-                Some(sddl) => Ok(Access::Sddl(sddl.to_string())),
-                None => Err(Error::new(
-                    ErrorKind::InvalidArgument,
-                    Operation::Access,
-                    &text,
-                    "there is no such preset",
-                )
-                .with_advice(
-                    "write same-user, users-read-only, interactive-read-only, or sddl:… (Windows)",
-                )),
-            },
+        match text.split_once(':') {
+            None if text == "same-user" => Ok(Access::SameUser),
+            None if text == "users-read-only" => Ok(Access::UsersReadOnly),
+            None if text == "interactive-read-only" => Ok(Access::InteractiveReadOnly),
+            None if text == "app-container" => Ok(Access::AppContainer),
+            Some(("group", group)) if !group.is_empty() => Ok(Access::Group(group.to_string())),
+            Some(("sddl", sddl)) => Ok(Access::Sddl(sddl.to_string())),
+            _ => {
+                let (kind, meaning) = (ErrorKind::InvalidArgument, "there is no such preset");
+                let error = Error::new(kind, Operation::Access, &text, meaning);
+                Err(error.with_advice(
+                    "write same-user, users-read-only, interactive-read-only, group:NAME, or \
+                     app-container or sddl:… (Windows)",
+                ))
+            }
+        }
+    }
+}
+
+impl Access {
+    /// Returns whether the access lets other accounts write what participants write.
+    pub(crate) fn admits_participants(&self) -> bool {
+        match self {
+            Access::SameUser | Access::UsersReadOnly | Access::InteractiveReadOnly => false,
+            Access::Group(_) | Access::AppContainer | Access::Sddl(_) => true,
         }
     }
 }
@@ -114,6 +150,8 @@ impl fmt::Display for Access {
             Access::SameUser => f.write_str("same-user"),
             Access::UsersReadOnly => f.write_str("users-read-only"),
             Access::InteractiveReadOnly => f.write_str("interactive-read-only"),
+            Access::Group(group) => write!(f, "group:{group}"),
+            Access::AppContainer => f.write_str("app-container"),
             Access::Sddl(sddl) => write!(f, "sddl:{sddl}"),
         }
     }
@@ -166,12 +204,23 @@ mod tests {
             Access::SameUser,
             Access::UsersReadOnly,
             Access::InteractiveReadOnly,
+            Access::Group("S-1-5-32-545".into()),
+            Access::Group("MACHINE\\odd:name".into()),
+            Access::AppContainer,
             Access::Sddl("D:P(A;;GA;;;WD)".into()),
         ] {
             assert_eq!(access.to_string().parse::<Access>().unwrap(), access);
         }
         assert_eq!(Access::default(), Access::SameUser);
-        for wrong in ["", "everybody", "Same-User", "D:P"] {
+        for wrong in [
+            "",
+            "everybody",
+            "Same-User",
+            "D:P",
+            "group",
+            "group:",
+            "app-container:",
+        ] {
             let error = wrong.parse::<Access>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         }

@@ -87,6 +87,13 @@ impl<K> Options<K> {
         self
     }
 
+    /// Lets the accounts that the access admits beside this user only look at a new object; see
+    /// [`HowToCreate`].
+    pub(crate) fn only_look(mut self, on: bool) -> Options<K> {
+        self.create.only_look = on;
+        self
+    }
+
     pub(crate) fn set_write(mut self, on: bool) -> Options<K> {
         self.open.write = on;
         self

@@ -69,7 +69,7 @@ impl Section {
     /// - [`ErrorKind::WrongKind`]: the name belongs to another kind of object.
     /// - [`ErrorKind::WrongOwner`]: a stale file of another user has the name (Linux).
     /// - [`ErrorKind::PrivilegeMissing`]: the name is in `Global\` and this process may not create
-    ///   there (Windows).
+    ///   there (Windows), or the access names a group that this process is not in (Linux).
     /// - [`ErrorKind::NoSpace`]: the system has not enough memory.
     /// - [`ErrorKind::InvalidName`]: the system cannot have an object of this name.
     /// - [`ErrorKind::InvalidArgument`]: `len` is 0, or more than the system can have.

@@ -31,7 +31,8 @@
 //!   [`clean`] removes what killed processes left. [`findings`] tells what this account may do.
 //!   `account_name` returns the owner of a [`Listed`] with a name, for people. [`check_name`]
 //!   refuses a name that no object can have. [`has_several_processors`] tells whether the machine
-//!   has more than one processor, no matter to which processor this thread is bound.
+//!   has more than one processor, no matter to which processor this thread is bound. [`resolved`]
+//!   returns an access with the number of its group in place of the name.
 
 use crate::access::{Access, Owner};
 use crate::error::channel::Fault;
@@ -69,7 +70,7 @@ use unsupported as backend;
 pub(crate) use backend::{
     Event, Gate, Lives, MOST_SIGNALS, Mutex, Parker, Process, Section, Signal, Validity, View,
     WaitHandle, check_name, clean, findings, has_several_processors, holders, list, nameless,
-    objects_folder, wait_any,
+    objects_folder, resolved, wait_any,
 };
 pub use backend::{OwnedObject, RawObject};
 #[cfg(all(test, shmkit_nt_rules))]
@@ -83,6 +84,9 @@ pub(crate) struct HowToCreate {
     /// Lets children of this process inherit the handle.
     pub inheritable: bool,
     pub access: Access,
+    /// Lets the accounts that a [`Group`](Access::Group) or an
+    /// [`AppContainer`](Access::AppContainer) admits only look at the object.
+    pub only_look: bool,
 }
 
 /// The options to open an object.
@@ -599,4 +603,5 @@ const _: fn() = || {
     let _: fn() -> Option<(PathBuf, bool)> = objects_folder;
     let _: fn(&str) -> String = backend::account_name;
     let _: fn(&Name) -> Result<()> = check_name;
+    let _: fn(&Access, &Name) -> Result<Access> = resolved;
 };

@@ -83,9 +83,10 @@ impl<E: Create> CreateOptions<E> {
 
     /// Sets which processes may open the name (default: [`Access::SameUser`]).
     ///
-    /// [`Access::SameUser`] and [`Access::Sddl`] let other programs take part. The presets for more
-    /// users let them read: they can subscribe to a topic and read values, and they only see that a
-    /// queue or a server exists.
+    /// [`Access::SameUser`], [`Access::Group`], [`Access::AppContainer`] and [`Access::Sddl`] let other
+    /// programs take part. The read-only presets let more users read: they can subscribe to a topic and
+    /// read values, and they only see that a queue or a server exists. Only this user can create the
+    /// next owner of the name.
     #[must_use]
     pub fn access(mut self, access: Access) -> CreateOptions<E> {
         self.common.access = access;
@@ -110,7 +111,10 @@ impl<E: Create> CreateOptions<E> {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for sizes, counts or layouts that
     ///   are not possible.
     /// - [`InvalidName`](crate::ErrorKind::InvalidName) if the name leaves no space for the names
-    ///   of its companions, which are 27 characters longer.
+    ///   of its companions, which are 27 characters longer; or if it is a name of `Local\\` that a
+    ///   group is to use (Linux).
+    /// - [`PrivilegeMissing`](crate::ErrorKind::PrivilegeMissing) if this process is not in the group
+    ///   that the access names (Linux).
     /// - Otherwise the errors of [`Section::create_new`](crate::Section::create_new).
     pub fn create(&self, name: impl TryInto<Name, Error: Into<Error>>) -> Result<E> {
         E::create_with(self, &Name::checked(name)?)

@@ -10,7 +10,7 @@ use crate::format::describe::{Layout, fingerprint};
 use crate::format::layout::{MAGIC, MAJOR, MINOR, control};
 use crate::name::Name;
 use crate::object::process::Liveness;
-use crate::object::section::Section;
+use crate::object::section::{Section, SectionOptions};
 use crate::os::{self, Kind, ProcessBackend, ProcessIdentity, word_of};
 use crate::segment::ending;
 use crate::segment::ownership::{OwnershipRecord, begin_life};
@@ -42,23 +42,42 @@ pub(crate) struct Owned {
     record: Option<OwnershipRecord>,
 }
 
-/// Returns the access to the roster and the access to the lanes.
-// layout: L020
-fn rights(access: &Access, pattern: Pattern) -> [Access; 2] {
-    match (access, pattern) {
-        (Access::Sddl(_), _) => [access.clone(), access.clone()],
-        // Other users may read. The section that participants write is for this user alone.
-        (_, Pattern::Topic | Pattern::Values) => [Access::SameUser, access.clone()],
-        (_, Pattern::Queue | Pattern::Calls) => [Access::SameUser, Access::SameUser],
+/// The options to create the sections of a generation.
+struct Rights {
+    control: SectionOptions,
+    roster: SectionOptions,
+    lanes: SectionOptions,
+}
+
+impl Rights {
+    // layout: L020 L272
+    fn of(access: &Access, pattern: Pattern) -> Rights {
+        let looking = Section::options().access(access.clone()).only_look(true);
+        // Sections that participants write.
+        let writing = Section::options().access(match access.admits_participants() {
+            true => access.clone(),
+            false => Access::SameUser,
+        });
+        Rights {
+            control: looking.clone(),
+            roster: writing.clone(),
+            lanes: match pattern {
+                Pattern::Topic | Pattern::Values => looking,
+                Pattern::Queue | Pattern::Calls => writing,
+            },
+        }
     }
 }
 
-/// Returns the access to an event or a mutex that belongs to a section with this access.
+/// Returns the access to an event or a mutex that belongs to a section of a segment with this access.
+// layout: L226 L227
 fn companion(access: &Access, section: &Section, kind: Kind) -> Result<Access> {
-    match access {
-        // The text describes the rights to a section.
-        Access::Sddl(_) => section.companion_access(kind),
-        preset => Ok(preset.clone()),
+    match (access.admits_participants(), kind) {
+        // The access describes the rights to a section.
+        (true, _) => section.companion_access(kind),
+        // An account that may only look cannot wake the owner.
+        (false, Kind::Event) => Ok(Access::SameUser),
+        (false, _) => Ok(access.clone()),
     }
 }
 
@@ -75,6 +94,7 @@ impl Owned {
         let me = ProcessIdentity::current()?;
         // The longest of all names is checked before anything is created.
         Companions::of(name, u32::MAX)?;
+        let access = &os::resolved(access, name)?;
         let record = OwnershipRecord::take(name, access, &me)?;
         let (mut segment, mut participant) = Owned::make(name, geometry, access, record.before())?;
         segment.describe(layouts)?;
@@ -131,27 +151,25 @@ impl Owned {
     ) -> Result<(Owned, Participant)> {
         let companions = Companions::of(name, generation)?;
         let me = ProcessIdentity::current()?;
-        let [inner, lanes_access] = rights(access, geometry.pattern());
-        let create = |access: &Access, name: &Name, len: u64, reserve| {
-            let options = Section::options().access(access.clone());
-            options.reserve(reserve).create_new(name, len)
-        };
+        let rights = Rights::of(access, geometry.pattern());
         let (control_len, roster_len) = (geometry.control_len(), geometry.roster_len());
 
         // layout: L016 L155
-        let section = create(access, &companions.control, control_len as u64, false)?;
+        let options = &rights.control;
+        let section = options.create_new(&companions.control, control_len as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_from_mut(control_len)?;
         let life = begin_life(&section)?;
-        let section = create(&inner, &companions.roster, roster_len as u64, false)?;
-        let may_wake = companion(&inner, &section, Kind::Event)?;
+        let options = &rights.roster;
+        let section = options.create_new(&companions.roster, roster_len as u64)?;
+        let may_wake = companion(access, &section, Kind::Event)?;
         let words = section.words_from_mut(roster_len)?;
         let roster = Roster::begin(words, geometry.slots(), generation);
         let roster = roster.with_lanes(geometry.roster_lanes());
         let kernel = Kernel::new(name, &section, &roster, &may_wake)?;
         // layout: L258
-        let is_late = geometry.is_committed_late();
-        let lanes = create(&lanes_access, &companions.lanes, geometry.len(), is_late)?;
+        let options = rights.lanes.reserve(geometry.is_committed_late());
+        let lanes = options.create_new(&companions.lanes, geometry.len())?;
 
         // layout: L011
         let alive = match os::Process::MAY_BE_CLOSED {
@@ -209,17 +227,17 @@ impl Owned {
             .expect_len(geometry.len())
             .write(geometry.is_committed_late())
             .open(&companions.lanes)?;
-        let [inner, _] = rights(&self.access, geometry.pattern());
+        let rights = Rights::of(&self.access, geometry.pattern());
         let roster_len = geometry.roster_len();
         let section = match open(&companions.roster, roster_len) {
             // An observer holds no roster, so the roster may be gone. An empty roster replaces it.
-            Err(error) if error.kind() == ErrorKind::NotFound => Section::options()
-                .access(inner.clone())
+            Err(error) if error.kind() == ErrorKind::NotFound => rights
+                .roster
                 .create_new(&companions.roster, roster_len as u64),
             roster => roster,
         }?;
 
-        let may_wake = companion(&inner, &section, Kind::Event)?;
+        let may_wake = companion(&self.access, &section, Kind::Event)?;
         let words = section.words_from_mut(roster_len)?;
         let roster = geometry.roster(words);
         let owner = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));

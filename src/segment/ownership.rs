@@ -152,7 +152,7 @@ impl OwnershipRecord {
     /// that has closed or died.
     // layout: L155
     pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
-        let options = Section::options().access(access.clone());
+        let options = Section::options().access(access.clone()).only_look(true);
         let mut tries = 0;
 
         loop {

@@ -209,14 +209,20 @@ pub fn nobody(test: &mut Test, role: &str, args: &[&str]) -> TestChild {
     test.spawning(|| TestChild::spawn_with(role, args, become_nobody))
 }
 
+/// Returns a command that runs this test program with the arguments and variables of another command.
+/// Every user can run `/proc/self/exe`, in whatever folder the executable is.
+#[cfg(unix)]
+pub fn same_program(command: &Command) -> Command {
+    let mut same = Command::new("/proc/self/exe");
+    same.args(command.get_args());
+    same.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    same.stdin(Stdio::piped()).stdout(Stdio::piped());
+    same
+}
+
 #[cfg(unix)]
 fn become_nobody(command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    // That user can run `/proc/self/exe` too, in whatever folder the executable is.
-    let mut other = Command::new("/proc/self/exe");
-    other.args(command.get_args());
-    other.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
-    other.stdin(Stdio::piped()).stdout(Stdio::piped());
-    other.uid(NOBODY).gid(NOBODY);
-    *command = other;
+    *command = same_program(command);
+    command.uid(NOBODY).gid(NOBODY);
 }

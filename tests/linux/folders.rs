@@ -1,9 +1,11 @@
 //! Another folder than `/dev/shm`, which the variable SHMKIT_DIR names.
 
 use crate::common::{Test, TestChild, hear, say, start};
-use shmkit::{Publisher, Receiver, Sender};
+use shmkit::{Access, Publisher, Receiver, Section, Sender};
+use std::ffi::CString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Plays a role in a child process.
@@ -33,6 +35,20 @@ pub fn play(role: &str, args: &[&str]) {
                 .collect::<Vec<_>>()
                 .join(" "));
         }
+        "group" => {
+            let gid = fs::metadata("/proc/self").unwrap().gid();
+            let options = Section::options().access(Access::Group(gid.to_string()));
+            let _section = options.create_new(format!("Global\\{name}"), 1).unwrap();
+            let path = shmkit::inspect::folder().unwrap().path;
+            let path = path.join(format!("shmkit.global.{name}"));
+            let meta = fs::metadata(&path).unwrap();
+            let listed = has_list(&path);
+            say(&format!(
+                "{:o} {} {listed}",
+                meta.mode() & 0o7777,
+                meta.gid() == gid
+            ));
+        }
         "refused" => say(&Publisher::create(name).unwrap_err().to_string()),
         other => panic!("no role {other}"),
     }
@@ -54,6 +70,40 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+fn as_c(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// Returns whether a file has a list of accounts (acl(5)).
+fn has_list(path: &Path) -> bool {
+    let (path, name) = (as_c(path), c"system.posix_acl_access");
+    // SAFETY: two NUL-terminated texts, and no place for an answer.
+    unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
+}
+
+/// Gives a folder the list of accounts that its new files get: the user 64003 may do everything.
+fn give_default_list(path: &Path) -> bool {
+    const VERSION: u32 = 2;
+    const NONE: u32 = u32::MAX;
+    let (user_obj, user, group_obj, mask, other) = (1, 2, 4, 0x10, 0x20_u16);
+    let mut list = VERSION.to_le_bytes().to_vec();
+    for (tag, rights, id) in [
+        (user_obj, 7, NONE),
+        (user, 7, 64003_u32),
+        (group_obj, 5_u16, NONE),
+        (mask, 7, NONE),
+        (other, 0, NONE),
+    ] {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let (path, name) = (as_c(path), c"system.posix_acl_default");
+    let (at, len) = (list.as_ptr().cast(), list.len());
+    // SAFETY: two NUL-terminated texts, and a value with its length.
+    unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), at, len, 0) == 0 }
 }
 
 fn child(test: &mut Test, role: &str, name: &str, folder: &Path) -> TestChild {
@@ -107,4 +157,23 @@ fn unusable_folder_error_names_folder_and_reason() {
         assert!(error.contains(named) && error.contains(reason), "{error}");
         assert!(error.contains("SHMKIT_DIR"), "{error}");
     }
+}
+
+/// The files of a folder may get another group, and a list of accounts to which the rights of the
+/// group would apply.
+// layout: L271
+#[test]
+fn folder_gives_group_files_no_other_rights() {
+    let (mut test, name) = start("folders-group");
+    let folder = Folder::new(&name);
+    // SAFETY: a path that ends with NUL. Only root may do this; another user tests the rest.
+    unsafe { libc::chown(as_c(&folder.0).as_ptr(), u32::MAX, 64010) };
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o2700)).unwrap();
+    if !give_default_list(&folder.0) {
+        println!("skipped: this file system has no lists of accounts");
+        return;
+    }
+    let mut creator = child(&mut test, "group", &name, &folder.0);
+    creator.expect("660 true false");
+    assert!(creator.finish().success());
 }

@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod folders;
 mod fork;
+mod group;
 mod holders;
 mod lives;
 mod lost;
@@ -24,6 +25,7 @@ fn child_entry() {
         ("facts", facts::play),
         ("folders", folders::play),
         ("fork", fork::play),
+        ("group", group::play),
         ("holders", holders::play),
         ("lives", lives::play),
         ("lost", lost::play),

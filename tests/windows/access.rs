@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 /// Returns the SID of another account: LocalSystem, or LocalService if LocalSystem runs the tests.
-fn other() -> &'static str {
+pub fn other() -> &'static str {
     match &*my_sid() {
         "S-1-5-18" => "S-1-5-19",
         _ => "S-1-5-18",
@@ -22,7 +22,7 @@ fn other() -> &'static str {
 }
 
 #[track_caller]
-fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
+pub fn refused<T>(kind: Kind, result: shmkit::Result<T>) -> String {
     let error = result.err().expect("it must be refused");
     assert_eq!(error.kind(), kind, "{error}");
     error.to_string()

@@ -8,6 +8,7 @@ mod common;
 mod access;
 mod closed;
 mod facts;
+mod group;
 mod os;
 mod waits;
 mod win32;
@@ -17,6 +18,7 @@ fn child_entry() {
     common::child_entry(&[
         ("closed", closed::play),
         ("facts", facts::play),
+        ("group", group::play),
         ("waits", waits::play),
     ]);
 }

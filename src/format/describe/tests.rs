@@ -174,6 +174,9 @@ fn document_has_the_fingerprints_of_access_presets() {
         Access::SameUser,
         Access::UsersReadOnly,
         Access::InteractiveReadOnly,
+        Access::AppContainer,
+        Access::Group("29".to_string()),
+        Access::Group("S-1-5-32-545".to_string()),
     ] {
         let fingerprint = super::fingerprint(&access.to_string());
         let row = format!("| `{access}` | {fingerprint:#018x} |");

@@ -1,16 +1,18 @@
-//! Access to files: the mode of a file, and the checks of an opened file.
+//! Access to files: the mode and the group of a new file, and the checks of an opened file.
 
 use super::error::explain;
 use super::folder::{folder, here};
 use super::naming::{Place, PlaceKind};
-use super::user::{describe, me, users};
+use super::user::{describe, describe_group, groups, me, users};
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
-use crate::os::Grant;
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, Stat, statat};
+use crate::os::{Grant, HowToCreate};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, Stat, fchmod, fchown, fremovexattr, statat};
 use rustix::io::Errno;
+use rustix::process::Gid;
 use std::fmt::Display;
+use std::os::fd::OwnedFd;
 
 /// Refuses a file that does not belong to the expected owner.
 // layout: L202
@@ -101,6 +103,11 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
             }
             let user = describe(stat.st_uid);
             let mode = stat.st_mode & 0o777;
+            let is_of_group = mode >> 3 & 0o6 & !mode != 0;
+            let group = match is_of_group {
+                true => format!(" and to {}", describe_group(stat.st_gid)),
+                false => String::new(),
+            };
             let (lets, advice) = match fs::access(&place.path, fs::Access::READ_OK) {
                 Ok(()) => (
                     "lets this account read it, but not change it",
@@ -108,10 +115,13 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
                 ),
                 Err(_) => (
                     "does not let this account open it, or check whether a process holds it",
-                    "run as that user, or have the owner grant access",
+                    match is_of_group {
+                        true => "run as that user, or join that group and log in again",
+                        false => "run as that user, or have the owner grant access",
+                    },
                 ),
             };
-            let meaning = format!("it belongs to {user} with mode {mode:04o}, which {lets}");
+            let meaning = format!("it belongs to {user}{group} with mode {mode:04o}, which {lets}");
             Error::new(ErrorKind::AccessDenied, operation, name, meaning)
                 .with_code(errno.raw_os_error())
                 .with_advice(advice)
@@ -127,19 +137,118 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
     }
 }
 
-/// Returns the bits of a file's mode for an access.
-// layout: L190
-pub(super) fn mode(access: &Access, name: &Name) -> Result<Mode> {
-    let own = Mode::RUSR | Mode::WUSR;
-    match access {
-        Access::SameUser => Ok(own),
-        Access::UsersReadOnly | Access::InteractiveReadOnly => Ok(own | Mode::RGRP | Mode::ROTH),
-        Access::Sddl(_) => {
-            let meaning = "a file has a mode and no security descriptor";
-            let error = Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning);
-            Err(error.with_advice("use a preset: same-user, users-read-only"))
+/// The mode of a new file, and the group that it belongs to; `None` for the group of this process.
+#[derive(Debug)]
+pub(super) struct Rights {
+    pub mode: Mode,
+    group: Option<Gid>,
+}
+
+impl Rights {
+    /// Returns the rights of the file of a new object.
+    // layout: L190 L270 L271
+    pub fn of(how: &HowToCreate, place: &Place, name: &Name) -> Result<Rights> {
+        let own = Mode::RUSR | Mode::WUSR;
+        let rights = |mode, group| Ok(Rights { mode, group });
+        match &how.access {
+            Access::SameUser => rights(own, None),
+            Access::UsersReadOnly | Access::InteractiveReadOnly => {
+                rights(own | Mode::RGRP | Mode::ROTH, None)
+            }
+            Access::Group(group) => {
+                if place.kind == PlaceKind::Local {
+                    return Err(found_by_nobody(name));
+                }
+                let write = match how.only_look {
+                    true => Mode::empty(),
+                    false => Mode::WGRP,
+                };
+                rights(own | Mode::RGRP | write, Some(gid_of(group)?))
+            }
+            Access::AppContainer => Err(unsupported(name, "Linux has no AppContainers")),
+            Access::Sddl(_) => {
+                let meaning = "a file has a mode and no security descriptor";
+                Err(unsupported(name, meaning))
+            }
         }
     }
+
+    /// Gives the rights to a new file that has no name yet.
+    // layout: L195 L271
+    pub fn give_to(&self, file: &OwnedFd, name: &Name) -> Result<()> {
+        let fail = |errno| explain(Operation::Create, name, errno);
+        if let Some(group) = self.group {
+            // The group comes first: until then the file has no right for any group.
+            fchown(file, None, Some(group)).map_err(|errno| no_member(group, name, errno))?;
+            // A folder may give its files a list of accounts, to which the bits of the group in the
+            // mode would then apply (acl(5)).
+            match fremovexattr(file, "system.posix_acl_access") {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(fail(errno)),
+            }
+        }
+        // The umask may have removed bits of a mode that is given to `open`.
+        fchmod(file, self.mode).map_err(fail)
+    }
+}
+
+/// Returns the same access with the number of a group in place of its name. Fails where there is no
+/// such group.
+// layout: L270
+pub(crate) fn resolved(access: &Access, _name: &Name) -> Result<Access> {
+    match access {
+        Access::Group(group) => Ok(Access::Group(gid_of(group)?.as_raw().to_string())),
+        access => Ok(access.clone()),
+    }
+}
+
+fn gid_of(group: &str) -> Result<Gid> {
+    let known = || groups().into_iter().find(|(name, _)| name == group);
+    let gid = group.parse().ok().or_else(|| known().map(|(_, gid)| gid));
+    // The greatest number means "no change" (chown(2)), and is the number of no group.
+    match gid.filter(|gid| *gid != u32::MAX) {
+        Some(gid) => Ok(Gid::from_raw(gid)),
+        None => {
+            let meaning = "there is no such group in /etc/group";
+            let kind = ErrorKind::InvalidArgument;
+            let error = Error::new(kind, Operation::Access, &group, meaning);
+            Err(error.with_advice("create the group, or write its id (getent group NAME)"))
+        }
+    }
+}
+
+/// Returns the error for a group to which this process may not give a file.
+fn no_member(group: Gid, name: &Name, errno: Errno) -> Error {
+    let group = describe_group(group.as_raw());
+    let (kind, meaning, advice) = match errno {
+        Errno::PERM => (
+            ErrorKind::PrivilegeMissing,
+            format!("this process is not in the {group}, and so may not give the group access"),
+            "add the user to the group (usermod -aG GROUP USER) and log in again, or use a group \
+             that `id` shows",
+        ),
+        Errno::INVAL => (
+            ErrorKind::InvalidArgument,
+            format!("the {group} has no number in this user namespace"),
+            "map the group into the namespace (/proc/PID/gid_map)",
+        ),
+        errno => return explain(Operation::Create, name, errno),
+    };
+    Error::new(kind, Operation::Create, name, meaning)
+        .with_code(errno.raw_os_error())
+        .with_advice(advice)
+}
+
+/// Returns the error for a group that is to use a name of this user's session.
+fn found_by_nobody(name: &Name) -> Error {
+    let meaning = "other users do not find names of this user's session, so a group cannot use it";
+    let error = Error::new(ErrorKind::InvalidName, Operation::Create, name, meaning);
+    error.with_advice(format!("use the name Global\\{}", name.base()))
+}
+
+fn unsupported(name: &Name, meaning: &'static str) -> Error {
+    let error = Error::new(ErrorKind::Unsupported, Operation::Create, name, meaning);
+    error.with_advice("use another preset: same-user, users-read-only, group:NAME")
 }
 
 /// Returns the users and groups that may use a file, and their rights, in words.
@@ -153,7 +262,7 @@ pub(super) fn grants(stat: &Stat) -> Vec<Grant> {
 
     let classes = [
         (describe(stat.st_uid), stat.st_mode >> 6),
-        (format!("group {}", stat.st_gid), stat.st_mode >> 3),
+        (describe_group(stat.st_gid), stat.st_mode >> 3),
         ("everybody else".to_string(), stat.st_mode),
     ];
 

@@ -9,7 +9,8 @@
 //!     open(path)                    held by a process: fail, after 10 attempts in 10 ms
 //!     file = open(FOLDER, O_TMPFILE)
 //!     flock(file, SH)               held before it has a name
-//!     fill(file); fchmod(file)      complete before it has a name
+//!     fill(file)                    complete before it has a name
+//!     fchown(file); fchmod(file)    with its rights before it has a name
 //!     linkat(file, path)            EEXIST: open(path) again, and link the same file
 //!
 //! open(path):
@@ -44,7 +45,7 @@
 //!   take turns.
 //! - No process waits for a lock.
 
-use super::access::{check_file, refused};
+use super::access::{Rights, check_file, refused};
 use super::error::{explain, explain_space};
 use super::folder::folder;
 use super::naming::{Entry, Place, PlaceKind, entries};
@@ -52,8 +53,8 @@ use super::user::{ROOT, describe, me};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use rustix::fs::{
-    self, AtFlags, CWD, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, linkat, statat,
-    statvfs, unlink,
+    self, AtFlags, CWD, FlockOperation, Mode, OFlags, Stat, flock, fstat, linkat, statat, statvfs,
+    unlink,
 };
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -95,13 +96,13 @@ pub(super) enum Lookup {
     StaleOf(u32),
 }
 
-/// Creates the file of a name: complete, with this mode, and held by this process. `fill` writes
+/// Creates the file of a name: complete, with these rights, and held by this process. `fill` writes
 /// the `len` bytes of the file. `refuse` makes the error for a name whose file a process holds.
 // layout: L195
 pub(super) fn create(
     place: &Place,
     name: &Name,
-    mode: Mode,
+    rights: &Rights,
     len: u64,
     fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
     refuse: impl Fn(&OwnedFd, &Stat) -> Error,
@@ -109,8 +110,9 @@ pub(super) fn create(
     sweep();
     // Before `fill`: a held name is refused without allocating memory, and also on a full system.
     await_free(place, name, &refuse)?;
-    let file = create_unnamed(mode, fill)
+    let file = create_unnamed(fill)
         .map_err(|errno| explain_space(Operation::Create, name, errno, len, statvfs(folder())))?;
+    rights.give_to(&file, name)?;
 
     for _ in 0..CREATE_ATTEMPTS {
         match link(&file, place) {
@@ -128,18 +130,15 @@ pub(super) fn create(
     ))
 }
 
-/// Creates a file without a name: complete, and held by this process.
+/// Creates a file without a name: complete, for this user alone, and held by this process.
 // layout: L195 L201
 fn create_unnamed(
-    mode: Mode,
     fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
 ) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
     let file = fs::open(folder(), flags, Mode::RUSR | Mode::WUSR)?;
     hold(&file)?;
     fill(&file)?;
-    // The umask may have removed bits of a mode that is given to `open`.
-    fchmod(&file, mode)?;
     Ok(file)
 }
 

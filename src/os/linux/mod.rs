@@ -36,6 +36,7 @@ mod view;
 mod watcher;
 mod words;
 
+pub(crate) use access::resolved;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use folder::objects_folder;

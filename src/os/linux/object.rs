@@ -49,16 +49,16 @@ impl Object {
         if place.kind == PlaceKind::Posix {
             return Err(never_posix(name, &place));
         }
-        let mut mode = access::mode(&how.access, name)?;
+        let mut rights = access::Rights::of(how, &place, name)?;
         if kind != Kind::Section {
-            mode |= Mode::SVTX;
+            rights.mode |= Mode::SVTX;
         }
 
         let refuse = |file: &OwnedFd, stat: &Stat| match kind_of(file, stat) {
             held if held == kind => already_held(name, kind, stat),
             held => wrong_kind(name, Operation::Create, held, stat),
         };
-        let file = lifetime::create(&place, name, mode, len, fill, refuse)?;
+        let file = lifetime::create(&place, name, &rights, len, fill, refuse)?;
         let object = Object {
             file: Some(file),
             place,

@@ -255,7 +255,8 @@ impl SectionBackend for Section {
         }
     }
 
-    /// Returns the access of this user only: no preset lets other users write.
+    /// Returns the access of this user only. The objects of a segment have no events and mutexes
+    /// beside them: participants sleep on words of the roster.
     fn companion_access(&self, _kind: Kind) -> Result<Access> {
         Ok(Access::SameUser)
     }

@@ -18,12 +18,30 @@ pub(super) fn describe(uid: u32) -> String {
     }
 }
 
+/// Returns `group name (gid N)`, or `group N` where `/etc/group` does not know the group.
+pub(super) fn describe_group(gid: u32) -> String {
+    match groups().into_iter().find(|(_, id)| *id == gid) {
+        Some((name, _)) => format!("group {name} (gid {gid})"),
+        None => format!("group {gid}"),
+    }
+}
+
 /// Returns the names and numbers of the users in `/etc/passwd`.
 pub(super) fn users() -> Vec<(String, u32)> {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |line: &str| {
+    names_in("/etc/passwd")
+}
+
+/// Returns the names and numbers of the groups in `/etc/group`.
+pub(super) fn groups() -> Vec<(String, u32)> {
+    names_in("/etc/group")
+}
+
+/// Returns the first field and the number in the third field of each line.
+fn names_in(path: &str) -> Vec<(String, u32)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let entry = |line: &str| {
         let mut fields = line.split(':');
         Some((fields.next()?.to_string(), fields.nth(1)?.parse().ok()?))
     };
-    users.lines().filter_map(user).collect()
+    text.lines().filter_map(entry).collect()
 }

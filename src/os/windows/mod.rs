@@ -28,6 +28,7 @@ use nt_rules as win32;
 
 pub(crate) use super::unforked::{Validity, nameless, objects_folder};
 pub(crate) use access::account::shown as account_name;
+pub(crate) use access::resolved;
 pub(crate) use event::Event;
 pub(crate) use findings::findings;
 pub(crate) use list::{clean, list};

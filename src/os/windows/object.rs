@@ -24,7 +24,7 @@ pub(super) fn create(
     how: &HowToCreate,
     call: impl FnOnce(&Attributes) -> Called<(OwnedHandle, bool)>,
 ) -> Result<OwnedHandle> {
-    let attributes = access::attributes(&how.access, kind, name)?;
+    let attributes = access::attributes(how, kind, name)?;
     match call(&attributes) {
         Ok((handle, false)) => {
             if how.inheritable {

@@ -44,31 +44,44 @@ pub(crate) fn shown(sid: &str) -> String {
     name
 }
 
-fn look_up(sid: &str) -> Option<String> {
-    let text = wide(sid);
-    let mut sid: PSID = null_mut();
-    // SAFETY: `text` is NUL-terminated, and `sid` is a place for the answer.
-    if unsafe { ConvertStringSidToSidW(text.as_ptr(), &raw mut sid) } == 0 {
-        return None;
-    }
+/// A SID in memory that the system allocated.
+struct Sid(PSID);
 
+impl Sid {
+    /// Reads a SID from text; `None` if the text is no SID.
+    fn parse(text: &str) -> Option<Sid> {
+        let text = wide(text);
+        let mut sid: PSID = null_mut();
+        // SAFETY: `text` is NUL-terminated, and `sid` is a place for the answer.
+        let done = unsafe { ConvertStringSidToSidW(text.as_ptr(), &raw mut sid) };
+        (done != 0).then_some(Sid(sid))
+    }
+}
+
+impl Drop for Sid {
+    fn drop(&mut self) {
+        // SAFETY: ConvertStringSidToSidW allocated the SID, and it is freed once.
+        unsafe { LocalFree(self.0) };
+    }
+}
+
+fn look_up(sid: &str) -> Option<String> {
+    let sid = Sid::parse(sid)?;
     let (mut name, mut domain) = ([0u16; 256], [0u16; 256]);
     let (mut name_len, mut domain_len) = (name.len() as u32, domain.len() as u32);
     let mut kind = 0;
-    // SAFETY: `sid` is a SID that the system has just allocated, and only this block frees it. The
-    // buffers are passed with their lengths.
+    // SAFETY: `sid` is a valid SID, which is freed after the call. The buffers are passed with their
+    // lengths.
     let done = unsafe {
-        let done = LookupAccountSidW(
+        LookupAccountSidW(
             null(),
-            sid,
+            sid.0,
             name.as_mut_ptr(),
             &raw mut name_len,
             domain.as_mut_ptr(),
             &raw mut domain_len,
             &raw mut kind,
-        );
-        LocalFree(sid);
-        done
+        )
     };
 
     let text = |units: &[u16], len: u32| String::from_utf16_lossy(&units[..len as usize]);
@@ -78,7 +91,14 @@ fn look_up(sid: &str) -> Option<String> {
 /// Returns the SID of an account, which is given by its SID or by its name.
 pub(in crate::os::windows) fn sid_of(account: &str) -> Result<String> {
     if account.starts_with("S-1-") {
-        return Ok(account.to_string());
+        // The text becomes a part of SDDL, and so must be a SID and nothing else.
+        let sid = Sid::parse(account).and_then(|sid| sid_text(sid.0));
+        return sid.ok_or_else(|| {
+            let (kind, meaning) = (ErrorKind::InvalidArgument, "it is not a valid SID");
+            let error = Error::new(kind, Operation::Access, &account, meaning);
+            error
+                .with_advice("write the SID as whoami /groups shows it, or the name of the account")
+        });
     }
 
     let name = wide(account);

@@ -8,7 +8,7 @@ pub(super) mod token;
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
-use crate::os::{Grant, Kind};
+use crate::os::{Grant, HowToCreate, Kind};
 use descriptor::{Descriptor, Effect, List};
 use rights::{Grants, in_words, preset};
 use std::fmt::Display;
@@ -42,19 +42,33 @@ impl Attributes {
 /// Returns the security attributes of a new object. Fails where the system does not build them, so
 /// that no object is created: the default attributes would let other accounts in.
 // layout: L222 L224
-pub(super) fn attributes(access: &Access, kind: Kind, name: &Name) -> Result<Attributes> {
+pub(super) fn attributes(how: &HowToCreate, kind: Kind, name: &Name) -> Result<Attributes> {
     let me = token::identity().ok_or_else(|| nobody(name))?;
-    let grants = match preset(access, kind, &me.user) {
+    let access = resolved(&how.access, name)?;
+    let grants = match preset(&access, kind, how.only_look, &me.user) {
         Some(entries) => Grants {
             owner: Some(me.user.clone()),
             entries,
-            label: label(&me),
+            label: match access {
+                Access::AppContainer if !how.only_look => low_label(&me),
+                _ => label(&me),
+            },
         },
-        None => written(access, &me)?,
+        None => written(&access, &me)?,
     };
     let sddl = grants.sddl(kind);
     let built = Descriptor::parse(&sddl).map_err(|code| unreadable(&sddl, code))?;
     Ok(Attributes::new(built))
+}
+
+/// Returns the same access with the SID of a group in place of its name. Fails where there is no such
+/// account.
+// layout: L273
+pub(crate) fn resolved(access: &Access, _name: &Name) -> Result<Access> {
+    match access {
+        Access::Group(group) => account::sid_of(group).map(Access::Group),
+        access => Ok(access.clone()),
+    }
 }
 
 fn nobody(name: &Name) -> Error {
@@ -72,6 +86,15 @@ fn nobody(name: &Name) -> Error {
 fn label(me: &Identity) -> String {
     match me.integrity {
         MEDIUM.. => "S:(ML;;NW;;;ME)".to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Returns the label that lets programs in AppContainers, which have low integrity, write an object.
+// layout: L274
+fn low_label(me: &Identity) -> String {
+    match me.integrity {
+        MEDIUM.. => "S:(ML;;NW;;;LW)".to_string(),
         _ => String::new(),
     }
 }
@@ -241,11 +264,36 @@ mod tests {
             Access::SameUser,
             Access::UsersReadOnly,
             Access::InteractiveReadOnly,
+            Access::Group("S-1-5-32-545".into()),
+            Access::AppContainer,
         ] {
             for kind in [Kind::Section, Kind::Event, Kind::Mutex] {
-                let attributes = attributes(&access, kind, &name);
-                assert!(attributes.is_ok(), "{access} {kind:?}");
+                let how = HowToCreate {
+                    access: access.clone(),
+                    ..HowToCreate::default()
+                };
+                assert!(attributes(&how, kind, &name).is_ok(), "{access} {kind:?}");
             }
+        }
+    }
+
+    // layout: L273
+    #[test]
+    fn group_resolves_to_its_sid() {
+        let name = Name::new("X").unwrap();
+        let of = |group: &str| resolved(&Access::Group(group.into()), &name);
+        let everybody = || Access::Group("S-1-1-0".into());
+        assert_eq!(of("S-1-1-0").unwrap(), everybody());
+        let shown = account::shown("S-1-1-0");
+        let (by_name, _) = shown
+            .split_once(" (")
+            .expect("every system names this account");
+        let by_name = by_name.trim_start_matches('\\');
+        assert_eq!(of(by_name).unwrap(), everybody());
+        // The end of an entry of SDDL would add entries.
+        for wrong in ["S-1-", "S-1-1-0)(A;;GA;;;WD", "shmkit-no-such-group"] {
+            let error = of(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{wrong}");
         }
     }
 

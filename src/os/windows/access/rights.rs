@@ -181,13 +181,29 @@ impl Grants {
     }
 }
 
-/// Returns the entries of a preset; `None` for SDDL, which has entries of its own.
+/// Returns the rights of a member of a group, and of an AppContainer: to look only, or also to write a
+/// section and to set an event.
 // layout: L223
-pub(in crate::os::windows) fn preset(access: &Access, kind: Kind, me: &str) -> Option<Vec<Entry>> {
+const fn taking_part(kind: Kind, only_look: bool) -> u32 {
+    match only_look {
+        true => looking(kind),
+        false => looking(kind) | changing(kind),
+    }
+}
+
+/// Returns the entries of a preset, whose group is a SID; `None` for SDDL, which has entries of its own.
+// layout: L223 L272
+pub(in crate::os::windows) fn preset(
+    access: &Access,
+    kind: Kind,
+    only_look: bool,
+    me: &str,
+) -> Option<Vec<Entry>> {
     const SYSTEM: &str = "S-1-5-18";
     const ADMINISTRATORS: &str = "S-1-5-32-544";
     const AUTHENTICATED: &str = "S-1-5-11";
     const INTERACTIVE: &str = "S-1-5-4";
+    const APP_CONTAINERS: &str = "S-1-15-2-1";
 
     let mut entries = vec![allow(everything(kind), me)];
     match access {
@@ -198,6 +214,8 @@ pub(in crate::os::windows) fn preset(access: &Access, kind: Kind, me: &str) -> O
             allow(everything(kind), ADMINISTRATORS),
             allow(looking(kind), INTERACTIVE),
         ]),
+        Access::Group(sid) => entries.push(allow(taking_part(kind, only_look), sid)),
+        Access::AppContainer => entries.push(allow(taking_part(kind, only_look), APP_CONTAINERS)),
         Access::Sddl(_) => return None,
     }
 
@@ -357,10 +375,30 @@ mod tests {
                 Access::SameUser,
                 Access::UsersReadOnly,
                 Access::InteractiveReadOnly,
+                Access::Group(OTHER.into()),
+                Access::AppContainer,
             ] {
-                let entries = preset(&access, kind, ME).unwrap();
+                let entries = preset(&access, kind, false, ME).unwrap();
                 assert!(entries.iter().all(|entry| entry.mask >> 28 == 0));
                 assert_eq!(entries[0], allow(everything(kind), ME));
+            }
+        }
+    }
+
+    // layout: L223 L272
+    #[test]
+    fn group_members_get_the_documented_rights() {
+        let group = Access::Group(OTHER.into());
+        for (access, sid) in [(&group, OTHER), (&Access::AppContainer, "S-1-15-2-1")] {
+            for (kind, part, look) in [
+                (Kind::Section, 0x2_0007, 0x2_0005),
+                (Kind::Event, 0x12_0003, 0x12_0001),
+                (Kind::Mutex, 0x12_0001, 0x12_0001),
+            ] {
+                for (only_look, mask) in [(false, part), (true, look)] {
+                    let entries = preset(access, kind, only_look, ME).unwrap();
+                    assert_eq!(entries[1..], [allow(mask, sid)], "{access} {kind:?}");
+                }
             }
         }
     }
