@@ -39,8 +39,8 @@ pub struct Answer {
     /// The longest request and the longest response in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse::message, default_value = "16K")]
     pub max_message: u64,
-    /// Who may call: same-user, or sddl:… (Windows). With the other presets, other users can see
-    /// the server, but cannot call it.
+    /// Who may call: same-user, group:NAME, or app-container or sddl:… (Windows). With the other
+    /// presets, other users can see the server, but cannot call it.
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// End after this number of requests.

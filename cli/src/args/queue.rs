@@ -48,8 +48,8 @@ pub struct Recv {
     /// accepts only senders of this type, and each message is printed as its fields.
     #[arg(long = "type", value_name = "LAYOUT", value_parser = layout, conflicts_with = "max_message")]
     pub layout: Option<Layout>,
-    /// Who may send: same-user, or sddl:… (Windows). With the other presets, other users can see
-    /// the queue, but cannot send to it.
+    /// Who may send: same-user, group:NAME, or app-container or sddl:… (Windows). With the other
+    /// presets, other users can see the queue, but cannot send to it.
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// End after this number of messages.

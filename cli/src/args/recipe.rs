@@ -38,8 +38,8 @@ pub struct Serve {
     /// Load this file instead of a text.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "encoding"])]
     pub file: Option<PathBuf>,
-    /// Who may use the created objects: same-user, users-read-only, interactive-read-only, or
-    /// sddl:… (Windows).
+    /// Who may use the created objects: same-user, users-read-only, interactive-read-only,
+    /// group:NAME, or app-container or sddl:… (Windows).
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// Also create an event with this name, and set it once when the text or file is written.

@@ -41,8 +41,8 @@ pub struct Publish {
     /// Publish on a topic that another program has created with --publishers.
     #[arg(long, conflicts_with_all = ["capacity", "max_message", "lossless", "publishers", "access"])]
     pub join: bool,
-    /// Who may subscribe: same-user, users-read-only, interactive-read-only, or sddl:…
-    /// (Windows).
+    /// Who may subscribe: same-user, users-read-only, interactive-read-only, group:NAME, or
+    /// app-container or sddl:… (Windows).
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// End after this many seconds.

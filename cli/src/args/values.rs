@@ -31,8 +31,8 @@ pub struct Set {
     /// The longest value in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse::value, default_value = "1024")]
     pub max_value: u64,
-    /// Who may read: same-user, users-read-only, interactive-read-only, or sddl:…
-    /// (Windows).
+    /// Who may read: same-user, users-read-only, interactive-read-only, group:NAME, or
+    /// app-container or sddl:… (Windows).
     #[arg(long, value_name = "PRESET", default_value_t)]
     pub access: Access,
     /// End after this many seconds.

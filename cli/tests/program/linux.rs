@@ -603,3 +603,32 @@ fn waiting_program_sleeps_without_polling() {
         });
     }
 }
+
+#[test]
+fn access_option_takes_a_group() {
+    let _watchdog = watchdog();
+    let base = unique("group");
+    let name = format!("Global\\{base}");
+    let gid = rustix::process::getgid().as_raw();
+    let group = format!("group:{gid}");
+    let _topic = Running::publish(&[&name, "hello", "--access", &group]);
+    let shown = shmkit(&["show", &name]);
+    contains(&shown.out, &["mode 0640", &gid.to_string()]);
+    let got = shmkit(&["subscribe", &name, "--count", "1"]);
+    assert_eq!((got.code, got.out.trim()), (0, "hello"));
+
+    for (name, access, parts) in [
+        (&base, &*group, ["session", "Global\\"]),
+        (
+            &name,
+            "group:shmkit-no-such-group",
+            ["no such group", "getent"],
+        ),
+        (&name, "group:", ["no such preset", "group:NAME"]),
+        (&name, "app-container", ["AppContainers", "same-user"]),
+    ] {
+        let refused = shmkit(&["publish", &format!("{name}-other"), "x", "--access", access]);
+        assert_eq!(refused.code, 2, "{access}");
+        contains(&refused.err, &parts);
+    }
+}

@@ -139,17 +139,17 @@ pub(super) fn refused(place: &Place, operation: Operation, name: &Name, errno: E
 
 /// The mode of a new file, and the group that it belongs to; `None` for the group of this process.
 #[derive(Debug)]
-pub(super) struct Rights {
+pub(super) struct FileRights {
     pub mode: Mode,
     group: Option<Gid>,
 }
 
-impl Rights {
+impl FileRights {
     /// Returns the rights of the file of a new object.
     // layout: L190 L270 L271
-    pub fn of(how: &HowToCreate, place: &Place, name: &Name) -> Result<Rights> {
+    pub fn of(how: &HowToCreate, place: &Place, name: &Name) -> Result<FileRights> {
         let own = Mode::RUSR | Mode::WUSR;
-        let rights = |mode, group| Ok(Rights { mode, group });
+        let rights = |mode, group| Ok(FileRights { mode, group });
         match &how.access {
             Access::SameUser => rights(own, None),
             Access::UsersReadOnly | Access::InteractiveReadOnly => {

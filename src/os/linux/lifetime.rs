@@ -45,7 +45,7 @@
 //!   take turns.
 //! - No process waits for a lock.
 
-use super::access::{Rights, check_file, refused};
+use super::access::{FileRights, check_file, refused};
 use super::error::{explain, explain_space};
 use super::folder::folder;
 use super::naming::{Entry, Place, PlaceKind, entries};
@@ -102,7 +102,7 @@ pub(super) enum Lookup {
 pub(super) fn create(
     place: &Place,
     name: &Name,
-    rights: &Rights,
+    rights: &FileRights,
     len: u64,
     fill: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
     refuse: impl Fn(&OwnedFd, &Stat) -> Error,

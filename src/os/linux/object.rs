@@ -49,7 +49,7 @@ impl Object {
         if place.kind == PlaceKind::Posix {
             return Err(never_posix(name, &place));
         }
-        let mut rights = access::Rights::of(how, &place, name)?;
+        let mut rights = access::FileRights::of(how, &place, name)?;
         if kind != Kind::Section {
             rights.mode |= Mode::SVTX;
         }
