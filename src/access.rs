@@ -86,10 +86,10 @@ pub enum Access {
     /// Gives every right to this user, and the rights to take part to the members of a group.
     ///
     /// On Linux this is the name of a group in `/etc/group`, or the id of a group. The name of the
-    /// object must begin with `Global\\`, since other users do not find the names of `Local\\`. This
+    /// object must begin with `Global\`, since other users do not find the names of `Local\`. This
     /// process must be in the group, or have the right to give files to any group, as root has.
     ///
-    /// On Windows this is the SID (`S-1-…`) or the name (`MACHINE\\name`) of a group, or of another
+    /// On Windows this is the SID (`S-1-…`) or the name (`MACHINE\name`) of a group, or of another
     /// account. This user need not be in the group.
     Group(String),
     /// Gives every right to this user, and the rights to take part to the programs of this user in

@@ -603,5 +603,5 @@ const _: fn() = || {
     let _: fn() -> Option<(PathBuf, bool)> = objects_folder;
     let _: fn(&str) -> String = backend::account_name;
     let _: fn(&Name) -> Result<()> = check_name;
-    let _: fn(&Access, &Name) -> Result<Access> = resolved;
+    let _: fn(&Access) -> Result<Access> = resolved;
 };

@@ -405,7 +405,7 @@ impl ViewBackend for View {
     }
 }
 
-pub(crate) fn resolved(access: &Access, _name: &Name) -> Result<Access> {
+pub(crate) fn resolved(access: &Access) -> Result<Access> {
     Ok(access.clone())
 }
 

@@ -111,7 +111,7 @@ impl<E: Create> CreateOptions<E> {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for sizes, counts or layouts that
     ///   are not possible.
     /// - [`InvalidName`](crate::ErrorKind::InvalidName) if the name leaves no space for the names
-    ///   of its companions, which are 27 characters longer; or if it is a name of `Local\\` that a
+    ///   of its companions, which are 27 characters longer; or if it is a name of `Local\` that a
     ///   group is to use (Linux).
     /// - [`PrivilegeMissing`](crate::ErrorKind::PrivilegeMissing) if this process is not in the group
     ///   that the access names (Linux).

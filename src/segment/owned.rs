@@ -94,7 +94,7 @@ impl Owned {
         let me = ProcessIdentity::current()?;
         // The longest of all names is checked before anything is created.
         Companions::of(name, u32::MAX)?;
-        let access = &os::resolved(access, name)?;
+        let access = &os::resolved(access)?;
         let record = OwnershipRecord::take(name, access, &me)?;
         let (mut segment, mut participant) = Owned::make(name, geometry, access, record.before())?;
         segment.describe(layouts)?;

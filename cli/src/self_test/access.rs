@@ -4,8 +4,8 @@ use super::check::{Check, Checked, PATIENCE, Wrong, fails, must, refused, same, 
 use super::child::Child;
 use super::roles::{queue, table, topic};
 use shmkit::ErrorKind::{
-    AccessDenied, AlreadyExists, InvalidArgument, PrivilegeMissing, ReadOnly, Unsupported,
-    WrongOwner,
+    AccessDenied, AlreadyExists, InvalidArgument, InvalidName, PrivilegeMissing, ReadOnly,
+    Unsupported, WrongOwner,
 };
 use shmkit::inspect::ObjectInfo;
 use shmkit::{
@@ -17,7 +17,7 @@ const fn access(name: &'static str, run: fn(&str) -> Checked) -> Check {
     Check::new("access", name, run)
 }
 
-pub const CHECKS: [Check; 11] = [
+pub const CHECKS: [Check; 12] = [
     access("a created object belongs to this user", belongs_to_me),
     access("an object of another user is refused", foreign_objects),
     access(
@@ -26,6 +26,10 @@ pub const CHECKS: [Check; 11] = [
     ),
     access("by default only this user has access", same_user),
     access("the read-only presets let other users read", others_look),
+    access(
+        "a group and AppContainers get the rights to take part, and no others",
+        others_take_part,
+    ),
     access(
         "no access list has a generic right or lets other users write",
         no_generic_right,
@@ -206,6 +210,37 @@ fn others_look(_: &str) -> Checked {
         if cfg!(unix) {
             must("the mode is 0644", list(&section)?.ends_with("644"))?;
         }
+    }
+    Ok(())
+}
+
+fn others_take_part(name: &str) -> Checked {
+    /// The users of the machine.
+    const USERS: &str = "S-1-5-32-545";
+    if cfg!(unix) {
+        let containers = Section::options().access(Access::AppContainer);
+        refused(Unsupported, containers.create_new(name, 1))?;
+        // Other users do not find a name of this session.
+        let group = Section::options().access(Access::Group("0".to_string()));
+        return refused(InvalidName, group.create_new(name, 1));
+    }
+
+    for access in [Access::Group(USERS.to_string()), Access::AppContainer] {
+        let infos = infos(&access)?;
+        for (info, may) in infos.iter().zip(["read, write", "wait, set", "take"]) {
+            same("the number of granted accounts", info.grants.len(), 2)?;
+            same("their rights", &*info.grants[1].may, may)?;
+        }
+
+        let name = format!("{name}-{access}").replace(':', "-");
+        let options = shmkit::Receiver::options().access(access);
+        let mut receiver = options.create(&*name)?;
+        let mut child = Child::start("sender", &name)?;
+        child.order("send 0 1", "done")?;
+        receiver.recv_timeout(PATIENCE)?;
+        let control = Section::open(&*format!("{name}~control-00000001"))?;
+        let grants = control.info()?.object.grants;
+        same("their rights to control", &*grants[1].may, "read")?;
     }
     Ok(())
 }

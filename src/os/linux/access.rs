@@ -195,7 +195,7 @@ impl FileRights {
 /// Returns the same access with the number of a group in place of its name. Fails where there is no
 /// such group.
 // layout: L270
-pub(crate) fn resolved(access: &Access, _name: &Name) -> Result<Access> {
+pub(crate) fn resolved(access: &Access) -> Result<Access> {
     match access {
         Access::Group(group) => Ok(Access::Group(gid_of(group)?.as_raw().to_string())),
         access => Ok(access.clone()),

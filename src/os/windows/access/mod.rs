@@ -44,7 +44,7 @@ impl Attributes {
 // layout: L222 L224
 pub(super) fn attributes(how: &HowToCreate, kind: Kind, name: &Name) -> Result<Attributes> {
     let me = token::identity().ok_or_else(|| nobody(name))?;
-    let access = resolved(&how.access, name)?;
+    let access = resolved(&how.access)?;
     let grants = match preset(&access, kind, how.only_look, &me.user) {
         Some(entries) => Grants {
             owner: Some(me.user.clone()),
@@ -64,7 +64,7 @@ pub(super) fn attributes(how: &HowToCreate, kind: Kind, name: &Name) -> Result<A
 /// Returns the same access with the SID of a group in place of its name. Fails where there is no such
 /// account.
 // layout: L273
-pub(crate) fn resolved(access: &Access, _name: &Name) -> Result<Access> {
+pub(crate) fn resolved(access: &Access) -> Result<Access> {
     match access {
         Access::Group(group) => account::sid_of(group).map(Access::Group),
         access => Ok(access.clone()),
@@ -280,8 +280,7 @@ mod tests {
     // layout: L273
     #[test]
     fn group_resolves_to_its_sid() {
-        let name = Name::new("X").unwrap();
-        let of = |group: &str| resolved(&Access::Group(group.into()), &name);
+        let of = |group: &str| resolved(&Access::Group(group.into()));
         let everybody = || Access::Group("S-1-1-0".into());
         assert_eq!(of("S-1-1-0").unwrap(), everybody());
         let shown = account::shown("S-1-1-0");
