@@ -181,10 +181,12 @@ impl Lanes {
         self.all[index].has_sender = has_sender;
     }
 
-    /// Deactivates the polled lane at this place of `polled`. Another polled lane then gets the place.
+    /// Deactivates the polled lane at this place of `polled`. The lanes behind it keep their order, so
+    /// that a look which goes on here leaves out no lane.
     #[cold]
     fn deactivate(&mut self, place: usize) {
-        let index = self.polled.swap_remove(place);
+        let index = self.polled.remove(place);
+        self.next -= usize::from(place < self.next);
         self.all[index].is_active = false;
         self.active -= 1;
         self.stop_polling(index);
@@ -519,6 +521,28 @@ mod tests {
         for (slot, writer) in test.writers.iter_mut().enumerate() {
             assert!(writer.try_send(b"message"));
             assert_eq!(look(&mut test.lanes, &[]), Some(slot));
+        }
+    }
+
+    /// A look that leaves out a lane would receive a later message of its sender from another
+    /// generation first.
+    // layout: L161
+    #[test]
+    fn look_reaches_every_lane_while_one_ends() {
+        for (ended, message) in (0..4).flat_map(|ended| (0..4).map(move |lane| (ended, lane))) {
+            for before in 0..4 {
+                let mut test = Test::new(4);
+                // The next look begins behind this lane.
+                assert!(test.writers[before].try_send(b"before"));
+                assert_eq!(look(&mut test.lanes, &[]), Some(before));
+                test.lanes.set_sender(ended, false);
+                assert!(test.writers[message].try_send(b"message"));
+                assert_eq!(
+                    look(&mut test.lanes, &[]),
+                    Some(message),
+                    "{ended} {before}"
+                );
+            }
         }
     }
 
