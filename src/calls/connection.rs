@@ -9,14 +9,14 @@ use crate::segment::owner_monitor::OwnerMonitor;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Cursor, Found, Head};
-use crate::sync::{Fixed, Round, Window, WindowMut, Words};
+use crate::sync::{Fixed, RingWindow, RingWindowMut, Window, WindowMut, Words};
 use std::time::Instant;
 
-type Responses = LosslessReader<Window<Round>, WindowMut<Fixed<{ cursor::LEN }>>>;
+type Responses = LosslessReader<RingWindow, WindowMut<Fixed<{ cursor::LEN }>>>;
 
 /// The connection of a client with the server of one generation.
 pub(super) struct Connection {
-    pub requests: LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>,
+    pub requests: LosslessWriter<RingWindowMut, WindowMut<Head>, Window<Cursor>>,
     pub responses: Responses,
     pub cursor: WindowMut<Fixed<{ cursor::LEN }>>,
     /// How many calls were begun in this slot, by all its occupants.

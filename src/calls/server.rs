@@ -53,8 +53,8 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> CreateOptions<Server<Q, R>> {
     ///
     /// Each client has memory of its own, once for requests and once for responses. Each of the two
     /// has space for [`in_flight`](ServerOptions::in_flight) and two more of the longest messages,
-    /// rounded up to a power of two. So 63 clients with 64 open calls of 1 MiB take 16 GiB of
-    /// `/dev/shm`, or of the commit limit of Windows. The memory of a client is allocated when it
+    /// and an eighth more, rounded up to a power of two if these messages have less than 64 KiB. So 63
+    /// clients with 64 open calls of 1 MiB take 9.3 GiB of `/dev/shm`, or of the commit limit of Windows. The memory of a client is allocated when it
     /// opens the name: if there is no memory, that call fails with
     /// [`NoSpace`](crate::ErrorKind::NoSpace), and no other endpoint notices.
     #[must_use]
@@ -169,7 +169,7 @@ impl Server {
     #[must_use]
     pub fn options() -> ServerOptions {
         let (in_flight, clients) = (8, DEFAULT_SLOTS);
-        CreateOptions::new(0, ServerChoices { in_flight, clients })
+        CreateOptions::new(ServerChoices { in_flight, clients })
     }
 }
 

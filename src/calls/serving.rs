@@ -31,7 +31,7 @@ use crate::segment::options::Common;
 use crate::segment::participant::Notifier;
 use crate::segment::roster::WakeTarget;
 use crate::segment::{Geometry, Head, Owned};
-use crate::sync::{AtomicUsize, Fixed, Ordering, Round, WindowMut};
+use crate::sync::{AtomicUsize, Fixed, Ordering, RingWindowMut, WindowMut};
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::cell::Cell;
@@ -99,8 +99,7 @@ struct Outlet {
     notifier: Notifier,
 }
 
-type Responses =
-    LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>;
+type Responses = LosslessWriter<RingWindowMut, WindowMut<Head>, WindowMut<Fixed<{ cursor::LEN }>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The state is never left half-updated, so lock poisoning is ignored.

@@ -100,7 +100,8 @@ pub(crate) mod control {
     pub(crate) const OWNER_START: usize = 16;
     /// `u64`: the pid of the owner in the lower half, the owner's namespaces in the upper half.
     pub(crate) const OWNER_PID: usize = 24;
-    /// `u64`: the length of a ring in bytes, a power of two.
+    /// `u64`: the length of a ring in bytes: a power of two, or a multiple of
+    /// [`RING_UNIT`](super::RING_UNIT).
     pub(crate) const RING_BYTES: usize = 32;
     /// `u32`: the number of this generation.
     pub(crate) const GENERATION: usize = 40;
@@ -116,6 +117,9 @@ pub(crate) mod control {
     pub(crate) const SLOTS: usize = 60;
     /// `u32`: the length of the longest message in bytes.
     pub(crate) const MAX_MESSAGE: usize = 64;
+    /// `u32`: the words that each record has between its commit word and its payload (queue, topic);
+    /// see [`record::extra`](super::record::extra).
+    pub(crate) const RECORD_EXTRA: usize = 68;
     /// `u32`: how many milliseconds a lossless publisher waits for a slow subscriber; 0 for no limit
     /// (topic).
     pub(crate) const PATIENCE: usize = 76;
@@ -281,6 +285,8 @@ pub(crate) mod lane {
     pub(crate) const MARKS: usize = 256;
     pub(crate) const MARK_STRIDE: usize = 16;
     pub(crate) const MARK_COUNT: usize = 8;
+    /// The mark of the oldest record that the publisher of a long ring keeps.
+    pub(crate) const OLDEST: usize = 496;
     /// `u64` in a mark: the position at which a record begins.
     pub(crate) const MARK_POSITION: usize = 0;
     /// `u64` in a mark: the number of messages before that record.
@@ -364,10 +370,26 @@ pub(crate) mod record {
     /// The bit in the tag of a response (the `u32` behind the commit word) that means: the server
     /// dropped the request without an answer.
     pub(crate) const UNANSWERED: u32 = 1 << 31;
-    /// The offset of the payload.
+    /// The offset of the payload, if the record has no extra words.
     pub(crate) const PAYLOAD: usize = 8;
+    /// The offset of the first extra word.
+    pub(crate) const EXTRA: usize = 8;
     /// The alignment of a record: each record begins at a multiple of this number.
     pub(crate) const ALIGN: usize = 8;
+
+    /// The extra words of a record. Each has 8 bytes; they are in the order of these bits.
+    // layout: L286
+    pub(crate) mod extra {
+        /// The time at which the message was sent, in nanoseconds since the Unix epoch.
+        pub(crate) const TIME: u32 = 1;
+        /// All bits that have a meaning.
+        pub(crate) const ALL: u32 = TIME;
+    }
+
+    /// Returns the length of the head of a record: the offset of its payload.
+    pub(crate) const fn head(extra: u32) -> usize {
+        PAYLOAD + 8 * extra.count_ones() as usize
+    }
 }
 
 /// The value near which new counters and positions start. It is 0, except in test builds with
@@ -386,21 +408,26 @@ pub(crate) const FIRST_COUNT: u64 = LATE.saturating_sub(4);
 pub(crate) const FIRST_CHANGES: u32 = if LATE == 0 { 0 } else { 0xfffe_fffe };
 
 /// Returns the position of the first record in a new lane whose ring has this number of bytes.
+/// A lap begins at this position.
 pub(crate) const fn first_position(bytes: u64) -> u64 {
-    LATE.saturating_sub(bytes)
+    (LATE / bytes).saturating_sub(1) * bytes
 }
 
 /// The largest number of calls that a client can have open at a time.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 /// The length of the smallest ring: 4 KiB.
 pub(crate) const MIN_RING: u64 = 4096;
+/// A ring whose length is no power of two has a multiple of this length.
+pub(crate) const RING_UNIT: u64 = LINE as u64;
+/// In a ring whose length is no power of two, the longest message has at least this length: 64 KiB.
+pub(crate) const LONG_MESSAGE: u64 = 64 << 10;
 /// The length of the largest ring: 4 GiB.
 pub(crate) const MAX_RING: u64 = 1 << 32;
 /// The length of the longest message that a queue, a topic or a server can have: 1 GiB less 64 bytes.
 pub(crate) const LONGEST_MESSAGE: u64 = (1 << 30) - 64;
 
 const _: () = {
-    assert!(control::END >= control::MAX_MESSAGE + 4);
+    assert!(control::END >= control::RECORD_EXTRA + 4);
     assert!(control::TYPE >= control::TYPE_LEN + 4);
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
@@ -410,12 +437,15 @@ const _: () = {
     // A summary has a bit for each word of its set, below the bit of the owner.
     assert!(roster::SET_LEN / 8 < 62 && control::WATCHED + roster::SET_LEN <= control::TYPE);
     assert!(lane::MARKS + lane::MARK_COUNT * lane::MARK_STRIDE <= lane::TENURE);
-    assert!(lane::BEFORE_CLOSED + 8 <= lane::HEAD);
+    assert!(lane::BEFORE_CLOSED + 8 <= lane::OLDEST);
+    assert!(lane::OLDEST + lane::MARK_STRIDE <= lane::HEAD);
     assert!(record::PAYLOAD < LINE);
     assert!(MIN_RING.is_power_of_two() && MAX_RING.is_power_of_two());
     // The length of a payload and the kind of its record fit into one word.
     assert!(LONGEST_MESSAGE < 1 << (32 - record::KIND_BITS));
-    assert!(LONGEST_MESSAGE <= MAX_RING / 4 - record::PAYLOAD as u64);
+    assert!(LONGEST_MESSAGE <= MAX_RING / 4 - record::head(record::extra::ALL) as u64);
+    // An eighth of a ring is a multiple of the alignment of a record.
+    assert!(RING_UNIT.is_multiple_of(8 * record::ALIGN as u64));
 };
 
 #[cfg(test)]
@@ -532,6 +562,7 @@ mod tests {
             ("FIRST", lane::FIRST, 8),
             ("BEFORE_FIRST", lane::BEFORE_FIRST, 8),
             ("BEFORE_CLOSED", lane::BEFORE_CLOSED, 8),
+            ("OLDEST", lane::OLDEST, lane::MARK_STRIDE),
             ("HEAD", lane::HEAD, LINE),
             ("MARK_POSITION", lane::MARK_POSITION, 8),
             ("MARK_NUMBER", lane::MARK_NUMBER, 8),
@@ -561,6 +592,7 @@ mod tests {
             ("IN_FLIGHT", control::IN_FLIGHT, 4),
             ("SLOTS", control::SLOTS, 4),
             ("MAX_MESSAGE", control::MAX_MESSAGE, 4),
+            ("RECORD_EXTRA", control::RECORD_EXTRA, 4),
             ("PATIENCE", control::PATIENCE, 4),
             ("END", control::END, 4),
             ("TYPE_FINGERPRINT", control::TYPE_FINGERPRINT, 8),

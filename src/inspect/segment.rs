@@ -145,6 +145,8 @@ pub struct SegmentInfo {
     /// Whether the publisher of a topic waits for slow subscribers. Always `true` for a queue and
     /// for calls, and `false` for values.
     pub lossless: bool,
+    /// Whether each message has the time at which it was sent (queue, topic).
+    pub timestamps: bool,
     /// The layout of a message or request; see [`Payload`](crate::Payload). `None` if messages are
     /// bytes, or if the layout in shared memory is invalid.
     pub layout: Option<Layout>,
@@ -227,6 +229,7 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         values,
         in_flight: geometry.in_flight(),
         lossless: geometry.is_lossless(),
+        timestamps: geometry.is_stamped(),
         layout: layouts.next(),
         response_layout: layouts.next(),
         closed: found.reason() == Some(DisconnectReason::Closed),

@@ -3,7 +3,7 @@
 use super::ring::{Found, Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{GREATEST, Step, is_possible};
 use crate::format::layout::{cursor, lane, record};
-use crate::sync::{Round, Window, Words, WordsMut, ticks};
+use crate::sync::{RingWindow, RingWords, RingWordsMut, Words, WordsMut, ticks};
 
 /// The sender's side: the words of the ring, the words before it, and the reader's cursor.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) 
     }
 }
 
-impl<R: WordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
+impl<R: RingWordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// Creates a writer that continues behind the last record of a lane that other writers used.
     /// Returns `None` if the lane holds words that no writer of this crate writes.
     // layout: L107 L179 L181
@@ -332,7 +332,7 @@ pub(crate) struct Kept {
     received: u64,
 }
 
-impl<M: Words, C: WordsMut> LosslessReader<M, C> {
+impl<M: RingWords, C: WordsMut> LosslessReader<M, C> {
     /// Creates the first reader of a new lane.
     pub fn new(ring: M, cursor: C, ring_geometry: RingGeometry) -> LosslessReader<M, C> {
         begin_cursor(&cursor, ring_geometry);
@@ -405,7 +405,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
-        self.ring.copy(found, 0, &mut to[..found.len]);
+        self.ring.copy_quickly(found, &mut to[..found.len]);
         self.count(found);
         Some(found.len)
     }
@@ -485,6 +485,13 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         self.ring.tag()
     }
 
+    /// Returns the time stamp of the message that was [found](LosslessReader::find); `None` if the
+    /// records of this lane have no time stamps.
+    #[inline]
+    pub fn stamp(&self) -> Option<u64> {
+        self.ring.stamp()
+    }
+
     /// Returns the number of messages that were received in this lane.
     pub fn received(&self) -> u64 {
         self.received
@@ -506,7 +513,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
         }
         // A message that reaches `frees` takes the general path.
         let before = self.frees - record::ALIGN as u64;
-        self.quick = self.ring.lap().min(before).min(self.turn_ends);
+        self.quick = self.ring.quick_lap().min(before).min(self.turn_ends);
     }
 
     /// Moves behind the message that was [found](LosslessReader::find), and leaves the message in
@@ -560,7 +567,7 @@ impl<M: Words, C: WordsMut> LosslessReader<M, C> {
     }
 }
 
-impl<C: WordsMut> LosslessReader<Window<Round>, C> {
+impl<C: WordsMut> LosslessReader<RingWindow, C> {
     /// Returns the address of the message that was [found](LosslessReader::find).
     pub fn bytes(&self) -> *const u8 {
         self.ring.bytes(self.found)

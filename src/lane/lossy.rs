@@ -8,10 +8,11 @@
 //! eighth of the ring. Each mark holds the position of a record and the number of messages before
 //! the record. So the number of missed messages is exact.
 
+use super::kept::{Kept, Mark};
 use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{GREATEST, Step, is_possible};
-use crate::format::layout::lane;
-use crate::sync::{Words, WordsMut};
+use crate::format::layout::{lane, record};
+use crate::sync::{RingWords, RingWordsMut, Words, WordsMut};
 
 /// The position that a mark holds while the writer changes the mark.
 const CHANGING: u64 = u64::MAX;
@@ -35,9 +36,12 @@ pub(crate) struct LossyWriter<R, H> {
     sent: u64,
     /// The position from which on the next mark is set.
     next_mark: u64,
+    /// The records of a ring whose records are announced one by one, and the oldest of them, which
+    /// is marked.
+    kept: Option<(Kept, Mark)>,
 }
 
-impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
+impl<R: RingWordsMut, H: WordsMut> LossyWriter<R, H> {
     /// Creates the writer of a new lane.
     // layout: L059
     pub fn new(ring: R, head: H, ring_geometry: RingGeometry) -> LossyWriter<R, H> {
@@ -47,11 +51,12 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
             head,
             sent: 0,
             next_mark: first + step(ring_geometry),
+            kept: LossyWriter::<R, H>::kept(ring_geometry),
         };
         // The mark of position 0 is there already: all words are zero.
         if first != 0 {
             writer.announce(first);
-            writer.set_mark(mark(first / step(ring_geometry)), first);
+            writer.set_mark(mark(first / step(ring_geometry)), writer.tail());
         }
         writer
     }
@@ -64,53 +69,92 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         R: Clone,
         H: Clone,
     {
-        let marks = LossyReader::new(ring.clone(), head.clone(), ring_geometry);
-        let newest = marks.marks().max_by_key(|mark| mark.position)?;
-        let reserved = head.load64(lane::RESERVED);
+        let marks = LossyReader::new(ring.clone(), head.clone(), ring_geometry).marks();
         let step = step(ring_geometry);
+        // In a long ring the writer has to know all records that it keeps. In other rings the last
+        // writer may have died while it set the marks behind its last message.
+        let (from, next_mark) = match ring_geometry.is_exact() {
+            true => {
+                let oldest = marks.min_by_key(|mark| mark.position)?;
+                (oldest, oldest.position / step + 1)
+            }
+            false => {
+                let newest = marks.max_by_key(|mark| mark.position)?;
+                let before = (newest.position / step).saturating_sub(lane::MARK_COUNT as u64 - 1);
+                (newest, before.max(ring_geometry.first() / step + 1))
+            }
+        };
+        let reserved = head.load64(lane::RESERVED);
         if !is_possible(reserved) {
             return None;
         }
-
-        let mut walk = RingReader::new(ring.clone(), ring_geometry, newest.position);
-        let mut writer = LossyWriter {
-            ring: RingWriter::new(ring, ring_geometry, newest.position, reserved),
+        let writer = LossyWriter {
+            ring: RingWriter::new(ring.clone(), ring_geometry, from.position, reserved),
             head,
-            sent: newest.number,
-            // The last writer may have died while it set the marks behind its last message.
-            next_mark: (newest.position / step)
-                .saturating_sub(lane::MARK_COUNT as u64 - 1)
-                .max(ring_geometry.first() / step + 1)
-                * step,
+            sent: from.number,
+            next_mark: next_mark * step,
+            kept: LossyWriter::<R, H>::kept(ring_geometry),
         };
-        while walk.position() <= newest.position + ring_geometry.bytes() {
-            writer.set_missing_marks(walk.position());
+        writer.go_to_the_end(RingReader::new(ring, ring_geometry, from.position))
+    }
+
+    /// Goes over the records that another writer left, and continues behind them.
+    fn go_to_the_end(mut self, mut walk: RingReader<R>) -> Option<LossyWriter<R, H>> {
+        let (from, reserved) = (walk.position(), self.reserved());
+        let ring_geometry = self.ring.ring_geometry();
+        let mut begin = from;
+        self.set_missing_marks(from);
+        while walk.position() <= from + ring_geometry.bytes() {
             match walk.look() {
                 Record::Message(found) => {
-                    walk.pass(found);
-                    writer.sent += 1;
+                    let mark = Mark {
+                        position: begin,
+                        number: self.sent,
+                    };
+                    begin = walk.pass(found);
+                    if let Some((kept, _)) = &mut self.kept {
+                        kept.note(mark, begin);
+                    }
+                    self.sent += 1;
+                    // A mark never stands behind a pad, where it would tell nothing new.
+                    self.set_missing_marks(begin);
                 }
                 Record::Pad => walk.wrap(),
                 Record::Nonsense => return None,
                 Record::Empty => {
-                    let ring = writer.ring.into_words();
-                    writer.ring = RingWriter::new(ring, ring_geometry, walk.position(), reserved);
-                    writer.head.store64(lane::SENT, writer.sent);
-                    return Some(writer);
+                    let ring = self.ring.into_words();
+                    self.ring = RingWriter::new(ring, ring_geometry, walk.position(), reserved);
+                    self.head.store64(lane::SENT, self.sent);
+                    self.keep(reserved);
+                    return Some(self);
                 }
             }
         }
         None
     }
 
+    /// Returns what a writer remembers of a ring whose records are announced one by one.
+    fn kept(ring_geometry: RingGeometry) -> Option<(Kept, Mark)> {
+        let none = Mark {
+            position: 0,
+            number: 0,
+        };
+        let is_exact = ring_geometry.is_exact();
+        is_exact.then(|| (Kept::new(ring_geometry), none))
+    }
+
     /// Sets the marks up to this position that the last writer has not set.
     fn set_missing_marks(&mut self, position: u64) {
         let step = step(self.ring.ring_geometry());
+        let here = Mark {
+            position,
+            number: self.sent,
+        };
         while self.next_mark <= position {
             let at = mark(self.next_mark / step);
             let is = self.head.load64(at + lane::MARK_POSITION);
             if !(self.next_mark..=position).contains(&is) {
-                self.set_mark(at, position);
+                self.set_mark(at, here);
             }
             self.next_mark += step;
         }
@@ -141,13 +185,24 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
         self.ring.free()
     }
 
+    /// Returns the place of the next record as a mark.
+    fn tail(&self) -> Mark {
+        Mark {
+            position: self.ring.tail(),
+            number: self.sent,
+        }
+    }
+
     /// Returns the position that must be announced before a message of this length can be written;
     /// `None` if enough is announced already.
-    // layout: L122
+    // layout: L122 L281
     #[inline]
     pub fn lacks(&self, len: usize) -> Option<u64> {
         let place = self.ring.place(len);
-        let step = step(self.ring.ring_geometry());
+        let step = match self.kept {
+            Some(_) => record::ALIGN as u64,
+            None => step(self.ring.ring_geometry()),
+        };
         (!self.ring.fits(place)).then(|| place.limit().next_multiple_of(step))
     }
 
@@ -155,11 +210,34 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     /// announcement as long as it has written nothing there.
     // layout: L122
     pub fn announce(&mut self, position: u64) {
+        self.keep(position);
         self.ring.set_free(position);
         // Pairs with the reader's load before it looks at the marks (P2).
         self.head.publish64(lane::RESERVED, position);
         // Pairs with the reader's fence after its copy (P3).
         self.head.release();
+    }
+
+    /// Marks the oldest record that stays readable when the writer writes below this position.
+    // layout: L282
+    fn keep(&mut self, position: u64) {
+        let tail = self.tail();
+        let Some((kept, marked)) = &mut self.kept else {
+            return;
+        };
+        let oldest = kept.oldest(position, tail);
+        if oldest != *marked {
+            *marked = oldest;
+            self.set_mark(lane::OLDEST, oldest);
+        }
+    }
+
+    /// Remembers the record that was written last, if the writer has to remember it.
+    #[inline]
+    fn note(&mut self, begin: Mark) {
+        if let Some((kept, _)) = &mut self.kept {
+            kept.note(begin, self.ring.tail());
+        }
     }
 
     /// Executes a full fence between an announcement and the load of the subscribers to wait for.
@@ -203,15 +281,19 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
 
     /// Sends the message of this length at its place.
     pub fn commit(&mut self, place: Place, len: usize) {
+        let begin = self.tail();
         self.ring.commit(place, len, false);
+        self.note(begin);
         self.count();
     }
 
-    // layout: L125
+    // layout: L125 L283
     fn write(&mut self, message: &[u8], hold: bool) {
+        let begin = self.tail();
         let place = self.ring.place(message.len());
-        let hold = hold && place.end() < self.next_mark;
+        let hold = hold && place.end() < self.next_mark && self.kept.is_none();
         self.ring.write(place, message, None, hold);
+        self.note(begin);
         self.count();
     }
 
@@ -228,20 +310,20 @@ impl<R: WordsMut, H: WordsMut> LossyWriter<R, H> {
     // layout: L123
     #[cold]
     fn set_marks(&mut self) {
-        let (step, tail) = (step(self.ring.ring_geometry()), self.ring.tail());
-        while self.next_mark <= tail {
+        let (step, tail) = (step(self.ring.ring_geometry()), self.tail());
+        while self.next_mark <= tail.position {
             self.set_mark(mark(self.next_mark / step), tail);
             self.next_mark += step;
         }
     }
 
     // layout: L124
-    fn set_mark(&self, at: usize, position: u64) {
+    fn set_mark(&self, at: usize, Mark { position, number }: Mark) {
         let head = &self.head;
         head.store64(at + lane::MARK_POSITION, CHANGING);
         // Pairs with the reader's fence before its second look at the position.
         head.release();
-        head.store64(at + lane::MARK_NUMBER, self.sent);
+        head.store64(at + lane::MARK_NUMBER, number);
         // Pairs with the reader's first load of the position.
         head.publish64(at + lane::MARK_POSITION, position);
     }
@@ -260,12 +342,6 @@ pub(crate) enum Begin {
     Last,
     /// The next message that is sent.
     Next,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    position: u64,
-    number: u64,
 }
 
 /// The result of a walk from a mark to the end.
@@ -289,9 +365,13 @@ pub(crate) struct LossyReader<R, H> {
     waited_for: bool,
     /// Whether the reader reads several lanes in turn, so that each message takes the general path.
     is_merged: bool,
+    /// Whether the reader was overtaken and has not received a message since then.
+    has_lagged: bool,
+    /// The time stamp of the message that was received last.
+    stamp: Option<u64>,
 }
 
-impl<R: Words, H: Words> LossyReader<R, H> {
+impl<R: RingWords, H: Words> LossyReader<R, H> {
     pub fn new(ring: R, head: H, ring_geometry: RingGeometry) -> LossyReader<R, H> {
         LossyReader {
             ring: RingReader::new(ring, ring_geometry, ring_geometry.first()),
@@ -300,6 +380,8 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             quick: 0,
             waited_for: false,
             is_merged: false,
+            has_lagged: false,
+            stamp: None,
         }
     }
 
@@ -332,6 +414,12 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         self.ring.position()
     }
 
+    /// Returns the time stamp of the message that was received last; `None` if the records of this
+    /// lane have no time stamps.
+    pub fn stamp(&self) -> Option<u64> {
+        self.stamp
+    }
+
     /// Returns the number of messages before the next one.
     pub fn number(&self) -> u64 {
         self.number
@@ -346,6 +434,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     /// attempts.
     // layout: L129
     pub fn begin(&mut self, begin: Begin) -> bool {
+        self.has_lagged = false;
         for _ in 0..TRIES {
             self.number = 0;
             let mut marks: Vec<Mark> = self.marks().collect();
@@ -414,7 +503,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     #[inline(always)]
     pub fn receive_quickly(&mut self, to: &mut [u8]) -> Option<usize> {
         let found = self.ring.look_quickly(self.quick)?;
-        self.ring.copy(found, 0, &mut to[..found.len]);
+        self.ring.copy_quickly(found, &mut to[..found.len]);
         if self.may_be_overwritten(self.ring.position()) {
             return None;
         }
@@ -431,12 +520,18 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             let record = self.ring.look();
             if let Record::Message(found) = record {
                 self.ring.copy(found, 0, &mut to[..found.len]);
+                let stamp = self.ring.stamp();
                 if self.may_be_overwritten(self.ring.position()) {
                     return self.overtaken();
                 }
                 self.ring.pass(found);
                 self.number += 1;
-                self.quick = if self.is_merged { 0 } else { self.ring.lap() };
+                self.quick = match self.is_merged {
+                    true => 0,
+                    false => self.ring.quick_lap(),
+                };
+                self.stamp = stamp;
+                self.has_lagged = false;
                 return Step::Message(found.len);
             }
 
@@ -471,12 +566,18 @@ impl<R: Words, H: Words> LossyReader<R, H> {
     }
 
     /// Moves to a message that can be read, and returns how many messages were missed.
-    // layout: L132
+    // layout: L132 L284
     pub fn lag(&mut self) -> Step {
         for _ in 0..TRIES {
-            let half = self.ring.ring_geometry().bytes() / 2;
+            let ring_geometry = self.ring.ring_geometry();
+            // The user of a writer that announces each record may have set how many messages are
+            // kept. So the reader tries the oldest message once.
+            let enough = match ring_geometry.is_exact() && !self.has_lagged {
+                true => ring_geometry.bytes(),
+                false => ring_geometry.bytes() / 2,
+            };
             let reserved = self.head.load64(lane::RESERVED);
-            let far = |mark: &Mark| mark.position + half >= reserved;
+            let far = |mark: &Mark| mark.position + enough >= reserved;
 
             // The oldest mark that the writer does not reach within half a ring, or else the newest
             // mark.
@@ -485,6 +586,7 @@ impl<R: Words, H: Words> LossyReader<R, H> {
             if let Some(mark) = found {
                 let missed = mark.number - self.number;
                 self.go(mark);
+                self.has_lagged = true;
                 return Step::Lagged(missed);
             }
         }
@@ -500,11 +602,16 @@ impl<R: Words, H: Words> LossyReader<R, H> {
         let _ = self.head.load64(lane::RESERVED);
         let marks: [Option<Mark>; lane::MARK_COUNT] =
             std::array::from_fn(|k| self.mark(mark(k as u64)));
+        let oldest = match self.ring.ring_geometry().is_exact() {
+            true => self.mark(lane::OLDEST),
+            false => None,
+        };
         self.ring.acquire();
         let reserved = self.head.load64(lane::RESERVED);
         let (bytes, number) = (self.ring.ring_geometry().bytes(), self.number);
         let valid = move |mark: &Mark| mark.position + bytes >= reserved && mark.number >= number;
-        marks.into_iter().flatten().filter(valid)
+        let marks = marks.into_iter().chain([oldest]).flatten();
+        marks.filter(valid)
     }
 
     /// Returns a mark, unless the writer is changing the mark or a value in the mark is impossible.

@@ -1,11 +1,14 @@
 //! The ring of queues and topics: one writer writes messages, and readers in other processes read
 //! them.
 //!
+//! - `geometry`: the sizes of a ring, and the offset of a position.
 //! - [`ring`]: writes and reads the records of a ring.
 //! - [`lossless`]: a lane with back-pressure. The writer waits for its one reader.
 //! - [`lossy`]: a lane that the writer overwrites. A slow reader learns how many messages it
 //!   missed.
 //! - [`tenure`]: says which publisher has a lane of a topic.
+//! - `kept`: the records of a long ring at which a late subscriber can begin.
+//! - [`stamp`]: time stamps of records.
 //!
 //! This module uses words and offsets, and does not know sections. So it runs over mapped memory,
 //! over the heap, and over the atomics of a model checker.
@@ -24,9 +27,12 @@
 //! that is too old, and any other mark holds the exact number of messages before it.
 
 pub(crate) mod claim;
+mod geometry;
+mod kept;
 pub(crate) mod lossless;
 pub(crate) mod lossy;
 pub(crate) mod ring;
+pub(crate) mod stamp;
 pub(crate) mod tenure;
 
 #[cfg(test)]

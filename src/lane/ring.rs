@@ -6,10 +6,14 @@
 //! earlier lap for a message.
 //!
 //! Positions count bytes and never wrap. The offset of a position is the position modulo the length
-//! of the ring; the words of the ring (`Words`) compute it.
+//! of the ring (`geometry`). Short messages take a quick path in most rings: there the window of the
+//! ring computes the offset (`RingWords::round`).
 
-use crate::format::layout::{LINE, LONGEST_MESSAGE, first_position, record};
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
+use super::geometry::SHORT;
+pub(crate) use super::geometry::{RingGeometry, record_len};
+use super::stamp::now;
+use crate::format::layout::{LINE, record};
+use crate::sync::{RingWindow, RingWindowMut, RingWords, RingWordsMut, Words, WordsMut};
 
 /// The number of bytes ahead of the tail whose lines are touched before the writer needs them.
 /// Stores are done in order, and a store to a line has to fetch the line from the other processor.
@@ -21,88 +25,6 @@ const AHEAD: u64 = 4 * LINE as u64;
 /// After a message of this length or longer the writer touches no line ahead, since the next
 /// message is most likely as long.
 const LONG: usize = 4096;
-
-/// Messages up to this length are copied from their end to their beginning.
-const SHORT: usize = LINE;
-
-/// Returns a position as an offset. On 32-bit targets the upper bits are lost; they do not matter
-/// modulo the length of the ring.
-#[inline]
-fn at(position: u64) -> usize {
-    position as usize
-}
-
-/// Returns the offset of the payload of a record that begins at this position. On 32-bit targets
-/// the offset wraps at positions beyond 2^32; the ring takes the offset modulo its length.
-fn payload(position: u64) -> usize {
-    at(position).wrapping_add(record::PAYLOAD)
-}
-
-/// The sizes of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RingGeometry {
-    bytes: u64,
-    max: usize,
-    /// The longest message that counts as short.
-    short: usize,
-}
-
-impl RingGeometry {
-    /// Returns the geometry of a ring of `bytes` bytes for messages of up to `max` bytes; `None` if
-    /// `bytes` is not a power of two or is below 512, or if `max` is too long. A record takes at
-    /// most a quarter of the ring, so that a record and the pad before it fit, and a slow reader
-    /// can find the next record.
-    pub fn new(bytes: u64, max: usize) -> Option<RingGeometry> {
-        let sound = bytes.is_power_of_two() && bytes >= 512 && max <= RingGeometry::longest(bytes);
-        let short = max.min(SHORT);
-        sound.then_some(RingGeometry { bytes, max, short })
-    }
-
-    /// Returns the longest message that a ring of this size can take.
-    pub fn longest(bytes: u64) -> usize {
-        let longest = (bytes / 4).saturating_sub(record::PAYLOAD as u64);
-        usize::try_from(longest.min(LONGEST_MESSAGE)).unwrap_or(0)
-    }
-
-    /// Returns the number of bytes that a record takes. Up to the size of a line the number is a
-    /// power of two, so that records of one size do not lie across two lines. Both lines would have
-    /// to be fetched.
-    // layout: L061 L062
-    #[inline]
-    pub fn need(len: usize) -> u64 {
-        let size = len + record::PAYLOAD;
-        let taken = if size <= LINE {
-            size.next_power_of_two()
-        } else {
-            (size + record::ALIGN - 1) & !(record::ALIGN - 1)
-        };
-        taken as u64
-    }
-
-    #[inline]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Returns the position of the first record of a new lane.
-    pub fn first(&self) -> u64 {
-        first_position(self.bytes)
-    }
-
-    pub fn max(&self) -> usize {
-        self.max
-    }
-
-    // layout: L007
-    #[inline]
-    fn inside(&self, position: u64) -> u64 {
-        position & (self.bytes - 1)
-    }
-
-    fn next_lap(&self, position: u64) -> u64 {
-        (position | (self.bytes - 1)) + 1
-    }
-}
 
 /// The place of a record.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +72,18 @@ pub(crate) struct RingWriter<M> {
     far: bool,
 }
 
-impl<M: WordsMut> RingWriter<M> {
+/// The two ways in which a writer computes offsets; see [`RingWords`].
+const QUICKLY: bool = true;
+const BY_LAP: bool = false;
+
+/// Returns a position as an offset on the quick path. On 32-bit targets the upper bits of the
+/// position are lost; they do not matter modulo the length of the ring, which is a power of two.
+#[inline]
+fn at(position: u64) -> usize {
+    position as usize
+}
+
+impl<M: RingWordsMut> RingWriter<M> {
     /// Creates a writer that continues at `tail`. The word at `tail` must be "empty".
     pub fn new(ring: M, ring_geometry: RingGeometry, tail: u64, free: u64) -> RingWriter<M> {
         let mut writer = RingWriter {
@@ -197,7 +130,10 @@ impl<M: WordsMut> RingWriter<M> {
     #[inline]
     fn settle(&mut self) {
         let room = self.free.saturating_sub(record::ALIGN as u64);
-        self.quick = if self.claimed { 0 } else { room.min(self.lap) };
+        self.quick = match self.claimed || !self.ring_geometry.is_quick() {
+            true => 0,
+            false => room.min(self.lap),
+        };
         self.quick_to_send = match self.held {
             None => self.quick,
             Some(_) => 0,
@@ -219,7 +155,7 @@ impl<M: WordsMut> RingWriter<M> {
     // layout: L063
     #[inline]
     pub fn place(&self, len: usize) -> Place {
-        let need = RingGeometry::need(len);
+        let need = self.ring_geometry.need(len);
         let start = if self.tail + need <= self.lap {
             self.tail
         } else {
@@ -238,6 +174,19 @@ impl<M: WordsMut> RingWriter<M> {
         place.limit() <= self.free
     }
 
+    /// Returns the offset of a position.
+    #[inline]
+    fn offset(&self, position: u64) -> usize {
+        let lap = self.lap.wrapping_sub(self.ring_geometry.bytes());
+        self.ring_geometry.offset(position, lap) as usize
+    }
+
+    /// Returns the offset of the payload of a record that begins at this position.
+    #[inline]
+    fn payload(&self, position: u64) -> usize {
+        self.offset(position) + self.ring_geometry.head()
+    }
+
     /// Writes a message, if the message is short, has room, and does not reach beyond the end of
     /// the ring. Returns whether the message was written. Without `hold` the message is sent; if a
     /// batch is held back, nothing is written. With `hold` the message is added to the batch that
@@ -254,24 +203,24 @@ impl<M: WordsMut> RingWriter<M> {
             true if self.held.is_some() => self.quick,
             true => return false,
         };
-        if message.len() > self.ring_geometry.short {
+        if message.len() > self.ring_geometry.short() {
             return false;
         }
-        let end = self.tail + RingGeometry::need(message.len());
+        let end = self.tail + RingGeometry::quick_need(message.len());
         if end > quick {
             return false;
         }
 
-        self.empty(end);
-        let at = at(self.tail);
-        self.ring.copy_in(payload(self.tail), message);
+        self.empty::<QUICKLY>(end);
+        let (ring, at) = (self.ring.round(), at(self.tail));
+        ring.copy_in(at.wrapping_add(record::PAYLOAD), message);
         if let Some(tag) = tag {
-            self.ring.store_upper32(at, tag);
+            ring.store_upper32(at, tag);
         }
 
         // Pairs with the reader's load (P4).
-        self.ring.publish32(at, message_word(message.len()));
-        self.advance(end, AHEAD);
+        ring.publish32(at, message_word(message.len()));
+        self.advance::<QUICKLY>(end, AHEAD);
         true
     }
 
@@ -284,16 +233,17 @@ impl<M: WordsMut> RingWriter<M> {
     // layout: L066
     pub fn write(&mut self, place: Place, message: &[u8], tag: Option<u32>, hold: bool) {
         self.forget_claim();
-        self.empty(place.end);
+        self.empty::<BY_LAP>(place.end);
+        let ring = self.ring.whole();
         if let Some(tag) = tag {
-            self.ring.store_upper32(at(place.start), tag);
+            ring.store_upper32(self.offset(place.start), tag);
         }
-        let at = payload(place.start);
+        let at = self.payload(place.start);
         if message.len() <= SHORT {
-            self.ring.copy_in(at, message)
+            ring.copy_in(at, message)
         } else {
             let first = LINE - at % LINE;
-            self.ring.copy_in_tail_first(at, message, first, self.far);
+            ring.copy_in_tail_first(at, message, first, self.far);
         }
         self.commit(place, message.len(), hold);
     }
@@ -305,7 +255,7 @@ impl<M: WordsMut> RingWriter<M> {
         self.forget_claim();
         self.claimed = true;
         (self.quick, self.quick_to_send) = (0, 0);
-        self.empty(place.end);
+        self.empty::<BY_LAP>(place.end);
         place
     }
 
@@ -320,21 +270,26 @@ impl<M: WordsMut> RingWriter<M> {
     /// Writes a part of a message at its place.
     pub fn fill(&self, place: Place, at: usize, bytes: &[u8]) {
         self.ring
-            .copy_in(payload(place.start).wrapping_add(at), bytes);
+            .whole()
+            .copy_in(self.payload(place.start) + at, bytes);
     }
 
     /// Sends a message that was written at its place. With `hold` the message is sent later.
-    // layout: L064 L066
+    // layout: L064 L066 L287
     #[inline]
     pub fn commit(&mut self, place: Place, len: usize, hold: bool) {
         let word = message_word(len);
+        if self.ring_geometry.is_stamped() {
+            let at = self.offset(place.start) + record::EXTRA;
+            self.ring.whole().store64(at, now());
+        }
         if place.start == self.tail {
             self.publish(self.tail, word, hold);
         } else {
-            self.ring.store32(at(place.start), word);
+            self.ring.whole().store32(self.offset(place.start), word);
             self.publish(self.tail, record::PAD, hold);
         }
-        self.advance(place.end, if len < LONG { AHEAD } else { 0 });
+        self.advance::<BY_LAP>(place.end, if len < LONG { AHEAD } else { 0 });
         if self.tail >= self.lap {
             self.lap = self.ring_geometry.next_lap(self.tail);
         }
@@ -345,9 +300,20 @@ impl<M: WordsMut> RingWriter<M> {
     /// Stores "empty" behind a record. No store is needed if the record ends at the beginning of a
     /// touched line: the first word of a touched line is "empty".
     #[inline(always)]
-    fn empty(&self, end: u64) {
+    fn empty<const HOW: bool>(&self, end: u64) {
         if end >= self.touched || !end.is_multiple_of(LINE as u64) {
-            self.ring.store32(at(end), record::EMPTY);
+            self.store_empty::<HOW>(end);
+        }
+    }
+
+    #[inline(always)]
+    fn store_empty<const HOW: bool>(&self, position: u64) {
+        match HOW {
+            QUICKLY => self.ring.round().store32(at(position), record::EMPTY),
+            BY_LAP => {
+                let at = self.offset(position);
+                self.ring.whole().store32(at, record::EMPTY);
+            }
         }
     }
 
@@ -356,7 +322,7 @@ impl<M: WordsMut> RingWriter<M> {
     /// the next record.
     // layout: L067
     #[inline(always)]
-    fn advance(&mut self, end: u64, ahead: u64) {
+    fn advance<const HOW: bool>(&mut self, end: u64, ahead: u64) {
         self.tail = end;
         // This processor has the line of `tail` already.
         let next = (end | (LINE as u64 - 1)) + 1;
@@ -364,7 +330,7 @@ impl<M: WordsMut> RingWriter<M> {
             let end = (next + ahead).min(self.free);
             let mut line = next;
             while line < end {
-                self.ring.store32(at(line), record::EMPTY);
+                self.store_empty::<HOW>(line);
                 line += LINE as u64;
             }
             self.touched = line;
@@ -380,7 +346,8 @@ impl<M: WordsMut> RingWriter<M> {
             self.held = Some((position, word));
             return;
         }
-        self.ring.publish32(at(position), word);
+        let at = self.offset(position);
+        self.ring.whole().publish32(at, word);
         if !hold && self.held.is_some() {
             self.flush();
         }
@@ -389,8 +356,9 @@ impl<M: WordsMut> RingWriter<M> {
     /// Sends the batch that is held back.
     pub fn flush(&mut self) {
         if let Some((position, word)) = self.held.take() {
+            let at = self.offset(position);
             // Pairs with the reader's load (P4).
-            self.ring.publish32(at(position), word);
+            self.ring.whole().publish32(at, word);
             self.settle();
         }
     }
@@ -426,15 +394,20 @@ pub(crate) struct RingReader<M> {
     ring: M,
     ring_geometry: RingGeometry,
     position: u64,
+    /// The position at which a lap begins: the lap of `position`, or a lap not long before.
+    lap: u64,
 }
 
-impl<M: Words> RingReader<M> {
+impl<M: RingWords> RingReader<M> {
     pub fn new(ring: M, ring_geometry: RingGeometry, position: u64) -> RingReader<M> {
-        RingReader {
+        let mut reader = RingReader {
             ring,
             ring_geometry,
-            position,
-        }
+            position: 0,
+            lap: 0,
+        };
+        reader.jump(position);
+        reader
     }
 
     pub fn ring_geometry(&self) -> RingGeometry {
@@ -448,22 +421,36 @@ impl<M: Words> RingReader<M> {
 
     pub fn jump(&mut self, position: u64) {
         self.position = position;
+        let next = self.ring_geometry.next_lap(position);
+        self.lap = next - self.ring_geometry.bytes();
+    }
+
+    /// Returns the offset of the reader's position.
+    #[inline]
+    fn offset(&self) -> u64 {
+        self.ring_geometry.offset(self.position, self.lap)
+    }
+
+    /// Returns the offset of the payload of the record at the reader's position.
+    #[inline]
+    fn payload(&self) -> usize {
+        self.offset() as usize + self.ring_geometry.head()
     }
 
     /// Returns the record at the reader's position. Pairs with the writer's `publish` (P4).
     // layout: L064 L070 L180
     #[inline]
     pub fn look(&self) -> Record {
-        let inside = self.ring_geometry.inside(self.position);
-        let word = self.ring.load32(at(self.position));
+        let inside = self.offset();
+        let word = self.ring.whole().load32(inside as usize);
         if word == record::EMPTY {
             return Record::Empty;
         }
 
         let len = (word >> record::KIND_BITS) as usize;
-        if word & KIND == record::MESSAGE && len <= self.ring_geometry.max {
-            let need = RingGeometry::need(len);
-            if need <= self.ring_geometry.bytes - inside {
+        if word & KIND == record::MESSAGE && len <= self.ring_geometry.max() {
+            let need = self.ring_geometry.need(len);
+            if need <= self.ring_geometry.bytes() - inside {
                 return Record::Message(Found { len, need });
             }
         }
@@ -479,35 +466,58 @@ impl<M: Words> RingReader<M> {
     /// `quick` or before. Pairs with the writer's `publish` (P4).
     #[inline(always)]
     pub fn look_quickly(&self, quick: u64) -> Option<Found> {
-        let word = self.ring.load32(at(self.position));
+        let word = self.ring.round().load32(at(self.position));
         // The length of a message. Any other kind sets upper bits, so the number is above `short`.
         let kind = record::MESSAGE.rotate_right(record::KIND_BITS);
         let len = word.rotate_right(record::KIND_BITS).wrapping_sub(kind) as usize;
-        if len > self.ring_geometry.short {
+        if len > self.ring_geometry.short() {
             return None;
         }
-        let need = RingGeometry::need(len);
+        let need = RingGeometry::quick_need(len);
         (self.position + need <= quick).then_some(Found { len, need })
     }
 
-    /// Returns the end of the lap of the reader's position.
-    pub fn lap(&self) -> u64 {
-        self.ring_geometry.next_lap(self.position)
+    /// Returns the position at which the quick path ends: the end of the lap of the reader's position,
+    /// or 0 in a ring without a quick path.
+    pub fn quick_lap(&self) -> u64 {
+        match self.ring_geometry.is_quick() {
+            true => self.ring_geometry.next_lap(self.position),
+            false => 0,
+        }
+    }
+
+    /// Copies out the message that [`look_quickly`](RingReader::look_quickly) found.
+    #[inline(always)]
+    pub fn copy_quickly(&self, found: Found, to: &mut [u8]) {
+        debug_assert!(to.len() == found.len);
+        let at = at(self.position).wrapping_add(record::PAYLOAD);
+        self.ring.round().copy_out(at, to);
     }
 
     /// Copies out a part of the message that [`look`](RingReader::look) found.
     #[inline]
     pub fn copy(&self, found: Found, at: usize, to: &mut [u8]) {
         debug_assert!(at + to.len() <= found.len);
-        self.ring
-            .copy_out(payload(self.position).wrapping_add(at), to);
+        self.ring.whole().copy_out(self.payload() + at, to);
     }
 
     /// Returns the tag of the message that was found. The tag is defined only if the writer stored
     /// one.
     #[inline]
     pub fn tag(&self) -> u32 {
-        self.ring.load_upper32(at(self.position))
+        self.ring.whole().load_upper32(self.offset() as usize)
+    }
+
+    /// Returns the time stamp of the message that was found; `None` if the records of this ring have
+    /// no time stamps.
+    // layout: L288
+    #[inline]
+    pub fn stamp(&self) -> Option<u64> {
+        let load = || {
+            let at = self.offset() as usize + record::EXTRA;
+            self.ring.whole().load64(at)
+        };
+        self.ring_geometry.is_stamped().then(load)
     }
 
     /// Moves behind the message that was found, and returns the new position.
@@ -520,23 +530,24 @@ impl<M: Words> RingReader<M> {
     /// Moves behind a pad.
     pub fn wrap(&mut self) {
         self.position = self.ring_geometry.next_lap(self.position);
+        self.lap = self.position;
     }
 
     pub fn acquire(&self) {
-        self.ring.acquire();
+        self.ring.whole().acquire();
     }
 }
 
-impl RingWriter<WindowMut<Round>> {
+impl RingWriter<RingWindowMut> {
     /// Returns the address of a message at its place.
     pub fn bytes(&self, place: Place, len: usize) -> *mut u8 {
-        self.ring.bytes(payload(place.start), len)
+        self.ring.whole().bytes(self.payload(place.start), len)
     }
 }
 
-impl RingReader<Window<Round>> {
+impl RingReader<RingWindow> {
     /// Returns the address of the message that was found.
     pub fn bytes(&self, found: Found) -> *const u8 {
-        self.ring.bytes(payload(self.position), found.len)
+        self.ring.whole().bytes(self.payload(), found.len)
     }
 }

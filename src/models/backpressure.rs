@@ -159,7 +159,7 @@ fn joining_subscriber_is_waited_for_or_refused() {
 #[test]
 fn dropped_subscriber_receives_no_torn_message() {
     explore(3, || {
-        let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
+        let (topic, mut publisher) = Topic::new(Model::overwritten_ring(ring_geometry()));
         let mut subscriber = topic.subscriber();
         assert!(subscriber.join());
 
@@ -187,7 +187,7 @@ fn dropped_subscriber_receives_no_torn_message() {
 #[test]
 fn subscriber_that_frees_room_wakes_publisher() {
     explore(3, || {
-        let (topic, mut publisher) = Topic::new(Model::overwritten_ring());
+        let (topic, mut publisher) = Topic::new(Model::overwritten_ring(ring_geometry()));
         let mut subscriber = topic.subscriber();
         assert!(subscriber.join());
 

@@ -47,7 +47,7 @@ fn publisher_of(reader: &Reader) -> Option<PublisherId> {
 /// reader that has received this number of messages looks once at the publisher of the next one.
 fn attribute(received: u64) {
     explore(1, move || {
-        let (ring, head) = (Model::overwritten_ring(), Model::head());
+        let (ring, head) = (Model::overwritten_ring(ring_geometry()), Model::head());
         let mut reader = LossyReader::new(ring.clone(), head.clone(), ring_geometry());
         let (mut writer, tenure) = take(&ring, &head);
         let first = tenure.id;
@@ -96,7 +96,7 @@ fn record_is_attributed_to_its_publisher() {
 #[test]
 fn closed_publisher_leaves_no_unseen_message() {
     explore(3, || {
-        let (ring, head) = (Model::overwritten_ring(), Model::head());
+        let (ring, head) = (Model::overwritten_ring(ring_geometry()), Model::head());
         let mut reader = LossyReader::new(ring.clone(), head.clone(), ring_geometry());
         let (mut writer, tenure) = take(&ring, &head);
         let publishing = thread::spawn(move || {
@@ -141,7 +141,7 @@ impl Subscriber {
 fn reattaching_publisher_keeps_the_order_of_messages() {
     explore(3, || {
         let lane = || {
-            let (ring, head) = (Model::overwritten_ring(), Model::head());
+            let (ring, head) = (Model::overwritten_ring(ring_geometry()), Model::head());
             let reader = LossyReader::new(ring.clone(), head.clone(), ring_geometry());
             (take(&ring, &head).0, reader)
         };

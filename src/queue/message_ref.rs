@@ -4,10 +4,12 @@ use super::receiving::Receiving;
 use crate::format::describe::Described;
 use crate::format::payload::Payload;
 use crate::lane::claim::assert_inside;
+use crate::lane::stamp::time_of;
 use crate::os::ProcessIdentity;
 use std::fmt;
 use std::io::{self, Read};
 use std::marker::PhantomData;
+use std::time::SystemTime;
 
 /// A received message that is still in shared memory; see
 /// [`Receiver::recv_ref`](crate::Receiver::recv_ref). Dropping the reference takes the message from
@@ -85,6 +87,13 @@ impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
     #[must_use]
     pub fn sender(&self) -> Option<ProcessIdentity> {
         self.receiver.sender_process()
+    }
+
+    /// Returns when the message was sent, by the system's clock of its sender; `None` if the queue has
+    /// no [time stamps](crate::QueueOptions::timestamps). The time is what the sender has stored.
+    #[must_use]
+    pub fn sent_at(&self) -> Option<SystemTime> {
+        self.receiver.found_stamp().and_then(time_of)
     }
 
     /// Returns the bytes of the message in place.

@@ -8,17 +8,22 @@ use crate::format::describe::{Described, Layout};
 use crate::format::layout::DEFAULT_SLOTS;
 use crate::format::payload::{self, Payload};
 use crate::lane::ring::RingGeometry;
+use crate::lane::stamp::time_of;
 use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::options::{Create, CreateOptions};
+use crate::segment::ring_size::RingSize;
 use crate::wait::source::{AsWait, Wait, Waitable};
 use crate::wait::spin::{Deadline, Inbox};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Options to create a queue; see [`Receiver::options`].
 pub type QueueOptions<M = [u8]> = CreateOptions<Receiver<M>>;
+
+/// The capacity of a sender's lane, unless the creator sets another one.
+const CAPACITY: u64 = 256 << 10;
 
 /// Options that only a queue has.
 #[derive(Clone, Debug)]
@@ -32,8 +37,13 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
         let (common, subject) = (&self.common, name.as_str());
         Geometry::check_slots(self.choices.senders, "senders", subject)?;
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
-        let ring = Geometry::ring(common.capacity, longest, subject)?;
-        Ok((self.choices.senders, ring))
+        let size = RingSize {
+            capacity: common.capacity.unwrap_or(CAPACITY),
+            longest,
+            keep: None,
+            is_stamped: common.is_stamped,
+        };
+        Ok((self.choices.senders, size.ring(subject)?))
     }
 
     /// Sets the capacity of each sender's lane in bytes (default: 256 KiB). A sender can be ahead
@@ -41,7 +51,10 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     ///
     /// Each message takes 8 bytes more than its own length. Up to 64 bytes, that sum is rounded up
     /// to a power of two; a larger sum is rounded up to a multiple of 8. The capacity is rounded up
-    /// to a power of two, and to space for four of the longest messages.
+    /// to a power of two, and to space for four of the longest messages. If
+    /// [`max_message`](QueueOptions::max_message) sets 64 KiB or more, the capacity is rounded up to
+    /// a multiple of 64 bytes only. Short messages are then sent somewhat more slowly, unless the
+    /// capacity is a power of two.
     ///
     /// A message must fit into a quarter of the capacity, together with its 8 bytes. So a capacity
     /// of 4 MiB has no space for a message of 1 MiB. For long messages, set
@@ -52,7 +65,7 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     /// processors share. The time for a single message does not depend on the capacity.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> QueueOptions<M> {
-        self.common.capacity = bytes;
+        self.common.capacity = Some(bytes);
         self
     }
 
@@ -62,6 +75,18 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> QueueOptions<M> {
         self.common.max_message = Some(bytes);
+        self
+    }
+
+    /// Sets whether each message has the time at which it was sent (default: off). It takes 8 bytes
+    /// more then; see [`Receiver::sent_at`](crate::Receiver::sent_at).
+    ///
+    /// The time is that of the system's clock, which a user may set at any moment, also backwards.
+    /// It is taken when the message is sent: for a [claim](crate::Sender::claim) when it is committed,
+    /// and for a batch when the message is added.
+    #[must_use]
+    pub fn timestamps(mut self, on: bool) -> QueueOptions<M> {
+        self.common.is_stamped = on;
         self
     }
 
@@ -150,12 +175,9 @@ impl Receiver {
     /// Returns the options to create a queue.
     #[must_use]
     pub fn options() -> QueueOptions {
-        CreateOptions::new(
-            256 << 10,
-            QueueChoices {
-                senders: DEFAULT_SLOTS,
-            },
-        )
+        CreateOptions::new(QueueChoices {
+            senders: DEFAULT_SLOTS,
+        })
     }
 }
 
@@ -206,6 +228,17 @@ impl<M: Payload + ?Sized> Receiver<M> {
     #[must_use]
     pub fn max_message(&self) -> usize {
         self.core.segment.geometry.max()
+    }
+
+    /// Returns when the message that was received last was sent, by the system's clock of its sender;
+    /// `None` if the queue has no [time stamps](QueueOptions::timestamps), or no message was received.
+    /// The time is what the sender has stored.
+    ///
+    /// The clock can be set at any moment, so a later message may have an earlier time. For a message
+    /// in shared memory, use [`MessageRef::sent_at`].
+    #[must_use]
+    pub fn sent_at(&self) -> Option<SystemTime> {
+        self.core.stamp().and_then(time_of)
     }
 
     /// Receives the next message if there is a message, without waiting.

@@ -51,6 +51,8 @@ pub struct Receiving {
     is_plain: bool,
     pace: Pace,
     buffer: Box<[u8]>,
+    /// The time stamp of the message that was received last.
+    stamp: Option<u64>,
     // Declared last, so that it is dropped last: it holds the name.
     pub segment: Owned,
 }
@@ -76,6 +78,7 @@ impl Receiving {
             is_plain: true,
             pace: Pace::default(),
             buffer: Box::default(),
+            stamp: None,
             segment,
         };
 
@@ -164,6 +167,7 @@ impl Receiving {
             None => (self.segment.generation, &mut self.fan_in),
         };
         source.copy(0, &mut self.buffer[..len]);
+        self.stamp = source.stamp();
         let lane = source.turn();
         let kept = source.pass_ahead();
         self.is_plain = false;
@@ -223,6 +227,16 @@ impl Receiving {
         self.source().bytes()
     }
 
+    /// Returns the time stamp of the message that was received last, if it has one.
+    pub fn stamp(&self) -> Option<u64> {
+        self.stamp
+    }
+
+    /// Returns the time stamp of the message that was found last, if it has one.
+    pub fn found_stamp(&self) -> Option<u64> {
+        self.source().stamp()
+    }
+
     /// Returns the process that has sent the message that was found last.
     pub fn sender_process(&self) -> Option<ProcessIdentity> {
         self.source().sender_process()
@@ -275,6 +289,8 @@ impl Receiving {
             match fan_in.find() {
                 Step::Nothing if fan_in.is_done() => {
                     self.fan_in.learn_of_senders_in(fan_in);
+                    // The quick path leaves the stamp alone. Messages that it receives have none.
+                    self.stamp = None;
                     match self.ahead.has(segment.generation) {
                         // Its messages may still be released.
                         true => n += 1,
@@ -330,6 +346,7 @@ impl Inbox for Receiving {
                 None => &mut self.fan_in,
             };
             source.copy(0, &mut self.buffer[..len]);
+            self.stamp = source.stamp();
             source.pass();
         }
         step

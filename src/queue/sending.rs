@@ -35,7 +35,7 @@ use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster, WakeTarget};
 use crate::segment::{Cursor, Found, Head, HowToJoin};
-use crate::sync::{Round, Window, WindowMut};
+use crate::sync::{RingWindowMut, Window, WindowMut};
 #[cfg(feature = "async")]
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
@@ -66,7 +66,7 @@ struct Connection {
     found: Found,
 }
 
-type Lane = LosslessWriter<WindowMut<Round>, WindowMut<Head>, Window<Cursor>>;
+type Lane = LosslessWriter<RingWindowMut, WindowMut<Head>, Window<Cursor>>;
 
 /// A lane of an earlier generation with messages that were sent and not received. The sender holds
 /// the lane, so that the next receiver finds the lane too if this receiver dies.

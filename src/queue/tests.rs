@@ -4,6 +4,7 @@ use super::sender::Sender;
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Operation};
 use crate::lane::Step;
+use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::object::section::Section;
 use crate::os::{Occupant, ProcessIdentity};
@@ -21,7 +22,7 @@ fn queue(name: &Name) -> (Owned, FanIn) {
 
 /// Creates a queue for this number of senders.
 fn queue_of(name: &Name, senders: usize) -> (Owned, FanIn) {
-    let ring = Geometry::ring(4096, None, name.as_str()).unwrap();
+    let ring = RingGeometry::new(4096, 1016).unwrap();
     let geometry = Geometry::Queue { senders, ring };
     let (mut segment, participant) = Owned::create(name, geometry, &Access::SameUser, &[]).unwrap();
     let fan_in = FanIn::new(&segment, ring, participant, false).unwrap();

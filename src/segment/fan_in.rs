@@ -464,6 +464,12 @@ impl FanIn {
         self.lanes.found().reader.bytes()
     }
 
+    /// Returns the time stamp of the message that was found last, if it has one.
+    #[inline]
+    pub fn stamp(&self) -> Option<u64> {
+        self.lanes.found().reader.stamp()
+    }
+
     /// Returns the slot of the sender of the message that was found last.
     pub fn turn(&self) -> usize {
         self.lanes.found().slot

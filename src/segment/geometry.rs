@@ -1,13 +1,14 @@
 //! The geometry of a segment: how many lanes or values it has, and how large they are.
 
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::Result;
 use crate::format::describe::Layout;
 use crate::format::layout::{
-    LINE, LONGEST_MESSAGE, MAX_IN_FLIGHT, MAX_RING, MAX_SLOTS, MIN_RING, control, delivery, lane,
-    record,
+    LINE, LONG_MESSAGE, LONGEST_MESSAGE, MAX_IN_FLIGHT, MAX_RING, MAX_SLOTS, MIN_RING, control,
+    delivery, lane, record,
 };
 use crate::lane::ring::RingGeometry;
 use crate::object::section::Section;
+use crate::segment::ring_size::{RingSize, refused};
 use crate::segment::roster::{Roster, roster_len};
 use crate::slots::TableGeometry;
 use crate::sync::{Shared, Words, WordsMut};
@@ -270,6 +271,16 @@ impl Geometry {
         }
     }
 
+    /// Returns whether each message has the time at which it was sent.
+    pub fn is_stamped(&self) -> bool {
+        match self {
+            Geometry::Queue { ring, .. }
+            | Geometry::Topic { ring, .. }
+            | Geometry::Calls { ring, .. } => ring.is_stamped(),
+            Geometry::Values { .. } => false,
+        }
+    }
+
     /// Returns the length of each ring, or of the whole table, in bytes.
     pub fn capacity(&self) -> u64 {
         match self {
@@ -326,7 +337,12 @@ impl Geometry {
             let advice = format!("{open}, a message can have {most} bytes");
             return Err(refused(subject, meaning, advice));
         }
-        Geometry::ring(needed, Some(max), subject)
+        let size = RingSize {
+            capacity: needed,
+            longest: Some(max),
+            ..RingSize::default()
+        };
+        size.ring(subject)
     }
 
     /// Returns the length, in bytes, of a ring that always has space for the next of `messages`
@@ -361,36 +377,8 @@ impl Geometry {
         }
     }
 
-    /// Returns the geometry of a ring with space for `capacity` bytes, and for messages of `max`
-    /// bytes.
-    pub fn ring(capacity: u64, max: Option<u64>, subject: &str) -> Result<RingGeometry> {
-        if capacity > MAX_RING {
-            let meaning = format!("a capacity of {capacity} bytes is too large");
-            let advice = format!("a capacity can have at most 4 GiB ({MAX_RING} bytes)");
-            return Err(refused(subject, meaning, advice));
-        }
-
-        let for_max = max.map_or(0, |max| max.saturating_add(record::PAYLOAD as u64));
-        let bytes = capacity.max(MIN_RING).max(for_max.saturating_mul(4));
-        let is_possible = bytes <= MAX_RING && max.is_none_or(|max| max <= LONGEST_MESSAGE);
-        let ring_geometry = is_possible.then(|| {
-            let bytes = bytes.next_power_of_two();
-            RingGeometry::new(
-                bytes,
-                max.map_or(RingGeometry::longest(bytes), |max| max as usize),
-            )
-        });
-
-        ring_geometry.flatten().ok_or_else(|| {
-            let meaning = format!("a message of {} bytes is too long", max.unwrap_or_default());
-            let advice =
-                format!("a message can have at most 1 GiB less 64 bytes ({LONGEST_MESSAGE} bytes)");
-            refused(subject, meaning, advice)
-        })
-    }
-
     /// Reads the geometry from a header; `None` if the geometry is impossible.
-    // layout: L009 L174 L175
+    // layout: L009 L174 L175 L280 L286
     pub fn read(words: &impl Words) -> Option<Geometry> {
         let lanes = words.load32(control::LANES) as usize;
         let slots = words.load32(control::SLOTS) as usize;
@@ -400,6 +388,7 @@ impl Geometry {
         let lane_for_each = Some(lanes).filter(|lanes| *lanes == slots);
         let bytes = words.load64(control::RING_BYTES);
         let max = words.load32(control::MAX_MESSAGE) as usize;
+        let extra = words.load32(control::RECORD_EXTRA);
         let is_lossless = match words.load32(control::DELIVERY) {
             delivery::LOSSY => Some(false),
             delivery::LOSSLESS => Some(true),
@@ -407,8 +396,10 @@ impl Geometry {
         };
         let ring = || {
             is_lossless?;
-            let is_ring = (MIN_RING..=MAX_RING).contains(&bytes);
-            RingGeometry::new(bytes, max).filter(|_| is_ring)
+            let is_ring = (MIN_RING..=MAX_RING).contains(&bytes)
+                && (bytes.is_power_of_two() || max as u64 >= LONG_MESSAGE)
+                && extra & !record::extra::ALL == 0;
+            RingGeometry::of(bytes, max, extra).filter(|_| is_ring)
         };
 
         match words.load32(control::KIND) {
@@ -437,7 +428,9 @@ impl Geometry {
             control::kind::CALLS => {
                 let in_flight = words.load32(control::IN_FLIGHT) as usize;
                 let is_count = in_flight.is_power_of_two() && in_flight <= MAX_IN_FLIGHT;
-                let fits = is_count && Geometry::needed(max as u64, in_flight as u64) <= bytes;
+                let fits = is_count
+                    && extra == 0
+                    && Geometry::needed(max as u64, in_flight as u64) <= bytes;
                 Some(Geometry::Calls {
                     clients: lane_for_each.filter(|_| fits)?,
                     in_flight,
@@ -478,15 +471,14 @@ impl Geometry {
                 words.store32(control::VALUES, table.count() as u32);
                 words.store32(control::VALUE_SLOTS, table.slots() as u32);
             }
-            lanes => words.store64(control::RING_BYTES, lanes.capacity()),
+            Geometry::Queue { ring, .. }
+            | Geometry::Topic { ring, .. }
+            | Geometry::Calls { ring, .. } => {
+                words.store64(control::RING_BYTES, ring.bytes());
+                words.store32(control::RECORD_EXTRA, ring.extra());
+            }
         }
     }
-}
-
-/// Returns the error for a geometry that is impossible.
-fn refused(subject: &str, meaning: String, advice: String) -> Error {
-    let (kind, create) = (ErrorKind::InvalidArgument, Operation::Create);
-    Error::new(kind, create, &subject, meaning).with_advice(advice)
 }
 
 #[cfg(test)]
@@ -497,7 +489,15 @@ mod tests {
     #[test]
     fn refused_geometry_reports_request_and_limit() {
         let told = |refused: Result<RingGeometry>| refused.unwrap_err().to_string();
-        let long = told(Geometry::ring(1 << 20, Some(1 << 30), "x"));
+        let ring = |capacity, longest| {
+            let size = RingSize {
+                capacity,
+                longest,
+                ..RingSize::default()
+            };
+            size.ring("x")
+        };
+        let long = told(ring(1 << 20, Some(1 << 30)));
         assert!(
             long.contains("a message of 1073741824 bytes is too long"),
             "{long}"
@@ -506,17 +506,17 @@ mod tests {
             long.contains("at most 1 GiB less 64 bytes (1073741760 bytes)"),
             "{long}"
         );
-        assert!(Geometry::ring(1 << 20, Some(1_073_741_760), "x").is_ok());
-        assert!(Geometry::ring(1 << 20, Some(1_073_741_761), "x").is_err());
-        let large = told(Geometry::ring(8 << 30, None, "x"));
+        assert!(ring(1 << 20, Some(1_073_741_760)).is_ok());
+        assert!(ring(1 << 20, Some(1_073_741_761)).is_err());
+        let large = told(ring(8 << 30, None));
         assert!(
             large.contains("a capacity of 8589934592 bytes is too large"),
             "{large}"
         );
         assert!(large.contains("at most 4 GiB"), "{large}");
-        let largest = Geometry::ring(4 << 30, None, "x").unwrap();
+        let largest = ring(4 << 30, None).unwrap();
         assert_eq!(largest.max(), 1_073_741_760);
-        assert!(Geometry::ring(u64::MAX, Some(u64::MAX), "x").is_err());
+        assert!(ring(u64::MAX, Some(u64::MAX)).is_err());
     }
 
     #[test]
@@ -609,6 +609,44 @@ mod tests {
         let all = [0, 1, 2, u32::MAX];
         let is = [vec![0, 1], vec![0, 1], all.to_vec(), vec![0, 1]];
         assert_eq!(accepted(control::DELIVERY, &all), is);
+    }
+
+    // layout: L174 L286
+    #[test]
+    fn header_with_unknown_extra_words_is_refused() {
+        let all = [0, 1, 2, 3, 1 << 31, u32::MAX];
+        let is = [vec![0, 1], vec![0, 1], all.to_vec(), vec![0]];
+        assert_eq!(accepted(control::RECORD_EXTRA, &all), is);
+        let max = |max| [(control::RECORD_EXTRA, 1), (control::MAX_MESSAGE, max)];
+        // Each record takes at most a quarter of the ring, with its time stamp.
+        assert!(accepts(control::kind::TOPIC, &max(1008)));
+        assert!(!accepts(control::kind::TOPIC, &max(1009)));
+    }
+
+    // layout: L174 L280
+    #[test]
+    fn long_ring_header_is_checked_as_documented() {
+        const LONG: u32 = 64 << 10;
+        let ring = |max, bytes| {
+            let words = [(control::MAX_MESSAGE, max), (control::RING_BYTES, bytes)];
+            [1, 2, 4].map(|kind| accepts(kind, &words))
+        };
+        let least = 3 * (LONG + 8);
+        let least = least.next_multiple_of(64);
+        // Two calls need more.
+        assert_eq!(ring(LONG, least), [true, true, false]);
+        assert_eq!(ring(LONG, least - 64), [false; 3]);
+        for off in [8, 16, 32, 63] {
+            assert_eq!(ring(LONG, least + off), [false; 3], "{off}");
+        }
+        assert_eq!(ring(LONG, 2 * least), [true; 3]);
+        assert_eq!(ring(LONG - 8, least), [false; 3]);
+        assert_eq!(ring(u32::MAX, 3 << 30), [false; 3]);
+        assert_eq!(ring((1 << 30) - 64, 3 << 30), [true, true, false]);
+        assert_eq!(ring((1 << 30) - 63, 3 << 30), [false; 3]);
+        // In a ring that is a power of two, a record takes a quarter.
+        assert_eq!(ring(LONG, 256 << 10), [false; 3]);
+        assert_eq!(ring(LONG - 8, 256 << 10), [true, true, false]);
     }
 
     // layout: L143 L175

@@ -25,7 +25,7 @@ use super::{Control, Cursor, watched_at};
 use crate::lane::Step;
 use crate::lane::lossless::LosslessReader;
 use crate::segment::roster::Roster;
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut};
+use crate::sync::{RingWindow, WindowMut, Words, WordsMut};
 
 /// With each of this many looks the owner looks at every lane.
 // layout: L256
@@ -41,7 +41,7 @@ const FEW: usize = 4;
 const TURN: u64 = 8192;
 const ALONE: u64 = 1 << 60;
 
-pub(super) type LaneReader = LosslessReader<Window<Round>, WindowMut<Cursor>>;
+pub(super) type LaneReader = LosslessReader<RingWindow, WindowMut<Cursor>>;
 
 /// A lane that a participant has written.
 #[derive(Debug)]
@@ -393,9 +393,9 @@ mod tests {
     use crate::lane::ring::RingGeometry;
     use crate::segment::Head;
     use crate::segment::roster::roster_len;
-    use crate::sync::heap;
+    use crate::sync::{RingWindowMut, heap};
 
-    type Writer = LosslessWriter<WindowMut<Round>, WindowMut<Head>, WindowMut<Cursor>>;
+    type Writer = LosslessWriter<RingWindowMut, WindowMut<Head>, WindowMut<Cursor>>;
 
     struct Test {
         lanes: Lanes,
@@ -413,11 +413,15 @@ mod tests {
             let roster = Roster::begin(words, count, 1);
             let mut lanes = Lanes::new(Some(Told::new(&control, &roster)));
             let writers = (0..count).map(|slot| {
-                let ring = heap::window(4096).round();
+                let memory = heap::window(4096);
+                let ring = memory.clone().ring();
                 let head = heap::window(HEAD).part(0);
                 let cursor: WindowMut<Cursor> = heap::window(cursor::LEN).part(0);
-                let reader =
-                    LosslessReader::new(heap::reading(&ring), cursor.clone(), ring_geometry);
+                let reader = LosslessReader::new(
+                    heap::reading(&memory).ring(),
+                    cursor.clone(),
+                    ring_geometry,
+                );
                 let index = lanes.add(slot, reader);
                 lanes.set_sender(index, true);
                 lanes.activate(index);

@@ -23,6 +23,7 @@ pub(crate) mod owner_monitor;
 pub(crate) mod ownership;
 pub(crate) mod participant;
 pub(crate) mod peer_watch;
+pub(crate) mod ring_size;
 pub(crate) mod roster;
 mod seen_slot;
 pub(crate) mod slot_set;
@@ -43,7 +44,7 @@ use crate::object::mapping::Mapping;
 use crate::object::section::Section;
 use crate::os;
 use crate::segment::participant::event_name;
-use crate::sync::{AtLeast, Fixed, Round, Window, WindowMut};
+use crate::sync::{AtLeast, Fixed, RingWindow, RingWindowMut, Window, WindowMut};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -60,10 +61,10 @@ pub(crate) struct Lane<H, R> {
 }
 
 /// A lane that is mapped for reading.
-pub(crate) type ReadLane = Lane<Window<Head>, Window<Round>>;
+pub(crate) type ReadLane = Lane<Window<Head>, RingWindow>;
 
 /// A lane that is mapped for writing.
-pub(crate) type WriteLane = Lane<WindowMut<Head>, WindowMut<Round>>;
+pub(crate) type WriteLane = Lane<WindowMut<Head>, RingWindowMut>;
 
 impl ReadLane {
     fn map(lanes: &Section, place: Range<u64>, prefault: bool) -> Result<ReadLane> {
@@ -86,7 +87,7 @@ impl ReadLane {
         let ring = start.saturating_add(lane::HEAD);
         Ok(Lane {
             head: view.window(start, lane::HEAD)?.part(0),
-            ring: view.window(ring, end.saturating_sub(ring))?.round(),
+            ring: view.window(ring, end.saturating_sub(ring))?.ring(),
         })
     }
 }
@@ -99,9 +100,7 @@ impl WriteLane {
         }
         Ok(Lane {
             head: view.window_mut(0, lane::HEAD)?.part(0),
-            ring: view
-                .window_mut(lane::HEAD, view.len() - lane::HEAD)?
-                .round(),
+            ring: view.window_mut(lane::HEAD, view.len() - lane::HEAD)?.ring(),
         })
     }
 }

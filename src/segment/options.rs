@@ -31,10 +31,13 @@ pub trait Open: Sized {
 /// Options that every endpoint that owns a name has.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
-    pub capacity: u64,
+    /// The least length of each ring, if the caller has set it (queue, topic).
+    pub capacity: Option<u64>,
     pub max_message: Option<u64>,
     pub access: Access,
     pub prefault: bool,
+    /// Whether each message has the time at which it was sent (queue, topic).
+    pub is_stamped: bool,
     /// The number of subscribers or readers that can have a slot (topic, values).
     pub slots: usize,
     /// The layouts of typed messages; empty for bytes.
@@ -53,13 +56,14 @@ pub struct CreateOptions<E: Create> {
 }
 
 impl<E: Create> CreateOptions<E> {
-    pub(crate) fn new(capacity: u64, choices: E::Choices) -> CreateOptions<E> {
+    pub(crate) fn new(choices: E::Choices) -> CreateOptions<E> {
         CreateOptions {
             common: Common {
-                capacity,
+                capacity: None,
                 max_message: None,
                 access: Access::SameUser,
                 prefault: false,
+                is_stamped: false,
                 slots: DEFAULT_SLOTS,
                 layouts: Vec::new(),
             },

@@ -15,8 +15,13 @@ pub(crate) use copy::{copy_in, copy_out, ticks};
 use copy::{copy_past_caches, copy_quickly};
 use machine::{IN, OUT, load_half};
 #[cfg(test)]
+pub(crate) use window::Ring;
+#[cfg(test)]
 pub(crate) use window::heap;
-pub(crate) use window::{AtLeast, Fixed, Round, Shared, Window, WindowMut, Words, WordsMut};
+pub(crate) use window::{
+    AtLeast, Fixed, RingWindow, RingWindowMut, RingWords, RingWordsMut, Shared, Window, WindowMut,
+    Words, WordsMut,
+};
 
 use std::marker::PhantomData;
 #[allow(unused_imports, reason = "not every system has use for it")]

@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Memory that may be read. Offsets count bytes. The offset of a word is a multiple of its size.
-/// Offsets in a ring are taken modulo its length.
 pub(crate) trait Words {
     /// Loads a word. Everything that the writer stored before the word is visible afterwards.
     fn load32(&self, at: usize) -> u32;
@@ -81,6 +80,57 @@ pub(crate) trait Shared: WordsMut {
     /// Keeps the compiler from swapping a store before this call and a load after it. The processor
     /// may still swap the two.
     fn keep_order(&self);
+}
+
+/// The memory of a ring of any length.
+pub(crate) trait RingWords {
+    type Whole: Words;
+    type Round: Words;
+    /// Returns the whole ring. An offset beyond the ring is refused.
+    fn whole(&self) -> &Self::Whole;
+    /// Returns a window in which each offset is taken modulo the length. The window is the whole ring
+    /// if the length of the ring is a power of two, and otherwise the beginning of the ring.
+    fn round(&self) -> &Self::Round;
+}
+
+/// The memory of a ring that only this side writes.
+pub(crate) trait RingWordsMut: RingWords<Whole: WordsMut, Round: WordsMut> {}
+
+impl<R: RingWords<Whole: WordsMut, Round: WordsMut>> RingWordsMut for R {}
+
+/// A ring as two windows; see [`RingWords`].
+#[derive(Clone, Debug)]
+pub(crate) struct Ring<W, R> {
+    whole: W,
+    round: R,
+}
+
+/// A ring that is only read.
+pub(crate) type RingWindow = Ring<Window, Window<Round>>;
+/// A ring that is read and written.
+pub(crate) type RingWindowMut = Ring<WindowMut, WindowMut<Round>>;
+
+impl<W: Words, R: Words> Ring<W, R> {
+    /// Makes the ring of other windows than those of mapped memory.
+    #[cfg(test)]
+    pub fn of(whole: W, round: R) -> Ring<W, R> {
+        Ring { whole, round }
+    }
+}
+
+impl<W: Words, R: Words> RingWords for Ring<W, R> {
+    type Whole = W;
+    type Round = R;
+
+    #[inline(always)]
+    fn whole(&self) -> &W {
+        &self.whole
+    }
+
+    #[inline(always)]
+    fn round(&self) -> &R {
+        &self.round
+    }
 }
 
 /// The length of a window, and the check that keeps each access inside the window.
@@ -165,7 +215,8 @@ unsafe impl<const MIN: usize> Extent for AtLeast<MIN> {
 }
 
 /// A length that is a power of two and at least 8. Each offset is taken modulo the length, so every
-/// offset lies inside the window. Only [`Window::round`] creates this value, and checks the length.
+/// offset lies inside the window. Only [`Window::round`] creates this value, for a window that has at
+/// least this length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
     len: usize,
@@ -173,9 +224,10 @@ pub(crate) struct Round {
     mask: usize,
 }
 
-// SAFETY: `len` is a power of two, so `len - 8` has the bits of `len - 1` except the lowest three.
-// `word` returns a multiple of 8, and so of `size`, that is at most `len - 8`. `range` returns an
-// `at` below the length of the window, and asserts that its `len` is at most that length less `at`.
+// SAFETY: the window has at least `len` bytes (`Window::round`). `len` is a power of two, so
+// `len - 8` has the bits of `len - 1` except the lowest three. `word` returns a multiple of 8, and so
+// of `size`, that is at most `len - 8`. `range` returns an `at` below `len`, and asserts that its own
+// length is at most `len` less `at`.
 unsafe impl Extent for Round {
     #[inline(always)]
     fn word(self, at: usize, _size: usize) -> usize {
@@ -238,14 +290,24 @@ impl Window {
         }
     }
 
-    /// Returns the whole window as a ring; its length must be a power of two.
+    /// Returns the beginning of the window in which each offset is taken modulo the length: the
+    /// greatest power of two that the window has. The window has at least 8 bytes.
     pub fn round(self) -> Window<Round> {
-        let len = self.extent.0;
-        assert!(len.is_power_of_two() && len >= 8);
+        let whole = self.extent.0;
+        assert!(whole >= 8);
+        let len = 1 << whole.ilog2();
         Window {
             base: self.base,
             extent: Round { len, mask: len - 8 },
             keep: self.keep,
+        }
+    }
+
+    /// Returns the whole window as a ring of at least 8 bytes.
+    pub fn ring(self) -> RingWindow {
+        Ring {
+            round: self.clone().round(),
+            whole: self,
         }
     }
 }
@@ -359,9 +421,18 @@ impl WindowMut {
         WindowMut(self.0.at_least())
     }
 
-    /// Returns the whole window as a ring; its length must be a power of two.
+    /// Returns the beginning of the window in which each offset is taken modulo the length; see
+    /// [`Window::round`].
     pub fn round(self) -> WindowMut<Round> {
         WindowMut(self.0.round())
+    }
+
+    /// Returns the whole window as a ring of at least 8 bytes.
+    pub fn ring(self) -> RingWindowMut {
+        Ring {
+            round: self.clone().round(),
+            whole: self,
+        }
     }
 }
 

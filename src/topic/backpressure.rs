@@ -20,7 +20,7 @@
 use crate::format::layout::roster::state;
 use crate::lane::lossy::{LossyReader, LossyWriter};
 use crate::segment::roster::Roster;
-use crate::sync::{Shared, Words, WordsMut};
+use crate::sync::{RingWords, RingWordsMut, Shared, Words, WordsMut};
 
 /// Returns whether the publisher waits for the participant in this slot.
 pub(crate) fn is_waited_for<W: Shared>(roster: &Roster<W>, slot: usize) -> bool {
@@ -37,7 +37,7 @@ pub(crate) fn is_free(lowest: u64, bytes: u64, position: u64) -> bool {
 /// if a subscriber is in the way. `lowest` returns the position of the slowest subscriber for which
 /// the publisher waits.
 // layout: L126
-pub(crate) fn announce<R: WordsMut, H: WordsMut>(
+pub(crate) fn announce<R: RingWordsMut, H: WordsMut>(
     lane: &mut LossyWriter<R, H>,
     position: u64,
     lowest: impl Fn() -> u64,
@@ -63,7 +63,7 @@ pub(crate) fn announce<R: WordsMut, H: WordsMut>(
 /// already; the publishers then do not wait. After `true`, each publisher takes back each
 /// announcement that is in the way of the subscriber, until a publisher drops the subscriber.
 // layout: L050 L133
-pub(crate) fn join<'a, W: Shared, R: Words + 'a, H: Words + 'a>(
+pub(crate) fn join<'a, W: Shared, R: RingWords + 'a, H: Words + 'a>(
     roster: &Roster<W>,
     slot: usize,
     lanes: impl IntoIterator<Item = &'a mut LossyReader<R, H>>,

@@ -29,7 +29,7 @@ use crate::os::ProcessIdentity;
 use crate::segment::geometry::TOPIC;
 use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Found, HowToJoin};
-use crate::sync::WordsMut;
+use crate::sync::{RingWordsMut, WordsMut};
 use std::time::Instant;
 
 impl Publishing {
@@ -116,7 +116,7 @@ impl Publishing {
 // layout: L300
 fn drop_overtaken(
     generations: &mut [Subscribers],
-    lane: &LossyWriter<impl WordsMut, impl WordsMut>,
+    lane: &LossyWriter<impl RingWordsMut, impl WordsMut>,
 ) {
     // Pairs with the fence of a subscriber that joins: it sees RESERVED, or this publisher sees it.
     lane.full_fence();

@@ -14,9 +14,9 @@ use crate::object::process::Process;
 use crate::os::ProcessIdentity;
 use crate::segment::Head;
 use crate::segment::participant::Participant;
-use crate::sync::{Round, Window};
+use crate::sync::{RingWindow, Window};
 
-pub(super) type Lane = LossyReader<Window<Round>, Window<Head>>;
+pub(super) type Lane = LossyReader<RingWindow, Window<Head>>;
 
 impl PublisherId {
     /// Returns the process of the publisher.

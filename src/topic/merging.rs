@@ -54,6 +54,14 @@ impl Subscribing {
         }
     }
 
+    /// Returns the time stamp of the message that was received last.
+    pub fn stamp(&self) -> Option<u64> {
+        match &self.merging {
+            None => self.inlet.lane.stamp(),
+            Some(merging) => merging.stamp,
+        }
+    }
+
     /// Begins to read several lanes: notes which publishers send at the positions of the subscriber. A
     /// publisher that is gone already is reported only if the subscriber receives messages of it.
     pub(super) fn note_publishers(&mut self) {
@@ -176,9 +184,10 @@ impl Subscribing {
 
     /// Notes whose message the result of a look is about.
     fn came_from(&mut self, lane: usize, step: Step) -> Step {
-        let publisher = self.inlet_mut(lane).publisher();
+        let inlet = self.inlet_mut(lane);
+        let (publisher, stamp) = (inlet.publisher(), inlet.lane.stamp());
         if let Some(merging) = &mut self.merging {
-            merging.last = publisher;
+            (merging.last, merging.stamp) = (publisher, stamp);
         }
         step
     }
@@ -224,9 +233,9 @@ impl Subscribing {
                 None => earlier.nothing_left(),
                 Some(lane) => earlier.poll_lane(lane),
             };
-            let (last, gone) = match &mut earlier.merging {
-                Some(merging) => (merging.last, merging.gone.take()),
-                None => (None, None),
+            let (last, stamp, gone) = match &mut earlier.merging {
+                Some(merging) => (merging.last, merging.stamp, merging.gone.take()),
+                None => (None, None, None),
             };
             if let Some(gone) = gone.filter(|(publisher, _)| !self.has_publisher(*publisher)) {
                 self.tell_gone(gone);
@@ -251,7 +260,7 @@ impl Subscribing {
                 Step::Lagged(missed) => self.missed += missed,
                 Step::Corrupt => {}
             }
-            merging.last = last;
+            (merging.last, merging.stamp) = (last, stamp);
             return Some(step);
         }
         None

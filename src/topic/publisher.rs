@@ -12,6 +12,7 @@ use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::geometry::Delivery;
 use crate::segment::options::{Create, CreateOptions, Open, OpenOptions};
+use crate::segment::ring_size::{RingSize, refused};
 use crate::wait::spin::Deadline;
 use std::borrow::Borrow;
 use std::fmt;
@@ -24,11 +25,16 @@ pub type TopicOptions<M = [u8]> = CreateOptions<Publisher<M>>;
 /// Options to open a topic as one of its publishers; see [`Publisher::open_options`].
 pub type PublisherOptions<M = [u8]> = OpenOptions<Publisher<M>>;
 
+/// The capacity of a topic, unless the creator sets another one.
+const CAPACITY: u64 = 1 << 20;
+
 /// Options that only a topic has.
 #[derive(Clone, Debug)]
 pub struct TopicChoices {
     delivery: Delivery,
     publishers: usize,
+    /// How many messages are kept at least.
+    keep: Option<u64>,
 }
 
 impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
@@ -37,7 +43,28 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
         Geometry::check_slots(common.slots, "subscribers with a slot", subject)?;
         Geometry::check_publishers(choices.publishers, common.slots, subject)?;
         let longest = Geometry::longest(common.max_message, &common.layouts, subject)?;
-        let ring = Geometry::ring(common.capacity, longest, subject)?;
+        let keep = choices.keep;
+        let ring = match (keep, longest) {
+            (Some(_), None) => Err(refused(
+                subject,
+                "how long the kept messages can be is not known".to_string(),
+                "set max_message too, or a type".to_string(),
+            )),
+            (Some(0), _) => Err(refused(
+                subject,
+                "a topic cannot keep 0 messages".to_string(),
+                "keep 1 message or more".to_string(),
+            )),
+            _ => {
+                let size = RingSize {
+                    capacity: common.capacity.unwrap_or(keep.map_or(CAPACITY, |_| 0)),
+                    longest,
+                    keep,
+                    is_stamped: common.is_stamped,
+                };
+                size.ring(subject)
+            }
+        }?;
         let geometry = Geometry::Topic {
             publishers: choices.publishers,
             delivery: choices.delivery,
@@ -53,14 +80,63 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
     /// Each message takes 8 bytes more than its own length. Up to 64 bytes, that sum is rounded up
     /// to a power of two; a larger sum is rounded up to a multiple of 8. The capacity is rounded up
     /// to a power of two, and to space for four of the longest messages. A subscriber can read
-    /// between 7/8 of the capacity and all of it.
+    /// between 7/8 of the capacity and all of it. If [`max_message`](TopicOptions::max_message) sets
+    /// 64 KiB or more, the capacity is rounded up to a multiple of 64 bytes only. Short messages are
+    /// then sent and received somewhat more slowly, unless the capacity is a power of two.
     ///
     /// A message must fit into a quarter of the capacity, together with its 8 bytes. So a capacity
     /// of 4 MiB has no space for a message of 1 MiB. For long messages, set
     /// [`max_message`](TopicOptions::max_message) instead of the capacity.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> TopicOptions<M> {
-        self.common.capacity = bytes;
+        self.common.capacity = Some(bytes);
+        self
+    }
+
+    /// Sets how many messages are kept at least, for subscribers that join late or are slow. The
+    /// option needs the longest message ([`max_message`](TopicOptions::max_message), or a type). With
+    /// a [`capacity`](TopicOptions::capacity) too, the larger of the two counts.
+    ///
+    /// A subscriber can read each of the last `messages` messages at every moment, also while the next
+    /// message is written into a [claim](Publisher::claim). If the longest message has 64 KiB or more,
+    /// the topic has memory for `messages + 2` of the longest messages: one is being written, and one
+    /// may not fit behind the others. For shorter messages it has more.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-keep-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Publisher, Start, Subscriber};
+    ///
+    /// const FRAME: usize = 1 << 20;
+    /// let options = Publisher::options().max_message(FRAME as u64).keep(2);
+    /// let mut frames = options.create(name)?;
+    /// for n in 0..10 {
+    ///     frames.send(&[n; FRAME])?;
+    /// }
+    ///
+    /// let mut late = Subscriber::options().start(Start::Oldest).open(name)?;
+    /// while late.next_number() < 8 {
+    ///     late.recv()?;
+    /// }
+    /// assert_eq!(late.recv()?, [8; FRAME]);
+    /// assert_eq!(late.recv()?, [9; FRAME]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn keep(mut self, messages: u64) -> TopicOptions<M> {
+        self.choices.keep = Some(messages);
+        self
+    }
+
+    /// Sets whether each message has the time at which it was sent (default: off). It takes 8 bytes
+    /// more then; see [`Subscriber::sent_at`](crate::Subscriber::sent_at).
+    ///
+    /// The time is that of the system's clock, which a user may set at any moment, also backwards.
+    /// It is taken when the message is sent: for a [claim](crate::Publisher::claim) when it is committed,
+    /// and for a batch when the message is added.
+    #[must_use]
+    pub fn timestamps(mut self, on: bool) -> TopicOptions<M> {
+        self.common.is_stamped = on;
         self
     }
 
@@ -195,8 +271,9 @@ impl Publisher {
         let choices = TopicChoices {
             delivery: Delivery::Lossy,
             publishers: 1,
+            keep: None,
         };
-        CreateOptions::new(1 << 20, choices)
+        CreateOptions::new(choices)
     }
 
     /// Opens a topic of bytes as one of its publishers. The call never creates a topic.

@@ -8,6 +8,7 @@
 //!     2  does the message end before RESERVED?
 //!          yes:             go to 3
 //!          no, lossy:       RESERVED = the end of the message, rounded up to an eighth of the ring
+//!                           (not in a long ring, whose length is no power of two)
 //!          no, lossless:    announce the same position, unless a subscriber is in the way
 //!                           (backpressure.rs); if one is:
 //!              send what a batch holds back
@@ -38,7 +39,7 @@ use crate::segment::participant::Participant;
 use crate::segment::peer_watch::MAX_PEERS;
 use crate::segment::roster::WakeTarget;
 use crate::segment::{Geometry, Head, Owned, WriteLane};
-use crate::sync::{Round, WindowMut};
+use crate::sync::{RingWindowMut, WindowMut};
 use crate::topic::backpressure::{announce, is_free};
 use crate::topic::home::Home;
 use crate::topic::subscribers::{Earlier, Subscribers, Waiting, lowest};
@@ -47,7 +48,7 @@ use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
 use std::time::Instant;
 
-type Lane = LossyWriter<WindowMut<Round>, WindowMut<Head>>;
+type Lane = LossyWriter<RingWindowMut, WindowMut<Head>>;
 
 /// A publisher of a topic, for messages of any type.
 #[derive(Debug)]

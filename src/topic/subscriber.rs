@@ -6,6 +6,7 @@ use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
+use crate::lane::stamp::time_of;
 use crate::name::Name;
 use crate::segment::options::{Open, OpenOptions};
 use crate::segment::owner_monitor::wait_for_next;
@@ -13,7 +14,7 @@ use crate::wait::source::{AsWait, Wait, Waitable};
 use crate::wait::spin::{Deadline, Inbox};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Options to open a topic; see [`Subscriber::options`].
 pub type SubscriberOptions<M = [u8]> = OpenOptions<Subscriber<M>>;
@@ -130,6 +131,16 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     #[must_use]
     pub fn publisher(&self) -> Option<PublisherId> {
         self.core.publisher()
+    }
+
+    /// Returns when the message that was received last was sent, by the clock of the publisher's
+    /// system; `None` if the topic has no [time stamps](crate::TopicOptions::timestamps), or no message
+    /// was received.
+    ///
+    /// The clock can be set at any moment, so a later message may have an earlier time.
+    #[must_use]
+    pub fn sent_at(&self) -> Option<SystemTime> {
+        self.core.stamp().and_then(time_of)
     }
 
     /// Returns how many messages this subscriber has missed since it was opened.

@@ -95,6 +95,8 @@ pub(super) struct Merging {
     pub is_complete: bool,
     /// The number of messages that were sent before the next one, in all lanes.
     pub number: u64,
+    /// The time stamp of the message that was received last.
+    pub stamp: Option<u64>,
 }
 
 impl Default for Merging {
@@ -110,6 +112,7 @@ impl Default for Merging {
             asked_each: Instant::now(),
             is_complete: true,
             number: 0,
+            stamp: None,
         }
     }
 }

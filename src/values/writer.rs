@@ -171,7 +171,7 @@ impl Writer {
     /// Returns the options to create values.
     #[must_use]
     pub fn options() -> ValuesOptions {
-        CreateOptions::new(0, ValuesChoices { names: None })
+        CreateOptions::new(ValuesChoices { names: None })
     }
 }
 

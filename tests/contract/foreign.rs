@@ -9,7 +9,7 @@ use shmkit::{
 };
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Longer than any test lasts.
 const LONG: Duration = Duration::from_secs(600);
@@ -264,6 +264,119 @@ fn foreign_subscriber_counts_missed_messages() {
     }
     assert_eq!(next, ALL);
     assert_eq!(peer.code(), 3);
+}
+
+// layout: L281 L282 L284
+#[test]
+fn foreign_subscriber_reads_long_ring() {
+    const ALL: usize = 4000;
+    let (_test, name) = start("peer-long");
+    let options = Publisher::options().max_message(64 << 10).keep(2);
+    let text = |number: usize| {
+        let mut text = number.to_string();
+        let len = [10, 3000, 65536, 40][number % 4].max(text.len());
+        text.extend(std::iter::repeat_n('.', len - text.len()));
+        text
+    };
+    for lossless in [true, false] {
+        let delivery = match lossless {
+            true => Delivery::Lossless,
+            false => Delivery::Lossy,
+        };
+        let options = options.clone().delivery(delivery);
+        let mut publisher = crate::messages::restart::eventually_created(|| options.create(&*name));
+        publisher.send(text(0).as_bytes()).unwrap();
+        let mut peer = Peer::start(&["subscribe", &name, "1000000"]);
+        peer.expect("ready");
+        let sending = std::thread::spawn(move || {
+            for number in 1..ALL {
+                publisher.send(text(number).as_bytes()).unwrap();
+            }
+        });
+        let mut next = 0;
+        loop {
+            let line = peer.line();
+            match line.strip_prefix("missed ") {
+                Some(missed) => next += missed.parse::<usize>().unwrap(),
+                None if line == "closed" => break,
+                None => {
+                    assert!(line == text(next), "message {next}");
+                    next += 1;
+                }
+            }
+            assert!(!lossless || !line.starts_with("missed"), "{line}");
+        }
+        assert_eq!(next, ALL);
+        sending.join().unwrap();
+        assert_eq!(peer.code(), 3);
+    }
+}
+
+// layout: L063 L280
+#[test]
+fn foreign_sender_fills_long_ring() {
+    let (_test, name) = start("peer-long-send");
+    let options = Receiver::options().max_message(64 << 10).capacity(4096);
+    let mut receiver = options.create(&*name).unwrap();
+    let mut peer = Peer::start(&["send", &name, "20000"]);
+    for number in 0..20_000 {
+        let received = receiver.recv_timeout(LONG).unwrap();
+        assert!(received == message(number, 64 << 10), "message {number}");
+    }
+    peer.expect("sent 20000");
+    assert_eq!(peer.code(), 0);
+}
+
+/// Returns the time and the text of a line that the peer has printed.
+fn stamped(line: &str) -> (SystemTime, &str) {
+    let (stamp, text) = line.strip_prefix('@').unwrap().split_once(' ').unwrap();
+    let since = Duration::from_nanos(stamp.parse().unwrap());
+    (SystemTime::UNIX_EPOCH + since, text)
+}
+
+/// The clock of a program may have a coarser step than that of another one.
+const STEP: Duration = Duration::from_millis(100);
+
+// layout: L286 L287 L288
+#[test]
+fn time_stamps_are_exchanged_with_foreign_programs() {
+    let (_test, name) = start("peer-stamps");
+    let options = Receiver::options().max_message(1000).timestamps(true);
+    let mut receiver = options.create(&*name).unwrap();
+    let before = SystemTime::now();
+    let mut peer = Peer::start(&["send", &name, "2000"]);
+    for number in 0..2000 {
+        assert_eq!(receiver.recv_timeout(LONG).unwrap(), message(number, 1000));
+        let sent_at = receiver.sent_at().unwrap();
+        assert!(before <= sent_at + STEP && sent_at <= SystemTime::now() + STEP);
+    }
+    peer.expect("sent 2000");
+    drop(receiver);
+
+    let (_test, name) = start("peer-stamps-recv");
+    let mut peer = Peer::start(&["--stamps", "recv", &name, "300"]);
+    peer.expect("ready");
+    assert!(shmkit::inspect::segment_info(&*name).unwrap().timestamps);
+    let mut sender = Sender::open(&*name).unwrap();
+    let (_test, topic) = start("peer-stamps-topic");
+    let options = Publisher::options().max_message(1000).timestamps(true);
+    let mut publisher = options.create(&*topic).unwrap();
+    publisher.send(b"ours 0").unwrap();
+    let mut subscriber = Peer::start(&["subscribe", &topic, "300"]);
+    subscriber.expect("ready");
+    for number in 0..300 {
+        let text = format!("ours {number}");
+        sender.send(text.as_bytes()).unwrap();
+        if number > 0 {
+            publisher.send(text.as_bytes()).unwrap();
+        }
+        for line in [peer.line(), subscriber.line()] {
+            let (sent_at, received) = stamped(&line);
+            assert_eq!(received, text);
+            assert!(before <= sent_at + STEP && sent_at <= SystemTime::now() + STEP);
+        }
+    }
+    assert_eq!((peer.code(), subscriber.code()), (0, 0));
 }
 
 // layout: L072 L074 L136

@@ -14,13 +14,14 @@ use shmkit::{
 };
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 /// The version that this library writes and reads.
 const VERSION: &str = "3.0";
 const OTHERS: [&str; 2] = ["1.0", "2.0"];
-const PATTERNS: [&str; 4] = ["queue", "topic", "latest", "rpc"];
+const PATTERNS: [&str; 5] = ["queue", "topic", "frames", "latest", "rpc"];
 
-const IMAGES: [(&str, &str); 11] = [
+const IMAGES: [(&str, &str); 12] = [
     ("1.0-queue", include_str!("images/1.0-queue.txt")),
     ("1.0-topic", include_str!("images/1.0-topic.txt")),
     ("1.0-latest", include_str!("images/1.0-latest.txt")),
@@ -30,6 +31,7 @@ const IMAGES: [(&str, &str); 11] = [
     ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
     ("3.0-queue", include_str!("images/3.0-queue.txt")),
     ("3.0-topic", include_str!("images/3.0-topic.txt")),
+    ("3.0-frames", include_str!("images/3.0-frames.txt")),
     ("3.0-latest", include_str!("images/3.0-latest.txt")),
     ("3.0-rpc", include_str!("images/3.0-rpc.txt")),
 ];
@@ -39,6 +41,8 @@ const IMAGES: [(&str, &str); 11] = [
 const OWNER: usize = 16;
 const SPACE: usize = 24;
 const LINE: usize = 16;
+/// The length of a long message in an image.
+const FRAME: usize = 64 << 10;
 
 /// Creates the sections of an image, and returns them with their views.
 fn restore(image: &str, name: &str) -> Vec<(String, Section, Mapping<ReadWrite>)> {
@@ -193,6 +197,29 @@ fn subscriber_reads_older_topic_image() {
     );
 }
 
+/// The image is that of a topic that keeps one frame, with time stamps. It has sent the frames 1
+/// to 5.
+// layout: L022 L280 L282 L286 L288
+#[test]
+fn subscriber_reads_older_frames_image() {
+    let (_test, name) = start("golden-frames");
+    let held = restore(&format!("{VERSION}-frames"), &name);
+    let _lives = adopt(&held);
+    let options = Subscriber::options().start(Start::Oldest);
+    let mut subscriber = options.open(&*name).unwrap();
+    assert!((3..=4).contains(&subscriber.next_number()));
+    for n in subscriber.next_number() + 1..=5 {
+        let mut frame = vec![0; FRAME];
+        frame[0] = n as u8;
+        assert!(subscriber.recv().unwrap() == frame, "frame {n}");
+        let since = subscriber.sent_at().unwrap().duration_since(UNIX_EPOCH);
+        let years = since.unwrap().as_secs() / 86400 / 365;
+        assert!((50..100).contains(&years), "{years}");
+    }
+    let info = shmkit::inspect::segment_info(&*name).unwrap();
+    assert!(info.timestamps && !info.capacity.is_power_of_two());
+}
+
 // layout: L075 L137
 #[test]
 fn reader_reads_older_values_image() {
@@ -250,6 +277,16 @@ fn current_version_images_are_written() {
     let mut publisher = options.create(name).unwrap();
     (0..3u8).for_each(|n| publisher.send(&[n; 40]).unwrap());
     keep("topic", name);
+    drop(publisher);
+
+    let options = Publisher::options().max_message(FRAME as u64).keep(1);
+    let mut publisher = options.timestamps(true).create(name).unwrap();
+    for n in 1..=5 {
+        let mut frame = vec![0; FRAME];
+        frame[0] = n;
+        publisher.send(&frame).unwrap();
+    }
+    keep("frames", name);
     drop(publisher);
 
     let options = Writer::options().names(["indoors", "outdoors"]);

@@ -3,12 +3,16 @@
 //! return soon, with any result: no panic, no endless loop, no read outside a view (a `Window`
 //! checks each access, and panics).
 
+mod several_publishers;
+
 use crate::common::{unique, watchdog};
+use several_publishers::{OF_SEVERAL, each_word_of_several};
 use shmkit::ErrorKind::{Corrupt, WrongType};
 use shmkit::inspect::segment_info;
 use shmkit::{
-    Call, CallError, Client, Delivery, Layout, Mapping, Publisher, ReadWrite, Reader, Receiver,
-    RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber, Writer,
+    Call, CallError, Client, Delivery, Layout, Mapping, Publisher, QueueOptions, ReadWrite, Reader,
+    Receiver, RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber,
+    TopicOptions, Writer,
 };
 use std::time::Duration;
 
@@ -18,7 +22,7 @@ const PLACES: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
         "~control-00000001",
-        &[0..48, 60..68, 128..132, 512..520, 4096..4104, 4224..4248],
+        &[0..48, 60..72, 128..132, 512..520, 4096..4104, 4224..4248],
     ),
     (
         "~roster-00000001",
@@ -38,30 +42,16 @@ const PLACES: [Places; 5] = [
     ("~lanes-00000001", &[704..864, 864..1024]),
 ];
 
-/// The places of a topic of two publishers and two subscribers: the second lane, its publisher in slot
-/// 0, and a subscriber in slot 1.
-const OF_SEVERAL: [Places; 5] = [
-    ("", &[0..24, 24..36]),
+/// The places that matter in a long ring whose records have time stamps.
+const LONG: [Places; 5] = [
+    ("", &[24..28, 28..32]),
     (
         "~control-00000001",
-        &[8..16, 32..48, 60..68, 76..80, 128..132],
+        &[12..16, 32..40, 60..72, 4096..4104, 4224..4248],
     ),
-    (
-        "~roster-00000001",
-        &[
-            0..8,
-            512..520,
-            4096..4120,
-            4608..4632,
-            4736..4744,
-            5760..5768,
-        ],
-    ),
-    (
-        "~lanes-00000001",
-        &[4608..4616, 4736..4744, 4864..4992, 5120..5300],
-    ),
-    ("~lanes-00000001", &[384..496, 4992..5104]),
+    ("~roster-00000001", &[4104..4108, 4224..4232, 4352..4376]),
+    ("~lanes-00000001", &[0..8, 128..136, 256..384, 496..512]),
+    ("~lanes-00000001", &[512..640, 640..704]),
 ];
 
 /// The places of a table of two values of 40 bytes.
@@ -85,7 +75,7 @@ const OF_CALLS: [Places; 5] = [
     ("", &[0..24, 24..36]),
     (
         "~control-00000001",
-        &[0..60, 128..132, 4096..4104, 4224..4248],
+        &[0..60, 68..72, 128..132, 4096..4104, 4224..4248],
     ),
     (
         "~roster-00000001",
@@ -203,6 +193,8 @@ macro_rules! for_each_section {
 for_each_section!(queue, PLACES, each_word_of_a_queue);
 for_each_section!(topic, PLACES, each_word_of_a_topic);
 for_each_section!(several, OF_SEVERAL, each_word_of_several);
+for_each_section!(long_queue, LONG, each_word_of_a_long_queue);
+for_each_section!(long_topic, LONG, each_word_of_a_long_topic);
 for_each_section!(table, OF_VALUES, each_word_of_a_table);
 for_each_section!(server, OF_CALLS, each_word_of_calls);
 
@@ -213,9 +205,18 @@ fn open(name: &str, section: &str) -> Mapping<ReadWrite> {
 
 // layout: L009 L107 L181 L186
 fn each_word_of_a_queue(places: Places) {
+    use_queue(places, &Receiver::options().capacity(4096).senders(2));
+}
+
+// layout: L280 L286 L288
+fn each_word_of_a_long_queue(places: Places) {
+    let options = Receiver::options().capacity(4096).senders(2);
+    use_queue(places, &options.max_message(64 << 10).timestamps(true));
+}
+
+fn use_queue(places: Places, options: &QueueOptions) {
     each_word(places, |section, change| {
         let name = unique("hostile-queue");
-        let options = Receiver::options().capacity(4096).senders(2);
         let mut receiver = options.create(name.as_str()).unwrap();
         let mut sender = Sender::open(name.as_str()).unwrap();
         for message in [&b"one"[..], &[2; 100], b"three"] {
@@ -230,10 +231,12 @@ fn each_word_of_a_queue(places: Places) {
             }
         }
         for _ in 0..LOOKS {
+            let _ = receiver.sent_at();
             if settled(receiver.try_recv()) {
                 break;
             }
         }
+        let _ = receiver.try_recv_ref().map(|one| one.sent_at());
         let _ = receiver.recv_timeout(Duration::from_micros(1));
         let _ = segment_info(name.as_str());
         if !starts_like_raw(&name) {
@@ -244,10 +247,20 @@ fn each_word_of_a_queue(places: Places) {
 
 // layout: L009 L186
 fn each_word_of_a_topic(places: Places) {
+    use_topic(places, &Publisher::options().capacity(4096));
+}
+
+// layout: L280 L284 L286 L288
+fn each_word_of_a_long_topic(places: Places) {
+    let options = Publisher::options().max_message(64 << 10).keep(1);
+    use_topic(places, &options.timestamps(true));
+}
+
+fn use_topic(places: Places, options: &TopicOptions) {
+    let delivery = Delivery::LosslessFor(Duration::ZERO);
+    let options = options.clone().delivery(delivery);
     each_word(places, |section, change| {
         let name = unique("hostile-topic");
-        let delivery = Delivery::LosslessFor(Duration::ZERO);
-        let options = Publisher::options().capacity(4096).delivery(delivery);
         let mut publisher = options.create(name.as_str()).unwrap();
         let mut subscriber = Subscriber::open(name.as_str()).unwrap();
         for message in [&b"one"[..], &[2; 100], b"three"] {
@@ -261,9 +274,12 @@ fn each_word_of_a_topic(places: Places) {
             }
         }
         for _ in 0..40 {
+            let len = publisher.max_message().min(60_000);
             let _ = publisher.send_timeout(&[4; 200], Duration::from_micros(1));
+            let _ = publisher.send_timeout(&vec![4; len], Duration::from_micros(1));
         }
         for _ in 0..LOOKS {
+            let _ = subscriber.sent_at();
             if settled(subscriber.try_recv()) {
                 break;
             }
@@ -275,50 +291,6 @@ fn each_word_of_a_topic(places: Places) {
                 let late = Subscriber::options().start(start).open(name.as_str());
                 let _ = late.map(|mut late| settled(late.try_recv()));
             }
-        }
-    });
-}
-
-// layout: L009 L186 L291 L295 L296
-fn each_word_of_several(places: Places) {
-    each_word(places, |section, change| {
-        let name = unique("hostile-several");
-        let delivery = Delivery::LosslessFor(Duration::ZERO);
-        let options = Publisher::options().capacity(4096).delivery(delivery);
-        let options = options.publishers(2).subscribers(2);
-        let mut owner = options.create(name.as_str()).unwrap();
-        let mut guest = Publisher::open(name.as_str()).unwrap();
-        let mut subscriber = Subscriber::open(name.as_str()).unwrap();
-        for message in [&b"one"[..], &[2; 100], b"three"] {
-            guest.send(message).unwrap();
-            owner.send(message).unwrap();
-        }
-        let receive = |subscriber: &mut Subscriber| {
-            for _ in 0..LOOKS {
-                let came = subscriber.try_recv().map(drop);
-                let _ = (subscriber.publisher(), subscriber.behind());
-                if !matches!(came, Err(RecvError::PublisherGone { .. })) && settled(came) {
-                    break;
-                }
-            }
-        };
-        receive(&mut subscriber);
-        change(&open(&name, section));
-        receive(&mut subscriber);
-        for _ in 0..40 {
-            let _ = guest.send_timeout(&[4; 200], Duration::from_micros(1));
-        }
-        receive(&mut subscriber);
-        drop(guest);
-        let _ = segment_info(name.as_str());
-        if !starts_like_raw(&name) {
-            let next = Publisher::open(name.as_str());
-            let _ = next.map(|mut next| next.try_send(b"next").is_ok());
-            receive(&mut subscriber);
-            let late = Subscriber::options()
-                .start(Start::Oldest)
-                .open(name.as_str());
-            let _ = late.map(|mut late| receive(&mut late));
         }
     });
 }

@@ -55,7 +55,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     };
     let mut ranges = match section {
         "root" => vec![0..24, 24..36],
-        "control" => vec![0..68, 76..80, 128..132, 256..268, 512..640, 1024..4096],
+        "control" => vec![0..72, 76..80, 128..132, 256..268, 512..640, 1024..4096],
         "roster" => vec![0..8, 128..132, 256..268, 384..392, 512..776, 896..1024],
         // The rest belongs to the values and their names.
         _ if lanes == 0 => vec![0..8, 128..4224, 8192..usize::MAX],
@@ -69,7 +69,7 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     ranges.extend(match section {
         "control" => all(lanes, 4096, 256, &[0..8, 128..160]),
         "roster" => all(slots, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
-        "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..496, 512..LANE]),
+        "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..512, 512..LANE]),
         _ => Vec::new(),
     });
     ranges

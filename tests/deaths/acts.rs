@@ -145,13 +145,14 @@ fn publisher(act: &str, name: &str) {
             perform(|| (), act);
         }
         // The ninth message takes the next eighth of the ring.
-        "publish" | "publish into the next eighth" | "publish, lossy" => {
+        "publish" | "publish into the next eighth" | "publish, lossy" | "publish, long ring" => {
             let (first, end) = match act {
                 "publish into the next eighth" => (7, 9),
                 _ => (3, 4),
             };
             let mut publisher = match act {
                 "publish, lossy" => topic::lossy().create(name).unwrap(),
+                "publish, long ring" => topic::frames().create(name).unwrap(),
                 _ => create(),
             };
             publish(&mut publisher, 0..first);

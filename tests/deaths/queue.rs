@@ -296,6 +296,13 @@ fn sender_killed_in_send_loses_no_message() {
         senders(name, &long, SENT, SENT + 1)
     });
     in_all_places("sender: claim and commit", build);
+    // A long ring whose records have time stamps.
+    let build: Build = |name| {
+        let long = options().max_message(64 << 10).timestamps(true);
+        senders(name, &long, SENT, SENT + 1)
+    };
+    in_all_places("sender: send", build);
+    in_all_places("sender: claim and commit", build);
     in_all_places("sender: send a batch", |name| {
         senders(name, &options(), SENT, SENT + 3)
     });

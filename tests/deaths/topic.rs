@@ -19,6 +19,12 @@ pub fn lossy() -> TopicOptions {
     Publisher::options().capacity(4096).max_message(200)
 }
 
+/// Returns the options of a topic of long messages with time stamps.
+pub fn frames() -> TopicOptions {
+    let options = Publisher::options().max_message(64 << 10);
+    options.keep(2).timestamps(true)
+}
+
 pub fn from_the_oldest(name: &str) -> Subscriber {
     let options = Subscriber::options().start(Start::Oldest);
     options.open(name).unwrap()
@@ -325,6 +331,7 @@ fn publisher_killed_in_send_leaves_whole_prefix() {
         listener(name, 7, 9)
     });
     in_all_places("publisher: publish, lossy", |name| listener(name, 3, 4));
+    in_all_places("publisher: publish, long ring", |name| listener(name, 3, 4));
 }
 
 #[test]

@@ -36,7 +36,7 @@ enum { END = 128, WATCHED = 512, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES
 enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
   PARK_WORD = 40, START = 48, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
-  MARKS = 256, TENURE = 384, PUBLISHER = 392, BEGUN = 416, CLOSED_AT = 432, BEFORE = 440,
+  MARKS = 256, OLDEST = 496, TENURE = 384, PUBLISHER = 392, BEGUN = 416, CLOSED_AT = 432, BEFORE = 440,
   BEFORE_BEGUN = 464, RING = 512 };
 #define MAGIC 0x4b4d4853u
 #define VERSION 0x00030000u
@@ -176,6 +176,9 @@ static int life_begin(Life *l, const Obj *o, int byte, u64 who) { /* L240 L241 *
   if (begun) l->page = p; else munmap(p, 1);
   return begun; }
 static void life_end(Life *l) { if (l->page) munmap(l->page, 1), l->page = NULL; } /* L243 */
+static u64 stamp_now(void) { /* L287 */
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t); return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec; }
 static int proc_start(const Proc *p, u64 *start) { /* L213 */
   char path[40], line[1024], *at; snprintf(path, sizeof path, "/proc/%u/stat", p->pid);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -269,6 +272,9 @@ static int sleep_on(Obj *o, u8 *word, int ms, Proc **procs, int n) { /* L229 */
   DWORD r = WaitForMultipleObjects(m, h, FALSE, (DWORD)ms);
   for (DWORD i = 1; i < m; i++) took(of[i], r, i);
   return r != WAIT_TIMEOUT; }
+static u64 stamp_now(void) { /* L287: a FILETIME has units of 100 ns since 1601 */
+  FILETIME f; GetSystemTimePreciseAsFileTime(&f);
+  return (((u64)f.dwHighDateTime << 32 | f.dwLowDateTime) - 116444736000000000ull) * 100; }
 static int proc_start(const Proc *p, u64 *start) { /* L231 */
   FILETIME made, f; if (p->mutex || !p->h || !GetProcessTimes(p->h, &made, &f, &f, &f)) return 0;
   *start = (u64)made.dwHighDateTime << 32 | made.dwLowDateTime; return 1; }
@@ -302,11 +308,11 @@ static void life_end(Life *l) { (void)l; }
 /* ---- Generations ---- */
 typedef struct { /* checked copies of control */
   u64 ring; u32 kind, lanes, max, generation, delivery, values, value_slots, in_flight, slots,
-    pid, space;
+    pid, space, extra, head;
   u64 start;
 } Head;
 typedef struct { /* a lane that is read; given: ROOM as stored */
-  const u8 *ring; u8 *cursor; u64 pos, given, received, who; u32 slot_epoch; int taken, bad, committed;
+  const u8 *ring; u8 *cursor; u64 pos, given, received, who; u32 slot_epoch; int taken, bad, committed, lagged;
   u64 number, tenure, told; /* of a subscriber: messages before pos; the last publisher; one reported */
   const char *left; /* how its last sender went, not printed yet */ Proc proc;
 } Lane;
@@ -320,7 +326,7 @@ typedef struct {
 } Gen;
 typedef int Ready(Gen *);
 static const char *name;
-static u32 kind, follow; static int queue_count;
+static u32 kind, follow, stamps; static char stamp[32]; /* of the last message: "@TIME " */ static int queue_count;
 static u64 me, my_start; /* the process word: L077 */
 static Gen *joined, *own, *queues[64]; /* L161: the own one last */
 static u8 *buffer; static u64 buffer_size; /* the longest message of all generations */
@@ -356,11 +362,20 @@ static u8 *cursor(const Gen *g, int i) { return g->control.p + CURSORS + 256 * i
 static int writes(void) { return kind == QUEUE || kind == CALLS; }
 static void fit_buffer(u64 max) {
   if (max + 64 > buffer_size && !(buffer = realloc(buffer, buffer_size = max + 64))) fail("no memory"); }
+static u32 takes_of(u32 size) { /* L062 */
+  u32 p = 8; while (p < size) p *= 2; return p <= 64 ? p : (u32)up(size, 8); }
+static u32 takes(const Head *h, u32 len) { return takes_of(h->head + len); } /* L062 L286 */
+static int is_long(const Head *h) { return (h->ring & (h->ring - 1)) != 0; } /* L280 */
+static int ring_fits(const Head *h) { /* L280 */
+  return is_long(h) ? h->max >= 65536 && h->ring % 64 == 0 && 3ull * takes(h, h->max) <= h->ring :
+    takes(h, h->max) <= h->ring / 4; }
+static void set_extra(Head *h, u32 extra) { h->extra = extra, h->head = 8 + 8 * (extra & 1); } /* L286 */
 static const char *check(Head *h, const u8 *c) { /* L009: the rule that is broken, or NULL */
   u64 pid = ld64(c + 24); u32 type = ld32(c + 264);
   if (ld32(c) != MAGIC) return "L100 step 7: no MAGIC in control";
   *h = (Head){ ld64(c + 32), ld32(c + 8), ld32(c + 12), ld32(c + 64), ld32(c + 40), ld32(c + 44),
-    ld32(c + 48), ld32(c + 52), ld32(c + 56), ld32(c + 60), (u32)pid, (u32)(pid >> 32), ld64(c + 16) };
+    ld32(c + 48), ld32(c + 52), ld32(c + 56), ld32(c + 60), (u32)pid, (u32)(pid >> 32), 0, 0, ld64(c + 16) };
+  set_extra(h, ld32(c + 68));
   if (type > 3072 || (!type && ld64(c + 256))) return "L178: TYPE";
   if (h->kind < QUEUE || h->kind > CALLS) return "L174: KIND";
   if (h->slots < 1 || h->slots > SLOTS) return "L174: SLOTS";
@@ -369,8 +384,8 @@ static const char *check(Head *h, const u8 *c) { /* L009: the rule that is broke
     !is_power(h->value_slots, 8, 64) || h->max > 1 << 24 || lanes_size(h) > 1 << 30 ?
     "L176: control" : NULL;
   if ((h->kind == TOPIC ? h->lanes < 1 || h->lanes > h->slots : h->lanes != h->slots) || h->delivery > 1 ||
-    h->ring & (h->ring - 1) || h->ring < 1 << 12 || h->ring > 1ull << 32 ||
-    h->max > h->ring / 4 - 8 || h->max > (1u << 30) - 64) return "L174: control";
+    h->ring < 1 << 12 || h->ring > 1ull << 32 || h->max > (1u << 30) - 64 || !ring_fits(h) ||
+    h->extra > (h->kind != CALLS)) return "L174: control";
   u64 b = h->max + 16 > 64 ? h->max + 16 : 64, a = b * (h->in_flight + 2ull); /* L143 */
   return h->kind == CALLS && (!is_power(h->in_flight, 1, 1024) || h->ring < a + a / 7 + 1) ?
     "L175: control" : NULL;
@@ -442,22 +457,23 @@ static int stand(Gen *g) { /* L028 L029 L111 */
     if (!proc_dead(&g->owner)) return LIVE;
     if (ld32(g->control.p + END) == end) return ld64(g->root.p + R_OWNER) ? DIED : CLOSED; } }
 /* ---- Records ---- */
-static u32 takes(u32 len) { /* L062 */
-  u32 p = 8; while (p < 8 + len) p *= 2; return p <= 64 ? p : (u32)up(8 + len, 8); }
 static int look(const u8 *ring, const Head *h, u64 pos, u32 *len) { /* L070 L180 */
-  u64 off = pos & (h->ring - 1); u32 word = ld32(ring + off); *len = word >> 2;
+  u64 off = pos % h->ring; u32 word = ld32(ring + off); *len = word >> 2;
   if (!word) return EMPTY;
-  if ((word & 3) == 1 && *len <= h->max && off + takes(*len) <= h->ring) return MESSAGE;
+  if ((word & 3) == 1 && *len <= h->max && off + takes(h, *len) <= h->ring) return MESSAGE;
   return word == 2 && off ? PAD : DAMAGE; }
 static u64 behind(const Head *h, u64 pos, int what, u32 len) { /* L063 */
-  return what == PAD ? (pos | (h->ring - 1)) + 1 : pos + takes(len); }
+  return what == PAD ? pos - pos % h->ring + h->ring : pos + takes(h, len); }
+static void copy_record(const Head *h, const u8 *record, u32 len) { /* L286 L288 */
+  *stamp = 0; if (h->extra & 1) sprintf(stamp, "@%" PRIu64 " ", ld64(record + 8));
+  memcpy(buffer, record + h->head, len); }
 static int take(Gen *g, Lane *l, u32 *len, u32 *tag) { /* L112 L113 L148 */
   int what;
   while ((what = look(l->ring, &g->h, l->pos, len)) == PAD) l->pos = behind(&g->h, l->pos, PAD, 0);
-  const u8 *record = l->ring + (l->pos & (g->h.ring - 1));
+  const u8 *record = l->ring + l->pos % g->h.ring;
   if (what == MESSAGE) {
     u32 other; if (g == own && receive_earlier(&other)) return *len = other, MESSAGE; /* L161 */
-    *tag = ld32(record + 4), memcpy(buffer, record + 8, *len);
+    *tag = ld32(record + 4), copy_record(&g->h, record, *len);
     l->pos = behind(&g->h, l->pos, what, *len);
     st64(l->cursor + RECEIVED, ++l->received), sr64(l->cursor + EXACT, l->pos); }
   if (what == EMPTY ? l->pos != l->given : l->pos - l->given >= g->h.ring / 8)
@@ -478,17 +494,18 @@ static int has_room(Gen *g) { /* L065 L108 step 4 */
 /* L063 L066 L108: LIVE when the record at *start is sent. */
 static int put(Gen *g, const void *text, size_t len, u32 tag, u64 *start) {
   u8 *at = lane(g, (u32)g->slot), *ring = at + RING;
-  u64 mask = g->h.ring - 1; u32 word = (u32)len << 2 | 1, size;
+  u64 n = g->h.ring; u32 word = (u32)len << 2 | 1, size;
   if (len > g->h.max) fail("L108 step 2: the message is too long");
-  size = takes((u32)len);
-  *start = (g->tail & mask) + size <= g->h.ring ? g->tail : (g->tail | mask) + 1;
+  size = takes(&g->h, (u32)len);
+  *start = g->tail % n + size <= n ? g->tail : g->tail - g->tail % n + n;
   g->need = *start + size; if (ld32(g->control.p + END) & 7) return stand(g);
   while (g->need + 8 > g->room + g->h.ring && !has_room(g)) { /* L109 L147 */
     wake_owner(g); int how = stand(g); if (how != LIVE) return how; rest(g, has_room); }
-  st32(ring + (g->need & mask), 0); memcpy(ring + (*start & mask) + 8, text, len);
-  if (kind == CALLS) st32(ring + (*start & mask) + 4, tag);
+  st32(ring + g->need % n, 0); memcpy(ring + *start % n + g->h.head, text, len);
+  if (kind == CALLS) st32(ring + *start % n + 4, tag);
+  if (g->h.extra & 1) st64(ring + *start % n + 8, stamp_now());
   if (*start != g->tail) st32(ring, word);
-  sr32(ring + (g->tail & mask), *start != g->tail ? 2 : word);
+  sr32(ring + g->tail % n, *start != g->tail ? 2 : word);
   st64(at + SENT, ++g->sent), g->tail = g->need; tell_owner(g); return LIVE; }
 /* ---- Joining and leaving ---- */
 static void leave(Gen *g, int keep) { /* L105 */
@@ -614,11 +631,11 @@ static int make_sections(Gen *g, u64 start) { /* L155 steps 7 to 9 */
   u8 *c = g->control.p;
   st32(c + 4, VERSION), st32(c + 8, QUEUE), st32(c + 12, g->h.lanes), st64(c + 16, start);
   st64(c + 24, (u64)os_space() << 32 | os_pid()), st64(c + 32, g->h.ring), st32(c + 64, g->h.max);
-  st32(c + 40, n), st32(c + 44, 1), st32(c + 60, g->h.slots); begin_lanes(g); return 1; }
+  st32(c + 40, n), st32(c + 44, 1), st32(c + 60, g->h.slots), st32(c + 68, g->h.extra); begin_lanes(g); return 1; }
 static void become_owner(u64 start) { /* L155 */
   Gen *g = calloc(1, sizeof *g); g->slot = OWNER;
   g->h = (Head){ .kind = QUEUE, .lanes = 8, .slots = 8, .ring = 65536, .max = 1000, .pid = os_pid() };
-  fit_buffer(g->h.max), take_root(&g->root, &g->root_life);
+  set_extra(&g->h, stamps), fit_buffer(g->h.max), take_root(&g->root, &g->root_life);
   u32 last = ld32(g->root.p + R_GENERATION), n = ld32(g->root.p + R_OLDEST), tries = 0;
   for (g->h.generation = last + 1; ++tries; g->h.generation++) { /* steps 6 to 9 */
     if (g->h.generation && make_sections(g, start)) break;
@@ -687,7 +704,7 @@ static void command_recv(u32 count, u64 start) {
   for (u32 len; count;) {
     int news = ld32(own->roster.p + PARTICIPANT_CHANGES) != own->members;
     if ((!news && (receive_earlier(&len) || receive(own, &len))) || receive_all(&len))
-      print("", buffer, len), count--;
+      print(stamp, buffer, len), count--;
     else wait_for_messages(); }
   if (!(ld32(own->control.p + END) & 7)) or32(own->control.p + END, 1); /* L030 L165 */
   full_fence(); wake_all(own); cas64(own->root.p + R_OWNER, me, 0), life_end(&own->root_life);
@@ -695,11 +712,12 @@ static void command_recv(u32 count, u64 start) {
 /* ---- Subscriber ---- */
 /* L128: the mark with the smallest position from `from` on, else the last one; 0: none is valid. */
 static int pick_mark(Gen *g, u32 i, u64 from, u64 *pos, u64 *number) {
-  const u8 *at = lane(g, i) + MARKS; int found = 0;
-  for (int k = 0; k < 8; k++, at += 16) {
-    u64 p = ld64(at), n = ld64(at + 8); acquire_fence();
-    if (ld64(at) != p || !possible(p) || n > LIMIT_62 || n < g->lane[i].number) continue;
-    acquire_fence(); if (p + g->h.ring < ld64(lane(g, i) + RESERVED)) continue;
+  const u8 *at = lane(g, i); int found = 0;
+  for (int k = 0; k < 8 + is_long(&g->h); k++) { /* L284 */
+    int where = k < 8 ? MARKS + 16 * k : OLDEST;
+    u64 p = ld64(at + where), n = ld64(at + where + 8); acquire_fence();
+    if (ld64(at + where) != p || !possible(p) || n > LIMIT_62 || n < g->lane[i].number) continue;
+    acquire_fence(); if (p + g->h.ring < ld64(at + RESERVED)) continue;
     if (!found || (*pos >= from ? p >= from && p < *pos : p > *pos)) found = 1, *pos = p,
       *number = n;
   }
@@ -719,8 +737,10 @@ static int settle(Gen *g) { /* L133 steps 2 and 3; 0: begin elsewhere */
   for (u32 i = 0; i < g->h.lanes; i++) safe &= ld64(lane(g, i) + RESERVED) <= l[i].pos + g->h.ring;
   if (!safe) sr32(slot(g, g->slot) + STATE, 2);
   return safe; }
-static u64 go_on(Gen *g, u32 i, u64 back) { /* L132: how many were missed in this lane */
+static u64 go_on(Gen *g, u32 i, u64 back) { /* L132 L284: how many were missed in this lane */
   Lane *l = g->lane + i; u64 pos = 0, number = 0, before = l->number;
+  if (is_long(&g->h) && !l->lagged) back = g->h.ring;
+  l->lagged = 1;
   u64 reserved = ld64(lane(g, i) + RESERVED);
   while (!pick_mark(g, i, reserved > back ? reserved - back : 0, &pos, &number)) sleep_ms(1);
   l->pos = pos, l->number = number, settle(g);
@@ -760,7 +780,7 @@ static int next_in(Gen *g, Lane *l, u32 *len, u64 *missed) {
   for (const u8 *reserved = lane(g, (u32)(l - g->lane)) + RESERVED;;) {
     u8 *state = l->cursor && g->h.delivery ? slot(g, g->slot) + STATE : NULL;
     int what = look(l->ring, &g->h, l->pos, len); if (what != PAD) look_at_publisher(g, l, what);
-    if (what == MESSAGE) memcpy(buffer, l->ring + (l->pos & (g->h.ring - 1)) + 8, *len);
+    if (what == MESSAGE) copy_record(&g->h, l->ring + l->pos % g->h.ring, *len);
     acquire_fence();
     if (ld64(reserved) > l->pos + g->h.ring) { /* L130 */
       if (state && ld32(state) == 1 && stand(g) == LIVE) continue; /* L134 */
@@ -768,7 +788,7 @@ static int next_in(Gen *g, Lane *l, u32 *len, u64 *missed) {
       continue; }
     if (what == DAMAGE) fail("L131: the ring is damaged");
     if (what != EMPTY) l->pos = behind(&g->h, l->pos, what, *len);
-    g->number += what == MESSAGE, l->number += what == MESSAGE;
+    g->number += what == MESSAGE, l->number += what == MESSAGE, l->lagged &= what != MESSAGE;
     if (what != PAD && l->cursor) note_read(g, l, what);
     if (state && ld32(state) == 2) settle(g); /* L133 step 6 */
     if (what != PAD) return what == MESSAGE; } }
@@ -791,8 +811,8 @@ static void command_subscribe(u32 count) {
   for (int how = LIVE; count;) {
     u64 missed = 0;
     if (next_message(g, &len, &missed)) {
-      if (missed) len = (u32)sprintf((char *)buffer, "missed %" PRIu64, missed);
-      print("", buffer, len), count--;
+      if (missed) *stamp = 0, len = (u32)sprintf((char *)buffer, "missed %" PRIu64, missed);
+      print(stamp, buffer, len), count--;
     } else if (how != LIVE && other_publishers(g) && !other_generation(g)) sleep_ms(1);
     else if (how != LIVE) g = next_generation(g, how), how = LIVE; /* L135 */
     else if ((how = stand(g)) == LIVE) rest(g, word_there);
@@ -894,8 +914,9 @@ static void check_name(void) { /* L014 L015; a character beyond 16 bits has two 
   if (units > 232) fail("L014: the name is too long"); }
 int main(int argc, char **argv) {
   Proc self; u64 start = 0; follow = argc > 1 && !strcmp(argv[1], "--follow");
-  if ((argc -= follow) < 3) fail("peer [--follow] send|recv|subscribe|get|watch|call NAME ...");
-  argv += follow, name = argv[2]; u32 count = argc > 3 ? (u32)strtoul(argv[3], NULL, 10) : 0;
+  stamps = argc > 1 && !strcmp(argv[1], "--stamps");
+  if ((argc -= follow + stamps) < 3) fail("peer [--follow | --stamps] send|recv|subscribe|get|watch|call NAME ...");
+  argv += follow + stamps, name = argv[2]; u32 count = argc > 3 ? (u32)strtoul(argv[3], NULL, 10) : 0;
   os_begin(), check_name(); proc_watch(&self, NULL, 0, os_pid(), 0, NULL);
   if (!proc_start(&self, &start)) fail("L077: no start time");
   me = (u64)os_pid() << 32 | fold(start), my_start = start;

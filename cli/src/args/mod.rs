@@ -93,6 +93,10 @@ pub struct Measures {
     /// The longest message in bytes [default: about a quarter of the capacity].
     #[arg(long, value_name = "BYTES", value_parser = parse::message)]
     pub max_message: Option<u64>,
+    /// Give each message the time at which it is sent. It takes 8 bytes more then, and the programs
+    /// that receive it can read the time.
+    #[arg(long)]
+    pub timestamps: bool,
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub struct Recv {
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
     /// Print a JSON object for each message: "values" with --type, otherwise "text", or "hex" if
-    /// the message is not UTF-8.
+    /// the message is not UTF-8; and "sent_at_ns", the nanoseconds since 1970, with --timestamps.
     #[arg(long)]
     pub json: bool,
 }

@@ -32,6 +32,9 @@ pub struct Publish {
     pub rate: Option<f64>,
     #[command(flatten)]
     pub measures: Measures,
+    /// Keep at least this number of messages, of up to --max-message bytes each.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), requires = "max_message")]
+    pub keep: Option<u64>,
     /// Wait for slow subscribers, so that they miss nothing.
     #[arg(long)]
     pub lossless: bool,
@@ -76,7 +79,8 @@ pub struct Subscribe {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub wait: Option<Duration>,
     /// Print a JSON object for each message ("values" if it has a type, otherwise "text", or "hex"
-    /// if it is not UTF-8), and for missed messages ("missed").
+    /// if it is not UTF-8; and "sent_at_ns", the nanoseconds since 1970, if it has a time stamp), and
+    /// for missed messages ("missed").
     #[arg(long)]
     pub json: bool,
 }

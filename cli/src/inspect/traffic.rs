@@ -118,6 +118,7 @@ impl Seen {
             "capacity": info.capacity,
             "max_message": info.max_message,
             "lossless": info.lossless,
+            "timestamps": info.timestamps,
             "closed": info.closed,
             "layout": info.layout.as_ref().map(fields::json),
         });
@@ -192,13 +193,17 @@ impl Seen {
             _ => "message",
         };
 
+        let stamps = match info.timestamps {
+            true => ", with time stamps",
+            false => "",
+        };
         let rate = self.rates.as_ref().map(|(rate, _)| *rate);
         let state = if info.closed { ", has closed" } else { "" };
         let mut rows = vec![
             ("messages", format!("{what} (format {major}.{minor})")),
             (
                 "capacity",
-                format!("{room}, {longest} bytes the longest {one}"),
+                format!("{room}, {longest} bytes the longest {one}{stamps}"),
             ),
         ];
 

@@ -5,6 +5,7 @@ use crate::output::record;
 use serde_json::{Value, json};
 use shmkit::Layout;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Prints messages and values to standard output. Lines may stay in a buffer until
 /// [`flush`](Printer::flush).
@@ -15,6 +16,8 @@ pub struct Printer {
     terminal: bool,
     /// The type of the messages, if they have one.
     layout: Option<Layout>,
+    /// Whether the messages have time stamps.
+    has_times: bool,
     /// The number of messages that are still wanted; `None` if there is no limit.
     left: Option<u64>,
 }
@@ -27,6 +30,7 @@ impl Printer {
             out: BufWriter::new(out),
             json,
             layout: None,
+            has_times: false,
             left: count,
         }
     }
@@ -35,6 +39,22 @@ impl Printer {
     pub fn of(mut self, layout: Option<Layout>) -> Printer {
         self.layout = layout;
         self
+    }
+
+    /// Sets whether the messages have time stamps.
+    pub fn with_times(mut self, has_times: bool) -> Printer {
+        self.has_times = has_times;
+        self
+    }
+
+    /// Returns whether each message is printed with its time stamp.
+    pub fn shows_times(&self) -> bool {
+        self.json && self.has_times
+    }
+
+    /// Prints a message, and as JSON also the time at which it was sent.
+    pub fn sent_at(&mut self, message: &[u8], at: Option<SystemTime>) -> std::io::Result<()> {
+        self.value_at("", message, at)
     }
 
     /// Returns whether as many messages were printed as were wanted.
@@ -62,6 +82,10 @@ impl Printer {
     /// Prints a value, with its key unless the key is empty. See [`message`](Printer::message) for
     /// the form.
     pub fn value(&mut self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        self.value_at(key, value, None)
+    }
+
+    fn value_at(&mut self, key: &str, value: &[u8], at: Option<SystemTime>) -> std::io::Result<()> {
         self.left = self.left.map(|left| left.saturating_sub(1));
         let layout = self.layout.as_ref();
         if self.json {
@@ -69,6 +93,9 @@ impl Printer {
             let mut json = values.unwrap_or_else(|| as_json(value));
             if !key.is_empty() {
                 json["key"] = key.into();
+            }
+            if let Some(since) = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+                json["sent_at_ns"] = (since.as_nanos() as u64).into();
             }
             return self.json_line(&json);
         }

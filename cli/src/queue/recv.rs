@@ -15,7 +15,9 @@ pub fn run(args: &Recv) -> Outcome {
         "receiving on {}; shmkit send sends messages to it",
         output::name(&args.name)
     ));
-    let mut printer = Printer::new(args.json, args.count).of(args.layout.clone());
+    let mut printer = Printer::new(args.json, args.count)
+        .of(args.layout.clone())
+        .with_times(args.measures.timestamps);
     let received = receive(&mut receiver, &mut printer, &ends);
     // The messages that were received are printed, also after an error.
     printer.flush()?;
@@ -25,6 +27,7 @@ pub fn run(args: &Recv) -> Outcome {
 fn create(args: &Recv) -> shmkit::Result<Receiver> {
     let mut options = Receiver::options()
         .senders(args.senders)
+        .timestamps(args.measures.timestamps)
         .access(args.access.clone());
     if let Some(capacity) = args.measures.capacity {
         options = options.capacity(capacity);
@@ -43,6 +46,10 @@ fn receive(receiver: &mut Receiver, printer: &mut Printer, ends: &Ends) -> Outco
 
     while !printer.is_done() && ends.now().is_none() {
         match receiver.try_recv() {
+            Ok(message) if printer.shows_times() => {
+                let message = message.to_vec();
+                printer.sent_at(&message, receiver.sent_at())?;
+            }
             Ok(message) => printer.message(message)?,
             Err(RecvError::Empty) => {
                 printer.flush()?;

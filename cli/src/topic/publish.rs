@@ -63,6 +63,10 @@ fn create(args: &Publish) -> shmkit::Result<Publisher> {
     if let Some(max) = args.measures.max_message {
         options = options.max_message(max);
     }
+    if let Some(keep) = args.keep {
+        options = options.keep(keep);
+    }
+    options = options.timestamps(args.measures.timestamps);
     if args.lossless {
         options = options.delivery(Delivery::Lossless);
     }

@@ -17,12 +17,14 @@ pub fn run(args: &Subscribe) -> Outcome {
         open::after(args.wait, failure)
     })?;
 
-    let layout = shmkit::inspect::segment_info(&args.name)?.layout;
+    let info = shmkit::inspect::segment_info(&args.name)?;
     // A signal then ends the subscriber in good order, and a publisher that waits for this
     // subscriber continues at once.
     let ends = Ends::watch(None).map_err(Failure::Other)?;
 
-    let mut printer = Printer::new(args.json, args.count).of(layout);
+    let mut printer = Printer::new(args.json, args.count)
+        .of(info.layout)
+        .with_times(info.timestamps);
     let received = receive(args, &mut subscriber, &mut printer, &ends);
     // The messages that were received are printed, also after an error.
     printer.flush()?;
@@ -39,6 +41,10 @@ fn receive(
 
     while !printer.is_done() && ends.now().is_none() {
         match subscriber.try_recv() {
+            Ok(message) if printer.shows_times() => {
+                let message = message.to_vec();
+                printer.sent_at(&message, subscriber.sent_at())?;
+            }
             Ok(message) => printer.message(message)?,
             Err(RecvError::Empty) => {
                 printer.flush()?;

@@ -135,6 +135,42 @@ fn subscribe_prints_messages_as_json() {
     assert!(!read.out.contains('\u{1b}'), "{}", read.out);
 }
 
+/// Returns the nanoseconds since 1970 that a line of JSON tells, without the message.
+fn sent_at(line: &str, text: &str) -> u64 {
+    let line = parsed(line);
+    assert_eq!(line["text"], text);
+    let at = line["sent_at_ns"].as_u64().unwrap();
+    assert_eq!(line, json!({ "text": text, "sent_at_ns": at }));
+    at
+}
+
+#[test]
+fn time_stamps_are_printed_as_json() {
+    let _watchdog = watchdog();
+    let name = unique("times");
+    let more = ["--timestamps", "--keep", "2", "--max-message", "100000"];
+    let publisher = Running::publish(&[&[&*name, "one", "two"][..], &more].concat());
+    let told = messages(&name);
+    assert_eq!(told["timestamps"], true);
+    // Space for four of the longest messages.
+    assert_eq!(told["capacity"].as_u64().unwrap() / 100_000, 4);
+    contains(&run(&["show", &name], 0).out, &["with time stamps"]);
+    let subscribe = ["subscribe", &name, "--from", "start", "--count", "2"];
+    assert_eq!(run(&subscribe, 0).out, "one\ntwo\n");
+    let read = run(&[&subscribe[..], &["--json"]].concat(), 0).out;
+    let lines: Vec<&str> = read.lines().collect();
+    assert!(sent_at(lines[0], "one") <= sent_at(lines[1], "two"));
+    drop(publisher);
+
+    let name = unique("times-queue");
+    let recv = ["recv", &name, "--timestamps", "--json", "--count", "1"];
+    let receiver = start(&recv);
+    run(&["send", &name, "17 pieces", "--timeout", "60"], 0);
+    let received = receiver.finish();
+    assert!(sent_at(received.out.trim_end(), "17 pieces") > 0);
+    assert_eq!(received.code, 0, "{}", received.err);
+}
+
 /// Publishes many long messages for a subscriber whose output is not read before `meanwhile`
 /// returns. Returns how many messages the subscriber received and how many it missed.
 fn to_a_slow_subscriber(more: &[&str], meanwhile: impl FnOnce(&str)) -> (u64, u64) {

@@ -8,7 +8,7 @@ use super::super::ring::{Record, RingGeometry, RingReader};
 use super::model::{Memory, message, publish};
 use super::probe::Probe;
 use crate::format::layout::{LINE, cursor, lane, record};
-use crate::sync::{Words as _, WordsMut as _, heap};
+use crate::sync::{Ring, Words as _, WordsMut as _, heap};
 
 /// Returns the values that replace a word of 32 bits.
 fn corruptions(word: u32, max: usize) -> Vec<u32> {
@@ -28,12 +28,14 @@ const WIDE: [u64; 5] = [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) + 1]
 /// The number of loads that an endpoint may make in one call.
 const MAX_LOADS: usize = 100_000;
 
+type ProbedRing = Ring<Probe, Probe>;
+
 /// The endpoints of a lane that is in use.
 struct Ends {
     probe: Probe,
-    reader: LosslessReader<Probe, Probe>,
-    writer: LosslessWriter<Probe, Probe, Probe>,
-    subscriber: LossyReader<Probe, Probe>,
+    reader: LosslessReader<ProbedRing, Probe>,
+    writer: LosslessWriter<ProbedRing, Probe, Probe>,
+    subscriber: LossyReader<ProbedRing, Probe>,
 }
 
 /// Leaves four messages and a pad in a lane, behind messages that were received. A lossless writer
@@ -42,15 +44,15 @@ struct Ends {
 fn history(memory: &Memory) -> Ends {
     let probe = Probe::new(&memory.ring, usize::MAX);
     let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
-    let ring_geometry = memory.ring_geometry;
+    let (ring, ring_geometry) = (probe.ring(&memory.ring), memory.ring_geometry);
     let mut ends = Ends {
-        reader: LosslessReader::new(probe.clone(), cursor.clone(), ring_geometry),
-        writer: LosslessWriter::resume(probe.clone(), head.clone(), cursor, ring_geometry).unwrap(),
-        subscriber: LossyReader::new(probe.clone(), head, ring_geometry),
+        reader: LosslessReader::new(ring.clone(), cursor.clone(), ring_geometry),
+        writer: LosslessWriter::resume(ring.clone(), head.clone(), cursor, ring_geometry).unwrap(),
+        subscriber: LossyReader::new(ring, head, ring_geometry),
         probe,
     };
-    let scratch = Memory::new(ring_geometry.bytes(), ring_geometry.max());
-    let mut publisher = LossyWriter::new(scratch.ring.round(), memory.head.clone(), ring_geometry);
+    let scratch = Memory::of(ring_geometry);
+    let mut publisher = LossyWriter::new(scratch.ring.ring(), memory.head.clone(), ring_geometry);
     let mut to = vec![0; ring_geometry.max()];
     for n in 0..14 {
         let text = message(n, [40, 100][n as usize % 2]);
@@ -64,13 +66,26 @@ fn history(memory: &Memory) -> Ends {
     ends
 }
 
+/// Returns rings of each sort: powers of two, and a long ring; without and with time stamps.
+fn rings() -> [RingGeometry; 4] {
+    let time = record::extra::TIME;
+    let rings = [
+        (512, 120, 0),
+        (1024, 184, 0),
+        (576, 120, 0),
+        (640, 120, time),
+    ];
+    rings.map(|(bytes, max, extra)| RingGeometry::of(bytes, max, extra).unwrap())
+}
+
 /// Calls `look` for each corruption of each word of a lane.
-fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
-    let sizes = Memory::new(bytes, max).parts().map(|(_, size)| size);
+fn corrupt(ring_geometry: RingGeometry, look: fn(&Memory, Ends)) {
+    let max = ring_geometry.max();
+    let sizes = Memory::of(ring_geometry).parts().map(|(_, size)| size);
     for (part, size) in sizes.into_iter().enumerate() {
         for at in (0..size).step_by(4) {
             for which in 0..corruptions(0, max).len() {
-                let memory = Memory::new(bytes, max);
+                let memory = Memory::of(ring_geometry);
                 let ends = history(&memory);
                 let (window, _) = memory.parts()[part];
                 window.store32(at, corruptions(window.load32(at), max)[which]);
@@ -79,7 +94,7 @@ fn corrupt(bytes: u64, max: usize, look: fn(&Memory, Ends)) {
         }
         for at in (0..size).step_by(8) {
             for value in WIDE {
-                let memory = Memory::new(bytes, max);
+                let memory = Memory::of(ring_geometry);
                 let ends = history(&memory);
                 memory.parts()[part].0.store64(at, value);
                 look(&memory, ends);
@@ -106,9 +121,10 @@ fn use_lossless(memory: &Memory, ends: Ends) {
     let mut to = vec![0; memory.ring_geometry.max()];
     let probe = ends.probe.clone();
     let (head, cursor) = (probe.with(&memory.head), probe.with(&memory.cursor));
-    let newcomer = LosslessReader::new(probe.clone(), cursor.clone(), memory.ring_geometry);
+    let ring = probe.ring(&memory.ring);
+    let newcomer = LosslessReader::new(ring.clone(), cursor.clone(), memory.ring_geometry);
     calm();
-    let resumed = LosslessWriter::resume(probe.clone(), head, cursor, memory.ring_geometry);
+    let resumed = LosslessWriter::resume(ring, head, cursor, memory.ring_geometry);
     let mut readers = [ends.reader, newcomer];
     for mut writer in [Some(ends.writer), resumed].into_iter().flatten() {
         for n in 0..3 * lines(memory) {
@@ -157,20 +173,22 @@ fn use_lossy(memory: &Memory, mut ends: Ends) {
     }
 }
 
-// layout: L107 L180 L181
+// layout: L107 L180 L181 L280 L288
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn lossless_endpoints_terminate_on_corrupt_lane() {
-    corrupt(512, 120, use_lossless);
-    corrupt(1024, 184, use_lossless);
+    for ring in rings() {
+        corrupt(ring, use_lossless);
+    }
 }
 
-// layout: L128 L181
+// layout: L128 L181 L284 L288
 #[test]
 #[cfg_attr(miri, ignore = "atomics of different sizes in one place")]
 fn subscriber_terminates_on_corrupt_lane() {
-    corrupt(512, 120, use_lossy);
-    corrupt(1024, 184, use_lossy);
+    for ring in rings() {
+        corrupt(ring, use_lossy);
+    }
 }
 
 // layout: L064 L070 L180
@@ -180,8 +198,7 @@ fn commit_word_is_decoded_as_documented() {
     let look = |position: u64, word: u32| {
         let memory = Memory::new(512, 120);
         memory.ring.store32(position as usize % 512, word);
-        let ring = heap::reading(&memory.ring.clone().round());
-        RingReader::new(ring, ring_geometry, position).look()
+        RingReader::new(memory.ring(), ring_geometry, position).look()
     };
     let message = |len: u32| len << record::KIND_BITS | record::MESSAGE;
     let is_message = |position, len| {
@@ -211,7 +228,7 @@ fn commit_word_is_decoded_as_documented() {
 /// reader that begins behind all records.
 fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
     let memory = Memory::new(512, 120);
-    let (ring, ring_geometry) = (memory.ring.clone().round(), memory.ring_geometry);
+    let (ring, ring_geometry) = (memory.ring_mut(), memory.ring_geometry);
     memory.head.store64(lane::SENT, sent);
     for (at, word) in [
         (cursor::ROOM, room),
@@ -220,7 +237,7 @@ fn resumed([room, sent]: [u64; 2], [exact, received]: [u64; 2]) -> [bool; 3] {
     ] {
         memory.cursor.store64(at, word);
     }
-    let (reading, cursor) = (heap::reading(&ring), heap::reading(&memory.cursor));
+    let (reading, cursor) = (memory.ring(), heap::reading(&memory.cursor));
     let writer = LosslessWriter::resume(ring, memory.head.clone(), cursor, ring_geometry);
     let behind = LosslessReader::behind_all(reading.clone(), memory.cursor.clone(), ring_geometry);
     let reader = LosslessReader::resume(reading, memory.cursor.clone(), ring_geometry);

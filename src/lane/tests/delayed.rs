@@ -4,7 +4,7 @@ use super::super::Step;
 use super::super::lossy::{Begin, LossyReader};
 use super::model::{Memory, message, publish};
 use crate::format::layout::lane;
-use crate::sync::{Words, heap};
+use crate::sync::{Ring, Words, heap};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -66,16 +66,21 @@ fn held_up(begin: Begin, looks: usize, turn: u64) -> bool {
     };
     send(11);
     let looks = Rc::new(Cell::new(looks));
-    let ring = HeldUp {
-        window: Rc::new(heap::reading(&memory.ring).round()),
+    let whole = HeldUp {
+        window: Rc::new(heap::reading(&memory.ring)),
         looks: Rc::clone(&looks),
         turn: Rc::new(move || send(turn)),
+    };
+    let round = HeldUp {
+        window: Rc::new(heap::reading(&memory.ring).round()),
+        ..whole.clone()
     };
     let window = Rc::new(heap::reading(&memory.head));
     let head = HeldUp {
         window,
-        ..ring.clone()
+        ..whole.clone()
     };
+    let ring = Ring::of(whole, round);
     let sent = || memory.head.load64(lane::SENT);
     let mut reader = LossyReader::new(ring, head, memory.ring_geometry);
     assert!(reader.begin(begin));

@@ -12,7 +12,7 @@ fn written_record_matches_document_example() {
     let ring_geometry = RingGeometry::new(MIN_RING, 64).unwrap();
     let [ring, head, cursor] = [MIN_RING as usize, lane::HEAD, 256].map(heap::window);
     let mut writer =
-        LosslessWriter::resume(ring.clone().round(), head, cursor, ring_geometry).unwrap();
+        LosslessWriter::resume(ring.clone().ring(), head, cursor, ring_geometry).unwrap();
     assert!(writer.try_send(b"Hello"));
     let page = include_str!("../../../docs/layout.md");
     let example = page.split("### Example").nth(1).unwrap();

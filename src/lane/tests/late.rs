@@ -16,11 +16,15 @@ fn pass(start: u64) {
     for at in [cursor::ROOM, cursor::EXACT] {
         memory.cursor.store64(at, start);
     }
-    let ring = memory.ring.clone().round();
     let ring_geometry = RingGeometry::new(BYTES, MAX).unwrap();
     let cursor = heap::reading(&memory.cursor);
-    let writer = LosslessWriter::resume(ring.clone(), memory.head.clone(), cursor, ring_geometry);
-    let reader = LosslessReader::resume(heap::reading(&ring), memory.cursor.clone(), ring_geometry);
+    let writer = LosslessWriter::resume(
+        memory.ring_mut(),
+        memory.head.clone(),
+        cursor,
+        ring_geometry,
+    );
+    let reader = LosslessReader::resume(memory.ring(), memory.cursor.clone(), ring_geometry);
     let (mut writer, mut reader) = (writer.unwrap(), reader.unwrap());
     for len in (0..=MAX).chain([0; 200]) {
         let message: Vec<u8> = (0..len).map(|n| (n + len) as u8).collect();

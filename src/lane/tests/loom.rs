@@ -12,7 +12,7 @@ use super::super::lossy::{Begin, LossyReader, LossyWriter};
 use super::super::ring::RingGeometry;
 use crate::format::layout::{LINE, cursor, lane, record};
 use crate::sync::explore::explore;
-use crate::sync::{Words, WordsMut};
+use crate::sync::{RingWords, Words, WordsMut};
 use ::loom::cell::Cell as Racy;
 use ::loom::{sync as loomed, thread};
 use loomed::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -54,23 +54,24 @@ impl Model {
         }
     }
 
-    fn ring(body: fn() -> Body) -> Model {
+    fn ring(body: fn() -> Body, lines: u64) -> Model {
         let line = || Line {
             word: AtomicU32::new(record::EMPTY),
             tag: Racy::new(0),
             body: body(),
         };
-        Model::new((0..8).map(|_| line()).collect(), 0..0)
+        Model::new((0..lines).map(|_| line()).collect(), 0..0)
     }
 
     /// Makes a ring whose reader copies bytes that may be overwritten meanwhile.
-    pub fn overwritten_ring() -> Model {
-        Model::ring(|| Body::Atomic(AtomicU64::new(0)))
+    pub fn overwritten_ring(ring_geometry: RingGeometry) -> Model {
+        let lines = ring_geometry.bytes() / LINE as u64;
+        Model::ring(|| Body::Atomic(AtomicU64::new(0)), lines)
     }
 
     /// Makes a ring whose reader copies only bytes that are not overwritten meanwhile.
     pub fn kept_ring() -> Model {
-        Model::ring(|| Body::Racy(Racy::new(0)))
+        Model::ring(|| Body::Racy(Racy::new(0)), 8)
     }
 
     pub fn head() -> Model {
@@ -87,7 +88,7 @@ impl Model {
     }
 
     /// Returns the same memory for a writer that dies after `life` stores.
-    fn mortal(&self, life: &Rc<Cell<usize>>) -> Model {
+    pub(super) fn mortal(&self, life: &Rc<Cell<usize>>) -> Model {
         Model {
             life: Rc::clone(life),
             ..self.clone()
@@ -167,6 +168,19 @@ impl Words for Model {
 
     fn relax(&self) {
         thread::yield_now();
+    }
+}
+
+impl RingWords for Model {
+    type Whole = Model;
+    type Round = Model;
+
+    fn whole(&self) -> &Model {
+        self
+    }
+
+    fn round(&self) -> &Model {
+        self
     }
 }
 
@@ -468,16 +482,28 @@ fn successor_of_dead_writer_resumes_beside_reader() {
 
 /// Makes a publisher that has sent messages of these lengths, and a subscriber.
 fn lossy(lens: &[usize]) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
-    let ring = Model::overwritten_ring();
+    lossy_in(ring_geometry(), lens)
+}
+
+fn lossy_in(
+    ring_geometry: RingGeometry,
+    lens: &[usize],
+) -> (LossyWriter<Model, Model>, LossyReader<Model, Model>) {
+    let ring = Model::overwritten_ring(ring_geometry);
     let head = Model::head();
-    let mut writer = LossyWriter::new(ring.clone(), head.clone(), ring_geometry());
+    let mut writer = LossyWriter::new(ring.clone(), head.clone(), ring_geometry);
     for len in lens {
         publish(&mut writer, *len);
     }
-    (writer, LossyReader::new(ring, head, ring_geometry()))
+    (writer, LossyReader::new(ring, head, ring_geometry))
 }
 
-fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {
+/// Returns the geometry of a ring that is no power of two, and keeps two long messages.
+fn long_ring() -> RingGeometry {
+    RingGeometry::new(9 * LINE as u64, LONG).unwrap()
+}
+
+pub(super) fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {
     let text = message(writer.sent(), len);
     if writer.send_quickly(&text) {
         return;
@@ -489,7 +515,7 @@ fn publish(writer: &mut LossyWriter<Model, Model>, len: usize) {
 }
 
 /// Receives once, and checks the result. At least `sent` messages must have been sent.
-fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
+pub(super) fn look(reader: &mut LossyReader<Model, Model>, sent: u64) -> Step {
     let before = reader.number();
     let mut to = [0; LONG];
     let step = match reader.receive_quickly(&mut to) {
@@ -560,6 +586,38 @@ fn long_write_never_tears_a_short_message() {
     });
 }
 
+// layout: L281 L282 L284
+#[test]
+fn overtaken_reader_of_long_ring_counts_exactly() {
+    explore(1, || {
+        let (mut writer, mut reader) = lossy_in(long_ring(), &[LONG; 4]);
+        let writing = thread::spawn(move || publish(&mut writer, LONG));
+        look(&mut reader, 4);
+        writing.join().unwrap();
+        while look(&mut reader, 5) != Step::Nothing {}
+        assert_eq!(reader.number(), 5);
+    });
+}
+
+/// Two messages are kept in any case, while the third is written.
+// layout: L282 L285
+#[test]
+fn late_reader_of_long_ring_finds_messages() {
+    explore(1, || {
+        let (mut writer, mut reader) = lossy_in(long_ring(), &[LONG; 5]);
+        let writing = thread::spawn(move || publish(&mut writer, LONG));
+        if reader.begin(Begin::Oldest) {
+            assert!(reader.number() <= 4);
+            look(&mut reader, 5);
+        }
+        writing.join().unwrap();
+        assert!(reader.begin(Begin::Oldest));
+        assert!(reader.number() <= 4);
+        while look(&mut reader, 6) != Step::Nothing {}
+        assert_eq!(reader.number(), 6);
+    });
+}
+
 #[test]
 fn begin_last_during_write_reads_correct_message() {
     explore(2, || {
@@ -608,48 +666,4 @@ fn reader_ignores_mark_that_is_changing() {
         look(&mut reader, 14);
         writing.join().unwrap();
     });
-}
-
-/// The stores of a publisher that announces, sends two messages and sets a mark for each.
-const LOSSY_STORES: usize = 16;
-
-/// Kills a publisher after `life` stores. Another one continues the lane beside a subscriber. Returns
-/// how many stores the first publisher made.
-fn lossy_succession(life: usize) -> usize {
-    let (ring, head) = (Model::overwritten_ring(), Model::head());
-    let left = Rc::new(Cell::new(usize::MAX));
-    let [mortal_ring, mortal_head] = [&ring, &head].map(|part| part.mortal(&left));
-    let mut first = LossyWriter::new(mortal_ring, mortal_head, ring_geometry());
-    for _ in 0..7 {
-        publish(&mut first, SHORT);
-    }
-    let mut reader = LossyReader::new(ring.clone(), head.clone(), ring_geometry());
-    assert!(reader.begin(Begin::Next));
-
-    left.set(life);
-    (0..2).for_each(|_| publish(&mut first, SHORT));
-    let reading = thread::spawn(move || {
-        for _ in 0..2 {
-            look(&mut reader, 7);
-        }
-        reader
-    });
-    let mut second = LossyWriter::resume(ring, head, ring_geometry()).unwrap();
-    assert!((7..=9).contains(&second.sent()));
-    (0..2).for_each(|_| publish(&mut second, SHORT));
-    let mut reader = reading.join().unwrap();
-    while look(&mut reader, second.sent()) != Step::Nothing {}
-    assert_eq!(reader.number(), second.sent());
-    // A subscriber that comes later finds the marks.
-    assert!(reader.begin(Begin::Oldest) && reader.number() + 7 >= second.sent());
-    while look(&mut reader, second.sent()) != Step::Nothing {}
-    life - left.get()
-}
-
-// layout: L296
-#[test]
-fn successor_of_dead_publisher_continues_lane() {
-    for life in 0..=LOSSY_STORES {
-        explore(2, move || assert_eq!(lossy_succession(life), life));
-    }
 }

@@ -9,3 +9,5 @@ mod late;
 pub(crate) mod loom;
 mod model;
 mod probe;
+#[cfg(all(test, not(miri), not(windows)))]
+mod succession;

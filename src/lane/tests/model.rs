@@ -2,24 +2,26 @@
 
 mod audience;
 
-use self::audience::Audience;
+use self::audience::{Audience, Topic};
 use super::super::Step;
 use super::super::lossless::{LosslessReader, LosslessWriter};
 use super::super::lossy::{Begin, LossyReader, LossyWriter};
 use super::super::ring::RingGeometry;
 use super::probe::Probe;
 use crate::format::layout::{cursor, lane, record};
-use crate::sync::{Round, Window, WindowMut, Words, WordsMut, heap};
+use crate::sync::{
+    RingWindow, RingWindowMut, RingWordsMut, Window, WindowMut, Words, WordsMut, heap,
+};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::thread;
 
 const CURSOR: usize = 256;
 
-type Sender = LosslessWriter<WindowMut<Round>, WindowMut, Window>;
-type Receiver = LosslessReader<Window<Round>, WindowMut>;
-type Publisher = LossyWriter<WindowMut<Round>, WindowMut>;
-type Subscriber = LossyReader<Window<Round>, Window>;
+type Sender = LosslessWriter<RingWindowMut, WindowMut, Window>;
+type Receiver = LosslessReader<RingWindow, WindowMut>;
+type Publisher = LossyWriter<RingWindowMut, WindowMut>;
+type Subscriber = LossyReader<RingWindow, Window>;
 
 /// The memory of a lane. A test can write to each part of it.
 pub(super) struct Memory {
@@ -31,11 +33,15 @@ pub(super) struct Memory {
 
 impl Memory {
     pub fn new(bytes: u64, max: usize) -> Memory {
+        Memory::of(RingGeometry::new(bytes, max).unwrap())
+    }
+
+    pub fn of(ring_geometry: RingGeometry) -> Memory {
         Memory {
-            ring: heap::window(bytes as usize),
+            ring: heap::window(ring_geometry.bytes() as usize),
             head: heap::window(lane::HEAD),
             cursor: heap::window(CURSOR),
-            ring_geometry: RingGeometry::new(bytes, max).unwrap(),
+            ring_geometry,
         }
     }
 
@@ -49,30 +55,40 @@ impl Memory {
         ]
     }
 
-    fn round(&self) -> WindowMut<Round> {
-        self.ring.clone().round()
+    pub fn ring_mut(&self) -> RingWindowMut {
+        self.ring.clone().ring()
+    }
+
+    pub fn ring(&self) -> RingWindow {
+        heap::reading(&self.ring).ring()
     }
 
     pub fn sender(&self) -> Sender {
         let cursor = heap::reading(&self.cursor);
-        LosslessWriter::resume(self.round(), self.head.clone(), cursor, self.ring_geometry).unwrap()
+        LosslessWriter::resume(
+            self.ring_mut(),
+            self.head.clone(),
+            cursor,
+            self.ring_geometry,
+        )
+        .unwrap()
     }
 
     pub fn receiver(&self) -> Receiver {
-        let ring = heap::reading(&self.round());
+        let ring = self.ring();
         LosslessReader::new(ring, self.cursor.clone(), self.ring_geometry)
     }
 
     pub fn publisher(&self) -> Publisher {
-        LossyWriter::new(self.round(), self.head.clone(), self.ring_geometry)
+        LossyWriter::new(self.ring_mut(), self.head.clone(), self.ring_geometry)
     }
 
     pub fn next_publisher(&self) -> Publisher {
-        LossyWriter::resume(self.round(), self.head.clone(), self.ring_geometry).unwrap()
+        LossyWriter::resume(self.ring_mut(), self.head.clone(), self.ring_geometry).unwrap()
     }
 
     pub fn subscriber(&self) -> Subscriber {
-        let ring = heap::reading(&self.round());
+        let ring = self.ring();
         LossyReader::new(ring, heap::reading(&self.head), self.ring_geometry)
     }
 }
@@ -125,11 +141,12 @@ struct Beside {
     position: u64,
     /// The value of `position` that the reader last stored for the writer.
     room: u64,
+    last_stamp: u64,
 }
 
 impl Beside {
-    fn new(bytes: u64, max: usize) -> Beside {
-        let memory = Memory::new(bytes, max);
+    fn new(ring_geometry: RingGeometry) -> Beside {
+        let memory = Memory::of(ring_geometry);
         Beside {
             writer: memory.sender(),
             reader: memory.receiver(),
@@ -142,6 +159,7 @@ impl Beside {
             tail: 0,
             position: 0,
             room: 0,
+            last_stamp: 0,
         }
     }
 
@@ -178,13 +196,15 @@ impl Beside {
 
     fn send(&mut self, len: usize) {
         let bytes = self.memory.ring_geometry.bytes();
-        let need = takes(len);
+        let need = self.takes(len);
         let left = bytes - self.tail % bytes;
         let takes = if need > left { left + need } else { need };
         // Eight more bytes take the first word of the next record.
         let fits = self.tail + takes + 8 <= self.room + bytes;
         // A message that fits into seven eighths of the ring with its pad is always taken.
         assert!(fits || self.tail - self.position + takes > bytes / 8 * 7);
+        // The longest message fits into an empty lane.
+        assert!(fits || self.tail != self.room);
         if self.number.is_multiple_of(3) {
             assert_eq!(self.writer.has_room(len), fits);
         }
@@ -204,6 +224,10 @@ impl Beside {
         } else {
             assert!(!self.writer.has_room(len));
         }
+    }
+
+    fn takes(&self, len: usize) -> u64 {
+        takes(len, self.memory.ring_geometry)
     }
 
     fn claim(&mut self, len: usize, committed: bool) {
@@ -230,6 +254,14 @@ impl Beside {
     fn receive(&mut self) {
         let bytes = self.memory.ring_geometry.bytes();
         let mut to = vec![0; self.memory.ring_geometry.max()];
+        let stamp = match self.reader.find() {
+            Step::Message(_) => self.reader.stamp(),
+            _ => None,
+        };
+        let is_stamped = self.memory.ring_geometry.is_stamped() && !self.there.is_empty();
+        assert_eq!(stamp.is_some(), is_stamped);
+        assert!(stamp.is_none_or(|stamp| stamp >= self.last_stamp));
+        self.last_stamp = stamp.unwrap_or(self.last_stamp);
         let step = self.reader.receive(&mut to);
         let mut frees = false;
         if let Some((text, takes)) = self.there.pop_front() {
@@ -260,11 +292,13 @@ impl Beside {
         let before = self.number;
         self.act(Act::Send(self.memory.ring_geometry.max()));
         assert_eq!(self.number, before + 1);
-        while self.tail - self.position + 16 <= bytes {
+        while self.tail - self.position + self.takes(0) + 8 <= bytes {
             self.act(Act::Send(0));
         }
-        let few = (bytes - 8 - self.there[0].1) / takes(0);
-        assert_eq!(self.number - before, 1 + few);
+        let few = (bytes - 8 - self.there[0].1) / self.takes(0);
+        // A record with a time stamp may need a pad.
+        let pads = u64::from(self.memory.ring_geometry.is_stamped());
+        assert!((1 + few - pads..=1 + few).contains(&(self.number - before)));
         while !self.there.is_empty() {
             self.act(Act::Receive);
         }
@@ -282,20 +316,25 @@ fn put(writer: &mut Sender, text: &[u8], batch: bool) -> bool {
 }
 
 /// Returns the bytes of a record with a message of this length.
-fn takes(len: usize) -> u64 {
-    let size = (len + record::PAYLOAD) as u64;
+fn takes(len: usize, ring_geometry: RingGeometry) -> u64 {
+    let head = if ring_geometry.is_stamped() { 16 } else { 8 };
+    let size = (len + head) as u64;
     let short = [8, 16, 32, 64].into_iter().find(|taken| size <= *taken);
     short.unwrap_or(size.div_ceil(8) * 8)
 }
 
-/// Generates lengths of rings, each with a longest message that the ring can take.
-fn ring_geometries() -> impl Strategy<Value = (u64, usize)> {
-    prop_oneof![Just(512), Just(1024), Just(4096)].prop_flat_map(|bytes| {
-        let longest = RingGeometry::longest(bytes);
-        let few = [8, 56, 57, 120, 121, 184, 248].into_iter();
-        let mut max: Vec<usize> = few.filter(|max| *max <= longest).collect();
-        max.push(longest);
-        (Just(bytes), prop::sample::select(max))
+/// Generates geometries of rings, each with a longest message that the ring can take. Some of the
+/// rings are no powers of two, and some have time stamps.
+fn ring_geometries() -> impl Strategy<Value = RingGeometry> {
+    let bytes = prop::sample::select(vec![512, 1024, 4096, 576, 640, 1088, 1536, 4160, 4032]);
+    (bytes, prop::bool::weighted(0.3)).prop_flat_map(|(bytes, is_stamped)| {
+        let extra = u32::from(is_stamped) * record::extra::TIME;
+        let all = move |max| RingGeometry::of(bytes, max, extra);
+        let longest = (0..bytes as usize).rev().find_map(all).unwrap();
+        let few = [8, 56, 57, 112, 120, 121, 184, 248].into_iter();
+        let mut some: Vec<RingGeometry> = few.filter_map(all).collect();
+        some.push(longest);
+        prop::sample::select(some)
     })
 }
 
@@ -307,8 +346,9 @@ fn lens(max: usize) -> impl Strategy<Value = usize> {
     ]
 }
 
-fn lossless_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
-    ring_geometries().prop_flat_map(|(bytes, max)| {
+fn lossless_acts() -> impl Strategy<Value = (RingGeometry, Vec<Act>)> {
+    ring_geometries().prop_flat_map(|ring_geometry| {
+        let max = ring_geometry.max();
         let act = prop_oneof![
             16 => lens(max).prop_map(Act::Send),
             3 => (lens(max), any::<bool>()).prop_map(|(len, done)| Act::Claim(len, done)),
@@ -318,25 +358,15 @@ fn lossless_acts() -> impl Strategy<Value = (u64, usize, Vec<Act>)> {
             2 => Just(Act::End),
             1 => Just(Act::Die),
         ];
-        (Just(bytes), Just(max), prop::collection::vec(act, 0..200))
+        (Just(ring_geometry), prop::collection::vec(act, 0..200))
     })
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Topic {
-    /// The message is announced and not yet sent.
-    Announce(usize),
-    Send(usize),
-    Start(usize, Begin),
-    Receive(usize),
-    /// The publisher dies, and another one continues the lane.
-    Succeed,
 }
 
 const READERS: usize = 3;
 
-fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
-    ring_geometries().prop_flat_map(|(bytes, max)| {
+fn lossy_acts() -> impl Strategy<Value = (RingGeometry, Vec<Topic>)> {
+    ring_geometries().prop_flat_map(|ring_geometry| {
+        let max = ring_geometry.max();
         let begin = prop_oneof![Just(Begin::Oldest), Just(Begin::Last), Just(Begin::Next)];
         let act = prop_oneof![
             2 => lens(max).prop_map(Topic::Announce),
@@ -345,7 +375,7 @@ fn lossy_acts() -> impl Strategy<Value = (u64, usize, Vec<Topic>)> {
             12 => (0..READERS).prop_map(Topic::Receive),
             1 => Just(Topic::Succeed),
         ];
-        (Just(bytes), Just(max), prop::collection::vec(act, 0..300))
+        (Just(ring_geometry), prop::collection::vec(act, 0..300))
     })
 }
 
@@ -362,22 +392,22 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234
+    // layout: L045 L058 L061 L062 L063 L065 L112 L113 L234 L280 L286
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn lossless_lane_agrees_with_naive_model((bytes, max, acts) in lossless_acts()) {
-        let mut beside = Beside::new(bytes, max);
+    fn lossless_lane_agrees_with_naive_model((ring, acts) in lossless_acts()) {
+        let mut beside = Beside::new(ring);
         for act in acts {
             beside.act(act);
         }
         beside.drain();
     }
 
-    // layout: L059 L123 L129 L132
+    // layout: L059 L123 L129 L132 L281 L282 L283 L284 L285
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
-    fn overtaken_subscribers_count_missed_messages_exactly((bytes, max, acts) in lossy_acts()) {
-        let mut audience = Audience::new(bytes, max);
+    fn overtaken_subscribers_count_missed_messages_exactly((ring, acts) in lossy_acts()) {
+        let mut audience = Audience::new(ring);
         for act in acts {
             audience.act(act);
         }
@@ -393,9 +423,11 @@ proptest! {
 fn every_short_operation_sequence_matches_model() {
     const ACTS: [Act; 3] = [Act::Send(3), Act::Send(120), Act::Receive];
     let depth = 8;
-    for from in [0, 1, 7, 8, 40, 53, 60, 63] {
+    let [short, long] = [512, 576].map(|bytes| RingGeometry::new(bytes, 120).unwrap());
+    let from = [0, 1, 7, 8, 40, 53, 60, 63].map(|from| [(short, from), (long, from)]);
+    for (ring_geometry, from) in from.into_iter().flatten() {
         for history in 0..ACTS.len().pow(depth) {
-            let mut beside = Beside::new(512, 120);
+            let mut beside = Beside::new(ring_geometry);
             for _ in 0..from {
                 beside.act(Act::Send(0));
                 beside.act(Act::Receive);
@@ -416,11 +448,10 @@ fn every_short_operation_sequence_matches_model() {
 /// Sends two messages and a batch of three with a writer that dies after this number of stores.
 /// Returns the number of stores that the writer made.
 fn last_words(memory: &Memory, stores: usize) -> usize {
-    let ring = Probe::new(&memory.ring, stores);
-    let head = ring.with(&memory.head);
+    let probe = Probe::new(&memory.ring, stores);
+    let (ring, head) = (probe.ring(&memory.ring), probe.with(&memory.head));
     let cursor = heap::reading(&memory.cursor);
-    let mut writer =
-        LosslessWriter::resume(ring.clone(), head, cursor, memory.ring_geometry).unwrap();
+    let mut writer = LosslessWriter::resume(ring, head, cursor, memory.ring_geometry).unwrap();
     let lens = [10, 100, 0, 57, 56];
     for (n, len) in lens.into_iter().enumerate() {
         let text = message(n as u64, len);
@@ -431,7 +462,7 @@ fn last_words(memory: &Memory, stores: usize) -> usize {
         });
     }
     writer.flush();
-    stores - ring.stores.get()
+    stores - probe.stores.get()
 }
 
 /// Makes a lane whose whole ring holds received messages of an earlier lap.
@@ -480,19 +511,19 @@ fn next_writer_resumes_after_any_partial_write() {
 
 // Lossy lanes.
 
-pub(super) fn publish(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+pub(super) fn publish(writer: &mut LossyWriter<impl RingWordsMut, impl WordsMut>, text: &[u8]) {
     if !writer.send_quickly(text) {
         make_room(writer, text);
         writer.send(text);
     }
 }
 
-fn add(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+fn add(writer: &mut LossyWriter<impl RingWordsMut, impl WordsMut>, text: &[u8]) {
     make_room(writer, text);
     writer.add(text);
 }
 
-fn make_room(writer: &mut LossyWriter<impl WordsMut, impl WordsMut>, text: &[u8]) {
+fn make_room(writer: &mut LossyWriter<impl RingWordsMut, impl WordsMut>, text: &[u8]) {
     if let Some(position) = writer.lacks(text.len()) {
         writer.announce(position);
     }
@@ -575,7 +606,12 @@ const MANY: u64 = if cfg!(miri) { 200 } else { 40_000 };
 // layout: L006
 #[test]
 fn lossless_lane_keeps_order_between_threads() {
-    let memory = Memory::new(1024, 180);
+    for bytes in [1024, 1088] {
+        keep_order(&Memory::new(bytes, 180));
+    }
+}
+
+fn keep_order(memory: &Memory) {
     let (mut writer, mut reader) = (memory.sender(), memory.receiver());
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -638,7 +674,13 @@ fn keep_up(mut reader: Subscriber, begin: Begin, max: usize) -> (u64, u64) {
 // layout: L010
 #[test]
 fn busy_publisher_shows_no_torn_messages() {
-    for (bytes, max) in [(512, 120), (4096, 248), (4096, 1016)] {
+    for (bytes, max) in [
+        (512, 120),
+        (4096, 248),
+        (4096, 1016),
+        (576, 120),
+        (3136, 1016),
+    ] {
         let memory = Memory::new(bytes, max);
         let mut writer = memory.publisher();
         thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! Windows for tests that count the accesses through them.
 
-use crate::sync::{WindowMut, Words, WordsMut};
+use crate::sync::{Ring, WindowMut, Words, WordsMut};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -14,13 +14,22 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Makes a probe of a ring.
-    pub fn new(ring: &WindowMut, stores: usize) -> Probe {
+    /// Makes a probe of a window.
+    pub fn new(window: &WindowMut, stores: usize) -> Probe {
         Probe {
-            window: Rc::new(ring.clone().round()),
+            window: Rc::new(window.clone()),
             stores: Rc::new(Cell::new(stores)),
             loads: Rc::new(Cell::new(usize::MAX)),
         }
+    }
+
+    /// Makes a probe of a ring of the same endpoint, with the same counts.
+    pub fn ring(&self, window: &WindowMut) -> Ring<Probe, Probe> {
+        let round = Probe {
+            window: Rc::new(window.clone().round()),
+            ..self.clone()
+        };
+        Ring::of(self.with(window), round)
     }
 
     /// Makes a probe of another window of the same endpoint, with the same counts.

@@ -5,6 +5,7 @@ mod ahead;
 mod calls;
 mod closing;
 mod crowded;
+mod frames;
 mod in_place;
 mod kills;
 mod latest;
@@ -16,6 +17,7 @@ mod publishers;
 mod queue;
 pub mod restart;
 mod senders;
+mod stamps;
 mod topic;
 mod typed;
 

@@ -126,6 +126,46 @@ fn message_reports_its_publisher() {
     assert_eq!(why(late.try_recv()), "Empty");
 }
 
+/// A publisher that takes a lane over still keeps the last messages in a long ring, with the times at
+/// which they were sent.
+// layout: L282 L287 L296
+#[test]
+fn next_publisher_keeps_long_messages_and_times() {
+    const LEN: usize = 100_000;
+    let (_test, name) = start("frames");
+    let options = Publisher::options().publishers(2).max_message(LEN as u64);
+    let _owner = options.keep(3).timestamps(true).create(&*name).unwrap();
+    let mut sent = 0;
+    for round in 0..8 {
+        let mut guest = Publisher::open(&*name).unwrap();
+        for _ in 0..round % 4 {
+            guest
+                .send(&vec![sent; LEN - usize::from(sent) * 100])
+                .unwrap();
+            sent += 1;
+        }
+        let kept = usize::from(sent).min(3);
+        let mut late = subscriber(&name, Start::Oldest);
+        let before = late.behind() as usize;
+        assert!(before >= kept, "{before} of {sent}");
+        for number in sent - before as u8..sent {
+            let came = loop {
+                match late.recv().map(|bytes| bytes[0]) {
+                    Err(RecvError::PublisherGone { .. }) => {}
+                    came => break came.unwrap(),
+                }
+            };
+            assert_eq!(came, number);
+            let at = late.sent_at().expect("a time stamp");
+            assert!(at <= std::time::SystemTime::now());
+        }
+        assert!(!matches!(
+            late.try_recv(),
+            Ok(_) | Err(RecvError::Lagged(_))
+        ));
+    }
+}
+
 // layout: L128 L132
 #[test]
 fn missed_messages_are_counted_for_each_publisher() {
