@@ -114,22 +114,30 @@ impl Subscribing {
     /// Looks at all lanes, and copies the next message.
     #[cold]
     pub(super) fn poll_merged(&mut self) -> Step {
-        let earlier = Subscribing::search_earlier;
-        let find = |this: &mut Subscribing| this.find_lane();
-        let step = in_order(self, earlier, find, Subscribing::poll_lane);
-        let step = step.unwrap_or(Step::Nothing);
-        match (step, &self.merging) {
-            (Step::Nothing, Some(merging)) if merging.gone.is_none() => self.nothing_merged(),
-            _ => step,
+        let mut looked = 0;
+        loop {
+            let earlier = |this: &mut Subscribing| this.search_earlier().map(|step| (0, step));
+            let find = |this: &mut Subscribing| this.find_lane(looked);
+            let take = |this: &mut Subscribing, (nth, lane)| (nth + 1, this.poll_lane(lane));
+            let Some((next, step)) = in_order(self, earlier, find, take) else {
+                return self.nothing_merged();
+            };
+            let is_gone = self.merging.as_ref().is_none_or(|one| one.gone.is_some());
+            if step != Step::Nothing || is_gone {
+                return step;
+            }
+            // The publisher of that lane takes an announcement back in a moment. Nobody waits for it.
+            looked = next;
         }
     }
 
-    /// Returns a lane that may have a message, beginning with the lane whose turn it is.
-    fn find_lane(&self) -> Option<usize> {
+    /// Returns a lane that may have a message, and how many lanes come before it, beginning with the
+    /// lane whose turn it is. Leaves out the first `looked` lanes.
+    fn find_lane(&self, looked: usize) -> Option<(usize, usize)> {
         let (turn, _) = self.merging.as_ref()?.turn;
-        let others = (turn..=self.others.len()).chain(0..turn);
-        let has_news = |lane: &usize| self.inlet_at(*lane).is_some_and(Inlet::may_have_message);
-        others.into_iter().find(has_news)
+        let lanes = (turn..=self.others.len()).chain(0..turn).enumerate();
+        let has_news = |lane: usize| self.inlet_at(lane).is_some_and(Inlet::may_have_message);
+        lanes.skip(looked).find(|(_, lane)| has_news(*lane))
     }
 
     fn inlet_at(&self, lane: usize) -> Option<&Inlet> {
@@ -229,9 +237,9 @@ impl Subscribing {
     fn search_earlier(&mut self) -> Option<Step> {
         let mut number = 0;
         while let Some(earlier) = self.merging.as_mut()?.earlier.get_mut(number) {
-            let step = match earlier.find_lane() {
+            let step = match earlier.find_lane(0) {
                 None => earlier.nothing_left(),
-                Some(lane) => earlier.poll_lane(lane),
+                Some((_, lane)) => earlier.poll_lane(lane),
             };
             let (last, stamp, gone) = match &mut earlier.merging {
                 Some(merging) => (merging.last, merging.stamp, merging.gone.take()),

@@ -379,6 +379,30 @@ fn resize_keeps_the_messages_of_all_publishers() {
     assert_eq!((subscriber.missed(), audience.gone.len()), (0, 0));
 }
 
+/// A publisher stops for long between its announcement and its second look at the subscribers.
+// layout: L134
+#[test]
+fn announcement_in_one_lane_delays_no_other() {
+    let (_test, name) = start("stopped");
+    let mut owner = shared(&name, 3, Delivery::Lossless);
+    let mut guest = Publisher::open(&*name).unwrap();
+    let mut subscriber = subscriber(&name, Start::New);
+    send(&mut owner, 0, 0);
+    let lanes = Section::open_rw(format!("{name}~lanes-00000001")).unwrap();
+    let lanes = lanes.map_rw(..).unwrap();
+    let reserved = lanes.atomic_u64(0).unwrap();
+    let before = reserved.swap(1 << 20, SeqCst);
+    for number in 0..3 {
+        send(&mut guest, 1, number);
+        let came = whole(subscriber.try_recv().unwrap(), LONGEST as usize);
+        assert_eq!(came, (1, number));
+        assert_eq!(why(subscriber.try_recv()), "Empty");
+    }
+    reserved.store(before, SeqCst);
+    let came = whole(subscriber.try_recv().unwrap(), LONGEST as usize);
+    assert_eq!((came, subscriber.missed()), ((0, 0), 0));
+}
+
 /// A publisher was killed after it had announced that it would overwrite unread messages.
 // layout: L300
 #[test]
