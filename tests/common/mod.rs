@@ -15,6 +15,7 @@ pub use child::*;
 pub use processor::time_used;
 pub use watchdog::{Watchdog, awaiting, step, watchdog, watchdog_of_child};
 
+use std::cell::Cell;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -131,11 +132,27 @@ pub struct Test {
 
 static WORK: RwLock<()> = RwLock::new(());
 
-/// Starts a test, and returns a name that only this test uses.
+thread_local! {
+    static HAS_STARTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Starts a test, and returns a name that only this test uses. A test calls this once, and takes
+/// further names from [`unique`]: its second lock would wait for a test that starts a child, and that
+/// test for the first lock.
 pub fn start(stem: &str) -> (Test, String) {
+    assert!(
+        !HAS_STARTED.replace(true),
+        "take the next name from `unique`"
+    );
     let working = Some(WORK.read().unwrap_or_else(PoisonError::into_inner));
     let _watchdog = watchdog();
     (Test { working, _watchdog }, unique(stem))
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        HAS_STARTED.set(false);
+    }
 }
 
 impl Test {

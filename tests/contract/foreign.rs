@@ -353,12 +353,12 @@ fn time_stamps_are_exchanged_with_foreign_programs() {
     peer.expect("sent 2000");
     drop(receiver);
 
-    let (_test, name) = start("peer-stamps-recv");
+    let name = unique("peer-stamps-recv");
     let mut peer = Peer::start(&["--stamps", "recv", &name, "300"]);
     peer.expect("ready");
     assert!(shmkit::inspect::segment_info(&*name).unwrap().timestamps);
     let mut sender = Sender::open(&*name).unwrap();
-    let (_test, topic) = start("peer-stamps-topic");
+    let topic = unique("peer-stamps-topic");
     let options = Publisher::options().max_message(1000).timestamps(true);
     let mut publisher = options.create(&*topic).unwrap();
     publisher.send(b"ours 0").unwrap();

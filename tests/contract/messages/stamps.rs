@@ -1,7 +1,7 @@
 //! Time stamps of messages.
 
 use super::*;
-use crate::common::start;
+use crate::common::{start, unique};
 use std::time::SystemTime;
 
 /// Returns when a message was sent by `send`, which is checked against the clock.
@@ -120,7 +120,7 @@ fn resize_changes_whether_messages_have_times() {
     between(before, receiver.sent_at());
 
     let options = || Publisher::options().max_message(100);
-    let (_test, name) = start("stamps-resize-topic");
+    let name = unique("stamps-resize-topic");
     let mut publisher = options().create(&*name).unwrap();
     let mut subscriber = Subscriber::open(&*name).unwrap();
     publisher.send(b"plain").unwrap();
