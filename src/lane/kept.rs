@@ -54,7 +54,7 @@ impl Kept {
     }
 
     /// Returns the first beginning that is readable when the writer may write up to `reserved`. If
-    /// there is none, `tail` is, where the next record begins.
+    /// all are overwritten, returns `tail`, where the next record begins.
     pub fn oldest(&mut self, reserved: u64, tail: Mark) -> Mark {
         let is_overwritten = |mark: &Mark| mark.position + self.bytes < reserved;
         while self.all.front().is_some_and(is_overwritten) {

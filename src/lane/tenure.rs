@@ -145,7 +145,7 @@ impl Tenure {
     }
 }
 
-/// Stores a publisher in these words of the head, or that there is none.
+/// Stores a publisher in these words of the head, or zeros if no publisher is known.
 fn store_publisher(head: &impl WordsMut, words: [usize; 5], publisher: Option<&Tenure>) {
     let values = publisher.map_or([0; 5], |publisher| {
         let [start, pid] = publisher.id.process;

@@ -63,8 +63,8 @@ impl Publishing {
         let slot_epoch = participant.roster().slot_epoch(slot);
         let id = |count| id.unwrap_or_else(|| new(count));
         let tenure = Tenure::next(lane.head(), id, (lane.position(), lane.sent()), slot_epoch);
-        let mut generations = Subscribers::of_guest(&found, &participant, slot + 1, ring)?;
-        drop_overtaken(&mut generations, &lane);
+        let generations = Subscribers::of_guest(&found, &participant, slot + 1, ring)?;
+        drop_overtaken(&generations, &lane);
         tenure.begin(lane.head());
 
         let roster = participant.roster();
@@ -73,7 +73,6 @@ impl Publishing {
         participant.wake(WakeTarget::AllSlots);
         Ok(Publishing {
             delivery: found.geometry.delivery(),
-            before: lane.sent(),
             lane,
             tenure,
             generations,
@@ -115,17 +114,14 @@ impl Publishing {
 /// overwriting: it has announced that it would write there.
 // layout: L300
 fn drop_overtaken(
-    generations: &mut [Subscribers],
+    generations: &[Subscribers],
     lane: &LossyWriter<impl RingWordsMut, impl WordsMut>,
 ) {
     // Pairs with the fence of a subscriber that joins: it sees RESERVED, or this publisher sees it.
     lane.full_fence();
     let bytes = lane.ring_geometry().bytes();
     for subscribers in generations {
-        for slot in subscribers
-            .in_the_way(lane.reserved(), bytes)
-            .collect::<Vec<_>>()
-        {
+        for slot in subscribers.in_the_way(lane.reserved(), bytes) {
             drop_late(subscribers.roster(), slot);
         }
     }

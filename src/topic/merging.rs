@@ -303,11 +303,14 @@ impl Subscribing {
     /// Returns whether no publisher is left in this generation, and nothing is left to report.
     // layout: L299
     fn has_no_publisher(&self) -> bool {
+        let has_gone = self.merging.as_ref().is_some_and(|one| one.gone.is_some());
+        if has_gone || !self.owner_monitor.is_told() {
+            return false;
+        }
         // Pairs with the fence of a publisher that joins, between its store of TENURE and its look at
         // GENERATION: it sees the next generation, or this subscriber sees the publisher.
         self.inlet.lane.head().full();
-        let none_waits = self.merging.as_ref().is_none_or(|one| one.gone.is_none());
-        none_waits && self.owner_monitor.is_told() && self.inlets().all(Inlet::is_done)
+        self.inlets().all(Inlet::is_done)
     }
 
     /// Lets the publishers overwrite the messages that were read.

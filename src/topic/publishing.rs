@@ -54,8 +54,6 @@ type Lane = LossyWriter<RingWindowMut, WindowMut<Head>>;
 #[derive(Debug)]
 pub struct Publishing {
     pub lane: Lane,
-    /// The number of messages that others have sent in the lane before.
-    pub(super) before: u64,
     pub(super) tenure: Tenure,
     pub(super) delivery: Delivery,
     pub(super) generations: Vec<Subscribers>,
@@ -102,7 +100,6 @@ impl Publishing {
 
         Ok(Publishing {
             lane,
-            before: 0,
             tenure,
             delivery: geometry.delivery(),
             generations: Subscribers::all(&segment, ring, older),
@@ -212,7 +209,7 @@ impl Publishing {
 
     /// Returns the number of messages that this publisher has sent in this generation.
     pub fn sent(&self) -> u64 {
-        self.lane.sent() - self.before
+        self.lane.sent() - self.tenure.first
     }
 
     /// Returns whether this process may use the endpoint, and the generation has not ended.
