@@ -112,9 +112,7 @@ impl<R: RingWordsMut, H: WordsMut> LossyWriter<R, H> {
                         number: self.sent,
                     };
                     begin = walk.pass(found);
-                    if let Some((kept, _)) = &mut self.kept {
-                        kept.note(mark, begin);
-                    }
+                    self.note(mark, begin);
                     self.sent += 1;
                     // A mark never stands behind a pad, where it would tell nothing new.
                     self.set_missing_marks(begin);
@@ -232,11 +230,11 @@ impl<R: RingWordsMut, H: WordsMut> LossyWriter<R, H> {
         }
     }
 
-    /// Remembers the record that was written last, if the writer has to remember it.
+    /// Remembers a record, which ends at `end`, if the writer has to remember it.
     #[inline]
-    fn note(&mut self, begin: Mark) {
+    fn note(&mut self, begin: Mark, end: u64) {
         if let Some((kept, _)) = &mut self.kept {
-            kept.note(begin, self.ring.tail());
+            kept.note(begin, end);
         }
     }
 
@@ -283,7 +281,7 @@ impl<R: RingWordsMut, H: WordsMut> LossyWriter<R, H> {
     pub fn commit(&mut self, place: Place, len: usize) {
         let begin = self.tail();
         self.ring.commit(place, len, false);
-        self.note(begin);
+        self.note(begin, self.ring.tail());
         self.count();
     }
 
@@ -293,7 +291,7 @@ impl<R: RingWordsMut, H: WordsMut> LossyWriter<R, H> {
         let place = self.ring.place(message.len());
         let hold = hold && place.end() < self.next_mark && self.kept.is_none();
         self.ring.write(place, message, None, hold);
-        self.note(begin);
+        self.note(begin, self.ring.tail());
         self.count();
     }
 

@@ -177,14 +177,15 @@ impl Publishing {
         })
     }
 
-    pub(super) fn flush(&mut self) {
+    fn flush(&mut self) {
         self.lane.flush();
         self.participant.wake(WakeTarget::AllSlots);
     }
 
     /// Says that this publisher sends nothing more in this generation.
     // layout: L294
-    pub(super) fn close(&mut self) {
+    fn close(&mut self) {
+        self.lane.flush();
         self.tenure.close(self.lane.head());
         self.participant.wake(WakeTarget::AllSlots);
     }
@@ -443,7 +444,6 @@ impl Drop for Publishing {
         if self.participant.validity.is_forked() {
             return;
         }
-        self.flush();
         self.close();
         if let Home::Owner(segment) = &mut self.home {
             segment.close();
