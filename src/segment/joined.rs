@@ -9,7 +9,7 @@ use crate::access::Owner;
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
-use crate::format::layout::{MAGIC, control, lane, values};
+use crate::format::layout::{control, lane, values};
 use crate::name::Name;
 use crate::object::mapping::Mapping;
 use crate::object::process::Process;
@@ -19,7 +19,7 @@ use crate::os::{
     deadline_after, deadline_within, pid_of,
 };
 use crate::segment::observing::{self, Observed};
-use crate::segment::owned::control_len_of;
+use crate::segment::owned::{control_len_of, geometry_in};
 use crate::segment::ownership::RecordView;
 use crate::segment::participant::Participant;
 use crate::sync::{Window, Words};
@@ -174,9 +174,7 @@ impl Found {
 
         let len = control_len_of(&section)?;
         let words: Window<Control> = section.words_from(len)?;
-        let whole = words.load32(control::MAGIC) == MAGIC;
-        let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
-        let Some(geometry) = Geometry::read(&words).filter(fits) else {
+        let Some(geometry) = geometry_in(&words, len) else {
             let advice = "restart the program that created it";
             return refuse(ErrorKind::Corrupt, "its header is invalid", advice);
         };
@@ -369,9 +367,9 @@ impl Found {
             let companions = Companions::of(&self.name, generation)?;
             let control = options.clone().expect_len(control::CURSORS as u64);
             let section = control.open(&companions.control)?;
-            let words: Window<Control> = section.words_from(control_len_of(&section)?)?;
-            let whole = words.load32(control::MAGIC) == MAGIC;
-            let Some(geometry) = Geometry::read(&words).filter(|_| whole) else {
+            let len = control_len_of(&section)?;
+            let words: Window<Control> = section.words_from(len)?;
+            let Some(geometry) = geometry_in(&words, len) else {
                 return Ok(None);
             };
             let roster = options.clone().write(true);

@@ -208,9 +208,7 @@ impl Owned {
         let section = open(&companions.control, control::CURSORS)?;
         let len = control_len_of(&section)?;
         let control: WindowMut<Control> = section.words_from_mut(len)?;
-        let whole = control.load32(control::MAGIC) == MAGIC;
-        let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
-        let Some(geometry) = Geometry::read(&control).filter(fits) else {
+        let Some(geometry) = geometry_in(&control, len) else {
             let kind = ErrorKind::NotFound;
 
             let meaning = "it was never completed";
@@ -403,6 +401,14 @@ impl Owned {
     pub fn cursor(&self, lane: usize) -> WindowMut<Cursor> {
         self.control.part(cursor_at(lane))
     }
+}
+
+/// Returns the geometry in a control section of which `len` bytes are mapped; `None` if the section
+/// is not complete, or if its header is invalid.
+pub(super) fn geometry_in(control: &impl Words, len: usize) -> Option<Geometry> {
+    let whole = control.load32(control::MAGIC) == MAGIC;
+    let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
+    Geometry::read(control).filter(fits)
 }
 
 /// Returns how many bytes of a control section are mapped, before its words are known.
