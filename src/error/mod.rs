@@ -53,6 +53,9 @@ pub enum ErrorKind {
     WrongVersion,
     /// The messages have another type, or no type. The message contains the first difference.
     WrongType,
+    /// The queue or topic has other options than those with which it was to be opened or created.
+    /// The message contains the first difference.
+    WrongOptions,
     /// The shared memory was not written by this crate, or was damaged.
     Corrupt,
     /// This process was forked from the process that made the endpoint. Only that process may use
@@ -300,7 +303,10 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoSpace => Io::OutOfMemory,
             ErrorKind::Busy => Io::WouldBlock,
             ErrorKind::Unsupported => Io::Unsupported,
-            ErrorKind::Corrupt | ErrorKind::WrongVersion | ErrorKind::WrongType => Io::InvalidData,
+            ErrorKind::Corrupt
+            | ErrorKind::WrongVersion
+            | ErrorKind::WrongType
+            | ErrorKind::WrongOptions => Io::InvalidData,
             ErrorKind::WrongKind
             | ErrorKind::NotCommitted
             | ErrorKind::Forked

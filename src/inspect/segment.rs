@@ -155,6 +155,9 @@ pub struct SegmentInfo {
     pub response_layout: Option<Layout>,
     /// Whether the owner has closed the generation in good order.
     pub closed: bool,
+    /// Whether a sender or a subscriber has created the generation, and no receiver or publisher has
+    /// come yet. The pid of the [`owner`](SegmentInfo::owner) is 0 then.
+    pub ownerless: bool,
     /// The owner of the generation: the receiver of a queue, the publisher of a topic, the writer
     /// of values, the server of calls.
     pub owner: Participant,
@@ -233,6 +236,7 @@ pub fn segment_info(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Segm
         layout: layouts.next(),
         response_layout: layouts.next(),
         closed: found.reason() == Some(DisconnectReason::Closed),
+        ownerless: found.is_ownerless(),
         owner,
         others,
     })
@@ -244,7 +248,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
     let received = |lane| found.cursor(lane).load64(cursor::RECEIVED);
     Participant {
         pid: found.owner.pid(),
-        identity: Some(found.owner),
+        identity: Some(found.owner).filter(|_| !found.is_ownerless()),
         alive: found.is_owner_alive().ok(),
         asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) & roster::OWNER_BIT != 0),
         publishes: pattern == Pattern::Topic,

@@ -263,3 +263,43 @@ fn followed_generation_keeps_its_first_end() {
         );
     });
 }
+
+/// A process of another role creates a generation without an owner and releases the name. The first
+/// owner does not take the name before, and leads the participants of that generation to its own.
+// layout: L330 L331 L332 L333
+#[test]
+fn first_owner_follows_generation_without_owner() {
+    explore(2, || {
+        let record = Memory::record();
+        let waiting = Generation::new();
+        Ownership(record.clone()).replace(0, WORDS[0]);
+
+        let (theirs, joined) = (record.clone(), waiting.clone());
+        let creating = thread::spawn(move || {
+            let ownership = Ownership(theirs);
+            ownership.publish(1);
+            ownership.let_go(WORDS[0]);
+            // The creator takes part, as any other process.
+            let slot = joined.join(WORDS[1]);
+            if ownership.is_still(1) {
+                joined.wait(slot, WORDS[1]);
+                assert_eq!(ownership.generation(), 2);
+            }
+        });
+
+        let ownership = Ownership(record);
+        // The creator is alive, and the generation in use is not its own.
+        while !ownership.replace(0, WORDS[2]) {
+            thread::yield_now();
+        }
+        assert_eq!(
+            ownership.generation(),
+            1,
+            "the next owner knows which generation to follow"
+        );
+        ownership.publish(2);
+        waiting.end(control::end::FOLLOWED | control::end::RESIZED);
+        creating.join().unwrap();
+        assert_eq!(ownership.owner(), WORDS[2]);
+    });
+}

@@ -11,6 +11,7 @@ use crate::lane::ring::RingGeometry;
 use crate::lane::stamp::time_of;
 use crate::name::Name;
 use crate::segment::Geometry;
+use crate::segment::open_or_create::Wanted;
 use crate::segment::options::{Create, CreateOptions};
 use crate::segment::ring_size::RingSize;
 use crate::wait::source::{AsWait, Wait, Waitable};
@@ -101,6 +102,33 @@ impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
     }
 }
 
+impl<M: Payload + ?Sized> CreateOptions<Receiver<M>> {
+    /// Returns what a process wants that opens or creates the queue with these options.
+    pub(super) fn wanted(&self, name: &Name) -> Result<Wanted<'_>> {
+        let (senders, ring) = self.sizes(name)?;
+        Ok(Wanted {
+            geometry: Geometry::Queue { senders, ring },
+            common: &self.common,
+        })
+    }
+
+    /// Creates the queue, or takes a queue that a [sender](crate::Sender::open_or_create) has created
+    /// with the same options. The messages that senders have sent meanwhile are received.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongOptions`](crate::ErrorKind::WrongOptions) if senders have created the queue with other
+    /// options; otherwise the errors of [`create`](CreateOptions::create).
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Receiver<M>> {
+        let mut options = self.clone();
+        options.common = self.common.with_same_options();
+        options.create(name)
+    }
+}
+
 impl QueueOptions {
     /// Sets the layout of each message, which the programs that open the queue can read. This
     /// method is for programs that learn the layout when they run; other programs use
@@ -170,6 +198,16 @@ impl Receiver {
     /// The errors of [`QueueOptions::create`](CreateOptions::create).
     pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Receiver> {
         Receiver::options().create(name)
+    }
+
+    /// Creates a queue of bytes, or takes a queue that a sender has created; see
+    /// [`QueueOptions::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`QueueOptions::open_or_create`].
+    pub fn open_or_create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Receiver> {
+        Receiver::options().open_or_create(name)
     }
 
     /// Returns the options to create a queue.

@@ -67,7 +67,7 @@ impl Receiving {
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
-        let mut older = segment.older()?;
+        let mut older = segment.older_like(common)?;
 
         segment.publish(&mut older);
         let mut receiver = Receiving {

@@ -1,6 +1,7 @@
 //! The sender of a queue, and the options to open a queue.
 
 use super::batch::Batch;
+use super::receiver::{QueueOptions, Receiver};
 use super::sending::Sending;
 use crate::error::channel::SendError;
 use crate::error::{Error, Result};
@@ -24,6 +25,49 @@ impl SenderOptions {
     #[must_use]
     pub fn typed<T: Described>(self) -> SenderOptions<T> {
         self.with(payload::layouts::<T>())
+    }
+}
+
+impl<M: Payload + ?Sized> OpenOptions<Sender<M>> {
+    /// Opens the queue, or creates it with these options if no process has created it. The receiver
+    /// can come later: the messages stay in the lane of the sender until then, and a sender whose
+    /// lane is full waits. Senders are not disconnected meanwhile.
+    ///
+    /// The first [receiver](crate::Receiver::open_or_create) takes the queue. It receives the messages
+    /// that were sent before, also those of senders that have closed, as long as one process has the
+    /// queue open. A queue whose receiver has closed or died counts as one that no process has
+    /// created.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-first-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    ///
+    /// let options = Receiver::options().max_message(100);
+    /// let mut sender = Sender::options().open_or_create(name, &options)?;
+    /// sender.send(b"sent before there is a receiver")?;
+    ///
+    /// let mut receiver = options.open_or_create(name)?;
+    /// assert_eq!(receiver.recv()?, b"sent before there is a receiver");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`WrongOptions`](crate::ErrorKind::WrongOptions) if the queue has other options. The error
+    ///   names the first difference.
+    /// - Otherwise the errors of [`open`](OpenOptions::open) but `NotFound`, and those of
+    ///   [`QueueOptions::create`](crate::QueueOptions::create) but `AlreadyExists`.
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        options: &QueueOptions<M>,
+    ) -> Result<Sender<M>> {
+        let name = Name::checked(name)?;
+        Ok(Sender {
+            core: Sending::open_or_create(&self.how, &name, &options.wanted(&name)?)?,
+            messages: PhantomData,
+        })
     }
 }
 
@@ -55,6 +99,16 @@ impl Sender {
     /// The errors of [`SenderOptions::open`](OpenOptions::open).
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Sender> {
         Sender::options().open(name)
+    }
+
+    /// Opens a queue of bytes, or creates it if no process has created it; see
+    /// [`SenderOptions::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`SenderOptions::open_or_create`].
+    pub fn open_or_create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Sender> {
+        Sender::options().open_or_create(name, &Receiver::options())
     }
 
     /// Returns the options to open a queue.

@@ -30,7 +30,9 @@ use crate::lane::ring::{Place, RingGeometry};
 use crate::name::Name;
 use crate::object::process::Process;
 use crate::os::ValidityBackend;
+use crate::segment::fan_in::begin_cursors;
 use crate::segment::geometry::QUEUE;
+use crate::segment::open_or_create::Wanted;
 use crate::segment::owner_monitor::Reattach;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, Roster, WakeTarget};
@@ -61,7 +63,8 @@ pub struct Sending {
 struct Connection {
     lane: Lane,
     participant: Participant,
-    owner: Process,
+    /// `None` if no receiver has come yet.
+    owner: Option<Process>,
     // Declared last, so that it is dropped last.
     found: Found,
 }
@@ -108,9 +111,33 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Returns whether the receiver has ended. A receiver that has not come yet has not ended.
+    fn has_owner_ended(&self) -> Result<bool> {
+        self.owner.as_ref().map_or(Ok(false), Process::has_ended)
+    }
+}
+
 impl Sending {
     pub fn open(how: &HowToJoin, name: &Name) -> Result<Sending> {
         how.join(name, QUEUE, Connection::join).map(Sending::new)
+    }
+
+    /// Opens the queue, or creates a queue that waits for its receiver.
+    // layout: L330
+    pub fn open_or_create(how: &HowToJoin, name: &Name, wanted: &Wanted) -> Result<Sending> {
+        let how = how.without_wait();
+        let join = |found: Found, ring| {
+            wanted.check(&found)?;
+            Connection::join(found, ring)
+        };
+        let open = || how.join(name, QUEUE, join).map(Sending::new);
+        wanted.open_or_create(name, open, |segment| {
+            let ring = (QUEUE.sizes)(&segment.geometry);
+            ring.into_iter()
+                .for_each(|ring| begin_cursors(segment, ring));
+            Ok(())
+        })
     }
 
     fn new(connection: Connection) -> Sending {
@@ -306,7 +333,7 @@ impl Sending {
             // If there is a next receiver, joining makes it look into this lane once more.
             let _ = self.reattach();
         } else if self.connection.participant.is_unreachable(OWNER)
-            && matches!(self.connection.owner.has_ended(), Ok(true))
+            && matches!(self.connection.has_owner_ended(), Ok(true))
         {
             self.has_died = true;
             self.connection.lane.pause();
@@ -317,7 +344,7 @@ impl Sending {
     #[cold]
     fn check_owner(&mut self) -> Result<(), SendError> {
         // The receiver may have stored END before it ended.
-        match self.connection.owner.has_ended()? || self.connection.found.is_ended() {
+        match self.connection.has_owner_ended()? || self.connection.found.has_to_be_left() {
             true => self.go_on(),
             false => Ok(()),
         }
@@ -374,8 +401,12 @@ impl Sending {
             owner,
             found,
         } = &mut self.connection;
-        let ready = || lane.has_room(len) || found.is_ended();
-        if participant.park(ready, &[owner], until)? {
+        let ready = || lane.has_room(len) || found.has_to_be_left();
+        let peers: &[&Process] = match owner {
+            Some(owner) => &[owner],
+            None => &[],
+        };
+        if participant.park(ready, peers, until)? {
             self.check_owner()?;
         }
         Ok(())
@@ -450,11 +481,13 @@ impl<'a> Room<'a> {
 #[cfg(feature = "async")]
 impl Wait for Room<'_> {
     fn has_news(&mut self) -> bool {
-        self.sender.connection.lane.has_room(self.len) || self.sender.connection.found.is_ended()
+        let Connection { lane, found, .. } = &mut self.sender.connection;
+        lane.has_room(self.len) || found.has_to_be_left()
     }
 
     fn register(&mut self, signals: &mut Signals) -> Result<()> {
-        self.sender.connection.owner.add_to(signals);
+        let owner = self.sender.connection.owner.iter();
+        owner.for_each(|owner| owner.add_to(signals));
         self.sender.connection.participant.register(signals)
     }
 
@@ -464,7 +497,7 @@ impl Wait for Room<'_> {
 
     fn woken(&mut self) -> Result<bool> {
         // The next message returns the error.
-        self.sender.has_died |= self.sender.connection.owner.has_ended()?;
+        self.sender.has_died |= self.sender.connection.has_owner_ended()?;
         Ok(self.sender.has_died || self.has_news())
     }
 }

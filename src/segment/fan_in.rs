@@ -81,9 +81,7 @@ impl FanIn {
         participant: Participant,
         prefault: bool,
     ) -> Result<FanIn> {
-        for lane in 0..segment.geometry.lanes() {
-            begin_cursor(&segment.cursor(lane), ring_geometry);
-        }
+        begin_cursors(segment, ring_geometry);
         let mut fan_in = FanIn::with(segment, ring_geometry, participant, false);
         if prefault {
             for slot in 0..fan_in.slots.len() {
@@ -669,6 +667,13 @@ impl FanIn {
             earlier.iter_mut().for_each(|one| one.look_for_deaths());
         }
         Ok(())
+    }
+}
+
+/// Stores the owner's cursor at the beginning of each lane of a new generation.
+pub(crate) fn begin_cursors(segment: &Owned, ring_geometry: RingGeometry) {
+    for lane in 0..segment.geometry.lanes() {
+        begin_cursor(&segment.cursor(lane), ring_geometry);
     }
 }
 

@@ -3,12 +3,12 @@
 use super::geometry::Expected;
 use super::{
     Companions, Control, Cursor, GenerationEnd, Geometry, Lane, Pattern, ReadLane, WriteLane,
-    cursor_at, layouts_in,
+    cursor_at,
 };
-use crate::access::Owner;
+use crate::access::{Access, Owner};
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::format::describe::{Layout, MAX_TEXT, fingerprint};
+use crate::format::describe::Layout;
 use crate::format::layout::{control, lane, values};
 use crate::name::Name;
 use crate::object::mapping::Mapping;
@@ -19,8 +19,8 @@ use crate::os::{
     deadline_after, deadline_within, pid_of,
 };
 use crate::segment::observing::{self, Observed};
-use crate::segment::owned::{control_len_of, geometry_in};
-use crate::segment::ownership::RecordView;
+use crate::segment::owned::{control_len_of, geometry_in, is_ownerless};
+use crate::segment::ownership::{RecordView, access_word};
 use crate::segment::participant::Participant;
 use crate::sync::{Window, Words};
 use std::ops::Range;
@@ -49,6 +49,14 @@ pub(crate) struct HowToJoin {
 }
 
 impl HowToJoin {
+    /// Returns the same for a call that does not wait for an owner.
+    pub fn without_wait(&self) -> HowToJoin {
+        HowToJoin {
+            wait: Duration::ZERO,
+            ..self.clone()
+        }
+    }
+
     pub fn join<G, T>(
         &self,
         name: &Name,
@@ -297,66 +305,9 @@ impl Found {
         Ok((found, sizes))
     }
 
-    /// Returns the layouts that the owner has stored: the layout of the messages, or the layouts of
-    /// requests and responses. Returns no layout if messages are bare bytes.
-    // layout: L033 L041 L178
-    pub fn layouts(&self) -> Result<Vec<Layout>> {
-        let len = self.control.load32(control::TYPE_LEN) as usize;
-        let fingerprint = self.control.load64(control::TYPE_FINGERPRINT);
-        if (len, fingerprint) == (0, 0) {
-            return Ok(Vec::new());
-        }
-
-        let mut bytes = [0; MAX_TEXT];
-        let text = bytes.get_mut(..len).and_then(|bytes| {
-            self.control.copy_out(control::TYPE, bytes);
-            str::from_utf8(bytes).ok()
-        });
-        let text = text.filter(|text| self::fingerprint(text) == fingerprint);
-        let count = match self.geometry.pattern() {
-            Pattern::Calls => 2,
-            Pattern::Queue | Pattern::Topic | Pattern::Values => 1,
-        };
-
-        let layouts = text.and_then(layouts_in);
-        let fits = |layout: &Layout| layout.size <= self.geometry.max();
-        match layouts.filter(|layouts| layouts.len() == count && layouts.iter().all(fits)) {
-            Some(layouts) => Ok(layouts),
-            None => {
-                let meaning = "its description of the message type is invalid";
-                let error = Error::new(ErrorKind::Corrupt, Operation::Open, &self.name, meaning);
-                Err(error.with_advice("restart the program that created it"))
-            }
-        }
-    }
-
-    /// Returns an error if the messages have other types than these.
-    // layout: L040
-    fn expect_layouts(&self, layouts: &[Layout]) -> Result<()> {
-        let there = self.layouts()?;
-        let what: &[&str] = match layouts {
-            [_] => &["messages"],
-            _ => &["requests", "responses"],
-        };
-
-        let differ = |((here, there), what): ((&Layout, &Layout), &&str)| {
-            let difference = here.difference(there)?;
-            Some(format!("its {what} are of another type: {difference}"))
-        };
-        let (meaning, advice) = match layouts.iter().zip(&there).zip(what).find_map(differ) {
-            Some(meaning) => (
-                meaning,
-                "use one struct on both sides, or open it without a type",
-            ),
-            None if !there.is_empty() => return Ok(()),
-            None => (
-                format!("its {} are bare bytes: its creator gave no type", what[0]),
-                "let the creator give the type, or open the name without a type",
-            ),
-        };
-
-        let error = Error::new(ErrorKind::WrongType, Operation::Open, &self.name, meaning);
-        Err(error.with_advice(advice))
+    /// Returns whether the segment was created with this access.
+    pub fn has_access(&self, access: &Access) -> bool {
+        self.record.access() == access_word(access)
     }
 
     /// Opens the rosters of the generations before this one that may still have participants.
@@ -562,9 +513,26 @@ impl Found {
         self.lives.has_ended(OWNER_LIFE, word).map(|ended| !ended)
     }
 
-    /// Watches the owner. Returns an error if the owner is not alive.
-    // layout: L079 L082 L100
-    pub fn watch_owner(&self) -> Result<Process> {
+    /// Returns whether this generation was created without an owner, by a process of another role.
+    /// The first owner follows with a generation of its own.
+    // layout: L330
+    pub fn is_ownerless(&self) -> bool {
+        is_ownerless(&self.control)
+    }
+
+    /// Returns whether the participants of this generation have to leave it. END says so, except in a
+    /// generation without an owner whose first owner has died before it stored END.
+    // layout: L331
+    pub fn has_to_be_left(&self) -> bool {
+        self.is_ended() || self.is_ownerless() && self.is_followed()
+    }
+
+    /// Watches the owner; `None` if no owner has come yet. Returns an error if the owner is not alive.
+    // layout: L079 L082 L100 L330
+    pub fn watch_owner(&self) -> Result<Option<Process>> {
+        if self.is_ownerless() && !self.has_to_be_left() {
+            return Ok(None);
+        }
         let owner = match self.lives.watch(OWNER_LIFE, Occupant::of(&self.owner)) {
             Err(error) if error.kind() == ErrorKind::AccessDenied => {
                 let companions = Companions::of(&self.name, self.generation)?;
@@ -579,7 +547,7 @@ impl Found {
         };
 
         let how = match owner {
-            Some(owner) if !owner.has_ended()? && !self.is_ended() => return Ok(owner),
+            Some(owner) if !owner.has_ended()? && !self.is_ended() => return Ok(Some(owner)),
             _ if self.is_ended() => "closed it",
             _ => "ended",
         };

@@ -42,6 +42,19 @@ pub(crate) struct Common {
     pub slots: usize,
     /// The layouts of typed messages; empty for bytes.
     pub layouts: Vec<Layout>,
+    /// Whether a generation that waits for its owner must have the same options.
+    pub same_options: bool,
+}
+
+impl Common {
+    /// Returns the same options for an owner that takes a generation which waits for it only if that
+    /// generation has these options too.
+    pub fn with_same_options(&self) -> Common {
+        Common {
+            same_options: true,
+            ..self.clone()
+        }
+    }
 }
 
 /// Options to create a queue, a topic, values or a server of calls.
@@ -66,6 +79,7 @@ impl<E: Create> CreateOptions<E> {
                 is_stamped: false,
                 slots: DEFAULT_SLOTS,
                 layouts: Vec::new(),
+                same_options: false,
             },
             choices,
             endpoint: PhantomData,

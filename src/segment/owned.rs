@@ -92,22 +92,63 @@ impl Owned {
         layouts: &[Layout],
     ) -> Result<(Owned, Participant)> {
         let me = ProcessIdentity::current()?;
-        // The longest of all names is checked before anything is created.
-        Companions::of(name, u32::MAX)?;
-        let access = &os::resolved(access)?;
-        let record = OwnershipRecord::take(name, access, &me)?;
-        let (mut segment, mut participant) = Owned::make(name, geometry, access, record.before())?;
-        segment.describe(layouts)?;
+        let (mut segment, mut participant, record) =
+            Owned::begin(name, geometry, access, layouts, &me, Some(&me))?;
         participant.settle(record.section())?;
         segment.record = Some(record);
         Ok((segment, participant))
     }
 
+    /// Takes the name, and creates the three sections of a generation of this owner.
+    fn begin(
+        name: &Name,
+        geometry: Geometry,
+        access: &Access,
+        layouts: &[Layout],
+        me: &ProcessIdentity,
+        owner: Option<&ProcessIdentity>,
+    ) -> Result<(Owned, Participant, OwnershipRecord)> {
+        // The longest of all names is checked before anything is created.
+        Companions::of(name, u32::MAX)?;
+        let access = &os::resolved(access)?;
+        let record = OwnershipRecord::take(name, access, me)?;
+        let (segment, participant) = Owned::make(name, geometry, access, record.before(), owner)?;
+        segment.describe(layouts)?;
+        Ok((segment, participant, record))
+    }
+
+    /// Creates a generation without an owner, puts it in use, and releases the name, so that the
+    /// first process of the owning role can take it. `prepare` makes ready what an owner has to
+    /// prepare in its generation. The caller holds the sections until it takes part itself.
+    // layout: L330
+    pub fn create_ownerless(
+        name: &Name,
+        geometry: Geometry,
+        access: &Access,
+        layouts: &[Layout],
+        prepare: impl FnOnce(&Owned) -> Result<()>,
+    ) -> Result<Owned> {
+        let me = ProcessIdentity::current()?;
+        let (mut segment, _, record) = Owned::begin(name, geometry, access, layouts, &me, None)?;
+        prepare(&segment)?;
+        segment.record = Some(record);
+        let mut older = segment.older()?;
+        segment.publish(&mut older);
+        segment.release();
+        Ok(segment)
+    }
+
     /// Creates the generation that will follow this one, with the same owner.
     // layout: L164
     pub fn next(&self, geometry: Geometry, layouts: &[Layout]) -> Result<(Owned, Participant)> {
-        let (segment, mut participant) =
-            Owned::make(&self.name, geometry, &self.access, self.generation)?;
+        let me = ProcessIdentity::current()?;
+        let (segment, mut participant) = Owned::make(
+            &self.name,
+            geometry,
+            &self.access,
+            self.generation,
+            Some(&me),
+        )?;
         segment.describe(layouts)?;
         participant.prepare()?;
         Ok((segment, participant))
@@ -127,12 +168,13 @@ impl Owned {
         geometry: Geometry,
         access: &Access,
         before: u32,
+        owner: Option<&ProcessIdentity>,
     ) -> Result<(Owned, Participant)> {
         let mut number = before;
         loop {
             // layout: L155
             number = number.wrapping_add(1).max(1);
-            match Owned::make_as(name, geometry, access, number) {
+            match Owned::make_as(name, geometry, access, number, owner) {
                 // The names are taken by a generation that was never completed, or that is about to
                 // go.
                 Err(error)
@@ -148,9 +190,9 @@ impl Owned {
         geometry: Geometry,
         access: &Access,
         generation: u32,
+        owner: Option<&ProcessIdentity>,
     ) -> Result<(Owned, Participant)> {
         let companions = Companions::of(name, generation)?;
-        let me = ProcessIdentity::current()?;
         let rights = Rights::of(access, geometry.pattern());
         let (control_len, roster_len) = (geometry.control_len(), geometry.roster_len());
 
@@ -159,7 +201,7 @@ impl Owned {
         let section = options.create_new(&companions.control, control_len as u64)?;
         let may_watch = companion(access, &section, Kind::Mutex)?;
         let control = section.words_from_mut(control_len)?;
-        let life = begin_life(&section)?;
+        let life = owner.map(|_| begin_life(&section)).transpose()?;
         let options = &rights.roster;
         let section = options.create_new(&companions.roster, roster_len as u64)?;
         let may_wake = companion(access, &section, Kind::Event)?;
@@ -172,14 +214,17 @@ impl Owned {
         let lanes = options.create_new(&companions.lanes, geometry.len())?;
 
         // layout: L011
-        let alive = match os::Process::MAY_BE_CLOSED {
+        let alive = match os::Process::MAY_BE_CLOSED && owner.is_some() {
             true => Some(Liveness::announce(companions.alive, may_watch)?),
             false => None,
         };
 
-        format(&control, &geometry, &me, generation);
-        let notifier = Notifier::new(roster, kernel, word_of(&me));
-        let participant = Participant::of_owner(notifier.afresh(), &me);
+        let owner = owner
+            .copied()
+            .unwrap_or(ProcessIdentity::from_words([0; 2]));
+        format(&control, &geometry, &owner, generation);
+        let notifier = Notifier::new(roster, kernel, word_of(&owner));
+        let participant = Participant::of_owner(notifier.afresh(), &owner);
         let segment = Owned {
             geometry,
             generation,
@@ -188,7 +233,7 @@ impl Owned {
             control,
             name: name.clone(),
             access: access.clone(),
-            _life: Some(life),
+            _life: life,
             _alive: alive,
             record: None,
         };
@@ -284,7 +329,12 @@ impl Owned {
     pub fn publish(&mut self, older: &mut [(Owned, Participant)]) {
         self.put_in_use();
         for (old, _) in older.iter_mut() {
-            old.end(control::end::FOLLOWED);
+            // A generation without an owner has lost none.
+            // layout: L332
+            old.end(match old.is_ownerless() {
+                true => control::end::FOLLOWED | control::end::RESIZED,
+                false => control::end::FOLLOWED,
+            });
         }
         if let Some(record) = &self.record {
             let oldest = older.first().map(|(old, _)| old.generation);
@@ -300,6 +350,11 @@ impl Owned {
         if let Some(record) = &mut self.record {
             record.publish(self.generation);
         }
+    }
+
+    /// Returns whether this generation was created without an owner, by a process of another role.
+    pub fn is_ownerless(&self) -> bool {
+        is_ownerless(&self.control)
     }
 
     /// Opens the generations before this one that still have participants, the oldest first.
@@ -336,6 +391,11 @@ impl Owned {
         if self.record.as_ref().is_some_and(OwnershipRecord::is_held) {
             self.end(control::end::CLOSED);
         }
+        self.release();
+    }
+
+    /// Releases the name, if this is the generation in use.
+    fn release(&mut self) {
         if let Some(record) = &mut self.record {
             record.let_go();
         }
@@ -409,6 +469,12 @@ pub(super) fn geometry_in(control: &impl Words, len: usize) -> Option<Geometry> 
     let whole = control.load32(control::MAGIC) == MAGIC;
     let fits = |geometry: &Geometry| whole && geometry.control_len() <= len;
     Geometry::read(control).filter(fits)
+}
+
+/// Returns whether a generation was created without an owner, by a process of another role.
+// layout: L330
+pub(super) fn is_ownerless(control: &impl Words) -> bool {
+    control.load64(control::OWNER_PID) == 0
 }
 
 /// Returns how many bytes of a control section are mapped, before its words are known.

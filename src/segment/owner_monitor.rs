@@ -19,7 +19,7 @@ const LOOKS: u32 = 4096;
 /// The monitor of the owner of one generation.
 #[derive(Debug)]
 pub(crate) struct OwnerMonitor {
-    /// `None` if the owner had ended before.
+    /// `None` if the owner had ended before, or if no owner has come yet.
     owner: Option<Arc<Process>>,
     polling: Polling,
     idle: u32,
@@ -39,9 +39,10 @@ enum State {
 }
 
 impl OwnerMonitor {
-    /// Begins to watch the owner of a generation. Returns an error if the owner is not alive.
+    /// Begins to watch the owner of a generation. Returns an error if the owner is not alive. A
+    /// generation without an owner counts as one whose owner is alive, until the first owner follows.
     pub fn begin(found: &Found) -> Result<OwnerMonitor> {
-        let owner = Some(Arc::new(found.watch_owner()?));
+        let owner = found.watch_owner()?.map(Arc::new);
         Ok(OwnerMonitor::with(found, owner, State::Alive))
     }
 
@@ -103,7 +104,7 @@ impl OwnerMonitor {
             self.look_whether_alive(found);
         }
         match self.state {
-            State::Alive => found.is_ended(),
+            State::Alive => found.has_to_be_left(),
             State::Ended(_) => true,
             State::Told(_) | State::Left => found.newest() != self.seen,
         }
@@ -142,7 +143,7 @@ impl OwnerMonitor {
     pub fn look(&mut self, found: &Found) -> bool {
         if self.state == State::Alive {
             self.idle = self.idle.wrapping_add(1);
-            if found.is_ended() {
+            if found.has_to_be_left() {
                 self.see_the_end(found);
             } else if self.idle.is_multiple_of(LOOKS) {
                 self.look_whether_alive(found);
@@ -158,6 +159,8 @@ impl OwnerMonitor {
         self.state = match found.end() {
             Some(GenerationEnd::Resized) => State::Left,
             Some(GenerationEnd::Gone(how)) => State::Ended(how),
+            // layout: L332
+            None if found.is_ownerless() => State::Left,
             None => State::Ended(DisconnectReason::Died),
         };
     }
@@ -165,14 +168,16 @@ impl OwnerMonitor {
     // layout: L110
     #[cold]
     pub fn look_whether_alive(&mut self, found: &Found) {
-        if self.state == State::Alive && self.has_owner_ended() {
+        if self.state == State::Alive && self.has_owner_ended(found) {
             self.see_the_end(found);
         }
     }
 
-    fn has_owner_ended(&self) -> bool {
-        let has_ended = |owner: &Arc<Process>| matches!(owner.has_ended(), Ok(true));
-        self.owner.as_ref().is_none_or(has_ended)
+    fn has_owner_ended(&self, found: &Found) -> bool {
+        match &self.owner {
+            Some(owner) => matches!(owner.has_ended(), Ok(true)),
+            None => !found.is_ownerless() || found.has_to_be_left(),
+        }
     }
 
     /// Sleeps until there is news, until the owner ends, or until the deadline. No process wakes an
@@ -205,7 +210,7 @@ impl OwnerMonitor {
         let ended = match participant {
             Some(participant) => {
                 // The end of an owner that is known is no news.
-                let is_ended = || self.state == State::Alive && found.is_ended();
+                let is_ended = || self.state == State::Alive && found.has_to_be_left();
                 let owner = self.owner.as_deref().filter(|_| self.state == State::Alive);
                 let peers: Vec<&Process> =
                     owner.into_iter().chain(others.iter().copied()).collect();

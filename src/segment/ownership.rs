@@ -21,13 +21,14 @@
 use crate::access::{Access, Owner};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::fingerprint;
-use crate::format::layout::{MAGIC, MAJOR, MINOR, OLDER_MAJOR, ownership};
+use crate::format::layout::{MAGIC, MAJOR, MINOR, OLDER_MAJOR, control, ownership};
 use crate::name::Name;
 use crate::object::section::{Section, SectionOptions};
 use crate::os::{
     self, LivesBackend, OWNER_LIFE, Occupant, ProcessIdentity, SectionBackend, Validity,
-    ValidityBackend, pid_of,
+    ValidityBackend, pid_of, word_of,
 };
+use crate::segment::Companions;
 use crate::segment::participant::Life;
 use crate::segment::roster::identity_of;
 use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
@@ -51,6 +52,11 @@ impl<W: Words> Ownership<W> {
     /// Returns the process word of the owner; 0 if there is no owner.
     pub fn owner(&self) -> u64 {
         self.0.load64(ownership::OWNER)
+    }
+
+    /// Returns the word of the access with which the record was created; see [`access_word`].
+    fn access(&self) -> u64 {
+        self.0.load64(ownership::ACCESS)
     }
 
     /// Returns the owner, as the words of the record say.
@@ -161,7 +167,7 @@ impl OwnershipRecord {
                 created => return OwnershipRecord::begin(created?, access, me),
             };
             tries += 1;
-            match OwnershipRecord::take_over(name, access, me) {
+            match OwnershipRecord::take_over(name, access, me, tries == TRIES) {
                 // The name has just gone, or another candidate was faster.
                 Ok(None) if tries < TRIES => {}
                 Ok(None) => return Err(exists),
@@ -180,16 +186,18 @@ impl OwnershipRecord {
         let words = Ownership(section.words_mut::<{ ownership::LEN }>()?);
         let me = Occupant::of(me);
         let life = begin_life(&section)?;
-        words.begin(fingerprint(&access.to_string()), me);
+        words.begin(access_word(access), me);
         Ok(OwnershipRecord::of(section, words, me.word, Some(life), 0))
     }
 
-    /// Takes over a record that exists; `None` if it changes at this moment.
+    /// Takes over a record that exists; `None` if it changes at this moment. In the last try, an owner
+    /// that does not finish is an error.
     // layout: L024 L155
     fn take_over(
         name: &Name,
         access: &Access,
         me: &ProcessIdentity,
+        is_last: bool,
     ) -> Result<Option<OwnershipRecord>> {
         let absent = |error: Error| match error.kind() {
             ErrorKind::NotFound => Ok(None),
@@ -216,8 +224,9 @@ impl OwnershipRecord {
 
         let lives = section.lives()?;
         if owner.word != 0 && !matches!(lives.has_ended(OWNER_LIFE, owner.word), Ok(true)) {
-            // Its process has ended, and its life will be over in a moment.
-            if lives.is_ending(owner) {
+            // Its process has ended, and its life will be over in a moment. Or it is still creating
+            // its generation, and releases the name then, if it has another role.
+            if !is_last && (lives.is_ending(owner) || is_creating(name, &words, owner.word)) {
                 std::thread::sleep(PAUSE);
                 return Ok(None);
             }
@@ -226,7 +235,7 @@ impl OwnershipRecord {
                 "stop that process, use another name, or open what is there",
             );
         }
-        if words.0.load64(ownership::ACCESS) != fingerprint(&access.to_string()) {
+        if words.access() != access_word(access) {
             return refuse(
                 "other processes hold the sections of its last owner, with other rights"
                     .to_string(),
@@ -324,6 +333,12 @@ impl Drop for OwnershipRecord {
     }
 }
 
+/// Returns the word that stands for an access in the ownership record.
+// layout: L024
+pub(super) fn access_word(access: &Access) -> u64 {
+    fingerprint(&access.to_string())
+}
+
 /// Begins the life of the owner in a section that this process has just made.
 pub(crate) fn begin_life(section: &Section) -> Result<Life> {
     let life = section.lives()?.take(OWNER_LIFE, 0)?;
@@ -361,6 +376,25 @@ fn remove_older(name: &Name, me: &ProcessIdentity) -> Result<bool> {
         return Ok(false);
     }
     section.os().remove_name()
+}
+
+/// Returns whether the owner has not put a generation of its own in use yet.
+// layout: L333
+fn is_creating(name: &Name, words: &Ownership<WindowMut<RecordWords>>, owner: u64) -> bool {
+    let Ok(companions) = Companions::of(name, words.generation()) else {
+        return false;
+    };
+    let maker = || -> Result<u64> {
+        let section = Section::options().open(&companions.control)?;
+        let control = section.words::<{ control::CURSORS }>()?;
+        let maker = [control::OWNER_START, control::OWNER_PID].map(|at| control.load64(at));
+        Ok(word_of(&ProcessIdentity::from_words(maker)))
+    };
+    words.generation() == 0
+        || match maker() {
+            Ok(maker) => maker != owner,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
 }
 
 /// Returns a text with the process id, the program, and how long the process has run.
@@ -459,6 +493,11 @@ impl RecordView {
     /// Returns the process word of the owner; see [`Ownership::owner`].
     pub fn owner(&self) -> u64 {
         self.words.owner()
+    }
+
+    /// Returns the word of the access with which the record was created; see [`access_word`].
+    pub fn access(&self) -> u64 {
+        self.words.access()
     }
 
     /// Returns whether the owner has ended without releasing the name.

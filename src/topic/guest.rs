@@ -27,6 +27,7 @@ use crate::lane::tenure::{Tenure, new_id};
 use crate::name::Name;
 use crate::os::ProcessIdentity;
 use crate::segment::geometry::TOPIC;
+use crate::segment::open_or_create::Wanted;
 use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Found, HowToJoin};
 use crate::sync::{RingWordsMut, WordsMut};
@@ -39,10 +40,31 @@ impl Publishing {
         })
     }
 
+    /// Creates the topic by `create`, or joins a topic that another publisher owns.
+    pub fn open_or_create(
+        name: &Name,
+        wanted: &Wanted,
+        create: impl Fn() -> Result<Publishing>,
+    ) -> Result<Publishing> {
+        let how = HowToJoin {
+            layouts: wanted.common.layouts.clone(),
+            ..HowToJoin::default()
+        };
+        let join = |found: Found, ring| {
+            wanted.check(&found)?;
+            Publishing::join(found, ring, None)
+        };
+        wanted.create_or_open(create, || how.join(name, TOPIC, join))
+    }
+
     // layout: L290 L296 L300
     fn join(found: Found, ring: RingGeometry, id: Option<PublisherId>) -> Result<Publishing> {
-        // A topic whose owner has ended is refused.
-        found.watch_owner()?;
+        // A topic whose owner has ended, or has not come yet, is refused.
+        if found.watch_owner()?.is_none() {
+            let meaning = "no publisher owns it yet";
+            let error = Error::new(ErrorKind::NotFound, Operation::Open, &found.name, meaning);
+            return Err(error.with_advice("create it: Publisher::options().open_or_create"));
+        }
         let slots = found.geometry.publisher_slots();
         if slots.is_empty() {
             let meaning = "its owner is the only publisher that it can have";

@@ -11,6 +11,7 @@ use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::segment::Geometry;
 use crate::segment::geometry::Delivery;
+use crate::segment::open_or_create::Wanted;
 use crate::segment::options::{Create, CreateOptions, Open, OpenOptions};
 use crate::segment::ring_size::{RingSize, refused};
 use crate::wait::spin::Deadline;
@@ -182,6 +183,40 @@ impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
     }
 }
 
+impl<M: Payload + ?Sized> CreateOptions<Publisher<M>> {
+    /// Returns what a process wants that opens or creates the topic with these options.
+    pub(super) fn wanted(&self, name: &Name) -> Result<Wanted<'_>> {
+        Ok(Wanted {
+            geometry: self.geometry(name)?.0,
+            common: &self.common,
+        })
+    }
+
+    /// Creates the topic, takes a topic that a [subscriber](crate::Subscriber::open_or_create) has
+    /// created with the same options, or joins a topic that another publisher owns, and that has
+    /// [places](TopicOptions::publishers) for more.
+    ///
+    /// # Errors
+    ///
+    /// - [`WrongOptions`](crate::ErrorKind::WrongOptions) if the topic has other options. The error
+    ///   names the first difference.
+    /// - [`Busy`](crate::ErrorKind::Busy) if the topic has as many publishers as it can have.
+    /// - Otherwise the errors of [`create`](CreateOptions::create) but `AlreadyExists`.
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+    ) -> Result<Publisher<M>> {
+        let name = Name::checked(name)?;
+        let mut options = self.clone();
+        options.common = self.common.with_same_options();
+        let create = || Publisher::create_with(&options, &name).map(|publisher| publisher.core);
+        Ok(Publisher {
+            core: Publishing::open_or_create(&name, &options.wanted(&name)?, create)?,
+            messages: PhantomData,
+        })
+    }
+}
+
 impl TopicOptions {
     /// Sets the layout of each message, which the programs that open the topic can read. This
     /// method is for programs that learn the layout when they run; other programs use
@@ -263,6 +298,16 @@ impl Publisher {
     /// The errors of [`TopicOptions::create`](CreateOptions::create).
     pub fn create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher> {
         Publisher::options().create(name)
+    }
+
+    /// Creates a topic of bytes, or takes a topic that a subscriber has created; see
+    /// [`TopicOptions::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`TopicOptions::open_or_create`].
+    pub fn open_or_create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Publisher> {
+        Publisher::options().open_or_create(name)
     }
 
     /// Returns the options to create a topic.

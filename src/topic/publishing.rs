@@ -70,12 +70,9 @@ fn begin_lanes(
     prefault: bool,
     id: Option<PublisherId>,
 ) -> Result<(Lane, Tenure)> {
-    let writer = |lane: WriteLane| LossyWriter::new(lane.ring, lane.head, ring);
-    // The marks of a lane begin at the position of its first record.
-    for lane in 1..segment.geometry.lanes() {
-        drop(writer(segment.lane_mut(lane, prefault)?));
-    }
-    let lane = writer(segment.lane_mut(0, prefault)?);
+    prepare_lanes(segment, ring, prefault, 1)?;
+    let lane = segment.lane_mut(0, prefault)?;
+    let lane = LossyWriter::new(lane.ring, lane.head, ring);
     let me = ProcessIdentity::current()?;
     let new = |count| new_id(segment.generation, 0, count, me.to_words());
     let id = |count| id.unwrap_or_else(|| new(count));
@@ -83,6 +80,21 @@ fn begin_lanes(
     let tenure = Tenure::next(lane.head(), id, (lane.position(), lane.sent()), slot_epoch);
     tenure.begin(lane.head());
     Ok((lane, tenure))
+}
+
+/// Stores the first mark of each lane from this one on: the marks of a lane begin at the position of
+/// its first record.
+pub(super) fn prepare_lanes(
+    segment: &Owned,
+    ring: RingGeometry,
+    prefault: bool,
+    first: usize,
+) -> Result<()> {
+    for lane in first..segment.geometry.lanes() {
+        let lane: WriteLane = segment.lane_mut(lane, prefault)?;
+        drop(LossyWriter::new(lane.ring, lane.head, ring));
+    }
+    Ok(())
 }
 
 impl Publishing {
@@ -95,7 +107,7 @@ impl Publishing {
         let (mut segment, participant) =
             Owned::create(name, geometry, &common.access, &common.layouts)?;
         let (lane, tenure) = begin_lanes(&segment, ring, common.prefault, None)?;
-        let mut older = segment.older()?;
+        let mut older = segment.older_like(common)?;
         segment.publish(&mut older);
 
         Ok(Publishing {

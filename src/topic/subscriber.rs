@@ -1,5 +1,6 @@
 //! The subscriber of a topic, and the options to open a topic.
 
+use super::publisher::{Publisher, TopicOptions};
 use super::subscribing::{Start, Subscribing};
 use crate::error::channel::RecvError;
 use crate::error::publisher_id::PublisherId;
@@ -43,6 +44,49 @@ impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
     pub fn observer(mut self, on: bool) -> SubscriberOptions<M> {
         self.choices.observer = on;
         self
+    }
+}
+
+impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
+    /// Opens the topic, or creates it with these options if no process has created it. The publisher
+    /// can come later: until then the subscriber waits, and is not disconnected.
+    ///
+    /// The first [publisher](crate::Publisher::open_or_create) takes the topic. The subscriber receives
+    /// its messages from the first one on; in a lossy topic, the subscriber can be overtaken as
+    /// always. A topic whose owner has closed or died counts as one that no process has created.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-first-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Publisher, Subscriber};
+    ///
+    /// let options = Publisher::options().max_message(100);
+    /// let mut subscriber = Subscriber::options().open_or_create(name, &options)?;
+    ///
+    /// let mut publisher = options.open_or_create(name)?;
+    /// publisher.send(b"101.5")?;
+    /// assert_eq!(subscriber.recv()?, b"101.5");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`WrongOptions`](crate::ErrorKind::WrongOptions) if the topic has other options. The error
+    ///   names the first difference.
+    /// - Otherwise the errors of [`open`](OpenOptions::open) but `NotFound`, and those of
+    ///   [`TopicOptions::create`](crate::TopicOptions::create) but `AlreadyExists`.
+    pub fn open_or_create(
+        &self,
+        name: impl TryInto<Name, Error: Into<Error>>,
+        options: &TopicOptions<M>,
+    ) -> Result<Subscriber<M>> {
+        let name = Name::checked(name)?;
+        let choices = (self.choices.start, self.choices.observer);
+        let wanted = options.wanted(&name)?;
+        Ok(Subscriber {
+            core: Subscribing::open_or_create(&self.how, choices, &name, &wanted)?,
+            messages: PhantomData,
+        })
     }
 }
 
@@ -96,6 +140,16 @@ impl Subscriber {
     /// subscribers are taken.
     pub fn open(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
         Subscriber::options().open(name)
+    }
+
+    /// Opens a topic of bytes, or creates it if no process has created it; see
+    /// [`SubscriberOptions::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`SubscriberOptions::open_or_create`].
+    pub fn open_or_create(name: impl TryInto<Name, Error: Into<Error>>) -> Result<Subscriber> {
+        Subscriber::options().open_or_create(name, &Publisher::options())
     }
 
     /// Returns the options to open a topic.

@@ -27,6 +27,7 @@ use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
 use crate::segment::geometry::TOPIC;
+use crate::segment::open_or_create::Wanted;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
 use crate::segment::roster::{JOINED, WakeTarget};
@@ -34,6 +35,7 @@ use crate::segment::{Cursor, Found, HowToJoin, ReadLane};
 use crate::sync::{WindowMut, WordsMut};
 use crate::topic::backpressure;
 use crate::topic::inlet::{Gone, Inlet};
+use crate::topic::publishing::prepare_lanes;
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Inbox, Pace, receive};
 use std::fmt;
@@ -132,6 +134,29 @@ impl Subscribing {
     ) -> Result<Subscribing> {
         let join = |found, ring| Subscribing::join(found, ring, start, is_observer);
         how.join(name, TOPIC, join)
+    }
+
+    /// Opens the topic, or creates a topic that waits for its publisher.
+    // layout: L330
+    pub fn open_or_create(
+        how: &HowToJoin,
+        (start, is_observer): (Start, bool),
+        name: &Name,
+        wanted: &Wanted,
+    ) -> Result<Subscribing> {
+        let how = how.without_wait();
+        let join = |found: Found, ring| {
+            wanted.check(&found)?;
+            Subscribing::join(found, ring, start, is_observer)
+        };
+        wanted.open_or_create(
+            name,
+            || how.join(name, TOPIC, join),
+            |segment| match (TOPIC.sizes)(&segment.geometry) {
+                Some(ring) => prepare_lanes(segment, ring, false, 0),
+                None => Ok(()),
+            },
+        )
     }
 
     fn join(

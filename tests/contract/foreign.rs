@@ -212,6 +212,65 @@ fn foreign_receiver_takes_over_closed_queue() {
     assert_eq!(peer.code(), 0);
 }
 
+// layout: L331 L332
+#[test]
+fn foreign_sender_waits_for_our_first_receiver() {
+    let (_test, name) = start("peer-first");
+    let options = Receiver::options().capacity(4096).max_message(200);
+    let _creator = Sender::options().open_or_create(&*name, &options).unwrap();
+    let mut peer = Peer::start(&["send", &name, "2000"]);
+    eventually("the peer waits for space", || {
+        let info = shmkit::inspect::segment_info(&*name).unwrap();
+        info.others.unwrap().iter().any(|one| one.asleep)
+    });
+    let mut receiver = options.open_or_create(&*name).unwrap();
+    for number in 0..2000 {
+        let bytes = receiver.recv_timeout(LONG).unwrap();
+        assert!(bytes.starts_with(format!("peer {number}").as_bytes()));
+    }
+    peer.expect("sent 2000");
+    assert_eq!(peer.code(), 0);
+}
+
+// layout: L331 L332
+#[test]
+fn foreign_subscriber_waits_for_our_first_publisher() {
+    let (_test, name) = start("peer-first-topic");
+    let options = Publisher::options().capacity(4096).max_message(200);
+    let mut creator = Subscriber::options()
+        .open_or_create(&*name, &options)
+        .unwrap();
+    let mut peer = Peer::start(&["subscribe", &name, "2"]);
+    peer.expect("ready");
+    let mut publisher = options.open_or_create(&*name).unwrap();
+    for text in ["one", "two"] {
+        publisher.send(text.as_bytes()).unwrap();
+        peer.expect(text);
+        assert_eq!(creator.recv_timeout(LONG).unwrap(), text.as_bytes());
+    }
+    assert_eq!(peer.code(), 0);
+}
+
+// layout: L332
+#[test]
+fn foreign_first_receiver_takes_our_queue() {
+    let (_test, name) = start("peer-first-recv");
+    let mut sender = Sender::open_or_create(&*name).unwrap();
+    sender.send(b"one").unwrap();
+    let mut peer = Peer::start(&["recv", &name, "2"]);
+    peer.expect("ready");
+    peer.expect("one");
+    assert!(sender.wait_for_receiver(LONG).unwrap());
+    sender.send(b"two").unwrap();
+    // The sender has left the generation without an owner. The peer may print this too.
+    let mut line = peer.line();
+    if line == "left closed" {
+        line = peer.line();
+    }
+    assert_eq!(line, "two");
+    assert_eq!(peer.code(), 0);
+}
+
 // layout: L126 L133
 #[test]
 fn foreign_subscriber_misses_nothing_in_lossless_topic() {

@@ -4,7 +4,7 @@
 use crate::common::{hear, say};
 use crate::ptrace::perform;
 use crate::walk::{message, number};
-use crate::{calls, queue, topic, values};
+use crate::{calls, first, queue, topic, values};
 use shmkit::{Publisher, Reader, Receiver, Sender, Subscriber};
 
 pub fn play(role: &str, args: &[&str]) {
@@ -47,6 +47,14 @@ fn sender(act: &str, name: &str) {
     };
     match act {
         "open" => perform(|| (), || Sender::open(name).unwrap()),
+        "create first" | "create after a dead receiver" => {
+            let act = || {
+                let mut sender = first::sender(name);
+                sender.send(&message(first::FIRST, 48)).unwrap();
+                sender
+            };
+            perform(|| (), act);
+        }
         "send" | "send to one that sleeps" => send(48),
         "send 5000 bytes" => send(5000),
         "send around the end" => {
@@ -96,6 +104,14 @@ fn receiver(act: &str, name: &str) {
     let create = || options.create(name).unwrap();
     match act {
         "create" => perform(|| (), create),
+        "take a waiting queue" => {
+            let act = || {
+                let mut receiver = options.open_or_create(name).unwrap();
+                receive(&mut receiver, 1);
+                receiver
+            };
+            perform(|| (), act);
+        }
         "take over" => {
             let act = || {
                 let mut receiver = create();
@@ -136,6 +152,14 @@ fn publisher(act: &str, name: &str) {
     let create = || topic::options().create(name).unwrap();
     match act {
         "create" => perform(|| (), create),
+        "take a waiting topic" => {
+            let act = || {
+                let mut publisher = topic::options().open_or_create(name).unwrap();
+                publish(&mut publisher, first::FIRST..first::FIRST + 1);
+                publisher
+            };
+            perform(|| (), act);
+        }
         "take over" => {
             let act = || {
                 let mut publisher = create();
@@ -218,6 +242,7 @@ fn take(subscriber: &mut Subscriber, count: u64) {
 fn subscriber(act: &str, name: &str) {
     let open = || topic::from_the_oldest(name);
     match act {
+        "create first" => perform(|| (), || first::subscriber(name)),
         "subscribe" => {
             let act = || {
                 let mut subscriber = open();

@@ -13,6 +13,7 @@ mod common;
 mod acts;
 mod calls;
 mod decode;
+mod first;
 mod memory;
 mod ptrace;
 mod queue;

@@ -396,6 +396,7 @@ static void close_sections(Gen *g) {
 static void close_gen(Gen *g) {
   close_sections(g), obj_close(&g->root); for (int i = 0; i < SLOTS; i++) proc_close(&g->lane[i].proc);
   proc_close(&g->owner), free(g); }
+static int ownerless(Gen *g) { return !(g->h.pid | g->h.start); } /* L330 */
 static int open_gen(Gen *g) { /* L100 */
   int r = obj_open(&g->root, name, SECTION, 0); if (r == ABSENT) return NO_OWNER;
   if (r == REFUSED || g->root.size < ROOT_SIZE) fail("L100 step 2: root refused");
@@ -409,8 +410,9 @@ static int open_gen(Gen *g) { /* L100 */
   const char *rule = check(&g->h, g->control.p); if (rule) fail(rule); g->h.generation = n;
   if (g->control.size < control_size(&g->h)) fail("L177: control refused");
   if (g->h.kind != kind) fail("L100 step 9: another kind");
-  if (proc_watch(&g->owner, &g->control, 0, g->h.pid, fold(g->h.start), with("~alive-%08x", n)) ||
-    ld32(g->control.p + END) & 7) return NO_OWNER; /* step 10 */
+  if ((!ownerless(g) && /* step 10 */
+    proc_watch(&g->owner, &g->control, 0, g->h.pid, fold(g->h.start), with("~alive-%08x", n))) ||
+    ld32(g->control.p + END) & 7) return ownerless(g) ? NOT_READY : NO_OWNER;
   r = obj_open(&g->lanes, with("~lanes-%08x", n), SECTION, writes());
   if (r == ABSENT) return NOT_READY;
   if (r == REFUSED || g->lanes.size < lanes_size(&g->h)) fail("L177: lanes refused");
@@ -449,11 +451,12 @@ static void park(Gen *g, Ready *ready, int ms, Proc **procs, int n) { /* L087 L0
   if (i == OWNER) and64(r + ASLEEP, ~BIT(i)); else take_out(r + SLEEPERS, i); }
 static void rest(Gen *g, Ready *ready) { /* L091 L099 */
   Proc *owner = &g->owner; if (g->slot < 0) sleep_ms(1);
-  else park(g, ready, 1000, &owner, 1); }
+  else park(g, ready, 1000, &owner, !ownerless(g)); }
 static int stand(Gen *g) { /* L028 L029 L111 */
   for (;;) {
     u32 end = g->end = ld32(g->control.p + END);
     if (end & 7) return end & 1 ? CLOSED : end & 4 ? RESIZED : DIED;
+    if (ownerless(g)) return ld32(g->root.p + R_GENERATION) == g->h.generation ? LIVE : RESIZED; /* L331 */
     if (!proc_dead(&g->owner)) return LIVE;
     if (ld32(g->control.p + END) == end) return ld64(g->root.p + R_OWNER) ? DIED : CLOSED; } }
 /* ---- Records ---- */
@@ -594,7 +597,7 @@ static void open_earlier(u32 n) { /* L155 step 10, L158 */
     g->roster.size < roster_size(&g->h)) obj_close(&g->roster);
   g->h.generation = n, queues[queue_count++] = g; }
 static void follow_earlier(Gen *g) { /* L159; a generation without lanes is dropped as finished */
-  or32(g->control.p + END, 2); /* L030 */ if (g->roster.kind) or64(g->roster.p + ASLEEP, BIT(OWNER));
+  or32(g->control.p + END, ownerless(g) ? 6 : 2); /* L030 L332 */ if (g->roster.kind) or64(g->roster.p + ASLEEP, BIT(OWNER));
   full_fence(); wake_all(g);
   if (g->h.kind != QUEUE || ld32(g->control.p + 264)) g->h.lanes = 0; /* L160 */
   begin_lanes(g); }
@@ -610,8 +613,9 @@ static void take_root(Obj *o, Life *life) { /* L155 steps 2 to 5 */
     if (!obj_mine(o) || o->size < ROOT_SIZE || ld32(o->p) != MAGIC || ld32(o->p + 4) >> 16 != 3)
       fail("L155 step 3: the name is taken");
     if (ld64(o->p + R_ACCESS) != SAME_USER) fail("L155 step 4: another access");
-    if (who && !word_watch(&p, o, 0, who)) fail("L155 step 4: the name has an owner");
-    if (who) proc_close(&p);
+    int alive = who && !word_watch(&p, o, 0, who); if (who) proc_close(&p);
+    if (alive && tries == 99) fail("L155 step 4: the name has an owner");
+    if (alive) { obj_close(o); continue; } /* L333 */
     if (life_begin(life, o, 0, who)) {
       if (cas64(o->p + R_OWNER, who, me)) { st32(o->p + R_SPACE, os_space()); return; }
       life_end(life); }

@@ -148,7 +148,7 @@ impl Seen {
                 json["participants"][n]["rate"] = rate.map(f64::round).into();
             }
         }
-        json["owner"] = owner;
+        json["owner"] = Some(owner).filter(|_| !info.ownerless).into();
         json
     }
 
@@ -197,8 +197,6 @@ impl Seen {
             true => ", with time stamps",
             false => "",
         };
-        let rate = self.rates.as_ref().map(|(rate, _)| *rate);
-        let state = if info.closed { ", has closed" } else { "" };
         let mut rows = vec![
             ("messages", format!("{what} (format {major}.{minor})")),
             (
@@ -215,12 +213,7 @@ impl Seen {
         let responses = info.response_layout.iter().flat_map(fields::rows);
         rows.extend(under("responses", responses));
 
-        let answered = match info.pattern {
-            Pattern::Calls => format!(", answered {}", info.owner.sent),
-            _ => String::new(),
-        };
-        let doing = format!("{verb} {}{}{answered}", self.owned(info), per_second(rate));
-        rows.push((owner, format!("{}{state}, {doing}", self.owner())));
+        rows.push((owner, self.owner(verb)));
 
         let others = all(&info.others).iter().enumerate().map(|(n, one)| {
             let rate = self.rates.as_ref().and_then(|(_, rates)| rates[n]);
@@ -271,12 +264,24 @@ impl Seen {
         }
     }
 
-    fn owner(&self) -> String {
-        match self.info.pattern {
-            Pattern::Topic => who(&self.info.owner, "waiting for a slow subscriber", ""),
-            Pattern::Values => who(&self.info.owner, "", ""),
-            Pattern::Queue | Pattern::Calls => who(&self.info.owner, "waiting", "busy"),
+    /// Returns the row of the owner. `verb` says what it has done with messages.
+    fn owner(&self, verb: &str) -> String {
+        let info = &self.info;
+        if info.ownerless {
+            return "has not come yet".to_string();
         }
+        let who = match info.pattern {
+            Pattern::Topic => who(&info.owner, "waiting for a slow subscriber", ""),
+            Pattern::Values => who(&info.owner, "", ""),
+            Pattern::Queue | Pattern::Calls => who(&info.owner, "waiting", "busy"),
+        };
+        let state = if info.closed { ", has closed" } else { "" };
+        let rate = per_second(self.rates.as_ref().map(|(rate, _)| *rate));
+        let answered = match info.pattern {
+            Pattern::Calls => format!(", answered {}", info.owner.sent),
+            _ => String::new(),
+        };
+        format!("{who}{state}, {verb} {}{rate}{answered}", self.owned(info))
     }
 }
 

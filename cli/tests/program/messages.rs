@@ -508,6 +508,22 @@ fn show_lists_senders_and_message_rate() {
 }
 
 #[test]
+fn show_tells_of_a_missing_receiver() {
+    let _watchdog = watchdog();
+    let name = unique("early");
+    let mut sender = shmkit::Sender::open_or_create(&*name).unwrap();
+    sender.send(b"one").unwrap();
+    contains(
+        &run(&["show", &name], 0).out,
+        &["receiver    has not come yet", "sent 1"],
+    );
+    assert!(messages(&name)["owner"].is_null());
+    let mut receiver = start(&["recv", &name]);
+    assert_eq!(receiver.line(), "one");
+    assert_eq!(messages(&name)["owner"]["pid"], json!(receiver.id()));
+}
+
+#[test]
 fn list_hides_companions_of_topic_by_default() {
     let _watchdog = watchdog();
     let name = unique("parts");

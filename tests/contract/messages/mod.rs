@@ -5,6 +5,7 @@ mod ahead;
 mod calls;
 mod closing;
 mod crowded;
+mod first;
 mod frames;
 mod in_place;
 mod kills;
@@ -51,6 +52,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
         ("ahead", [name]) => ahead::receive_and_release(name),
+        ("first-sender", [name]) => first::send_first(name),
         ("many-senders", [name, count]) => many::serve_senders(name, count.parse().unwrap()),
         ("many-threads", [name, count]) => many::count_threads(name, count.parse().unwrap()),
         ("guest", [name, from]) => publishers::serve_guest(name, from.parse().unwrap()),
