@@ -19,9 +19,9 @@ use std::time::UNIX_EPOCH;
 /// The version that this library writes and reads.
 const VERSION: &str = "3.0";
 const OTHERS: [&str; 2] = ["1.0", "2.0"];
-const PATTERNS: [&str; 5] = ["queue", "topic", "frames", "latest", "rpc"];
+const PATTERNS: [&str; 6] = ["queue", "first", "topic", "frames", "latest", "rpc"];
 
-const IMAGES: [(&str, &str); 12] = [
+const IMAGES: [(&str, &str); 13] = [
     ("1.0-queue", include_str!("images/1.0-queue.txt")),
     ("1.0-topic", include_str!("images/1.0-topic.txt")),
     ("1.0-latest", include_str!("images/1.0-latest.txt")),
@@ -30,6 +30,7 @@ const IMAGES: [(&str, &str); 12] = [
     ("2.0-latest", include_str!("images/2.0-latest.txt")),
     ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
     ("3.0-queue", include_str!("images/3.0-queue.txt")),
+    ("3.0-first", include_str!("images/3.0-first.txt")),
     ("3.0-topic", include_str!("images/3.0-topic.txt")),
     ("3.0-frames", include_str!("images/3.0-frames.txt")),
     ("3.0-latest", include_str!("images/3.0-latest.txt")),
@@ -179,6 +180,27 @@ fn new_receiver_reads_older_queue_image() {
     );
 }
 
+/// The image is that of a queue that a sender has created, and that no receiver has owned.
+// layout: L330 L332
+#[test]
+fn first_receiver_reads_older_ownerless_image() {
+    let (_test, name) = start("golden-first");
+    let _held = restore(&format!("{VERSION}-first"), &name);
+    let mut sender = Sender::open(&*name).unwrap();
+    sender.send(b"second").unwrap();
+    let mut receiver = Receiver::create(&*name).unwrap();
+    assert_eq!((sender.generation(), receiver.generation()), (1, 2));
+    let mut came = [receiver.recv().unwrap().to_vec(), vec![]];
+    came[1] = receiver.recv().unwrap().to_vec();
+    came.sort();
+    assert_eq!(came, [&b"first"[..], b"second"]);
+    sender.send(b"third").unwrap();
+    assert_eq!(
+        (sender.generation(), receiver.recv().unwrap()),
+        (2, &b"third"[..])
+    );
+}
+
 // layout: L022 L129
 #[test]
 fn subscriber_reads_older_topic_image() {
@@ -272,6 +294,12 @@ fn current_version_images_are_written() {
     assert_eq!(receiver.recv().unwrap(), b"first");
     keep("queue", name);
     drop((sender, receiver));
+
+    let options = Receiver::options().capacity(4096).senders(2);
+    let mut sender = Sender::options().open_or_create(name, &options).unwrap();
+    sender.send(b"first").unwrap();
+    keep("first", name);
+    drop(sender);
 
     let options = Publisher::options().capacity(4096).max_message(100);
     let mut publisher = options.create(name).unwrap();
