@@ -83,7 +83,8 @@ fn topic_survives_random_kills() {
     let options = Publisher::options()
         .capacity(1 << 14)
         .max_message(SHORT as u64);
-    let options = options.publishers(1 + GUESTS as usize).subscribers(4);
+    // A subscriber joins before the one that it follows is killed.
+    let options = options.publishers(1 + GUESTS as usize).subscribers(PATIENT + 3);
     let owner = options.delivery(Delivery::Lossless).create(&*name).unwrap();
     let counts = [const { AtomicU64::new(0) }; PATIENT];
     let least = || counts.iter().map(|count| count.load(SeqCst)).min().unwrap();
@@ -116,6 +117,7 @@ fn topic_survives_random_kills() {
             let enough = kill * (messages() / KILLS);
             eventually("messages come", || least() >= enough);
             random.pause();
+            test.once_more();
             if least() >= messages() && kill >= KILLS {
                 break;
             }
