@@ -32,11 +32,14 @@ use crate::segment::Companions;
 use crate::segment::participant::Life;
 use crate::segment::roster::identity_of;
 use crate::sync::{Fixed, Ordering, Shared, Window, WindowMut, Words, WordsMut};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-/// How often this process tries to take a name that appears and vanishes, or whose owner is ending.
+/// How often this process tries at least to take a name that appears and vanishes, or whose owner is
+/// ending or creating.
 const TRIES: u32 = 100;
-/// The pause until the life of an owner whose process has ended is looked at again.
+/// How long it tries at least.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The pause until an owner that is ending or creating is looked at again.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// At most this many generations are searched for participants.
@@ -160,6 +163,7 @@ impl OwnershipRecord {
     pub fn take(name: &Name, access: &Access, me: &ProcessIdentity) -> Result<OwnershipRecord> {
         let options = Section::options().access(access.clone()).only_look(true);
         let mut tries = 0;
+        let began = Instant::now();
 
         loop {
             let exists = match options.create_new(name, ownership::LEN as u64) {
@@ -167,14 +171,18 @@ impl OwnershipRecord {
                 created => return OwnershipRecord::begin(created?, access, me),
             };
             tries += 1;
-            match OwnershipRecord::take_over(name, access, me, tries == TRIES) {
+            if tries > TRIES {
+                std::thread::sleep(PAUSE);
+            }
+            let is_last = tries >= TRIES && began.elapsed() >= PATIENCE;
+            match OwnershipRecord::take_over(name, access, me, is_last) {
                 // The name has just gone, or another candidate was faster.
-                Ok(None) if tries < TRIES => {}
+                Ok(None) if !is_last => {}
                 Ok(None) => return Err(exists),
                 Ok(Some(record)) => return Ok(record),
                 Err(error)
                     if error.kind() == ErrorKind::WrongVersion
-                        && tries < TRIES
+                        && !is_last
                         && remove_older(name, me)? => {}
                 Err(error) => return Err(refused(exists, error)),
             }

@@ -84,7 +84,9 @@ fn topic_survives_random_kills() {
         .capacity(1 << 14)
         .max_message(SHORT as u64);
     // A subscriber joins before the one that it follows is killed.
-    let options = options.publishers(1 + GUESTS as usize).subscribers(PATIENT + 3);
+    let options = options
+        .publishers(1 + GUESTS as usize)
+        .subscribers(PATIENT + 3);
     let owner = options.delivery(Delivery::Lossless).create(&*name).unwrap();
     let counts = [const { AtomicU64::new(0) }; PATIENT];
     let least = || counts.iter().map(|count| count.load(SeqCst)).min().unwrap();

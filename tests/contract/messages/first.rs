@@ -249,32 +249,24 @@ fn simultaneous_creators_share_one_queue() {
     for round in 0..ROUNDS {
         common::step();
         let name = format!("{stem}-{round}");
-        let barrier = Barrier::new(4);
-        let meet = || {
-            barrier.wait();
-        };
+        let (name, barrier) = (&*name, &Barrier::new(4));
         scope(|scope| {
-            let (name, meet) = (&*name, &meet);
-            for number in 0..3u8 {
+            // The senders keep the queue until the receiver has their messages.
+            let senders = [0, 1, 2].map(|number: u8| {
                 scope.spawn(move || {
-                    meet();
+                    barrier.wait();
                     let mut sender = first_sender(name);
                     sender.send(&[number]).unwrap();
-                    // The sender keeps the queue until the receiver has its message.
-                    meet();
-                });
-            }
-            scope.spawn(move || {
-                meet();
-                let mut receiver = orders_queue().open_or_create(name).unwrap();
-                let mut came: Vec<u8> = Vec::new();
-                while came.len() < 3 {
-                    came.push(receiver.recv().unwrap()[0]);
-                }
-                meet();
-                came.sort_unstable();
-                assert_eq!(came, [0, 1, 2]);
+                    sender
+                })
             });
+            barrier.wait();
+            let mut receiver = orders_queue().open_or_create(name).unwrap();
+            let senders = senders.map(|sender| sender.join().unwrap());
+            let mut came = [0, 1, 2].map(|_| receiver.recv().unwrap()[0]);
+            came.sort_unstable();
+            assert_eq!(came, [0, 1, 2]);
+            drop(senders);
         });
     }
 }
