@@ -70,6 +70,8 @@ pub enum SendError {
         /// The length of the longest message that the creator allows, in bytes.
         max: usize,
     },
+    /// The message has a source number, and the sender was opened without a source key.
+    NoSource,
     /// This process was forked from the process that opened the endpoint. Only that process may use
     /// the endpoint.
     Forked,
@@ -91,6 +93,9 @@ impl fmt::Display for SendError {
             SendError::TooLong { len, max } => write!(
                 f,
                 "a message of {len} bytes is longer than the {max} bytes that its receiver allows"
+            ),
+            SendError::NoSource => f.write_str(
+                "the sender was opened without a source key; set one with SenderOptions::source",
             ),
             SendError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             SendError::NameLost => write!(f, "{NAME_LOST}; {CREATE_AGAIN}"),

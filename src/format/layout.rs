@@ -260,6 +260,25 @@ pub(crate) mod roster {
     pub(crate) const PARK_WORD: usize = 40;
     /// `u64`: the start time of the participant's process, in the form of its process identity.
     pub(crate) const START: usize = 48;
+    /// `u64`: the source key of the sender, or 0 (queue).
+    pub(crate) const SOURCE_KEY: usize = 64;
+    /// `u64`: the end of a record that has a source number, plus 1, or 0. It counts once the record is
+    /// committed.
+    pub(crate) const SOURCE_END_0: usize = 72;
+    /// `u64`: the source number of the record that ends at [`SOURCE_END_0`](self::SOURCE_END_0).
+    pub(crate) const SOURCE_NUMBER_0: usize = 80;
+    /// `u64`: as [`SOURCE_END_0`](self::SOURCE_END_0), for another record.
+    pub(crate) const SOURCE_END_1: usize = 88;
+    /// `u64`: the source number of the record that ends at [`SOURCE_END_1`](self::SOURCE_END_1).
+    pub(crate) const SOURCE_NUMBER_1: usize = 96;
+    /// `u64`: [`KEPT`](self::KEPT) if the owner has taken the source key over from an earlier
+    /// generation, and in the lower half the generation that
+    /// [`INHERITED_NUMBER`](self::INHERITED_NUMBER) comes from, or 0.
+    pub(crate) const INHERITED: usize = 104;
+    /// The bit in [`INHERITED`](self::INHERITED) of a source key that the owner has taken over.
+    pub(crate) const KEPT: u64 = 1 << 32;
+    /// `u64`: the source number that the owner has found in an earlier generation.
+    pub(crate) const INHERITED_NUMBER: usize = 112;
     /// The cursor of a subscriber, or of a client in its lane of responses.
     pub(crate) const CURSOR: usize = APART;
 
@@ -432,7 +451,7 @@ const _: () = {
     assert!(cursor::NUMBER + 8 <= cursor::LEN && cursor::LEN <= control::CURSOR_STRIDE);
     assert!(roster::CURSOR + cursor::LEN <= roster::SLOT_STRIDE);
     assert!(values::RECENT + values::RECENT_COUNT as usize * 4 <= values::NAMES);
-    assert!(roster::START + 8 <= roster::CURSOR && roster::SET_LEN <= APART);
+    assert!(roster::INHERITED_NUMBER + 8 <= roster::CURSOR && roster::SET_LEN <= APART);
     assert!(roster::NEWS_OF + roster::SET_LEN <= roster::SLOTS_AT);
     // A summary has a bit for each word of its set, below the bit of the owner.
     assert!(roster::SET_LEN / 8 < 62 && control::WATCHED + roster::SET_LEN <= control::TYPE);
@@ -521,6 +540,13 @@ mod tests {
             ("BEGINNING", roster::BEGINNING, 8),
             ("PARK_WORD", roster::PARK_WORD, 4),
             ("START", roster::START, 8),
+            ("SOURCE_KEY", roster::SOURCE_KEY, 8),
+            ("SOURCE_END_0", roster::SOURCE_END_0, 8),
+            ("SOURCE_NUMBER_0", roster::SOURCE_NUMBER_0, 8),
+            ("SOURCE_END_1", roster::SOURCE_END_1, 8),
+            ("SOURCE_NUMBER_1", roster::SOURCE_NUMBER_1, 8),
+            ("INHERITED", roster::INHERITED, 8),
+            ("INHERITED_NUMBER", roster::INHERITED_NUMBER, 8),
             (
                 "CURSOR",
                 roster::CURSOR,

@@ -489,6 +489,27 @@ impl<M: Payload + ?Sized> Async<Sender<M>> {
     }
 }
 
+impl<M: Payload + ?Sized> Async<Sender<M>> {
+    /// Sends a message with a source number, and waits until there is space; see
+    /// [`Sender::send_numbered`]. If the future is dropped before it is ready, the message is not sent.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Sender::send_numbered`].
+    pub async fn send_numbered(&mut self, number: u64, message: &M) -> Result<(), SendError> {
+        let (message, sender) = (message.bytes(), &mut self.endpoint.core);
+        loop {
+            match sender.send_numbered(number, message, (Deadline::Now, false)) {
+                Err(SendError::Full) => {
+                    let mut room = Room::of(sender, message.len());
+                    rest(&mut self.registration, &mut room).await?;
+                }
+                sent => return sent.map(drop),
+            }
+        }
+    }
+}
+
 impl<M: Payload + ?Sized> Async<Publisher<M>> {
     /// Sends a message, and waits for slow subscribers if delivery is lossless. The message is sent
     /// when the future is ready. If the future is dropped before that, the message is not sent.

@@ -8,6 +8,7 @@ use crate::name::Name;
 use crate::os::{self, Holders, Listed, LivesBackend, ProcessIdentity, RawObject, pid_of};
 use crate::segment::roster::{identity_of, occupant_in, slot_at};
 use crate::segment::slot_set::SLEEPERS;
+use crate::segment::sources::SourceWords;
 use crate::segment::{Found, Geometry, Pattern};
 use crate::sync::{AtLeast, Window, Words};
 use std::path::PathBuf;
@@ -105,6 +106,8 @@ pub struct Participant {
     pub asleep: bool,
     /// Whether the participant is a publisher of a topic.
     pub publishes: bool,
+    /// The [source key](crate::SenderOptions::source) of a sender, if it has one.
+    pub source: Option<u64>,
     /// The number of messages that the participant has sent. For a sender, a client or a publisher,
     /// this is the count of its lane, and includes the messages of earlier participants in the slot.
     pub sent: u64,
@@ -252,6 +255,7 @@ fn owner(found: &Found, pattern: Pattern, roster: Option<&Roster>, sent: &[u64])
         alive: found.is_owner_alive().ok(),
         asleep: roster.is_some_and(|words| words.load64(roster::ASLEEP) & roster::OWNER_BIT != 0),
         publishes: pattern == Pattern::Topic,
+        source: None,
         sent: match pattern {
             Pattern::Queue => 0,
             Pattern::Topic | Pattern::Values => sent[0],
@@ -288,6 +292,8 @@ fn participant(
         alive: None,
         asleep: words.load64(at) & bit != 0,
         publishes: found.geometry.publisher_slots().contains(&slot),
+        source: Some(SourceWords::read(words, slot).key)
+            .filter(|key| *key != 0 && pattern == Pattern::Queue),
         sent: 0,
         received: 0,
         missed: 0,

@@ -15,6 +15,15 @@ pub trait Claimed {
     fn fill(&self, place: Place, at: usize, bytes: &[u8]);
     fn bytes(&self, place: Place, len: usize) -> *mut u8;
     fn commit(&mut self, place: Place, len: usize) -> Result<(), SendError>;
+    /// Commits a message with a source number, if the endpoint has a source key.
+    fn commit_numbered(
+        &mut self,
+        _place: Place,
+        _len: usize,
+        _number: u64,
+    ) -> Result<(), SendError> {
+        Err(SendError::NoSource)
+    }
 }
 
 /// Room for a message in shared memory; see [`Sender::claim`](crate::Sender::claim) and
@@ -102,6 +111,18 @@ impl<'a> Claim<'a> {
     #[inline]
     pub fn commit(self) -> Result<(), SendError> {
         self.endpoint.commit(self.place, self.len)
+    }
+
+    /// Sends the message with a source number; see
+    /// [`Sender::send_numbered`](crate::Sender::send_numbered).
+    ///
+    /// # Errors
+    ///
+    /// - [`SendError::NoSource`] if the sender was opened without a
+    ///   [source key](crate::SenderOptions::source), or if a publisher has made the claim.
+    /// - [`SendError::Forked`] in a process that was forked from the process of the endpoint.
+    pub fn commit_numbered(self, number: u64) -> Result<(), SendError> {
+        self.endpoint.commit_numbered(self.place, self.len, number)
     }
 }
 

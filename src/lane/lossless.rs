@@ -55,6 +55,27 @@ pub(crate) fn begin_cursor(cursor: &impl WordsMut, ring_geometry: RingGeometry) 
     }
 }
 
+/// Returns the position behind the last record of a lane, whose reader has freed the ring up to `gate`;
+/// `None` if the lane holds words that no writer of this crate writes.
+// layout: L107 L179 L181
+pub(crate) fn tail_of<R: RingWords>(ring: R, geometry: RingGeometry, gate: u64) -> Option<u64> {
+    if !is_possible(gate) {
+        return None;
+    }
+    let mut walk = RingReader::new(ring, geometry, gate);
+    while walk.position() <= gate + geometry.bytes() {
+        match walk.look() {
+            Record::Message(found) => {
+                walk.pass(found);
+            }
+            Record::Pad => walk.wrap(),
+            Record::Nonsense => return None,
+            Record::Empty => return Some(walk.position()),
+        }
+    }
+    None
+}
+
 impl<R: RingWordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     /// Creates a writer that continues behind the last record of a lane that other writers used.
     /// Returns `None` if the lane holds words that no writer of this crate writes.
@@ -70,39 +91,19 @@ impl<R: RingWordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
     {
         // Pairs with the reader's store (P1).
         let gate = cursor.load64(cursor::ROOM);
-        if !is_possible(gate) {
+        let tail = tail_of(ring.clone(), ring_geometry, gate)?;
+        let sent = head.load64(lane::SENT);
+        if sent > GREATEST {
             return None;
         }
-
-        let mut walk = RingReader::new(ring.clone(), ring_geometry, gate);
-        while walk.position() <= gate + ring_geometry.bytes() {
-            match walk.look() {
-                Record::Message(found) => {
-                    walk.pass(found);
-                }
-                Record::Pad => walk.wrap(),
-                Record::Nonsense => return None,
-                Record::Empty => {
-                    let sent = head.load64(lane::SENT);
-                    if sent > GREATEST {
-                        return None;
-                    }
-                    return Some(LosslessWriter {
-                        ring: RingWriter::new(
-                            ring,
-                            ring_geometry,
-                            walk.position(),
-                            gate + ring_geometry.bytes(),
-                        ),
-                        head,
-                        cursor,
-                        sent,
-                        distance: Distance::default(),
-                    });
-                }
-            }
-        }
-        None
+        let free = gate + ring_geometry.bytes();
+        Some(LosslessWriter {
+            ring: RingWriter::new(ring, ring_geometry, tail, free),
+            head,
+            cursor,
+            sent,
+            distance: Distance::default(),
+        })
     }
 
     /// Creates the writer of a new lane without messages. The writer does not read the lane:
@@ -145,7 +146,7 @@ impl<R: RingWordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
 
     /// Returns the place of a message, if there is room for it.
     #[inline]
-    fn admit(&mut self, len: usize) -> Option<Place> {
+    pub fn admit(&mut self, len: usize) -> Option<Place> {
         let place = self.ring.place(len);
         if len >= LONG {
             self.refresh_and_time();
@@ -287,6 +288,19 @@ impl<R: RingWordsMut, H: WordsMut, C: Words> LosslessWriter<R, H, C> {
         self.ring.write(place, message, tag, hold);
         self.count();
         true
+    }
+
+    /// Writes a message at the place that [`admit`](LosslessWriter::admit) has returned. With `hold` the
+    /// message is sent with the next message or by `flush`.
+    pub fn write_at(&mut self, place: Place, message: &[u8], hold: bool) {
+        self.ring.write(place, message, None, hold);
+        self.count();
+    }
+
+    /// Returns the position behind the last message that was sent. What a batch holds back does not
+    /// count.
+    pub fn committed(&self) -> u64 {
+        self.ring.held_from().unwrap_or(self.ring.tail())
     }
 
     // layout: L058

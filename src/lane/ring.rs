@@ -122,6 +122,11 @@ impl<M: RingWordsMut> RingWriter<M> {
         self.free
     }
 
+    /// Returns the position of the first record that is held back.
+    pub fn held_from(&self) -> Option<u64> {
+        self.held.map(|(position, _)| position)
+    }
+
     pub fn set_free(&mut self, free: u64) {
         self.free = free;
         self.settle();

@@ -18,6 +18,7 @@ mod news;
 mod owners;
 mod sleepers;
 mod slots;
+mod sources;
 mod tenures;
 
 use crate::error::Result;
@@ -86,9 +87,43 @@ impl Memory {
                 slot(roster::HOLD),
                 slot(roster::BEGINNING),
                 slot(roster::START),
+                slot(roster::SOURCE_KEY),
                 slot(roster::CURSOR + cursor::ROOM),
             ],
         )
+    }
+
+    /// Makes the words of a roster with two slots, whose participants have source keys, and a word of
+    /// the tests.
+    pub fn sources() -> Memory {
+        const HALVES: [usize; 3] = [roster::STATE, roster::SLOT_EPOCH, roster::SPACE];
+        const WORDS: [usize; 8] = [
+            roster::PROCESS,
+            roster::HOLD,
+            roster::START,
+            roster::SOURCE_KEY,
+            roster::SOURCE_END_0,
+            roster::SOURCE_NUMBER_0,
+            roster::SOURCE_END_1,
+            roster::SOURCE_NUMBER_1,
+        ];
+        let in_slots = |words: &[usize]| -> Vec<usize> {
+            let slots = [0, 1].map(slot_at).into_iter();
+            slots
+                .flat_map(|slot| words.iter().map(move |at| slot + at))
+                .collect()
+        };
+        let mut halves = in_slots(&HALVES);
+        halves.extend([roster::PARTICIPANT_CHANGES, THEIRS[0]]);
+        let mut words = in_slots(&WORDS);
+        words.extend(in_slots(&[roster::INHERITED, roster::INHERITED_NUMBER]));
+        words.extend([
+            roster::ASLEEP,
+            roster::SLEEPERS,
+            roster::HOLDING,
+            roster::HOLDERS,
+        ]);
+        Memory::new(&halves, &words)
     }
 
     /// Makes the words of an ownership record.

@@ -51,9 +51,29 @@ impl<'a, M: Payload + ?Sized> Batch<'a, M> {
         self.add(message, Deadline::Now)
     }
 
+    /// Adds a message with a source number to the batch, and blocks until there is space for the
+    /// message. The number counts when the message is sent; see
+    /// [`Sender::send_numbered`](crate::Sender::send_numbered).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Sender::send_numbered`](crate::Sender::send_numbered).
+    pub fn send_numbered(&mut self, number: u64, message: &M) -> Result<(), SendError> {
+        let how = (Deadline::Never, true);
+        let has_sent = self.sender.send_numbered(number, message.bytes(), how)?;
+        self.count_one(has_sent)
+    }
+
     #[inline]
     fn add(&mut self, message: &M, deadline: Deadline) -> Result<(), SendError> {
-        if self.sender.add(message.bytes(), deadline)? {
+        let has_sent = self.sender.add(message.bytes(), deadline)?;
+        self.count_one(has_sent)
+    }
+
+    /// Counts a message that was added. `has_sent` says whether the messages before are sent.
+    #[inline]
+    fn count_one(&mut self, has_sent: bool) -> Result<(), SendError> {
+        if has_sent {
             self.count = 0;
         }
         self.count += 1;

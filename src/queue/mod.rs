@@ -7,10 +7,12 @@ mod ahead;
 pub(crate) mod batch;
 pub(crate) mod in_order;
 pub(crate) mod message_ref;
+mod numbered;
 pub(crate) mod receiver;
 pub(crate) mod receiving;
 pub(crate) mod sender;
 pub(crate) mod sending;
+mod source;
 
 #[cfg(test)]
 mod tests;

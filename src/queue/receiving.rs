@@ -69,6 +69,9 @@ impl Receiving {
         let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
         let mut older = segment.older_like(common)?;
 
+        for (earlier, _) in older.iter().rev() {
+            segment.reserve_sources(earlier)?;
+        }
         segment.publish(&mut older);
         let mut receiver = Receiving {
             fan_in,
@@ -95,12 +98,17 @@ impl Receiving {
         self.fan_in.check_call()?;
         let (mut segment, participant) = self.segment.next(geometry, &common.layouts)?;
         let fan_in = FanIn::new(&segment, ring, participant, common.prefault)?;
+        let older = self.older.iter().map(|(_, earlier)| earlier);
+        for earlier in older.chain([&self.segment]).rev() {
+            segment.reserve_sources(earlier)?;
+        }
         segment.follow(&mut self.segment);
         let mut fan_in = std::mem::replace(&mut self.fan_in, fan_in);
         fan_in.become_earlier();
         self.fan_in.stay(&mut fan_in);
         let segment = std::mem::replace(&mut self.segment, segment);
         self.older.push((fan_in, segment));
+        self.carry_numbers();
         self.make_room();
         Ok(())
     }
@@ -118,7 +126,17 @@ impl Receiving {
                 self.older.push((fan_in, segment));
             }
         }
+        self.carry_numbers();
         self.make_room();
+    }
+
+    /// Stores the last numbers of the source keys of earlier generations, as far as they are known
+    /// now. A number may change until its generation has no sender left.
+    // layout: L321
+    fn carry_numbers(&mut self) {
+        for (_, earlier) in &self.older {
+            self.segment.carry_numbers(earlier);
+        }
     }
 
     /// Allocates a buffer for the longest message of all generations.
@@ -136,8 +154,11 @@ impl Receiving {
 }
 
 impl Drop for Receiving {
-    // layout: L165
+    // layout: L165 L321
     fn drop(&mut self) {
+        if !self.fan_in.is_forked() {
+            self.carry_numbers();
+        }
         self.segment.close();
     }
 }
@@ -291,8 +312,10 @@ impl Receiving {
                     self.fan_in.learn_of_senders_in(fan_in);
                     // The quick path leaves the stamp alone. Messages that it receives have none.
                     self.stamp = None;
-                    match self.ahead.has(segment.generation) {
-                        // Its messages may still be released.
+                    let is_needed =
+                        self.ahead.has(segment.generation) || !self.segment.carry_numbers(segment);
+                    match is_needed {
+                        // Its messages may still be released, or a source key has no slot yet.
                         true => n += 1,
                         false => drop(self.older.remove(n)),
                     }

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::receiver::{QueueOptions, Receiver};
 use super::sending::Sending;
 use crate::error::channel::SendError;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
 use crate::lane::claim::Claim;
@@ -19,6 +19,30 @@ use std::time::Duration;
 
 /// Options to open a queue for sending; see [`Sender::options`].
 pub type SenderOptions<M = [u8]> = OpenOptions<Sender<M>>;
+
+/// Options that only a sender has.
+#[derive(Clone, Debug, Default)]
+pub struct SenderChoices {
+    source: Option<u64>,
+}
+
+impl<M: Payload + ?Sized> OpenOptions<Sender<M>> {
+    /// Opens the sender with a source key (default: none). Its messages can have numbers
+    /// ([`send_numbered`](Sender::send_numbered)), and the next sender with the key reads the number
+    /// of the last of them ([`last_number`](Sender::last_number)). There is one sender with a key at
+    /// a time: [`open`](OpenOptions::open) fails with [`Busy`](crate::ErrorKind::Busy) while another
+    /// one is there. 0 is no key.
+    ///
+    /// A key takes one of the [`senders`](crate::QueueOptions::senders) of the queue from its first
+    /// number on, for as long as the queue exists, also while there is no sender with the key. The
+    /// numbers survive the senders and the receiver. They are gone when all processes have left the
+    /// queue. A process that may send to the queue can also store wrong keys and numbers.
+    #[must_use]
+    pub fn source(mut self, key: u64) -> SenderOptions<M> {
+        self.choices.source = Some(key);
+        self
+    }
+}
 
 impl SenderOptions {
     /// Makes each message a value of the type `T`.
@@ -65,18 +89,33 @@ impl<M: Payload + ?Sized> OpenOptions<Sender<M>> {
     ) -> Result<Sender<M>> {
         let name = Name::checked(name)?;
         Ok(Sender {
-            core: Sending::open_or_create(&self.how, &name, &options.wanted(&name)?)?,
+            core: {
+                let (source, wanted) = (self.source_key(&name)?, options.wanted(&name)?);
+                Sending::open_or_create(&self.how, &name, source, &wanted)?
+            },
             messages: PhantomData,
         })
+    }
+
+    /// Returns the source key, if the caller gave one.
+    fn source_key(&self, name: &Name) -> Result<Option<u64>> {
+        match self.choices.source {
+            Some(0) => {
+                let (kind, meaning) = (ErrorKind::InvalidArgument, "0 is no source key");
+                let error = Error::new(kind, Operation::Open, name, meaning);
+                Err(error.with_advice("use any other number"))
+            }
+            source => Ok(source),
+        }
     }
 }
 
 impl<M: Payload + ?Sized> Open for Sender<M> {
-    type Choices = ();
+    type Choices = SenderChoices;
 
     fn open_with(options: &SenderOptions<M>, name: &Name) -> Result<Sender<M>> {
         Ok(Sender {
-            core: Sending::open(&options.how, name)?,
+            core: Sending::open(&options.how, name, options.source_key(name)?)?,
             messages: PhantomData,
         })
     }
@@ -251,6 +290,85 @@ impl<M: Payload + ?Sized> Sender<M> {
     /// [`send`](Sender::send).
     pub fn send_timeout(&mut self, message: &M, timeout: Duration) -> Result<(), SendError> {
         self.core.send(message.bytes(), Deadline::within(timeout))
+    }
+
+    /// Returns the number of the last message with a number that was sent with the
+    /// [source key](SenderOptions::source) of this sender, by this sender or an earlier one. Returns
+    /// `None` if there was no such message, or if the sender has no key.
+    #[must_use]
+    pub fn last_number(&self) -> Option<u64> {
+        self.core.last_number()
+    }
+
+    /// Sends a message with a source number if there is space, without blocking; see
+    /// [`send_numbered`](Sender::send_numbered).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if there is no space; otherwise the errors of
+    /// [`send_numbered`](Sender::send_numbered).
+    pub fn try_send_numbered(&mut self, number: u64, message: &M) -> Result<(), SendError> {
+        self.number_until(number, message, Deadline::Now)
+    }
+
+    /// Sends a message with a source number, and blocks until there is space. One store makes the
+    /// message visible to the receiver and the number the [last one](Sender::last_number), so that a
+    /// process which dies at any moment has done both or none. The number means what the caller
+    /// wants: it may be a position in a file, and need not be greater than the number before. The
+    /// receiver does not see it. A message without a number leaves the last number as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NoSource`] if the sender was opened without a
+    /// [source key](SenderOptions::source); otherwise the errors of [`send`](Sender::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = format!("demo-source-{}", std::process::id());
+    /// let mut receiver = shmkit::Receiver::create(&*name)?;
+    /// let open = || shmkit::Sender::options().source(7).open(&*name);
+    /// let mut sender = open()?;
+    /// sender.send_numbered(41, b"line 41")?;
+    /// drop(sender);
+    ///
+    /// // A later process goes on behind line 41.
+    /// assert_eq!(open()?.last_number(), Some(41));
+    /// assert_eq!(receiver.recv()?, b"line 41");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_numbered(&mut self, number: u64, message: &M) -> Result<(), SendError> {
+        self.number_until(number, message, Deadline::Never)
+    }
+
+    /// Sends a message with a source number, and blocks for at most `timeout` while there is no space;
+    /// see [`send_numbered`](Sender::send_numbered).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`] if there was no space in time; otherwise the errors of
+    /// [`send_numbered`](Sender::send_numbered).
+    pub fn send_numbered_timeout(
+        &mut self,
+        number: u64,
+        message: &M,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.number_until(number, message, Deadline::within(timeout))
+    }
+
+    fn number_until(
+        &mut self,
+        number: u64,
+        message: &M,
+        deadline: Deadline,
+    ) -> Result<(), SendError> {
+        let sent = self
+            .core
+            .send_numbered(number, message.bytes(), (deadline, false));
+        sent.map(drop)
     }
 
     /// Begins a batch. Its messages are sent together when it is flushed or dropped, with a single

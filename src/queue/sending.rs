@@ -21,6 +21,7 @@
 //! A send does not ask the system whether the receiver is alive. There are two exceptions: a sender
 //! that has woken the receiver and sees no reaction, and every 4096th send that finds no space.
 
+use super::source::{Source, SourceOptions};
 use crate::error::channel::SendError;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::{OWNER, roster};
@@ -55,14 +56,16 @@ pub struct Sending {
     /// Whether the receiver was found dead after a message was sent.
     has_died: bool,
     // Declared last, so that it is dropped last.
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// The connection of a sender with the receiver of one generation.
 // layout: L018
-struct Connection {
-    lane: Lane,
-    participant: Participant,
+pub(super) struct Connection {
+    pub lane: Lane,
+    pub participant: Participant,
+    /// The source of a sender with a source key.
+    pub source: Option<Source>,
     /// `None` if no receiver has come yet.
     owner: Option<Process>,
     // Declared last, so that it is dropped last.
@@ -83,9 +86,10 @@ struct Unreceived {
 
 impl Connection {
     // layout: L050 L104
-    fn join(found: Found, ring: RingGeometry) -> Result<Connection> {
+    fn join(found: Found, ring: RingGeometry, source: Option<SourceOptions>) -> Result<Connection> {
         let owner = found.watch_owner()?;
-        let mut participant = found.take_slot(&found.roster()?)?;
+        let key = source.map(|source| source.key);
+        let mut participant = found.take_sender_slot(&found.roster()?, key)?;
         let lane = found.lane_mut(participant.slot())?;
         let cursor = found.cursor(participant.slot());
         let Some(lane) = LosslessWriter::resume(lane.ring, lane.head, cursor, ring) else {
@@ -95,9 +99,11 @@ impl Connection {
             return Err(error.with_advice("restart the receiver"));
         };
 
-        let roster = participant.roster();
-        roster.set_beginning(participant.slot(), lane.position());
-        roster.set_state(participant.slot(), roster::state::ACTIVE);
+        let (roster, slot) = (participant.roster(), participant.slot());
+        let begin = |source| Source::begin(source, &found, (roster, slot), lane.position());
+        let source = source.map(begin).transpose()?;
+        roster.set_beginning(slot, lane.position());
+        roster.set_state(slot, roster::state::ACTIVE);
         roster.tell(JOINED);
         // The owner is woken, so that it watches this process too.
         participant.wake(WakeTarget::Owner);
@@ -105,6 +111,7 @@ impl Connection {
         Ok(Connection {
             lane,
             participant,
+            source,
             owner,
             found,
         })
@@ -119,23 +126,38 @@ impl Connection {
 }
 
 impl Sending {
-    pub fn open(how: &HowToJoin, name: &Name) -> Result<Sending> {
-        how.join(name, QUEUE, Connection::join).map(Sending::new)
+    /// Opens a queue, with a source key or without one.
+    pub fn open(how: &HowToJoin, name: &Name, source: Option<u64>) -> Result<Sending> {
+        let source = source.map(|key| SourceOptions { key, known: None });
+        let join = |found, ring| Connection::join(found, ring, source);
+        how.join(name, QUEUE, join).map(Sending::new)
     }
 
     /// Opens the queue, or creates a queue that waits for its receiver.
     // layout: L330
-    pub fn open_or_create(how: &HowToJoin, name: &Name, wanted: &Wanted) -> Result<Sending> {
+    pub fn open_or_create(
+        how: &HowToJoin,
+        name: &Name,
+        source: Option<u64>,
+        wanted: &Wanted,
+    ) -> Result<Sending> {
         let how = how.without_wait();
+        let source = source.map(|key| SourceOptions { key, known: None });
         let join = |found: Found, ring| {
             wanted.check(&found)?;
-            Connection::join(found, ring)
+            Connection::join(found, ring, source)
         };
         let open = || how.join(name, QUEUE, join).map(Sending::new);
-        wanted.open_or_create(name, open, |segment| {
+        wanted.open_or_create(name, open, |segment, older| {
             let ring = (QUEUE.sizes)(&segment.geometry);
             ring.into_iter()
                 .for_each(|ring| begin_cursors(segment, ring));
+            for (earlier, _) in older.iter().rev() {
+                segment.reserve_sources(earlier)?;
+            }
+            older.iter().for_each(|(earlier, _)| {
+                segment.carry_numbers(earlier);
+            });
             Ok(())
         })
     }
@@ -229,9 +251,25 @@ impl Sending {
         Ok(())
     }
 
+    /// Stores the number of the message that is committed next.
+    pub(super) fn note_number(&mut self, place: Place, number: u64) -> Result<(), SendError> {
+        let connection = &mut self.connection;
+        let Some(source) = &mut connection.source else {
+            return Err(SendError::NoSource);
+        };
+        let participant = &connection.participant;
+        let slot = (participant.roster(), participant.slot());
+        source.note(slot, place, number, connection.lane.committed());
+        Ok(())
+    }
+
     /// Waits for space until the deadline. Returns an error if the call does not wait.
     #[cold]
-    fn wait_or_refuse(&mut self, len: usize, deadline: Deadline) -> Result<(), SendError> {
+    pub(super) fn wait_or_refuse(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+    ) -> Result<(), SendError> {
         match deadline.instant_or(()) {
             Ok(until) => self.wait_for_room(len, until),
             Err(()) => Err(self.full()),
@@ -240,7 +278,7 @@ impl Sending {
 
     // layout: L108
     #[inline]
-    fn check(&mut self, len: usize) -> Result<(), SendError> {
+    pub(super) fn check(&mut self, len: usize) -> Result<(), SendError> {
         self.connection.participant.validity.check()?;
         if self.has_died {
             self.check_owner()?;
@@ -264,13 +302,18 @@ impl Sending {
         let Connection {
             lane,
             participant,
+            source,
             found,
             ..
         } = &mut self.connection;
         lane.flush();
         participant.tell_news(&found.control);
         participant.wake(WakeTarget::Owner);
-        let Some(next) = self.connection.found.follow(QUEUE, Connection::join)? else {
+        let source = source
+            .as_ref()
+            .map(|source| source.reattaching(lane.committed()));
+        let join = |found, ring| Connection::join(found, ring, source);
+        let Some(next) = self.connection.found.follow(QUEUE, join)? else {
             return Ok(false);
         };
 
@@ -303,7 +346,7 @@ impl Sending {
 
     // layout: L097
     #[inline]
-    fn sent(&mut self) {
+    pub(super) fn sent(&mut self) {
         if self.connection.participant.has_to_tell_owner() {
             self.tell_owner();
         }
@@ -400,6 +443,7 @@ impl Sending {
             participant,
             owner,
             found,
+            ..
         } = &mut self.connection;
         let ready = || lane.has_room(len) || found.has_to_be_left();
         let peers: &[&Process] = match owner {
@@ -442,6 +486,12 @@ impl Claimed for Sending {
         self.connection.lane.commit(place, len);
         self.sent();
         Ok(())
+    }
+
+    fn commit_numbered(&mut self, place: Place, len: usize, number: u64) -> Result<(), SendError> {
+        self.connection.participant.validity.check()?;
+        self.note_number(place, number)?;
+        self.commit(place, len)
     }
 }
 

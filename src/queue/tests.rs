@@ -11,7 +11,8 @@ use crate::os::{Occupant, ProcessIdentity};
 use crate::segment::fan_in::FanIn;
 use crate::segment::participant::Kernel;
 use crate::segment::roster::Eviction;
-use crate::segment::{Geometry, Owned};
+use crate::segment::sources::{KnownNumber, SourceWords};
+use crate::segment::{Found, Geometry, Owned};
 use crate::wait::source::Signals;
 use std::task::Waker;
 
@@ -111,4 +112,67 @@ fn failed_join_gives_the_slot_back() {
     assert_eq!((roster.process_word(0), roster.slot_epoch(0)), (0, before));
     assert_eq!(fan_in.find(), Step::Nothing);
     assert!(fan_in.take_failure().is_none() && fan_in.is_done());
+}
+
+/// A sender sends its first number after the next receiver has reserved the slots.
+// layout: L317 L321
+#[test]
+fn late_source_number_gets_a_slot() {
+    let text = format!("shmkit-test-late-{}", std::process::id());
+    let (segment, _fan_in) = queue_of(&Name::new(&text).unwrap(), 2);
+    let mut sender = Sender::options().source(7).open(&*text).unwrap();
+    let (next, _participant) = segment.next(segment.geometry, &[]).unwrap();
+    next.reserve_sources(&segment).unwrap();
+    assert!(next.roster().reserved_for(7, 0..2).is_none());
+    sender.send_numbered(5, b"late").unwrap();
+    drop(sender);
+
+    // Without a free slot, the number stays in the earlier generation.
+    let me = Occupant::of(&ProcessIdentity::current().unwrap());
+    let take = || next.notifier().system().claim(me, 0..2, None, |_| Ok(()));
+    let _first = take().unwrap();
+    {
+        let (slot, _life) = take().unwrap();
+        assert!(!next.carry_numbers(&segment));
+        next.roster().leave(slot, me.word);
+    }
+    assert!(next.carry_numbers(&segment));
+    let slot = next.roster().reserved_for(7, 0..2).unwrap();
+    let inherited = || SourceWords::read(next.roster().words(), slot).inherited();
+    let known = |generation, number| {
+        let is_original = false;
+        Some(KnownNumber {
+            generation,
+            number,
+            is_original,
+        })
+    };
+    assert_eq!(inherited(), known(1, 5));
+    assert_eq!(next.roster().process_word(slot), 0);
+
+    // A number of an earlier generation replaces none of a later generation.
+    next.roster().set_inherited(slot, 7, known(3, 6));
+    assert!(next.carry_numbers(&segment));
+    assert_eq!(inherited(), known(3, 6));
+    next.roster().set_inherited(slot, 7, None);
+    assert!(next.carry_numbers(&segment));
+    assert_eq!(inherited(), known(1, 5));
+}
+
+/// A sender looks for the last number in a generation that is not in use any more. The receiver has
+/// stored the number in the next generation, and has closed the one before.
+// layout: L322
+#[test]
+fn number_of_followed_generation_is_refused() {
+    let text = format!("shmkit-test-followed-{}", std::process::id());
+    let name = Name::new(&text).unwrap();
+    let (mut segment, _fan_in) = queue_of(&name, 2);
+    let found = Found::open(&name, None).unwrap();
+    let participant = found.take_sender_slot(&found.roster().unwrap(), Some(7));
+    let participant = participant.unwrap();
+    let last = || found.last_number(7, participant.roster(), participant.slot());
+    assert_eq!(last().unwrap(), None);
+    let (mut next, _participant) = segment.next(segment.geometry, &[]).unwrap();
+    next.follow(&mut segment);
+    assert_eq!(last().unwrap_err().kind(), ErrorKind::Busy);
 }

@@ -104,11 +104,11 @@ pub(crate) struct Found {
     pub name: Name,
     pub minor: u32,
     pub generation: u32,
-    expect: Option<Owner>,
+    pub(super) expect: Option<Owner>,
     /// The expected message layouts, if the caller gave any.
     layouts: Vec<Layout>,
     /// Holds the name.
-    record: RecordView,
+    pub(super) record: RecordView,
     /// What this observer shares with the other observers of this process.
     observed: Option<Arc<Observed>>,
 }
@@ -310,28 +310,6 @@ impl Found {
         self.record.access() == access_word(access)
     }
 
-    /// Opens the rosters of the generations before this one that may still have participants.
-    // layout: L158
-    pub fn earlier_rosters(&self) -> Vec<(Geometry, Section)> {
-        let options = looking(self.expect.clone());
-        let open = |generation| -> Result<Option<(Geometry, Section)>> {
-            let companions = Companions::of(&self.name, generation)?;
-            let control = options.clone().expect_len(control::CURSORS as u64);
-            let section = control.open(&companions.control)?;
-            let len = control_len_of(&section)?;
-            let words: Window<Control> = section.words_from(len)?;
-            let Some(geometry) = geometry_in(&words, len) else {
-                return Ok(None);
-            };
-            let roster = options.clone().write(true);
-            let roster = roster.expect_len(geometry.roster_len() as u64);
-            Ok(Some((geometry, roster.open(&companions.roster)?)))
-        };
-        // A generation that cannot be opened has no participants that this process can wait for.
-        let earlier = self.record.before(self.generation).map(open);
-        earlier.filter_map(|opened| opened.ok()?).collect()
-    }
-
     /// Opens the roster for writing. An account that may take part may open the roster.
     pub fn roster(&self) -> Result<Section> {
         let companions = Companions::of(&self.name, self.generation)?;
@@ -354,6 +332,19 @@ impl Found {
 
     /// Takes one of these slots, and gets memory for its lanes.
     pub fn take_slot_of(&self, roster: &Section, slots: Range<usize>) -> Result<Participant> {
+        self.take_any(roster, (slots, None))
+    }
+
+    /// Takes a slot for a sender, which may have a source key, and gets memory for its lane.
+    pub fn take_sender_slot(&self, roster: &Section, source: Option<u64>) -> Result<Participant> {
+        self.take_any(roster, (self.geometry.subscriber_slots(), source))
+    }
+
+    fn take_any(
+        &self,
+        roster: &Section,
+        slots: (Range<usize>, Option<u64>),
+    ) -> Result<Participant> {
         let prepare = |slot| self.commit_lanes(slot);
         let (name, geometry) = (&self.name, &self.geometry);
         Participant::take(roster, name, geometry, slots, &self.owner, prepare)
@@ -623,7 +614,7 @@ fn missing(record: &RecordView, name: &Name, part: &Name, is_closed: bool) -> Er
     error.with_advice("start the owner again")
 }
 
-fn looking(expect: Option<Owner>) -> SectionOptions {
+pub(super) fn looking(expect: Option<Owner>) -> SectionOptions {
     match expect {
         Some(owner) => Section::options().expect_owner(owner),
         None => Section::options(),

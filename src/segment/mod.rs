@@ -29,6 +29,9 @@ pub(crate) mod ring_size;
 pub(crate) mod roster;
 mod seen_slot;
 pub(crate) mod slot_set;
+pub(crate) mod source_carry;
+pub(crate) mod source_claim;
+pub(crate) mod sources;
 
 pub(crate) use geometry::Geometry;
 pub use geometry::Pattern;

@@ -38,13 +38,14 @@ pub(crate) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// Opens the name by `open`. If there is no owner, and no generation that waits for one, creates a
-    /// generation without an owner first. `prepare` makes ready what an owner has to prepare there.
+    /// generation without an owner first. `prepare` makes ready what an owner has to prepare there, after
+    /// the earlier generations.
     // layout: L330
     pub fn open_or_create<T>(
         &self,
         name: &Name,
         open: impl Fn() -> Result<T>,
-        prepare: impl Fn(&Owned) -> Result<()>,
+        prepare: impl Fn(&Owned, &[(Owned, Participant)]) -> Result<()>,
     ) -> Result<T> {
         let until = deadline_after(Some(PATIENCE));
         loop {

@@ -119,20 +119,20 @@ impl Owned {
 
     /// Creates a generation without an owner, puts it in use, and releases the name, so that the
     /// first process of the owning role can take it. `prepare` makes ready what an owner has to
-    /// prepare in its generation. The caller holds the sections until it takes part itself.
+    /// prepare in its generation, after the earlier ones. The caller holds the sections until it takes part itself.
     // layout: L330
     pub fn create_ownerless(
         name: &Name,
         geometry: Geometry,
         access: &Access,
         layouts: &[Layout],
-        prepare: impl FnOnce(&Owned) -> Result<()>,
+        prepare: impl FnOnce(&Owned, &[(Owned, Participant)]) -> Result<()>,
     ) -> Result<Owned> {
         let me = ProcessIdentity::current()?;
         let (mut segment, _, record) = Owned::begin(name, geometry, access, layouts, &me, None)?;
-        prepare(&segment)?;
         segment.record = Some(record);
         let mut older = segment.older()?;
+        prepare(&segment, &older)?;
         segment.publish(&mut older);
         segment.release();
         Ok(segment)
@@ -508,7 +508,7 @@ impl LaneSource {
 
 /// Returns whether an earlier generation cannot be taken over: no process has it any more, or
 /// others have created the object with its name.
-fn is_none_of_ours(error: &Error) -> bool {
+pub(super) fn is_none_of_ours(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::NotFound

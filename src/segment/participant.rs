@@ -23,11 +23,6 @@ use std::time::{Duration, Instant};
 /// The notifier of a segment, on the parkers of the system.
 pub(crate) type Notifier = notifier::Notifier<Kernel>;
 
-/// How often a participant tries to take a slot that another participant is leaving or taking, and
-/// the pause between two tries.
-const TRIES: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(2);
-
 /// The life of a participant of this process.
 pub(crate) type Life = <os::Lives as LivesBackend>::Life;
 
@@ -36,9 +31,9 @@ pub(crate) type Life = <os::Lives as LivesBackend>::Life;
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     /// The name of the segment.
-    name: Name,
-    roster: Roster,
-    lives: os::Lives,
+    pub(super) name: Name,
+    pub(super) roster: Roster,
+    pub(super) lives: os::Lives,
     /// The accounts that may wake this participant.
     access: Access,
 }
@@ -139,15 +134,15 @@ impl Participant {
         Participant::new(notifier, OWNER, word_of(me))
     }
 
-    /// Takes one of these slots of the roster in this section. An account that may use the roster may
-    /// wake this participant, and watch it. `prepare(slot)` makes ready what belongs to the slot; if it
-    /// fails, the slot is given back.
+    /// Takes one of these slots of the roster in this section, or the slot of a source key. An account
+    /// that may use the roster may wake this participant, and watch it. `prepare(slot)` makes ready what
+    /// belongs to the slot; if it fails, the slot is given back.
     // layout: L085 L104
     pub fn take(
         section: &Section,
         name: &Name,
         geometry: &Geometry,
-        slots: Range<usize>,
+        (slots, source): (Range<usize>, Option<u64>),
         owner: &ProcessIdentity,
         prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Participant> {
@@ -157,29 +152,7 @@ impl Participant {
         let roster = geometry.roster(words);
         let kernel = Kernel::new(name, section, &roster, &wake)?;
 
-        let begin = |slot, word| kernel.lives.take(slot, word);
-        let mut claimed = roster.claim(me, slots.clone(), begin, &prepare)?;
-        for _ in 0..TRIES {
-            // A participant frees its slot a moment before its life ends, and the process of a dead
-            // one ends a moment before.
-            let is_ending = |slot| kernel.lives.is_ending(roster.occupant(slot));
-            let will_change = || roster.has_free(slots.clone()) || slots.clone().any(is_ending);
-            if claimed.is_some() || !will_change() {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-            claimed = roster.claim(me, slots.clone(), begin, &prepare)?;
-        }
-
-        let Some((slot, life)) = claimed else {
-            let count = slots.len();
-            let meaning = format!("all {count} slots are taken by living processes");
-            let error = Error::new(ErrorKind::Busy, Operation::Open, name, meaning);
-            return Err(
-                error.with_advice("wait until one of them leaves, or let the creator allow more")
-            );
-        };
-
+        let (slot, life) = kernel.claim(me, slots, source, &prepare)?;
         let notifier = Notifier::new(roster, kernel, word_of(owner));
         let mut participant = Participant::new(notifier, slot, me.word);
         participant.life = Some(life);

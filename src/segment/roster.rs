@@ -80,7 +80,7 @@ pub(crate) enum WakeTarget {
 // layout: L186
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<W = Table> {
-    words: W,
+    pub(super) words: W,
     slots: usize,
     /// The number of lanes in which each slot has a room.
     lanes: usize,
@@ -139,7 +139,7 @@ impl<W: Shared> Roster<W> {
     }
 
     /// Takes a free one of these slots, or the slot of a participant that has ended, for the process
-    /// `me`; `None` if all of them have living participants. `begin(slot, word)` begins the life of a
+    /// `me`; `None` if all of them have living participants or are reserved for a source key. `begin(slot, word)` begins the life of a
     /// slot whose last participant has the process word `word` (0 if the slot is free), and returns
     /// `None` if that participant is alive. `prepare(slot)` makes ready what belongs to the slot, before
     /// the slot epoch shows that the slot was taken; if it fails, the slot is given back.
@@ -151,26 +151,49 @@ impl<W: Shared> Roster<W> {
         begin: impl Fn(usize, u64) -> Result<Option<L>>,
         prepare: impl Fn(usize) -> Result<()>,
     ) -> Result<Option<(usize, L)>> {
+        let Some((slot, life)) = self.take_unreserved(me.word, slots, &begin)? else {
+            return Ok(None);
+        };
+        prepare(slot).inspect_err(|_| self.leave(slot, me.word))?;
+        self.begin_occupancy(slot, &me);
+        Ok(Some((slot, life)))
+    }
+
+    /// Takes one of these slots that is not reserved for a source key, for the process with the word
+    /// `me`. For `begin` see [`claim`](Roster::claim).
+    // layout: L104 L316
+    pub(super) fn take_unreserved<L>(
+        &self,
+        me: u64,
+        slots: Range<usize>,
+        begin: impl Fn(usize, u64) -> Result<Option<L>>,
+    ) -> Result<Option<(usize, L)>> {
         let all = slots;
         let free = all.clone().filter(|slot| self.process_word(*slot) == 0);
         for slot in free.chain(all) {
-            if let Some(life) = self.inherit(slot, me.word, &begin)? {
-                prepare(slot).inspect_err(|_| self.leave(slot, me.word))?;
-                self.begin_occupancy(slot, &me);
+            if self.is_reserved(slot) {
+                continue;
+            }
+            let Some(life) = self.inherit(slot, me, &begin)? else {
+                continue;
+            };
+            // A sender with a source key may have had the slot since the first look.
+            if self.forget_source(slot) {
                 return Ok(Some((slot, life)));
             }
+            self.leave(slot, me);
         }
         Ok(None)
     }
 
-    /// Returns whether one of these slots is free.
+    /// Returns whether one of these slots is free, and not reserved for a source key.
     pub fn has_free(&self, mut slots: Range<usize>) -> bool {
-        slots.any(|slot| self.process_word(slot) == 0)
+        slots.any(|slot| self.process_word(slot) == 0 && !self.is_reserved(slot))
     }
 
     /// Stores what a new occupant stores in its slot.
     // layout: L104
-    fn begin_occupancy(&self, slot: usize, me: &Occupant) {
+    pub(super) fn begin_occupancy(&self, slot: usize, me: &Occupant) {
         // The last occupant may have died in any state.
         self.set_state(slot, roster::state::PASSIVE);
         // The new slot epoch keeps processes from mistaking the event of the last occupant for the
@@ -189,7 +212,7 @@ impl<W: Shared> Roster<W> {
 
     /// Takes a slot that is free, or whose participant has ended.
     // layout: L053 L104
-    fn inherit<L>(
+    pub(super) fn inherit<L>(
         &self,
         slot: usize,
         me: u64,

@@ -152,7 +152,7 @@ impl Subscribing {
         wanted.open_or_create(
             name,
             || how.join(name, TOPIC, join),
-            |segment| match (TOPIC.sizes)(&segment.geometry) {
+            |segment, _| match (TOPIC.sizes)(&segment.geometry) {
                 Some(ring) => prepare_lanes(segment, ring, false, 0),
                 None => Ok(()),
             },

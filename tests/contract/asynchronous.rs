@@ -46,6 +46,33 @@ async fn until_asleep(name: &str) {
     }
 }
 
+// layout: L318
+#[test]
+fn future_sends_a_source_number() {
+    let (_test, name) = start("async-source");
+    let options = Receiver::options().capacity(4096).max_message(1000);
+    let mut receiver = Async::new(options.create(&*name).unwrap());
+    let sender = Sender::options().source(7).open(&*name).unwrap();
+    let mut sender = Async::new(sender);
+    run(async {
+        // The lane has no space for all of them.
+        let send = async {
+            for n in 0..20 {
+                sender.send_numbered(n, &[1; 1000]).await.unwrap();
+            }
+        };
+        let receive = async {
+            for _ in 0..20 {
+                receiver.recv().await.unwrap();
+            }
+        };
+        tokio::join!(send, receive);
+    });
+    drop(sender);
+    let next = Sender::options().source(7).open(&*name).unwrap();
+    assert_eq!(next.last_number(), Some(19));
+}
+
 /// A leaked future stops waiting when the next wait for its endpoint begins.
 #[test]
 fn leaked_future_takes_no_wake_ups() {

@@ -386,6 +386,55 @@ fn foreign_sender_fills_long_ring() {
     assert_eq!(peer.code(), 0);
 }
 
+// layout: L315 L316
+#[test]
+fn foreign_sender_leaves_reserved_slots_alone() {
+    let (_test, name) = start("peer-reserved");
+    let mut receiver = Receiver::options().senders(2).create(&*name).unwrap();
+    let open = || Sender::options().source(7).open(&*name).unwrap();
+    open().send_numbered(70, b"seventy").unwrap();
+    let plain = Sender::open(&*name).unwrap();
+    assert_ne!(Peer::start(&["send", &name, "1"]).code(), 0);
+    drop(plain);
+    let mut peer = Peer::start(&["send", &name, "1"]);
+    peer.expect("sent 1");
+    assert_eq!(peer.code(), 0);
+    assert_eq!(open().last_number(), Some(70));
+    let mut came = [(); 2].map(|()| receiver.recv_timeout(LONG).unwrap().to_vec());
+    came.sort();
+    assert_eq!(came, [&b"peer 0"[..], b"seventy"]);
+}
+
+// layout: L320 L321 L322
+#[test]
+fn source_numbers_survive_foreign_receiver() {
+    let (_test, name) = start("peer-sources");
+    let receiver = Receiver::create(&*name).unwrap();
+    let open = |key| Sender::options().source(key).open(&*name);
+    let mut sender = open(7).unwrap();
+    sender.send_numbered(70, b"seventy").unwrap();
+    open(8).unwrap().send_numbered(80, b"eighty").unwrap();
+    drop(receiver);
+
+    let mut peer = Peer::start(&["recv", &name, "100"]);
+    peer.expect("ready");
+    let mut came = [(); 2].map(|()| peer.line());
+    came.sort();
+    assert_eq!(came, ["eighty", "seventy"]);
+    assert_eq!(open(8).unwrap().last_number(), Some(80));
+    sender.send_numbered(71, b"more").unwrap();
+    let mut came =
+        std::iter::from_fn(|| Some(peer.line())).filter(|line| !line.starts_with("left"));
+    assert_eq!(came.next().unwrap(), "more");
+    drop(came);
+    peer.kill();
+
+    let _receiver = Receiver::create(&*name).unwrap();
+    drop(sender);
+    assert_eq!(open(7).unwrap().last_number(), Some(71));
+    assert_eq!(open(8).unwrap().last_number(), Some(80));
+}
+
 /// Returns the time and the text of a line that the peer has printed.
 fn stamped(line: &str) -> (SystemTime, &str) {
     let (stamp, text) = line.strip_prefix('@').unwrap().split_once(' ').unwrap();

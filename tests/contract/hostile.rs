@@ -4,6 +4,7 @@
 //! checks each access, and panics).
 
 mod several_publishers;
+mod sources;
 
 use crate::common::{unique, watchdog};
 use several_publishers::{OF_SEVERAL, each_word_of_several};
@@ -14,6 +15,7 @@ use shmkit::{
     Receiver, RecvError, Request, Section, SendError, Sender, Server, Start, Subscriber,
     TopicOptions, Writer,
 };
+use sources::{OF_SOURCES, each_word_of_sources};
 use std::time::Duration;
 
 /// The places of a queue or a topic that the tests change, for each section: the words that
@@ -193,6 +195,7 @@ macro_rules! for_each_section {
 for_each_section!(queue, PLACES, each_word_of_a_queue);
 for_each_section!(topic, PLACES, each_word_of_a_topic);
 for_each_section!(several, OF_SEVERAL, each_word_of_several);
+for_each_section!(keyed, OF_SOURCES, each_word_of_sources);
 for_each_section!(long_queue, LONG, each_word_of_a_long_queue);
 for_each_section!(long_topic, LONG, each_word_of_a_long_topic);
 for_each_section!(table, OF_VALUES, each_word_of_a_table);

@@ -68,7 +68,12 @@ fn named(section: &str, lanes: usize) -> Vec<Range<usize>> {
     };
     ranges.extend(match section {
         "control" => all(lanes, 4096, 256, &[0..8, 128..160]),
-        "roster" => all(slots, SLOTS_AT, SLOT, &[0..44, 48..56, 128..136, 256..288]),
+        "roster" => all(
+            slots,
+            SLOTS_AT,
+            SLOT,
+            &[0..44, 48..56, 64..120, 128..136, 256..288],
+        ),
         "lanes" => all(lanes, 0, LANE, &[0..8, 128..136, 256..512, 512..LANE]),
         _ => Vec::new(),
     });

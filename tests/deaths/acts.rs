@@ -4,7 +4,7 @@
 use crate::common::{hear, say};
 use crate::ptrace::perform;
 use crate::walk::{message, number};
-use crate::{calls, first, queue, topic, values};
+use crate::{calls, first, queue, sources, topic, values};
 use shmkit::{Publisher, Reader, Receiver, Sender, Subscriber};
 
 pub fn play(role: &str, args: &[&str]) {
@@ -19,6 +19,7 @@ fn die(what: &str, name: &str) {
     let (subject, act) = what.split_once(": ").unwrap();
     match subject {
         "sender" => sender(act, name),
+        "source" => source(act, name),
         "receiver" => receiver(act, name),
         "publisher" => publisher(act, name),
         "guest" => guest(act, name),
@@ -87,6 +88,54 @@ fn sender(act: &str, name: &str) {
         }
         "close" => {
             let sender = sent(name, some);
+            perform(|| (), || drop(sender));
+        }
+        other => panic!("no {other}"),
+    }
+}
+
+/// A sender with a source key, whose messages have their numbers as source numbers.
+fn source(act: &str, name: &str) {
+    let some = queue::SENT;
+    let sent = || {
+        let mut sender = sources::open(name);
+        (0..some).for_each(|n| sources::give(&mut sender, n));
+        sender
+    };
+    match act {
+        "open" => perform(|| (), || sources::open(name)),
+        "send" => {
+            let mut sender = sent();
+            let next = message(some, 48);
+            perform(|| (), || sender.send_numbered(some, &next).unwrap());
+        }
+        "claim and commit" => {
+            let mut sender = sent();
+            let act = || {
+                let mut claim = sender.claim(100).unwrap();
+                claim.write_at(0, &message(some, 100));
+                claim.commit_numbered(some).unwrap();
+            };
+            perform(|| (), act);
+        }
+        "send a batch" => {
+            let mut sender = sent();
+            let all = [0, 1, 2].map(|n| message(some + n, 48));
+            let act = || {
+                let mut batch = sender.batch();
+                for (n, next) in (some..).zip(&all) {
+                    batch.send_numbered(n, next).unwrap();
+                }
+            };
+            perform(|| (), act);
+        }
+        // The receiver is resized before.
+        "reattach" => {
+            let mut sender = sent();
+            perform(|| (), || sources::give(&mut sender, some));
+        }
+        "close" => {
+            let sender = sent();
             perform(|| (), || drop(sender));
         }
         other => panic!("no {other}"),

@@ -17,6 +17,7 @@ mod first;
 mod memory;
 mod ptrace;
 mod queue;
+mod sources;
 mod topic;
 mod values;
 mod walk;

@@ -22,7 +22,7 @@ pub fn options() -> QueueOptions {
 }
 
 /// Receives until no sender is left; returns the numbers of the messages, and the error at the end.
-fn until_deserted(receiver: &mut Receiver) -> (Vec<u64>, String) {
+pub fn until_deserted(receiver: &mut Receiver) -> (Vec<u64>, String) {
     let mut came = Vec::new();
     loop {
         match receiver.recv_timeout(LONG) {

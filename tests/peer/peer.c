@@ -34,7 +34,8 @@ enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 3
 enum { END = 128, WATCHED = 512, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
   OWNER_PARK_WORD = 264, HOLDING = 384, SLEEPERS = 512, HOLDERS = 640, NEWS = 768, NEWS_OF = 896 };
 enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
-  PARK_WORD = 40, START = 48, CURSOR = 128 };
+  PARK_WORD = 40, START = 48, SOURCE_KEY = 64, SOURCE_END = 72, SOURCE_NUMBER = 80, INHERITED = 104,
+  INHERITED_NUMBER = 112, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
   MARKS = 256, OLDEST = 496, TENURE = 384, PUBLISHER = 392, BEGUN = 416, CLOSED_AT = 432, BEFORE = 440,
   BEFORE_BEGUN = 464, RING = 512 };
@@ -459,6 +460,8 @@ static int stand(Gen *g) { /* L028 L029 L111 */
     if (ownerless(g)) return ld32(g->root.p + R_GENERATION) == g->h.generation ? LIVE : RESIZED; /* L331 */
     if (!proc_dead(&g->owner)) return LIVE;
     if (ld32(g->control.p + END) == end) return ld64(g->root.p + R_OWNER) ? DIED : CLOSED; } }
+static int reserved(const u8 *s) { /* L315 */
+  return ld64(s + SOURCE_KEY) && (ld64(s + SOURCE_END) || ld64(s + SOURCE_END + 16) || ld64(s + INHERITED)); }
 /* ---- Records ---- */
 static int look(const u8 *ring, const Head *h, u64 pos, u32 *len) { /* L070 L180 */
   u64 off = pos % h->ring; u32 word = ld32(ring + off); *len = word >> 2;
@@ -490,6 +493,39 @@ static void take_over(Gen *g) { /* L107 */
     if (what == DAMAGE || g->tail - g->room > g->h.ring) fail("L107 step 3: the lane is damaged");
     g->tail = behind(&g->h, g->tail, what, len); }
   sr64(slot(g, g->slot) + BEGINNING, g->tail); }
+static int tail_in(Gen *g, int i, u64 *tail) { /* L107 step 3; 0: the lane is damaged */
+  const u8 *ring = lane(g, (u32)i) + RING; u64 room = *tail = ld64(cursor(g, i) + ROOM); u32 len;
+  if (!possible(room) || !commit(g, (u32)i)) return 0;
+  for (int what; (what = look(ring, &g->h, *tail, &len)) != EMPTY; *tail = behind(&g->h, *tail, what, len))
+    if (what == DAMAGE || *tail - room > g->h.ring) return 0;
+  return 1; }
+/* L319 L321: the last source number of a slot; returns the generation in which it was sent, or 0. */
+static u32 last_number(Gen *g, int i, u64 *number, int *is_copy) {
+  const u8 *s = slot(g, i); u64 tail, again = 1; *is_copy = 1;
+  for (int tries = 0; tries < 16 && tail_in(g, i, &tail); tries++) {
+    u64 last = 0;
+    for (int n = 0; n < 2; n++) {
+      u64 end = ld64(s + SOURCE_END + 16 * n), its = ld64(s + SOURCE_NUMBER + 16 * n);
+      if (end && end <= tail + 1 && end >= last) last = end, *number = its; }
+    if (!tail_in(g, i, &again) || again != tail) continue;
+    *is_copy = !last; if (last) return g->h.generation;
+    break; }
+  u32 from = (u32)ld64(s + INHERITED); *number = ld64(s + INHERITED_NUMBER); return from; }
+static int carry(Gen *to, Gen *from, int is_new) { /* L321; 0: there is no slot for a key */
+  if (!from->roster.kind || from->h.kind != QUEUE || ld32(from->control.p + 264)) return 1;
+  for (int i = 0; i < (int)from->h.slots; i++) {
+    u8 *home = NULL; int is_copy; u64 number, key = ld64(slot(from, i) + SOURCE_KEY);
+    if (!reserved(slot(from, i))) continue;
+    u32 sent = last_number(from, i, &number, &is_copy), there;
+    for (int j = 0; j < (int)to->h.slots && !home; j++)
+      if (ld64(slot(to, j) + SOURCE_KEY) == key && reserved(slot(to, j))) home = slot(to, j);
+    for (int j = 0; j < (int)to->h.slots && !home && is_new; j++)
+      if (!ld64(slot(to, j) + SOURCE_KEY)) home = slot(to, j);
+    if (!home && (is_new || sent)) return 0;
+    if (!home || (there = (u32)ld64(home + INHERITED)) > sent || (there == sent && there && is_copy)) continue;
+    sr64(home + INHERITED_NUMBER, number), sr64(home + INHERITED, 1ull << 32 | sent);
+    sr64(home + SOURCE_KEY, key); }
+  return 1; }
 static int has_room(Gen *g) { /* L065 L108 step 4 */
   u64 room = ld64(cursor(g, g->slot) + ROOM);
   if (room <= g->tail && room >= g->room) g->room = room;
@@ -518,12 +554,15 @@ static void leave(Gen *g, int keep) { /* L105 */
     cas64(slot(g, g->slot) + PROCESS, me, 0); add32(g->roster.p + PARTICIPANT_CHANGES, 65536);
     wake_owner(g), life_end(&g->life), obj_close(&g->event), obj_close(&g->live); }
   if (!keep) close_gen(g); /* else the sections stay open until this process ends */ }
-static int take_slot(Gen *g, int from, int n) { /* L104 steps 2 and 3 */
+static int take_slot(Gen *g, int from, int n) { /* L104 steps 2 and 3, L316 */
   for (int tries = 0, free = 1; free && tries < 50; tries++, sleep_ms(2)) {
     for (int any = free = 0; any < 2; any++) for (int i = from; i < n; i++) {
-      u64 who = ld64(slot(g, i) + PROCESS); if (who && !any) continue;
+      u8 *s = slot(g, i); u64 who = ld64(s + PROCESS); if ((who && !any) || reserved(s)) continue;
       free |= !who; if (!life_begin(&g->life, &g->roster, i, who)) continue;
-      if (cas64(slot(g, i) + PROCESS, who, me)) return i;
+      if (cas64(s + PROCESS, who, me)) {
+        if (!reserved(s)) { if (ld64(s + SOURCE_KEY)) sr64(s + SOURCE_KEY, 0); return i; }
+        sr32(s + STATE, 0), take_out(g->roster.p + SLEEPERS, i), cas64(s + PROCESS, me, 0);
+        add32(g->roster.p + PARTICIPANT_CHANGES, 65536); }
       life_end(&g->life); } }
   return -1; }
 static int enter(Gen *g, int again) { /* L104; 0: begin again */
@@ -646,8 +685,10 @@ static void become_owner(u64 start) { /* L155 */
     life_end(&g->life), close_sections(g); if (tries < 64) continue; cas64(g->root.p + R_OWNER, me, 0); /* L156 */
     fail("L155 step 7: the sections cannot be created"); }
   for (n = last - n > 4096 ? last - 4096 : n; last && n != last + 1; n++) open_earlier(n);
+  for (int i = queue_count - 1; i >= 0; i--) if (!carry(g, queues[i], 1)) {
+    cas64(g->root.p + R_OWNER, me, 0); fail("L321: more source keys than slots"); }
   sr32(g->control.p, MAGIC), sr32(g->root.p + R_GENERATION, g->h.generation); /* step 11 */
-  for (int i = 0; i < queue_count; i++) follow_earlier(queues[i]); /* step 12 */
+  for (int i = 0; i < queue_count; i++) follow_earlier(queues[i]), carry(g, queues[i], 0); /* step 12 */
   st32(g->root.p + R_OLDEST, (queue_count ? queues[0] : g)->h.generation);
   queues[queue_count++] = own = g; }
 static void look_at_slot(Gen *g, int i) { /* L116 L120 L257 */
@@ -694,7 +735,7 @@ static int receive_all(u32 *len) { /* L053 L117: a look at all slots and all lan
   for (int q = queue_count - 2; q >= 0; q--) {
     int busy = 0; /* L118: all lanes were found empty after the look at the slots. */
     for (u32 i = 0; i < queues[q]->h.lanes; i++) busy |= queues[q]->lane[i].taken;
-    if (busy) continue;
+    if (busy || !carry(own, queues[q], 0)) continue;
     close_gen(queues[q]);
     memmove(queues + q, queues + q + 1, (size_t)(--queue_count - q) * sizeof *queues); }
   return 0; }

@@ -168,6 +168,9 @@ impl Seen {
         json[key] = count.into();
         json["received"] = one.received.into();
         json["behind"] = one.behind.into();
+        if let Some(key) = one.source {
+            json["source"] = key.into();
+        }
         json
     }
 
@@ -256,8 +259,10 @@ impl Seen {
             }
             Pattern::Queue => {
                 let (who, sent) = (who(one, "waiting for space", ""), one.sent);
+                let source = one.source.map(|key| format!(", source key {key}"));
+                let source = source.unwrap_or_default();
                 format!(
-                    "{who}, sent {sent}{rate}, of them {} not received yet",
+                    "{who}{source}, sent {sent}{rate}, of them {} not received yet",
                     one.behind
                 )
             }

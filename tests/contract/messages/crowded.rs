@@ -92,7 +92,6 @@ fn topic_survives_random_kills() {
     let least = || counts.iter().map(|count| count.load(SeqCst)).min().unwrap();
     let stop = AtomicBool::new(false);
     let mut last = GUESTS;
-
     scope(|scope| {
         let patient = counts.each_ref().map(|count| {
             let subscriber = subscriber(&name, Start::Oldest);

@@ -320,3 +320,40 @@ fn abandoned_name_is_free_again() {
     drop(first_subscriber(&name, Delivery::Lossy));
     assert_eq!(orders_queue().create(&*name).unwrap().generation(), 1);
 }
+
+/// A sender with a source key creates a queue, and another process creates it anew after its receiver
+/// has died.
+// layout: L321 L330
+#[test]
+fn source_number_survives_generations_without_owner() {
+    let (mut test, name) = start("first-source");
+    let open = || {
+        let options = Sender::options().source(7);
+        options.open_or_create(&*name, &orders_queue()).unwrap()
+    };
+    let _witness = first_sender(&name);
+    let mut sender = open();
+    assert_eq!(sender.last_number(), None);
+    sender.send_numbered(41, b"one").unwrap();
+    drop(sender);
+    assert_eq!(open().last_number(), Some(41));
+
+    let mut receiver = test.child("messages/receiver", &[&name]);
+    receiver.expect("ready");
+    let mut sender = open();
+    assert_eq!((sender.generation(), sender.last_number()), (2, Some(41)));
+    sender.send_numbered(42, b"two").unwrap();
+    let mut second = Sender::open(&*name).unwrap();
+    drop(sender);
+    receiver.kill();
+    eventually("the receiver is gone", || Sender::open(&*name).is_err());
+    // The second sender creates the next generation, and nobody has the one before any more.
+    let mut third = first_sender(&name);
+    assert_eq!(third.generation(), 3);
+    for sender in [&mut second, &mut third] {
+        sender.send(b"three").unwrap();
+        assert_eq!(sender.generation(), 3);
+    }
+    drop(second);
+    assert_eq!(open().last_number(), Some(42));
+}

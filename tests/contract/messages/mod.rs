@@ -2,6 +2,7 @@
 //! roles that child processes play.
 
 mod ahead;
+mod bridges;
 mod calls;
 mod closing;
 mod crowded;
@@ -18,6 +19,7 @@ mod publishers;
 mod queue;
 pub mod restart;
 mod senders;
+mod sources;
 mod stamps;
 mod topic;
 mod typed;
@@ -46,6 +48,10 @@ pub fn play(role: &str, args: &[&str]) {
     match (role, args) {
         ("sender", [name, from]) => serve_sender(name, from.parse().unwrap()),
         ("brief", [name, count]) => be_brief(name, count.parse().unwrap()),
+        ("source", [name, key]) => sources::serve_source(name, key.parse().unwrap()),
+        ("bridge", [name]) => bridges::serve_source(name),
+        ("bridge-worker", [name]) => bridges::serve_worker(name),
+        ("sink", [name]) => sources::serve_sink(name),
         ("receiver", [name]) => serve_receiver(queue(name)),
         ("publisher", [name, how]) => serve_publisher(topic(name, delivery(how))),
         ("subscriber", [name, start]) => serve_subscriber(name, start),
