@@ -128,6 +128,7 @@ pub use topic::publisher::{Publisher, PublisherOptions, TopicOptions};
 pub use topic::subscriber::{Subscriber, SubscriberOptions};
 pub use topic::subscribing::Start;
 pub use values::reader::{Reader, ReaderOptions};
+pub use values::value_ref::ValueRef;
 pub use values::writer::{ValuesOptions, Writer};
 pub use wait::set::{Ready, WaitSet};
 pub use wait::source::Waitable;

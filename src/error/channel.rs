@@ -222,7 +222,8 @@ impl std::error::Error for RecvError {}
 pub enum GetError {
     /// The value was not set yet.
     NotSet,
-    /// The value changed during each attempt to read it; see [`Reader::get`](crate::Reader::get).
+    /// The value changed during each attempt to read it, see [`Reader::get`](crate::Reader::get); or
+    /// no guard is free, see [`Reader::get_ref`](crate::Reader::get_ref).
     Busy,
     /// The value was not written by a writer of this crate, or is not a value of the type.
     Corrupt,
@@ -237,7 +238,9 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GetError::NotSet => f.write_str("the value was not set yet"),
-            GetError::Busy => f.write_str("the value changed each time that it was read"),
+            GetError::Busy => {
+                f.write_str("the value changed each time that it was read, or no guard is free")
+            }
             GetError::Corrupt => f.write_str("the writer wrote an invalid value"),
             GetError::Forked => write!(f, "{FORKED}; {OPEN_ONE}"),
             GetError::System(error) => error.fmt(f),

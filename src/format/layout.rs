@@ -218,18 +218,22 @@ pub(crate) mod roster {
     pub(crate) const OWNER_EPOCH: usize = 2 * APART + 4;
     /// `u32`: the park word of the owner (Linux).
     pub(crate) const OWNER_PARK_WORD: usize = 2 * APART + 8;
-    /// `u64`: the summary of [`HOLDERS`](self::HOLDERS).
-    pub(crate) const HOLDING: usize = 3 * APART;
+    /// `u64`: the guards that hold a slot of a value, with a bit for each of [`GUARDS`](self::GUARDS)
+    /// (values).
+    pub(crate) const GUARDED: usize = 3 * APART;
     /// The participants that sleep or are about to sleep: 16 words of 8 bytes, with a bit for each
     /// slot. Each participant changes its own bit.
     pub(crate) const SLEEPERS: usize = 4 * APART;
-    /// The participants that have a hold: 16 words of 8 bytes. Each participant changes its own bit.
-    pub(crate) const HOLDERS: usize = 5 * APART;
     /// `u64`: the summary of [`NEWS_OF`](self::NEWS_OF).
     pub(crate) const NEWS: usize = 6 * APART;
     /// The lanes that have got a message while the owner did not poll them: 16 words of 8 bytes. The
     /// participant of a lane sets its bit, and the owner clears it.
     pub(crate) const NEWS_OF: usize = 7 * APART;
+    /// The guards (values): words of 8 bytes, two less than a value has slots.
+    // layout: L303
+    pub(crate) const GUARDS: usize = 8 * APART;
+    /// The most guards that a table has.
+    pub(crate) const MAX_GUARDS: usize = super::values::MAX_SLOTS as usize - 2;
     /// The length of the words of a set of slots.
     pub(crate) const SET_LEN: usize = (MAX_SLOTS + 1) / 8;
     /// The slots. Slot i is at `SLOTS_AT + i * SLOT_STRIDE`.
@@ -250,9 +254,6 @@ pub(crate) mod roster {
     pub(crate) const SLOT_EPOCH: usize = 16;
     /// `u32`: the namespaces in which [`PROCESS`](self::PROCESS) has a meaning (Linux).
     pub(crate) const SPACE: usize = 20;
-    /// `u64`: the hold of a values reader, or 0. A hold is `index of the value << 8 | number of the
-    /// value slot + 1`, and asks the writer to leave that value slot alone.
-    pub(crate) const HOLD: usize = 24;
     /// `u64`: the position of a sender's first message, or of a client's first request, in its lane.
     pub(crate) const BEGINNING: usize = 32;
     /// `u32`: the park word of the participant (Linux): 1 after it was woken, and 0 after it has
@@ -525,18 +526,17 @@ mod tests {
             ("OWNER_PARK_EPOCH", roster::OWNER_PARK_EPOCH, 4),
             ("OWNER_EPOCH", roster::OWNER_EPOCH, 4),
             ("OWNER_PARK_WORD", roster::OWNER_PARK_WORD, 4),
-            ("HOLDING", roster::HOLDING, 8),
+            ("GUARDED", roster::GUARDED, 8),
             ("SLEEPERS", roster::SLEEPERS, roster::SET_LEN),
-            ("HOLDERS", roster::HOLDERS, roster::SET_LEN),
             ("NEWS", roster::NEWS, 8),
             ("NEWS_OF", roster::NEWS_OF, roster::SET_LEN),
+            ("GUARDS", roster::GUARDS, roster::MAX_GUARDS * 8),
             ("SLOTS_AT", roster::SLOTS_AT, roster::SLOT_STRIDE),
             ("PROCESS", roster::PROCESS, 8),
             ("STATE", roster::STATE, 4),
             ("PARK_EPOCH", roster::PARK_EPOCH, 4),
             ("SLOT_EPOCH", roster::SLOT_EPOCH, 4),
             ("SPACE", roster::SPACE, 4),
-            ("HOLD", roster::HOLD, 8),
             ("BEGINNING", roster::BEGINNING, 8),
             ("PARK_WORD", roster::PARK_WORD, 4),
             ("START", roster::START, 8),

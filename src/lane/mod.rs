@@ -7,6 +7,7 @@
 //! - [`lossy`]: a lane that the writer overwrites. A slow reader learns how many messages it
 //!   missed.
 //! - [`tenure`]: says which publisher has a lane of a topic.
+//! - [`in_place`]: reads a message where it is in shared memory.
 //! - `kept`: the records of a long ring at which a late subscriber can begin.
 //! - [`stamp`]: time stamps of records.
 //!
@@ -28,6 +29,7 @@
 
 pub(crate) mod claim;
 mod geometry;
+pub(crate) mod in_place;
 mod kept;
 pub(crate) mod lossless;
 pub(crate) mod lossy;

@@ -79,12 +79,12 @@ impl Memory {
             &[
                 roster::ASLEEP,
                 roster::SLEEPERS,
-                roster::HOLDING,
-                roster::HOLDERS,
+                roster::GUARDED,
+                roster::GUARDS,
+                roster::GUARDS + 8,
                 roster::NEWS,
                 roster::NEWS_OF,
                 slot(roster::PROCESS),
-                slot(roster::HOLD),
                 slot(roster::BEGINNING),
                 slot(roster::START),
                 slot(roster::SOURCE_KEY),
@@ -97,9 +97,8 @@ impl Memory {
     /// the tests.
     pub fn sources() -> Memory {
         const HALVES: [usize; 3] = [roster::STATE, roster::SLOT_EPOCH, roster::SPACE];
-        const WORDS: [usize; 8] = [
+        const WORDS: [usize; 7] = [
             roster::PROCESS,
-            roster::HOLD,
             roster::START,
             roster::SOURCE_KEY,
             roster::SOURCE_END_0,
@@ -117,12 +116,7 @@ impl Memory {
         halves.extend([roster::PARTICIPANT_CHANGES, THEIRS[0]]);
         let mut words = in_slots(&WORDS);
         words.extend(in_slots(&[roster::INHERITED, roster::INHERITED_NUMBER]));
-        words.extend([
-            roster::ASLEEP,
-            roster::SLEEPERS,
-            roster::HOLDING,
-            roster::HOLDERS,
-        ]);
+        words.extend([roster::ASLEEP, roster::SLEEPERS]);
         Memory::new(&halves, &words)
     }
 

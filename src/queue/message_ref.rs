@@ -3,7 +3,7 @@
 use super::receiving::Receiving;
 use crate::format::describe::Described;
 use crate::format::payload::Payload;
-use crate::lane::claim::assert_inside;
+use crate::lane::in_place::InPlace;
 use crate::lane::stamp::time_of;
 use crate::os::ProcessIdentity;
 use std::fmt;
@@ -18,20 +18,16 @@ use std::time::SystemTime;
 /// [`Read`] reads the message in pieces of any size. Each piece is a copy, as long as the caller's
 /// buffer: a message that is read piece by piece need not leave the nearest cache.
 pub struct MessageRef<'a, M: Payload + ?Sized = [u8]> {
-    receiver: &'a mut Receiving,
-    len: usize,
-    read: usize,
-    message: PhantomData<fn() -> &'a M>,
+    message: InPlace<'a, Receiving>,
+    payload: PhantomData<fn() -> &'a M>,
 }
 
 impl<T: Described> MessageRef<'_, T> {
     /// Returns a copy of the value.
     #[must_use]
     pub fn value(&self) -> T {
-        let mut value = T::new_zeroed();
         // A message of a type has the length of the type (`recv_ref`).
-        self.copy_to(0, value.as_mut_bytes());
-        value
+        self.message.value()
     }
 }
 
@@ -40,23 +36,21 @@ impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
     #[inline]
     pub(crate) fn new(receiver: &'a mut Receiving, len: usize) -> MessageRef<'a, M> {
         MessageRef {
-            receiver,
-            len,
-            read: 0,
-            message: PhantomData,
+            message: InPlace::new(receiver, len),
+            payload: PhantomData,
         }
     }
 
     /// Returns the length of the message in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.message.len()
     }
 
     /// Returns whether the message has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Copies a part of the message, beginning at `offset`.
@@ -65,16 +59,13 @@ impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
     ///
     /// Panics if the part is not inside the message.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
-        assert_inside(self.len, offset, to.len());
-        self.receiver.copy(offset, to);
+        self.message.copy_to(offset, to);
     }
 
     /// Returns a copy of the message.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = vec![0; self.len];
-        self.copy_to(0, &mut all);
-        all
+        self.message.to_vec()
     }
 
     /// Returns the process that has sent the message; `None` if its sender has gone, also if another
@@ -86,14 +77,14 @@ impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
     /// process.
     #[must_use]
     pub fn sender(&self) -> Option<ProcessIdentity> {
-        self.receiver.sender_process()
+        self.message.source().sender_process()
     }
 
     /// Returns when the message was sent, by the system's clock of its sender; `None` if the queue has
     /// no [time stamps](crate::QueueOptions::timestamps). The time is what the sender has stored.
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
-        self.receiver.found_stamp().and_then(time_of)
+        self.message.source().found_stamp().and_then(time_of)
     }
 
     /// Returns the bytes of the message in place.
@@ -106,38 +97,22 @@ impl<'a, M: Payload + ?Sized> MessageRef<'a, M> {
     /// Against such a process, use [`Read`] or [`copy_to`](MessageRef::copy_to).
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: `Receiving::bytes` gives the address of the message that was found, whose bytes
-        // `Window::bytes` keeps inside the lane: one mapping, which the receiver keeps as long as
-        // `self` borrows it. They are initialized, as all mapped memory is, and need no alignment.
-        // "The memory referenced by the returned slice must not be mutated for the duration of
-        // lifetime 'a" (slice::from_raw_parts): a sender of this crate writes there only after
-        // `pass`, which the drop of `self` calls; that no other process does is the caller's
-        // promise.
-        unsafe { std::slice::from_raw_parts(self.receiver.bytes(), self.len) }
+        // SAFETY: the caller promises that no process changes the bytes. A thread of this process
+        // changes them only as a sender, which writes there only after the message was passed.
+        unsafe { self.message.as_slice() }
     }
 }
 
 impl<M: Payload + ?Sized> Read for MessageRef<'_, M> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let len = to.len().min(self.len - self.read);
-        self.copy_to(self.read, &mut to[..len]);
-        self.read += len;
-        Ok(len)
-    }
-}
-
-impl<M: Payload + ?Sized> Drop for MessageRef<'_, M> {
-    // layout: L114
-    #[inline]
-    fn drop(&mut self) {
-        self.receiver.pass();
+        self.message.read(to)
     }
 }
 
 impl<M: Payload + ?Sized> fmt::Debug for MessageRef<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageRef")
-            .field("len", &self.len)
+            .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }

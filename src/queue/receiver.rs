@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::describe::{Described, Layout};
 use crate::format::layout::DEFAULT_SLOTS;
 use crate::format::payload::{self, Payload};
+use crate::lane::in_place::Source;
 use crate::lane::ring::RingGeometry;
 use crate::lane::stamp::time_of;
 use crate::name::Name;
@@ -374,7 +375,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
     fn reference(&mut self, deadline: Deadline) -> Result<MessageRef<'_, M>, RecvError> {
         let len = self.core.find_next(deadline)?;
         if !M::fits(len) {
-            self.core.pass();
+            self.core.release();
             return Err(RecvError::Corrupt);
         }
         Ok(MessageRef::new(&mut self.core, len))

@@ -26,6 +26,7 @@ use super::in_order::in_order;
 use crate::error::Result;
 use crate::error::channel::RecvError;
 use crate::lane::Step;
+use crate::lane::in_place::Source;
 use crate::lane::ring::RingGeometry;
 use crate::name::Name;
 use crate::os::{LOOK_BACK, ProcessIdentity};
@@ -170,7 +171,7 @@ impl Receiving {
         &self.buffer[..len]
     }
 
-    /// Finds the next message, which stays in shared memory until it is [passed](Receiving::pass),
+    /// Finds the next message, which stays in shared memory until it is [released](Source::release),
     /// and returns its length.
     #[inline]
     pub fn find_next(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
@@ -240,14 +241,6 @@ impl Receiving {
         }
     }
 
-    pub fn copy(&self, at: usize, to: &mut [u8]) {
-        self.source().copy(at, to);
-    }
-
-    pub fn bytes(&self) -> *const u8 {
-        self.source().bytes()
-    }
-
     /// Returns the time stamp of the message that was received last, if it has one.
     pub fn stamp(&self) -> Option<u64> {
         self.stamp
@@ -261,14 +254,6 @@ impl Receiving {
     /// Returns the process that has sent the message that was found last.
     pub fn sender_process(&self) -> Option<ProcessIdentity> {
         self.source().sender_process()
-    }
-
-    #[inline]
-    pub fn pass(&mut self) {
-        // A forked child takes no message from its parent.
-        if !self.fan_in.is_forked() {
-            self.source_mut().pass();
-        }
     }
 
     /// Returns the lanes in which the last message was found.
@@ -434,6 +419,26 @@ impl Wait for Receiving {
         let older = self.older.iter_mut();
         older.for_each(|(fan_in, _)| fan_in.look_for_deaths());
         Ok(self.has_news())
+    }
+}
+
+impl Source for Receiving {
+    fn copy(&self, offset: usize, to: &mut [u8]) {
+        self.source().copy(offset, to);
+    }
+
+    fn bytes(&self) -> *const u8 {
+        self.source().bytes()
+    }
+
+    /// Passes the message that was found last.
+    // layout: L114
+    #[inline]
+    fn release(&mut self) {
+        // A forked child takes no message from its parent.
+        if !self.fan_in.is_forked() {
+            self.source_mut().pass();
+        }
     }
 }
 

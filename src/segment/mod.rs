@@ -13,6 +13,7 @@
 pub(crate) mod ending;
 pub(crate) mod fan_in;
 pub(crate) mod geometry;
+pub(crate) mod guards;
 mod joined;
 mod lanes;
 mod message_types;

@@ -9,7 +9,7 @@
 use crate::error::Result;
 use crate::format::layout::{FIRST_CHANGES, FIRST_COUNT, OWNER, cursor, roster};
 use crate::os::{Occupant, ProcessIdentity, pid_of};
-use crate::segment::slot_set::{HOLDERS, NEWS, SLEEPERS, SlotSet};
+use crate::segment::slot_set::{NEWS, SLEEPERS, SlotSet};
 use crate::sync::{AtLeast, Fixed, Ordering, Shared, WindowMut, Words};
 use std::ops::Range;
 
@@ -138,6 +138,11 @@ impl<W: Shared> Roster<W> {
         &self.words
     }
 
+    /// Returns the number of slots.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Takes a free one of these slots, or the slot of a participant that has ended, for the process
     /// `me`; `None` if all of them have living participants or are reserved for a source key. `begin(slot, word)` begins the life of a
     /// slot whose last participant has the process word `word` (0 if the slot is free), and returns
@@ -207,7 +212,6 @@ impl<W: Shared> Roster<W> {
         self.words
             .publish64(slot_at(slot) + roster::START, me.start);
         self.set_asleep(slot, false);
-        self.set_hold(slot, 0);
     }
 
     /// Takes a slot that is free, or whose participant has ended.
@@ -374,32 +378,6 @@ impl<W: Shared> Roster<W> {
             (OWNER, false) => self.words.clear_bits64(at, bit, Ordering::AcqRel),
             (slot, true) => SLEEPERS.insert(&self.words, slot),
             (slot, false) => SLEEPERS.remove(&self.words, slot),
-        }
-    }
-
-    /// Returns whether a reader may have a hold.
-    #[inline]
-    pub fn may_hold(&self) -> bool {
-        HOLDERS.summary(&self.words) != 0
-    }
-
-    /// Returns the holds of the readers.
-    pub fn holds(&self) -> impl Iterator<Item = u64> {
-        // Finding a slot in the set pairs with `set_hold`, whose word is visible then.
-        self.slots_in(HOLDERS).map(|slot| self.hold(slot))
-    }
-
-    /// Returns the value slot that a reader of values asks to be left alone, or 0.
-    pub fn hold(&self, slot: usize) -> u64 {
-        self.words.load64(slot_at(slot) + roster::HOLD)
-    }
-
-    // layout: L049
-    pub fn set_hold(&self, slot: usize, hold: u64) {
-        self.words.store64(slot_at(slot) + roster::HOLD, hold);
-        match hold {
-            0 => HOLDERS.remove(&self.words, slot),
-            _ => HOLDERS.insert(&self.words, slot),
         }
     }
 
@@ -572,7 +550,6 @@ mod tests {
         for slot in [1, 5] {
             roster.set_state(slot, roster::state::ACTIVE);
             roster.set_asleep(slot, true);
-            roster.set_hold(slot, 0x105);
         }
         let participant_changes = roster.participant_changes();
         assert_eq!(claim(&roster, MINE, 2, of_nobody), None);
@@ -580,9 +557,7 @@ mod tests {
         assert_eq!([0, 1].map(|slot| roster.process_word(slot)), [MINE; 2]);
         assert_eq!(roster.state(1), roster::state::PASSIVE);
         assert_eq!(roster.slot_epoch(1), first.wrapping_add(2));
-        let [sleepers, holders] = [SLEEPERS, HOLDERS].map(|set| slots_of(&roster, set));
-        assert_eq!((sleepers, holders), (vec![5], vec![5]));
-        assert_eq!((roster.hold(1), roster.hold(5)), (0, 0x105));
+        assert_eq!(slots_of(&roster, SLEEPERS), [5]);
         assert_eq!(
             roster.participant_changes(),
             participant_changes,
@@ -645,16 +620,15 @@ mod tests {
     #[test]
     fn bits_of_missing_slots_are_ignored() {
         let roster = new();
-        for at in [roster::ASLEEP, roster::HOLDING, roster::NEWS] {
+        for at in [roster::ASLEEP, roster::NEWS] {
             roster.words.store64(at, u64::MAX);
         }
-        for set in [roster::SLEEPERS, roster::HOLDERS, roster::NEWS_OF] {
+        for set in [roster::SLEEPERS, roster::NEWS_OF] {
             for n in 0..roster::SET_LEN / 8 {
                 roster.words.store64(set + n * 8, u64::MAX);
             }
         }
         assert!(roster.sleepers().eq(0..6));
-        assert_eq!(roster.holds().count(), 6);
         assert_eq!(roster.take_news().last(), Some(roster::SET_LEN * 8 - 1));
         assert!(!roster.has_news());
     }

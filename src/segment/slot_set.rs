@@ -1,5 +1,4 @@
-//! Sets of slots in the roster: the participants that sleep, the readers that have a hold, and the
-//! lanes with news.
+//! Sets of slots in the roster: the participants that sleep, and the lanes with news.
 //!
 //! A set has a bit for each slot, in 16 words, and a summary with a bit for each of these words. So a
 //! process that asks whether the set is empty loads one word.
@@ -30,12 +29,6 @@ pub(crate) struct SlotSet {
 pub(crate) const SLEEPERS: SlotSet = SlotSet {
     summary: roster::ASLEEP,
     words: roster::SLEEPERS,
-};
-
-/// The readers of values that have a hold.
-pub(crate) const HOLDERS: SlotSet = SlotSet {
-    summary: roster::HOLDING,
-    words: roster::HOLDERS,
 };
 
 /// The lanes that have got a message while the owner did not poll them.
@@ -180,6 +173,6 @@ mod tests {
             SLEEPERS.insert(&words, slot);
         }
         assert_eq!(found(), several);
-        assert_eq!(HOLDERS.summary(&words), 0);
+        assert_eq!(NEWS.summary(&words), 0);
     }
 }

@@ -3,9 +3,36 @@
 //! Each value has several slots. The writer uses the slots in turn: it marks a slot as being
 //! written, writes the value, marks the slot as whole, and then stores the number of the value as
 //! the newest. A reader copies the newest slot and then loads the mark of this slot. The copy is
-//! torn only if the writer has come back to this slot meanwhile. A reader whose copies are torn
-//! again and again asks the writer to leave a slot alone (`hold`). The writer does so as long as
-//! two slots are left to write in.
+//! torn only if the writer has come back to this slot meanwhile.
+//!
+//! # Guards
+//!
+//! A reader keeps a slot as it is by a *guard*: a word in the roster that names the slot
+//! (`segment/guards.rs`). A table has two guards less than a value has slots. So the writer always
+//! has two slots to write in, and never waits.
+//!
+//! ```text
+//!   reader                                   writer, number c = NEWEST + 1
+//!   n = NEWEST                               looked less than S / 2 numbers ago, and found
+//!   guard = slot(n)                          no guard of this value?  write c
+//!   full fence                               otherwise:
+//!   q = NEWEST, mark = MARK of slot(n)         m = c, or the next number whose slot is free
+//!   holds the slot if q < n + S / 2            MARK of slot(m) = 2 m + 1
+//!     and mark = 2 n                           full fence
+//!   otherwise: aims again                      a guard of slot(m)?  restores MARK, next m
+//!                                              otherwise: write m
+//! ```
+//!
+//! A write to the slot of n after n has a number of at least n + S, S being the number of slots. Why
+//! no such write happens while a reader holds the slot:
+//!
+//! - The writer wrote without a look. Its last look was for a number above n + S / 2, so a NEWEST of
+//!   n + S / 2 or more was published before the fence of that look. If the fence of the reader came
+//!   first, the look has found the guard. If it came second, the reader has loaded that NEWEST, and
+//!   holds nothing.
+//! - The writer looked for this write. If the fence of the reader came first, the look has found the
+//!   guard. If it came second, the reader has loaded a MARK that is not 2 n, or 2 n after the writer
+//!   has given up the slot, and the next look has its own fence.
 //!
 //! # Which accesses pair
 //!
@@ -13,19 +40,22 @@
 //! |---|---|---|---|
 //! | L1 | writer: `NEWEST` published | reader: its load | the reader sees the value and its mark |
 //! | L2 | writer: release fence after the odd mark | reader: acquire fence after the copy | a torn copy is recognised |
-//! | L3 | reader: its hold, full fence | writer: its look at the holds | the writer soon leaves a held slot alone |
+//! | L3 | reader: its guard, full fence | writer: full fence, its look at the guards | the writer sees the guard, or the reader sees what the writer stored |
 //! | L4 | writer: `CHANGES` published | reader: its load | the reader sees which values changed, and the values |
+//! | L5 | reader: guard released | writer: its look at the guards | the writer writes after the reader has read |
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::format::layout::{FIRST_COUNT, values};
-use crate::sync::{Words, WordsMut};
+use crate::format::layout::{FIRST_COUNT, MAX_SLOTS, values};
+use crate::sync::{Window, Words, WordsMut};
 
-/// The number of attempts of a reader without a hold, and then with a hold. The writer leaves a
-/// slot alone in every store that begins after it saw the hold, so one or two stores may still
-/// write to the held slot.
+/// The number of attempts of a reader to copy a value without a guard, and to hold a slot with one.
 const TRIES: u32 = 64;
+
+/// How many slots a writer tries in one store before it ignores the guards. Each reader that follows
+/// the rules can take one slot from the writer meanwhile, since the newest value stays the same.
+const LOOKS: usize = MAX_SLOTS;
 
 /// The sizes of a table of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +128,19 @@ impl TableGeometry {
         self.first() + index * self.stride()
     }
 
+    /// Returns the number of guards of the table. So two slots of each value are never held.
+    // layout: L303
+    pub fn guards(&self) -> usize {
+        self.slots as usize - 2
+    }
+
+    /// Returns how many numbers of a value the writer may use after a look that found no guard of the
+    /// value, and how far a reader that begins to hold a slot may be behind the newest value.
+    // layout: L306 L307
+    fn interval(&self) -> u64 {
+        self.slots / 2
+    }
+
     /// Returns the slot to which the value with this number is written.
     #[inline]
     fn slot_of(&self, number: u64) -> u64 {
@@ -115,37 +158,23 @@ fn slot_len(max: usize) -> usize {
     (values::VALUE + max).next_multiple_of(crate::format::layout::LINE)
 }
 
-/// The slot of a value that a reader asks the writer to leave alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hold(pub u64);
-
-impl Hold {
-    pub const NONE: Hold = Hold(0);
-
-    fn new(index: usize, slot: u64) -> Hold {
-        Hold(((index as u64) << 8) | (slot + 1))
-    }
-
-    /// Returns the held slot as a bit; 0 if the hold is not for this value. The bit may stand for a
-    /// slot that the value does not have, since a value may have fewer than 64 slots.
-    // layout: L184
-    #[inline]
-    fn bit(self, index: usize) -> u64 {
-        match (self.0 & 0xff, self.0 >> 8 == index as u64) {
-            (slot @ 1..=64, true) => 1 << (slot - 1),
-            _ => 0,
-        }
-    }
-}
-
 /// The writer's side.
 #[derive(Debug)]
 pub(crate) struct ValueWriter<W> {
     words: W,
     table_geometry: TableGeometry,
-    /// The number of the newest value, for each value of the table.
-    newest: Vec<u64>,
+    /// What the writer knows of each value of the table.
+    known: Vec<Known>,
     changes: u64,
+}
+
+/// What the writer knows of a value.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// The number of the newest value.
+    newest: u64,
+    /// The first number for which the writer has to look at the guards.
+    look_at: u64,
 }
 
 impl<W: WordsMut> ValueWriter<W> {
@@ -155,7 +184,13 @@ impl<W: WordsMut> ValueWriter<W> {
         ValueWriter {
             words,
             table_geometry,
-            newest: vec![FIRST_COUNT; table_geometry.count],
+            known: vec![
+                Known {
+                    newest: FIRST_COUNT,
+                    look_at: 0,
+                };
+                table_geometry.count
+            ],
             changes: FIRST_COUNT,
         }
     }
@@ -164,16 +199,16 @@ impl<W: WordsMut> ValueWriter<W> {
         self.table_geometry
     }
 
-    /// Stores a value that is not longer than the longest allowed value. `holds` are the holds of
-    /// the readers; mostly there are none.
+    /// Stores a value that is not longer than the longest allowed value. `held` returns the slots
+    /// that readers hold of the value with an index, as bits.
     // layout: L076 L136
     #[inline]
-    pub fn store(&mut self, index: usize, value: &[u8], holds: impl Iterator<Item = Hold>) {
+    pub fn store(&mut self, index: usize, value: &[u8], held: impl Fn(usize) -> u64) {
         let entry = self.table_geometry.entry(index);
-        let mut number = self.newest[index] + 1;
-        let held = holds.fold(0, |held, hold| held | hold.bit(index));
-        if held != 0 {
-            number = self.free_number(number, held);
+        let known = self.known[index];
+        let mut number = known.newest + 1;
+        if number >= known.look_at {
+            number = self.find_slot(index, held);
         }
 
         let slot = self.table_geometry.slot(entry, number);
@@ -187,23 +222,57 @@ impl<W: WordsMut> ValueWriter<W> {
         // Pairs with the reader's load (L1).
         words.publish64(entry + values::NEWEST, number);
 
-        self.newest[index] = number;
+        self.known[index].newest = number;
         self.announce(index);
     }
 
-    /// Returns the next number whose slot is not held. Holds that leave fewer than two slots
-    /// are ignored: their readers are dead or broken.
-    // layout: L136 L184
+    /// Returns the next number of a value whose slot no reader holds, after a look at the guards. The
+    /// slot of that number is marked as being written.
+    // layout: L136 L184 L307
     #[cold]
-    fn free_number(&self, number: u64, held: u64) -> u64 {
-        // No reader can hold a slot that the value does not have.
-        let held = held & (u64::MAX >> (64 - self.table_geometry.slots));
-        if u64::from(held.count_ones()) > self.table_geometry.slots - 2 {
-            return number;
+    fn find_slot(&mut self, index: usize, held: impl Fn(usize) -> u64) -> u64 {
+        // There are no other slots, so no reader can hold one.
+        let slots = u64::MAX >> (64 - self.table_geometry.slots);
+        let held = |index| held(index) & slots;
+        let entry = self.table_geometry.entry(index);
+        let newest = self.known[index].newest;
+        let mut number = newest + 1;
+        // This look is only a guess, so that the writer seldom marks a slot that is held.
+        let mut bits = held(index);
+        self.known[index].look_at = 0;
+
+        for _ in 0..LOOKS {
+            number = self.next_free(newest, number, bits);
+            let mark = self.table_geometry.slot(entry, number) + values::MARK;
+            let before = self.words.load64(mark);
+            self.words.store64(mark, 2 * number + 1);
+            // Pairs with the reader's fence between its guard and its loads of the newest number and
+            // of the mark (L3).
+            self.words.full();
+            bits = held(index);
+            if bits == 0 {
+                self.known[index].look_at = newest + 1 + self.table_geometry.interval();
+                break;
+            }
+            if bits >> self.table_geometry.slot_of(number) & 1 == 0 {
+                break;
+            }
+            // A reader has begun to hold this slot. Nothing was written to it. The store needs no
+            // order: a reader sees the value of the slot by its load of the newest number (L1).
+            self.words.store64(mark, before);
+            number += 1;
         }
-        let free = |number: &u64| held >> self.table_geometry.slot_of(*number) & 1 == 0;
-        let others = number..number + self.table_geometry.slots;
-        others.into_iter().find(free).unwrap_or(number)
+        number
+    }
+
+    /// Returns the first number from `number` on whose slot is neither held nor that of the newest
+    /// value. There is always one, since a table has two guards less than a value has slots.
+    // layout: L136 L303
+    fn next_free(&self, newest: u64, number: u64, held: u64) -> u64 {
+        let taken = held | 1 << self.table_geometry.slot_of(newest);
+        let free = |number: &u64| taken >> self.table_geometry.slot_of(*number) & 1 == 0;
+        let all = number..number + self.table_geometry.slots;
+        all.into_iter().find(free).unwrap_or(number)
     }
 
     /// Stores which value changed, for readers that wait. The fence in
@@ -245,6 +314,28 @@ pub(crate) enum Look {
     Busy,
     /// The table holds a word that no writer of this crate writes.
     Corrupt,
+}
+
+/// The result of an attempt to hold the newest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// No value was stored yet.
+    Nothing,
+    /// The guard holds the value.
+    Held(Held),
+    /// There is no guard, or the value changed in each attempt.
+    Busy,
+    /// The table holds a word that no writer of this crate writes.
+    Corrupt,
+}
+
+/// A value that a guard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The offset of the bytes of the value in the table.
+    at: usize,
+    pub len: usize,
+    pub number: u64,
 }
 
 /// The reader's side.
@@ -293,10 +384,9 @@ impl<W: Words> ValueReader<W> {
     }
 
     /// Copies the newest value to the beginning of `to`, which must be long enough for the longest
-    /// value. If the reader is overtaken in each attempt, it calls `hold` with the slot that the
-    /// writer is to leave alone, and later with no slot. Without `hold` the reader gives up.
+    /// value. The reader gives up if it is overtaken in each attempt.
     #[inline]
-    pub fn load(&self, index: usize, to: &mut [u8], hold: Option<impl Fn(Hold)>) -> Look {
+    pub fn load(&self, index: usize, to: &mut [u8]) -> Look {
         let entry = self.table_geometry.entry(index);
         for _ in 0..TRIES {
             match self.try_load(entry, to) {
@@ -304,31 +394,45 @@ impl<W: Words> ValueReader<W> {
                 found => return found,
             }
         }
-        match hold {
-            Some(hold) => self.load_held(index, to, hold),
-            None => Look::Busy,
-        }
+        Look::Busy
     }
 
-    /// Copies the newest value under a hold, for a reader that was overtaken in each attempt.
-    // layout: L138
-    #[cold]
-    pub fn load_held(&self, index: usize, to: &mut [u8], hold: impl Fn(Hold)) -> Look {
+    /// Holds the newest value. `aim` makes the reader's guard name a slot of the value, and returns
+    /// whether the reader has a guard. The caller releases the guard.
+    // layout: L138 L306
+    pub fn hold(&self, index: usize, mut aim: impl FnMut(u64) -> bool) -> Hold {
         let entry = self.table_geometry.entry(index);
-        let mut found = Look::Busy;
         for _ in 0..TRIES {
             let number = self.number(index);
-            hold(Hold::new(index, self.table_geometry.slot_of(number)));
-            // `hold` ends with a full fence, which stands between the hold and the copy. Pairs with
-            // the writer's look at the holds (L3).
-            found = self.try_number(entry, number, to);
-            if found != Look::Busy {
-                break;
+            if number == 0 {
+                return Hold::Nothing;
+            }
+            if !aim(self.table_geometry.slot_of(number)) {
+                return Hold::Busy;
+            }
+            // Pairs with the writer's fence before its look at the guards (L3).
+            self.words.full();
+
+            let slot = self.table_geometry.slot(entry, number);
+            let behind = self.number(index).wrapping_sub(number);
+            let mark = self.words.load64(slot + values::MARK);
+            let limit = self.table_geometry.slots - self.table_geometry.interval();
+            if behind < limit && mark == number.wrapping_mul(2) {
+                let len = self.words.load32(slot + values::LEN) as usize;
+                let at = slot + values::VALUE;
+                return match len <= self.table_geometry.max {
+                    true => Hold::Held(Held { at, len, number }),
+                    false => Hold::Corrupt,
+                };
             }
             self.words.relax();
         }
-        hold(Hold::NONE);
-        found
+        Hold::Busy
+    }
+
+    /// Copies bytes of a value that a guard holds. The caller checks that they are inside the value.
+    pub fn copy(&self, held: Held, offset: usize, to: &mut [u8]) {
+        self.words.copy_out(held.at + offset, to);
     }
 
     #[inline]
@@ -410,5 +514,12 @@ impl<W: Words> ValueReader<W> {
             .copy_out(self.table_geometry.name(index), &mut bytes);
         let len = usize::from(bytes[0]).min(values::NAME_LEN - 1);
         String::from_utf8(bytes[1..=len].to_vec()).unwrap_or_default()
+    }
+}
+
+impl ValueReader<Window> {
+    /// Returns the address of a value that a guard holds.
+    pub fn bytes(&self, held: Held) -> *const u8 {
+        self.words.bytes(held.at, held.len)
     }
 }

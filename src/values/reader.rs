@@ -1,10 +1,12 @@
 //! The reader of values, and the options to open values.
 
 use super::reading::Reading;
+use super::value_ref::ValueRef;
 use crate::error::channel::{GetError, RecvError};
 use crate::error::{Error, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
+use crate::lane::in_place::Source;
 use crate::name::Name;
 use crate::segment::options::{Open, OpenOptions};
 use crate::segment::owner_monitor::wait_for_next;
@@ -27,7 +29,7 @@ impl<M: Payload + ?Sized> OpenOptions<Reader<M>> {
     /// Sets whether the reader is an observer, which takes no slot (default: off).
     ///
     /// There can be any number of observers. An observer stores nothing in shared memory, and so it
-    /// cannot ask the writer to leave a value alone while it reads. No process wakes an observer: it
+    /// cannot make the writer leave a value alone while it reads. No process wakes an observer: it
     /// polls each millisecond for 100 ms after the last change, and then each 10 ms.
     #[must_use]
     pub fn observer(mut self, on: bool) -> ReaderOptions<M> {
@@ -123,8 +125,8 @@ impl<M: Payload + ?Sized> Reader<M> {
     ///
     /// - [`GetError::NotSet`] if the value was not set yet.
     /// - [`GetError::Busy`] if the value changed each of the 64 times that it was read. A reader
-    ///   with a slot first asks the writer to leave the value alone for a moment, and tries 64
-    ///   times more.
+    ///   with a slot then holds the value for a moment as [`get_ref`](Reader::get_ref) does, and
+    ///   returns this error if that fails too.
     /// - [`GetError::System`] if another writer has followed and this reader cannot join it, or if
     ///   the table of that writer lacks one of the names.
     /// - [`GetError::Corrupt`] if the writer wrote an invalid value, or if an untyped writer set a
@@ -149,6 +151,59 @@ impl<M: Payload + ?Sized> Reader<M> {
     pub fn get_at(&mut self, index: usize) -> Result<M::Received<'_>, GetError> {
         let len = self.core.get_at(index)?;
         M::received(self.core.value(len)).ok_or(GetError::Corrupt)
+    }
+
+    /// Holds the newest value where it is in shared memory, so that it can be read without a copy; of
+    /// a table, the first value. The writer goes on, and leaves this value as it is until the reference
+    /// is dropped. A value that is needed for a moment is better read by [`get`](Reader::get).
+    ///
+    /// The readers of one table share a few guards, and each reference has one of them: there are two
+    /// guards less than the table has slots for each value, so at least 6 and at most 62. A reader that
+    /// is killed gives its guard back.
+    ///
+    /// # Errors
+    ///
+    /// - [`GetError::NotSet`] if the value was not set yet.
+    /// - [`GetError::Busy`] if all guards are in use, or if the value changed each of the 64 times that
+    ///   the reader tried to hold it. The call does not wait.
+    /// - The other errors of [`get`](Reader::get).
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-held-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Reader, Writer};
+    ///
+    /// let mut writer = Writer::create(name)?;
+    /// writer.set(b"first")?;
+    ///
+    /// let mut reader = Reader::open(name)?;
+    /// let held = reader.get_ref()?;
+    /// for _ in 0..1000 {
+    ///     writer.set(b"later")?;
+    /// }
+    /// assert_eq!(held.to_vec(), b"first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_ref(&mut self) -> Result<ValueRef<'_, M>, GetError> {
+        self.get_ref_at(0)
+    }
+
+    /// Holds the newest value at this index of a table; see [`get_ref`](Reader::get_ref).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`get_ref`](Reader::get_ref).
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no value with this index.
+    pub fn get_ref_at(&mut self, index: usize) -> Result<ValueRef<'_, M>, GetError> {
+        let (len, number) = self.core.hold_at(index)?;
+        if !M::fits(len) {
+            self.core.release();
+            return Err(GetError::Corrupt);
+        }
+        Ok(ValueRef::new(&mut self.core, len, number))
     }
 
     /// Returns a number that grows each time that the value at this index is set; 0 if the value

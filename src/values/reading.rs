@@ -1,22 +1,25 @@
 //! How a reader reads values, finds their changes, and reattaches to the next writer.
 //!
 //! A reader copies a value from the newest value slot of the value, and checks that the copy is
-//! whole. `slots/mod.rs` explains that algorithm. This file adds the hold, by which a reader asks
-//! the writer to leave a value slot alone, and the table of the next writer, which may have another
-//! order.
+//! whole. `slots/mod.rs` explains that algorithm. This file adds the reattachment to the next writer,
+//! whose table may have another order.
 
 use crate::error::channel::{Fault, GetError, RecvError};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::values;
+use crate::lane::in_place::Source;
 use crate::name::Name;
 use crate::os::{Validity, ValidityBackend};
 use crate::segment::geometry::VALUES;
+use crate::segment::guards::Guard;
+use crate::segment::notifier::System;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
-use crate::segment::roster::{JOINED, Roster};
+use crate::segment::roster::JOINED;
 use crate::segment::{Found, HowToJoin};
-use crate::slots::{Hold, Look, TableGeometry, ValueReader};
-use crate::sync::{Shared, Window};
+use crate::slots::{Held, Hold, Look, TableGeometry, ValueReader};
+use crate::sync::Window;
+use crate::values::holding::hold;
 use crate::wait::source::{Signals, Wait};
 use crate::wait::spin::{Deadline, Spin};
 use std::collections::HashMap;
@@ -66,6 +69,9 @@ pub struct Reading {
     owner_monitor: OwnerMonitor,
     buffer: Box<[u8]>,
     participant: Option<Participant>,
+    /// The guard of this reader, and the value that it holds.
+    guard: Option<Guard>,
+    held: Option<Held>,
     /// Whether the reader takes no slot, even if it could.
     is_observer: bool,
     validity: Validity,
@@ -116,6 +122,8 @@ impl Reading {
             owner_monitor,
             buffer: vec![0; table.max()].into_boxed_slice(),
             participant,
+            guard: None,
+            held: None,
             is_observer,
             validity: Validity::new(),
             moved: None,
@@ -151,18 +159,76 @@ impl Reading {
     // layout: L138
     #[inline]
     pub fn get_at(&mut self, index: usize) -> Result<usize, GetError> {
-        let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
-        let place = match is_plain {
-            true => index,
-            false => self.place_now(index)?,
-        };
-        let participant = self.participant.as_ref();
-        let hold = participant.map(|participant| hold_in(participant.roster(), participant.slot()));
-        match self.values.load(place, &mut self.buffer, hold) {
+        let place = self.place_for(index)?;
+        match self.values.load(place, &mut self.buffer) {
             Look::Value(len, _) => Ok(len),
+            Look::Nothing => Err(GetError::NotSet),
+            Look::Busy => self.get_held(place),
+            Look::Corrupt => Err(GetError::Corrupt),
+        }
+    }
+
+    /// Copies a value that was overwritten during each attempt to copy it: holds it meanwhile.
+    // layout: L138
+    #[cold]
+    fn get_held(&mut self, place: usize) -> Result<usize, GetError> {
+        let held = self.hold(place)?;
+        self.values.copy(held, 0, &mut self.buffer[..held.len]);
+        self.release();
+        Ok(held.len)
+    }
+
+    /// Holds the newest value at this index until it is released, and returns its length and number.
+    /// An observer copies the value.
+    pub fn hold_at(&mut self, index: usize) -> Result<(usize, u64), GetError> {
+        let place = self.place_for(index)?;
+        if self.participant.is_some() {
+            let held = self.hold(place)?;
+            return Ok((held.len, held.number));
+        }
+        match self.values.load(place, &mut self.buffer) {
+            Look::Value(len, number) => Ok((len, number)),
             Look::Nothing => Err(GetError::NotSet),
             Look::Busy => Err(GetError::Busy),
             Look::Corrupt => Err(GetError::Corrupt),
+        }
+    }
+
+    fn hold(&mut self, place: usize) -> Result<Held, GetError> {
+        // The user may have forgotten the last reference (`mem::forget`).
+        self.release();
+        let Some(participant) = &self.participant else {
+            return Err(GetError::Busy);
+        };
+        let kernel = participant.kernel();
+        let found = hold(
+            &self.values,
+            place,
+            (participant.roster(), participant.slot()),
+            |slot, word| kernel.is_dead(slot, word),
+            &mut self.guard,
+        );
+        let error = match found {
+            Hold::Held(held) => {
+                self.held = Some(held);
+                return Ok(held);
+            }
+            Hold::Nothing => GetError::NotSet,
+            Hold::Busy => GetError::Busy,
+            Hold::Corrupt => GetError::Corrupt,
+        };
+        self.release();
+        Err(error)
+    }
+
+    /// Returns the place of the value with this index in the table, and reattaches before if the
+    /// generation has ended.
+    #[inline]
+    fn place_for(&mut self, index: usize) -> Result<usize, GetError> {
+        let is_plain = self.validity.is_valid() && self.moved.is_none() && !self.found.is_ended();
+        match is_plain {
+            true => Ok(index),
+            false => self.place_now(index),
         }
     }
 
@@ -329,13 +395,39 @@ impl Reading {
     }
 }
 
-/// Returns a function by which the participant in this slot asks the writer to leave a value slot
-/// alone.
-pub(crate) fn hold_in<W: Shared>(roster: &Roster<W>, slot: usize) -> impl Fn(Hold) {
-    move |hold: Hold| {
-        roster.set_hold(slot, hold.0);
-        // Between the hold and the copy: pairs with the writer's look (L3).
-        roster.words().full();
+impl Source for Reading {
+    fn copy(&self, offset: usize, to: &mut [u8]) {
+        match self.held {
+            Some(held) => self.values.copy(held, offset, to),
+            None => to.copy_from_slice(&self.buffer[offset..][..to.len()]),
+        }
+    }
+
+    fn bytes(&self) -> *const u8 {
+        match self.held {
+            Some(held) => self.values.bytes(held),
+            None => self.buffer.as_ptr(),
+        }
+    }
+
+    /// Releases the guard of this reader, if it has one.
+    // layout: L083 L305
+    fn release(&mut self) {
+        self.held = None;
+        let guard = self.guard.take();
+        if let (Some(guard), Some(participant)) = (guard, &self.participant) {
+            // A forked child releases nothing for its parent.
+            if !self.validity.is_forked() {
+                participant.roster().release_guard(guard);
+            }
+        }
+    }
+}
+
+impl Drop for Reading {
+    // layout: L105
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

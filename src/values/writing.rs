@@ -11,7 +11,7 @@ use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use crate::segment::roster::{Roster, WakeTarget};
 use crate::segment::{Geometry, Owned};
-use crate::slots::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
+use crate::slots::{Look, TableGeometry, ValueReader, ValueWriter};
 use crate::sync::{Shared, WindowMut, WordsMut};
 use std::collections::HashMap;
 
@@ -119,22 +119,8 @@ pub(crate) fn store<V: WordsMut, W: Shared>(
     index: usize,
     value: &[u8],
 ) {
-    // Pairs with a reader's hold (L3).
-    match roster.may_hold() {
-        false => values.store(index, value, std::iter::empty()),
-        true => store_beside(values, roster, index, value),
-    }
-}
-
-/// Stores a value while readers hold value slots.
-#[cold]
-fn store_beside<V: WordsMut, W: Shared>(
-    values: &mut ValueWriter<V>,
-    roster: &Roster<W>,
-    index: usize,
-    value: &[u8],
-) {
-    values.store(index, value, roster.holds().map(Hold));
+    let guards = values.table_geometry().guards();
+    values.store(index, value, |index| roster.held(index, guards));
 }
 
 impl Drop for Writing {
@@ -157,10 +143,11 @@ fn carry_over(older: &Owned, values: &mut ValueWriter<WindowMut>, names: &[Strin
         let Some(&there) = theirs.get(name) else {
             continue;
         };
-        if let Look::Value(len, _) = reader.load(there, &mut buffer, None::<fn(Hold)>)
+        if let Look::Value(len, _) = reader.load(there, &mut buffer)
             && len <= values.table_geometry().max()
         {
-            values.store(index, &buffer[..len], std::iter::empty());
+            // No reader knows this generation yet.
+            values.store(index, &buffer[..len], |_| 0);
         }
     }
 }

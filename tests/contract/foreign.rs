@@ -23,7 +23,8 @@ struct Peer {
 impl Peer {
     fn start(args: &[&str]) -> Peer {
         let mut command = Command::new(program());
-        command.args(args).stdout(Stdio::piped());
+        command.args(args).stdin(Stdio::piped());
+        command.stdout(Stdio::piped());
         let mut child = started(|| command.spawn());
         let lines = BufReader::new(child.stdout.take().unwrap());
         Peer { child, lines }
@@ -39,6 +40,11 @@ impl Peer {
 
     fn expect(&mut self, line: &str) {
         assert_eq!(self.line(), line);
+    }
+
+    /// Tells a peer that waits for its input to go on.
+    fn end_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Waits until the peer ends, and returns its exit code.
@@ -511,6 +517,35 @@ fn foreign_reader_reads_values_and_changes() {
     assert_eq!(watching.code(), 0);
     // A reader of this library reads the same table.
     assert_eq!(Reader::open(&*name).unwrap().get_at(1).unwrap(), b"199");
+}
+
+/// A reader in another language holds a value. It leaves its guard behind when it is killed.
+// layout: L303 L304 L305 L306
+#[test]
+fn foreign_reader_holds_a_value() {
+    let (_test, name) = start("peer-holds");
+    let names = ["indoors", "outdoors"];
+    let mut writer = Writer::options().names(names).create(&*name).unwrap();
+    writer.set_at(1, b"-3.5").unwrap();
+    let hold = || {
+        let mut peer = Peer::start(&["hold", &name, "outdoors"]);
+        peer.expect("-3.5");
+        peer
+    };
+    let [mut first, mut second] = [hold(), hold()];
+    for number in 0..1000 {
+        writer.set_at(1, format!("{number:4}").as_bytes()).unwrap();
+    }
+    first.end_input();
+    first.expect("-3.5");
+    assert_eq!(first.code(), 0);
+    second.kill();
+    let mut readers: Vec<Reader> = (0..6).map(|_| Reader::open(&*name).unwrap()).collect();
+    let held = readers.iter_mut().map(|one| one.get_ref_at(1).unwrap());
+    let held: Vec<_> = held.collect();
+    writer.set_at(1, b"last").unwrap();
+    held.iter()
+        .for_each(|held| assert_eq!(held.to_vec(), b" 999"));
 }
 
 // layout: L027 L141 L144 L154

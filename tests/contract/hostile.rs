@@ -62,7 +62,7 @@ const OF_VALUES: [Places; 5] = [
     ("~control-00000001", &[0..56, 128..132]),
     (
         "~roster-00000001",
-        &[0..8, 128..132, 384..392, 640..648, 4096..4128],
+        &[0..8, 128..132, 384..392, 1024..1040, 4096..4128],
     ),
     ("~lanes-00000001", &[0..8, 128..160, 8192..8320, 8320..8336]),
     ("~lanes-00000001", &[8448..8576, 8576..8704]),
@@ -305,14 +305,20 @@ fn each_word_of_a_table(places: Places) {
         let options = Writer::options().names(["a", "b"]).max_value(40);
         let mut writer = options.create(name.as_str()).unwrap();
         let mut reader = Reader::open(name.as_str()).unwrap();
+        let mut holder = Reader::open(name.as_str()).unwrap();
         for turn in 0..20 {
             writer.set_at(turn % 2, &[turn as u8; 40]).unwrap();
         }
+        // Two of the guards that are changed belong to this reader in turn.
+        let held = holder.get_ref_at(1).unwrap();
         change(&open(&name, section));
         let look = |reader: &mut Reader| {
             for index in 0..reader.names().len() {
                 if let Ok(value) = reader.get_at(index) {
                     assert!(value.len() <= 40);
+                }
+                if let Ok(value) = reader.get_ref_at(index) {
+                    assert!(value.to_vec().len() <= 40);
                 }
             }
             for _ in 0..LOOKS {
@@ -326,6 +332,8 @@ fn each_word_of_a_table(places: Places) {
         for turn in 0..20 {
             writer.set_at(turn % 2, &[turn as u8; 40]).unwrap();
         }
+        assert!(held.to_vec().len() <= 40);
+        drop(held);
         look(&mut reader);
         let _ = segment_info(name.as_str());
         if !starts_like_raw(&name) {

@@ -355,6 +355,10 @@ fn reader(act: &str, name: &str) {
             let mut reader = open();
             perform(|| (), || reader.get().unwrap().len());
         }
+        "hold" | "take a dead guard" => {
+            let mut reader = open();
+            perform(|| (), || reader.get_ref().unwrap().len());
+        }
         "close" => {
             let reader = open();
             perform(|| (), || drop(reader));
@@ -390,6 +394,12 @@ fn own(what: &str, name: &str) {
         "values" => {
             let mut writer = values::options().create(name).unwrap();
             (1..4).for_each(|n| writer.set(&values::value(n)).unwrap());
+            go();
+            done();
+        }
+        "holder" => {
+            let mut reader = Reader::open(name).unwrap();
+            let _held = reader.get_ref().unwrap();
             go();
             done();
         }

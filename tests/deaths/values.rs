@@ -135,6 +135,38 @@ impl World for Heir {
     }
 }
 
+/// The world of a reader that holds a value: the writer, and as many readers as there are guards.
+struct Guarded {
+    writer: Writer,
+    readers: Vec<Reader>,
+}
+
+fn guarded(name: &str) -> Box<dyn World> {
+    // A table of several values has the smallest number of guards.
+    let mut writer = options().names(["one", "two"]).create(name).unwrap();
+    writer.set(&value(3)).unwrap();
+    let readers = (0..6).map(|_| Reader::open(name).unwrap()).collect();
+    Box::new(Guarded { writer, readers })
+}
+
+impl World for Guarded {
+    fn survive(mut self: Box<Self>) -> u64 {
+        let mut held = Vec::new();
+        for (n, reader) in (0..).zip(&mut self.readers) {
+            self.writer.set(&value(n)).unwrap();
+            // The guard of the dead reader is taken when no other one is free.
+            held.push(reader.get_ref().unwrap());
+        }
+        for n in 0..100 {
+            self.writer.set(&value(n)).unwrap();
+        }
+        for (n, held) in (0..).zip(&held) {
+            assert_eq!(number(&held.to_vec()), n);
+        }
+        0
+    }
+}
+
 /// The world of a reader: the writer, and another reader.
 struct Source {
     name: String,
@@ -165,6 +197,21 @@ impl World for Source {
     }
 }
 
+/// The world of a reader that takes the guard of a dead reader: all guards are taken, and one of the
+/// readers is dead.
+fn robbed(name: &str) -> Box<dyn World> {
+    let world = guarded(name);
+    for _ in 0..6 {
+        dead_owner("holder", name, || {});
+    }
+    world
+}
+
+#[test]
+fn reader_killed_with_guard_leaves_it() {
+    at_every_instruction("reader: hold", guarded);
+}
+
 #[test]
 fn writer_killed_in_set_leaves_whole_value() {
     at_every_instruction("writer: store", |name| watcher(name, true, 3, 4));
@@ -185,5 +232,6 @@ fn writer_killed_in_lifecycle_frees_its_name() {
 fn reader_killed_anywhere_never_blocks_writer() {
     at_every_instruction("reader: load", source);
     in_all_places("reader: open", source);
+    in_all_places("reader: take a dead guard", robbed);
     in_all_places("reader: close", source);
 }

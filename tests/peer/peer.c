@@ -32,8 +32,8 @@ enum { LIVE, CLOSED, DIED, RESIZED };     /* how a generation stands */
 enum { ROOT_SIZE = 16448, SLOTS = 1023, OWNER = SLOTS };
 enum { R_ACCESS = 8, R_OWNER = 16, R_SPACE = 24, R_GENERATION = 28, R_OLDEST = 32 };
 enum { END = 128, WATCHED = 512, CURSORS = 4096, ASLEEP = 0, PARTICIPANT_CHANGES = 128, OWNER_PARK_EPOCH = 256, OWNER_EPOCH = 260,
-  OWNER_PARK_WORD = 264, HOLDING = 384, SLEEPERS = 512, HOLDERS = 640, NEWS = 768, NEWS_OF = 896 };
-enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, HOLD = 24, BEGINNING = 32,
+  OWNER_PARK_WORD = 264, GUARDED = 384, SLEEPERS = 512, NEWS = 768, NEWS_OF = 896, GUARDS = 1024 };
+enum { PROCESS = 0, STATE = 8, PARK_EPOCH = 12, SLOT_EPOCH = 16, SPACE = 20, BEGINNING = 32,
   PARK_WORD = 40, START = 48, SOURCE_KEY = 64, SOURCE_END = 72, SOURCE_NUMBER = 80, INHERITED = 104,
   INHERITED_NUMBER = 112, CURSOR = 128 };
 enum { ROOM = 0, EXACT = 128, RECEIVED = 136, MISSED = 144, NUMBER = 152, RESERVED = 0, SENT = 128,
@@ -581,7 +581,6 @@ static int enter(Gen *g, int again) { /* L104; 0: begin again */
   u8 *s = slot(g, g->slot); u32 epoch = ld32(s + SLOT_EPOCH) + 1;
   sr32(s + STATE, 0), sr32(s + SLOT_EPOCH, epoch), st32(s + SPACE, os_space()); /* step 4 */
   sr64(s + START, my_start), take_out(g->roster.p + SLEEPERS, g->slot); /* step 5 */
-  st64(s + HOLD, 0), take_out(g->roster.p + HOLDERS, g->slot);
   obj_make(&g->live, with("~live-%03x-%x-%x", g->slot, os_pid(), epoch), MUTEX, 0);
   if (obj_make(&g->event, with("~wake-%03x-%x-%x", g->slot, os_pid(), epoch), EVENT, 128) != FOUND)
     fail("L086: cannot create the wake event");
@@ -893,6 +892,29 @@ static void command_get(const char *wanted) {
   while (wanted && i < g->h.values && strcmp(key(g, i, ""), wanted)) i++;
   if (i == g->h.values) fail("there is no value of that name");
   u64 n = read_value(g, i, &len); if (n) print("", buffer, len); leave(g, 0); exit(n ? 0 : 4); }
+static u64 guard_word(const Gen *g, u32 i, u64 n) { /* L303 */
+  u64 epoch = ld32(g->roster.p + 4096 + 512 * g->slot + SLOT_EPOCH) & 0xffff;
+  return epoch << 48 | (u64)g->slot << 32 | (u64)i << 8 | ((n & (g->h.value_slots - 1)) + 1); }
+static int take_guard(Gen *g, u64 word) { /* L304, without those of readers that are gone */
+  for (u32 i = 0; i < g->h.value_slots - 2; i++)
+    if (cas64(g->roster.p + GUARDS + 8 * i, 0, word)) return or64(g->roster.p + GUARDED, BIT(i)), (int)i;
+  return -1; }
+static void command_hold(const char *wanted) { /* L306 L305: prints a value, and once more later */
+  Gen *g = join(0); u32 i = 0, len = 0; int guard = -1; u64 n;
+  while (wanted && i < g->h.values && strcmp(key(g, i, ""), wanted)) i++;
+  if (i == g->h.values || g->slot < 0) fail("there is no value of that name, or no slot");
+  const u8 *s; u8 *word;
+  do {
+    if (!(n = ld64(value(g, i)))) exit(4);
+    if (guard < 0 && (guard = take_guard(g, guard_word(g, i, n))) < 0) fail("L304: no guard is free");
+    sr64(word = g->roster.p + GUARDS + 8 * guard, guard_word(g, i, n)), full_fence();
+    s = value(g, i) + 128 + slot_size(&g->h) * (n & (g->h.value_slots - 1));
+  } while (ld64(value(g, i)) - n >= g->h.value_slots / 2 || ld64(s) != 2 * n);
+  if ((len = ld32(s + 8)) > g->h.max) fail("L183: a value is too long");
+  memcpy(buffer, s + 16, len), print("", buffer, len); fgetc(stdin);
+  memcpy(buffer, s + 16, len), print("", buffer, len);
+  and64(g->roster.p + GUARDED, ~BIT(guard)), cas64(word, guard_word(g, i, n), 0);
+  leave(g, 0); exit(0); }
 static int changed(Gen *g) { return ld64(g->lanes.p) != g->number; }
 static u32 print_change(Gen *g, u32 i, u64 *last) { /* unless it was printed last time */
   u32 len; u64 n = read_value(g, i, &len); if (n != last[i]) print(key(g, i, "="), buffer, len);
@@ -960,16 +982,17 @@ static void check_name(void) { /* L014 L015; a character beyond 16 bits has two 
 int main(int argc, char **argv) {
   Proc self; u64 start = 0; follow = argc > 1 && !strcmp(argv[1], "--follow");
   stamps = argc > 1 && !strcmp(argv[1], "--stamps");
-  if ((argc -= follow + stamps) < 3) fail("peer [--follow | --stamps] send|recv|subscribe|get|watch|call NAME ...");
+  if ((argc -= follow + stamps) < 3) fail("peer [--follow | --stamps] send|recv|subscribe|get|hold|watch|call NAME ...");
   argv += follow + stamps, name = argv[2]; u32 count = argc > 3 ? (u32)strtoul(argv[3], NULL, 10) : 0;
   os_begin(), check_name(); proc_watch(&self, NULL, 0, os_pid(), 0, NULL);
   if (!proc_start(&self, &start)) fail("L077: no start time");
   me = (u64)os_pid() << 32 | fold(start), my_start = start;
   kind = !strcmp(argv[1], "subscribe") ? TOPIC : !strcmp(argv[1], "call") ? CALLS :
-    !strcmp(argv[1], "get") || !strcmp(argv[1], "watch") ? VALUES : QUEUE;
+    !strcmp(argv[1], "get") || !strcmp(argv[1], "hold") || !strcmp(argv[1], "watch") ? VALUES : QUEUE;
   if (!strcmp(argv[1], "send")) command_send(count);
   else if (!strcmp(argv[1], "recv")) command_recv(count, start);
   else if (!strcmp(argv[1], "watch")) command_watch(count);
+  else if (!strcmp(argv[1], "hold")) command_hold(argv[3]);
   else if (kind == TOPIC) command_subscribe(count);
   else if (kind == VALUES) command_get(argv[3]);
   else if (kind == CALLS) command_call(argv + 3);

@@ -1,6 +1,6 @@
 //! Tests of values under the model checker loom: the writer overwrites slots while a reader reads.
 
-use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
+use super::super::{Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
 use crate::sync::explore::explore;
 use crate::sync::{Words, WordsMut};
@@ -128,11 +128,6 @@ pub(crate) fn whole(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// Returns whether this hold keeps the slot in which the first value of a table has this number.
-pub(crate) fn is_held(table_geometry: TableGeometry, hold: Hold, number: u64) -> bool {
-    hold.bit(0) == 1 << table_geometry.slot_of(number)
-}
-
 // layout: L076 L136 L137
 #[test]
 fn loaded_values_are_whole_and_never_older() {
@@ -140,7 +135,9 @@ fn loaded_values_are_whole_and_never_older() {
         let table_geometry = table_geometry(1, 2);
         let memory = Model::new(table_geometry, 4);
         let mut writer = ValueWriter::new(memory.clone(), table_geometry);
-        writer.store(0, &value(1), [].into_iter());
+        // The fences and marks of looks at the guards would hide those of the stores.
+        writer.known[0].look_at = u64::MAX;
+        writer.store(0, &value(1), |_| 0);
         let reader = ValueReader::new(memory, table_geometry);
         let looking = thread::spawn(move || {
             let (mut to, mut last) = ([0; LEN], 1);
@@ -157,7 +154,7 @@ fn loaded_values_are_whole_and_never_older() {
             }
         });
         for number in 2..5 {
-            writer.store(0, &value(number), [].into_iter());
+            writer.store(0, &value(number), |_| 0);
         }
         looking.join().unwrap();
     });
@@ -186,7 +183,7 @@ fn reader_sees_every_change_in_order() {
             assert!(!reader.has_news());
         });
         for index in [0, 1, 1] {
-            writer.store(index, &value(7), [].into_iter());
+            writer.store(index, &value(7), |_| 0);
         }
         looking.join().unwrap();
     });

@@ -1,14 +1,12 @@
 //! Tests of values against a naive model of them, in memory of this process.
 
-use super::super::{Hold, Look, TableGeometry, ValueReader, ValueWriter};
+use super::super::{Held, Hold, Look, TableGeometry, ValueReader, ValueWriter};
 use crate::format::layout::values;
-use crate::sync::{AtomicBool, AtomicU64, Ordering, fence};
-use crate::sync::{Window, WindowMut, WordsMut as _, heap};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Window, WindowMut, Words as _, WordsMut as _, heap};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::thread;
-
-const NOBODY: Option<fn(Hold)> = None;
 
 fn pair(table_geometry: TableGeometry) -> (ValueWriter<WindowMut>, ValueReader<Window>, WindowMut) {
     let memory = heap::window(table_geometry.len() as usize);
@@ -32,6 +30,14 @@ enum Act {
     Release,
 }
 
+/// A value that is held, as it was at first.
+struct Holding {
+    index: usize,
+    slot: u64,
+    held: Held,
+    text: Vec<u8>,
+}
+
 fn acts() -> impl Strategy<Value = (usize, usize, Vec<Act>)> {
     (1..5usize, 0..200usize).prop_flat_map(|(count, max)| {
         let act = prop_oneof![
@@ -48,7 +54,7 @@ fn acts() -> impl Strategy<Value = (usize, usize, Vec<Act>)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    // layout: L076 L136 L139 L184
+    // layout: L076 L136 L139 L306
     #[test]
     #[cfg_attr(miri, ignore = "proptest is too slow there")]
     fn value_table_agrees_with_naive_model((count, max, acts) in acts()) {
@@ -56,22 +62,25 @@ proptest! {
         let (mut writer, mut reader, _memory) = pair(table_geometry);
         let mut table = vec![None; count];
         let mut changes = VecDeque::new();
-        let (mut holds, mut stores) = (Vec::new(), 0);
+        let (mut holds, mut stores) = (Vec::<Holding>::new(), 0);
         let mut to = vec![0; max];
         for act in acts {
             match act {
                 Act::Store(index, len) => {
                     stores += 1;
                     let text = value(stores, len);
-                    writer.store(index, &text, holds.iter().copied());
+                    let of_value = |index| move |one: &&Holding| one.index == index;
+                    let bits = |index| holds.iter().filter(of_value(index));
+                    writer.store(index, &text, |index| bits(index).fold(0, |bits, one| bits | 1 << one.slot));
                     table[index] = Some(text);
                     changes.push_back(index);
-                    // The writer leaves held slots alone as long as two slots are not held.
-                    let held = holds.iter().fold(0, |held, hold: &Hold| held | hold.bit(index));
-                    let slot = table_geometry.slot_of(reader.number(index));
-                    prop_assert!(held >> slot & 1 == 0 || held.count_ones() > 6);
+                    for holding in &holds {
+                        let mut found = vec![0; holding.held.len];
+                        reader.copy(holding.held, 0, &mut found);
+                        prop_assert_eq!(&found, &holding.text);
+                    }
                 }
-                Act::Load(index) => match (reader.load(index, &mut to, NOBODY), &table[index]) {
+                Act::Load(index) => match (reader.load(index, &mut to), &table[index]) {
                     (Look::Nothing, None) => {}
                     (Look::Value(len, number), Some(text)) => {
                         prop_assert_eq!(&to[..len], text);
@@ -83,7 +92,24 @@ proptest! {
                     prop_assert_eq!(reader.has_news(), !changes.is_empty());
                     prop_assert_eq!(reader.next_change(), changes.pop_front());
                 }
-                Act::Hold(index) => holds.push(Hold::new(index, table_geometry.slot_of(reader.number(index)))),
+                Act::Hold(index) => {
+                    let mut slot = None;
+                    let aim = |aimed| {
+                        slot = Some(aimed);
+                        holds.len() < table_geometry.guards()
+                    };
+                    match (reader.hold(index, aim), &table[index]) {
+                        (Hold::Nothing, None) => {}
+                        (Hold::Busy, Some(_)) => prop_assert_eq!(holds.len(), 6),
+                        (Hold::Held(held), Some(text)) => holds.push(Holding {
+                            index,
+                            slot: slot.unwrap(),
+                            held,
+                            text: text.clone(),
+                        }),
+                        other => panic!("{other:?}"),
+                    }
+                }
                 Act::Release => holds.clear(),
             }
         }
@@ -92,25 +118,89 @@ proptest! {
     }
 }
 
-/// Holds of slots that a value does not have change nothing, however many such holds there are. The
-/// writer still leaves a held slot of the value alone.
+/// Guards of slots that a value does not have change nothing. The writer still leaves a held slot of
+/// the value alone.
 // layout: L184
 #[test]
-fn writer_ignores_holds_of_nonexistent_slots() {
+fn writer_ignores_guards_of_nonexistent_slots() {
     let table_geometry = TableGeometry::new(2, 8, 8).unwrap();
     let (mut writer, reader, _memory) = pair(table_geometry);
-    writer.store(1, b"first", [].into_iter());
+    writer.store(1, b"first", |_| 0);
     let first = table_geometry.slot_of(reader.number(1));
-    let absent = (9..=255).map(|slot| Hold(1 << 8 | slot));
-    let holds = || [Hold::new(1, first)].into_iter().chain(absent.clone());
+    let absent = u64::MAX << 8;
     for _ in 0..2 * table_geometry.slots() {
-        writer.store(1, b"next", holds());
-        assert_ne!(table_geometry.slot_of(reader.number(1)), first);
+        writer.store(1, b"next", |_| absent | 1 << first);
+        let slot = table_geometry.slot_of(reader.number(1));
+        // The writer looks at the guards every four numbers.
+        assert!(slot != first || reader.number(1) < 8 + writer.known[1].look_at);
     }
-    // Without another hold, these holds make the writer skip no slot.
-    let number = reader.number(1);
-    writer.store(1, b"last", absent);
-    assert_eq!(reader.number(1), number + 1);
+    // Without another guard, these guards make the writer skip no slot.
+    for _ in 0..2 * table_geometry.slots() {
+        let number = reader.number(1);
+        writer.store(1, b"last", |_| absent);
+        assert_eq!(reader.number(1), number + 1);
+    }
+}
+
+/// All guards hold slots of one value. The writer uses the two slots that are left.
+// layout: L136 L303
+#[test]
+fn writer_alternates_between_two_free_slots() {
+    let table_geometry = TableGeometry::new(1, 8, 8).unwrap();
+    let (mut writer, reader, _memory) = pair(table_geometry);
+    let mut held = 0u64;
+    for _ in 0..table_geometry.guards() {
+        writer.store(0, b"held", |_| held);
+        let aim = |slot| {
+            held |= 1u64 << slot;
+            true
+        };
+        assert!(matches!(reader.hold(0, aim), Hold::Held(_)));
+    }
+    assert_eq!(held.count_ones(), 6);
+    let mut last = reader.number(0);
+    for _ in 0..100 {
+        writer.store(0, b"next", |_| held);
+        let number = reader.number(0);
+        assert!(number > last);
+        assert_eq!(held >> table_geometry.slot_of(number) & 1, 0);
+        assert_ne!(table_geometry.slot_of(number), table_geometry.slot_of(last));
+        last = number;
+    }
+}
+
+/// A reader begins to hold a slot while the writer looks. The writer gives the slot up, and the value
+/// there stays valid.
+// layout: L307
+#[test]
+fn writer_gives_up_slot_held_meanwhile() {
+    let table_geometry = TableGeometry::new(1, 8, 8).unwrap();
+    let (mut writer, reader, memory) = pair(table_geometry);
+    for n in 1..9 {
+        writer.store(0, &value(n, 8), |_| 0);
+    }
+    let newest = reader.number(0);
+    let oldest = table_geometry.slot_of(newest + 1);
+    let mark = table_geometry.slot(table_geometry.entry(0), newest + 1) + values::MARK;
+    let before = memory.load64(mark);
+    let looks = std::cell::Cell::new(0);
+    // The writer has a guess first, and then looks.
+    writer.known[0].look_at = 0;
+    writer.store(0, b"", |_| {
+        looks.set(looks.get() + 1);
+        match looks.get() {
+            1 => 0,
+            2 => {
+                assert_eq!(memory.load64(mark), 2 * (newest + 1) + 1);
+                1 << oldest
+            }
+            _ => 1 << oldest,
+        }
+    });
+    assert_eq!(reader.number(0), newest + 2);
+    assert_eq!(memory.load64(mark), before);
+    // A process that changes the guards all the time cannot make the writer wait.
+    writer.store(0, b"", |_| u64::MAX);
 }
 
 // layout: L139
@@ -120,11 +210,11 @@ fn change_overflow_reports_each_value_once() {
     let (mut writer, mut reader, _memory) = pair(table_geometry);
     for more in [1, 500] {
         for n in 0..values::RECENT_COUNT + more {
-            writer.store((n % 2) as usize, &value(n, 8), [].into_iter());
+            writer.store((n % 2) as usize, &value(n, 8), |_| 0);
         }
         let all: Vec<usize> = std::iter::from_fn(|| reader.next_change()).collect();
         assert_eq!(all, [0, 1, 2]);
-        writer.store(2, b"", [].into_iter());
+        writer.store(2, b"", |_| 0);
         assert_eq!(reader.next_change(), Some(2));
         assert_eq!(reader.next_change(), None);
     }
@@ -159,15 +249,18 @@ fn reader_of_corrupt_table_stays_in_bounds() {
         for word in [1, 2, 25, 1 << 31, u32::MAX] {
             let (mut writer, _, memory) = pair(table_geometry);
             for n in 1..12 {
-                writer.store(n as usize % 2, &value(n, 24), [].into_iter());
+                writer.store(n as usize % 2, &value(n, 24), |_| 0);
             }
             memory.store32(at, word);
             let mut reader = ValueReader::new(heap::reading(&memory), table_geometry);
-            writer.store(1, b"more", [].into_iter());
+            writer.store(1, b"more", |_| 0);
             let mut to = [0; 24];
             for index in 0..2 {
-                if let Look::Value(len, _) = reader.load(index, &mut to, Some(|_| {})) {
+                if let Look::Value(len, _) = reader.load(index, &mut to) {
                     assert!(len <= 24);
+                }
+                if let Hold::Held(held) = reader.hold(index, |_| true) {
+                    reader.copy(held, 0, &mut to[..held.len]);
                 }
                 let _ = reader.name(index);
             }
@@ -177,53 +270,65 @@ fn reader_of_corrupt_table_stays_in_bounds() {
     }
 }
 
-/// Runs a writer that stores without a pause, and two readers. The second reader asks for a hold at
-/// once.
+/// Runs a writer that stores without a pause, and two readers. The second reader holds
+/// each value.
 fn soak(table_geometry: TableGeometry, stores: u64) {
     let (mut writer, reader, memory) = pair(table_geometry);
     let second = ValueReader::new(heap::reading(&memory), table_geometry);
-    let (done, held) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (done, guard) = (AtomicBool::new(false), AtomicU64::new(0));
     let len = table_geometry.max();
-    writer.store(0, &value(1, len), [].into_iter());
-    let hold = |hold: Hold| {
-        // As in a roster (L3). Pairs with the writer's load.
-        held.store(hold.0, Ordering::Release);
-        fence(Ordering::SeqCst);
-    };
+    writer.store(0, &value(1, len), |_| 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for n in 2..=stores {
-                // `held` pairs with the store in `hold`, `done` with the loads of the readers.
-                let hold = Hold(held.load(Ordering::Acquire));
-                writer.store(0, &value(n, len), [hold].into_iter());
+                // `guard` pairs with the stores of the second reader, `done` with the loads of both.
+                writer.store(0, &value(n, len), |_| guard.load(Ordering::Acquire));
             }
             done.store(true, Ordering::Release);
         });
-        let (done, hold) = (&done, &hold);
-        for (reader, asks) in [(reader, false), (second, true)] {
-            scope.spawn(move || {
-                let mut to = vec![0; len];
-                let mut last = 0;
-                // Pairs with the writer's store.
-                while !done.load(Ordering::Acquire) {
-                    let look = if asks {
-                        reader.load_held(0, &mut to, hold)
-                    } else {
-                        reader.load(0, &mut to, NOBODY)
-                    };
-                    let Look::Value(found, number) = look else {
-                        assert_eq!(look, Look::Busy);
-                        continue;
-                    };
-                    assert!(number >= last, "{number} after {last}");
-                    last = number;
-                    let first: [u8; 8] = to[..8].try_into().unwrap();
-                    let torn = to[..found].chunks(8).any(|word| word != first);
-                    assert!(!torn, "number {number}: {to:?}");
+        let (done, guard) = (&done, &guard);
+        scope.spawn(move || {
+            let (mut to, mut last) = (vec![0; len], 0);
+            // Pairs with the writer's store.
+            while !done.load(Ordering::Acquire) {
+                match reader.load(0, &mut to) {
+                    Look::Value(found, number) => {
+                        assert!(number >= last, "{number} after {last}");
+                        last = number;
+                        assert_whole(&to[..found]);
+                    }
+                    other => assert_eq!(other, Look::Busy),
                 }
-            });
-        }
+            }
+        });
+        scope.spawn(move || {
+            let mut to = vec![0; len];
+            // Pairs with the writer's store.
+            while !done.load(Ordering::Acquire) {
+                let aim = |slot| {
+                    // As in a roster (L3). Pairs with the writer's load.
+                    guard.store(1u64 << slot, Ordering::Release);
+                    true
+                };
+                if let Hold::Held(held) = second.hold(0, aim) {
+                    second.copy(held, 0, &mut to);
+                    let first = to.clone();
+                    assert_whole(&first);
+                    for _ in 0..4 {
+                        second.copy(held, 0, &mut to);
+                        assert_eq!(to, first, "a held value changed");
+                    }
+                }
+                // Pairs with the writer's load: this reader has read (L5).
+                guard.store(0, Ordering::Release);
+            }
+        });
     });
+}
+
+fn assert_whole(value: &[u8]) {
+    let torn = value.chunks(8).any(|word| word != &value[..word.len()]);
+    assert!(!torn, "{value:?}");
 }
 
 // layout: L010

@@ -8,6 +8,7 @@ mod closing;
 mod crowded;
 mod first;
 mod frames;
+mod holds;
 mod in_place;
 mod kills;
 mod latest;
@@ -72,6 +73,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("rolling", [role, name, who]) => {
             restart::rolling::play(role, name, who.parse().unwrap());
         }
+        ("hold", [name]) => holds::hold(name),
         ("mute", [name]) => restart::be_mute(name),
         ("echo", [name]) => restart::serve_echo(name),
         ("caller", [name, who]) => calls::serve_caller(name, who.parse().unwrap()),

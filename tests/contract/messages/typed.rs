@@ -50,7 +50,7 @@ shmkit::describe! {
     SameTick { price: f64, volume: u32, symbol: [u8; 4] }
 }
 
-fn tick(n: u32) -> Tick {
+pub fn tick(n: u32) -> Tick {
     Tick {
         price: f64::from(n) * 0.25,
         volume: n,
