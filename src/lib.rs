@@ -127,6 +127,7 @@ pub use sync::ReadCell;
 pub use topic::publisher::{Publisher, PublisherOptions, TopicOptions};
 pub use topic::subscriber::{Subscriber, SubscriberOptions};
 pub use topic::subscribing::Start;
+pub use topic::topic_ref::TopicRef;
 pub use values::reader::{Reader, ReaderOptions};
 pub use values::value_ref::ValueRef;
 pub use values::writer::{ValuesOptions, Writer};

@@ -39,6 +39,10 @@ impl<'a, S: Source> InPlace<'a, S> {
         self.source
     }
 
+    pub fn source_mut(&mut self) -> &mut S {
+        self.source
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

@@ -9,10 +9,10 @@
 //! the record. So the number of missed messages is exact.
 
 use super::kept::{Kept, Mark};
-use super::ring::{Place, Record, RingGeometry, RingReader, RingWriter};
+use super::ring::{Found, Place, Record, RingGeometry, RingReader, RingWriter};
 use super::{GREATEST, Step, is_possible};
 use crate::format::layout::{lane, record};
-use crate::sync::{RingWords, RingWordsMut, Words, WordsMut};
+use crate::sync::{RingWindow, RingWords, RingWordsMut, Words, WordsMut};
 
 /// The position that a mark holds while the writer changes the mark.
 const CHANGING: u64 = u64::MAX;
@@ -365,8 +365,10 @@ pub(crate) struct LossyReader<R, H> {
     is_merged: bool,
     /// Whether the reader was overtaken and has not received a message since then.
     has_lagged: bool,
-    /// The time stamp of the message that was received last.
+    /// The time stamp of the message that was received or found last.
     stamp: Option<u64>,
+    /// The message that was found last.
+    found: Found,
 }
 
 impl<R: RingWords, H: Words> LossyReader<R, H> {
@@ -380,6 +382,7 @@ impl<R: RingWords, H: Words> LossyReader<R, H> {
             is_merged: false,
             has_lagged: false,
             stamp: None,
+            found: Found::default(),
         }
     }
 
@@ -412,7 +415,7 @@ impl<R: RingWords, H: Words> LossyReader<R, H> {
         self.ring.position()
     }
 
-    /// Returns the time stamp of the message that was received last; `None` if the records of this
+    /// Returns the time stamp of the message that was received or found last; `None` if the records of this
     /// lane have no time stamps.
     pub fn stamp(&self) -> Option<u64> {
         self.stamp
@@ -512,36 +515,79 @@ impl<R: RingWords, H: Words> LossyReader<R, H> {
 
     /// Copies the next message to the beginning of `to`, which must be long enough for the longest
     /// message.
-    // layout: L010 L131
     pub fn receive(&mut self, to: &mut [u8]) -> Step {
+        let copy = |ring: &RingReader<R>, found: Found| ring.copy(found, 0, &mut to[..found.len]);
+        match self.look(copy) {
+            Ok(found) => self.pass(found),
+            Err(step) => step,
+        }
+    }
+
+    /// Finds the next message, and leaves it in the ring. The writer may overwrite it there.
+    pub fn find(&mut self) -> Step {
+        match self.look(|_, _| ()) {
+            Ok(found) => {
+                self.found = found;
+                Step::Message(found.len)
+            }
+            Err(step) => step,
+        }
+    }
+
+    /// Copies bytes of the message that was [found](LossyReader::find).
+    pub fn copy_found(&self, offset: usize, to: &mut [u8]) {
+        self.ring.copy(self.found, offset, to);
+    }
+
+    /// Returns whether the message that was [found](LossyReader::find) may have been overwritten while
+    /// it was read.
+    pub fn is_found_overtaken(&self) -> bool {
+        self.may_be_overwritten(self.ring.position())
+    }
+
+    /// Moves behind the message that was [found](LossyReader::find), and returns its length.
+    pub fn pass_found(&mut self) -> usize {
+        let found = self.found;
+        self.pass(found);
+        found.len
+    }
+
+    fn pass(&mut self, found: Found) -> Step {
+        self.ring.pass(found);
+        self.number += 1;
+        self.quick = match self.is_merged {
+            true => 0,
+            false => self.ring.quick_lap(),
+        };
+        self.has_lagged = false;
+        Step::Message(found.len)
+    }
+
+    /// Looks at the next message, which `copy` copies. Returns the message if it was not overwritten
+    /// meanwhile.
+    // layout: L010 L131
+    fn look(&mut self, mut copy: impl FnMut(&RingReader<R>, Found)) -> Result<Found, Step> {
         loop {
             let record = self.ring.look();
+            let mut stamp = None;
             if let Record::Message(found) = record {
-                self.ring.copy(found, 0, &mut to[..found.len]);
-                let stamp = self.ring.stamp();
-                if self.may_be_overwritten(self.ring.position()) {
-                    return self.overtaken();
-                }
-                self.ring.pass(found);
-                self.number += 1;
-                self.quick = match self.is_merged {
-                    true => 0,
-                    false => self.ring.quick_lap(),
-                };
-                self.stamp = stamp;
-                self.has_lagged = false;
-                return Step::Message(found.len);
+                copy(&self.ring, found);
+                stamp = self.ring.stamp();
             }
 
             if self.may_be_overwritten(self.ring.position()) {
-                return self.overtaken();
+                return Err(self.overtaken());
             }
 
             match record {
+                Record::Message(found) => {
+                    self.stamp = stamp;
+                    return Ok(found);
+                }
                 // Happens at most once: a pad is invalid at the beginning of the ring.
                 Record::Pad => self.ring.wrap(),
-                Record::Nonsense => return Step::Corrupt,
-                Record::Empty | Record::Message(_) => return Step::Nothing,
+                Record::Nonsense => return Err(Step::Corrupt),
+                Record::Empty => return Err(Step::Nothing),
             }
         }
     }
@@ -623,5 +669,12 @@ impl<R: RingWords, H: Words> LossyReader<R, H> {
         let again = self.head.load64(at + lane::MARK_POSITION);
         let whole = position == again && is_possible(position) && number <= GREATEST;
         whole.then_some(Mark { position, number })
+    }
+}
+
+impl<H> LossyReader<RingWindow, H> {
+    /// Returns the address of the message that was [found](LossyReader::find).
+    pub fn bytes(&self) -> *const u8 {
+        self.ring.bytes(self.found)
     }
 }

@@ -2,85 +2,114 @@
 //! guards, also those of dead readers.
 
 use super::{Memory, WORDS, claim, explore};
-use crate::segment::guards::{Holder, Target};
+use crate::segment::guards::{Guard, Holder, Target};
 use crate::segment::roster::Roster;
 use crate::slots::tests::loom::{LEN, Model, table_geometry, value, whole};
-use crate::slots::{Hold, ValueReader, ValueWriter};
+use crate::slots::{Held, Hold, ValueReader, ValueWriter};
 use crate::values::holding::hold;
 use crate::values::writing::store;
 use ::loom::cell::Cell;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// Runs a writer that sets a value several times, and a reader that holds the value meanwhile. There
-/// are four slots, so each value goes into the slot of the fourth number before it, and two guards.
-/// `before` is how many values are set before the reader comes, and `is_held` says whether another
-/// reader holds the first value all the time.
-fn hold_beside_writer(before: u64, last: u64, is_held: bool) {
-    let table_geometry = table_geometry(1, 4);
-    let (table, memory) = (Model::new(table_geometry, last), Memory::roster());
-    let roster = Roster::new(memory.clone(), 1);
-    let mut writer = ValueWriter::new(table.clone(), table_geometry);
-    store(&mut writer, &roster, 0, &value(1));
-    let first = ValueReader::new(table.clone(), table_geometry);
-    let (mut found, mut guard) = (Hold::Nothing, None);
-    if is_held {
-        found = hold(&first, 0, (&roster, 0), |_, _| false, &mut guard);
-        assert!(matches!(found, Hold::Held(held) if held.number == 1));
-    }
-    for number in 2..=before {
-        store(&mut writer, &roster, 0, &value(number));
-    }
+/// The memory of a table with one value of four slots, and of the roster with its two guards. Each
+/// value goes into the slot of the fourth number before it.
+#[derive(Clone)]
+struct Table {
+    values: Model,
+    memory: Memory,
+}
 
-    let (holding, reader) = (
-        memory.clone(),
-        ValueReader::new(table.clone(), table_geometry),
-    );
-    let held = thread::spawn(move || {
-        let roster = Roster::new(holding, 1);
-        let mut guard = None;
-        let found = hold(&reader, 0, (&roster, 0), |_, _| false, &mut guard);
-        if let Hold::Held(held) = found {
-            let mut to = [0; LEN];
-            reader.copy(held, 0, &mut to);
-            let number = whole(&to);
-            // The writer skips numbers, so a number is not that of the value.
-            thread::yield_now();
-            reader.copy(held, 0, &mut to);
-            assert_eq!(whole(&to), number, "a held value changed");
+impl Table {
+    fn new(changes: u64) -> Table {
+        Table {
+            values: Model::new(table_geometry(1, 4), changes),
+            memory: Memory::roster(),
         }
-        guard
-            .into_iter()
-            .for_each(|guard| roster.release_guard(guard));
-    });
-
-    for number in before + 1..=last {
-        store(&mut writer, &roster, 0, &value(number));
     }
-    held.join().unwrap();
 
-    let mut to = [0; LEN];
-    if let Hold::Held(held) = found {
-        first.copy(held, 0, &mut to);
-        assert_eq!(whole(&to), 1, "a held value changed");
+    fn roster(&self) -> Roster<Memory> {
+        Roster::new(self.memory.clone(), 1)
     }
-    guard
-        .into_iter()
-        .for_each(|guard| roster.release_guard(guard));
-    assert_eq!(roster.held(0, 2), 0, "a guard was never released");
+
+    fn reader(&self) -> ValueReader<Model> {
+        ValueReader::new(self.values.clone(), table_geometry(1, 4))
+    }
+
+    /// Holds the newest value by this guard, or by a free one.
+    fn hold(&self, guard: &mut Option<Guard>) -> Hold {
+        let alive = |_, _| false;
+        hold(&self.reader(), 0, (&self.roster(), 0), alive, guard)
+    }
+
+    /// Returns the value that is held, which must be whole.
+    fn read(&self, held: Held) -> u64 {
+        let mut to = [0; LEN];
+        self.reader().copy(held, 0, &mut to);
+        whole(&to)
+    }
+
+    /// Holds the newest value, reads it twice, and releases the guard.
+    fn hold_and_read(&self, mut guard: Option<Guard>) {
+        if let Hold::Held(held) = self.hold(&mut guard) {
+            let value = self.read(held);
+            // The writer skips no number before the last one.
+            assert!(value == held.number || held.number > 4);
+            thread::yield_now();
+            assert_eq!(self.read(held), value, "a held value changed");
+        }
+        let guard = guard.expect("a guard is free");
+        self.roster().release_guard(guard);
+    }
 }
 
 // layout: L136 L306 L307
 #[test]
 fn held_value_outlives_later_sets() {
-    explore(2, || hold_beside_writer(1, 6, false));
+    explore(2, || {
+        // The writer looks for the numbers 1, 3, 5 and 7. The number 6 goes into the slot of the
+        // number 2 without a look of its own.
+        let table = Table::new(7);
+        let mut writer = ValueWriter::new(table.values.clone(), table_geometry(1, 4));
+        let mut set = |number| store(&mut writer, &table.roster(), 0, &value(number));
+        (1..3).for_each(&mut set);
+        let holding = table.clone();
+        let held = thread::spawn(move || holding.hold_and_read(None));
+        (3..8).for_each(&mut set);
+        held.join().unwrap();
+        assert_eq!(table.roster().held(0, 2), 0);
+    });
 }
 
-/// The writer looks at the guards in each store, and skips the slot of another reader.
+/// One reader holds the first value all the time, and another one the second value. When the other
+/// one turns to the third value, the writer may be about to skip the first two, and to overwrite the
+/// third one, although the reader finds only the fourth number.
 // layout: L136 L306 L307
 #[test]
 fn held_value_outlives_skipping_writer() {
-    explore(2, || hold_beside_writer(2, 6, true));
+    explore(3, || {
+        let table = Table::new(5);
+        let mut writer = ValueWriter::new(table.values.clone(), table_geometry(1, 4));
+        let mut set = |number| store(&mut writer, &table.roster(), 0, &value(number));
+        let mut guards = [None, None];
+        set(1);
+        let Hold::Held(first) = table.hold(&mut guards[0]) else {
+            unreachable!("the first value is there");
+        };
+        set(2);
+        table.hold(&mut guards[1]);
+        set(3);
+
+        let (holding, [mine, theirs]) = (table.clone(), guards);
+        let held = thread::spawn(move || holding.hold_and_read(theirs));
+        set(4);
+        set(5);
+        held.join().unwrap();
+        assert_eq!(table.read(first), 1, "a held value changed");
+        mine.into_iter()
+            .for_each(|guard| table.roster().release_guard(guard));
+        assert_eq!(table.roster().held(0, 2), 0);
+    });
 }
 
 /// A guard that only its reader may use; the model checker reports two uses at a time as a race.

@@ -140,7 +140,7 @@ impl Subscribing {
         lanes.skip(looked).find(|(_, lane)| has_news(*lane))
     }
 
-    fn inlet_at(&self, lane: usize) -> Option<&Inlet> {
+    pub(super) fn inlet_at(&self, lane: usize) -> Option<&Inlet> {
         match lane.checked_sub(1) {
             None => Some(&self.inlet),
             Some(other) => self.others.get(other),
@@ -164,20 +164,15 @@ impl Subscribing {
                 continue;
             }
 
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let step = self.inlet_mut(lane).lane.receive(&mut buffer);
-            self.buffer = buffer;
-            let step = match step {
+            let step = match self.look_in(lane) {
                 // The publisher takes its announcement back in a moment, or has died.
                 Step::Overtaken if self.is_waited_for_in(lane) => Step::Nothing,
                 Step::Overtaken => self.inlet_mut(lane).lane.lag(),
                 step => step,
             };
             match step {
-                Step::Message(len) => {
-                    let number = self.count(lane, len);
-                    self.passed_in(lane, number);
-                }
+                Step::Message(_) if self.finding.is_on => self.finding.lane = Some(lane),
+                Step::Message(len) => self.passed_one(lane, len),
                 Step::Lagged(missed) if missed > 0 => {
                     // Several publishers may have sent these messages.
                     self.inlet_mut(lane).miss(missed);
@@ -211,7 +206,7 @@ impl Subscribing {
     }
 
     /// Counts a message of a lane. Returns the number of messages that were sent before the next one.
-    fn count(&mut self, lane: usize, len: usize) -> u64 {
+    pub(super) fn count(&mut self, lane: usize, len: usize) -> u64 {
         let lanes = 1 + self.others.len();
         let Some(merging) = &mut self.merging else {
             return 0;

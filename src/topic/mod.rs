@@ -3,12 +3,14 @@
 //!
 //! `publisher` and `subscriber` are the public types. `publishing` and `subscribing` do the work,
 //! for messages of any type. `backpressure` and `subscribers` are for lossless topics. `home`,
-//! `guest`, `inlet` and `merging` are for topics of several publishers.
+//! `guest`, `inlet` and `merging` are for topics of several publishers. `in_place` leaves a message in
+//! its lane while it is used, and `topic_ref` is the reference to the message.
 
 pub(crate) mod backpressure;
 mod guest;
 mod home;
 pub(crate) mod in_order;
+mod in_place;
 mod inlet;
 mod merging;
 pub(crate) mod publisher;
@@ -16,3 +18,4 @@ pub(crate) mod publishing;
 pub(crate) mod subscriber;
 mod subscribers;
 pub(crate) mod subscribing;
+pub(crate) mod topic_ref;

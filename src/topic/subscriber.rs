@@ -2,11 +2,13 @@
 
 use super::publisher::{Publisher, TopicOptions};
 use super::subscribing::{Start, Subscribing};
+use super::topic_ref::TopicRef;
 use crate::error::channel::RecvError;
 use crate::error::publisher_id::PublisherId;
 use crate::error::{Error, Result};
 use crate::format::describe::Described;
 use crate::format::payload::{self, Payload};
+use crate::lane::in_place::Source;
 use crate::lane::stamp::time_of;
 use crate::name::Name;
 use crate::segment::options::{Open, OpenOptions};
@@ -118,7 +120,7 @@ impl<M: Payload + ?Sized> Open for Subscriber<M> {
 ///
 /// A subscriber maps the messages read-only, so it cannot damage them. It copies each message out
 /// of shared memory, and discards the copy if the message was overwritten meanwhile. So a message
-/// that it returns is whole.
+/// that it returns is whole. [`recv_ref`](Subscriber::recv_ref) copies nothing.
 ///
 /// # Platform notes
 ///
@@ -277,6 +279,72 @@ impl<M: Payload + ?Sized> Subscriber<M> {
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M::Received<'_>, RecvError> {
         let len = self.core.receive_within(timeout)?;
         payload::received::<M>(self.core.received(len))
+    }
+
+    /// Waits for the next message, and returns a reference to the message in shared memory.
+    ///
+    /// This method is for long messages, which need not be copied as a whole. On a lossless topic the
+    /// publisher waits for this subscriber, and so does not overwrite the message until the reference
+    /// is dropped. On a lossy topic the publisher may overwrite the message at any moment.
+    /// [`TopicRef::verify`] tells afterwards whether it has; what was read must be discarded then.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-held-message-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Publisher, Subscriber};
+    /// use std::io::Read;
+    ///
+    /// let mut frames = Publisher::options().max_message(1 << 20).create(name)?;
+    /// let mut subscriber = Subscriber::open(name)?;
+    /// frames.send(&[7; 1 << 20])?;
+    ///
+    /// let mut frame = subscriber.recv_ref()?;
+    /// let (mut line, mut sum) = ([0; 4096], 0);
+    /// for _ in 0..frame.len() / line.len() {
+    ///     frame.read_exact(&mut line)?;
+    ///     sum += line.iter().map(|pixel| u64::from(*pixel)).sum::<u64>();
+    /// }
+    /// if frame.verify() {
+    ///     assert_eq!(sum, 7 << 20);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`recv`](Subscriber::recv).
+    pub fn recv_ref(&mut self) -> Result<TopicRef<'_, M>, RecvError> {
+        self.reference(Deadline::Never)
+    }
+
+    /// Returns a reference to the next message in shared memory if there is a message, without
+    /// waiting; see [`recv_ref`](Subscriber::recv_ref).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`try_recv`](Subscriber::try_recv).
+    pub fn try_recv_ref(&mut self) -> Result<TopicRef<'_, M>, RecvError> {
+        self.reference(Deadline::Now)
+    }
+
+    /// Waits for the next message for at most `timeout`, and returns a reference to the message in
+    /// shared memory; see [`recv_ref`](Subscriber::recv_ref).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`recv_timeout`](Subscriber::recv_timeout).
+    pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<TopicRef<'_, M>, RecvError> {
+        self.reference(Deadline::within(timeout))
+    }
+
+    // layout: L042
+    fn reference(&mut self, deadline: Deadline) -> Result<TopicRef<'_, M>, RecvError> {
+        let len = self.core.find_next(deadline)?;
+        if !M::fits(len) {
+            self.core.release();
+            return Err(RecvError::Corrupt);
+        }
+        Ok(TopicRef::new(&mut self.core, len))
     }
 
     /// Receives every message that is there now, without waiting. Passes each message to `each`,

@@ -69,12 +69,24 @@ pub struct Subscribing {
     pub missed: u64,
     pub(super) place: Option<Place>,
     pub(super) validity: Validity,
+    pub(super) finding: Finding,
     /// Whether the subscriber takes no slot, even if it could.
     is_observer: bool,
     /// Why the subscriber could not reattach to the next publisher.
     pub(super) failed: Option<Error>,
     // Declared last, so that it is dropped last.
     pub found: Found,
+}
+
+/// What a subscriber does with the next message, and the message that it has found.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    /// Whether the next message is left in its lane.
+    pub is_on: bool,
+    /// The lane of the message that was found and is still in use; `None` if it was copied.
+    pub lane: Option<usize>,
+    /// Whether the message was whole after its user had read it.
+    pub is_verified: bool,
 }
 
 /// The reading of several lanes.
@@ -219,6 +231,7 @@ impl Subscribing {
         };
         next.missed = self.missed;
         next.received = self.received;
+        next.finding = std::mem::take(&mut self.finding);
         let before = std::mem::replace(self, next);
         self.keep(before);
         Ok(true)
@@ -266,6 +279,7 @@ impl Subscribing {
             missed: 0,
             place,
             validity: Validity::new(),
+            finding: Finding::default(),
             is_observer,
             failed,
             found,
@@ -384,6 +398,15 @@ impl Subscribing {
                 self.free_and_return(0);
             }
         }
+    }
+
+    /// Notes that a message of this length was received from a lane.
+    pub(super) fn passed_one(&mut self, lane: usize, len: usize) {
+        if self.merging.is_none() {
+            return self.passed();
+        }
+        let number = self.count(lane, len);
+        self.passed_in(lane, number);
     }
 
     /// Notes that a message of one of several lanes was received.
@@ -550,7 +573,7 @@ impl Inbox for Subscribing {
         if self.merging.is_some() {
             return self.poll_merged();
         }
-        let step = match self.inlet.lane.receive(&mut self.buffer) {
+        let step = match self.look_in(0) {
             // The publisher takes its announcement back in a moment. If the publisher has died
             // meanwhile, the wait ends.
             Step::Overtaken if self.is_waited_for() => Step::Nothing,
@@ -559,6 +582,7 @@ impl Inbox for Subscribing {
         };
 
         match step {
+            Step::Message(_) if self.finding.is_on => self.finding.lane = Some(0),
             Step::Message(_) => self.passed(),
             Step::Nothing => return self.nothing(),
             Step::Lagged(missed) => self.lagged(missed),

@@ -23,6 +23,7 @@ mod senders;
 mod sources;
 mod stamps;
 mod topic;
+mod topic_refs;
 mod typed;
 
 use crate::common::{self, Test, TestChild, eventually, hear, say};
