@@ -2,28 +2,31 @@
 //! guards, also those of dead readers.
 
 use super::{Memory, WORDS, claim, explore};
+use crate::format::layout::FIRST_COUNT;
 use crate::segment::guards::{Guard, Holder, Target};
 use crate::segment::roster::Roster;
 use crate::slots::tests::loom::{LEN, Model, table_geometry, value, whole};
-use crate::slots::{Held, Hold, ValueReader, ValueWriter};
+use crate::slots::{Held, Hold, TableGeometry, ValueReader, ValueWriter};
 use crate::values::holding::hold;
 use crate::values::writing::store;
 use ::loom::cell::Cell;
 use ::loom::thread;
 use std::rc::Rc;
 
-/// The memory of a table with one value of four slots, and of the roster with its two guards. Each
-/// value goes into the slot of the fourth number before it.
+/// The memory of a table with one value, and of the roster with its guards.
 #[derive(Clone)]
 struct Table {
+    table_geometry: TableGeometry,
     values: Model,
     memory: Memory,
 }
 
 impl Table {
-    fn new(changes: u64) -> Table {
+    fn new(slots: u64, changes: u64) -> Table {
+        let table_geometry = table_geometry(1, slots);
         Table {
-            values: Model::new(table_geometry(1, 4), changes),
+            table_geometry,
+            values: Model::new(table_geometry, changes),
             memory: Memory::roster(),
         }
     }
@@ -33,7 +36,14 @@ impl Table {
     }
 
     fn reader(&self) -> ValueReader<Model> {
-        ValueReader::new(self.values.clone(), table_geometry(1, 4))
+        ValueReader::new(self.values.clone(), self.table_geometry)
+    }
+
+    /// Returns a function that sets the value, and stores a number there.
+    fn writer(&self) -> impl FnMut(u64) {
+        let mut writer = ValueWriter::new(self.values.clone(), self.table_geometry);
+        let roster = self.roster();
+        move |number| store(&mut writer, &roster, 0, &value(number))
     }
 
     /// Holds the newest value by this guard, or by a free one.
@@ -53,8 +63,8 @@ impl Table {
     fn hold_and_read(&self, mut guard: Option<Guard>) {
         if let Hold::Held(held) = self.hold(&mut guard) {
             let value = self.read(held);
-            // The writer skips no number before the last one.
-            assert!(value == held.number || held.number > 4);
+            // The writer skips numbers while it sees a guard.
+            assert!(FIRST_COUNT + value <= held.number);
             thread::yield_now();
             assert_eq!(self.read(held), value, "a held value changed");
         }
@@ -67,48 +77,45 @@ impl Table {
 #[test]
 fn held_value_outlives_later_sets() {
     explore(2, || {
-        // The writer looks for the numbers 1, 3, 5 and 7. The number 6 goes into the slot of the
-        // number 2 without a look of its own.
-        let table = Table::new(7);
-        let mut writer = ValueWriter::new(table.values.clone(), table_geometry(1, 4));
-        let mut set = |number| store(&mut writer, &table.roster(), 0, &value(number));
-        (1..3).for_each(&mut set);
+        // There are four slots. The writer looks for the numbers 1, 4 and 7. The number 8 goes into
+        // the slot of the number 4 without a look of its own.
+        let table = Table::new(4, 8);
+        let mut set = table.writer();
+        (1..5).for_each(&mut set);
         let holding = table.clone();
         let held = thread::spawn(move || holding.hold_and_read(None));
-        (3..8).for_each(&mut set);
+        (5..9).for_each(&mut set);
         held.join().unwrap();
         assert_eq!(table.roster().held(0, 2), 0);
     });
 }
 
-/// One reader holds the first value all the time, and another one the second value. When the other
-/// one turns to the third value, the writer may be about to skip the first two, and to overwrite the
-/// third one, although the reader finds only the fourth number.
+/// There are eight slots and six guards. Five readers hold the first five values all the time, and
+/// another one the sixth value. When this one turns to the seventh value, the writer may be about to
+/// skip six slots, and to overwrite the seventh value, although the reader finds only the number 8.
 // layout: L136 L306 L307
 #[test]
 fn held_value_outlives_skipping_writer() {
     explore(3, || {
-        let table = Table::new(5);
-        let mut writer = ValueWriter::new(table.values.clone(), table_geometry(1, 4));
-        let mut set = |number| store(&mut writer, &table.roster(), 0, &value(number));
-        let mut guards = [None, None];
-        set(1);
-        let Hold::Held(first) = table.hold(&mut guards[0]) else {
-            unreachable!("the first value is there");
-        };
-        set(2);
-        table.hold(&mut guards[1]);
-        set(3);
+        let table = Table::new(8, 9);
+        let mut set = table.writer();
+        let mut guards = [None; 6];
+        for (number, guard) in (1..).zip(&mut guards) {
+            set(number);
+            let found = table.hold(guard);
+            assert!(matches!(found, Hold::Held(held) if table.read(held) == number));
+        }
+        set(7);
 
-        let (holding, [mine, theirs]) = (table.clone(), guards);
+        let (holding, theirs) = (table.clone(), guards[5].take());
         let held = thread::spawn(move || holding.hold_and_read(theirs));
-        set(4);
-        set(5);
+        set(8);
+        set(9);
         held.join().unwrap();
-        assert_eq!(table.read(first), 1, "a held value changed");
-        mine.into_iter()
-            .for_each(|guard| table.roster().release_guard(guard));
-        assert_eq!(table.roster().held(0, 2), 0);
+        for guard in guards.into_iter().flatten() {
+            table.roster().release_guard(guard);
+        }
+        assert_eq!(table.roster().held(0, 6), 0);
     });
 }
 

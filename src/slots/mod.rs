@@ -1,4 +1,4 @@
-//! The algorithm of values: one writer, and many readers that write nothing.
+//! The algorithm of values: one writer, and many readers, which write nothing to the table.
 //!
 //! Each value has several slots. The writer uses the slots in turn: it marks a slot as being
 //! written, writes the value, marks the slot as whole, and then stores the number of the value as
@@ -13,26 +13,27 @@
 //!
 //! ```text
 //!   reader                                   writer, number c = NEWEST + 1
-//!   n = NEWEST                               looked less than S / 2 numbers ago, and found
+//!   n = NEWEST                               looked less than 3/4 S numbers ago, and found
 //!   guard = slot(n)                          no guard of this value?  write c
 //!   full fence                               otherwise:
-//!   q = NEWEST, mark = MARK of slot(n)         m = c, or the next number whose slot is free
-//!   holds the slot if q < n + S / 2            MARK of slot(m) = 2 m + 1
-//!     and mark = 2 n                           full fence
-//!   otherwise: aims again                      a guard of slot(m)?  restores MARK, next m
-//!                                              otherwise: write m
+//!   q = NEWEST, and then                       m = c, or the next number whose slot is free
+//!   mark = MARK of slot(n)                     MARK of slot(m) = 2 m + 1
+//!   mark is not 2 n?  aim again                full fence
+//!   (q - n) modulo S < 1/4 S?  held            a guard of slot(m)?  restore MARK, next m
+//!   otherwise: load q and mark again           otherwise: write m
 //! ```
 //!
-//! A write to the slot of n after n has a number of at least n + S, S being the number of slots. Why
-//! no such write happens while a reader holds the slot:
+//! A number m that goes into the slot of n is n plus a multiple of S, S being the number of slots. Why
+//! the writer writes no such number while a reader holds the slot:
 //!
-//! - The writer wrote without a look. Its last look was for a number above n + S / 2, so a NEWEST of
-//!   n + S / 2 or more was published before the fence of that look. If the fence of the reader came
-//!   first, the look has found the guard. If it came second, the reader has loaded that NEWEST, and
-//!   holds nothing.
-//! - The writer looked for this write. If the fence of the reader came first, the look has found the
-//!   guard. If it came second, the reader has loaded a MARK that is not 2 n, or 2 n after the writer
-//!   has given up the slot, and the next look has its own fence.
+//! - Not a number up to q: the reader would have found another MARK, since it has loaded q first.
+//! - Not a later number m without a look. The last look before m was for a number above m - 3/4 S, so a
+//!   NEWEST of m - 3/4 S or more was published before the fence of that look. If the fence of the
+//!   reader came first, the look has found the guard, and m has a look of its own. If it came second,
+//!   the reader has loaded that NEWEST or a later one as q, and (q - n) modulo S is at least 1/4 S.
+//! - Not a later number with a look. If the fence of the reader came first, the look has found the
+//!   guard. If it came second, the reader has loaded a MARK that is not 2 n; or it has loaded 2 n after
+//!   the writer gave up the slot in this look, and each later look has a fence of its own.
 //!
 //! # Which accesses pair
 //!
@@ -138,7 +139,7 @@ impl TableGeometry {
     /// value, and how far a reader that begins to hold a slot may be behind the newest value.
     // layout: L306 L307
     fn interval(&self) -> u64 {
-        self.slots / 2
+        self.slots - self.slots / 4
     }
 
     /// Returns the slot to which the value with this number is written.
@@ -228,13 +229,31 @@ impl<W: WordsMut> ValueWriter<W> {
 
     /// Returns the next number of a value whose slot no reader holds, after a look at the guards. The
     /// slot of that number is marked as being written.
+    // layout: L136 L307
+    #[inline(never)]
+    fn find_slot(&mut self, index: usize, held: impl Fn(usize) -> u64) -> u64 {
+        let Known { newest, look_at } = self.known[index];
+        // Mostly no reader holds the value, as at the last look.
+        if look_at != 0 {
+            let number = newest + 1;
+            let mark = self.mark(index, number);
+            let before = self.begin(mark, number);
+            if held(index) == 0 {
+                self.look_later(index);
+                return number;
+            }
+            self.words.store64(mark, before);
+        }
+        self.find_free_slot(index, held)
+    }
+
+    /// Does the same as [`find_slot`](ValueWriter::find_slot) while readers may hold the value.
     // layout: L136 L184 L307
     #[cold]
-    fn find_slot(&mut self, index: usize, held: impl Fn(usize) -> u64) -> u64 {
+    fn find_free_slot(&mut self, index: usize, held: impl Fn(usize) -> u64) -> u64 {
         // There are no other slots, so no reader can hold one.
         let slots = u64::MAX >> (64 - self.table_geometry.slots);
         let held = |index| held(index) & slots;
-        let entry = self.table_geometry.entry(index);
         let newest = self.known[index].newest;
         let mut number = newest + 1;
         // This look is only a guess, so that the writer seldom marks a slot that is held.
@@ -243,15 +262,11 @@ impl<W: WordsMut> ValueWriter<W> {
 
         for _ in 0..LOOKS {
             number = self.next_free(newest, number, bits);
-            let mark = self.table_geometry.slot(entry, number) + values::MARK;
-            let before = self.words.load64(mark);
-            self.words.store64(mark, 2 * number + 1);
-            // Pairs with the reader's fence between its guard and its loads of the newest number and
-            // of the mark (L3).
-            self.words.full();
+            let mark = self.mark(index, number);
+            let before = self.begin(mark, number);
             bits = held(index);
             if bits == 0 {
-                self.known[index].look_at = newest + 1 + self.table_geometry.interval();
+                self.look_later(index);
                 break;
             }
             if bits >> self.table_geometry.slot_of(number) & 1 == 0 {
@@ -263,6 +278,29 @@ impl<W: WordsMut> ValueWriter<W> {
             number += 1;
         }
         number
+    }
+
+    /// Notes that a look has found no guard of a value.
+    // layout: L307
+    fn look_later(&mut self, index: usize) {
+        let known = &mut self.known[index];
+        known.look_at = known.newest + 1 + self.table_geometry.interval();
+    }
+
+    /// Returns the offset of the mark of the slot for a number.
+    fn mark(&self, index: usize, number: u64) -> usize {
+        let entry = self.table_geometry.entry(index);
+        self.table_geometry.slot(entry, number) + values::MARK
+    }
+
+    /// Marks a slot as being written, before a look at the guards. Returns its former mark.
+    fn begin(&self, mark: usize, number: u64) -> u64 {
+        let before = self.words.load64(mark);
+        self.words.store64(mark, 2 * number + 1);
+        // Pairs with the reader's fence between its guard and its loads of the newest number and of
+        // the mark (L3).
+        self.words.full();
+        before
     }
 
     /// Returns the first number from `number` on whose slot is neither held nor that of the newest
@@ -414,10 +452,7 @@ impl<W: Words> ValueReader<W> {
             self.words.full();
 
             let slot = self.table_geometry.slot(entry, number);
-            let behind = self.number(index).wrapping_sub(number);
-            let mark = self.words.load64(slot + values::MARK);
-            let limit = self.table_geometry.slots - self.table_geometry.interval();
-            if behind < limit && mark == number.wrapping_mul(2) {
+            if self.is_held(index, slot, number) {
                 let len = self.words.load32(slot + values::LEN) as usize;
                 let at = slot + values::VALUE;
                 return match len <= self.table_geometry.max {
@@ -428,6 +463,27 @@ impl<W: Words> ValueReader<W> {
             self.words.relax();
         }
         Hold::Busy
+    }
+
+    /// Returns whether this reader holds the slot of a value with a number, which its guard names. If
+    /// the writer may be about to come to the slot without a look, this looks again until the writer
+    /// has gone by.
+    // layout: L306
+    fn is_held(&self, index: usize, slot: usize, number: u64) -> bool {
+        let limit = self.table_geometry.slots - self.table_geometry.interval();
+        for _ in 0..TRIES {
+            // The mark comes second: if the writer has written to the slot for a number up to the one
+            // that is loaded here, the mark tells (L1).
+            let behind = self.number(index).wrapping_sub(number);
+            if self.words.load64(slot + values::MARK) != number.wrapping_mul(2) {
+                return false;
+            }
+            if behind % self.table_geometry.slots < limit {
+                return true;
+            }
+            self.words.relax();
+        }
+        false
     }
 
     /// Copies bytes of a value that a guard holds. The caller checks that they are inside the value.

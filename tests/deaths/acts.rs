@@ -301,6 +301,16 @@ fn subscriber(act: &str, name: &str) {
             perform(|| (), act);
         }
         // Gives back an eighth of the ring, for which the publisher waits.
+        "recv in place" => {
+            let subscriber = std::cell::RefCell::new(open());
+            let act = || {
+                let mut subscriber = subscriber.borrow_mut();
+                (0..2).for_each(|_| {
+                    number(&subscriber.recv_ref().unwrap().to_vec().unwrap());
+                });
+            };
+            perform(|| take(&mut subscriber.borrow_mut(), 7), act);
+        }
         "recv, and wake the publisher" => {
             let subscriber = std::cell::RefCell::new(open());
             let take = |count| take(&mut subscriber.borrow_mut(), count);

@@ -348,5 +348,6 @@ fn subscriber_killed_anywhere_never_blocks_publisher() {
     in_all_places("subscriber: recv, and wake the publisher", |name| {
         audience(name, true)
     });
+    in_all_places("subscriber: recv in place", |name| audience(name, true));
     in_all_places("subscriber: close", |name| audience(name, true));
 }

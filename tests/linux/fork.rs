@@ -16,6 +16,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("inherit", [name]) => inherit(name),
         ("objects", [name]) => share_objects(name),
         ("claims", [name]) => claim(name),
+        ("held", [name]) => hold(name),
         other => panic!("no role {other:?}"),
     }
 }
@@ -288,6 +289,46 @@ fn claim(name: &str) {
     request.take().unwrap().respond(b"parent").unwrap();
     assert_eq!(client.recv(&call).unwrap(), b"parent");
     say("ours");
+}
+
+/// Drops a value and a message that the parent reads in place, in a forked child.
+fn hold(name: &str) {
+    let mut ends = endpoints(name);
+    let Endpoints {
+        publisher,
+        subscriber,
+        writer,
+        reader,
+        ..
+    } = &mut ends;
+    writer.set(b"first").unwrap();
+    publisher.send(b"first").unwrap();
+    publisher.send(b"second").unwrap();
+    let mut value = Some(reader.get_ref().unwrap());
+    let mut message = Some(subscriber.recv_ref().unwrap());
+    let is_whole = forked(|| {
+        let (value, mut message) = (value.take().unwrap(), message.take().unwrap());
+        value.to_vec() == b"first" && message.to_vec().unwrap() == b"first"
+    });
+    assert!(is_whole);
+    for _ in 0..1000 {
+        writer.set(b"later").unwrap();
+    }
+    assert_eq!(value.take().unwrap().to_vec(), b"first");
+    assert_eq!(message.take().unwrap().to_vec().unwrap(), b"first");
+    drop((value, message));
+    assert_eq!(reader.get().unwrap(), b"later");
+    assert_eq!(subscriber.recv().unwrap(), b"second");
+    say("held");
+}
+
+// layout: L083
+#[test]
+fn fork_leaves_held_messages_to_parent() {
+    let (mut test, name) = start("held");
+    let mut child = child(&mut test, "held", &name);
+    child.expect("held");
+    assert!(child.finish().success());
 }
 
 // layout: L083

@@ -909,7 +909,7 @@ static void command_hold(const char *wanted) { /* L306 L305: prints a value, and
     if (guard < 0 && (guard = take_guard(g, guard_word(g, i, n))) < 0) fail("L304: no guard is free");
     sr64(word = g->roster.p + GUARDS + 8 * guard, guard_word(g, i, n)), full_fence();
     s = value(g, i) + 128 + slot_size(&g->h) * (n & (g->h.value_slots - 1));
-  } while (ld64(value(g, i)) - n >= g->h.value_slots / 2 || ld64(s) != 2 * n);
+  } while ((ld64(value(g, i)) - n) % g->h.value_slots >= g->h.value_slots / 4 || ld64(s) != 2 * n);
   if ((len = ld32(s + 8)) > g->h.max) fail("L183: a value is too long");
   memcpy(buffer, s + 16, len), print("", buffer, len); fgetc(stdin);
   memcpy(buffer, s + 16, len), print("", buffer, len);
