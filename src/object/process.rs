@@ -184,10 +184,10 @@ impl Process {
         self.os.signal()
     }
 
-    /// Returns `false` if the system would have reported the end of the process. After `true` the
-    /// caller asks [`has_ended`](Process::has_ended), which takes longer.
-    pub(crate) fn may_have_ended(&self) -> bool {
-        self.os.may_have_ended()
+    /// Returns whether the process is known to have ended. Unless `asks`, the system is asked only if
+    /// it may have reported the end, since asking takes longer.
+    pub(crate) fn is_known_to_have_ended(&self, asks: bool) -> bool {
+        (asks || self.os.may_have_ended()) && matches!(self.has_ended(), Ok(true))
     }
 
     /// Waits until the process has ended.

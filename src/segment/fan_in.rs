@@ -28,7 +28,7 @@ use crate::os::{LOOK_BACK, ProcessIdentity, ValidityBackend, deadline_within};
 use crate::segment::Owned;
 use crate::segment::owned::LaneSource;
 use crate::segment::participant::Participant;
-use crate::segment::peer_watch::{MAX_PEERS, PeerWatch};
+use crate::segment::peer_watch::{AskedEach, MAX_PEERS, PeerWatch};
 use crate::segment::roster::{Eviction, LEFT, Roster, WakeTarget, first_epoch, has_joined};
 use crate::segment::seen_slot::{Slot, SlotLane, peers, peers_by_slot};
 use crate::wait::source::Signals;
@@ -36,9 +36,6 @@ use std::time::{Duration, Instant};
 
 /// How often an owner that never sleeps looks for deaths that the system has reported, at most.
 const LOOK_FOR_DEATHS: Duration = Duration::from_millis(10);
-/// How often an owner asks for each participant whether it is alive. The system does not report that
-/// a process has replaced its program (`exec`).
-const ASK_EACH: Duration = Duration::from_secs(1);
 /// How many times an owner is asked for news before it looks at every lane.
 const LOOKS: u32 = 1024;
 
@@ -58,8 +55,7 @@ pub(crate) struct FanIn {
     is_registered: bool,
     /// When this owner last looked for deaths.
     looked_for_deaths: Instant,
-    /// When this owner last asked for each participant whether it is alive.
-    asked_each: Instant,
+    asked_each: AskedEach,
     /// Whether there were senders since the last report that all senders have gone.
     had_senders: bool,
     /// The disconnect reason of the last sender that has gone.
@@ -137,7 +133,7 @@ impl FanIn {
             idle: 0,
             is_registered: false,
             looked_for_deaths: Instant::now(),
-            asked_each: Instant::now(),
+            asked_each: AskedEach::default(),
             had_senders: false,
             last: DisconnectReason::Closed,
             failed: None,
@@ -367,10 +363,7 @@ impl FanIn {
     pub fn look_for_deaths(&mut self) {
         let now = Instant::now();
         self.looked_for_deaths = now;
-        let asks_each = now - self.asked_each > ASK_EACH;
-        if asks_each {
-            self.asked_each = now;
-        }
+        let asks = self.asked_each.is_due(now);
 
         let mut has_left = false;
         for (slot, known) in self.slots.iter_mut().enumerate() {
@@ -386,10 +379,8 @@ impl FanIn {
                 }
             }
 
-            let has_ended = |one: &Process| {
-                (asks_each || one.may_have_ended()) && matches!(one.has_ended(), Ok(true))
-            };
-            if known.process.as_ref().is_some_and(|one| !has_ended(one)) {
+            let is_alive = |one: &Process| !one.is_known_to_have_ended(asks);
+            if known.process.as_ref().is_some_and(is_alive) {
                 continue;
             }
             let kernel = self.participant.kernel();

@@ -14,6 +14,32 @@ use crate::wait::reactor::{Notice, Registrations, What, register};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// How often a participant asks for each peer whether it is alive. The system does not report that a
+/// process has replaced its program (`exec`).
+const ASK_EACH: Duration = Duration::from_secs(1);
+
+/// The time at which a participant last asked for each peer whether it is alive.
+#[derive(Debug)]
+pub(crate) struct AskedEach(Instant);
+
+impl Default for AskedEach {
+    fn default() -> AskedEach {
+        AskedEach(Instant::now())
+    }
+}
+
+impl AskedEach {
+    /// Returns whether it is time to ask for each peer again, and notes that it is done.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now - self.0 > ASK_EACH;
+        if is_due {
+            self.0 = now;
+        }
+        is_due
+    }
+}
 
 /// The most processes that one sleep can watch.
 pub(crate) const MAX_PEERS: usize = <os::Parker as ParkerBackend>::MAX_PEERS;

@@ -15,7 +15,7 @@
 
 use super::backpressure::drop_late;
 use super::home::{Guest, Home};
-use super::publishing::Publishing;
+use super::publishing::{Publishing, next_tenure};
 use super::subscribers::Subscribers;
 use crate::error::channel::SendError;
 use crate::error::publisher_id::PublisherId;
@@ -23,9 +23,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::format::layout::roster;
 use crate::lane::lossy::LossyWriter;
 use crate::lane::ring::RingGeometry;
-use crate::lane::tenure::{Tenure, new_id};
 use crate::name::Name;
-use crate::os::ProcessIdentity;
 use crate::segment::geometry::TOPIC;
 use crate::segment::open_or_create::Wanted;
 use crate::segment::roster::{JOINED, WakeTarget};
@@ -80,11 +78,8 @@ impl Publishing {
             return Err(error.with_advice("restart the owner of the topic"));
         };
 
-        let me = ProcessIdentity::current()?;
-        let new = |count| new_id(found.generation, slot + 1, count, me.to_words());
         let slot_epoch = participant.roster().slot_epoch(slot);
-        let id = |count| id.unwrap_or_else(|| new(count));
-        let tenure = Tenure::next(lane.head(), id, (lane.position(), lane.sent()), slot_epoch);
+        let tenure = next_tenure(&lane, (found.generation, slot + 1), slot_epoch, id)?;
         let generations = Subscribers::of_guest(&found, &participant, slot + 1, ring)?;
         drop_overtaken(&generations, &lane);
         tenure.begin(lane.head());

@@ -260,8 +260,7 @@ impl Inlet {
                 Err(_) => return false,
             }
         }
-        let has_ended =
-            |one: &Process| (asks || one.may_have_ended()) && matches!(one.has_ended(), Ok(true));
+        let has_ended = |one: &Process| one.is_known_to_have_ended(asks);
         self.has_died |= self.process.as_ref().is_some_and(has_ended);
         true
     }

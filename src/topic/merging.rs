@@ -38,9 +38,6 @@ const TURN: usize = 8192;
 /// How many looks without a message a subscriber that never sleeps makes before it asks whether the
 /// publishers are alive.
 const LOOKS: u32 = 4096;
-/// How often a subscriber asks for each publisher whether it is alive. The system does not report
-/// that a process has replaced its program (`exec`).
-const ASK_EACH: Duration = Duration::from_secs(1);
 /// How long a subscriber that cannot join the generation in use waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -378,10 +375,7 @@ impl Subscribing {
             return;
         };
         let now = Instant::now();
-        let asks = now - merging.asked_each > ASK_EACH;
-        if asks {
-            merging.asked_each = now;
-        }
+        let asks = merging.asked_each.is_due(now);
         let me = self.place.as_ref().map(|place| &place.participant);
         let mut is_complete = true;
         for inlet in &mut self.others {

@@ -73,13 +73,25 @@ fn begin_lanes(
     prepare_lanes(segment, ring, prefault, 1)?;
     let lane = segment.lane_mut(0, prefault)?;
     let lane = LossyWriter::new(lane.ring, lane.head, ring);
-    let me = ProcessIdentity::current()?;
-    let new = |count| new_id(segment.generation, 0, count, me.to_words());
-    let id = |count| id.unwrap_or_else(|| new(count));
     let slot_epoch = segment.roster().slot_epoch(OWNER);
-    let tenure = Tenure::next(lane.head(), id, (lane.position(), lane.sent()), slot_epoch);
+    let tenure = next_tenure(&lane, (segment.generation, 0), slot_epoch, id)?;
     tenure.begin(lane.head());
     Ok((lane, tenure))
+}
+
+/// Returns the tenure of a publisher of this process that takes a lane of a generation now. The
+/// publisher has this identity if it is known already.
+pub(super) fn next_tenure(
+    lane: &Lane,
+    (generation, number): (u32, usize),
+    slot_epoch: u32,
+    id: Option<PublisherId>,
+) -> Result<Tenure> {
+    let me = ProcessIdentity::current()?;
+    let new = |count| new_id(generation, number, count, me.to_words());
+    let id = |count| id.unwrap_or_else(|| new(count));
+    let begin = (lane.position(), lane.sent());
+    Ok(Tenure::next(lane.head(), id, begin, slot_epoch))
 }
 
 /// Stores the first mark of each lane from this one on: the marks of a lane begin at the position of

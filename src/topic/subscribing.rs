@@ -30,6 +30,7 @@ use crate::segment::geometry::TOPIC;
 use crate::segment::open_or_create::Wanted;
 use crate::segment::owner_monitor::{OwnerMonitor, Reattach};
 use crate::segment::participant::Participant;
+use crate::segment::peer_watch::AskedEach;
 use crate::segment::roster::{JOINED, WakeTarget};
 use crate::segment::{Cursor, Found, HowToJoin, ReadLane};
 use crate::sync::{WindowMut, WordsMut};
@@ -104,7 +105,7 @@ pub(super) struct Merging {
     /// The generation in use that this subscriber could not join, and when it tried.
     pub tried: Option<(u32, Instant)>,
     pub looks: u32,
-    pub asked_each: Instant,
+    pub asked_each: AskedEach,
     /// Whether the system would report the end of each publisher.
     pub is_complete: bool,
     /// The number of messages that were sent before the next one, in all lanes.
@@ -123,7 +124,7 @@ impl Default for Merging {
             earlier: Vec::new(),
             tried: None,
             looks: 0,
-            asked_each: Instant::now(),
+            asked_each: AskedEach::default(),
             is_complete: true,
             number: 0,
             stamp: None,

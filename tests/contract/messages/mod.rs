@@ -55,7 +55,7 @@ pub fn play(role: &str, args: &[&str]) {
         ("bridge-worker", [name]) => bridges::serve_worker(name),
         ("sink", [name]) => sources::serve_sink(name),
         ("receiver", [name]) => serve_receiver(queue(name)),
-        ("publisher", [name, how]) => serve_publisher(topic(name, delivery(how))),
+        ("publisher", [name, how]) => serve_publisher(topic(name, delivery(how)), 0),
         ("subscriber", [name, start]) => serve_subscriber(name, start),
         ("writer", [name]) => latest::serve_writer(name),
         ("reader", [name]) => latest::serve_reader(name),
@@ -63,7 +63,9 @@ pub fn play(role: &str, args: &[&str]) {
         ("first-sender", [name]) => first::send_first(name),
         ("many-senders", [name, count]) => many::serve_senders(name, count.parse().unwrap()),
         ("many-threads", [name, count]) => many::count_threads(name, count.parse().unwrap()),
-        ("guest", [name, from]) => publishers::serve_guest(name, from.parse().unwrap()),
+        ("guest", [name, from]) => {
+            serve_publisher(Publisher::open(*name).unwrap(), from.parse().unwrap());
+        }
         ("owner", [name]) => publishers::be_owner(name),
         ("crowd-member", ["publish", name, who]) => crowded::publish(name, who.parse().unwrap()),
         ("crowd-member", ["subscribe", name, _]) => crowded::subscribe(name),
@@ -387,14 +389,21 @@ fn serve_receiver(mut receiver: Receiver) {
     });
 }
 
-fn serve_publisher(mut publisher: Publisher) {
+/// Publishes as the parent says. The parent chooses the number in each message.
+fn serve_publisher(mut publisher: Publisher, from: u64) {
     let max = publisher.max_message();
     let mut numbers = 0..;
-    let mut next = || message(0, numbers.next().unwrap(), max);
+    let mut next = || message(from, numbers.next().unwrap(), max);
     orders(|word, n| match word {
         "send" => {
             (0..n).for_each(|_| publisher.send(&next()).unwrap());
             say("sent");
+        }
+        "claim" => {
+            let mut claim = publisher.claim(n as usize).unwrap();
+            claim.write_at(0, &vec![0x21; n as usize]);
+            say("claimed");
+            hear();
         }
         other => panic!("no order {other}"),
     });

@@ -15,28 +15,6 @@ fn shared(name: &str, publishers: usize, delivery: Delivery) -> Publisher {
     options.create(name).unwrap()
 }
 
-/// Opens a topic as publisher, and publishes as the parent says. The parent chooses the number in each
-/// message.
-pub fn serve_guest(name: &str, from: u64) {
-    let mut publisher = Publisher::open(name).unwrap();
-    let max = publisher.max_message();
-    let mut numbers = 0..;
-    let mut next = || message(from, numbers.next().unwrap(), max);
-    orders(|word, n| match word {
-        "send" => {
-            (0..n).for_each(|_| publisher.send(&next()).unwrap());
-            say("sent");
-        }
-        "claim" => {
-            let mut claim = publisher.claim(n as usize).unwrap();
-            claim.write_at(0, &vec![0x21; n as usize]);
-            say("claimed");
-            hear();
-        }
-        other => panic!("no order {other}"),
-    });
-}
-
 /// What a subscriber has received of each publisher.
 #[derive(Default)]
 struct Audience {
@@ -75,6 +53,13 @@ impl Audience {
         }
     }
 
+    /// Takes all that is there now.
+    #[track_caller]
+    fn take_until_empty(&mut self, subscriber: &mut Subscriber) {
+        let end = self.take_all(subscriber);
+        assert!(matches!(end, RecvError::Empty), "{end:?}");
+    }
+
     fn of(&self, publisher: &Publisher) -> Seen {
         self.seen.get(&publisher.id()).copied().unwrap_or_default()
     }
@@ -103,7 +88,7 @@ fn message_reports_its_publisher() {
             send(publisher, from as u64, number);
         }
         for (audience, subscriber) in audiences.iter_mut().zip([&mut early, &mut observer]) {
-            assert_eq!(format!("{:?}", audience.take_all(subscriber)), "Empty");
+            audience.take_until_empty(subscriber);
             for publisher in &publishers {
                 assert_eq!(audience.of(publisher).received, number + 1);
             }
@@ -178,7 +163,7 @@ fn missed_messages_are_counted_for_each_publisher() {
         (0..7).for_each(|n| send(&mut owner, 0, round * 7 + n));
         (0..61).for_each(|n| send(&mut guest, 1, round * 61 + n));
         if round % 5 == 4 {
-            assert_eq!(format!("{:?}", audience.take_all(&mut slow)), "Empty");
+            audience.take_until_empty(&mut slow);
         }
     }
     let [of_owner, of_guest] = [audience.of(&owner), audience.of(&guest)];
@@ -233,7 +218,7 @@ fn end_of_each_publisher_is_reported() {
     // The messages of a publisher come before its end.
     let closed = guest.id();
     drop(guest);
-    assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+    audience.take_until_empty(&mut subscriber);
     assert_eq!(audience.gone, [(closed, Closed)]);
     assert_eq!(audience.seen[&closed].received, 1);
 
@@ -254,7 +239,7 @@ fn end_of_each_publisher_is_reported() {
     let owner_id = owner.id();
     drop(owner);
     send(&mut last, 3, 0);
-    assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+    audience.take_until_empty(&mut subscriber);
     assert_eq!(audience.gone.last(), Some(&(owner_id, Closed)));
     assert_eq!(audience.of(&last).received, 1);
     // A subscriber can still join.
@@ -293,7 +278,7 @@ fn lane_of_killed_publisher_is_taken_over() {
         assert_eq!(next.sent(), round);
         let id = next.id();
         drop(next);
-        assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+        audience.take_until_empty(&mut subscriber);
         let [.., killed, closed] = audience.gone[..] else {
             panic!("two publishers are gone");
         };
@@ -333,7 +318,7 @@ fn publishers_and_subscribers_outlive_the_owner() {
         // Nobody owns the name.
         (0..3).for_each(|_| send(&mut guest, 1, numbers.next().unwrap()));
         for (subscriber, audience) in &mut subscribers {
-            assert_eq!(format!("{:?}", audience.take_all(subscriber)), "Empty");
+            audience.take_until_empty(subscriber);
             assert_eq!(audience.gone.last(), Some(&(id, Closed)));
             assert_eq!(audience.of(&guest).received, numbers.start);
             assert_eq!(subscriber.missed(), 0);
@@ -367,11 +352,11 @@ fn resize_keeps_the_messages_of_all_publishers() {
             .unwrap();
         // The guest still has its lane of the generation before.
         assert_eq!(guest.generation() + 1, owner.generation());
-        assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+        audience.take_until_empty(&mut subscriber);
         assert_eq!(subscriber.generation(), owner.generation());
     }
     send(&mut guest, 1, 20);
-    assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+    audience.take_until_empty(&mut subscriber);
     assert_eq!(
         (audience.of(&owner).received, audience.of(&guest).received),
         (20, 21)
@@ -422,7 +407,7 @@ fn announcement_of_killed_publisher_stops_nobody() {
     reserved.fetch_add(512, SeqCst);
     let mut second = Publisher::open(&*name).unwrap();
     send(&mut second, 2, 0);
-    assert_eq!(format!("{:?}", audience.take_all(&mut subscriber)), "Empty");
+    audience.take_until_empty(&mut subscriber);
     let ends = [first_id, second.id()].map(|one| audience.seen[&one].end());
     assert!(subscriber.missed() > 0);
     assert_eq!(ends, [sent, 1]);
