@@ -212,6 +212,10 @@ impl Case {
                 tracee.next_system_call()
             };
             if step == Step::End {
+                // The stretch up to the end makes no system call, and may have changed memory.
+                if !is_near && memory.has_changed() {
+                    stretches.add(from);
+                }
                 break;
             }
             walk.steps += 1;
