@@ -292,7 +292,10 @@ impl Beside {
         let before = self.number;
         self.act(Act::Send(self.memory.ring_geometry.max()));
         assert_eq!(self.number, before + 1);
-        while self.tail - self.position + self.takes(0) + 8 <= bytes {
+        let mut last = before;
+        while self.number > last && self.tail - self.position + self.takes(0) + 8 <= bytes {
+            last = self.number;
+            // A record with a time stamp may need a pad, for which there is no space.
             self.act(Act::Send(0));
         }
         let few = (bytes - 8 - self.there[0].1) / self.takes(0);
