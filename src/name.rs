@@ -14,6 +14,16 @@ pub enum Scope {
     Global,
 }
 
+/// Prints the prefix without the backslash: `Local` or `Global`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scope::Session => "Local",
+            Scope::Global => "Global",
+        })
+    }
+}
+
 /// A checked name of a section. The library uses the name verbatim.
 ///
 /// | written | means |
@@ -46,7 +56,7 @@ pub enum Scope {
 /// Linux, the name becomes a file in `/dev/shm`, or in the folder that the variable `SHMKIT_DIR`
 /// names (see [`inspect::folder`](crate::inspect::folder)): `shmkit.global.X` or
 /// `shmkit.local.UID.X`, with `/` and `%` percent-encoded.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name {
     text: Box<str>,
     scope: Scope,
@@ -288,6 +298,19 @@ mod tests {
         assert!(reason("Global\\a\\b").contains("backslash"));
         assert!(reason("\\BaseNamedObjects\\X").contains("path"));
         assert!(reason("Session\\1\\X").contains("reserved"));
+    }
+
+    #[test]
+    fn equal_names_have_equal_hashes() {
+        let name = |text| Name::new(text).unwrap();
+        let set = std::collections::HashSet::from([name("X"), name("Local\\X"), name("X")]);
+        // A name is used as it is written.
+        assert_eq!(set.len(), 2);
+        assert!(set.contains(&name("X")) && !set.contains(&name("x")));
+        assert_eq!(
+            format!("{} {}", name("X"), name("Global\\X").scope()),
+            "X Global"
+        );
     }
 
     // layout: L014

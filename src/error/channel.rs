@@ -55,7 +55,7 @@ impl fmt::Display for DisconnectReason {
 
 /// Why a message was not sent.
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// There is no room for the message now, and the call does not wait.
     Full,
@@ -104,11 +104,9 @@ impl fmt::Display for SendError {
     }
 }
 
-impl std::error::Error for SendError {}
-
 /// Why a call has no response.
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError {
     /// There is no response now, and the call does not wait.
     Empty,
@@ -156,11 +154,9 @@ impl fmt::Display for CallError {
     }
 }
 
-impl std::error::Error for CallError {}
-
 /// Why there is no message.
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecvError {
     /// There is no message now, or no value that changed, and the call does not wait.
     Empty,
@@ -214,11 +210,9 @@ impl fmt::Display for RecvError {
     }
 }
 
-impl std::error::Error for RecvError {}
-
 /// Why a value was not read.
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GetError {
     /// The value was not set yet.
     NotSet,
@@ -247,8 +241,6 @@ impl fmt::Display for GetError {
         }
     }
 }
-
-impl std::error::Error for GetError {}
 
 /// Why a value was not set.
 #[non_exhaustive]
@@ -283,8 +275,6 @@ impl fmt::Display for SetError {
         }
     }
 }
-
-impl std::error::Error for SetError {}
 
 /// Implements the conversion of a refusal of the system.
 macro_rules! from_error {

@@ -2,6 +2,7 @@
 //! probable meaning of the code at this place, and what to do.
 
 pub(crate) mod channel;
+mod convert;
 pub(crate) mod publisher_id;
 
 use std::borrow::Cow;
@@ -13,7 +14,20 @@ use std::fmt;
 /// Calls that send, receive, call, get or set have errors of their own:
 /// [`SendError`](crate::SendError), [`RecvError`](crate::RecvError),
 /// [`CallError`](crate::CallError), [`GetError`](crate::GetError) and
-/// [`SetError`](crate::SetError).
+/// [`SetError`](crate::SetError). Each of them converts into an [`Error`] and into a
+/// [`std::io::Error`], so one `?` serves a program:
+///
+/// ```
+/// # let name = format!("Local\\shmkit-doc-result-{}", std::process::id());
+/// # let name = name.as_str();
+/// fn exchange(name: &str) -> shmkit::Result<Vec<u8>> {
+///     let mut receiver = shmkit::Receiver::create(name)?;
+///     shmkit::Sender::open(name)?.send(b"17 pieces")?;
+///     Ok(receiver.recv()?.to_vec())
+/// }
+/// assert_eq!(exchange(name)?, b"17 pieces");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an [`Error`], for programs that must decide what to do.
@@ -64,10 +78,51 @@ pub enum ErrorKind {
     /// The name, or the name of one of its companions, was removed while the owner is alive. No
     /// process can open the name any more.
     NameLost,
+    /// There was nothing to receive, no space or no response, and the call does not wait.
+    WouldBlock,
+    /// There was nothing to receive, no space or no response until the deadline.
+    Timeout,
+    /// The peer closed or died. The message says how.
+    Disconnected,
+    /// The subscriber missed messages. The message says how many.
+    Lagged,
     /// This system does not support the operation.
     Unsupported,
     /// The system refused for a reason that has no kind of its own; see [`Error::code`].
     System,
+}
+
+/// Prints the kind in words: `not found`, `wrong type`.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ErrorKind::InvalidName => "invalid name",
+            ErrorKind::InvalidArgument => "invalid argument",
+            ErrorKind::NotFound => "not found",
+            ErrorKind::AlreadyExists => "already exists",
+            ErrorKind::WrongKind => "wrong kind",
+            ErrorKind::AccessDenied => "access denied",
+            ErrorKind::WrongOwner => "wrong owner",
+            ErrorKind::PrivilegeMissing => "privilege missing",
+            ErrorKind::ReadOnly => "read-only",
+            ErrorKind::OutOfBounds => "out of bounds",
+            ErrorKind::NotCommitted => "not committed",
+            ErrorKind::NoSpace => "no space",
+            ErrorKind::Busy => "busy",
+            ErrorKind::WrongVersion => "wrong version",
+            ErrorKind::WrongType => "wrong type",
+            ErrorKind::WrongOptions => "wrong options",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Forked => "forked",
+            ErrorKind::NameLost => "name lost",
+            ErrorKind::WouldBlock => "would block",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Disconnected => "disconnected",
+            ErrorKind::Lagged => "lagged",
+            ErrorKind::Unsupported => "unsupported",
+            ErrorKind::System => "refused by the system",
+        })
+    }
 }
 
 /// The operation that failed with an [`Error`].
@@ -106,6 +161,16 @@ pub enum Operation {
     Inspect,
     /// Listing the objects that this account can see, or removing stale files.
     List,
+    /// Sending a message.
+    Send,
+    /// Receiving a message, or waiting for a value that changes.
+    Receive,
+    /// Calling a server.
+    Call,
+    /// Reading a value.
+    Get,
+    /// Setting a value.
+    Set,
 }
 
 impl Operation {
@@ -127,6 +192,11 @@ impl Operation {
             Operation::Watch => "watch",
             Operation::Inspect => "inspect",
             Operation::List => "list",
+            Operation::Send => "send",
+            Operation::Receive => "receive",
+            Operation::Call => "call",
+            Operation::Get => "get",
+            Operation::Set => "set",
         }
     }
 }
@@ -148,15 +218,15 @@ impl fmt::Display for Operation {
 /// assert_eq!(error.kind(), shmkit::ErrorKind::InvalidName);
 /// assert!(error.to_string().contains("Global\\"));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Facts>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Facts {
     kind: ErrorKind,
     operation: Operation,
     subject: String,
-    code: Option<i32>,
+    system: Option<SystemError>,
     meaning: Cow<'static, str>,
     advice: Cow<'static, str>,
 }
@@ -172,14 +242,14 @@ impl Error {
             kind,
             operation,
             subject: subject.to_string(),
-            code: None,
+            system: None,
             meaning: on_one_line(meaning.into()),
             advice: Cow::Borrowed(""),
         }))
     }
 
     pub(crate) fn with_code(mut self, code: i32) -> Error {
-        self.0.code = Some(code);
+        self.0.system = Some(SystemError::of(code));
         self
     }
 
@@ -210,7 +280,10 @@ impl Error {
     /// Returns the system's code (`GetLastError`, `errno`), or `None` if the system was not asked.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
-        self.0.code
+        self.0
+            .system
+            .as_ref()
+            .and_then(|system| system.0.raw_os_error())
     }
 
     /// Returns the most probable meaning of the failure at this place.
@@ -234,8 +307,7 @@ impl fmt::Display for Error {
             write!(f, " \"{}\"", Verbatim(&facts.subject))?;
         }
         write!(f, ": {}", facts.meaning)?;
-        if let Some(code) = facts.code {
-            let system = std::io::Error::from_raw_os_error(code);
+        if let Some(SystemError(system)) = &facts.system {
             write!(f, " [{system}]")?;
         }
         if !facts.advice.is_empty() {
@@ -279,42 +351,40 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// Returns the error of the system as a [`std::io::Error`], if the system was asked.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let system = self.0.system.as_ref()?;
+        Some(&system.0)
+    }
+}
+
+/// The error of the system, by its code.
+struct SystemError(std::io::Error);
+
+impl SystemError {
+    fn of(code: i32) -> SystemError {
+        SystemError(std::io::Error::from_raw_os_error(code))
+    }
+}
+
+impl Clone for SystemError {
+    fn clone(&self) -> SystemError {
+        SystemError::of(self.0.raw_os_error().unwrap_or_default())
+    }
+}
+
+impl PartialEq for SystemError {
+    fn eq(&self, other: &SystemError) -> bool {
+        self.0.raw_os_error() == other.0.raw_os_error()
+    }
+}
+
+impl Eq for SystemError {}
 
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Error {
         match never {}
-    }
-}
-
-impl From<Error> for std::io::Error {
-    fn from(error: Error) -> std::io::Error {
-        use std::io::ErrorKind as Io;
-        let kind = match error.kind() {
-            ErrorKind::InvalidName | ErrorKind::InvalidArgument | ErrorKind::OutOfBounds => {
-                Io::InvalidInput
-            }
-            ErrorKind::NotFound => Io::NotFound,
-            ErrorKind::AlreadyExists => Io::AlreadyExists,
-            ErrorKind::AccessDenied
-            | ErrorKind::WrongOwner
-            | ErrorKind::PrivilegeMissing
-            | ErrorKind::ReadOnly => Io::PermissionDenied,
-            ErrorKind::NoSpace => Io::OutOfMemory,
-            ErrorKind::Busy => Io::WouldBlock,
-            ErrorKind::Unsupported => Io::Unsupported,
-            ErrorKind::Corrupt
-            | ErrorKind::WrongVersion
-            | ErrorKind::WrongType
-            | ErrorKind::WrongOptions => Io::InvalidData,
-            ErrorKind::WrongKind
-            | ErrorKind::NotCommitted
-            | ErrorKind::Forked
-            | ErrorKind::NameLost
-            | ErrorKind::System => Io::Other,
-        };
-
-        std::io::Error::new(kind, error)
     }
 }
 

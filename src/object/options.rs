@@ -50,6 +50,16 @@ pub enum Origin {
     Opened,
 }
 
+/// Prints `created` or `opened`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Created => "created",
+            Origin::Opened => "opened",
+        })
+    }
+}
+
 impl<K> Options<K> {
     /// Returns the default options: for this user alone, for reading or waiting, not inheritable.
     #[must_use]

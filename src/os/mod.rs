@@ -39,6 +39,7 @@ use crate::error::channel::Fault;
 use crate::error::{Operation, Result};
 use crate::name::Name;
 use crate::sync::{Fixed, WindowMut};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -115,6 +116,18 @@ pub enum Kind {
     Other,
 }
 
+/// Prints `section`, `event`, `mutex` or `other object`.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Section => "section",
+            Kind::Event => "event",
+            Kind::Mutex => "mutex",
+            Kind::Other => "other object",
+        })
+    }
+}
+
 impl Kind {
     pub(crate) const fn noun(self) -> &'static str {
         match self {
@@ -136,6 +149,16 @@ pub enum Reset {
     Manual,
 }
 
+/// Prints `automatic` or `manual`.
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reset::Auto => "automatic",
+            Reset::Manual => "manual",
+        })
+    }
+}
+
 /// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
@@ -145,6 +168,17 @@ pub enum Wake {
     PeerDied,
     /// The time was over.
     TimedOut,
+}
+
+/// Prints `signaled`, `peer died` or `timed out`.
+impl fmt::Display for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wake::Signaled => "signaled",
+            Wake::PeerDied => "peer died",
+            Wake::TimedOut => "timed out",
+        })
+    }
 }
 
 /// The reason why a wait for several signals ended.
@@ -242,6 +276,18 @@ pub enum Backing {
     Image,
     /// In a POSIX object that another program made; it stays until it is unlinked (Linux).
     Posix,
+}
+
+/// Prints `memory`, `file`, `image` or `POSIX object`.
+impl fmt::Display for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Backing::Memory => "memory",
+            Backing::File => "file",
+            Backing::Image => "image",
+            Backing::Posix => "POSIX object",
+        })
+    }
 }
 
 /// What the system tells about a section; a field is `None` where the system refuses to tell.

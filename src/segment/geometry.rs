@@ -8,40 +8,13 @@ use crate::format::layout::{
 };
 use crate::lane::ring::RingGeometry;
 use crate::object::section::Section;
+use crate::segment::pattern::{Delivery, Pattern};
 use crate::segment::ring_size::{RingSize, refused};
 use crate::segment::roster::{Roster, roster_len};
 use crate::slots::TableGeometry;
 use crate::sync::{Shared, Words, WordsMut};
 use std::ops::Range;
 use std::time::Duration;
-
-/// One of the four patterns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
-    /// Many senders, one receiver ([`Receiver`](crate::Receiver)).
-    Queue,
-    /// One publisher, many subscribers ([`Publisher`](crate::Publisher)).
-    Topic,
-    /// One writer of a value or a table of values, many readers ([`Writer`](crate::Writer)).
-    Values,
-    /// One server, many clients ([`Server`](crate::Server)).
-    Calls,
-}
-
-/// The delivery of a topic: what its publishers do about subscribers that are slower than they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// A publisher never waits. A subscriber that is overtaken receives
-    /// [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages.
-    #[default]
-    Lossy,
-    /// A publisher waits for the slowest living subscriber, so that no subscriber misses a message.
-    Lossless,
-    /// A publisher waits this long for a slow subscriber, and then continues without it. The
-    /// subscriber receives [`Lagged(n)`](crate::RecvError::Lagged): it missed n messages. From then
-    /// on the publishers wait for the subscriber again. The time is kept in milliseconds.
-    LosslessFor(Duration),
-}
 
 /// The geometry of a segment, which does not change in a generation.
 #[derive(Clone, Copy, Debug)]

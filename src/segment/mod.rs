@@ -25,6 +25,7 @@ mod owned;
 pub(crate) mod owner_monitor;
 pub(crate) mod ownership;
 pub(crate) mod participant;
+pub(crate) mod pattern;
 pub(crate) mod peer_watch;
 pub(crate) mod ring_size;
 pub(crate) mod roster;
@@ -35,9 +36,9 @@ pub(crate) mod source_claim;
 pub(crate) mod sources;
 
 pub(crate) use geometry::Geometry;
-pub use geometry::Pattern;
 pub(crate) use joined::{Found, HowToJoin};
 pub(crate) use owned::Owned;
+pub use pattern::Pattern;
 
 use crate::error::channel::DisconnectReason;
 use crate::error::{Error, ErrorKind, Operation, Result};

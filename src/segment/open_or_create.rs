@@ -21,7 +21,6 @@ use super::{Found, Geometry, Owned};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::name::Name;
 use crate::os::{self, deadline_after};
-use crate::segment::geometry::Delivery;
 use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use std::time::{Duration, Instant};
@@ -154,7 +153,7 @@ fn differs(name: &Name, meaning: String) -> Error {
 /// Returns the first difference of two geometries as a text.
 fn difference(there: &Geometry, wanted: &Geometry) -> Option<String> {
     if there.pattern() != wanted.pattern() {
-        return Some(format!("it is a {:?}", there.pattern()).to_lowercase());
+        return Some(format!("its pattern is {}", there.pattern()));
     }
     let pairs = facts(there).into_iter().zip(facts(wanted));
     let (there, wanted) = pairs.into_iter().find(|(there, wanted)| there != wanted)?;
@@ -167,19 +166,12 @@ fn facts(geometry: &Geometry) -> [String; 6] {
         Geometry::Topic { subscribers, .. } => ("publishers", *subscribers),
         _ => ("senders", geometry.slots()),
     };
-    let delivery = match geometry.delivery() {
-        Delivery::Lossy => "lossy delivery".to_string(),
-        Delivery::Lossless => "lossless delivery".to_string(),
-        Delivery::LosslessFor(limit) => {
-            format!("lossless delivery for {} ms", limit.as_millis().max(1))
-        }
-    };
     [
         format!("{} {what}", geometry.lanes()),
         format!("{slots} slots"),
         format!("messages of up to {} bytes", geometry.max()),
         format!("a capacity of {} bytes", geometry.capacity()),
-        delivery,
+        format!("delivery {}", geometry.delivery()),
         match geometry.is_stamped() {
             true => "time stamps",
             false => "no time stamps",
@@ -191,6 +183,7 @@ fn facts(geometry: &Geometry) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::pattern::Delivery;
     use crate::segment::ring_size::RingSize;
 
     fn topic(publishers: usize, delivery: Delivery, capacity: u64) -> Geometry {
@@ -220,7 +213,7 @@ mod tests {
         assert!(told(&topic(2, lossy, 8192)).starts_with("it has messages of up to 1016 bytes"));
         let delivery = told(&topic(2, Delivery::LosslessFor(one / 2), 4096));
         assert!(
-            delivery.ends_with("lossless delivery for 1 ms"),
+            delivery.ends_with("delivery lossless for 1 ms"),
             "{delivery}"
         );
         assert_eq!(
@@ -228,7 +221,7 @@ mod tests {
                 senders: 2,
                 ring: RingSize::default().ring("x").unwrap()
             }),
-            "it is a topic"
+            "its pattern is topic"
         );
     }
 }

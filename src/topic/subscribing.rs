@@ -55,6 +55,17 @@ pub enum Start {
     New,
 }
 
+/// Prints `latest`, `oldest` or `new`.
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Start::Latest => "latest",
+            Start::Oldest => "oldest",
+            Start::New => "new",
+        })
+    }
+}
+
 /// The subscriber of a topic, for messages of any type.
 pub struct Subscribing {
     /// The lane of the owner, which is the only lane if there are no [`others`](Subscribing::others).

@@ -80,6 +80,13 @@ impl NumberKind {
     }
 }
 
+/// Prints the name of the kind in Rust, for example `u8`.
+impl fmt::Display for NumberKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// The kind of the values of a [`Field`](crate::Field).
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]

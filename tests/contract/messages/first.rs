@@ -233,7 +233,7 @@ fn options_of_a_living_owner_are_checked() {
     let _publisher = lossless.create(&*topic).unwrap();
     let lossy = prices(Delivery::Lossy);
     let error = refused(WrongOptions, lossy.open_or_create(&*topic));
-    assert!(error.to_string().contains("lossless delivery"), "{error}");
+    assert!(error.to_string().contains("delivery lossless"), "{error}");
     refused(
         WrongOptions,
         Subscriber::options().open_or_create(&*topic, &lossy),
