@@ -94,6 +94,20 @@ impl<Q: Payload + ?Sized, R: Payload + ?Sized> Client<Q, R> {
         self.core.found().generation
     }
 
+    /// Opens another client for another thread: with the same name, type and expected owner. The clone
+    /// has a slot of its own, so the call can fail.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open`](OpenOptions::open).
+    pub fn try_clone(&self) -> Result<Client<Q, R>> {
+        let found = self.core.found();
+        Ok(Client {
+            core: Calling::open(&found.how(), &found.name)?,
+            messages: PhantomData,
+        })
+    }
+
     /// Waits for the next server for at most `timeout`, and reattaches to it. Returns whether there
     /// is a next server. The calls that the last server has not answered are lost.
     ///

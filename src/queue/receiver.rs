@@ -15,6 +15,7 @@ use crate::segment::Geometry;
 use crate::segment::open_or_create::Wanted;
 use crate::segment::options::{Create, CreateOptions};
 use crate::segment::ring_size::RingSize;
+use crate::wait::iter::messages;
 use crate::wait::source::{AsWait, Wait, Waitable};
 use crate::wait::spin::{Deadline, Inbox};
 use std::fmt;
@@ -479,6 +480,34 @@ impl<M: Payload + ?Sized> Receiver<M> {
             core: self.core,
             messages: PhantomData,
         }
+    }
+}
+
+impl<T: Described> Receiver<T> {
+    /// Returns an iterator that waits for each value. It ends when all senders have gone. Missed
+    /// messages and invalid ones are errors, behind which it continues.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-iter-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Receiver, Sender};
+    ///
+    /// let mut receiver = Receiver::options().typed::<u64>().create(name)?;
+    /// let mut sender = Sender::options().typed::<u64>().open(name)?;
+    /// sender.send_all([1, 2, 3])?;
+    /// drop(sender);
+    ///
+    /// let sum = receiver.iter().sum::<Result<u64, _>>()?;
+    /// assert_eq!(sum, 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&mut self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
+        messages(|| self.recv())
+    }
+
+    /// Returns an iterator over the values that are there now, which does not wait.
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
+        messages(|| self.try_recv())
     }
 }
 

@@ -239,6 +239,21 @@ impl<M: Payload + ?Sized> Sender<M> {
         self.core.found().generation
     }
 
+    /// Opens another sender for another thread: with the same name, type and expected owner. The clone
+    /// has a slot of its own, so the call can fail. It has no source
+    /// key.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open`](OpenOptions::open).
+    pub fn try_clone(&self) -> Result<Sender<M>> {
+        let found = self.core.found();
+        Ok(Sender {
+            core: Sending::open(&found.how(), &found.name, None)?,
+            messages: PhantomData,
+        })
+    }
+
     /// Waits for the next receiver for at most `timeout`, and reattaches to it. Returns whether
     /// there is a next receiver. The next receiver also receives the messages that were sent to the
     /// receiver before it and were not received.

@@ -114,6 +114,15 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Returns how this segment was opened, for another participant that does not wait.
+    pub fn how(&self) -> HowToJoin {
+        HowToJoin {
+            owner: self.expect.clone(),
+            layouts: self.layouts.clone(),
+            wait: Duration::ZERO,
+        }
+    }
+
     /// Opens the segment with this name, and checks its header.
     pub fn open(name: &Name, expect: Option<Owner>) -> Result<Found> {
         Found::open_until(name, expect, deadline_after(Some(OPEN_TIMEOUT)))

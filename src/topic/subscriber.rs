@@ -13,6 +13,7 @@ use crate::lane::stamp::time_of;
 use crate::name::Name;
 use crate::segment::options::{Open, OpenOptions};
 use crate::segment::owner_monitor::wait_for_next;
+use crate::wait::iter::messages;
 use crate::wait::source::{AsWait, Wait, Waitable};
 use crate::wait::spin::{Deadline, Inbox};
 use std::fmt;
@@ -366,6 +367,34 @@ impl<M: Payload + ?Sized> Subscriber<M> {
             core: self.core,
             messages: PhantomData,
         }
+    }
+}
+
+impl<T: Described> Subscriber<T> {
+    /// Returns an iterator that waits for each value. It ends when no publisher is left. Missed
+    /// messages and invalid ones are errors, behind which it continues.
+    ///
+    /// ```
+    /// # let name = format!("Local\\shmkit-doc-iter-{}", std::process::id());
+    /// # let name = name.as_str();
+    /// use shmkit::{Publisher, Subscriber};
+    ///
+    /// let mut publisher = Publisher::options().typed::<u64>().create(name)?;
+    /// let mut subscriber = Subscriber::options().typed::<u64>().open(name)?;
+    /// publisher.send_all([1, 2, 3])?;
+    /// drop(publisher);
+    ///
+    /// let sum = subscriber.iter().sum::<Result<u64, _>>()?;
+    /// assert_eq!(sum, 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&mut self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
+        messages(|| self.recv())
+    }
+
+    /// Returns an iterator over the values that are there now, which does not wait.
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
+        messages(|| self.try_recv())
     }
 }
 

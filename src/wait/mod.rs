@@ -1,5 +1,6 @@
 //! Waiting, for threads and tasks: a wait first polls for a while, and then sleeps in the kernel.
 
+pub(crate) mod iter;
 #[cfg_attr(
     not(feature = "async"),
     allow(dead_code, reason = "only tasks use all of it")

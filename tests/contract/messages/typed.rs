@@ -2,7 +2,7 @@
 
 use super::{MOMENT, child, flood, why};
 use crate::common::{hear, refused, say, start};
-use shmkit::ErrorKind::{Corrupt, InvalidArgument, WrongKind, WrongType};
+use shmkit::ErrorKind::{Busy, Corrupt, InvalidArgument, NotFound, WrongKind, WrongType};
 use shmkit::inspect::segment_info;
 use shmkit::{Delivery, Described, Layout, Start};
 use shmkit::{Publisher, Reader, Receiver, Sender, Subscriber, Writer};
@@ -428,4 +428,23 @@ fn typed_writer_and_reader_exchange_values() {
     );
     writer.into_untyped().set_at(b, b"short").unwrap();
     assert_eq!(why(reader.get_at(b)), "Corrupt");
+}
+
+#[test]
+fn clones_of_typed_endpoints_keep_their_type() {
+    let (_test, name) = start("typed-clone");
+    let options = Receiver::options().senders(2).typed::<u64>();
+    let mut receiver = options.create(&*name).unwrap();
+    let mut sender = Sender::options().typed::<u64>().open(&*name).unwrap();
+    let mut clone = sender.try_clone().unwrap();
+    refused(Busy, sender.try_clone());
+    std::thread::spawn(move || clone.send(&1).unwrap())
+        .join()
+        .unwrap();
+    sender.send(&2).unwrap();
+    let mut came: Vec<u64> = receiver.try_iter().map(Result::unwrap).collect();
+    came.sort_unstable();
+    assert_eq!(came, [1, 2]);
+    drop(receiver);
+    refused(NotFound, sender.try_clone());
 }
