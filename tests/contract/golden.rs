@@ -19,9 +19,11 @@ use std::time::UNIX_EPOCH;
 /// The version that this library writes and reads.
 const VERSION: &str = "3.0";
 const OTHERS: [&str; 2] = ["1.0", "2.0"];
-const PATTERNS: [&str; 6] = ["queue", "first", "topic", "frames", "latest", "rpc"];
+const PATTERNS: [&str; 7] = [
+    "queue", "first", "source", "topic", "frames", "latest", "rpc",
+];
 
-const IMAGES: [(&str, &str); 13] = [
+const IMAGES: [(&str, &str); 14] = [
     ("1.0-queue", include_str!("images/1.0-queue.txt")),
     ("1.0-topic", include_str!("images/1.0-topic.txt")),
     ("1.0-latest", include_str!("images/1.0-latest.txt")),
@@ -31,6 +33,7 @@ const IMAGES: [(&str, &str); 13] = [
     ("2.0-rpc", include_str!("images/2.0-rpc.txt")),
     ("3.0-queue", include_str!("images/3.0-queue.txt")),
     ("3.0-first", include_str!("images/3.0-first.txt")),
+    ("3.0-source", include_str!("images/3.0-source.txt")),
     ("3.0-topic", include_str!("images/3.0-topic.txt")),
     ("3.0-frames", include_str!("images/3.0-frames.txt")),
     ("3.0-latest", include_str!("images/3.0-latest.txt")),
@@ -180,6 +183,25 @@ fn new_receiver_reads_older_queue_image() {
     );
 }
 
+/// The image is that of a queue of which a sender with source key 7 has sent the numbers 41 and 42. The
+/// receiver has received one of these messages.
+// layout: L315 L318 L319 L321
+#[test]
+fn source_number_is_read_from_older_image() {
+    let (_test, name) = start("golden-source");
+    let held = restore(&format!("{VERSION}-source"), &name);
+    let lives = adopt(&held);
+    let open = || Sender::options().source(7).open(&*name).unwrap();
+    assert_eq!(open().last_number(), Some(42));
+    drop(lives);
+    let mut receiver = Receiver::create(&*name).unwrap();
+    let mut sender = open();
+    assert_eq!((sender.generation(), sender.last_number()), (2, Some(42)));
+    sender.send_numbered(43, b"third").unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"second");
+    assert_eq!(receiver.recv().unwrap(), b"third");
+}
+
 /// The image is that of a queue that a sender has created, and that no receiver has owned.
 // layout: L330 L332
 #[test]
@@ -242,7 +264,8 @@ fn subscriber_reads_older_frames_image() {
     assert!(info.timestamps && !info.capacity.is_power_of_two());
 }
 
-// layout: L075 L137
+/// A reader that has ended since held the first value in the image.
+// layout: L075 L137 L303 L308
 #[test]
 fn reader_reads_older_values_image() {
     let (_test, name) = start("golden-latest");
@@ -252,6 +275,15 @@ fn reader_reads_older_values_image() {
     assert_eq!(reader.names(), ["indoors", "outdoors"]);
     assert_eq!(reader.get_at(0).unwrap(), b"21.5");
     assert_eq!(reader.get_at(1).unwrap(), b"-3.6");
+    // Each guard of the table can be taken, also the one in the image.
+    let guards = 6;
+    let mut readers: Vec<Reader> = (0..guards).map(|_| Reader::open(&*name).unwrap()).collect();
+    let held: Vec<_> = readers
+        .iter_mut()
+        .map(|reader| reader.get_ref_at(0).unwrap())
+        .collect();
+    assert!(held.iter().all(|value| value.to_vec() == b"21.5"));
+    assert!(reader.get_ref_at(0).is_err(), "all guards are taken");
 }
 
 // layout: L023
@@ -296,6 +328,15 @@ fn current_version_images_are_written() {
     drop((sender, receiver));
 
     let options = Receiver::options().capacity(4096).senders(2);
+    let mut receiver = options.create(name).unwrap();
+    let mut sender = Sender::options().source(7).open(name).unwrap();
+    sender.send_numbered(41, b"first").unwrap();
+    sender.send_numbered(42, b"second").unwrap();
+    assert_eq!(receiver.recv().unwrap(), b"first");
+    drop(sender);
+    keep("source", name);
+    drop(receiver);
+
     let mut sender = Sender::options().open_or_create(name, &options).unwrap();
     sender.send(b"first").unwrap();
     keep("first", name);
@@ -322,8 +363,11 @@ fn current_version_images_are_written() {
     writer.set_at(0, b"21.5").unwrap();
     writer.set_at(1, b"-3.5").unwrap();
     writer.set_at(1, b"-3.6").unwrap();
+    let mut reader = Reader::open(name).unwrap();
+    let held = reader.get_ref_at(0).unwrap();
     keep("latest", name);
-    drop(writer);
+    drop(held);
+    drop((reader, writer));
 
     let options = Server::options().max_message(100).in_flight(2).clients(2);
     let mut server = options.create(name).unwrap();
