@@ -214,16 +214,21 @@ impl OwnershipRecord {
         // A section of another user is never written.
         let mine = Section::options().expect_owner(Owner::Me);
 
-        if let Err(error) = RecordView::open(name, &mine) {
-            return absent(error);
+        match RecordView::open(name, &mine) {
+            // Its creator may not have finished.
+            Err(error) if error.kind() == ErrorKind::Busy && !is_last => {
+                std::thread::sleep(PAUSE);
+                return Ok(None);
+            }
+            Err(error) => return absent(error),
+            Ok(_) => {}
         }
         let section = match mine.write(true).open(name) {
             Ok(section) => section,
             Err(error) => return absent(error),
         };
 
-        let words = section.words_mut::<{ ownership::LEN }>()?;
-        let words = Ownership(words);
+        let words = Ownership(section.words_mut::<{ ownership::LEN }>()?);
         let owner = words.occupant();
         let refuse = |meaning: String, advice| {
             let error = Error::new(ErrorKind::AlreadyExists, Operation::Create, name, meaning);
