@@ -81,7 +81,7 @@ impl<M: Payload + ?Sized> OpenOptions<Sender<M>> {
     /// - [`WrongOptions`](crate::ErrorKind::WrongOptions) if the queue has other options. The error
     ///   names the first difference.
     /// - Otherwise the errors of [`open`](OpenOptions::open) but `NotFound`, and those of
-    ///   [`QueueOptions::create`](crate::QueueOptions::create) but `AlreadyExists`.
+    ///   [`QueueOptions::create`](crate::QueueOptions::create).
     pub fn open_or_create(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,

@@ -144,6 +144,8 @@ impl Sending {
         let how = how.without_wait();
         let source = source.map(|key| SourceOptions { key, known: None });
         let join = |found: Found, ring| {
+            // A queue whose receiver has ended counts as one that is not there.
+            found.watch_owner()?;
             wanted.check(&found)?;
             Connection::join(found, ring, source)
         };

@@ -520,6 +520,14 @@ impl Found {
         is_ownerless(&self.control)
     }
 
+    /// Returns whether this generation waits for its owner, and all its parts are there.
+    pub fn can_be_joined_without_owner(&self) -> bool {
+        self.is_ownerless()
+            && !self.has_to_be_left()
+            && self.roster_to_look().is_ok()
+            && self.lanes(false).is_ok()
+    }
+
     /// Returns whether the participants of this generation have to leave it. END says so, except in a
     /// generation without an owner whose first owner has died before it stored END.
     // layout: L331

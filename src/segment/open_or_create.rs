@@ -48,17 +48,20 @@ impl Wanted<'_> {
     ) -> Result<T> {
         let until = deadline_after(Some(PATIENCE));
         loop {
-            let absent = match open() {
-                Err(error) if error.kind() == ErrorKind::NotFound => error,
+            match open() {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 opened => return opened,
-            };
+            }
             let common = self.common;
             let created = Owned::create_ownerless(
                 name,
                 self.geometry,
                 &common.access,
                 &common.layouts,
-                &prepare,
+                |segment, older| {
+                    give_way(name, older)?;
+                    prepare(segment, older)
+                },
             );
             let is_late = until.is_some_and(|at| Instant::now() >= at);
             match created {
@@ -68,10 +71,11 @@ impl Wanted<'_> {
                     Err(error) if error.kind() == ErrorKind::NotFound && !is_late => {}
                     opened => return opened,
                 },
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-                // Another process is creating the name.
-                Err(_) if !is_late => std::thread::sleep(PAUSE),
-                Err(_) => return Err(absent),
+                // Another process is creating the name, or has created it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && !is_late => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -131,7 +135,10 @@ impl Owned {
     // layout: L334
     pub fn older_like(&self, common: &Common) -> Result<Vec<(Owned, Participant)>> {
         let older = self.older()?;
-        let waiting = older.iter().filter(|(old, _)| old.is_ownerless());
+        let is_in_use = |old: &Owned| Some(old.generation) == self.before();
+        let waiting = older
+            .iter()
+            .filter(|(old, _)| old.is_ownerless() && is_in_use(old));
         for (old, _) in waiting.filter(|_| common.same_options) {
             let difference = match self.has_type_of(old) {
                 false => Some("its messages have another type, or none".to_string()),
@@ -142,6 +149,27 @@ impl Owned {
             }
         }
         Ok(older)
+    }
+}
+
+/// Returns an error if the generation in use waits for its owner already, since another process has
+/// created it while this process waited for the name. This process can join it.
+// layout: L330
+fn give_way(name: &Name, older: &[(Owned, Participant)]) -> Result<()> {
+    if !older.last().is_some_and(|(old, _)| old.is_ownerless()) {
+        return Ok(());
+    }
+    match Found::open(name, None) {
+        Ok(found) if found.can_be_joined_without_owner() => {
+            let meaning = "another process has just created it";
+            Err(Error::new(
+                ErrorKind::AlreadyExists,
+                Operation::Create,
+                name,
+                meaning,
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

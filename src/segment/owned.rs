@@ -119,7 +119,8 @@ impl Owned {
 
     /// Creates a generation without an owner, puts it in use, and releases the name, so that the
     /// first process of the owning role can take it. `prepare` makes ready what an owner has to
-    /// prepare in its generation, after the earlier ones. The caller holds the sections until it takes part itself.
+    /// prepare in its generation, after the earlier ones; if it fails, nothing has changed. The caller
+    /// holds the sections until it takes part itself.
     // layout: L330
     pub fn create_ownerless(
         name: &Name,
@@ -350,6 +351,12 @@ impl Owned {
         if let Some(record) = &mut self.record {
             record.publish(self.generation);
         }
+    }
+
+    /// Returns the generation that was in use when this process took the name; `None` if this is not
+    /// the generation in use.
+    pub fn before(&self) -> Option<u32> {
+        self.record.as_ref().map(OwnershipRecord::before)
     }
 
     /// Returns whether this generation was created without an owner, by a process of another role.

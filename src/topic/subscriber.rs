@@ -55,7 +55,8 @@ impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
     /// can come later: until then the subscriber waits, and is not disconnected.
     ///
     /// The first [publisher](crate::Publisher::open_or_create) takes the topic. The subscriber receives
-    /// its messages from the first one on; in a lossy topic, the subscriber can be overtaken as
+    /// its messages from the first one on, if the publisher stays and does not resize the topic until
+    /// the subscriber has called it once more; in a lossy topic, the subscriber can be overtaken as
     /// always. A topic whose owner has closed or died counts as one that no process has created.
     ///
     /// ```
@@ -77,7 +78,7 @@ impl<M: Payload + ?Sized> OpenOptions<Subscriber<M>> {
     /// - [`WrongOptions`](crate::ErrorKind::WrongOptions) if the topic has other options. The error
     ///   names the first difference.
     /// - Otherwise the errors of [`open`](OpenOptions::open) but `NotFound`, and those of
-    ///   [`TopicOptions::create`](crate::TopicOptions::create) but `AlreadyExists`.
+    ///   [`TopicOptions::create`](crate::TopicOptions::create).
     pub fn open_or_create(
         &self,
         name: impl TryInto<Name, Error: Into<Error>>,

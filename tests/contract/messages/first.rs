@@ -271,6 +271,31 @@ fn simultaneous_creators_share_one_queue() {
     }
 }
 
+/// The second of two creators joins what the first one has made, and does not follow it.
+// layout: L330
+#[test]
+fn simultaneous_creators_make_one_generation() {
+    const ROUNDS: usize = 60;
+    let (_test, stem) = start("first-one");
+    for round in 0..ROUNDS {
+        common::step();
+        let name = format!("{stem}-{round}");
+        let (name, barrier) = (&*name, &Barrier::new(3));
+        let senders: Vec<Sender> = scope(|scope| {
+            let creating = [0, 1, 2].map(|number: u8| {
+                scope.spawn(move || {
+                    barrier.wait();
+                    let mut sender = first_sender(name);
+                    sender.send(&[number]).unwrap();
+                    sender
+                })
+            });
+            creating.map(|one| one.join().unwrap()).into()
+        });
+        assert!(senders.iter().all(|sender| sender.generation() == 1));
+    }
+}
+
 // layout: L330
 #[test]
 fn killed_creator_leaves_its_messages() {
