@@ -35,7 +35,7 @@ use crate::segment::options::Common;
 use crate::segment::participant::Participant;
 use crate::segment::{Geometry, Owned};
 use crate::wait::source::{Signals, Wait};
-use crate::wait::spin::{Deadline, Inbox, Pace, receive};
+use crate::wait::spin::{Deadline, Find, Finder, Inbox, Pace, receive};
 use std::time::Instant;
 
 /// The receiver of a queue, for messages of any type.
@@ -271,15 +271,6 @@ impl Receiving {
         }
     }
 
-    /// Finds the next message, which stays in shared memory.
-    fn find(&mut self) -> Step {
-        self.from = None;
-        match self.older.is_empty() {
-            true => self.fan_in.find(),
-            false => self.find_in_all(),
-        }
-    }
-
     // layout: L161
     #[cold]
     fn find_in_all(&mut self) -> Step {
@@ -320,8 +311,9 @@ impl Receiving {
     fn is_older_done(&self) -> bool {
         self.older.iter().all(|(fan_in, _)| fan_in.is_done())
     }
+}
 
-    /// Finds the next message if it is directly behind the last message, as most are.
+impl Find for Receiving {
     #[inline(always)]
     fn find_quickly(&mut self) -> Option<usize> {
         match self.is_plain {
@@ -329,6 +321,14 @@ impl Receiving {
             // A sender's messages in an earlier generation come before its messages in this
             // generation.
             false => None,
+        }
+    }
+
+    fn find(&mut self) -> Step {
+        self.from = None;
+        match self.older.is_empty() {
+            true => self.fan_in.find(),
+            false => self.find_in_all(),
         }
     }
 }
@@ -439,35 +439,5 @@ impl Source for Receiving {
         if !self.fan_in.is_forked() {
             self.source_mut().pass();
         }
-    }
-}
-
-/// A receiver that finds messages and leaves them in shared memory.
-struct Finder<'a>(&'a mut Receiving);
-
-impl Inbox for Finder<'_> {
-    #[inline]
-    fn glance(&mut self) -> Option<usize> {
-        self.0.find_quickly()
-    }
-
-    fn poll(&mut self) -> Step {
-        self.0.find()
-    }
-
-    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
-        receive(self, deadline)
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        self.0.pace()
-    }
-
-    fn no_message(&mut self, step: Step) -> Option<RecvError> {
-        self.0.no_message(step)
-    }
-
-    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.0.sleep(until)
     }
 }

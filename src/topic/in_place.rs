@@ -11,8 +11,7 @@ use crate::error::channel::RecvError;
 use crate::lane::Step;
 use crate::lane::in_place::Source;
 use crate::os::ValidityBackend;
-use crate::wait::spin::{Deadline, Inbox, Pace, receive};
-use std::time::Instant;
+use crate::wait::spin::{Deadline, Find, Finder, Inbox};
 
 impl Subscribing {
     /// Finds the next message, which stays in its lane until it is [released](Source::release), and
@@ -91,35 +90,13 @@ impl Source for Subscribing {
     }
 }
 
-/// A subscriber that finds messages and leaves them in their lanes.
-struct Finder<'a>(&'a mut Subscribing);
-
-impl Inbox for Finder<'_> {
-    fn glance(&mut self) -> Option<usize> {
+impl Find for Subscribing {
+    /// A subscriber has no quick way to find a message.
+    fn find_quickly(&mut self) -> Option<usize> {
         None
     }
 
-    fn poll(&mut self) -> Step {
-        self.0.poll()
-    }
-
-    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
-        receive(self, deadline)
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        self.0.pace()
-    }
-
-    fn no_message(&mut self, step: Step) -> Option<RecvError> {
-        self.0.no_message(step)
-    }
-
-    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
-        self.0.sleep(until)
-    }
-
-    fn is_observer(&self) -> bool {
-        self.0.is_observer()
+    fn find(&mut self) -> Step {
+        self.poll()
     }
 }

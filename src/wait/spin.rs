@@ -206,6 +206,48 @@ pub(crate) trait Inbox {
     }
 }
 
+/// An endpoint that can find messages and leave them in shared memory.
+pub(crate) trait Find: Inbox {
+    /// Finds the next message in the common case, by a quick look, and returns its length.
+    fn find_quickly(&mut self) -> Option<usize>;
+    /// Finds the next message, after a look at everything.
+    fn find(&mut self) -> Step;
+}
+
+/// An endpoint that waits for messages as it always does, and leaves them in shared memory.
+pub(crate) struct Finder<'a, E>(pub &'a mut E);
+
+impl<E: Find> Inbox for Finder<'_, E> {
+    #[inline]
+    fn glance(&mut self) -> Option<usize> {
+        self.0.find_quickly()
+    }
+
+    fn poll(&mut self) -> Step {
+        self.0.find()
+    }
+
+    fn wait(&mut self, deadline: Deadline) -> Result<usize, RecvError> {
+        receive(self, deadline)
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        self.0.pace()
+    }
+
+    fn no_message(&mut self, step: Step) -> Option<RecvError> {
+        self.0.no_message(step)
+    }
+
+    fn sleep(&mut self, until: Option<Instant>) -> Result<()> {
+        self.0.sleep(until)
+    }
+
+    fn is_observer(&self) -> bool {
+        self.0.is_observer()
+    }
+}
+
 /// Waits for a message, after `glance` found none, and returns its length.
 // layout: L089
 pub(crate) fn receive(inbox: &mut impl Inbox, deadline: Deadline) -> Result<usize, RecvError> {
