@@ -135,11 +135,10 @@ impl Owned {
     // layout: L334
     pub fn older_like(&self, common: &Common) -> Result<Vec<(Owned, Participant)>> {
         let older = self.older()?;
-        let is_in_use = |old: &Owned| Some(old.generation) == self.before();
-        let waiting = older
-            .iter()
-            .filter(|(old, _)| old.is_ownerless() && is_in_use(old));
-        for (old, _) in waiting.filter(|_| common.same_options) {
+        let is_in_use = |old: &&Owned| Some(old.generation) == self.before();
+        let waiting = older.iter().map(|(old, _)| old).find(is_in_use);
+        let waiting = waiting.filter(|old| old.is_ownerless());
+        if let Some(old) = waiting.filter(|_| common.same_options) {
             let difference = match self.has_type_of(old) {
                 false => Some("its messages have another type, or none".to_string()),
                 true => difference(&old.geometry, &self.geometry),

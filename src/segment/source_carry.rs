@@ -204,11 +204,6 @@ impl Owned {
         self.roster().set_inherited(slot, key, later);
     }
 
-    /// Returns whether an earlier generation has messages of the same type.
-    fn inherits_from(&self, older: &Owned) -> bool {
-        older.has_type_of(self)
-    }
-
     /// Reserves a slot for each source key of an earlier generation. It is called before this
     /// generation is in use, for the latest generation first: of two copies of a number, the first one
     /// is kept.
@@ -218,7 +213,7 @@ impl Owned {
     /// [`ErrorKind::InvalidArgument`] if there are more keys than slots.
     // layout: L321
     pub fn reserve_sources(&self, older: &Owned) -> Result<()> {
-        if !self.inherits_from(older) {
+        if !older.has_type_of(self) {
             return Ok(());
         }
         let slots = self.geometry.lanes();
@@ -244,7 +239,7 @@ impl Owned {
     /// them are stored: a key that has no slot here stays where it is.
     // layout: L321
     pub fn carry_numbers(&self, older: &Owned) -> bool {
-        if !self.inherits_from(older) {
+        if !older.has_type_of(self) {
             return true;
         }
         (0..older.geometry.lanes()).all(|slot| match older.source_in(slot) {
